@@ -1,0 +1,1 @@
+"""Where a network's compute goes, exactly."""

@@ -1,0 +1,32 @@
+"""The errors a user can cause: what came, what was wanted, what to do, in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AnalyzerError(Exception):
+    """Bad input. Its text is one line for the user; `exit_status` is what `analyze` exits with."""
+
+    exit_status = 2
+
+
+class CannotMeasure(AnalyzerError):
+    """The input is good but a counter or a clock cannot run on this machine."""
+
+    exit_status = 3
+
+
+def one_line(name: object) -> str:
+    """A name from outside, safe to show in a message: no line breaks, no control or direction marks."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(name))
+
+
+def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> str:
+    """"; nearest: a, b" for a name that is not among `known`, or every known name if none is near."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
+    if close:
+        return f"nearest: {', '.join(close)}"
+    return f"known: {', '.join(known)}" if len(known) <= 12 else f"{len(known)} are known"

@@ -1,0 +1,108 @@
+"""Shapes are inferred once, here: every consumer iterates the steps of `walk`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from analyzer.errors import AnalyzerError
+from analyzer.networks.spec import (
+    Auxiliary,
+    Block,
+    Branches,
+    DepthwiseConv,
+    Layer,
+    Misfit,
+    Network,
+    Node,
+    Sequence,
+    Shape,
+    shape_text,
+)
+
+Mode: TypeAlias = Literal["inference", "training"]
+
+
+class Concat:
+    """What `Branches` do at their end; no layer of any table, so it lives with the walk."""
+
+    op: ClassVar[str] = "cat"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operator of the network as it runs: where it is, what it is, the shapes it reads and makes."""
+
+    path: str
+    role: str
+    layer: Layer | Concat
+    inputs: tuple[Shape, ...]
+    output: Shape
+
+
+def walk(network: Network, input: Shape | None = None, *, batch: int = 1, mode: Mode = "inference") -> tuple[Step, ...]:
+    """The network's operators in the order they run, with their shapes, batch first.
+
+    `input` is (channels, height, width); None takes the network's own. Auxiliary heads are walked in training only.
+    Raises AnalyzerError naming the layer that a shape does not fit.
+    """
+    sample = network.input if input is None else input
+    if batch < 1 or any(size < 1 for size in sample):
+        raise AnalyzerError(f"input {shape_text(sample)} with batch {batch}: every size must be at least 1")
+    trail = _Trail(network.name, sample, mode)
+    trail.sequence(network.trunk, "", "", (batch, *sample))
+    return tuple(trail.steps)
+
+
+class _Trail:
+    """The walk under way: collects steps while it threads a shape through the tree."""
+
+    def __init__(self, name: str, sample: Shape, mode: Mode) -> None:
+        self.name, self.sample, self.mode = name, sample, mode
+        self.steps: list[Step] = []
+
+    def node(self, node: Node, path: str, role: str, shape: Shape) -> Shape:
+        if isinstance(node, Block):
+            node = node.tree()
+        if isinstance(node, Branches):
+            return self.branches(node, path, role, shape)
+        if isinstance(node, Sequence):
+            return self.sequence(node, path, role, shape)
+        if isinstance(node, DepthwiseConv):
+            node = node.over(shape)
+        try:
+            output = node.output_shape(shape)
+        except Misfit as misfit:
+            raise AnalyzerError(f"{self.name}.{path} with input {shape_text(self.sample)}: {misfit}") from None
+        self.steps.append(Step(path, role, node, (shape,), output))
+        return output
+
+    def sequence(self, node: Sequence, path: str, role: str, shape: Shape) -> Shape:
+        for part, child_path, child_role in _children(node, path, role):
+            if not isinstance(part, Auxiliary):
+                shape = self.node(part, child_path, child_role, shape)
+            elif self.mode == "training":
+                self.sequence(part, child_path, child_role, shape)
+        return shape
+
+    def branches(self, node: Branches, path: str, role: str, shape: Shape) -> Shape:
+        outputs = tuple(self.node(part, path_, role_, shape) for part, path_, role_ in _children(node, path, role))
+        batch, _, *size = outputs[0]
+        for output in outputs[1:]:
+            if [output[0], *output[2:]] != [batch, *size]:
+                shapes = ", ".join(map(shape_text, outputs))
+                raise AnalyzerError(f"{self.name}.{path}: cannot concatenate {shapes}; all but the channels must match")
+        joined = (batch, sum(output[1] for output in outputs), *size)
+        self.steps.append(Step(path, role, Concat(), outputs, joined))
+        return joined
+
+
+def _children(node: Sequence, path: str, role: str) -> Iterator[tuple[Node, str, str]]:
+    for name, part in node.parts.items():
+        yield part, join(path, name), join(role, node.roles.get(name, name))
+
+
+def join(path: str, name: str) -> str:
+    """`inception_3a` + `branch_1x1` → `inception_3a.branch_1x1`; an empty side adds nothing."""
+    return f"{path}.{name}" if path and name else path or name

@@ -1,0 +1,195 @@
+"""What makers and readers share: a row an operator, a count a counter, a record a model. JSON both ways.
+
+Batch is always explicit and first in a shape; bytes and operations are plain integers; nothing here is scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from analyzer.errors import AnalyzerError, nearest, one_line
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA_VERSION = 1
+
+Shape: TypeAlias = tuple[int, ...]
+Shapes: TypeAlias = tuple[Shape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over rows. MACs are multiply-adds; FLOPs count a multiply-add as 2; bytes are least traffic per operator."""
+
+    params: int
+    macs: int
+    flops: int
+    activations: int
+    bytes_read: int
+    bytes_written: int
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs per byte moved; 0 where nothing moves."""
+        moved = self.bytes_read + self.bytes_written
+        return self.flops / moved if moved else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operator of one pass. `call` counts from 1; a module called again has its params in the first call only."""
+
+    path: str
+    role: str
+    op: str
+    call: int
+    inputs: Shapes
+    outputs: Shapes
+    params: int
+    weights: int
+    biases: int
+    macs: int
+    flops: int
+    activations: int
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """The rows at and below one path, summed; its inputs are its first row's, its outputs its last row's."""
+
+    path: str
+    role: str
+    inputs: Shapes
+    outputs: Shapes
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What one counter says of one model. `unknown_ops`: operators it met and could not count, with how often."""
+
+    counter: str
+    rows: tuple[Row, ...]
+    unknown_ops: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def totals(self) -> Totals:
+        return total(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure on which counters disagree."""
+
+    path: str
+    metric: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Which counters were held against each other and where they differ. `lacks`: what a counter cannot see, by name."""
+
+    counters: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    lacks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One model, counted at one input in one mode. With `module` set, rows are that module's and `network_totals` the whole's."""
+
+    model: str
+    input: Shapes
+    mode: str
+    count: Count
+    dtype: str = "float32"
+    overrides: Mapping[str, int] = field(default_factory=dict)
+    agreement: Agreement | None = None
+    module: str | None = None
+    network_totals: Totals | None = None
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return self.count.rows
+
+    @property
+    def totals(self) -> Totals:
+        return self.count.totals
+
+    @property
+    def unknown_ops(self) -> Mapping[str, int]:
+        return self.count.unknown_ops
+
+    @property
+    def modules(self) -> tuple[Module, ...]:
+        return modules(self.rows)
+
+    @property
+    def label(self) -> str:
+        """The name that tells this record from its neighbours: `googlenet@inception_4a.reduce_5x5=32`."""
+        changes = ",".join(f"{key}={value}" for key, value in self.overrides.items())
+        return f"{self.model}@{changes}" if changes else self.model
+
+    def frame(self) -> pandas.DataFrame:
+        """A row an operator, columns as in the JSON."""
+        import pandas
+
+        return pandas.DataFrame([row_to_json(row) for row in self.rows], columns=list(Row.__slots__))
+
+
+def total(rows: Sequence[Row]) -> Totals:
+    """The sum of rows, figure by figure."""
+    names = Totals.__slots__
+    return Totals(*(sum(getattr(row, name) for row in rows) for name in names))
+
+
+def under(row: Row, module: str) -> bool:
+    """Whether a row is at or below `module`, given as a path or as a role."""
+    return any(name == module or name.startswith(f"{module}.") for name in (row.path, row.role))
+
+
+def modules(rows: Sequence[Row]) -> tuple[Module, ...]:
+    """Every module that has rows, in the order they first run: all dotted prefixes of the rows' paths."""
+    members: dict[str, list[Row]] = {}
+    for row in rows:
+        for path in prefixes(row.path):
+            members.setdefault(path, []).append(row)
+    return tuple(
+        Module(path, _role(path, own), own[0].inputs, own[-1].outputs, total(own)) for path, own in members.items()
+    )
+
+
+def prefixes(path: str) -> list[str]:
+    """`a.b.c` → `a`, `a.b`, `a.b.c`."""
+    parts = path.split(".")
+    return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
+def _role(path: str, rows: Sequence[Row]) -> str:
+    """What the roles of a module's rows have in common above the rows themselves; never deeper than its path."""
+    roles = [row.role.split(".") if row.path == path else row.role.split(".")[:-1] for row in rows]
+    first, last = min(roles), max(roles)  # What the extremes share, all share.
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return ".".join(first[: min(shared, path.count(".") + 1)])
+
+
+def restrict(record: Record, module: str) -> Record:
+    """The record with the rows of one module only, the whole network's totals kept beside them."""
+    rows = tuple(row for row in record.rows if under(row, module))
+    count = replace(record.count, rows=rows)
+    return replace(record, count=count, module=module, network_totals=record.totals)
+
+
+def unknown_module(module: str, records: Sequence[Record]) -> AnalyzerError:
+    """The error for a module that none of the records has."""
+    known = {name: None for record in records for part in record.modules for name in (part.path, part.role) if name}
+    models = ", ".join(record.label for record in records)
+    return AnalyzerError(f"no module {one_line(module)!r} in {one_line(models)}; {nearest(module, known)}")

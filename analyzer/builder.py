@@ -25,6 +25,7 @@ from analyzer.networks.spec import (
     Block,
     Branches,
     Conv,
+    DepthwiseConv,
     Dropout,
     Flatten,
     Layer,
@@ -36,7 +37,7 @@ from analyzer.networks.spec import (
     Sequence,
     Shape,
 )
-from analyzer.networks.walk import Mode, Step, join, walk
+from analyzer.networks.walk import Step, join, walk
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al. 2014, section 5; train_val.prototxt's loss_weight.
 
@@ -143,9 +144,12 @@ def _module(node: Node, path: str, shapes: Mapping[str, Shape], *, train: bool) 
     if isinstance(node, Block):
         node = node.tree()
     if isinstance(node, Sequence):
-        kind = Concatenate if isinstance(node, Branches) else _Auxiliary if isinstance(node, Auxiliary) else nn.Sequential
+        kind = (
+            Concatenate if isinstance(node, Branches) else _Auxiliary if isinstance(node, Auxiliary) else nn.Sequential
+        )
         return kind(_children(node, path, shapes, train=train))
-    return _layer(node, shapes[path])
+    source = shapes[path]
+    return _layer(node.over(source) if isinstance(node, DepthwiseConv) else node, source)
 
 
 def _layer(layer: Layer, source: Shape) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -24,7 +23,9 @@ def one_line(name: object) -> str:
 
 
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> str:
-    """"; nearest: a, b" for a name that is not among `known`, or every known name if none is near."""
+    """ "; nearest: a, b" for a name that is not among `known`, or every known name if none is near."""
+    import difflib
+
     known = list(known)
     close = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
     if close:

@@ -1,4 +1,4 @@
-"""What makers and readers share: a row an operator, a count a counter, a record a model. JSON both ways.
+"""What makers and readers share: a row an operator, a count a counter, a record a model.
 
 Batch is always explicit and first in a shape; bytes and operations are plain integers; nothing here is scaled.
 """
@@ -6,22 +6,19 @@ Batch is always explicit and first in a shape; bytes and operations are plain in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from analyzer.errors import AnalyzerError, nearest, one_line
+from analyzer.frozen import Frozen
 
 if TYPE_CHECKING:
     import pandas
-
-SCHEMA_VERSION = 1
 
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = tuple[Shape, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Frozen):
     """Sums over rows. MACs are multiply-adds; FLOPs count a multiply-add as 2; bytes are least traffic per operator."""
 
     params: int
@@ -32,14 +29,16 @@ class Totals:
     bytes_written: int
 
     @property
+    def bytes_moved(self) -> int:
+        return self.bytes_read + self.bytes_written
+
+    @property
     def intensity(self) -> float:
         """FLOPs per byte moved; 0 where nothing moves."""
-        moved = self.bytes_read + self.bytes_written
-        return self.flops / moved if moved else 0.0
+        return self.flops / self.bytes_moved if self.bytes_moved else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Frozen):
     """One operator of one pass. `call` counts from 1; a module called again has its params in the first call only."""
 
     path: str
@@ -58,8 +57,7 @@ class Row:
     bytes_written: int
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(Frozen):
     """The rows at and below one path, summed; its inputs are its first row's, its outputs its last row's."""
 
     path: str
@@ -69,21 +67,19 @@ class Module:
     totals: Totals
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Frozen):
     """What one counter says of one model. `unknown_ops`: operators it met and could not count, with how often."""
 
     counter: str
     rows: tuple[Row, ...]
-    unknown_ops: Mapping[str, int] = field(default_factory=dict)
+    unknown_ops: Mapping[str, int] = {}
 
     @property
     def totals(self) -> Totals:
         return total(self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Frozen):
     """One figure on which counters disagree."""
 
     path: str
@@ -91,25 +87,40 @@ class Difference:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Which counters were held against each other and where they differ. `lacks`: what a counter cannot see, by name."""
+class Figure(Frozen):
+    """One row as each counter sees it: MACs and activations by counter, and whether everything they share is equal."""
+
+    path: str
+    op: str
+    macs: Mapping[str, int]
+    activations: Mapping[str, int]
+    agrees: bool
+
+
+class Agreement(Frozen):
+    """Which counters were held against each other, row by row, and where they differ.
+
+    `lacks` names what a counter cannot see; `figures` are for the eye and not part of the JSON.
+    """
 
     counters: tuple[str, ...]
     differences: tuple[Difference, ...]
-    lacks: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, str] = {}
+    figures: tuple[Figure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One model, counted at one input in one mode. With `module` set, rows are that module's and `network_totals` the whole's."""
+class Record(Frozen):
+    """One model, counted at one input in one mode.
+
+    With `module` set, rows are that module's and `network_totals` the whole network's.
+    """
 
     model: str
     input: Shapes
     mode: str
     count: Count
     dtype: str = "float32"
-    overrides: Mapping[str, int] = field(default_factory=dict)
+    overrides: Mapping[str, int] = {}
     agreement: Agreement | None = None
     module: str | None = None
     network_totals: Totals | None = None
@@ -140,13 +151,16 @@ class Record:
         """A row an operator, columns as in the JSON."""
         import pandas
 
-        return pandas.DataFrame([row_to_json(row) for row in self.rows], columns=list(Row.__slots__))
+        return pandas.DataFrame([tuple(getattr(row, key) for key in ROW_KEYS) for row in self.rows], columns=ROW_KEYS)
+
+
+ROW_KEYS = tuple(Row.fields)
+TOTAL_KEYS = tuple(Totals.fields)
 
 
 def total(rows: Sequence[Row]) -> Totals:
     """The sum of rows, figure by figure."""
-    names = Totals.__slots__
-    return Totals(*(sum(getattr(row, name) for row in rows) for name in names))
+    return Totals(*(sum(getattr(row, key) for row in rows) for key in TOTAL_KEYS))
 
 
 def under(row: Row, module: str) -> bool:
@@ -167,7 +181,7 @@ def modules(rows: Sequence[Row]) -> tuple[Module, ...]:
 
 def prefixes(path: str) -> list[str]:
     """`a.b.c` → `a`, `a.b`, `a.b.c`."""
-    parts = path.split(".")
+    parts = path.split(".") if path else []
     return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
@@ -184,8 +198,8 @@ def _role(path: str, rows: Sequence[Row]) -> str:
 def restrict(record: Record, module: str) -> Record:
     """The record with the rows of one module only, the whole network's totals kept beside them."""
     rows = tuple(row for row in record.rows if under(row, module))
-    count = replace(record.count, rows=rows)
-    return replace(record, count=count, module=module, network_totals=record.totals)
+    count = record.count.replace(rows=rows)
+    return record.replace(count=count, module=module, network_totals=record.totals)
 
 
 def unknown_module(module: str, records: Sequence[Record]) -> AnalyzerError:

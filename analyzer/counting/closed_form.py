@@ -7,10 +7,10 @@ the MACs plus what is not a multiply-add; bytes are the least traffic of an oper
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from analyzer.frozen import Frozen
 from analyzer.networks.spec import (
     LRN,
     AdaptiveAvgPool,
@@ -31,8 +31,7 @@ from analyzer.record import Count, Row
 FLOAT32_BYTES = 4
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(Frozen):
     """What a layer's formula says: elements, multiply-adds and operations, not yet bytes."""
 
     weights: int = 0

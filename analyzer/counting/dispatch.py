@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from analyzer.counting.formulas import COPIES, FORMULAS, MODULES, VIEWS, Call, Work
+from analyzer.counting.shapes import infer
 from analyzer.record import Count, Row, Shapes
 
 OP_NAMES = {"ReLU": "relu", "BatchNorm2d": "batch_norm"}
@@ -42,7 +43,7 @@ def count(model: nn.Module, args: Sequence[Any], *, roles: Mapping[str, str] | N
 
 
 class _Watch(TorchDispatchMode):
-    """Runs every operator and tells of it."""
+    """Runs every operator, or on meta tensors infers its result where a rule is sure, and tells of it."""
 
     def __init__(self, tell: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]) -> None:
         super().__init__()
@@ -53,8 +54,11 @@ class _Watch(TorchDispatchMode):
         return False  # torch's default wraps the method in a guard that imports torch._dynamo: a second, for nothing.
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        self.tell(func, args, kwargs or {}, result)
+        kwargs = kwargs or {}
+        result = infer(func._schema.name, args, kwargs)
+        if result is NotImplemented:
+            result = func(*args, **kwargs)
+        self.tell(func, args, kwargs, result)
         return result
 
 

@@ -108,7 +108,20 @@ FORMULAS: dict[str, Formula] = {
     **dict.fromkeys(
         (
             f"aten::{name}{place}"
-            for name in ("relu", "add", "sub", "mul", "div", "pow", "neg", "exp", "sqrt", "sigmoid", "tanh", "threshold")
+            for name in (
+                "relu",
+                "add",
+                "sub",
+                "mul",
+                "div",
+                "pow",
+                "neg",
+                "exp",
+                "sqrt",
+                "sigmoid",
+                "tanh",
+                "threshold",
+            )
             for place in ("", "_")
         ),
         per_output(1),
@@ -118,19 +131,57 @@ FORMULAS: dict[str, Formula] = {
 # Nothing is computed and nothing moves: the output is the input, seen otherwise, or not yet written.
 VIEWS = frozenset(
     f"aten::{name}"
-    for name in (
-        "alias as_strided detach diagonal empty empty_like empty_strided expand lift_fresh new_empty permute select slice "
-        "split split_with_sizes squeeze t transpose unbind unfold unsqueeze view _reshape_alias _unsafe_view"
-    ).split()
+    for name in [
+        "alias",
+        "as_strided",
+        "detach",
+        "diagonal",
+        "empty",
+        "empty_like",
+        "empty_strided",
+        "expand",
+        "lift_fresh",
+        "new_empty",
+        "permute",
+        "select",
+        "slice",
+        "split",
+        "split_with_sizes",
+        "squeeze",
+        "t",
+        "transpose",
+        "unbind",
+        "unfold",
+        "unsqueeze",
+        "view",
+        "_reshape_alias",
+        "_unsafe_view",
+    ]
 )
 
 # Nothing is computed, but data moves: counted in bytes.
 COPIES = frozenset(
     f"aten::{name}"
-    for name in (
-        "cat clone constant_pad_nd copy_ fill fill_ full full_like index_select new_zeros ones ones_like scalar_tensor "
-        "stack zero_ zeros zeros_like _to_copy"
-    ).split()
+    for name in [
+        "cat",
+        "clone",
+        "constant_pad_nd",
+        "copy_",
+        "fill",
+        "fill_",
+        "full",
+        "full_like",
+        "index_select",
+        "new_zeros",
+        "ones",
+        "ones_like",
+        "scalar_tensor",
+        "stack",
+        "zero_",
+        "zeros",
+        "zeros_like",
+        "_to_copy",
+    ]
 )
 
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import torch
 from fvcore.nn.activation_count import _DEFAULT_SUPPORTED_OPS as ACTIVATION_FORMULAS
 from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as FLOP_FORMULAS
 from fvcore.nn.jit_analysis import JitModelAnalysis
 from torch import nn
+
+from analyzer.frozen import Frozen
 
 # fvcore's names of the operators that consist of multiply-adds.
 PRODUCTS = frozenset({"conv", "addmm", "mm", "bmm", "matmul", "linear", "einsum"})
 ACTIVATIONS = "activations of "
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(Frozen):
     """MACs and activations by path, of operators that ran in that module itself; what fvcore had no formula for."""
 
     macs: Mapping[str, int]
@@ -41,7 +42,8 @@ def trace(model: nn.Module, args: Sequence[Any]) -> Trace:
         .uncalled_modules_warnings(False)
         .tracer_warnings("none")
     )
-    own = _own(analysis.by_module_and_operator())
+    with torch.no_grad():
+        own = _own(analysis.by_module_and_operator())
     other: Counter[str] = Counter()
     for operators in own.values():
         other.update({op: n for op, n in operators.items() if op not in PRODUCTS and not op.startswith(ACTIVATIONS)})

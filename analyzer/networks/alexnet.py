@@ -78,14 +78,14 @@ def _numbered(parts: list[tuple[str, Node]]) -> Sequence:
 
 ALEXNET = Network(
     "alexnet",
-    "Caffe's AlexNet: two groups, LRN, three fully connected layers",
+    "Caffe's AlexNet: two groups, LRN",
     "BVLC Caffe bvlc_alexnet; Krizhevsky et al. 2012",
     CAFFE,
     input=(3, 227, 227),
 )
 ALEXNET_TORCHVISION = Network(
     "alexnet-torchvision",
-    "torchvision's AlexNet: a single tower, no LRN",
+    "AlexNet in a single tower, no LRN",
     "pytorch/vision torchvision/models/alexnet.py at 00658a2; Krizhevsky 2014",
     {
         "features": _numbered(FEATURES),

@@ -39,7 +39,7 @@ NIN_ROWS: dict[str, Node] = {
 
 NIN = Network(
     "nin",
-    "Network in Network: where 1x1 convolutions and average pooling come from",
+    "Network in Network: 1x1s throughout",
     "Lin et al. 2014; Caffe model zoo nin_imagenet (mavenlin)",
     NIN_ROWS,
 )
@@ -59,7 +59,7 @@ def _vgg16() -> dict[str, Node]:
 
 VGG16 = Network(
     "vgg16",
-    "VGG-16: nothing but 3x3 and three fully connected layers",
+    "VGG-16: all 3x3, then three linear",
     "Simonyan and Zisserman 2014, configuration D; Caffe model zoo VGG_ILSVRC_16",
     _vgg16(),
 )

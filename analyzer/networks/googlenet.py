@@ -5,9 +5,9 @@ Source of the details that the paper leaves open: BVLC Caffe, models/bvlc_google
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from analyzer.frozen import Frozen
 from analyzer.networks.spec import (
     LRN,
     AdaptiveAvgPool,
@@ -43,8 +43,7 @@ def after(first: str, layer: Node, then: Sequence) -> Sequence:
 POOL = MaxPool(3, 1, padding=1)
 
 
-@dataclass(frozen=True)
-class Inception(Block):
+class Inception(Block, Frozen):
     """Figure 2b: 1x1 reductions before the 3x3 and 5x5, a 1x1 projection after the pool. Table 1's column order."""
 
     out_1x1: int
@@ -67,8 +66,7 @@ class Inception(Block):
         )
 
 
-@dataclass(frozen=True)
-class UnreducedInception(Block):
+class UnreducedInception(Block, Frozen):
     """3x3 and 5x5 straight on the module's input; the pool keeps its projection, so widths stay the paper's."""
 
     out_1x1: int
@@ -89,8 +87,7 @@ class UnreducedInception(Block):
         )
 
 
-@dataclass(frozen=True)
-class NaiveInception(Block):
+class NaiveInception(Block, Frozen):
     """Figure 2a: no 1x1 before or after anything, so the pool passes all its channels and every module is wider."""
 
     out_1x1: int
@@ -182,28 +179,28 @@ def _fc_head() -> dict[str, Node]:
     return rows
 
 
-GOOGLENET = Network("googlenet", "GoogLeNet (Inception v1), the paper's Table 1", PAPER, TABLE)
+GOOGLENET = Network("googlenet", "Table 1 of the paper (Inception v1)", PAPER, TABLE)
 SEPARABLE = Network(
     "googlenet-separable-stem",
-    "depthwise-separable 7x7 stem: the paper's 2.7K / 34M first row",
+    "the paper's depthwise 7x7 stem",
     "Szegedy et al. 2014, Table 1, row 1; Chollet 2017 (Xception), prior work",
     {**TABLE, "conv1": SEPARABLE_STEM},
 )
 NO_REDUCTION = Network(
     "googlenet-no-reduction",
-    "3x3 and 5x5 straight on the module's input, widths unchanged",
+    "3x3 and 5x5 without 1x1 before",
     "Szegedy et al. 2014, Figure 2, between a and b",
     {name: _unreduced(row) for name, row in TABLE.items()},
 )
 NAIVE = Network(
     "googlenet-naive",
-    "Figure 2a: no 1x1 at all in the modules, widths grow",
+    "Figure 2a: no 1x1s, widths grow",
     "Szegedy et al. 2014, Figure 2a",
     {name: _naive(row) for name, row in TABLE.items()},
 )
 FC_HEAD = Network(
     "googlenet-fc-head",
-    "a fully connected layer in place of global average pooling",
+    "fully connected instead of pooling",
     "Szegedy et al. 2014, section 5: what average pooling replaced",
     _fc_head(),
 )

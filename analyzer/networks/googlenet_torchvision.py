@@ -6,8 +6,6 @@ paper has 5x5 (torchvision's issue 906); no LRN; 2x2 in the last max pool; adapt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from analyzer.networks.googlenet import POOL, TABLE, Inception
 from analyzer.networks.spec import (
     AdaptiveAvgPool,
@@ -31,7 +29,6 @@ def conv(out: int, kernel: int, stride: int = 1) -> Sequence:
     return Sequence({"conv": Conv(out, kernel, stride, bias=False), "bn": BatchNorm(1e-3), "relu": ReLU()})
 
 
-@dataclass(frozen=True)
 class TorchvisionInception(Inception):
     """torchvision numbers its branches and gives the third a 3x3; the roles are the paper's names."""
 
@@ -105,7 +102,7 @@ ROLES = {
 
 GOOGLENET_TORCHVISION = Network(
     "googlenet-torchvision",
-    "torchvision's: batch norm, 3x3 for 5x5, no LRN",
+    "batch norm, 3x3 for 5x5, no LRN",
     "pytorch/vision torchvision/models/googlenet.py at 0413037",
     ROWS,
     roles=ROLES,

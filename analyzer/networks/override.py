@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
 from analyzer.errors import AnalyzerError, nearest, one_line
@@ -46,7 +45,7 @@ def apply(network: Network, overrides: Overrides) -> Network:
         if trunk is None:
             raise unknown(key, [network])
         assert isinstance(trunk, Sequence)
-        network = replace(network, rows=trunk.parts)
+        network = network.replace(rows=trunk.parts)
     return network
 
 
@@ -75,7 +74,7 @@ def _changed(node: Node, path: list[str], key: str, value: int) -> Node | None:
     A path may use names or roles, and may stop above the part that alone has the key: `conv1.out` is `conv1.conv.out`.
     """
     if not isinstance(node, Sequence):
-        return replace(node, **{key: value}) if not path and key in node.keys else None
+        return node.replace(**{key: value}) if not path and key in node.keys else None
     found = {}
     for name, part in node.parts.items():
         role = node.roles.get(name, name)
@@ -88,4 +87,4 @@ def _changed(node: Node, path: list[str], key: str, value: int) -> Node | None:
         changed = _changed(part, rest, key, value)
         if changed is not None:
             found[name] = changed
-    return replace(node, parts={**node.parts, **found}) if len(found) == 1 else None
+    return node.replace(parts={**node.parts, **found}) if len(found) == 1 else None

@@ -8,9 +8,10 @@ Shapes are `(batch, channels, height, width)` or `(batch, features)`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import gcd, prod
 from typing import ClassVar, TypeAlias
+
+from analyzer.frozen import Frozen
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -46,8 +47,7 @@ def shape_text(shape: Shape) -> str:
     return "x".join(map(str, shape))
 
 
-@dataclass(frozen=True)
-class Conv:
+class Conv(Frozen):
     """A 2-d convolution to `out` channels. `padding=None` is half the kernel: at stride 1 the size stays."""
 
     out: int
@@ -74,8 +74,7 @@ class Conv:
         return (shape[0], self.out, height, width)
 
 
-@dataclass(frozen=True)
-class DepthwiseConv:
+class DepthwiseConv(Frozen):
     """One group a channel, each making `multiplier` channels: a `Conv` as soon as its input is known."""
 
     kernel: int
@@ -90,8 +89,7 @@ class DepthwiseConv:
         return Conv(channels * self.multiplier, self.kernel, self.stride, groups=channels, bias=self.bias)
 
 
-@dataclass(frozen=True)
-class Linear:
+class Linear(Frozen):
     """A fully connected layer to `out` features; its input width is whatever arrives."""
 
     out: int
@@ -106,8 +104,7 @@ class Linear:
         return (shape[0], self.out)
 
 
-@dataclass(frozen=True)
-class Pool:
+class Pool(Frozen):
     """A window of `kernel` x `kernel` every `stride`; ceil mode and no padding, as Caffe pools."""
 
     kernel: int
@@ -131,8 +128,7 @@ class AvgPool(Pool):
     op: ClassVar[str] = "avg_pool2d"
 
 
-@dataclass(frozen=True)
-class AdaptiveAvgPool:
+class AdaptiveAvgPool(Frozen):
     """Averages to `size` x `size` whatever arrives; 1 is global average pooling."""
 
     size: int = 1
@@ -155,20 +151,17 @@ class _SameShape:
         return shape
 
 
-@dataclass(frozen=True)
-class ReLU(_SameShape):
+class ReLU(_SameShape, Frozen):
     op: ClassVar[str] = "relu"
 
 
-@dataclass(frozen=True)
-class BatchNorm(_SameShape):
+class BatchNorm(_SameShape, Frozen):
     eps: float = 1e-5
 
     op: ClassVar[str] = "batch_norm"
 
 
-@dataclass(frozen=True)
-class LRN(_SameShape):
+class LRN(_SameShape, Frozen):
     """Local response normalisation over `size` neighbouring channels; Caffe's defaults."""
 
     size: int = 5
@@ -178,8 +171,7 @@ class LRN(_SameShape):
     op: ClassVar[str] = "local_response_norm"
 
 
-@dataclass(frozen=True)
-class Dropout(_SameShape):
+class Dropout(_SameShape, Frozen):
     """Drops a share `p` in training; the identity at inference."""
 
     p: float
@@ -187,8 +179,7 @@ class Dropout(_SameShape):
     op: ClassVar[str] = "dropout"
 
 
-@dataclass(frozen=True)
-class Flatten:
+class Flatten(Frozen):
     op: ClassVar[str] = "flatten"
     keys: ClassVar[tuple[str, ...]] = ()
 
@@ -199,20 +190,17 @@ class Flatten:
 Layer: TypeAlias = Conv | Linear | Pool | AdaptiveAvgPool | ReLU | BatchNorm | LRN | Dropout | Flatten
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(Frozen):
     """Parts run one after the other. `roles` renames a part in the canonical path; "" leaves its segment out."""
 
     parts: Mapping[str, Node]
-    roles: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
 class Branches(Sequence):
     """Parts that all read the same input; their outputs are concatenated along the channels."""
 
 
-@dataclass(frozen=True)
 class Auxiliary(Sequence):
     """A side exit that reads the trunk's input at this row and hands nothing on; it exists in training only."""
 
@@ -229,8 +217,7 @@ class Block:
 Node: TypeAlias = Layer | DepthwiseConv | Sequence | Block
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(Frozen):
     """A network as a table. `input` is (channels, height, width): shapes leave the batch out."""
 
     name: str
@@ -238,7 +225,7 @@ class Network:
     source: str
     rows: Mapping[str, Node]
     input: Shape = (3, 224, 224)
-    roles: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = {}
 
     @property
     def trunk(self) -> Sequence:

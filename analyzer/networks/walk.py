@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from analyzer.errors import AnalyzerError
+from analyzer.frozen import Frozen
 from analyzer.networks.spec import (
     Auxiliary,
     Block,
@@ -30,8 +30,7 @@ class Concat:
     op: ClassVar[str] = "cat"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Frozen):
     """One operator of the network as it runs: where it is, what it is, the shapes it reads and makes."""
 
     path: str

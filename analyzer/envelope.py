@@ -1,0 +1,153 @@
+"""Records as JSON, both ways: one envelope everywhere. Another schema version, or what is no record, is refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analyzer.comparison import Comparison
+from analyzer.errors import AnalyzerError
+from analyzer.record import (
+    ROW_KEYS,
+    TOTAL_KEYS,
+    Agreement,
+    Count,
+    Difference,
+    Record,
+    Row,
+    Totals,
+)
+
+SCHEMA_VERSION = 1
+
+
+def dump(records: Sequence[Record], comparison: Comparison | None = None, *, status: str = "ok") -> str:
+    """The envelope as text, with a final newline."""
+    envelope: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "status": status,
+        "records": [record_to_json(record) for record in records],
+    }
+    if comparison:
+        envelope["comparison"] = [
+            {
+                "path": line.path,
+                "metric": line.metric,
+                "values": dict(line.values),
+                "difference": line.difference,
+                "ratio": line.ratio,
+            }
+            for line in comparison.lines
+        ]
+    return json.dumps(envelope, ensure_ascii=False, indent=1) + "\n"
+
+
+def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
+    """`analyze list` as JSON: a line a variant, totals only."""
+    variants = [
+        {"model": name, "title": titles[name], "input": _lists(record.input), "totals": totals_to_json(record.totals)}
+        for name, record in records.items()
+    ]
+    return json.dumps({"schema_version": SCHEMA_VERSION, "status": "ok", "variants": variants}, indent=1) + "\n"
+
+
+def load(text: str, *, name: str = "input") -> list[Record]:
+    """The records of an envelope. Raises AnalyzerError, naming `name`, for text that is not one of ours."""
+    try:
+        envelope = json.loads(text)
+    except ValueError as error:
+        raise AnalyzerError(f"{name} is not JSON ({error}); wanted a file written by analyze --format json") from None
+    if not isinstance(envelope, dict) or "schema_version" not in envelope or "records" not in envelope:
+        raise AnalyzerError(f"{name} is not a record of ours; wanted a file written by analyze --format json")
+    if envelope["schema_version"] != SCHEMA_VERSION:
+        raise AnalyzerError(
+            f"{name} has schema version {envelope['schema_version']!r}; this analyze reads {SCHEMA_VERSION}: "
+            "write it again with this version"
+        )
+    try:
+        return [record_from_json(record) for record in envelope["records"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnalyzerError(f"{name} is damaged ({type(error).__name__}: {error}); write it again") from None
+
+
+def record_to_json(record: Record) -> dict[str, Any]:
+    agreement = record.agreement
+    data: dict[str, Any] = {
+        "model": record.model,
+        "input": _lists(record.input),
+        "mode": record.mode,
+        "dtype": record.dtype,
+        "counter": record.count.counter,
+        "overrides": dict(record.overrides),
+        "totals": totals_to_json(record.totals),
+        "rows": [row_to_json(row) for row in record.rows],
+        "modules": [
+            {
+                "path": module.path,
+                "role": module.role,
+                "inputs": _lists(module.inputs),
+                "outputs": _lists(module.outputs),
+                **totals_to_json(module.totals),
+            }
+            for module in record.modules
+        ],
+        "unknown_ops": dict(record.unknown_ops),
+        "agreement": agreement
+        and {
+            "counters": list(agreement.counters),
+            "differences": [
+                {"path": difference.path, "metric": difference.metric, "values": dict(difference.values)}
+                for difference in agreement.differences
+            ],
+            "lacks": dict(agreement.lacks),
+        },
+    }
+    if record.module is not None:
+        data["module"] = record.module
+    if record.network_totals is not None:
+        data["network_totals"] = totals_to_json(record.network_totals)
+    return data
+
+
+def row_to_json(row: Row) -> dict[str, Any]:
+    """A row's fields in order; shapes as lists."""
+    data = {key: getattr(row, key) for key in ROW_KEYS}
+    return {**data, "inputs": _lists(row.inputs), "outputs": _lists(row.outputs)}
+
+
+def totals_to_json(totals: Totals) -> dict[str, int]:
+    return {key: getattr(totals, key) for key in TOTAL_KEYS}
+
+
+def record_from_json(data: Mapping[str, Any]) -> Record:
+    """The record that `record_to_json` wrote; sums are computed again from its rows, never read."""
+    agreement, network = data["agreement"], data.get("network_totals")
+    return Record(
+        model=data["model"],
+        input=_tuples(data["input"]),
+        mode=data["mode"],
+        dtype=data["dtype"],
+        overrides=data["overrides"],
+        count=Count(data["counter"], tuple(map(_row_from_json, data["rows"])), data["unknown_ops"]),
+        agreement=agreement
+        and Agreement(
+            tuple(agreement["counters"]),
+            tuple(Difference(**difference) for difference in agreement["differences"]),
+            agreement.get("lacks", {}),
+        ),
+        module=data.get("module"),
+        network_totals=network and Totals(**network),
+    )
+
+
+def _row_from_json(data: Mapping[str, Any]) -> Row:
+    return Row(**{**data, "inputs": _tuples(data["inputs"]), "outputs": _tuples(data["outputs"])})
+
+
+def _lists(shapes: Sequence[Sequence[int]]) -> list[list[int]]:
+    return [list(shape) for shape in shapes]
+
+
+def _tuples(shapes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(shape) for shape in shapes)

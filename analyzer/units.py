@@ -1,0 +1,91 @@
+"""The metrics: name, unit, which way is better, title, text. The only place that scales numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from analyzer.frozen import Frozen
+
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+
+
+def scaled(value: float, unit: str = "", *, digits: int = 4) -> str:
+    """Four significant digits and a decimal prefix: 112896000 → `112.9 M`; below a thousand a whole number stays."""
+    if abs(value) < 1000 and value == int(value):
+        return f"{int(value)} {unit}".rstrip()
+    index = 0
+    while (index < len(PREFIXES) - 1 and abs(value) >= 1000) or (
+        index < len(PREFIXES) - 1 and _rounds_up(value, digits)
+    ):
+        value /= 1000
+        index += 1
+    whole = len(str(int(abs(value))))
+    return f"{value:.{max(digits - whole, 0)}f} {PREFIXES[index]}{unit}".rstrip()
+
+
+def _rounds_up(value: float, digits: int) -> bool:
+    """Whether 999.97 would print as 1000.0."""
+    whole = len(str(int(abs(value))))
+    return round(abs(value), max(digits - whole, 0)) >= 1000
+
+
+def _plain(value: float) -> str:
+    return scaled(value)
+
+
+def _bytes(value: float) -> str:
+    return scaled(value, "B")
+
+
+class Metric(Frozen):
+    """One figure: `unit` is that of the stored number, `text` what a person reads."""
+
+    name: str
+    title: str
+    unit: str
+    better: Literal["lower", "higher"]
+    text: Callable[[float], str]
+    meaning: str
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("params", "params", "parameters", "lower", _plain, "weights and biases, tied ones once"),
+        Metric("macs", "MACs", "multiply-adds", "lower", _plain, "multiply-adds; bias not counted, padding counts"),
+        Metric("flops", "FLOPs", "operations", "lower", _plain, "2 x MACs plus everything that is no multiply-add"),
+        Metric("activations", "activ.", "elements", "lower", _plain, "output elements of operators that have MACs"),
+        Metric("bytes_read", "read", "bytes", "lower", _bytes, "inputs and parameters read, each operator alone"),
+        Metric("bytes_written", "written", "bytes", "lower", _bytes, "outputs written"),
+        Metric("bytes_moved", "moved", "bytes", "lower", _bytes, "bytes read and written, each operator alone"),
+    )
+}
+
+
+def intensity(value: float) -> str:
+    """FLOPs per byte."""
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def percent(share: float) -> str:
+    return "100 %" if share == 1 else f"{100 * share:.1f} %"
+
+
+def ratio(value: float, reference: float) -> str:
+    """How `value` stands to `reference` in words: `21.4x fewer`, `2.80x more`, `same`."""
+    if value == reference:
+        return "same"
+    if not value or not reference:
+        return "all gone" if reference else "new"
+    return f"{factor(value / reference)} more" if value > reference else f"{factor(reference / value)} fewer"
+
+
+def factor(value: float) -> str:
+    """A ratio to three significant digits: 21.43 → `21.4x`; close to 1 it keeps enough digits to be told from it."""
+    if value >= 100:
+        return f"{value:,.0f}x"
+    text = f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if float(text) == 1:
+        return f"{value:.6f}".rstrip("0") + "x"
+    return f"{text}x"

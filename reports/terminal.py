@@ -1,0 +1,125 @@
+"""Tables on a terminal: colour where there is colour, bars in the characters that the terminal has."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import IO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from analyzer.errors import one_line
+from analyzer.units import percent
+from reports.table import Cell, Name, Share, Table
+
+BAR_CELLS = 6
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+ASCII_LINES = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
+ASCII = str.maketrans({"–": "-", "×": "x", "·": ".", "…": "~"})
+HEADER_CELLS = 12
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """A console for `file` (standard output if None); 80 columns where nothing says how wide it is."""
+    target = file or sys.stdout
+    width = None if target.isatty() or "COLUMNS" in os.environ else 80
+    return Console(file=target, width=width, highlight=False)
+
+
+def show(tables: Sequence[Table], to: Console) -> None:
+    """Prints the tables one below the other; notes that several share are printed once, at the end."""
+    plain = not str(to.encoding).lower().startswith("utf")
+    for index, table in enumerate(tables):
+        later = {note for after in tables[index + 1 :] for note in after.notes}
+        to.print(Text(_safe(table.title, plain), style="bold cyan"))
+        to.print(_prose(table, plain) if table.prose else _grid(table, plain))
+        for note in table.notes:
+            if note not in later:
+                to.print(Text(_safe(note, plain), style="dim"))
+        if index < len(tables) - 1:
+            to.print()
+
+
+def _grid(table: Table, plain: bool) -> RichTable:
+    """Figures: each column is one text of many lines.
+
+    rich measures, pads and wraps every cell by itself, which for a cell a figure takes longer than the count.
+    """
+    grid = _empty(plain)
+    cells = [[_cell(cell, plain) for cell in row] for row in table.rows]
+    body, total = (cells[:-1], cells[-1:]) if table.total else (cells, [])
+    for index, column in enumerate(table.columns):
+        # Only names and what stands last on the left may give way; a figure cut short would be another figure.
+        yields = index == 0 or (column.align == "left" and index == len(table.columns) - 1)
+        width = max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
+        grid.add_column(
+            Text(_header(_safe(column.title, plain)), style="bold"),
+            justify=column.align,
+            no_wrap=not yields,
+            min_width=min(width, 12) if yields else width,
+        )
+    for rows in (body, total):
+        if rows:
+            columns = zip(*rows, strict=True)
+            texts = [Text("\n", no_wrap=True, overflow="ellipsis").join(column) for column in columns]
+            grid.add_row(*texts, style="bold" if rows is total else "", end_section=True)
+    return grid
+
+
+def _prose(table: Table, plain: bool) -> RichTable:
+    """Sentences: a cell wraps within its column, and a blank line parts the rows."""
+    grid = _empty(plain)
+    for index, column in enumerate(table.columns):
+        grid.add_column(
+            Text(_safe(column.title, plain), style="bold"), justify=column.align, overflow="fold", ratio=index + 1
+        )
+    for row in table.rows:
+        grid.add_row(*(_cell(cell, plain) for cell in row), end_section=True)
+    return grid
+
+
+def _empty(plain: bool) -> RichTable:
+    lines = ASCII_LINES if plain else box.SIMPLE_HEAD
+    return RichTable(box=lines, show_edge=False, pad_edge=False, padding=0)
+
+
+def _cell(cell: Cell, plain: bool) -> Text:
+    if isinstance(cell, Name):
+        return Text("  " * cell.depth + _safe(cell.text, plain), style="" if cell.depth else "bold")
+    if isinstance(cell, Share):
+        return Text.assemble(f"{percent(cell.value):>6} ", (_bar(cell.value, plain), "green"))
+    return Text(_safe(cell, plain), style="yellow" if cell in WARNINGS else "")
+
+
+WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced"})
+
+
+def _bar(value: float, plain: bool) -> str:
+    value = min(max(value, 0.0), 1.0)
+    if plain:
+        return "#" * round(value * BAR_CELLS)
+    whole, part = divmod(round(value * BAR_CELLS * 8), 8)
+    return ("█" * whole + (EIGHTHS[part] if part else "")).ljust(BAR_CELLS)
+
+
+def _header(title: str) -> str:
+    """A long model name breaks after its own joints, so that a column is as narrow as its figures."""
+    if len(title) <= HEADER_CELLS:
+        return title
+    lines = [""]
+    for piece in re.findall(r"[^-@.= ]*[-@.= ]?", title):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > HEADER_CELLS:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _safe(text: str, plain: bool) -> str:
+    """Text from names and files without control or direction marks; in ASCII where the terminal has no more."""
+    text = one_line(text)
+    return text.translate(ASCII).encode("ascii", "backslashreplace").decode() if plain else text

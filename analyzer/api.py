@@ -72,10 +72,9 @@ def count_variant(
     if counter == "dispatch" or verify:
         from analyzer.counting import verification
 
-        ran = verification.dispatched(chosen.network, steps, train=train)
-        if verify:
-            agreement = verification.agreement(chosen.network, steps, counted, ran, train=train)
-        counted = ran if counter == "dispatch" else counted
+        agreement = verification.verify(chosen.network, steps, counted, train=train) if verify else None
+        if counter == "dispatch":
+            counted = verification.dispatched(chosen.network, steps, train=train)
     return Record(
         model=chosen.network.name,
         input=(steps[0].inputs[0],),

@@ -95,7 +95,7 @@ def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Ours, torch's build, the commit.",
 )
 @click.pass_context
-def cli(context: click.Context, **options: Any) -> int:
+def cli(context: click.Context, /, **options: Any) -> int:
     """Where a network's compute goes: params, multiply-adds, FLOPs, activations and bytes of every module, exactly."""
     if context.invoked_subcommand:
         given = [

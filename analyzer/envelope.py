@@ -1,4 +1,4 @@
-"""Records as JSON, both ways: one envelope everywhere. Another schema version, or what is no record, is refused by name."""
+"""Records as JSON, both ways, in one envelope. Another schema version, or what is no record, is refused by name."""
 
 from __future__ import annotations
 

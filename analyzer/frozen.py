@@ -7,6 +7,7 @@ written once and shared. Type checkers see a frozen dataclass (PEP 681).
 
 from __future__ import annotations
 
+from inspect import get_annotations
 from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 
 
@@ -17,7 +18,7 @@ class Frozen:
     fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        own = cls.__dict__.get("__annotations__", {})
+        own = get_annotations(cls)
         cls.fields = (*cls.fields, *(name for name, kind in own.items() if not str(kind).startswith("ClassVar")))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

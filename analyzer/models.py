@@ -1,4 +1,4 @@
-"""What the user names, made into what is counted: `googlenet@inception_4a.reduce_5x5=32` → a network and its changes."""
+"""What the user names, made into what is counted: `googlenet@conv1.out=32` → a network and its changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def variant(name: str, overrides: Overrides | None = None) -> Variant:
 
 
 def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant]:
-    """The variants a command line names. A setting applies to every one that has its key; one that none has is an error."""
+    """The variants that a command line names.
+
+    A setting applies to every one that has its key. Raises AnalyzerError for one that none has.
+    """
     named = [_split(text) for text in texts]
     networks = [find(name) for name, _ in named]
     shared = dict(parse(setting) for setting in settings)

@@ -42,11 +42,11 @@ def count(model: nn.Module, args: Sequence[Any], *, roles: Mapping[str, str] | N
     return Count("dispatch", tuple(ledger.rows), dict(ledger.unknown))
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Runs every operator, or on meta tensors infers its result where a rule is sure, and tells of it."""
 
     def __init__(self, tell: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.tell = tell
 
     @classmethod
@@ -174,7 +174,7 @@ def _op_name(module: nn.Module) -> str:
 
 def _storage(tensor: Tensor) -> int:
     """What a parameter and its views share."""
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _tensors(value: Any) -> Iterable[Tensor]:

@@ -39,7 +39,7 @@ def _products(macs: int, additions: int = 0) -> Work:
 
 
 def convolution(call: Call) -> Work:
-    """Every output element is a dot product with one filter; of a transposed one, every input element spreads over one."""
+    """Every output element is a dot product with one filter; transposed, every input element spreads over one."""
     source, filters, bias = call.args[:3]
     transposed = call.arg(6, "transposed", False)
     moved = source if transposed else call.outputs[0]

@@ -34,5 +34,7 @@ def _ready(network: Network, steps: Sequence[Step], *, train: bool, device: str)
     """The network and an input, both of zeros: counts do not depend on values, and zeros run at full speed."""
     model = construct(network, tuple(steps), train=train)
     if device != "meta":
-        model._apply(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device))
+        model._apply(  # type: ignore[no-untyped-call]
+            lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+        )
     return model, torch.zeros(steps[0].inputs[0], device=device)

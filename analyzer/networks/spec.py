@@ -187,7 +187,7 @@ class Flatten(Frozen):
         return (shape[0], prod(shape[1:]))
 
 
-Layer: TypeAlias = Conv | Linear | Pool | AdaptiveAvgPool | ReLU | BatchNorm | LRN | Dropout | Flatten
+Layer: TypeAlias = Conv | Linear | MaxPool | AvgPool | AdaptiveAvgPool | ReLU | BatchNorm | LRN | Dropout | Flatten
 
 
 class Sequence(Frozen):
@@ -205,7 +205,7 @@ class Auxiliary(Sequence):
     """A side exit that reads the trunk's input at this row and hands nothing on; it exists in training only."""
 
 
-class Block:
+class Block(Frozen):
     """A row with numbers of its own that stands for a tree of parts: an inception module."""
 
     keys: ClassVar[tuple[str, ...]] = ()

@@ -1,0 +1,53 @@
+# `make demo` and `make test` make their own environment in .venv; nothing needs to be active.
+# PIP_ARGS goes to pip, for example the index of PyTorch's CPU builds; ARGS goes to pytest.
+PYTHON ?= python3
+PIP_ARGS ?=
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
+
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo    install, then show GoogLeNet against AlexNet and the naive modules, and the claims"
+	@echo "make test    install what tests need, run them          (ARGS=... goes to pytest)"
+	@echo "make check   format, lint, types, import contracts, tests (SKIP_TESTS=1 leaves the tests out)"
+	@echo "make bench   speed as ratios, measured side by side"
+	@echo "make clean   remove .venv and caches"
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/core.stamp: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing macscope and torch into .venv (some minutes the first time)" >&2
+	$(PIP) -e .
+	@touch $@
+
+.venv/dev.stamp: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing macscope, torch and the test tools into .venv (some minutes the first time)" >&2
+	$(PIP) -e '.[dev]'
+	@touch $@ .venv/core.stamp
+
+demo: .venv/core.stamp
+	$(BIN)/analyze --variant googlenet --variant alexnet --variant googlenet-naive
+	$(BIN)/analyze claims
+
+test: .venv/dev.stamp
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+ifndef SKIP_TESTS
+	$(BIN)/pytest $(ARGS)
+endif
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.processes
+	$(BIN)/pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-sort=name $(ARGS)
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

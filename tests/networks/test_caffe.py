@@ -1,0 +1,255 @@
+"""Every layer of the Caffe reference networks against our rows: shapes, settings, parameters, multiply-adds, windows.
+
+The reference files were worked out from the prototxt files by others. Their layers, in their order, must be ours.
+"""
+
+from __future__ import annotations
+
+import re
+from math import prod
+from typing import Any
+
+import pytest
+
+from analyzer.api import count
+from analyzer.counting import closed_form
+from analyzer.networks import find
+from analyzer.networks.spec import AdaptiveAvgPool, AvgPool, Conv, Dropout, MaxPool
+from analyzer.networks.walk import Step, walk
+from analyzer.record import Row, total, under
+
+TYPES = {
+    "conv2d": "Convolution",
+    "relu": "ReLU",
+    "max_pool2d": "Pooling",
+    "avg_pool2d": "Pooling",
+    "adaptive_avg_pool2d": "Pooling",
+    "local_response_norm": "LRN",
+    "cat": "Concat",
+    "dropout": "Dropout",
+    "linear": "InnerProduct",
+}
+NOT_COUNTED = {"Input", "Data", "Softmax", "SoftmaxWithLoss"}  # Our networks start at the image and end at logits.
+FLAT = {"InnerProduct", "Dropout"}  # Caffe flattens silently: only the number of elements can be compared.
+
+# --- Caffe's names of GoogLeNet's layers → our paths -----------------------------------------------------------------
+# `inception_3a/3x3_reduce` is a branch of module `inception_3a`; a ReLU (`relu_3x3_reduce`) stands beside the
+# convolution it is named after; the layers outside the modules have a name for a name.
+BRANCHES = {
+    "1x1": "branch_1x1.conv",
+    "3x3_reduce": "branch_3x3.reduce.conv",
+    "3x3": "branch_3x3.conv",
+    "5x5_reduce": "branch_5x5.reduce.conv",
+    "5x5": "branch_5x5.conv",
+    "pool": "branch_pool.pool",
+    "pool_proj": "branch_pool.project.conv",
+}
+HEAD = {
+    "ave_pool": "pool",
+    "conv": "conv.conv",
+    "relu_conv": "conv.relu",
+    "fc": "fc",
+    "relu_fc": "relu",
+    "drop_fc": "dropout",
+    "classifier": "linear",
+}
+OUTSIDE = {
+    "conv1/7x7_s2": "conv1.conv",
+    "conv1/relu_7x7": "conv1.relu",
+    "pool1/norm1": "norm1",
+    "conv2/3x3_reduce": "conv2_reduce.conv",
+    "conv2/relu_3x3_reduce": "conv2_reduce.relu",
+    "conv2/3x3": "conv2.conv",
+    "conv2/relu_3x3": "conv2.relu",
+    "conv2/norm2": "norm2",
+    "pool5/drop_7x7_s1": "dropout",
+    "loss3/classifier": "linear",
+}
+
+
+def googlenet_path(name: str) -> str:
+    if name in OUTSIDE:
+        return OUTSIDE[name]
+    group, _, part = name.partition("/")
+    if group.startswith("pool"):
+        return group  # `pool3/3x3_s2` → `pool3`
+    if group in ("loss1", "loss2"):
+        return f"aux{group[-1]}.{HEAD[part]}"
+    if part == "output":
+        return group
+    relu = part.removeprefix("relu_")
+    branch = BRANCHES[relu]
+    return f"{group}.{branch if relu == part else re.sub('conv$', 'relu', branch)}"
+
+
+def single_tower_role(layer: dict[str, Any]) -> str:
+    """`conv2/5x5_s1` → `conv2`; a ReLU by what it reads, for the file calls three of them `conv1/relu`."""
+    if layer["type"] == "ReLU":
+        return f"relu{layer['bottoms'][0].partition('/')[0][-1]}"
+    return layer["name"].partition("/")[0]
+
+
+# --- One layer's facts, from either side -----------------------------------------------------------------------------
+def caffe_facts(layer: dict[str, Any]) -> dict[str, Any]:
+    """What the reference says of one layer."""
+    kind = layer["type"]
+    read = layer["in_shape"] if isinstance(layer["in_shape"][0], list) else [layer["in_shape"]]
+    facts = {
+        "type": kind,
+        "in_shape": _comparable(kind, read),
+        "out_shape": _comparable(kind, [layer["out_shape"]]),
+        **{key: layer[key] for key in ("weights", "biases", "macs")},
+    }
+    wanted = {
+        "Convolution": ("kernel", "stride", "pad", "groups"),
+        "Pooling": ("pool", "kernel", "stride", "pad", "pool_window_ops"),
+        "Dropout": ("dropout_ratio",),
+    }
+    return facts | {key: layer[key] for key in wanted.get(kind, ())}
+
+
+def our_facts(step: Step, row: Row) -> dict[str, Any]:
+    """The same of one step of ours. A global pool is Caffe's pool with a kernel as large as its input."""
+    kind, layer = TYPES[row.op], step.layer
+    facts: dict[str, Any] = {
+        "type": kind,
+        "in_shape": _comparable(kind, [list(shape[1:]) for shape in row.inputs]),
+        "out_shape": _comparable(kind, [list(row.outputs[0][1:])]),
+        **{key: getattr(row, key) for key in ("weights", "biases", "macs")},
+    }
+    if isinstance(layer, Conv):
+        facts |= _window(layer.kernel, layer.stride, layer.pad) | {"groups": layer.groups}
+    elif isinstance(layer, MaxPool | AvgPool):
+        facts |= _window(layer.kernel, layer.stride, layer.padding)
+        facts |= {"pool": "MAX" if isinstance(layer, MaxPool) else "AVE", "pool_window_ops": row.flops}
+    elif isinstance(layer, AdaptiveAvgPool):
+        assert layer.size == 1
+        facts |= _window(step.inputs[0][2], 1, 0) | {"pool": "AVE", "pool_window_ops": row.flops}
+    elif isinstance(layer, Dropout):
+        facts |= {"dropout_ratio": layer.p}
+    return facts
+
+
+def _window(kernel: int, stride: int, pad: int) -> dict[str, list[int]]:
+    return {"kernel": [kernel] * 2, "stride": [stride] * 2, "pad": [pad] * 2}
+
+
+def _comparable(kind: str, shapes: list[list[int]]) -> list[Any]:
+    return [prod(shape) for shape in shapes] if kind in FLAT else shapes
+
+
+def our_layers(
+    name: str, *, by: str = "path", train: bool = False, without: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """The facts of a network of ours by path or role, in the order it runs, without what Caffe has no layer for."""
+    mode = "training" if train else "inference"
+    steps = walk(find(name), mode=mode)
+    rows = closed_form.count(steps, mode).rows
+    return {
+        getattr(row, by): our_facts(step, row)
+        for step, row in zip(steps, rows, strict=True)
+        if row.op not in {"flatten", *without}
+    }
+
+
+def caffe_layers(net: dict[str, Any], named: Any) -> dict[str, Any]:
+    return {named(layer): caffe_facts(layer) for layer in net["layers"] if layer["type"] not in NOT_COUNTED}
+
+
+def weighted(layers: dict[str, Any]) -> int:
+    return sum(facts["weights"] > 0 for facts in layers.values())
+
+
+# --- GoogLeNet -------------------------------------------------------------------------------------------------------
+def test_every_layer_of_googlenet_is_caffes(reference):
+    theirs = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
+    ours = our_layers("googlenet")
+    assert len(theirs) == 143 - 2  # All but the input and the softmax.
+    assert weighted(theirs) == 58
+    assert ours == theirs
+    assert list(ours) == list(theirs)
+
+
+def test_every_layer_of_googlenet_in_training_is_caffes(reference):
+    theirs = caffe_layers(reference("googlenet_caffe_train"), lambda layer: googlenet_path(layer["name"]))
+    heads = [path for path in theirs if path.startswith("aux")]
+    assert len(theirs) == 159 - 1 - 3  # All but the data and the three losses.
+    assert len(heads) == 2 * 7
+    assert weighted(theirs) == 58 + 2 * 3
+    ours = our_layers("googlenet", train=True)
+    assert ours == theirs
+    assert list(ours) == list(theirs)
+
+
+@pytest.mark.parametrize(("net", "train"), [("googlenet_caffe", False), ("googlenet_caffe_train", True)])
+def test_googlenets_modules_add_up_to_caffes(reference, net, train):
+    rows = count("googlenet", train=train).rows
+    modules = reference(net)["modules"]
+    assert len(modules) == 9
+    for name, theirs in modules.items():
+        own = [row for row in rows if under(row, name)]
+        ours = {key: sum(getattr(row, key) for row in own) for key in theirs}
+        assert (name, ours) == (name, theirs)
+
+
+CAFFE_NETS = [
+    ("googlenet", "googlenet_caffe", False),
+    ("googlenet", "googlenet_caffe_train", True),
+    ("alexnet", "alexnet_caffe", False),
+    ("alexnet-torchvision", "alexnet_single_tower", False),
+]
+
+
+@pytest.mark.parametrize(("name", "net", "train"), CAFFE_NETS)
+def test_network_totals_are_caffes(reference, name, net, train):
+    rows = count(name, train=train).rows
+    theirs = reference(net)["totals"]
+    convs, linears = ([row for row in rows if row.op == op] for op in ("conv2d", "linear"))
+    # torchvision's AlexNet pools 6x6 to 6x6 where Caffe has no layer.
+    pools = [row for row in rows if "pool" in row.op and row.path != "avgpool"]
+    ours = {
+        "weights": sum(row.weights for row in rows),
+        "biases": sum(row.biases for row in rows),
+        "params": total(rows).params,
+        "conv_params": total(convs).params,
+        "fc_params": total(linears).params,
+        "macs": total(rows).macs,
+        "conv_macs": total(convs).macs,
+        "fc_macs": total(linears).macs,
+        "pool_window_ops": total(pools).flops,
+        "activation_elements_conv_fc_outputs": total(rows).activations,
+    }
+    assert ours == {key: theirs[key] for key in ours}
+
+
+# --- AlexNet ---------------------------------------------------------------------------------------------------------
+def test_every_layer_of_alexnet_is_caffes(reference):
+    theirs = caffe_layers(reference("alexnet_caffe"), lambda layer: layer["name"])
+    ours = our_layers("alexnet")
+    assert len(theirs) == 24 - 2
+    assert weighted(theirs) == 8
+    assert ours == theirs
+    assert list(ours) == list(theirs)
+
+
+def test_every_layer_of_the_single_tower_is_torchvisions_alexnet_by_role(reference):
+    theirs = caffe_layers(reference("alexnet_single_tower"), single_tower_role)
+    ours = our_layers("alexnet-torchvision", by="role", without=frozenset({"adaptive_avg_pool2d", "dropout"}))
+    assert len(theirs) == 19 - 1
+    assert weighted(theirs) == 8
+    assert ours == theirs
+    assert list(ours) == list(theirs)
+
+
+def test_a_wrong_layer_would_be_seen(reference):
+    """The comparison above can fail: one number of one layer changed, and the layers differ there and only there."""
+    theirs = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
+    steps = walk(find("googlenet"))
+    rows = closed_form.count(steps).rows
+    for key in ("weights", "biases", "macs"):
+        wrong = {
+            row.path: our_facts(step, row.replace(**{key: getattr(row, key) + 1}) if step.path == "conv1.conv" else row)
+            for step, row in zip(steps, rows, strict=True)
+            if row.op != "flatten"
+        }
+        assert [path for path in theirs if wrong[path] != theirs[path]] == ["conv1.conv"]

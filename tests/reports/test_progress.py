@@ -1,0 +1,52 @@
+"""The spinner: only on a terminal, only when patience has run out, gone when the work is done."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+import pytest
+from rich.console import Console
+
+from reports.progress import Progress
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """An event that is set when a spinner shows itself."""
+    event = threading.Event()
+    monkeypatch.setattr("rich.status.Status.start", lambda status: event.set())
+    return event
+
+
+def test_it_shows_itself_when_patience_has_run_out(started):
+    with Progress("counting", Console(file=io.StringIO(), force_terminal=True), patience_s=0):
+        assert started.wait(30)
+
+
+def test_work_that_ends_in_time_shows_nothing(started):
+    with Progress("counting", Console(file=io.StringIO(), force_terminal=True), patience_s=3600) as progress:
+        assert progress.timer.is_alive()
+    progress.timer.join(30)
+    assert not progress.timer.is_alive()
+    assert not started.is_set()
+
+
+def test_no_terminal_no_spinner(started):
+    with Progress("counting", Console(file=io.StringIO()), patience_s=0) as progress:
+        assert not progress.timer.is_alive()
+    assert not started.is_set()
+
+
+def test_an_error_passes_through_and_the_spinner_is_gone(started):
+    progress = Progress("counting", Console(file=io.StringIO(), force_terminal=True), patience_s=3600)
+    with pytest.raises(ValueError, match="mine"), progress:
+        raise ValueError("mine")
+    progress.timer.join(30)
+    assert not progress.timer.is_alive()
+
+
+def test_nothing_is_written_by_default_where_standard_error_is_no_terminal(capsys):
+    with Progress("counting", patience_s=0):
+        pass
+    assert capsys.readouterr() == ("", "")

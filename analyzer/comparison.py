@@ -56,6 +56,7 @@ class Comparison(Frozen):
             Line(path, metric, {self.labels[0]: _figure(sums[0], metric), label: _figure(other, metric)})
             for path, sums in self.modules.items()
             for metric in TOTAL_KEYS
+            if any(_figure(totals, metric) is not None for totals in sums)
             for label, other in zip(self.labels[1:], sums[1:], strict=True)
         )
 
@@ -93,7 +94,8 @@ def compare_records(records: Sequence[Record]) -> Comparison:
 
 
 def _figure(totals: Totals | None, metric: str) -> int | None:
-    return None if totals is None else int(getattr(totals, metric))
+    value: int | None = None if totals is None else getattr(totals, metric)
+    return value
 
 
 def _sums(rows: Sequence[Row]) -> dict[str, Totals]:

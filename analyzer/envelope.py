@@ -103,6 +103,10 @@ def record_to_json(record: Record) -> dict[str, Any]:
             "lacks": dict(agreement.lacks),
         },
     }
+    if record.count.as_if_dense:
+        data["as_if_dense"] = dict(record.count.as_if_dense)
+    if record.notes:
+        data["notes"] = list(record.notes)
     if record.module is not None:
         data["module"] = record.module
     if record.network_totals is not None:
@@ -112,12 +116,12 @@ def record_to_json(record: Record) -> dict[str, Any]:
 
 def row_to_json(row: Row) -> dict[str, Any]:
     """A row's fields in order; shapes as lists."""
-    data = {key: getattr(row, key) for key in ROW_KEYS}
+    data = {key: getattr(row, key) for key in ROW_KEYS if getattr(row, key) is not None}
     return {**data, "inputs": _lists(row.inputs), "outputs": _lists(row.outputs)}
 
 
 def totals_to_json(totals: Totals) -> dict[str, int]:
-    return {key: getattr(totals, key) for key in TOTAL_KEYS}
+    return {key: getattr(totals, key) for key in TOTAL_KEYS if getattr(totals, key) is not None}
 
 
 def record_from_json(data: Mapping[str, Any]) -> Record:
@@ -129,7 +133,13 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         mode=data["mode"],
         dtype=data["dtype"],
         overrides=data["overrides"],
-        count=Count(data["counter"], tuple(map(_row_from_json, data["rows"])), data["unknown_ops"]),
+        count=Count(
+            data["counter"],
+            tuple(map(_row_from_json, data["rows"])),
+            data["unknown_ops"],
+            data.get("as_if_dense", {}),
+        ),
+        notes=tuple(data.get("notes", ())),
         agreement=agreement
         and Agreement(
             tuple(agreement["counters"]),

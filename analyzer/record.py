@@ -27,6 +27,7 @@ class Totals(Frozen):
     activations: int
     bytes_read: int
     bytes_written: int
+    backward_macs: int | None = None
 
     @property
     def bytes_moved(self) -> int:
@@ -39,7 +40,10 @@ class Totals(Frozen):
 
 
 class Row(Frozen):
-    """One operator of one pass. `call` counts from 1; a module called again has its params in the first call only."""
+    """One operator of one pass. `call` counts from 1; a module called again has its params in the first call only.
+
+    `backward_macs` are those of the gradients of its inputs and parameters; None where no backward pass was counted.
+    """
 
     path: str
     role: str
@@ -55,6 +59,7 @@ class Row(Frozen):
     activations: int
     bytes_read: int
     bytes_written: int
+    backward_macs: int | None = None
 
 
 class Module(Frozen):
@@ -68,11 +73,15 @@ class Module(Frozen):
 
 
 class Count(Frozen):
-    """What one counter says of one model. `unknown_ops`: operators it met and could not count, with how often."""
+    """What one counter says of one model. `unknown_ops`: operators it met and could not count, with how often.
+
+    `as_if_dense`: quantized and sparse operators, counted as the dense floating-point ones that they replace.
+    """
 
     counter: str
     rows: tuple[Row, ...]
     unknown_ops: Mapping[str, int] = {}
+    as_if_dense: Mapping[str, int] = {}
 
     @property
     def totals(self) -> Totals:
@@ -122,6 +131,7 @@ class Record(Frozen):
     dtype: str = "float32"
     overrides: Mapping[str, int] = {}
     agreement: Agreement | None = None
+    notes: tuple[str, ...] = ()
     module: str | None = None
     network_totals: Totals | None = None
 
@@ -151,16 +161,20 @@ class Record(Frozen):
         """A row an operator, columns as in the JSON."""
         import pandas
 
-        return pandas.DataFrame([tuple(getattr(row, key) for key in ROW_KEYS) for row in self.rows], columns=ROW_KEYS)
+        keys = [key for key in ROW_KEYS if any(getattr(row, key) is not None for row in self.rows)]
+        return pandas.DataFrame([[getattr(row, key) for key in keys] for row in self.rows], columns=keys)
 
 
 ROW_KEYS = tuple(Row.fields)
 TOTAL_KEYS = tuple(Totals.fields)
+SUMMED_KEYS = TOTAL_KEYS[:-1]  # The rest may be unknown in every row, and is then unknown in the sum.
 
 
 def total(rows: Sequence[Row]) -> Totals:
     """The sum of rows, figure by figure."""
-    return Totals(*(sum(getattr(row, key) for row in rows) for key in TOTAL_KEYS))
+    backward = [row.backward_macs for row in rows if row.backward_macs is not None]
+    sums = (sum(getattr(row, key) for row in rows) for key in SUMMED_KEYS)
+    return Totals(*sums, backward_macs=sum(backward) if backward else None)
 
 
 def under(row: Row, module: str) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.networks import find
+from analyzer.networks.googlenet import AUXILIARY_WEIGHT
 from analyzer.networks.override import Overrides, apply
 from analyzer.networks.spec import (
     LRN,
@@ -38,8 +39,6 @@ from analyzer.networks.spec import (
     Shape,
 )
 from analyzer.networks.walk import Step, join, walk
-
-AUXILIARY_WEIGHT = 0.3  # Szegedy et al. 2014, section 5; train_val.prototxt's loss_weight.
 
 Value = TypeVar("Value")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from analyzer.frozen import Frozen
 from analyzer.networks.spec import (
     LRN,
     AdaptiveAvgPool,
@@ -28,6 +27,7 @@ from analyzer.networks.spec import (
 )
 
 PAPER = "Szegedy et al. 2014, Table 1; BVLC Caffe bvlc_googlenet"
+AUXILIARY_WEIGHT = 0.3  # Of each head's loss: section 5 of the paper; train_val.prototxt's loss_weight.
 
 
 def conv(out: int, kernel: int, stride: int = 1) -> Sequence:
@@ -43,7 +43,7 @@ def after(first: str, layer: Node, then: Sequence) -> Sequence:
 POOL = MaxPool(3, 1, padding=1)
 
 
-class Inception(Block, Frozen):
+class Inception(Block):
     """Figure 2b: 1x1 reductions before the 3x3 and 5x5, a 1x1 projection after the pool. Table 1's column order."""
 
     out_1x1: int
@@ -66,7 +66,7 @@ class Inception(Block, Frozen):
         )
 
 
-class UnreducedInception(Block, Frozen):
+class UnreducedInception(Block):
     """3x3 and 5x5 straight on the module's input; the pool keeps its projection, so widths stay the paper's."""
 
     out_1x1: int
@@ -87,7 +87,7 @@ class UnreducedInception(Block, Frozen):
         )
 
 
-class NaiveInception(Block, Frozen):
+class NaiveInception(Block):
     """Figure 2a: no 1x1 before or after anything, so the pool passes all its channels and every module is wider."""
 
     out_1x1: int

@@ -1,0 +1,212 @@
+"""The paper's Table 1 beside ours: weights in K = 1024, multiply-adds in M = 10^6, every difference explained.
+
+The printed figures are data (data/table1.json); ours, the match words and the numbers in every explanation are counted
+at call time. The paper's params are weights without biases: conv2's 114,688 are its 112K and linear's 1,024,000 its
+1000K, to the unit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from importlib.resources import files
+from typing import Any
+
+from analyzer.api import count
+from analyzer.claims.claim import Match, Printed
+from analyzer.envelope import SCHEMA_VERSION
+from analyzer.frozen import Frozen
+from analyzer.models import variant
+from analyzer.networks.spec import Conv
+from analyzer.networks.walk import walk
+from analyzer.record import Record, Row, under
+from analyzer.units import percent, scaled
+
+K, M = 1024, 10**6
+
+
+class TableRow(Frozen):
+    """One row of Table 1: what the paper prints, what counting gives, and a word on every difference."""
+
+    row: str
+    roles: tuple[str, ...]
+    printed_params: Printed
+    printed_ops: Printed
+    weights: int
+    biases: int
+    macs: int
+    explanation: str
+
+    @property
+    def params_match(self) -> Match:
+        return self.printed_params.match(self.weights)
+
+    @property
+    def ops_match(self) -> Match:
+        return self.printed_ops.match(self.macs)
+
+
+class TableTotals(Frozen):
+    """The columns summed: printed (params at K = 1024), and counted with the dense and with the separable stem."""
+
+    printed_weights: Fraction
+    printed_macs: Fraction
+    weights: int
+    biases: int
+    macs: int
+    separable_weights: int
+    separable_macs: int
+
+
+def rows() -> tuple[TableRow, ...]:
+    """The twelve rows that have figures, in the paper's order."""
+    record = count("googlenet")
+    return tuple(_row(printed, record) for printed in _printed())
+
+
+def totals() -> TableTotals:
+    printed = _printed()
+    dense, separable = count("googlenet"), count("googlenet-separable-stem")
+    return TableTotals(
+        printed_weights=sum((_params(row).value for row in printed), Fraction()),
+        printed_macs=sum((_ops(row).value for row in printed), Fraction()),
+        weights=sum(row.weights for row in dense.rows),
+        biases=sum(row.biases for row in dense.rows),
+        macs=dense.totals.macs,
+        separable_weights=sum(row.weights for row in separable.rows),
+        separable_macs=separable.totals.macs,
+    )
+
+
+def dump() -> str:
+    """Rows and totals in the envelope, as text with a final newline; params and ops as printed and as counted."""
+    summed = totals()
+    envelope = {
+        "schema_version": SCHEMA_VERSION,
+        "status": "ok",
+        "table1": [
+            {
+                "row": row.row,
+                "roles": list(row.roles),
+                "paper_params": f"{row.printed_params.digits}K",
+                "paper_ops": f"{row.printed_ops.digits}M",
+                "weights": row.weights,
+                "biases": row.biases,
+                "weights_over_1024": row.weights / K,
+                "macs": row.macs,
+                "params_match": row.params_match,
+                "ops_match": row.ops_match,
+                "explanation": row.explanation,
+            }
+            for row in rows()
+        ],
+        "totals": {
+            "sum_of_paper_params_as_K1024": float(summed.printed_weights),
+            "sum_of_paper_ops_column": float(summed.printed_macs),
+            "computed_weights": summed.weights,
+            "computed_biases": summed.biases,
+            "computed_params": summed.weights + summed.biases,
+            "computed_macs_dense_conv1": summed.macs,
+            "computed_macs_separable_conv1": summed.separable_macs,
+            "computed_weights_separable_conv1": summed.separable_weights,
+        },
+    }
+    return json.dumps(envelope, ensure_ascii=False, indent=1) + "\n"
+
+
+def _printed() -> list[dict[str, Any]]:
+    data = json.loads((files("analyzer") / "data" / "table1.json").read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = data["rows"]
+    return found
+
+
+def _params(printed: dict[str, Any]) -> Printed:
+    return Printed(printed["params"].removesuffix("K"), K)
+
+
+def _ops(printed: dict[str, Any]) -> Printed:
+    return Printed(printed["ops"].removesuffix("M"), M)
+
+
+def _row(printed: dict[str, Any], record: Record) -> TableRow:
+    own = _under(record, printed["roles"])
+    row = TableRow(
+        row=printed["row"],
+        roles=tuple(printed["roles"]),
+        printed_params=_params(printed),
+        printed_ops=_ops(printed),
+        weights=sum(row.weights for row in own),
+        biases=sum(row.biases for row in own),
+        macs=sum(row.macs for row in own),
+        explanation="",
+    )
+    sentences = list(_sentences(row))
+    if "printed_is" in printed:
+        sentences += _printed_is(row, printed["printed_is"])
+    else:
+        sentences += _consistency(row)
+    return row.replace(explanation=" ".join([*sentences, *filter(None, [printed.get("story")])]))
+
+
+def _under(record: Record, roles: Sequence[str]) -> list[Row]:
+    return [row for row in record.rows if any(under(row, role) for role in roles)]
+
+
+def _sentences(row: TableRow) -> Iterator[str]:
+    """How each of the two printed figures stands to the counted one."""
+    params, ops = row.printed_params, row.printed_ops
+    stands = _stands(params, row.weights)
+    if 2 * abs(row.weights - params.value) == params.step:
+        stands += f", halfway and as near as {float((2 * row.weights - params.value) / K):g}"
+    yield f"{row.weights:,} weights = {row.weights / K:.6g} × 1024, printed {params.digits}: {stands}."
+    if row.params_match != "exact" and params.met(row.weights + row.biases):
+        yield f"With biases it is {(row.weights + row.biases) / K:.1f}, which rounds to {params.digits}."
+    yield f"Ops {scaled(row.macs)}, printed {ops.digits}: {_stands(ops, row.macs)}."
+
+
+def _stands(printed: Printed, counted: int) -> str:
+    match = printed.match(counted)
+    if match != "differs":
+        return match
+    ratio = printed.value / counted
+    return f"{percent(float(abs(1 - ratio)))} {'low' if ratio < 1 else 'high'}"
+
+
+def _consistency(row: TableRow) -> Iterator[str]:
+    """Whether the printed params would give the printed ops: a row's weights all act at each of its output pixels."""
+    if row.params_match == "exact":
+        return
+    pixels, rest = divmod(row.macs, row.weights)
+    assert rest == 0, f"{row.row} has more than one resolution"
+    implied = row.printed_params.value * pixels
+    text = f"{row.printed_params.digits} × 1024 × {pixels} positions = {scaled(float(implied))}"
+    if row.printed_ops.met(implied):
+        yield f"The two printed figures agree with each other: {text}."
+    else:
+        yield f"The printed ops are not those of the printed params: {text}."
+
+
+def _printed_is(row: TableRow, name: str) -> Iterator[str]:
+    """The arithmetic of the variant whose figures the row prints: 7×7×3×8 + 24×64."""
+    own = _under(count(name), row.roles)
+    weights, macs = sum(part.weights for part in own), sum(part.macs for part in own)
+    paths = {part.path for part in own}
+    products = " + ".join(
+        _product(step.layer, step.inputs[0][1])
+        for step in walk(variant(name).network)
+        if step.path in paths and isinstance(step.layer, Conv)
+    )
+    yield (
+        f"The printed figures are those of {name}: {products} = {weights:,} weights ({weights / 1000:.2f} at K = 1000, "
+        f"{weights / K:.2f} at 1024) and {scaled(macs)} multiply-adds."
+    )
+    if Printed(row.printed_params.digits, 1000).met(weights) and row.printed_ops.met(macs):
+        yield "Both columns agree, so it is no misprint."
+
+
+def _product(conv: Conv, in_channels: int) -> str:
+    """A convolution's weights as a product; a depthwise one has out / in filters a channel."""
+    kernel = f"{conv.kernel}×{conv.kernel}×" if conv.kernel > 1 else ""
+    filters = conv.out // in_channels if conv.groups == in_channels else conv.out
+    return f"{kernel}{in_channels}×{filters}"

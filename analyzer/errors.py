@@ -6,9 +6,13 @@ from collections.abc import Iterable
 
 
 class AnalyzerError(Exception):
-    """Bad input. Its text is one line for the user; `exit_status` is what `analyze` exits with."""
+    """Bad input. Its text is one line for the user; `exit_status` is what `analyze` exits with.
+
+    `details` are further lines, where the fault lies in the user's own code: the frames of it.
+    """
 
     exit_status = 2
+    details: tuple[str, ...] = ()
 
 
 class CannotMeasure(AnalyzerError):

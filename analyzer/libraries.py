@@ -74,7 +74,8 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     else:
         known = list(library.CONFIG_MAPPING.keys())
         raise AnalyzerError(
-            f"no configuration {one_line(name)!r}; {nearest(name, known)}; or a folder with config.json: nothing is downloaded"
+            f"no configuration {one_line(name)!r}; {nearest(name, known)}; "
+            "a folder with config.json works too; nothing is downloaded"
         )
     wanted = (getattr(config, "architectures", None) or [None])[0]
     factory = getattr(library, wanted) if wanted and hasattr(library, wanted) else None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from analyzer.errors import AnalyzerError, one_line
 from analyzer.frozen import Frozen
 from analyzer.networks import find
 from analyzer.networks.override import Overrides, apply, has, parse, unknown
-from analyzer.networks.spec import Network, Shape
+from analyzer.networks.spec import Network
 
 
 class Variant(Frozen):
@@ -46,16 +44,3 @@ def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant
 def _split(text: str) -> tuple[str, dict[str, int]]:
     name, at, changes = text.partition("@")
     return name, dict(parse(change) for change in changes.split(",")) if at else {}
-
-
-def parse_input(text: str) -> Shape:
-    """`3x320x320` → (3, 320, 320): channels, height, width; the batch is `--batch`. Raises AnalyzerError."""
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})x(\d{1,6})", text.strip().lower())
-    if not match:
-        raise AnalyzerError(
-            f"malformed input {one_line(text)!r}; wanted CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320"
-        )
-    shape = tuple(int(size) for size in match.groups())
-    if min(shape) < 1:
-        raise AnalyzerError(f"input {one_line(text)!r} has a size of 0; every size must be at least 1")
-    return shape

@@ -173,8 +173,8 @@ SUMMED_KEYS = TOTAL_KEYS[:-1]  # The rest may be unknown in every row, and is th
 def total(rows: Sequence[Row]) -> Totals:
     """The sum of rows, figure by figure."""
     backward = [row.backward_macs for row in rows if row.backward_macs is not None]
-    sums = (sum(getattr(row, key) for row in rows) for key in SUMMED_KEYS)
-    return Totals(*sums, backward_macs=sum(backward) if backward else None)
+    sums = {key: sum(getattr(row, key) for row in rows) for key in SUMMED_KEYS}
+    return Totals(**sums, backward_macs=sum(backward) if backward else None)
 
 
 def under(row: Row, module: str) -> bool:

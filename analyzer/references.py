@@ -85,12 +85,13 @@ def _file(reference: str, path: Path) -> ModuleType:
         raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
-    assert spec.loader is not None
+    loader = spec.loader
+    assert loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.resolve().parent))  # What stands beside the file can be imported, as when it is run.
     sys.modules[path.stem] = module
     try:
-        _asked(reference, lambda: spec.loader.exec_module(module))
+        _asked(reference, lambda: loader.exec_module(module))
     finally:
         sys.path.pop(0)
     return module
@@ -154,7 +155,7 @@ def _returned(reference: str, value: Any) -> tuple[Sequence[Any], Mapping[str, A
     """What an inputs function may return: (args, kwargs), a tuple of args, a dict of kwargs, one tensor."""
     if isinstance(value, dict):
         return (), value
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], tuple | list) and isinstance(value[1], dict):
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict):
         return value
     if isinstance(value, tuple | list):
         return value, {}
@@ -178,7 +179,8 @@ def _raised(reference: str, error: Exception) -> AnalyzerError:
     frames = [
         f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if not any(folder in Path(frame.filename).parents for folder in (ours, theirs)) and "importlib" not in frame.filename
+        if not any(folder in Path(frame.filename).parents for folder in (ours, theirs))
+        and "importlib" not in frame.filename
     ]
     first = str(error).strip().splitlines()[0] if str(error).strip() else inspect.getdoc(type(error)) or ""
     failed = AnalyzerError(f"{one_line(reference)} raised {type(error).__name__}: {one_line(first)}")

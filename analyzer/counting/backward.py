@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from analyzer.counting.dispatch import shapes_of, shaped, tensors_of
+from analyzer.counting.dispatch import shaped, shapes_of, tensors_of
 from analyzer.counting.registry import Kind, lookup
 from analyzer.counting.shapes import infer
 from analyzer.counting.work import Call

@@ -33,7 +33,7 @@ def flash_attention(call: Call) -> Work:
 
 
 def flash_attention_backward(call: Call) -> Work:
-    """dV = Pᵀ · dO and dP = dO · Vᵀ, dQ = dS · K and dK = dSᵀ · Q: twice the forward; recomputed scores are not work."""
+    """dV = Pᵀ · dO, dP = dO · Vᵀ, dQ = dS · K, dK = dSᵀ · Q: twice the forward. Scores computed again are not work."""
     query, key, value = call.args[1:4]
     scores = prod(query[:-1]) * key[-2]
     return products(2 * scores * (query[-1] + value[-1]), 4 * scores)
@@ -56,7 +56,7 @@ def _heads(batch: int, length: int, source: int, width: int, heads: int, *, mask
 
 
 def transformer_encoder_layer(call: Call) -> Work:
-    """The fused `nn.TransformerEncoderLayer`: attention, two norms, two residuals, two linear layers, one activation."""
+    """The fused `nn.TransformerEncoderLayer`: attention, two norms, two residuals, two linear layers, an activation."""
     batch, length, width = call.args[0]
     hidden = call.args[14][0]
     inner = _heads(batch, length, length, width, call.args[2], masked=call.arg(18, "mask") is not None)

@@ -27,7 +27,10 @@ from analyzer.counting.shapes import infer
 from analyzer.counting.work import Call, Work
 from analyzer.record import Count, Row, Shapes
 
-OP_NAMES = {"ReLU": "relu", "ReLU6": "relu6", "GELU": "gelu", "SiLU": "silu", "ELU": "elu", "PReLU": "prelu"}
+# Names that the rule of `_op_name` would take apart in the wrong place.
+OP_NAMES = {
+    name: name.lower() for name in ("ReLU", "ReLU6", "GELU", "SiLU", "ELU", "SELU", "CELU", "GLU", "PReLU", "RReLU")
+} | {"LeakyReLU": "leaky_relu"}
 
 
 def count(
@@ -50,6 +53,7 @@ def count(
     finally:
         before.remove()
         after.remove()
+    ledger.unused()
     return Count("dispatch", tuple(ledger.rows), dict(ledger.unknown), dict(ledger.as_if_dense))
 
 
@@ -124,6 +128,7 @@ class _Ledger:
     def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
         self.roles = roles
         self.paths = {id(module): path for path, module in model.named_modules()}
+        self.tensors = {_storage(parameter): parameter for parameter in model.parameters()}
         self.parameters = {_storage(parameter): name for name, parameter in model.named_parameters()}
         self.stack: list[_Frame] = []
         self.rows: list[Row] = []
@@ -134,17 +139,18 @@ class _Ledger:
 
     def enter(self, module: nn.Module, args: Any) -> None:
         path = self.paths.get(id(module), self.stack[-1].path if self.stack else "")
-        leaf = type(module).__module__.startswith("torch.nn.") and next(module.children(), None) is None
+        leaf = type(module).__module__.startswith("torch.nn.modules.") and next(module.children(), None) is None
         self.stack.append(_Frame(path, _op_name(module), module, leaf))
 
-    def leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
         frame = self.stack.pop()
+        kwargs, output = rest if len(rest) == 2 else ({}, None)  # A call that raised has neither.
         if not frame.folds or output is None:
             return
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(output)
         whole = MODULES.get(type(module).__name__)
         work = whole(module, tuple(inputs[0].shape), tuple(outputs[0].shape)) if whole else _sum(frame.works)
-        parameters = list(module.parameters())
+        parameters: list[Tensor] = list(module.parameters())
         statistics = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
         read = [*inputs, *parameters, *statistics] if frame.moves else []
         written = [*outputs, *(statistics if module.training else ())] if frame.moves else []
@@ -182,6 +188,15 @@ class _Ledger:
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(result)
         parameters = [tensor for tensor in inputs if _storage(tensor) in self.parameters]
         self.row(frame.path, name.removeprefix("aten::"), inputs, outputs, parameters, work, inputs, outputs)
+
+    def unused(self) -> None:
+        """Parameters that no operator read, such as those of heads that are silent: a row a module, all else 0."""
+        owners: dict[str, list[Tensor]] = {}
+        for storage, name in self.parameters.items():
+            if storage not in self.counted:
+                owners.setdefault(name.rpartition(".")[0], []).append(self.tensors[storage])
+        for path, parameters in owners.items():
+            self.row(path, "unused", [], [], parameters, Work(), [], [])
 
     def row(
         self,
@@ -228,7 +243,7 @@ def _op_name(module: nn.Module) -> str:
     name = type(module).__name__
     if name.startswith("BatchNorm"):
         return "batch_norm"
-    return OP_NAMES.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return OP_NAMES.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _storage(tensor: Tensor) -> int:

@@ -79,7 +79,8 @@ def _differs(value: Any, copy: Any) -> bool:
 
 def _generators() -> tuple[Any, ...]:
     numpy = sys.modules.get("numpy")
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
+    initialised = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = torch.cuda.get_rng_state_all() if initialised else None
     return torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy else None, cuda
 
 

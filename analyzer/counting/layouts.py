@@ -40,7 +40,7 @@ def attention(
 
 def multi_head(query: Tensor, key: Tensor, value: Tensor, width: int, heads: int, *rest: Any) -> Any:
     """The output, and the attention's weights where they are asked for."""
-    weights, averaged = (*rest[5:7], *(True, True)[len(rest[5:7]) :])
+    weights, averaged = [*rest[5:7], True, True][:2]
     scores = (query.shape[0], query.shape[1], key.shape[1])
     shape: Sequence[int] = (0,) if not weights else scores if averaged else (scores[0], heads, *scores[1:])
     return query.new_empty(query.shape), query.new_empty(shape)

@@ -71,7 +71,8 @@ OPERATIONS: dict[str, Formula] = {
     **_named(
         per_input(1),
         "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d "
-        "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d sum mean nansum nanmean prod max min amax amin aminmax "
+        "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d sum mean nansum nanmean prod max min amax amin "
+        "aminmax "
         "cumsum cumprod logcumsumexp cummax cummin trace median nanmedian nll_loss nll_loss_nd nll_loss2d "
         "nll_loss_forward nll_loss2d_forward binary_cross_entropy mse_loss l1_loss smooth_l1_loss huber_loss kl_div",
     ),
@@ -88,11 +89,11 @@ OPERATIONS: dict[str, Formula] = {
     **_named(dropout(2), "feature_alpha_dropout feature_alpha_dropout_ native_dropout"),
     **_named(
         per_output(1),
-        "hardswish hardswish_ glu prelu _prelu_kernel log_sigmoid log_sigmoid_forward masked_fill_ addcmul addcdiv polar "
+        "hardswish hardswish_ glu prelu _prelu_kernel log_sigmoid log_sigmoid_forward addcmul addcdiv polar "
         "complex lerp_ rrelu_with_noise threshold_ bernoulli bernoulli_ index_add index_add_ scatter_add scatter_add_ "
         "scatter_reduce scatter_reduce_ outer ger cross linalg_cross logical_and logical_or pairwise_distance "
         "cosine_similarity clamp_ clip clip_ special_expm1 _weight_norm _weight_norm_interface normal_ uniform_ "
-        "normal rand randn rand_like randn_like exponential_ multinomial cosine_embedding_loss fake_quantize_per_tensor_affine",
+        "normal rand randn rand_like randn_like exponential_ multinomial cosine_embedding_loss",
     ),
     **_named(interpolation(2), "upsample_linear1d"),
     **_named(
@@ -109,25 +110,28 @@ OPERATIONS: dict[str, Formula] = {
 FREE = frozenset(
     f"aten::{name}"
     for name in (
-        "_assert_async _copy_from _has_compatible_shallow_copy_type _index_put_impl_ _local_scalar_dense _pack_padded_sequence "
-        "_pad_packed_sequence _pin_memory _reshape_from_tensor _resize_output_ _shape_as_tensor _to_copy _to_dense _unique2 "
-        "affine_grid_generator arange argmax argmin argsort as_strided_copy block_diag broadcast_tensors bucketize cat "
-        "channel_shuffle clone combinations constant_pad_nd contiguous copy copy_ count_nonzero detach_copy "
-        "diag_embed dequantize embedding empty empty_like empty_permuted empty_strided equal expand_copy eye fill fill_ "
-        "flip fliplr flipud full full_like gather hstack im2col col2im index index_copy index_copy_ index_fill "
-        "index_fill_ index_put index_put_ index_select is_nonzero isin isneginf item kthvalue lift linspace logspace "
-        "masked_fill masked_fill_ masked_scatter masked_scatter_ masked_select max_unpool2d meshgrid mode narrow_copy "
-        "native_channel_shuffle new_empty new_empty_strided new_full new_ones new_zeros nonzero nonzero_static one_hot ones "
-        "ones_like pad pixel_shuffle pixel_unshuffle permute_copy put quantize_per_tensor quantize_per_tensor_dynamic "
-        "quantize_per_channel randint randint_like randperm range reflection_pad1d reflection_pad2d reflection_pad3d repeat "
-        "repeat_interleave replication_pad1d replication_pad2d replication_pad3d resize_ resize_as_ roll rot90 "
-        "scalar_tensor scatter scatter_ searchsorted select_scatter set_ slice_scatter sort split_copy squeeze_copy stack "
-        "sym_size sym_stride sym_numel sym_storage_offset t_copy take take_along_dim tensor to_sparse topk transpose_copy "
-        "tril tril_ tril_indices triu triu_ triu_indices unbind_copy unfold_copy unfold unique_consecutive unique_dim "
-        "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d "
-        "_upsample_nearest_exact3d vander view_copy vstack where zero zero_ zeros zeros_like _unsafe_index "
-        "_unsafe_index_put _efficientzerotensor _sparse_coo_tensor_with_dims_and_tensors sparse_coo_tensor "
-        "_nested_tensor_from_mask _is_all_true _is_any_true any all"
+        "_assert_async _copy_from _has_compatible_shallow_copy_type _index_put_impl_ _local_scalar_dense "
+        "_pack_padded_sequence _pad_packed_sequence _pin_memory _reshape_from_tensor _resize_output_ "
+        "_shape_as_tensor _to_copy _to_dense _unique2 affine_grid_generator arange argmax argmin argsort "
+        "as_strided_copy block_diag broadcast_tensors bucketize cat channel_shuffle clone combinations "
+        "constant_pad_nd contiguous copy copy_ count_nonzero detach_copy diag_embed dequantize embedding "
+        "empty empty_like empty_permuted empty_strided equal expand_copy eye fill fill_ flip fliplr flipud "
+        "full full_like gather hstack im2col col2im index index_copy index_copy_ index_fill index_fill_ "
+        "index_put index_put_ index_select is_nonzero isin isneginf item kthvalue lift linspace logspace "
+        "masked_fill masked_fill_ masked_scatter masked_scatter_ masked_select max_unpool2d meshgrid mode "
+        "narrow_copy native_channel_shuffle new_empty new_empty_strided new_full new_ones new_zeros nonzero "
+        "nonzero_static one_hot ones ones_like pad pixel_shuffle pixel_unshuffle permute_copy put "
+        "quantize_per_tensor quantize_per_tensor_dynamic quantize_per_channel randint randint_like randperm "
+        "range reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d "
+        "replication_pad2d replication_pad3d resize_ resize_as_ roll rot90 scalar_tensor scatter scatter_ "
+        "searchsorted select_scatter set_ slice_scatter sort split_copy squeeze_copy stack sym_size "
+        "sym_stride sym_numel sym_storage_offset t_copy take take_along_dim tensor to_sparse topk "
+        "transpose_copy tril tril_ tril_indices triu triu_ triu_indices unbind_copy unfold_copy unfold "
+        "unique_consecutive unique_dim upsample_nearest1d upsample_nearest2d upsample_nearest3d "
+        "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d vander view_copy "
+        "vstack where zero zero_ zeros zeros_like _unsafe_index _unsafe_index_put _efficientzerotensor "
+        "_sparse_coo_tensor_with_dims_and_tensors sparse_coo_tensor _nested_tensor_from_mask _is_all_true "
+        "_is_any_true any all"
     ).split()
 )
 # torch tags these as pointwise, but they choose or label and do not compute.

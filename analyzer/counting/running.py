@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from analyzer.counting import backward, dispatch
 from analyzer.counting.guard import untouched
-from analyzer.errors import CannotMeasure, one_line
-from analyzer.record import Count
+from analyzer.errors import AnalyzerError, one_line
+from analyzer.frozen import Frozen
+from analyzer.record import Count, Shapes
 
 Value = TypeVar("Value")
 
 
-class Counted(NamedTuple):
+class Counted(Frozen):
     """A count, and what a reader must know of how it was made."""
 
     count: Count
@@ -36,8 +37,8 @@ def count_model(
     """Counts a forward pass of any module, with `train` a backward pass too, and leaves the module as it was.
 
     `on` is "meta", "real" or "auto": meta first, and where the model cannot run there, real tensors, which a note says.
-    `real` builds the model again with storage, for one that was built on meta. Raises CannotMeasure with the model's
-    own error where it runs nowhere.
+    `real` builds the model again with storage, for one that was built on meta. Raises AnalyzerError with the
+    model's own words where it runs nowhere.
     """
     model = getattr(model, "_orig_mod", model)  # A compiled model counts as its eager self.
     kwargs = dict(kwargs or {})
@@ -55,6 +56,13 @@ def count_model(
     raise _failed(model, args, kwargs, last) from last
 
 
+def described(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Shapes, str]:
+    """The shapes of all tensors a model is fed, and the type of its first floating parameter or input."""
+    fed = dispatch.tensors_of((list(args), dict(kwargs)))
+    floating = next((t for t in [*model.parameters(), *fed] if t.is_floating_point()), None)
+    return dispatch.shapes_of(fed), "float32" if floating is None else str(floating.dtype).removeprefix("torch.")
+
+
 def _places(model: nn.Module, on: str) -> list[str]:
     if on == "real":
         return ["real"]
@@ -70,7 +78,7 @@ def _at(place: str, model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any
         if place != "real":
             _move_to_meta(model)
             args, kwargs = _mapped((list(args), kwargs), _to_meta)
-        with torch.device("meta") if place == "meta, factories too" else _nothing():
+        with torch.device("meta") if place == "meta, factories too" else nullcontext():
             counted = dispatch.count(model, args, kwargs)
             return backward.added(counted, model, args, kwargs) if train else counted
 
@@ -83,15 +91,10 @@ def _plain_kernels(model: nn.Module, *, train: bool) -> Iterator[None]:
     recurrent = train and any(isinstance(module, nn.RNNBase) for module in model.modules())
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.backends.mkldnn.flags(enabled=onednn and not recurrent):
+        with torch.backends.mkldnn.flags(enabled=False) if recurrent and onednn else nullcontext():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _move_to_meta(model: nn.Module) -> None:
@@ -108,7 +111,8 @@ def _move_to_meta(model: nn.Module) -> None:
         return moved[id(tensor)]
 
     for module in model.modules():
-        for place in (module._parameters, module._buffers, vars(module)):
+        places: tuple[dict[str, Any], ...] = (module._parameters, module._buffers, vars(module))
+        for place in places:
             for name, value in place.items():
                 if isinstance(value, Tensor):
                     place[name] = meta(value)
@@ -150,12 +154,11 @@ def _short(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}")[:200]
 
 
-def _failed(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> CannotMeasure:
+def _failed(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> AnalyzerError:
     """The model's own words, and what it was fed."""
     fed = [_fed(value) for value in args] + [f"{name}={_fed(value)}" for name, value in kwargs.items()]
-    return CannotMeasure(
-        f"{type(model).__name__} does not run on {', '.join(fed) or 'no input'}: {_short(error)}; give its input with --input"
-    )
+    what = f"{type(model).__name__} does not run on {', '.join(fed) or 'no input'}"
+    return AnalyzerError(f"{what}: {_short(error)}; give its input with --input")
 
 
 def _fed(value: Any) -> str:

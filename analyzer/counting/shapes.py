@@ -220,11 +220,11 @@ def _joined(left: Sequence[int], right: Sequence[int]) -> list[int] | None:
 
 
 UNARY = (
-    "relu gelu silu sigmoid tanh hardswish hardsigmoid hardtanh leaky_relu elu exp neg rsqrt sqrt abs erf mish softplus "
-    "relu6 square reciprocal clamp clamp_min log sin cos"
+    "relu gelu silu sigmoid tanh hardswish hardsigmoid hardtanh leaky_relu elu exp neg rsqrt sqrt abs erf "
+    "mish softplus relu6 square reciprocal clamp clamp_min log sin cos"
 ).split()
-BINARY = "add sub mul div pow maximum minimum".split()
-NORMS = "batch_norm layer_norm group_norm instance_norm rms_norm".split()
+BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
+NORMS = ["batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"]
 
 CONTIGUOUS: dict[str, Rule] = {
     "convolution": convolution,

@@ -12,18 +12,18 @@ Made = TypeVar("Made")
 
 INITIALISERS = frozenset(
     f"aten::{name}_"
-    for name in "uniform normal random exponential geometric log_normal cauchy bernoulli erfinv fill zero".split()
+    for name in ("uniform normal random exponential geometric log_normal cauchy bernoulli erfinv fill zero").split()
 )
 
 
 def sketched(make: Callable[[], Made]) -> Made:
-    """What `make` makes, on meta; on the CPU where it asks for values while it is built. Weights are not initialised."""
+    """What `make` makes, its weights not initialised: on meta, or on the CPU where it asks for values on the way."""
     with torch.random.fork_rng(devices=[]):
         try:
-            with _Uninitialised(), torch.device("meta"):
+            with _Uninitialised(), torch.device("meta"):  # type: ignore[no-untyped-call]
                 return make()
         except Exception:
-            with _Uninitialised():
+            with _Uninitialised():  # type: ignore[no-untyped-call]
                 return make()
 
 

@@ -25,8 +25,12 @@ def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     settings: dict[str, Any] = {"weights": None}
     if name in ("googlenet", "inception_v3"):
         settings["init_weights"] = False
+    if name.startswith("vit_"):
+        settings["image_size"] = _published_size(models, name)[0]  # A vision transformer is built for its image.
     if name in models.list_models(module=models.detection) + models.list_models(module=models.segmentation):
         settings["weights_backbone"] = None
+    if name.startswith(("fcn_", "deeplabv3_")):
+        settings["aux_loss"] = True  # As the published weights have it.
 
     def inputs(model: nn.Module, batch: int) -> Inputs:
         if name in models.list_models(module=models.detection):

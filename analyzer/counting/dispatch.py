@@ -128,8 +128,10 @@ class _Ledger:
     def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
         self.roles = roles
         self.paths = {id(module): path for path, module in model.named_modules()}
-        self.tensors = {_storage(parameter): parameter for parameter in model.parameters()}
-        self.parameters = {_storage(parameter): name for name, parameter in model.named_parameters()}
+        # By storage, since an operator may read a view of a parameter, and a storage may hold several.
+        self.parameters: dict[int, dict[str, Tensor]] = {}
+        for name, parameter in model.named_parameters():
+            self.parameters.setdefault(_storage(parameter), {})[name] = parameter
         self.stack: list[_Frame] = []
         self.rows: list[Row] = []
         self.unknown: Counter[str] = Counter()
@@ -192,9 +194,10 @@ class _Ledger:
     def unused(self) -> None:
         """Parameters that no operator read, such as those of heads that are silent: a row a module, all else 0."""
         owners: dict[str, list[Tensor]] = {}
-        for storage, name in self.parameters.items():
+        for storage, named in self.parameters.items():
             if storage not in self.counted:
-                owners.setdefault(name.rpartition(".")[0], []).append(self.tensors[storage])
+                for name, parameter in named.items():
+                    owners.setdefault(name.rpartition(".")[0], []).append(parameter)
         for path, parameters in owners.items():
             self.row(path, "unused", [], [], parameters, Work(), [], [])
 
@@ -210,10 +213,10 @@ class _Ledger:
         written: list[Tensor],
     ) -> None:
         self.calls[path, op] += 1
-        new = {_storage(tensor): tensor for tensor in parameters if _storage(tensor) not in self.counted}
-        self.counted.update(new)
-        biases = sum(t.numel() for storage, t in new.items() if self.parameters.get(storage, "").endswith("bias"))
-        params = sum(tensor.numel() for tensor in new.values())
+        new = {storage for storage in map(_storage, parameters) if storage in self.parameters} - self.counted
+        self.counted |= new
+        named = {name: tensor.numel() for storage in new for name, tensor in self.parameters[storage].items()}
+        params, biases = sum(named.values()), sum(n for name, n in named.items() if name.endswith("bias"))
         self.rows.append(
             Row(
                 path=path,

@@ -27,9 +27,13 @@ class Kind(Enum):
 _formulas: dict[str, Formula] = {**PRODUCTS, **AS_IF_DENSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
 _kinds: dict[Any, tuple[Kind, Formula | None]] = {}
 _pointwise = per_output(1)
-# Views by another name: torch drops the alias from their schemas.
-_UNSAFE_VIEWS = frozenset(
-    {"aten::_unsafe_view", "aten::unsafe_split", "aten::unsafe_split_with_sizes", "aten::unsafe_chunk"}
+# Views by another name: torch drops the alias from their schemas, or writes the view over its own input.
+_OTHER_VIEWS = frozenset(
+    f"aten::{name}"
+    for name in (
+        "_unsafe_view unsafe_split unsafe_split_with_sizes unsafe_chunk detach_ squeeze_ unsqueeze_ t_ transpose_ "
+        "as_strided_ swapaxes_ swapdims_"
+    ).split()
 )
 
 
@@ -69,7 +73,7 @@ def _classify(func: Any) -> tuple[Kind, Formula | None]:
     if _composite(func):
         return Kind.COMPOSITE, None
     returns = func._schema.returns
-    if name in _UNSAFE_VIEWS:
+    if name in _OTHER_VIEWS:
         return Kind.VIEW, None
     if returns and returns[0].alias_info is not None and not returns[0].alias_info.is_write:
         return Kind.VIEW, None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from analyzer.counting import closed_form
+from analyzer.errors import CannotMeasure, one_line
 from analyzer.models import Variant, variant
 from analyzer.networks.walk import Mode, walk
 from analyzer.record import Record
@@ -83,9 +84,12 @@ def count_variant(
     if counter == "dispatch" or verify:
         from analyzer.counting import verification
 
-        agreement = verification.verify(chosen.network, steps, counted, train=train) if verify else None
-        if counter == "dispatch":
-            counted = verification.dispatched(chosen.network, steps, train=train)
+        try:
+            agreement = verification.verify(chosen.network, steps, counted, train=train) if verify else None
+            if counter == "dispatch":
+                counted = verification.dispatched(chosen.network, steps, train=train)
+        except (RuntimeError, MemoryError) as error:
+            raise CannotMeasure(f"{chosen.network.name} does not run here: {one_line(error)[:200]}") from error
     return Record(
         model=chosen.network.name,
         input=(steps[0].inputs[0],),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -140,11 +141,15 @@ def list_variants(form: str, output: str | None) -> int:
         except AnalyzerError as error:
             say(f"warning: {error}")
             continue
-        titles[network.name] = network.title
+        titles[network.name] = str(network.title)
     if form == "json":
         from analyzer.envelope import listing
 
         write(listing(records, titles), output)
+    elif form == "csv":
+        from reports.text import listing_csv
+
+        write(listing_csv(records, titles), output)
     else:
         emit_tables([views.listing(records, titles)], form, output)
     return 0
@@ -185,8 +190,21 @@ def claims(claim_id: str | None, table1: bool, module: str | None, form: str, ou
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `analyze` and returns its exit status. Every error is one line, never a traceback."""
-    if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
-        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        return _run(arguments)
+    except (BrokenPipeError, SystemExit):
+        # Whoever read has read enough; rich and click turn a closed pipe into SystemExit.
+        _discard(sys.stdout)
+        return 0
+    except OSError as error:
+        say(f"cannot write the result: {error.strerror or error}")
+        _discard(sys.stdout)
+        return 2
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    if sys.stdout is None:
+        raise OSError(9, "there is no standard output")
     try:
         status = cli.main(args=arguments, prog_name="analyze", standalone_mode=False)
         sys.stdout.flush()
@@ -198,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_status
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "analyze"
-        say(f"{' '.join(error.format_message().split())}; see {command} --help")
+        say(f"{' '.join(error.format_message().split()).rstrip('.')}; see {command} --help")
         return 2
     except click.ClickException as error:
         say(error.format_message())
@@ -206,10 +224,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         say("interrupted")
         return 130
-    except BrokenPipeError:
-        # Whoever read has read enough. Python would flush again at exit and complain: give it somewhere to do so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        say(f"cannot write the result: {error.strerror or error}")
-        return 2
+
+
+def _discard(stream: Any) -> None:
+    """Python flushes again at exit and would complain: give it somewhere to do so."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -87,9 +87,11 @@ def compare_records(records: Sequence[Record]) -> Comparison:
         raise AnalyzerError(f"{one_line(twice)} is given twice; change one with {one_line(twice)}@PATH.KEY=NUMBER")
     by_role = [_sums(record.rows) for record in records]
     order = _merged([list(sums) for sums in by_role])
-    modules: dict[str, tuple[Totals | None, ...]] = {TOTAL: tuple(record.totals for record in records)}
+    wholes = tuple(record.totals if record.rows else None for record in records)
+    # A module that happens to be called `total` would be taken for the whole.
+    modules: dict[str, tuple[Totals | None, ...]] = {TOTAL: wholes}
     for role in order:
-        modules[role] = tuple(sums.get(role) for sums in by_role)
+        modules[role if role != TOTAL else f"{TOTAL}."] = tuple(sums.get(role) for sums in by_role)
     return Comparison(tuple(records), modules)
 
 

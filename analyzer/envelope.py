@@ -40,7 +40,7 @@ def dump(records: Sequence[Record], comparison: Comparison | None = None, *, sta
             }
             for line in comparison.lines
         ]
-    return json.dumps(envelope, ensure_ascii=False, indent=1) + "\n"
+    return pretty(envelope) + "\n"
 
 
 def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
@@ -49,7 +49,21 @@ def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
         {"model": name, "title": titles[name], "input": _lists(record.input), "totals": totals_to_json(record.totals)}
         for name, record in records.items()
     ]
-    return json.dumps({"schema_version": SCHEMA_VERSION, "status": "ok", "variants": variants}, indent=1) + "\n"
+    return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "variants": variants}) + "\n"
+
+
+def pretty(value: Any, indent: int = 0, depth: int = 4) -> str:
+    """JSON in ASCII that a person can read and diff: the outer levels a line an item, a row or a module on one line."""
+    if depth == 0 or not value or not isinstance(value, dict | list):
+        return json.dumps(value)
+    inside = (
+        [f"{json.dumps(key)}: {pretty(item, indent + 1, depth - 1)}" for key, item in value.items()]
+        if isinstance(value, dict)
+        else [pretty(item, indent + 1, depth - 1) for item in value]
+    )
+    start, end = "{}" if isinstance(value, dict) else "[]"
+    margin = " " * (indent + 1)
+    return f"{start}\n{margin}" + f",\n{margin}".join(inside) + f"\n{' ' * indent}{end}"
 
 
 def load(text: str, *, name: str = "input") -> list[Record]:

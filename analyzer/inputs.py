@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 
-from analyzer.errors import AnalyzerError, one_line
+from analyzer.errors import AnalyzerError, quoted
 from analyzer.frozen import Frozen
 from analyzer.networks.spec import Shape
 
 TYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
-PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:\d{1,9}x)*\d{1,9})(?::(\w+))?")
+PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}x)*[0-9]{1,9})(?::(\w+))?")
 
 
 class Input(Frozen):
@@ -32,15 +32,15 @@ def parse_input(text: str) -> Input:
     match = PATTERN.fullmatch(text.strip())
     if not match:
         raise AnalyzerError(
-            f"malformed input {one_line(text)!r}; wanted SIZES without the batch, such as 3x320x320, "
+            f"malformed input {quoted(text)}; wanted SIZES without the batch, such as 3x320x320, "
             "or NAME=SIZES:TYPE, such as ids=128:int64"
         )
     name, literal, sizes, dtype = match.groups()
     shape = tuple(map(int, sizes.split("x")))
     if min(shape) < 1:
-        raise AnalyzerError(f"input {one_line(text)!r} has a size of 0; every size must be at least 1")
+        raise AnalyzerError(f"input {quoted(text)} has a size of 0; every size must be at least 1")
     if dtype is not None and dtype not in TYPES:
-        raise AnalyzerError(f"input {one_line(text)!r} has an unknown type; known: {', '.join(TYPES)}")
+        raise AnalyzerError(f"input {quoted(text)} has an unknown type; known: {', '.join(TYPES)}")
     return Input(name, shape, dtype or "float32", bool(literal))
 
 

@@ -9,7 +9,7 @@ from analyzer.errors import AnalyzerError
 from analyzer.inputs import image, parse_input
 from analyzer.models import variants
 from analyzer.output import emit_records, say, working
-from analyzer.record import Record, restrict, unknown_module
+from analyzer.record import Record, restrict, under, unknown_module
 
 
 def run(
@@ -47,7 +47,7 @@ def run(
         for reference in references:
             records.append(count_reference(reference, inputs=fed, batch=batch, train=training))
     whole = records
-    if module:
+    if module is not None:
         records = [restrict(record, module) for record in records]
         if not any(record.rows for record in records):
             raise unknown_module(module, whole)
@@ -57,9 +57,20 @@ def run(
 
         comparison = compare_records(records)
     for record in records:
-        for note in record.notes:
+        for note in (*record.notes, *_silent(record, whole)):
             say(f"{record.label}: {note}")
     failed = any(record.agreement and record.agreement.differences for record in records)
     failed = failed or (strict and any(record.unknown_ops for record in records))
     emit_records(records, comparison, form, output, metric=metric, depth=depth, verify=verify, failed=failed)
     return 1 if failed else 0
+
+
+def _silent(record: Record, whole: Sequence[Record]) -> list[str]:
+    """Changes of parts that did not run, such as an auxiliary head at inference."""
+    rows = next(one.rows for one in whole if one.label == record.label)
+    parts = {key: key.rpartition(".")[0] for key in record.overrides}
+    return [
+        f"{key} changes nothing in {record.mode} mode; its part runs in training: --train"
+        for key, part in parts.items()
+        if not any(under(row, part) for row in rows)
+    ]

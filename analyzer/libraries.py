@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from analyzer.errors import AnalyzerError, nearest, one_line
+from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 
 Inputs: TypeAlias = tuple[list[Any], dict[str, Any]]
 Library: TypeAlias = Callable[[str], tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]]
@@ -20,7 +20,7 @@ def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     models = _imported("torchvision.models", "torchvision")
     known = models.list_models()
     if name not in known:
-        raise AnalyzerError(f"torchvision has no model {one_line(name)!r}; {nearest(name, known)}")
+        raise AnalyzerError(f"torchvision has no model {quoted(name)}; {nearest(name, known)}")
     builder = models.get_model_builder(name)
     settings: dict[str, Any] = {"weights": None}
     if name in ("googlenet", "inception_v3"):
@@ -58,7 +58,7 @@ def timm(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int],
     """`timm:vit_base_patch16_224`, at the size of its own configuration."""
     library = _imported("timm", "timm")
     if not library.is_model(name):
-        raise AnalyzerError(f"timm has no model {one_line(name)!r}; {nearest(name, library.list_models())}")
+        raise AnalyzerError(f"timm has no model {quoted(name)}; {nearest(name, library.list_models())}")
 
     def inputs(model: nn.Module, batch: int) -> Inputs:
         settings: Any = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})
@@ -78,7 +78,7 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     else:
         known = list(library.CONFIG_MAPPING.keys())
         raise AnalyzerError(
-            f"no configuration {one_line(name)!r}; {nearest(name, known)}; "
+            f"no configuration {quoted(name)}; {nearest(name, known)}; "
             "a folder with config.json works too; nothing is downloaded"
         )
     wanted = (getattr(config, "architectures", None) or [None])[0]

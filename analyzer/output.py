@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
+
+from analyzer.errors import one_line
 
 if TYPE_CHECKING:
     from analyzer.comparison import Comparison
@@ -31,7 +33,7 @@ def emit_records(
         from analyzer.envelope import dump
 
         return write(dump(records, comparison, status="failed" if failed else "ok"), output)
-    if form == "csv":
+    if form == "csv" and not verify:
         from reports.text import records_csv
 
         return write(records_csv(records), output)
@@ -80,7 +82,8 @@ def write(text: str, output: str | None) -> None:
 
 def say(text: str) -> None:
     """A line for the person, not for the pipe."""
-    print(f"analyze: {text}", file=sys.stderr)
+    with suppress(OSError, ValueError):  # Nobody may be listening there.
+        print(f"analyze: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 @contextmanager

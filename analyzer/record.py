@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from analyzer.errors import AnalyzerError, nearest, one_line
+from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -118,6 +118,43 @@ class Agreement(Frozen):
     figures: tuple[Figure, ...] = ()
 
 
+class ModuleMemory(Frozen):
+    """A module's outputs and temporaries made in a pass, in bytes, and what was alive at the most while it ran."""
+
+    path: str
+    made: int
+    highest: int
+
+
+class Memory(Frozen):
+    """Bytes. `activations` is the most that was alive at once of what operators hand out, at `peak_path`.
+
+    In training that holds what autograd saved and the gradients so far. `saved` is what the forward pass leaves for
+    the backward pass; parameters, buffers and inputs are apart.
+    """
+
+    parameters: int
+    buffers: int
+    inputs: int
+    activations: int
+    peak_path: str
+    saved: int
+    gradients: int
+    modules: tuple[ModuleMemory, ...] = ()
+
+    @property
+    def peak(self) -> int:
+        """Everything at the peak but an optimizer's state."""
+        return self.parameters + self.buffers + self.inputs + self.activations
+
+    def optimizer(self, name: str) -> int:
+        """State that an optimizer keeps beside the parameters that learn: 0, 1 or 2 copies of their gradients."""
+        return OPTIMIZER_COPIES[name] * self.gradients
+
+
+OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
+
+
 class Record(Frozen):
     """One model, counted at one input in one mode.
 
@@ -213,11 +250,16 @@ def restrict(record: Record, module: str) -> Record:
     """The record with the rows of one module only, the whole network's totals kept beside them."""
     rows = tuple(row for row in record.rows if under(row, module))
     count = record.count.replace(rows=rows)
-    return record.replace(count=count, module=module, network_totals=record.totals)
+    agreement = record.agreement
+    if agreement:
+        # Only what is shown is restricted: counters that differ elsewhere still differ.
+        paths = {row.path for row in rows}
+        agreement = agreement.replace(figures=tuple(one for one in agreement.figures if one.path in paths))
+    return record.replace(count=count, agreement=agreement, module=module, network_totals=record.totals)
 
 
 def unknown_module(module: str, records: Sequence[Record]) -> AnalyzerError:
     """The error for a module that none of the records has."""
     known = {name: None for record in records for part in record.modules for name in (part.path, part.role) if name}
     models = ", ".join(record.label for record in records)
-    return AnalyzerError(f"no module {one_line(module)!r} in {one_line(models)}; {nearest(module, known)}")
+    return AnalyzerError(f"no module {quoted(module)} in {one_line(models)}; {nearest(module, known)}")

@@ -20,7 +20,7 @@ from torch import nn
 
 from analyzer import libraries
 from analyzer.counting.sketch import sketched
-from analyzer.errors import AnalyzerError, nearest, one_line
+from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.inputs import Input
 
 GROUP = "analyzer.models"
@@ -74,7 +74,7 @@ def _named(reference: str, place: str, name: str) -> tuple[Any, Callable[[], Any
     for part in name.split("."):
         if not hasattr(found, part):
             known = [key for key, value in vars(module).items() if callable(value) or isinstance(value, nn.Module)]
-            raise AnalyzerError(f"{one_line(place)} has no {one_line(name)!r}; {one_line(nearest(name, known))}")
+            raise AnalyzerError(f"{one_line(place)} has no {quoted(name)}; {one_line(nearest(name, known))}")
         found = getattr(found, part)
     beside = getattr(module, f"{name}_inputs", None) or getattr(module, "inputs", None)
     return found, beside if callable(beside) else None
@@ -103,7 +103,7 @@ def _module(reference: str, name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
-            raise AnalyzerError(f"no module {one_line(name)!r} for {one_line(reference)}; {FORMS}") from None
+            raise AnalyzerError(f"no module {quoted(name)} for {one_line(reference)}; {FORMS}") from None
         raise _raised(reference, error) from error
     except Exception as error:
         raise _raised(reference, error) from error
@@ -116,7 +116,7 @@ def _entry_point(name: str) -> Any:
 
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
-        raise AnalyzerError(f"unknown model {one_line(name)!r}; {nearest(name, points) if points else FORMS}")
+        raise AnalyzerError(f"unknown model {quoted(name)}; {nearest(name, points) if points else FORMS}")
     return _asked(name, points[name].load)
 
 

@@ -89,7 +89,8 @@ OPERATIONS: dict[str, Formula] = {
     **_named(dropout(2), "feature_alpha_dropout feature_alpha_dropout_ native_dropout"),
     **_named(
         per_output(1),
-        "floor_divide floor_divide_ hardswish hardswish_ glu prelu _prelu_kernel log_sigmoid log_sigmoid_forward addcmul addcdiv polar "
+        "floor_divide floor_divide_ hardswish hardswish_ glu prelu _prelu_kernel log_sigmoid log_sigmoid_forward "
+        "addcmul addcdiv polar "
         "complex lerp_ rrelu_with_noise threshold_ bernoulli bernoulli_ index_add index_add_ scatter_add scatter_add_ "
         "scatter_reduce scatter_reduce_ outer ger cross linalg_cross logical_and logical_or pairwise_distance "
         "cosine_similarity clamp_ clip clip_ special_expm1 _weight_norm _weight_norm_interface normal_ uniform_ "

@@ -70,7 +70,7 @@ def _classify(func: Any) -> tuple[Kind, Formula | None]:
     name = func._schema.name
     if name in _formulas:
         return Kind.FORMULA, _formulas[name]
-    if _composite(func):
+    if composite(func):
         return Kind.COMPOSITE, None
     returns = func._schema.returns
     if name in _OTHER_VIEWS:
@@ -86,6 +86,6 @@ def _classify(func: Any) -> tuple[Kind, Formula | None]:
     return Kind.UNKNOWN, None
 
 
-def _composite(func: Any) -> bool:
+def composite(func: Any) -> bool:
     """Whether the operator is made of others that the counter can watch in its place."""
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -24,7 +25,9 @@ def dispatched(network: Network, steps: Sequence[Step], *, train: bool, device: 
 
 def verify(network: Network, steps: Sequence[Step], closed: Count, *, train: bool) -> Agreement:
     """The agreement of the closed form with dispatch and fvcore, both of them run on the same real tensors."""
-    from analyzer.counting.fvcore_trace import trace
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fvcore's last release scripts a function on import, which torch deprecates.
+        from analyzer.counting.fvcore_trace import trace
 
     model, source = _ready(network, steps, train=train, device="cpu")
     ran = dispatch.count(model, [source], roles={step.path: step.role for step in steps})

@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench zoo clean
 
 help:
 	@echo "make demo    install, then show GoogLeNet against AlexNet and the naive modules, and the claims"
@@ -51,3 +51,10 @@ bench: .venv/dev.stamp
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torchvision must fit torch; where the CPU build of constraints.txt has none, name the pair: ZOO="torch==… torchvision==…"
+ZOO ?= torchvision
+zoo:
+	$(PYTHON) -m venv .venv-zoo
+	.venv-zoo/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -e '.[zoo]' $(ZOO)
+	.venv-zoo/bin/python -m benchmarks.zoo

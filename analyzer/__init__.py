@@ -19,18 +19,35 @@ if TYPE_CHECKING:
     from analyzer.builder import auxiliary_loss as auxiliary_loss
     from analyzer.builder import build as build
     from analyzer.builder import drop_auxiliary as drop_auxiliary
+    from analyzer.counting.registry import register as register
+    from analyzer.counting.work import Call as Call
+    from analyzer.counting.work import Work as Work
     from analyzer.errors import AnalyzerError as AnalyzerError
 
 _HOMES = {
     "AnalyzerError": "analyzer.errors",
+    "Call": "analyzer.counting.work",
     "Outputs": "analyzer.builder",
     "auxiliary_loss": "analyzer.builder",
     "build": "analyzer.builder",
     "compare": "analyzer.api",
     "count": "analyzer.api",
     "drop_auxiliary": "analyzer.builder",
+    "register": "analyzer.counting.registry",
+    "Work": "analyzer.counting.work",
 }
-__all__ = ["AnalyzerError", "Outputs", "auxiliary_loss", "build", "compare", "count", "drop_auxiliary"]
+__all__ = [
+    "AnalyzerError",
+    "Call",
+    "Outputs",
+    "Work",
+    "auxiliary_loss",
+    "build",
+    "compare",
+    "count",
+    "drop_auxiliary",
+    "register",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from analyzer.counting import closed_form
+from analyzer.errors import CannotMeasure, one_line
 from analyzer.models import Variant, variant
 from analyzer.networks.walk import Mode, walk
 from analyzer.record import Record
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from analyzer.comparison import Comparison
+    from analyzer.inputs import Input
     from analyzer.networks.override import Overrides
     from analyzer.networks.spec import Shape
 
@@ -18,19 +23,25 @@ Counter: TypeAlias = Literal["closed_form", "dispatch"]
 
 
 def count(
-    name: str,
+    model: str | nn.Module,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
     *,
+    train: bool | None = None,
     input: Shape | None = None,
     batch: int = 1,
-    train: bool = False,
     overrides: Overrides | None = None,
     counter: Counter = "closed_form",
     verify: bool = False,
 ) -> Record:
-    """Counts a named network. `input` is (channels, height, width); None is the network's own.
+    """Counts a named network, or any `nn.Module` called with `args` and `kwargs`.
 
-    `counter="dispatch"` counts what runs when the network is built in torch; `verify` holds three counters against
-    each other and puts their agreement in the record. Raises AnalyzerError for a name or an input that does not fit.
+    Names take `input`, (channels, height, width), `batch` and `overrides`; `counter="dispatch"` counts what runs when
+    the network is built in torch; `verify` holds three counters against each other. A module is run on meta, or where
+    it cannot run there on its own tensors (the record's `notes` say so), and left exactly as it was.
+
+    `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's own mode and
+    counts the forward pass only. Raises AnalyzerError for a name or an input that does not fit.
 
     >>> record = count("googlenet")
     >>> record.totals.params, record.totals.macs
@@ -38,9 +49,10 @@ def count(
     >>> count("googlenet", overrides={"inception_4a.reduce_5x5": 32}).totals.macs - record.totals.macs
     5268480
     """
-    return count_variant(
-        variant(name, overrides), input=input, batch=batch, train=train, counter=counter, verify=verify
-    )
+    if isinstance(model, str):
+        chosen = variant(model, overrides)
+        return count_variant(chosen, input=input, batch=batch, train=bool(train), counter=counter, verify=verify)
+    return count_module(model, args, kwargs or {}, train=train)
 
 
 def compare(*names: str, input: Shape | None = None, batch: int = 1, train: bool = False) -> Comparison:
@@ -72,9 +84,12 @@ def count_variant(
     if counter == "dispatch" or verify:
         from analyzer.counting import verification
 
-        agreement = verification.verify(chosen.network, steps, counted, train=train) if verify else None
-        if counter == "dispatch":
-            counted = verification.dispatched(chosen.network, steps, train=train)
+        try:
+            agreement = verification.verify(chosen.network, steps, counted, train=train) if verify else None
+            if counter == "dispatch":
+                counted = verification.dispatched(chosen.network, steps, train=train)
+        except (RuntimeError, MemoryError) as error:
+            raise CannotMeasure(f"{chosen.network.name} does not run here: {one_line(error)[:200]}") from error
     return Record(
         model=chosen.network.name,
         input=(steps[0].inputs[0],),
@@ -83,3 +98,36 @@ def count_variant(
         overrides=chosen.overrides,
         agreement=agreement,
     )
+
+
+def count_module(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    train: bool | None = None,
+    label: str | None = None,
+    real: Callable[[], nn.Module] | None = None,
+) -> Record:
+    """The record of any module; see `count`. `real` builds it again where it was built without storage."""
+    from analyzer.counting.running import count_model, described
+
+    counted = count_model(model, args, kwargs, train=train, real=real)
+    shapes, dtype = described(model, args, kwargs)
+    training = model.training if train is None else train
+    return Record(
+        model=label or type(model).__name__,
+        input=shapes,
+        mode="training" if training else "inference",
+        count=counted.count,
+        dtype=dtype,
+        notes=counted.notes,
+    )
+
+
+def count_reference(reference: str, *, inputs: Sequence[Input] = (), batch: int = 1, train: bool = False) -> Record:
+    """The record of a model by reference, such as `net.py:Net` or `torchvision:resnet50`. Runs the code it names."""
+    from analyzer.references import resolve
+
+    found = resolve(reference, inputs, batch)
+    return count_module(found.model, found.args, found.kwargs, train=train, label=found.label, real=found.real)

@@ -60,7 +60,7 @@ def build(
     eval mode and returns logits. `input` is (channels, height, width): fully connected layers are built for it.
     Raises AnalyzerError for an unknown name or an input that the network cannot take.
     """
-    network = apply(find(name), overrides or {})
+    network, _ = apply(find(name), overrides or {})
     model = construct(network, walk(network, input, mode="training" if train else "inference"), train=train)
     model.to_empty(device="cpu")
     for module in model.modules():

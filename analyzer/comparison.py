@@ -56,6 +56,7 @@ class Comparison(Frozen):
             Line(path, metric, {self.labels[0]: _figure(sums[0], metric), label: _figure(other, metric)})
             for path, sums in self.modules.items()
             for metric in TOTAL_KEYS
+            if any(_figure(totals, metric) is not None for totals in sums)
             for label, other in zip(self.labels[1:], sums[1:], strict=True)
         )
 
@@ -86,14 +87,17 @@ def compare_records(records: Sequence[Record]) -> Comparison:
         raise AnalyzerError(f"{one_line(twice)} is given twice; change one with {one_line(twice)}@PATH.KEY=NUMBER")
     by_role = [_sums(record.rows) for record in records]
     order = _merged([list(sums) for sums in by_role])
-    modules: dict[str, tuple[Totals | None, ...]] = {TOTAL: tuple(record.totals for record in records)}
+    wholes = tuple(record.totals if record.rows else None for record in records)
+    # A module that happens to be called `total` would be taken for the whole.
+    modules: dict[str, tuple[Totals | None, ...]] = {TOTAL: wholes}
     for role in order:
-        modules[role] = tuple(sums.get(role) for sums in by_role)
+        modules[role if role != TOTAL else f"{TOTAL}."] = tuple(sums.get(role) for sums in by_role)
     return Comparison(tuple(records), modules)
 
 
 def _figure(totals: Totals | None, metric: str) -> int | None:
-    return None if totals is None else int(getattr(totals, metric))
+    value: int | None = None if totals is None else getattr(totals, metric)
+    return value
 
 
 def _sums(rows: Sequence[Row]) -> dict[str, Totals]:

@@ -40,7 +40,7 @@ def dump(records: Sequence[Record], comparison: Comparison | None = None, *, sta
             }
             for line in comparison.lines
         ]
-    return json.dumps(envelope, ensure_ascii=False, indent=1) + "\n"
+    return pretty(envelope) + "\n"
 
 
 def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
@@ -49,7 +49,21 @@ def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
         {"model": name, "title": titles[name], "input": _lists(record.input), "totals": totals_to_json(record.totals)}
         for name, record in records.items()
     ]
-    return json.dumps({"schema_version": SCHEMA_VERSION, "status": "ok", "variants": variants}, indent=1) + "\n"
+    return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "variants": variants}) + "\n"
+
+
+def pretty(value: Any, indent: int = 0, depth: int = 4) -> str:
+    """JSON in ASCII that a person can read and diff: the outer levels a line an item, a row or a module on one line."""
+    if depth == 0 or not value or not isinstance(value, dict | list):
+        return json.dumps(value)
+    inside = (
+        [f"{json.dumps(key)}: {pretty(item, indent + 1, depth - 1)}" for key, item in value.items()]
+        if isinstance(value, dict)
+        else [pretty(item, indent + 1, depth - 1) for item in value]
+    )
+    start, end = "{}" if isinstance(value, dict) else "[]"
+    margin = " " * (indent + 1)
+    return f"{start}\n{margin}" + f",\n{margin}".join(inside) + f"\n{' ' * indent}{end}"
 
 
 def load(text: str, *, name: str = "input") -> list[Record]:
@@ -103,6 +117,10 @@ def record_to_json(record: Record) -> dict[str, Any]:
             "lacks": dict(agreement.lacks),
         },
     }
+    if record.count.as_if_dense:
+        data["as_if_dense"] = dict(record.count.as_if_dense)
+    if record.notes:
+        data["notes"] = list(record.notes)
     if record.module is not None:
         data["module"] = record.module
     if record.network_totals is not None:
@@ -112,12 +130,12 @@ def record_to_json(record: Record) -> dict[str, Any]:
 
 def row_to_json(row: Row) -> dict[str, Any]:
     """A row's fields in order; shapes as lists."""
-    data = {key: getattr(row, key) for key in ROW_KEYS}
+    data = {key: getattr(row, key) for key in ROW_KEYS if getattr(row, key) is not None}
     return {**data, "inputs": _lists(row.inputs), "outputs": _lists(row.outputs)}
 
 
 def totals_to_json(totals: Totals) -> dict[str, int]:
-    return {key: getattr(totals, key) for key in TOTAL_KEYS}
+    return {key: getattr(totals, key) for key in TOTAL_KEYS if getattr(totals, key) is not None}
 
 
 def record_from_json(data: Mapping[str, Any]) -> Record:
@@ -129,7 +147,13 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         mode=data["mode"],
         dtype=data["dtype"],
         overrides=data["overrides"],
-        count=Count(data["counter"], tuple(map(_row_from_json, data["rows"])), data["unknown_ops"]),
+        count=Count(
+            data["counter"],
+            tuple(map(_row_from_json, data["rows"])),
+            data["unknown_ops"],
+            data.get("as_if_dense", {}),
+        ),
+        notes=tuple(data.get("notes", ())),
         agreement=agreement
         and Agreement(
             tuple(agreement["counters"]),

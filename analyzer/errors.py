@@ -6,9 +6,13 @@ from collections.abc import Iterable
 
 
 class AnalyzerError(Exception):
-    """Bad input. Its text is one line for the user; `exit_status` is what `analyze` exits with."""
+    """Bad input. Its text is one line for the user; `exit_status` is what `analyze` exits with.
+
+    `details` are further lines, where the fault lies in the user's own code: the frames of it.
+    """
 
     exit_status = 2
+    details: tuple[str, ...] = ()
 
 
 class CannotMeasure(AnalyzerError):
@@ -22,6 +26,11 @@ def one_line(name: object) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(name))
 
 
+def quoted(name: object) -> str:
+    """A name from outside between quotes, safe to show."""
+    return f"'{one_line(name)}'"
+
+
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> str:
     """ "; nearest: a, b" for a name that is not among `known`, or every known name if none is near."""
     import difflib
@@ -29,5 +38,6 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> str:
     known = list(known)
     close = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
     if close:
-        return f"nearest: {', '.join(close)}"
-    return f"known: {', '.join(known)}" if len(known) <= 12 else f"{len(known)} are known"
+        return f"nearest: {one_line(', '.join(close))}"
+    shown = known if len(known) <= 12 else [*known[:8], "…"]
+    return f"known: {one_line(', '.join(shown))}"

@@ -6,24 +6,26 @@ import os
 import tempfile
 from pathlib import Path
 
-from analyzer.errors import AnalyzerError, one_line
+from analyzer.errors import AnalyzerError, quoted
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Replaces the file at `path` in one step. Raises AnalyzerError, and leaves what was there, if it cannot."""
     target = Path(path)
     try:
-        if target.is_dir():
-            raise IsADirectoryError(21, "it is a folder; name a file in it")
         # A link or a device stays what it is: the file behind it is replaced, a device is written to.
-        target = target.resolve()
+        target = Path(os.path.realpath(target))
+        if target.is_symlink():
+            raise OSError(40, "it is a link to itself")
+        if target.is_dir() or not str(path):
+            raise IsADirectoryError(21, "it is a folder")
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")
             return
         _replace(target, text)
     except OSError as error:
         raise AnalyzerError(
-            f"cannot write {one_line(path)}: {error.strerror or error}; name another file with -o"
+            f"cannot write {quoted(path)}: {error.strerror or error}; name another file with -o"
         ) from None
 
 
@@ -31,7 +33,7 @@ def _replace(target: Path, text: str) -> None:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(13, "it is read-only")
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
     part = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from analyzer.errors import AnalyzerError, one_line
 from analyzer.frozen import Frozen
 from analyzer.networks import find
-from analyzer.networks.override import Overrides, apply, has, parse, unknown
-from analyzer.networks.spec import Network, Shape
+from analyzer.networks.override import Overrides, apply, full_key, parse, unknown
+from analyzer.networks.spec import Network
 
 
 class Variant(Frozen):
-    """A named network with its changes applied."""
+    """A named network with its changes applied; `overrides` name them by full path."""
 
     network: Network
-    overrides: Overrides
+    overrides: Overrides = {}
 
 
 def variant(name: str, overrides: Overrides | None = None) -> Variant:
     """The variant of that name with those numbers changed. Raises AnalyzerError for what does not exist."""
-    overrides = dict(overrides or {})
-    return Variant(apply(find(name), overrides), overrides)
+    return Variant(*apply(find(name), overrides or {}))
 
 
 def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant]:
@@ -34,28 +31,14 @@ def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant
     networks = [find(name) for name, _ in named]
     shared = dict(parse(setting) for setting in settings)
     for key in shared:
-        if not any(has(network, key) for network in networks):
+        if networks and not any(full_key(network, key) for network in networks):
             raise unknown(key, networks)
-    found = []
-    for network, (_, own) in zip(networks, named, strict=True):
-        overrides = {**{key: value for key, value in shared.items() if has(network, key)}, **own}
-        found.append(Variant(apply(network, overrides), overrides))
-    return found
+    return [
+        Variant(*apply(network, {**{key: n for key, n in shared.items() if full_key(network, key)}, **own}))
+        for network, (_, own) in zip(networks, named, strict=True)
+    ]
 
 
 def _split(text: str) -> tuple[str, dict[str, int]]:
     name, at, changes = text.partition("@")
     return name, dict(parse(change) for change in changes.split(",")) if at else {}
-
-
-def parse_input(text: str) -> Shape:
-    """`3x320x320` → (3, 320, 320): channels, height, width; the batch is `--batch`. Raises AnalyzerError."""
-    match = re.fullmatch(r"(\d{1,6})x(\d{1,6})x(\d{1,6})", text.strip().lower())
-    if not match:
-        raise AnalyzerError(
-            f"malformed input {one_line(text)!r}; wanted CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320"
-        )
-    shape = tuple(int(size) for size in match.groups())
-    if min(shape) < 1:
-        raise AnalyzerError(f"input {one_line(text)!r} has a size of 0; every size must be at least 1")
-    return shape

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from analyzer.errors import AnalyzerError, nearest, one_line
+from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Totals(Frozen):
     activations: int
     bytes_read: int
     bytes_written: int
+    backward_macs: int | None = None
 
     @property
     def bytes_moved(self) -> int:
@@ -39,7 +40,10 @@ class Totals(Frozen):
 
 
 class Row(Frozen):
-    """One operator of one pass. `call` counts from 1; a module called again has its params in the first call only."""
+    """One operator of one pass. `call` counts from 1; a module called again has its params in the first call only.
+
+    `backward_macs` are those of the gradients of its inputs and parameters; None where no backward pass was counted.
+    """
 
     path: str
     role: str
@@ -55,6 +59,7 @@ class Row(Frozen):
     activations: int
     bytes_read: int
     bytes_written: int
+    backward_macs: int | None = None
 
 
 class Module(Frozen):
@@ -68,11 +73,15 @@ class Module(Frozen):
 
 
 class Count(Frozen):
-    """What one counter says of one model. `unknown_ops`: operators it met and could not count, with how often."""
+    """What one counter says of one model. `unknown_ops`: operators it met and could not count, with how often.
+
+    `as_if_dense`: quantized and sparse operators, counted as the dense floating-point ones that they replace.
+    """
 
     counter: str
     rows: tuple[Row, ...]
     unknown_ops: Mapping[str, int] = {}
+    as_if_dense: Mapping[str, int] = {}
 
     @property
     def totals(self) -> Totals:
@@ -109,6 +118,43 @@ class Agreement(Frozen):
     figures: tuple[Figure, ...] = ()
 
 
+class ModuleMemory(Frozen):
+    """A module's outputs and temporaries made in a pass, in bytes, and what was alive at the most while it ran."""
+
+    path: str
+    made: int
+    highest: int
+
+
+class Memory(Frozen):
+    """Bytes. `activations` is the most that was alive at once of what operators hand out, at `peak_path`.
+
+    In training that holds what autograd saved and the gradients so far. `saved` is what the forward pass leaves for
+    the backward pass; parameters, buffers and inputs are apart.
+    """
+
+    parameters: int
+    buffers: int
+    inputs: int
+    activations: int
+    peak_path: str
+    saved: int
+    gradients: int
+    modules: tuple[ModuleMemory, ...] = ()
+
+    @property
+    def peak(self) -> int:
+        """Everything at the peak but an optimizer's state."""
+        return self.parameters + self.buffers + self.inputs + self.activations
+
+    def optimizer(self, name: str) -> int:
+        """State that an optimizer keeps beside the parameters that learn: 0, 1 or 2 copies of their gradients."""
+        return OPTIMIZER_COPIES[name] * self.gradients
+
+
+OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
+
+
 class Record(Frozen):
     """One model, counted at one input in one mode.
 
@@ -122,6 +168,7 @@ class Record(Frozen):
     dtype: str = "float32"
     overrides: Mapping[str, int] = {}
     agreement: Agreement | None = None
+    notes: tuple[str, ...] = ()
     module: str | None = None
     network_totals: Totals | None = None
 
@@ -151,16 +198,20 @@ class Record(Frozen):
         """A row an operator, columns as in the JSON."""
         import pandas
 
-        return pandas.DataFrame([tuple(getattr(row, key) for key in ROW_KEYS) for row in self.rows], columns=ROW_KEYS)
+        keys = [key for key in ROW_KEYS if any(getattr(row, key) is not None for row in self.rows)]
+        return pandas.DataFrame([[getattr(row, key) for key in keys] for row in self.rows], columns=keys)
 
 
 ROW_KEYS = tuple(Row.fields)
 TOTAL_KEYS = tuple(Totals.fields)
+SUMMED_KEYS = TOTAL_KEYS[:-1]  # The rest may be unknown in every row, and is then unknown in the sum.
 
 
 def total(rows: Sequence[Row]) -> Totals:
     """The sum of rows, figure by figure."""
-    return Totals(*(sum(getattr(row, key) for row in rows) for key in TOTAL_KEYS))
+    backward = [row.backward_macs for row in rows if row.backward_macs is not None]
+    sums = {key: sum(getattr(row, key) for row in rows) for key in SUMMED_KEYS}
+    return Totals(**sums, backward_macs=sum(backward) if backward else None)
 
 
 def under(row: Row, module: str) -> bool:
@@ -199,11 +250,16 @@ def restrict(record: Record, module: str) -> Record:
     """The record with the rows of one module only, the whole network's totals kept beside them."""
     rows = tuple(row for row in record.rows if under(row, module))
     count = record.count.replace(rows=rows)
-    return record.replace(count=count, module=module, network_totals=record.totals)
+    agreement = record.agreement
+    if agreement:
+        # Only what is shown is restricted: counters that differ elsewhere still differ.
+        paths = {row.path for row in rows}
+        agreement = agreement.replace(figures=tuple(one for one in agreement.figures if one.path in paths))
+    return record.replace(count=count, agreement=agreement, module=module, network_totals=record.totals)
 
 
 def unknown_module(module: str, records: Sequence[Record]) -> AnalyzerError:
     """The error for a module that none of the records has."""
     known = {name: None for record in records for part in record.modules for name in (part.path, part.role) if name}
     models = ", ".join(record.label for record in records)
-    return AnalyzerError(f"no module {one_line(module)!r} in {one_line(models)}; {nearest(module, known)}")
+    return AnalyzerError(f"no module {quoted(module)} in {one_line(models)}; {nearest(module, known)}")

@@ -82,10 +82,9 @@ def ratio(value: float, reference: float) -> str:
 
 
 def factor(value: float) -> str:
-    """A ratio to three significant digits: 21.43 → `21.4x`; close to 1 it keeps enough digits to be told from it."""
+    """A ratio of at least 1 to three significant digits: 21.43 → `21.4x`; close to 1 in percent: 1.0038 → `0.38 %`."""
+    if value < 1.01:
+        return f"{100 * (value - 1):.2g} %"
     if value >= 100:
         return f"{value:,.0f}x"
-    text = f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-    if float(text) == 1:
-        return f"{value:.6f}".rstrip("0") + "x"
-    return f"{text}x"
+    return f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"

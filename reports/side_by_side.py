@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from analyzer.comparison import TOTAL, Comparison
 from analyzer.record import Totals
@@ -29,11 +30,15 @@ def tables(comparison: Comparison, metric: str, depth: int) -> list[Table]:
 
 def _summary(comparison: Comparison) -> Table:
     """The whole of each record, or of its module, metric by metric; below each other one its ratio to the first."""
-    first, *others = [_figures(totals) for totals in comparison.modules[TOTAL]]
-    label, *labels = comparison.labels
-    rows: list[tuple[Cell, ...]] = [(Name(label), *_texts(first))]
-    for other, name in zip(others, labels, strict=True):
-        rows += [(Name(name), *_texts(other)), (Name("", 1), *_ratios(other, first))]
+    first, *_ = figures = [_figures(totals) for totals in comparison.modules[TOTAL]]
+    rows: list[tuple[Cell, ...]] = []
+    for other, label in zip(figures, comparison.labels, strict=True):
+        # The changes of a network stand under its name, one a line and the first beside the ratios: names stay short.
+        name, at, changes = label.partition("@")
+        rows.append((Name(name), *_texts(other)))
+        below = [_ratios(other, first)] if other is not first and any(figure is not None for figure in other) else []
+        for change, ratios in zip_longest(changes.split(",") if at else [], below):
+            rows.append((Name(f"@{change}" if change else "", 1), *(ratios or [""] * len(SUMMARY))))
     same = {settings(record) for record in comparison.records}
     scope = f"{comparison.records[0].module}: " if comparison.records[0].module else ""
     title = f"{scope}{' against '.join(comparison.labels)}" + (f" ({same.pop()})" if len(same) == 1 else "")
@@ -44,16 +49,17 @@ def _summary(comparison: Comparison) -> Table:
     return Table(title, columns, tuple(rows), notes=tuple(notes))
 
 
-def _figures(totals: Totals | None) -> list[int]:
-    return [0 if totals is None else getattr(totals, metric) for metric in SUMMARY]
+def _figures(totals: Totals | None) -> list[int | None]:
+    return [None if totals is None else getattr(totals, metric) for metric in SUMMARY]
 
 
-def _texts(figures: Sequence[int]) -> list[str]:
-    return [METRICS[metric].text(figure) for metric, figure in zip(SUMMARY, figures, strict=True)]
+def _texts(figures: Sequence[int | None]) -> list[str]:
+    return [text for metric, figure in zip(SUMMARY, figures, strict=True) for text in map_text([figure], metric)]
 
 
-def _ratios(figures: Sequence[int], first: Sequence[int]) -> list[str]:
-    return [ratio(figure, before) for figure, before in zip(figures, first, strict=True)]
+def _ratios(figures: Sequence[int | None], first: Sequence[int | None]) -> list[str]:
+    pairs = zip(figures, first, strict=True)
+    return ["" if figure is None or before is None else ratio(figure, before) for figure, before in pairs]
 
 
 def _pair(comparison: Comparison, metric: str, depth: int) -> Table:

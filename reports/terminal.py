@@ -27,7 +27,8 @@ HEADER_CELLS = 12
 def console(file: IO[str] | None = None) -> Console:
     """A console for `file` (standard output if None); 80 columns where nothing says how wide it is."""
     target = file or sys.stdout
-    width = None if target.isatty() or "COLUMNS" in os.environ else 80
+    said = os.environ.get("COLUMNS", "")
+    width = int(said) if said.isdecimal() and int(said) > 0 else None if target.isatty() else 80
     return Console(file=target, width=width, highlight=False)
 
 
@@ -36,13 +37,16 @@ def show(tables: Sequence[Table], to: Console) -> None:
     plain = not str(to.encoding).lower().startswith("utf")
     for index, table in enumerate(tables):
         later = {note for after in tables[index + 1 :] for note in after.notes}
-        to.print(Text(_safe(table.title, plain), style="bold cyan"))
-        to.print(_prose(table, plain) if table.prose else _grid(table, plain))
-        for note in table.notes:
-            if note not in later:
-                to.print(Text(_safe(note, plain), style="dim"))
-        if index < len(tables) - 1:
-            to.print()
+        with to.capture() as page:
+            to.print(Text(_safe(table.title, plain), style="bold cyan"))
+            to.print(_prose(table, plain) if table.prose else _grid(table, plain))
+            for note in table.notes:
+                if note not in later:
+                    to.print(Text(_safe(note, plain), style="dim"))
+        # rich fills lines to the table's width, and cuts names with a character that ASCII does not have.
+        lines = [line.rstrip() for line in page.get().split("\n")]
+        text = "\n".join(lines) if index == len(tables) - 1 else "\n".join([*lines, ""])
+        to.file.write(text.translate(ASCII) if plain else text)
 
 
 def _grid(table: Table, plain: bool) -> RichTable:
@@ -112,7 +116,7 @@ def _header(title: str) -> str:
     if len(title) <= HEADER_CELLS:
         return title
     lines = [""]
-    for piece in re.findall(r"[^-@.= ]*[-@.= ]?", title):
+    for piece in re.findall(r"[^-@.,= ]*[-@.,= ]?", title):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > HEADER_CELLS:
             lines.append("")
         lines[-1] += piece

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.errors import one_line
 from analyzer.networks.spec import shape_text
-from analyzer.record import ROW_KEYS, Record
+from analyzer.record import ROW_KEYS, SUMMED_KEYS, Record
 from analyzer.units import percent
 from reports.table import Cell, Name, Share, Table
 
@@ -87,6 +87,17 @@ def records_csv(records: Sequence[Record]) -> str:
             for key in ("inputs", "outputs"):
                 values[key] = " ".join(map(shape_text, values[key]))
             writer.writerow([inert(record.label), *(inert(v) if isinstance(v, str) else v for v in values.values())])
+    return target.getvalue()
+
+
+def listing_csv(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
+    """`analyze list`: a line a variant, its totals in full."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(["model", "title", *SUMMED_KEYS])
+    for name, record in records.items():
+        totals = [getattr(record.totals, key) for key in SUMMED_KEYS]
+        writer.writerow([inert(name), inert(titles[name]), *totals])
     return target.getvalue()
 
 

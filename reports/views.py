@@ -111,7 +111,6 @@ def agreement(record: Record) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             Name(figure.path or TOP_LEVEL),
-            figure.op,
             *(f"{figure.macs[counter]:,}" for counter in found.counters),
             "agree" if figure.agrees else "DIFFER",
         )
@@ -119,7 +118,6 @@ def agreement(record: Record) -> Table:
     ]
     columns = (
         Column("row", "left"),
-        Column("op", "left"),
         *(Column(f"MACs {counter.replace('_', ' ')}") for counter in found.counters),
         Column("all", "left"),
     )

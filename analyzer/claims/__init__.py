@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from analyzer.claims import auxiliary, reduction, size, structure
 from analyzer.claims.claim import VERDICTS, Claim, dump
 from analyzer.claims.reduction import saving
-from analyzer.errors import AnalyzerError, nearest, one_line
+from analyzer.errors import AnalyzerError, nearest, quoted
 
 __all__ = ["VERDICTS", "Claim", "dump", "find", "ledger", "saving"]
 
@@ -46,5 +46,5 @@ def ledger() -> tuple[Claim, ...]:
 def find(id: str) -> Claim:
     """The claim of that id, counted now. Raises AnalyzerError with the nearest ids if there is none."""
     if id not in ENTRIES:
-        raise AnalyzerError(f"no claim {one_line(id)!r}; {nearest(id, ENTRIES)}; see analyze claims")
+        raise AnalyzerError(f"no claim {quoted(id)}; {nearest(id, ENTRIES)}; see analyze claims")
     return ENTRIES[id]()

@@ -19,6 +19,7 @@ EVERYTHING = (
     "activations",
     "bytes_read",
     "bytes_written",
+    "backward_macs",
 )
 
 

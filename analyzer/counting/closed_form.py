@@ -149,4 +149,6 @@ def _row(step: Step, mode: Mode) -> Row:
         activations=figures.activations,
         bytes_read=FLOAT32_BYTES * figures.read,
         bytes_written=FLOAT32_BYTES * figures.written,
+        # The gradient of the weights costs one forward, that of the input another, where anything upstream learns.
+        backward_macs=figures.macs * (2 if step.learned else 1) if mode == "training" else None,
     )

@@ -1,15 +1,18 @@
 """Dispatch: what really runs, operator by operator, each put under the module whose forward called it.
 
-A dispatch mode sees every aten operator; global forward hooks say where the pass is. The model itself is not touched.
-A call of one of torch.nn's leaf modules is one row, whatever operators it is made of; an operator that runs outside
-them, such as a concatenation, is a row of its own under its owner's path.
+A dispatch mode sees every operator; global forward hooks say where the pass is. The model itself is not touched. In
+inference mode torch hands over the operators that the user called, before it takes them apart: an operator with a
+formula is counted whole, one without is watched while it is taken apart, under its own name.
+
+A call of one of torch.nn's leaf modules is one row, whatever it is made of; an operator that runs outside them, such
+as a concatenation, is a row of its own under its owner's path.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,14 +21,25 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from analyzer.counting.formulas import COPIES, FORMULAS, MODULES, VIEWS, Call, Work
+from analyzer.counting.operations import MODULES
+from analyzer.counting.registry import Kind, as_if_dense, lookup
 from analyzer.counting.shapes import infer
+from analyzer.counting.work import Call, Work
 from analyzer.record import Count, Row, Shapes
 
-OP_NAMES = {"ReLU": "relu", "BatchNorm2d": "batch_norm"}
+# Names that the rule of `_op_name` would take apart in the wrong place.
+OP_NAMES = {
+    name: name.lower() for name in ("ReLU", "ReLU6", "GELU", "SiLU", "ELU", "SELU", "CELU", "GLU", "PReLU", "RReLU")
+} | {"LeakyReLU": "leaky_relu"}
 
 
-def count(model: nn.Module, args: Sequence[Any], *, roles: Mapping[str, str] | None = None) -> Count:
+def count(
+    model: nn.Module,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    roles: Mapping[str, str] | None = None,
+) -> Count:
     """The dispatch count of one forward pass, on whatever device the model and its arguments are, in its own mode.
 
     `roles` gives a path its canonical role; a path that is not in it is its own role.
@@ -34,20 +48,23 @@ def count(model: nn.Module, args: Sequence[Any], *, roles: Mapping[str, str] | N
     before = register_module_forward_pre_hook(ledger.enter)
     after = register_module_forward_hook(ledger.leave, with_kwargs=True, always_call=True)
     try:
-        with torch.no_grad(), _Watch(ledger.operator):
-            model(*args)
+        with torch.inference_mode(), _Watch(ledger):
+            model(*args, **(kwargs or {}))
     finally:
         before.remove()
         after.remove()
-    return Count("dispatch", tuple(ledger.rows), dict(ledger.unknown))
+    ledger.unused()
+    return Count("dispatch", tuple(ledger.rows), dict(ledger.unknown), dict(ledger.as_if_dense))
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Runs every operator, or on meta tensors infers its result where a rule is sure, and tells of it."""
+    """Runs every operator, or on meta tensors infers its result where a rule is sure, and tells the ledger."""
 
-    def __init__(self, tell: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]) -> None:
+    supports_higher_order_operators = True
+
+    def __init__(self, ledger: _Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.tell = tell
+        self.ledger = ledger
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -55,80 +72,134 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        result = infer(func._schema.name, args, kwargs)
+        kind, formula = lookup(func)
+        if kind is Kind.VIEW:
+            return func(*args, **kwargs)
+        name = func._schema.name
+        if kind is Kind.COMPOSITE:
+            with self.ledger.inside(name, args, kwargs) as result, self:
+                return result.of(func.decompose(*args, **kwargs))
+        result = infer(name, args, kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
-        self.tell(func, args, kwargs, result)
+        if args and result is args[0] and not func._schema.is_mutable:
+            return result  # Dropout at inference hands its input on: nothing ran.
+        self.ledger.operator(name, kind, formula, args, kwargs, result)
         return result
 
 
 @dataclass
 class _Frame:
-    """A module call under way. A leaf's operators add up here; others' make rows."""
+    """A call under way: of a module, whose leaf's operators add up here, or of an operator being taken apart."""
 
-    module: nn.Module
     path: str
-    leaf: bool
+    op: str
+    module: nn.Module | None = None
+    folds: bool = False
     works: list[Work] = field(default_factory=list)
     moves: bool = False
 
 
+class _Inside:
+    """An operator being taken apart: what it is made of adds up to one row of its own name."""
+
+    def __init__(self, ledger: _Ledger, frame: _Frame, args: Any, kwargs: Any) -> None:
+        self.ledger, self.frame, self.args, self.kwargs = ledger, frame, args, kwargs
+        self.result: Any = None
+
+    def of(self, result: Any) -> Any:
+        self.result = result
+        return result
+
+    def __enter__(self) -> _Inside:
+        self.ledger.stack.append(self.frame)
+        return self
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        self.ledger.stack.pop()
+        if kind is None and self.frame.moves:
+            work = _sum(self.frame.works)
+            self.ledger.ran(self.frame.op, work, self.args, self.kwargs, self.result)
+
+
 class _Ledger:
-    """The rows so far, and the stack of module calls that says whose operator the next one is."""
+    """The rows so far, and the stack of calls that says whose operator the next one is."""
 
     def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
         self.roles = roles
         self.paths = {id(module): path for path, module in model.named_modules()}
-        self.parameters = {_storage(parameter): name for name, parameter in model.named_parameters()}
+        # By storage, since an operator may read a view of a parameter, and a storage may hold several.
+        self.parameters: dict[int, dict[str, Tensor]] = {}
+        for name, parameter in model.named_parameters():
+            self.parameters.setdefault(_storage(parameter), {})[name] = parameter
         self.stack: list[_Frame] = []
         self.rows: list[Row] = []
         self.unknown: Counter[str] = Counter()
+        self.as_if_dense: Counter[str] = Counter()
         self.calls: Counter[tuple[str, str]] = Counter()
         self.counted: set[int] = set()
 
     def enter(self, module: nn.Module, args: Any) -> None:
         path = self.paths.get(id(module), self.stack[-1].path if self.stack else "")
-        leaf = type(module).__module__.startswith("torch.nn.") and next(module.children(), None) is None
-        self.stack.append(_Frame(module, path, leaf))
+        leaf = type(module).__module__.startswith("torch.nn.modules.") and next(module.children(), None) is None
+        self.stack.append(_Frame(path, _op_name(module), module, leaf))
 
-    def leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
         frame = self.stack.pop()
-        if not frame.leaf or output is None:
+        kwargs, output = rest if len(rest) == 2 else ({}, None)  # A call that raised has neither.
+        if not frame.folds or output is None:
             return
-        inputs, outputs = list(_tensors((args, kwargs))), list(_tensors(output))
+        inputs, outputs = tensors_of((args, kwargs)), tensors_of(output)
         whole = MODULES.get(type(module).__name__)
-        if whole:
-            work = whole(module, tuple(inputs[0].shape), tuple(outputs[0].shape))
-        else:
-            work = Work(*(sum(figures) for figures in zip(Work(), *frame.works, strict=True)))
+        work = whole(module, tuple(inputs[0].shape), tuple(outputs[0].shape)) if whole else _sum(frame.works)
+        parameters: list[Tensor] = list(module.parameters())
         statistics = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
-        read = [*inputs, *module.parameters(), *statistics] if frame.moves else []
+        read = [*inputs, *parameters, *statistics] if frame.moves else []
         written = [*outputs, *(statistics if module.training else ())] if frame.moves else []
-        self.row(frame.path, _op_name(module), inputs, outputs, list(module.parameters()), work, read, written)
+        self.row(frame.path, frame.op, inputs, outputs, parameters, work, read, written)
 
-    def operator(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        name = func._schema.name
-        if name in VIEWS:
-            return
-        outputs = list(_tensors(result))
-        frame = self.stack[-1]
-        frame.moves = True
-        if name in FORMULAS:
+    def inside(self, name: str, args: Any, kwargs: Any) -> _Inside:
+        path = self.stack[-1].path if self.stack else ""
+        return _Inside(self, _Frame(path, name, folds=True), args, kwargs)
+
+    def operator(self, name: str, kind: Kind, formula: Any, args: Any, kwargs: Any, result: Any) -> None:
+        if kind is Kind.FORMULA:
+            first = next(iter(tensors_of(result)), None)
             # Operations are of floating point: batch norm's counter of batches is bookkeeping.
-            counted = not outputs or outputs[0].is_floating_point()
-            shapes = Call(_shaped(args), _shaped(kwargs), _shapes(outputs))
-            work = FORMULAS[name](shapes) if counted else Work()
+            counts = first is None or first.is_floating_point() or first.is_complex()
+            work = formula(Call(shaped(args), shaped(kwargs), shapes_of(tensors_of(result)))) if counts else Work()
+            if as_if_dense(name):
+                self.as_if_dense[name] += 1
         else:
             work = Work()
-            if name not in COPIES and not (frame.leaf and type(frame.module).__name__ in MODULES):
+            if kind is Kind.UNKNOWN and not self._hidden():
                 self.unknown[name] += 1
-        if frame.leaf:
+        self.ran(name, work, args, kwargs, result)
+
+    def _hidden(self) -> bool:
+        """Whether the call under way has a formula for the whole of it."""
+        return any(type(frame.module).__name__ in MODULES for frame in self.stack if frame.folds)
+
+    def ran(self, name: str, work: Work, args: Any, kwargs: Any, result: Any) -> None:
+        """An operator has run: it adds to the call that folds it, or is a row."""
+        frame = self.stack[-1] if self.stack else _Frame("", "")
+        if frame.folds:
+            frame.moves = True
             frame.works.append(work)
-        else:
-            inputs = list(_tensors((args, kwargs)))
-            parameters = [tensor for tensor in inputs if _storage(tensor) in self.parameters]
-            op = name.removeprefix("aten::")
-            self.row(frame.path, op, inputs, outputs, parameters, work, inputs, outputs)
+            return
+        inputs, outputs = tensors_of((args, kwargs)), tensors_of(result)
+        parameters = [tensor for tensor in inputs if _storage(tensor) in self.parameters]
+        self.row(frame.path, name.removeprefix("aten::"), inputs, outputs, parameters, work, inputs, outputs)
+
+    def unused(self) -> None:
+        """Parameters that no operator read, such as those of heads that are silent: a row a module, all else 0."""
+        owners: dict[str, list[Tensor]] = {}
+        for storage, named in self.parameters.items():
+            if storage not in self.counted:
+                for name, parameter in named.items():
+                    owners.setdefault(name.rpartition(".")[0], []).append(parameter)
+        for path, parameters in owners.items():
+            self.row(path, "unused", [], [], parameters, Work(), [], [])
 
     def row(
         self,
@@ -142,18 +213,18 @@ class _Ledger:
         written: list[Tensor],
     ) -> None:
         self.calls[path, op] += 1
-        new = [tensor for tensor in parameters if _storage(tensor) not in self.counted]
-        self.counted.update(map(_storage, new))
-        biases = sum(tensor.numel() for tensor in new if self.parameters[_storage(tensor)].endswith("bias"))
-        params = sum(tensor.numel() for tensor in new)
+        new = {storage for storage in map(_storage, parameters) if storage in self.parameters} - self.counted
+        self.counted |= new
+        named = {name: tensor.numel() for storage in new for name, tensor in self.parameters[storage].items()}
+        params, biases = sum(named.values()), sum(n for name, n in named.items() if name.endswith("bias"))
         self.rows.append(
             Row(
                 path=path,
                 role=self.roles.get(path, path),
                 op=op,
                 call=self.calls[path, op],
-                inputs=_shapes(inputs),
-                outputs=_shapes(outputs),
+                inputs=shapes_of(inputs),
+                outputs=shapes_of(outputs),
                 params=params,
                 weights=params - biases,
                 biases=biases,
@@ -166,10 +237,16 @@ class _Ledger:
         )
 
 
+def _sum(works: Sequence[Work]) -> Work:
+    return Work(sum(work.macs for work in works), sum(work.flops for work in works))
+
+
 def _op_name(module: nn.Module) -> str:
     """`MaxPool2d` → `max_pool2d`: the functional name of a leaf module."""
     name = type(module).__name__
-    return OP_NAMES.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    if name.startswith("BatchNorm"):
+        return "batch_norm"
+    return OP_NAMES.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _storage(tensor: Tensor) -> int:
@@ -177,26 +254,27 @@ def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _tensors(value: Any) -> Iterable[Tensor]:
+def tensors_of(value: Any) -> list[Tensor]:
+    """Every tensor in nested lists, tuples and dicts."""
     if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
+        return [value]
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return []
+    return [tensor for item in value for tensor in tensors_of(item)]
 
 
-def _shapes(tensors: Iterable[Tensor]) -> Shapes:
+def shapes_of(tensors: Iterable[Tensor]) -> Shapes:
     return tuple(tuple(tensor.shape) for tensor in tensors)
 
 
-def _shaped(value: Any) -> Any:
+def shaped(value: Any) -> Any:
     """The same structure with every tensor as its shape."""
     if isinstance(value, Tensor):
         return tuple(value.shape)
     if isinstance(value, list | tuple):
-        return tuple(_shaped(item) for item in value)
+        return tuple(shaped(item) for item in value)
     if isinstance(value, dict):
-        return {key: _shaped(item) for key, item in value.items()}
+        return {key: shaped(item) for key, item in value.items()}
     return value

@@ -1,204 +1,127 @@
-"""What each aten operator costs, from the shapes it was called with: three explicit sets, formula, free and unknown.
+"""Multiply-adds of aten's operators, each formula from the shapes of one call.
 
-A formula sees shapes only. It shares nothing with the closed form, which never sees an operator: their agreement
-would prove nothing if they did.
+It shares nothing with the closed form, which never sees an operator: their agreement would prove nothing if they did.
+Operators are named as in torch's schemas. In inference mode torch hands over what the user called (`conv2d`, `linear`,
+`einsum`); under autograd it hands over what that is made of (`convolution`, `addmm`, `bmm`): both are here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from math import prod
-from typing import Any, NamedTuple, TypeAlias
 
-Shape: TypeAlias = tuple[int, ...]
-
-
-class Work(NamedTuple):
-    """Multiply-adds and operations of one call."""
-
-    macs: int = 0
-    flops: int = 0
-
-
-class Call(NamedTuple):
-    """One operator call: tensors stand as their shapes, everything else as it was passed."""
-
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    outputs: tuple[Shape, ...]
-
-    def arg(self, index: int, name: str, default: Any = None) -> Any:
-        return self.args[index] if index < len(self.args) else self.kwargs.get(name, default)
-
-
-Formula: TypeAlias = Callable[[Call], Work]
-
-
-def _products(macs: int, additions: int = 0) -> Work:
-    return Work(macs, 2 * macs + additions)
+from analyzer.counting.work import Call, Formula, Shape, Work, products
 
 
 def convolution(call: Call) -> Work:
     """Every output element is a dot product with one filter; transposed, every input element spreads over one."""
     source, filters, bias = call.args[:3]
-    transposed = call.arg(6, "transposed", False)
-    moved = source if transposed else call.outputs[0]
-    return _products(prod(moved) * prod(filters[1:]), prod(call.outputs[0]) if bias is not None else 0)
+    moved = source if call.arg(6, "transposed", False) else call.outputs[0]
+    return _filtered(moved, filters, bias, call.outputs[0])
 
 
-def addmm(call: Call) -> Work:
-    """(rows x depth) · (depth x columns), and the bias added to every element."""
-    _, left, right = call.args[:3]
-    return _products(left[0] * left[1] * right[1], left[0] * right[1])
+def forward_convolution(call: Call) -> Work:
+    """`conv1d`, `conv2d`, `conv3d` with any padding, also by name ("same"), dilated and grouped."""
+    return _filtered(call.outputs[0], call.args[1], call.arg(2, "bias"), call.outputs[0])
 
 
-def mm(call: Call) -> Work:
-    left, right = call.args[:2]
-    return _products(left[0] * left[1] * right[1])
+def transposed_convolution(call: Call) -> Work:
+    """`conv_transpose1d` to 3d: every input element is multiplied into one filter."""
+    return _filtered(call.args[0], call.args[1], call.arg(2, "bias"), call.outputs[0])
 
 
-def bmm(call: Call) -> Work:
-    left, right = call.args[:2]
-    return _products(left[0] * left[1] * left[2] * right[2])
+def _filtered(moved: Shape, filters: Shape, bias: Shape | None, output: Shape) -> Work:
+    """`filters` is (out, in / groups, *kernel), transposed (in, out / groups, *kernel)."""
+    return products(prod(moved) * prod(filters[1:]), prod(output) if bias is not None else 0)
 
 
-def window(call: Call) -> Work:
-    """A pool reads its window once an output element; a square kernel may be given as one number."""
-    kernel = call.args[1]
-    size = kernel[0] * kernel[-1] if isinstance(kernel, Sequence) else kernel * kernel
-    return Work(flops=prod(call.outputs[0]) * size)
+def convolution_backward(call: Call) -> Work:
+    """The gradients of input and weight cost one forward each, whatever the groups; the bias's is a sum."""
+    gradient, source, filters = call.args[:3]
+    transposed = call.arg(7, "transposed", False)
+    to_input, to_weight, to_bias = call.arg(10, "output_mask")
+    macs = prod(source if transposed else gradient) * prod(filters[1:])
+    return products(macs * (bool(to_input) + bool(to_weight)), prod(gradient) if to_bias else 0)
 
 
-def per_input(each: int) -> Formula:
-    return lambda call: Work(flops=each * prod(call.args[0]))
+def linear(call: Call) -> Work:
+    """Each output element is a dot product over the input features."""
+    bias = call.arg(2, "bias")
+    return products(prod(call.outputs[0]) * call.args[1][-1], prod(call.outputs[0]) if bias is not None else 0)
 
 
-def per_output(each: int) -> Formula:
-    return lambda call: Work(flops=each * prod(call.outputs[0]))
+def bilinear(call: Call) -> Work:
+    """x1 · W · x2 for each output: in1 · in2 products with the weights, then in2 with x2."""
+    output, second = prod(call.outputs[0]), call.args[1][-1]
+    bias = call.arg(3, "bias")
+    return products(output * (call.args[0][-1] * second + second), output if bias is not None else 0)
 
 
-def batch_norm(training_index: int) -> Formula:
-    """2 an element where the statistics are given, 6 where they are taken from the batch."""
-
-    def work(call: Call) -> Work:
-        each = 6 if call.arg(training_index, "training") else 2
-        return Work(flops=each * prod(call.args[0]))
-
-    return work
+def matmul(call: Call) -> Work:
+    """In every rank: each output element is a dot product over the last axis of the left side."""
+    return products(prod(call.outputs[0]) * call.args[0][-1])
 
 
-FORMULAS: dict[str, Formula] = {
-    "aten::convolution": convolution,
-    "aten::_convolution": convolution,
-    "aten::addmm": addmm,
-    "aten::mm": mm,
-    "aten::bmm": bmm,
-    "aten::max_pool2d_with_indices": window,
-    "aten::avg_pool2d": window,
-    "aten::_adaptive_avg_pool2d": per_input(1),
-    "aten::mean": per_input(1),
-    "aten::native_batch_norm": batch_norm(5),
-    "aten::_native_batch_norm_legit": batch_norm(5),
-    "aten::_batch_norm_with_update": per_input(6),
-    "aten::_batch_norm_no_update": per_input(2),
-    "aten::cudnn_batch_norm": batch_norm(5),
-    "aten::miopen_batch_norm": batch_norm(5),
-    "aten::native_dropout": per_output(2),
-    **dict.fromkeys(("aten::_softmax", "aten::_log_softmax"), per_output(5)),
-    **dict.fromkeys(
-        (
-            f"aten::{name}{place}"
-            for name in (
-                "relu",
-                "add",
-                "sub",
-                "mul",
-                "div",
-                "pow",
-                "neg",
-                "exp",
-                "sqrt",
-                "sigmoid",
-                "tanh",
-                "threshold",
-            )
-            for place in ("", "_")
-        ),
-        per_output(1),
-    ),
+def added_matmul(call: Call) -> Work:
+    """`addmm`, `baddbmm`, `addmv`: the product, and one addition an output element."""
+    output = prod(call.outputs[0])
+    return products(output * call.args[1][-1], output)
+
+
+def summed_matmul(call: Call) -> Work:
+    """`addbmm` sums its batch of products: (batch, n, k) · (batch, k, m) → (n, m)."""
+    batch, rows, depth = call.args[1]
+    columns = call.args[2][-1]
+    return products(batch * rows * depth * columns, rows * columns)
+
+
+def distances(call: Call) -> Work:
+    """`cdist`: one multiply-add a coordinate of each pair for the Euclidean norm, 3 operations for any other."""
+    coordinates = prod(call.outputs[0]) * call.args[0][-1]
+    if call.arg(2, "p", 2.0) == 2.0:
+        return products(coordinates, prod(call.outputs[0]))
+    return Work(flops=3 * coordinates)
+
+
+def embedding_bag(call: Call) -> Work:
+    """Sums the rows it looks up: an addition an element, a multiply-add where samples are weighted."""
+    gathered = prod(call.args[1]) * call.args[0][-1]
+    weights = call.arg(6, "per_sample_weights")
+    return products(gathered) if weights is not None else Work(flops=gathered)
+
+
+def _named(formula: Formula, *names: str) -> dict[str, Formula]:
+    return {f"aten::{name}": formula for name in names}
+
+
+PRODUCTS: dict[str, Callable[[Call], Work]] = {
+    **_named(convolution, "convolution", "_convolution", "convolution_overrideable"),
+    **_named(forward_convolution, "conv1d", "conv2d", "conv3d", "_convolution_mode"),
+    **_named(forward_convolution, "mkldnn_convolution", "cudnn_convolution", "miopen_convolution"),
+    **_named(forward_convolution, "thnn_conv2d", "slow_conv3d", "_slow_conv2d_forward", "_conv_depthwise2d"),
+    **_named(transposed_convolution, "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    **_named(convolution_backward, "convolution_backward"),
+    **_named(linear, "linear", "mkldnn_linear", "_int8_linear"),
+    **_named(bilinear, "bilinear"),
+    **_named(matmul, "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "_int_mm", "_scaled_mm", "linalg_vecdot"),
+    **_named(added_matmul, "addmm", "baddbmm", "addmv", "_addmm_activation"),
+    **_named(summed_matmul, "addbmm"),
+    **_named(distances, "cdist", "_cdist_forward", "_euclidean_dist"),
+    **_named(embedding_bag, "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only"),
+}
+# Sparse operands have the shapes of dense ones, and int8 weights those of float ones: these are counted as if dense.
+AS_IF_DENSE: dict[str, Formula] = {
+    **_named(matmul, "_sparse_mm", "sparse_mm", "_sparse_sparse_matmul"),
+    **_named(added_matmul, "sparse_addmm", "_sparse_addmm", "sspaddmm", "sparse_sampled_addmm"),
 }
 
-# Nothing is computed and nothing moves: the output is the input, seen otherwise, or not yet written.
-VIEWS = frozenset(
-    f"aten::{name}"
-    for name in [
-        "alias",
-        "as_strided",
-        "detach",
-        "diagonal",
-        "empty",
-        "empty_like",
-        "empty_strided",
-        "expand",
-        "lift_fresh",
-        "new_empty",
-        "permute",
-        "select",
-        "slice",
-        "split",
-        "split_with_sizes",
-        "squeeze",
-        "t",
-        "transpose",
-        "unbind",
-        "unfold",
-        "unsqueeze",
-        "view",
-        "_reshape_alias",
-        "_unsafe_view",
-    ]
-)
 
-# Nothing is computed, but data moves: counted in bytes.
-COPIES = frozenset(
-    f"aten::{name}"
-    for name in [
-        "cat",
-        "clone",
-        "constant_pad_nd",
-        "copy_",
-        "fill",
-        "fill_",
-        "full",
-        "full_like",
-        "index_select",
-        "new_zeros",
-        "ones",
-        "ones_like",
-        "scalar_tensor",
-        "stack",
-        "zero_",
-        "zeros",
-        "zeros_like",
-        "_to_copy",
-    ]
-)
+def quantized_linear(call: Call) -> Work:
+    """A packed weight hides its shape: output elements times the input features all the same."""
+    return products(prod(call.outputs[0]) * call.args[0][-1], prod(call.outputs[0]))
 
 
-# Modules whose operators are an implementation detail: one formula for the module's call, in place of their sum.
-# It sees the module's settings, its input's shape and its output's shape.
-def local_response_norm(module: Any, source: Shape, output: Shape) -> Work:
-    """torch takes it apart into a square, a padded 3-d average pool and four elementwise operators."""
-    squares, sums, scale_add_power_divide = module.size, module.size - 1, 4
-    return Work(flops=prod(output) * (squares + sums + scale_add_power_divide))
-
-
-def dropout(module: Any, source: Shape, output: Shape) -> Work:
-    """Mask and scale, however many operators torch draws the mask with; nothing at inference."""
-    return Work(flops=2 * prod(source) if module.training else 0)
-
-
-MODULES: dict[str, Callable[[Any, Shape, Shape], Work]] = {
-    "LocalResponseNorm": local_response_norm,
-    "Dropout": dropout,
-}
+QUANTIZED: dict[str, Formula] = {
+    f"quantized::{name}": quantized_linear
+    for name in ("linear", "linear_relu", "linear_dynamic", "linear_relu_dynamic", "linear_dynamic_fp16")
+} | {"aten::_weight_int8pack_mm": matmul, "aten::_weight_int4pack_mm": matmul, "onednn::qlinear_pointwise": linear}

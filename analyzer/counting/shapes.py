@@ -1,104 +1,142 @@
 """Shape rules: what the commonest operators make of meta tensors, without torch's own Python kernels for them.
 
 On meta the first convolution imports sympy and the first concatenation torch._dynamo, 1.2 s together, and a warm pass
-spends most of its time in reference kernels. A rule answers only for plain contiguous meta tensors and otherwise
-declines, so that torch answers. Tests hold every rule against torch's own kernels.
+spends most of its time in reference kernels. A rule answers only for plain meta tensors that it is sure of, and
+otherwise declines, so that torch answers. Tests hold every rule against torch's own kernels on real tensors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
+from analyzer.counting.layouts import attention, encoder_layer, laid_out_like, multi_head, recurrent
+
 Rule: TypeAlias = Callable[..., Any]
+Sizes: TypeAlias = int | Sequence[int]
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value[0], value[-1]) if isinstance(value, Sequence) else (value, value)
+def _each(value: Sizes, axes: int) -> Sequence[int]:
+    """One number for all axes, or one an axis."""
+    if isinstance(value, int):
+        return (value,) * axes
+    return tuple(value) * axes if len(value) == 1 else value
 
 
-def _like(source: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+def _made(source: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
     return torch.empty(shape, dtype=dtype or source.dtype, device="meta")
 
 
 def convolution(
     source: Tensor,
     weight: Tensor,
-    bias: Any,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
+    bias: Tensor | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
     transposed: bool,
-    output_padding: Sequence[int],
+    output_padding: Sizes,
     groups: int,
 ) -> Any:
-    sizes, kernel = source.shape[2:], weight.shape[2:]
-    if transposed or not len(sizes) == len(kernel) == len(stride) or source.shape[1] != weight.shape[1] * groups:
+    return NotImplemented if transposed else conv(source, weight, bias, stride, padding, dilation, groups)
+
+
+def conv(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Any:
+    axes = weight.dim() - 2
+    if source.dim() != axes + 2 or source.shape[1] != weight.shape[1] * groups or source.dtype != weight.dtype:
         return NotImplemented
-    made = [
-        (size + 2 * pad - reach * (width - 1) - 1) // step + 1
-        for size, width, step, pad, reach in zip(sizes, kernel, stride, padding, dilation, strict=True)
-    ]
-    return _like(source, (source.shape[0], weight.shape[0], *made)) if min(made) > 0 else NotImplemented
+    sizes, kernel = source.shape[2:], weight.shape[2:]
+    if padding == "same":
+        return _made(source, (source.shape[0], weight.shape[0], *sizes))
+    pads = (0,) * axes if isinstance(padding, str) else _each(padding, axes)
+    spans = zip(sizes, kernel, _each(stride, axes), pads, _each(dilation, axes), strict=True)
+    made = [(size + 2 * pad - reach * (width - 1) - 1) // step + 1 for size, width, step, pad, reach in spans]
+    return _made(source, (source.shape[0], weight.shape[0], *made)) if min(made) > 0 else NotImplemented
 
 
-def pool(source: Tensor, kernel: Any, stride: Any = (), padding: Any = 0, ceil: bool = False) -> Any:
-    """The shape of a 2-d window pass; in ceil mode the last window must start inside the image or its left padding."""
+def pool(
+    source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, axes: int = 2
+) -> Any:
+    """The shape of a window pass; in ceil mode the last window must start inside the image or its left padding."""
     made = []
-    for size, width, step, pad in zip(
-        source.shape[-2:], _pair(kernel), _pair(stride or kernel), _pair(padding), strict=True
-    ):
+    spans = zip(
+        source.shape[-axes:], _each(kernel, axes), _each(stride or kernel, axes), _each(padding, axes), strict=True
+    )
+    for size, width, step, pad in spans:
         reach = size + 2 * pad - width + (step - 1 if ceil else 0)
         count = reach // step + 1
         made.append(count - 1 if ceil and (count - 1) * step >= size + pad else count)
-    return _like(source, (*source.shape[:-2], *made)) if min(made) > 0 else NotImplemented
+    return _made(source, (*source.shape[:-axes], *made)) if min(made) > 0 else NotImplemented
 
 
 def max_pool(
-    source: Tensor, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False
+    source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, dilation: Sizes = 1, ceil: bool = False
 ) -> Any:
-    if _pair(dilation) != (1, 1):
-        return NotImplemented
-    output = pool(source, kernel, stride, padding, ceil)
-    return output if output is NotImplemented else (output, _like(source, output.shape, torch.int64))
+    return pool(source, kernel, stride, padding, ceil) if set(_each(dilation, 2)) == {1} else NotImplemented
 
 
-def avg_pool(source: Tensor, kernel: Any, stride: Any = (), padding: Any = 0, ceil: bool = False, *rest: Any) -> Any:
+def max_pool_with_indices(source: Tensor, *settings: Any) -> Any:
+    output = max_pool(source, *settings)
+    return output if output is NotImplemented else (output, _made(source, output.shape, torch.int64))
+
+
+def avg_pool(
+    source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, *rest: Any
+) -> Any:
     return pool(source, kernel, stride, padding, ceil)
+
+
+def avg_pool3d(
+    source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, *rest: Any
+) -> Any:
+    return pool(source, kernel, stride, padding, ceil, axes=3)
+
+
+def adaptive_avg_pool(source: Tensor, size: Sizes) -> Any:
+    return _made(source, (*source.shape[:-2], *_each(size, 2)))
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     first = tensors[0]
     shape = list(first.shape)
+    if not shape:
+        return NotImplemented
     dim %= len(shape)
     for tensor in tensors[1:]:
         other = list(tensor.shape)
-        if len(other) != len(shape) or other[:dim] + other[dim + 1 :] != shape[:dim] + shape[dim + 1 :]:
+        same = other[:dim] + other[dim + 1 :] == shape[:dim] + shape[dim + 1 :]
+        if len(other) != len(shape) or not same or tensor.dtype != first.dtype:
             return NotImplemented
     shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
-    return _like(first, shape)
+    return _made(first, shape)
+
+
+def linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+    if weight.dim() != 2 or source.shape[-1] != weight.shape[1] or source.dtype != weight.dtype:
+        return NotImplemented
+    return _made(source, (*source.shape[:-1], weight.shape[0]))
+
+
+def matmul(left: Tensor, right: Tensor) -> Any:
+    if left.dim() != right.dim() or left.dim() < 2 or left.shape[:-2] != right.shape[:-2] or left.dtype != right.dtype:
+        return NotImplemented
+    return _made(left, (*left.shape[:-1], right.shape[-1])) if left.shape[-1] == right.shape[-2] else NotImplemented
 
 
 def addmm(bias: Tensor, left: Tensor, right: Tensor) -> Any:
-    return _like(left, (left.shape[0], right.shape[1])) if left.shape[1] == right.shape[0] else NotImplemented
-
-
-def in_place(source: Tensor, *rest: Any) -> Any:
-    return source
-
-
-def unary(source: Tensor) -> Any:
-    return _like(source, source.shape)
-
-
-def binary(left: Tensor, right: Any) -> Any:
-    """Equal shapes and types, or a plain number beside a floating tensor."""
-    if isinstance(right, Tensor):
-        return _like(left, left.shape) if (right.shape, right.dtype) == (left.shape, left.dtype) else NotImplemented
-    return _like(left, left.shape) if left.is_floating_point() and isinstance(right, float) else NotImplemented
+    return _made(left, (left.shape[0], right.shape[1])) if left.shape[1] == right.shape[0] else NotImplemented
 
 
 def constant_pad(source: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:
@@ -106,37 +144,14 @@ def constant_pad(source: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:
     shape = list(source.shape)
     for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), start=1):
         shape[-axis] += before + after
-    return _like(source, shape) if min(shape) > 0 else NotImplemented
-
-
-def avg_pool3d(source: Tensor, kernel: Sequence[int], stride: Sequence[int] = (), *rest: Any) -> Any:
-    """Unpadded and not in ceil mode: what local response normalisation calls."""
-    if (
-        source.dim() < 4
-        or len(kernel) != 3
-        or any(map(any_of, rest[:2]))
-        or rest[2:] not in ((), (True,), (True, None))
-    ):
-        return NotImplemented
-    steps = stride or kernel
-    made = [(size - width) // step + 1 for size, width, step in zip(source.shape[-3:], kernel, steps, strict=True)]
-    return _like(source, (*source.shape[:-3], *made)) if min(made) > 0 else NotImplemented
-
-
-def any_of(value: Any) -> bool:
-    return any(value) if isinstance(value, Sequence) else bool(value)
+    return _made(source, shape) if min(shape) > 0 else NotImplemented
 
 
 def mean(source: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Any:
     if not dims or not source.is_floating_point():
         return NotImplemented
     reduced = {dim % source.dim() for dim in dims}
-    shape = [1 if dim in reduced else size for dim, size in enumerate(source.shape) if keepdim or dim not in reduced]
-    return _like(source, shape)
-
-
-def empty_like(source: Tensor, **settings: Any) -> Any:
-    return _like(source, source.shape) if settings.get("dtype") in (None, source.dtype) else NotImplemented
+    return _made(source, [1 if d in reduced else n for d, n in enumerate(source.shape) if keepdim or d not in reduced])
 
 
 def native_batch_norm(
@@ -144,46 +159,136 @@ def native_batch_norm(
 ) -> Any:
     """The output, and the batch's mean and inverse deviation, empty unless they were taken."""
     saved = (source.shape[1],) if training else (0,)
-    return _like(source, source.shape), _like(source, saved), _like(source, saved)
+    return _made(source, source.shape), _made(source, saved), _made(source, saved)
 
 
-RULES: dict[str, Rule] = {
-    "aten::convolution": convolution,
-    "aten::max_pool2d_with_indices": max_pool,
-    "aten::avg_pool2d": avg_pool,
-    "aten::cat": cat,
-    "aten::addmm": addmm,
-    "aten::avg_pool3d": avg_pool3d,
-    "aten::bernoulli_": in_place,
-    "aten::constant_pad_nd": constant_pad,
-    "aten::div_": in_place,
-    "aten::empty_like": empty_like,
-    "aten::mean": mean,
-    "aten::native_batch_norm": native_batch_norm,
-    "aten::relu_": in_place,
-    "aten::relu": unary,
-    "aten::mul": binary,
-    "aten::add": binary,
-    "aten::div": binary,
-    "aten::pow": binary,
+def same_shape(source: Tensor, *settings: Any) -> Any:
+    """A norm or a softmax: a fresh contiguous tensor of the input's shape."""
+    return _made(source, source.shape)
+
+
+def softmax(source: Tensor, dim: int, dtype: torch.dtype | None = None) -> Any:
+    return _made(source, source.shape, dtype)
+
+
+def empty_like(source: Tensor, **settings: Any) -> Any:
+    return _made(source, source.shape) if settings.get("dtype") in (None, source.dtype) else NotImplemented
+
+
+def dropout(source: Tensor, p: float, train: bool) -> Any:
+    return unary(source) if train else source
+
+
+def embedding(weight: Tensor, indices: Tensor, *settings: Any) -> Any:
+    return _made(weight, (*indices.shape, weight.shape[-1]))
+
+
+def in_place(source: Tensor, *rest: Any, **settings: Any) -> Any:
+    """Where what is written is at least as large as what it is computed with."""
+    others = [value for value in rest if isinstance(value, Tensor)]
+    return (
+        source if all(_joined(source.shape, other.shape) == list(source.shape) for other in others) else NotImplemented
+    )
+
+
+def unary(source: Tensor, *settings: Any, **named: Any) -> Any:
+    """A pointwise function of one floating tensor keeps its layout."""
+    if not source.is_floating_point() or any(isinstance(value, Tensor) for value in settings):
+        return NotImplemented
+    return laid_out_like(source)
+
+
+def binary(left: Any, right: Any, **settings: Any) -> Any:
+    """Two floating tensors of one type, or one and a number; broadcast only where both are contiguous."""
+    if not isinstance(right, Tensor):
+        return unary(left) if isinstance(left, Tensor) and isinstance(right, int | float) else NotImplemented
+    if not isinstance(left, Tensor) or left.dtype != right.dtype or not left.is_floating_point():
+        return NotImplemented
+    if left.shape == right.shape and left.stride() == right.stride():
+        return unary(left)
+    shape = _joined(left.shape, right.shape)
+    contiguous = left.is_contiguous() and right.is_contiguous()
+    return _made(left, shape) if shape and contiguous else NotImplemented
+
+
+def _joined(left: Sequence[int], right: Sequence[int]) -> list[int] | None:
+    """The broadcast of two shapes, or None if they do not fit."""
+    pairs = list(zip_longest(reversed(left), reversed(right), fillvalue=1))
+    if any(a != b and 1 not in (a, b) for a, b in pairs):
+        return None
+    return [max(a, b) if 0 not in (a, b) else 0 for a, b in reversed(pairs)]
+
+
+UNARY = (
+    "relu gelu silu sigmoid tanh hardswish hardsigmoid hardtanh leaky_relu elu exp neg rsqrt sqrt abs erf "
+    "mish softplus relu6 square reciprocal clamp clamp_min log sin cos"
+).split()
+BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
+NORMS = ["batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"]
+
+CONTIGUOUS: dict[str, Rule] = {
+    "convolution": convolution,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), conv),
+    "max_pool2d": max_pool,
+    "max_pool2d_with_indices": max_pool_with_indices,
+    "avg_pool2d": avg_pool,
+    "avg_pool3d": avg_pool3d,
+    **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), adaptive_avg_pool),
+    "cat": cat,
+    "constant_pad_nd": constant_pad,
+    "mean": mean,
+    "native_batch_norm": native_batch_norm,
+    "batch_norm": same_shape,
+    "group_norm": same_shape,
+    "instance_norm": same_shape,
+    "empty_like": empty_like,
+    "_native_multi_head_attention": multi_head,
+    "_transformer_encoder_layer_fwd": encoder_layer,
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent),
 }
+STRIDED: dict[str, Rule] = {
+    "linear": linear,
+    "matmul": matmul,
+    "mm": matmul,
+    "bmm": matmul,
+    "addmm": addmm,
+    "layer_norm": same_shape,
+    "rms_norm": same_shape,
+    "softmax": softmax,
+    "_softmax": lambda source, dim, half: NotImplemented if half else same_shape(source),
+    "dropout": dropout,
+    "embedding": embedding,
+    "scaled_dot_product_attention": attention,
+    "bernoulli_": in_place,
+    **dict.fromkeys(UNARY, unary),
+    **{f"{name}_": in_place for name in (*UNARY, *BINARY, "dropout")},
+    **dict.fromkeys(BINARY, binary),
+}
+RULES: dict[str, Rule] = {f"aten::{name}": rule for name, rule in {**CONTIGUOUS, **STRIDED}.items()}
+ANY_LAYOUT = frozenset(f"aten::{name}" for name in STRIDED)
 
 
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The operator's result on meta by rule, or NotImplemented where no rule is sure of it."""
     rule = RULES.get(name)
-    if rule is None or (kwargs and rule is not empty_like) or not args or not all(map(_plain, args)):
+    if rule is None or not args or not _plain((args, kwargs.values()), any_layout=name in ANY_LAYOUT):
         return NotImplemented
-    return rule(*args, **kwargs)
+    try:
+        return rule(*args, **kwargs)
+    except (TypeError, IndexError, ValueError):
+        return (
+            NotImplemented  # A signature or rank that the rule was not made for: torch answers, or says what is wrong.
+        )
 
 
-def _plain(argument: Any) -> bool:
-    if isinstance(argument, list | tuple):
-        return all(map(_plain, argument))
-    if not isinstance(argument, Tensor):
+def _plain(argument: Any, *, any_layout: bool) -> bool:
+    """Whether every tensor is an ordinary one on meta, and laid out in order if the rule needs that."""
+    if isinstance(argument, Tensor):
+        return (
+            type(argument) in (Tensor, torch.nn.Parameter)
+            and argument.device.type == "meta"
+            and (any_layout or argument.is_contiguous() or argument.dim() <= 2)
+        )
+    if isinstance(argument, int | float | str | type(None)):
         return True
-    return (
-        type(argument) in (Tensor, torch.nn.Parameter)
-        and argument.device.type == "meta"
-        and (argument.is_contiguous() or argument.dim() == 2)
-    )
+    return not hasattr(argument, "__iter__") or all(_plain(item, any_layout=any_layout) for item in argument)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -18,16 +19,29 @@ from analyzer.record import Agreement, Count
 def dispatched(network: Network, steps: Sequence[Step], *, train: bool, device: str = "meta") -> Count:
     """What runs when the network is built and called, by operator. On meta nothing is allocated or computed."""
     model, source = _ready(network, steps, train=train, device=device)
-    return dispatch.count(model, [source], roles={step.path: step.role for step in steps})
+    counted = dispatch.count(model, [source], roles={step.path: step.role for step in steps})
+    return _with_backward(counted, network, steps) if train else counted
 
 
 def verify(network: Network, steps: Sequence[Step], closed: Count, *, train: bool) -> Agreement:
     """The agreement of the closed form with dispatch and fvcore, both of them run on the same real tensors."""
-    from analyzer.counting.fvcore_trace import trace
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fvcore's last release scripts a function on import, which torch deprecates.
+        from analyzer.counting.fvcore_trace import trace
 
     model, source = _ready(network, steps, train=train, device="cpu")
     ran = dispatch.count(model, [source], roles={step.path: step.role for step in steps})
+    if train:
+        ran = _with_backward(ran, network, steps)
     return agree(closed, ran, trace(model, [source]))
+
+
+def _with_backward(counted: Count, network: Network, steps: Sequence[Step]) -> Count:
+    """The backward pass runs on meta: on real tensors it takes twice a forward, and counts the same."""
+    from analyzer.counting import backward
+
+    model, source = _ready(network, steps, train=True, device="meta")
+    return backward.added(counted, model, [source], {})
 
 
 def _ready(network: Network, steps: Sequence[Step], *, train: bool, device: str) -> tuple[nn.Module, Tensor]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from analyzer.errors import AnalyzerError, nearest, one_line
+from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.networks.spec import Network
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def find(name: str) -> Network:
     points = {point.name: point for point in _entry_points()}
     if name in points:
         return _load(points[name])
-    raise AnalyzerError(f"unknown variant {one_line(name)!r}; {nearest(name, [*VARIANTS, *points])}; see analyze list")
+    raise AnalyzerError(f"unknown variant {quoted(name)}; {nearest(name, [*VARIANTS, *points])}; see analyze list")
 
 
 def every() -> Iterator[Network | AnalyzerError]:
@@ -68,13 +68,22 @@ def _entry_points() -> list[EntryPoint]:
 
 def _load(point: EntryPoint) -> Network:
     """Another package's code runs here, so whatever it raises is its error, named, and nothing else's end."""
+    from analyzer.counting import closed_form
+    from analyzer.networks.walk import walk
+
     owner = point.dist.name if point.dist else "an unknown package"
-    where = f"network {one_line(point.name)!r} (entry point {one_line(point.value)} of {one_line(owner)})"
+    where = f"network {quoted(point.name)} (entry point {one_line(point.value)} of {one_line(owner)})"
     try:
         loaded = point.load()
         network = loaded if isinstance(loaded, Network) else loaded()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AnalyzerError(f"{where} does not load: {type(error).__name__}: {one_line(error)}") from error
     if not isinstance(network, Network):
         raise AnalyzerError(f"{where} gives a {type(network).__name__}; wanted an analyzer.networks.spec.Network")
+    network = network.replace(name=point.name)  # The name it was asked for by, whatever it calls itself.
+    try:
+        if not closed_form.count(walk(network)).rows:
+            raise AnalyzerError("it has no layers")
+    except Exception as error:
+        raise AnalyzerError(f"{where} cannot be counted: {type(error).__name__}: {one_line(error)}") from error
     return network

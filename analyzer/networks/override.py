@@ -4,87 +4,93 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from analyzer.errors import AnalyzerError, nearest, one_line
+from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.networks.spec import Network, Node, Sequence
 from analyzer.networks.walk import join
 
 Overrides: TypeAlias = Mapping[str, int]
 
 
+class Setting(NamedTuple):
+    """A number that can be set: the part's path, its role, the number's key and value."""
+
+    path: str
+    role: str
+    key: str
+    value: int
+
+
 def parse(text: str) -> tuple[str, int]:
     """`inception_4a.reduce_5x5=32` → its path and its number. Raises AnalyzerError for anything else."""
-    match = re.fullmatch(r"([^=\s]+\.[a-z0-9_]+)=(\d{1,9})", text.strip())
+    match = re.fullmatch(r"([^=\s]+\.[a-z0-9_]+)=([0-9]{1,9})", text.strip())
     if not match or int(match[2]) < 1:
         raise AnalyzerError(
-            f"malformed setting {one_line(text)!r}; wanted PATH.KEY=NUMBER with a number of at least 1, "
+            f"malformed setting {quoted(text)}; wanted PATH.KEY=NUMBER with a number of at least 1, "
             "such as inception_4a.reduce_5x5=32"
         )
     return match[1], int(match[2])
 
 
-def settings(network: Network) -> dict[str, int]:
-    """Every number of the table that can be set, by path and key, with its value."""
-    return dict(_settings(network.trunk, ""))
+def settings(network: Network) -> tuple[Setting, ...]:
+    """Every number of the table that can be set."""
+    return tuple(_settings(network.trunk, "", ""))
 
 
-def has(network: Network, key: str) -> bool:
-    """Whether `key` names a number of this network, by path or by role."""
-    path, _, field = key.rpartition(".")
-    return _changed(network.trunk, path.split("."), field, 1) is not None
+def full_key(network: Network, key: str) -> str | None:
+    """The one number that `key` names, by its full path, or None.
+
+    A key may use the path or the role, and may stop above the only part that has it: `conv1.out` is `conv1.conv.out`.
+    """
+    place, _, name = key.rpartition(".")
+    named = [one for one in settings(network) if one.key == name]
+    exact = [one for one in named if place in (one.path, one.role)]
+    below = [one for one in named if one.path.startswith(f"{place}.") or one.role.startswith(f"{place}.")]
+    found = exact or below
+    return f"{found[0].path}.{name}" if len(found) == 1 else None
 
 
-def apply(network: Network, overrides: Overrides) -> Network:
-    """The network with those numbers changed. Raises AnalyzerError for a key that it does not have."""
+def apply(network: Network, overrides: Overrides) -> tuple[Network, dict[str, int]]:
+    """The network with those numbers changed, and the changes by full path. Raises AnalyzerError for unknown keys."""
+    changes: dict[str, int] = {}
     for key, value in overrides.items():
-        path, _, field = key.rpartition(".")
+        full = full_key(network, key)
+        if full is None:
+            raise unknown(key, [network])
         if value < 1:
             raise AnalyzerError(f"{one_line(key)}={value}: wanted a number of at least 1")
-        trunk = _changed(network.trunk, path.split("."), field, value)
-        if trunk is None:
-            raise unknown(key, [network])
+        changes[full] = value
+    for full, value in changes.items():
+        path, _, name = full.rpartition(".")
+        trunk = _changed(network.trunk, path.split("."), name, value)
         assert isinstance(trunk, Sequence)
         network = network.replace(rows=trunk.parts)
-    return network
+    return network, changes
 
 
 def unknown(key: str, networks: list[Network]) -> AnalyzerError:
     """The error for a key that none of the networks has, with the keys that they do have."""
-    keys = {known: None for network in networks for known in settings(network)}
+    keys = list(dict.fromkeys(f"{one.path}.{one.key}" for network in networks for one in settings(network)))
     row = key.partition(".")[0]
     near = [known for known in keys if known.startswith(f"{row}.")]
     names = ", ".join(network.name for network in networks)
     listed = f"{row} has {', '.join(near)}" if near else nearest(key, keys)
-    return AnalyzerError(f"no number {one_line(key)!r} in {names}; {one_line(listed)}")
+    return AnalyzerError(f"no number {quoted(key)} in {one_line(names)}; {one_line(listed)}")
 
 
-def _settings(node: Node, path: str) -> Iterator[tuple[str, int]]:
+def _settings(node: Node, path: str, role: str) -> Iterator[Setting]:
     if isinstance(node, Sequence):
         for name, part in node.parts.items():
-            yield from _settings(part, join(path, name))
+            yield from _settings(part, join(path, name), join(role, node.roles.get(name, name)))
     else:
         for key in node.keys:
-            yield f"{path}.{key}", getattr(node, key)
+            yield Setting(path, role, key, getattr(node, key))
 
 
-def _changed(node: Node, path: list[str], key: str, value: int) -> Node | None:
-    """The node with one number changed, or None where it has no such number.
-
-    A path may use names or roles, and may stop above the part that alone has the key: `conv1.out` is `conv1.conv.out`.
-    """
+def _changed(node: Node, path: list[str], key: str, value: int) -> Node:
+    """The node with the number at that full path changed. Names hold no dots, so a path splits one way."""
     if not isinstance(node, Sequence):
-        return node.replace(**{key: value}) if not path and key in node.keys else None
-    found = {}
-    for name, part in node.parts.items():
-        role = node.roles.get(name, name)
-        if path and path[0] in (name, role):
-            rest = path[1:]
-        elif not path or not role:
-            rest = path
-        else:
-            continue
-        changed = _changed(part, rest, key, value)
-        if changed is not None:
-            found[name] = changed
-    return node.replace(parts={**node.parts, **found}) if len(found) == 1 else None
+        return node.replace(**{key: value})
+    name, *rest = path
+    return node.replace(parts={**node.parts, name: _changed(node.parts[name], rest, key, value)})

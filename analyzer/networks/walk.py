@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from analyzer.errors import AnalyzerError
 from analyzer.frozen import Frozen
 from analyzer.networks.spec import (
     Auxiliary,
+    BatchNorm,
     Block,
     Branches,
+    Conv,
     DepthwiseConv,
     Layer,
+    Linear,
     Misfit,
     Network,
     Node,
@@ -31,13 +34,24 @@ class Concat:
 
 
 class Step(Frozen):
-    """One operator of the network as it runs: where it is, what it is, the shapes it reads and makes."""
+    """One operator of the network as it runs: where it is, what it is, the shapes it reads and makes.
+
+    `learned`: whether its input depends on a parameter, so that a backward pass needs the input's gradient too.
+    """
 
     path: str
     role: str
     layer: Layer | Concat
     inputs: tuple[Shape, ...]
     output: Shape
+    learned: bool = False
+
+
+class Signal(NamedTuple):
+    """What flows from operator to operator: a shape, and whether a parameter had a part in it."""
+
+    shape: Shape
+    learned: bool
 
 
 def walk(network: Network, input: Shape | None = None, *, batch: int = 1, mode: Mode = "inference") -> tuple[Step, ...]:
@@ -50,51 +64,54 @@ def walk(network: Network, input: Shape | None = None, *, batch: int = 1, mode: 
     if batch < 1 or any(size < 1 for size in sample):
         raise AnalyzerError(f"input {shape_text(sample)} with batch {batch}: every size must be at least 1")
     trail = _Trail(network.name, sample, mode)
-    trail.sequence(network.trunk, "", "", (batch, *sample))
+    trail.sequence(network.trunk, "", "", Signal((batch, *sample), learned=False))
     return tuple(trail.steps)
 
 
 class _Trail:
-    """The walk under way: collects steps while it threads a shape through the tree."""
+    """The walk under way: collects steps while it threads a signal through the tree."""
 
     def __init__(self, name: str, sample: Shape, mode: Mode) -> None:
         self.name, self.sample, self.mode = name, sample, mode
         self.steps: list[Step] = []
 
-    def node(self, node: Node, path: str, role: str, shape: Shape) -> Shape:
+    def node(self, node: Node, path: str, role: str, signal: Signal) -> Signal:
         if isinstance(node, Block):
             node = node.tree()
         if isinstance(node, Branches):
-            return self.branches(node, path, role, shape)
+            return self.branches(node, path, role, signal)
         if isinstance(node, Sequence):
-            return self.sequence(node, path, role, shape)
+            return self.sequence(node, path, role, signal)
+        shape, learned = signal
         if isinstance(node, DepthwiseConv):
             node = node.over(shape)
         try:
             output = node.output_shape(shape)
         except Misfit as misfit:
             raise AnalyzerError(f"{self.name}.{path} with input {shape_text(self.sample)}: {misfit}") from None
-        self.steps.append(Step(path, role, node, (shape,), output))
-        return output
+        self.steps.append(Step(path, role, node, (shape,), output, learned))
+        return Signal(output, learned or isinstance(node, Conv | Linear | BatchNorm))
 
-    def sequence(self, node: Sequence, path: str, role: str, shape: Shape) -> Shape:
+    def sequence(self, node: Sequence, path: str, role: str, signal: Signal) -> Signal:
         for part, child_path, child_role in _children(node, path, role):
             if not isinstance(part, Auxiliary):
-                shape = self.node(part, child_path, child_role, shape)
+                signal = self.node(part, child_path, child_role, signal)
             elif self.mode == "training":
-                self.sequence(part, child_path, child_role, shape)
-        return shape
+                self.sequence(part, child_path, child_role, signal)
+        return signal
 
-    def branches(self, node: Branches, path: str, role: str, shape: Shape) -> Shape:
-        outputs = tuple(self.node(part, path_, role_, shape) for part, path_, role_ in _children(node, path, role))
+    def branches(self, node: Branches, path: str, role: str, signal: Signal) -> Signal:
+        signals = [self.node(part, path_, role_, signal) for part, path_, role_ in _children(node, path, role)]
+        outputs = tuple(made.shape for made in signals)
         batch, _, *size = outputs[0]
         for output in outputs[1:]:
             if [output[0], *output[2:]] != [batch, *size]:
                 shapes = ", ".join(map(shape_text, outputs))
                 raise AnalyzerError(f"{self.name}.{path}: cannot concatenate {shapes}; all but the channels must match")
         joined = (batch, sum(output[1] for output in outputs), *size)
-        self.steps.append(Step(path, role, Concat(), outputs, joined))
-        return joined
+        learned = any(made.learned for made in signals)
+        self.steps.append(Step(path, role, Concat(), outputs, joined, learned))
+        return Signal(joined, learned)
 
 
 def _children(node: Sequence, path: str, role: str) -> Iterator[tuple[Node, str, str]]:

@@ -1,0 +1,91 @@
+"""Which of three sets an operator is in: it has a formula, it is known to be free, or it is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import torch
+
+from analyzer.counting.blocks import BLOCKS
+from analyzer.counting.formulas import AS_IF_DENSE, PRODUCTS, QUANTIZED
+from analyzer.counting.operations import FREE, NOT_ARITHMETIC, OPERATIONS, per_output
+from analyzer.counting.work import Call, Formula, Work
+
+
+class Kind(Enum):
+    """What the counter does with an operator that it meets."""
+
+    FORMULA = "formula"
+    VIEW = "view"
+    FREE = "free"
+    COMPOSITE = "composite"
+    UNKNOWN = "unknown"
+
+
+_formulas: dict[str, Formula] = {**PRODUCTS, **AS_IF_DENSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
+_kinds: dict[Any, tuple[Kind, Formula | None]] = {}
+_pointwise = per_output(1)
+# Views by another name: torch drops the alias from their schemas, or writes the view over its own input.
+_OTHER_VIEWS = frozenset(
+    f"aten::{name}"
+    for name in (
+        "_unsafe_view unsafe_split unsafe_split_with_sizes unsafe_chunk detach_ squeeze_ unsqueeze_ t_ transpose_ "
+        "as_strided_ swapaxes_ swapdims_"
+    ).split()
+)
+
+
+def register(op: str, formula: Callable[[Call], Work | int]) -> None:
+    """Teaches the counter an operator, such as `"mylib::fused_attention"`; replaces what it knew of that name.
+
+    `formula` sees a `Call`: shapes in place of tensors. It returns `Work(macs, flops)`, or MACs alone.
+    """
+    if "::" not in op:
+        raise ValueError(f"{op!r} is no operator's name; wanted NAMESPACE::NAME, such as mylib::fused_attention")
+
+    def work(call: Call) -> Work:
+        said = formula(call)
+        return said if isinstance(said, Work) else Work(said, 2 * said)
+
+    _formulas[op] = work
+    _kinds.clear()
+
+
+def lookup(func: Any) -> tuple[Kind, Formula | None]:
+    """An operator's set, and its formula if it has one."""
+    found = _kinds.get(func)
+    if found is None:
+        found = _kinds[func] = _classify(func)
+    return found
+
+
+def as_if_dense(name: str) -> bool:
+    """Whether this operator is counted as a dense floating-point one, which it is not."""
+    return name in AS_IF_DENSE or name in QUANTIZED
+
+
+def _classify(func: Any) -> tuple[Kind, Formula | None]:
+    name = func._schema.name
+    if name in _formulas:
+        return Kind.FORMULA, _formulas[name]
+    if composite(func):
+        return Kind.COMPOSITE, None
+    returns = func._schema.returns
+    if name in _OTHER_VIEWS:
+        return Kind.VIEW, None
+    if returns and returns[0].alias_info is not None and not returns[0].alias_info.is_write:
+        return Kind.VIEW, None
+    if name in FREE or name in NOT_ARITHMETIC:
+        return Kind.FREE, None
+    if torch.Tag.pointwise in func.tags:
+        return Kind.FORMULA, _pointwise
+    if not returns or not any("Tensor" in str(value.type) for value in returns):
+        return Kind.FREE, None  # It answers with numbers or nothing: a question, not a computation.
+    return Kind.UNKNOWN, None
+
+
+def composite(func: Any) -> bool:
+    """Whether the operator is made of others that the counter can watch in its place."""
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"))

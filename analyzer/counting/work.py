@@ -1,0 +1,35 @@
+"""What a formula sees and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+class Work(NamedTuple):
+    """Multiply-adds and operations of one call; FLOPs include twice the MACs."""
+
+    macs: int = 0
+    flops: int = 0
+
+
+class Call(NamedTuple):
+    """One operator call: tensors stand as their shapes (in lists too), everything else as it was passed."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    outputs: tuple[Shape, ...]
+
+    def arg(self, index: int, name: str, default: Any = None) -> Any:
+        """An argument by position or by the name that the operator's schema gives it."""
+        return self.args[index] if index < len(self.args) else self.kwargs.get(name, default)
+
+
+Formula: TypeAlias = Callable[[Call], Work]
+
+
+def products(macs: int, operations: int = 0) -> Work:
+    """Multiply-adds, and operations beside them such as a bias's additions."""
+    return Work(macs, 2 * macs + operations)

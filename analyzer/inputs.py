@@ -1,0 +1,54 @@
+"""What `--input` says: shapes without the batch, with names and types where a model needs them.
+
+`3x224x224`, `ids=128:int64`, `mask=!1x128:bool` (a shape after `!` is taken literally, without the batch).
+"""
+
+from __future__ import annotations
+
+import re
+
+from analyzer.errors import AnalyzerError, quoted
+from analyzer.frozen import Frozen
+from analyzer.networks.spec import Shape
+
+TYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}x)*[0-9]{1,9})(?::(\w+))?")
+
+
+class Input(Frozen):
+    """One argument: its name if it has one, its shape, its type; `literal` shapes already hold the batch."""
+
+    name: str | None
+    shape: Shape
+    dtype: str = "float32"
+    literal: bool = False
+
+    def batched(self, batch: int) -> Shape:
+        return self.shape if self.literal else (batch, *self.shape)
+
+
+def parse_input(text: str) -> Input:
+    """One `--input`. Raises AnalyzerError for anything malformed."""
+    match = PATTERN.fullmatch(text.strip())
+    if not match:
+        raise AnalyzerError(
+            f"malformed input {quoted(text)}; wanted SIZES without the batch, such as 3x320x320, "
+            "or NAME=SIZES:TYPE, such as ids=128:int64"
+        )
+    name, literal, sizes, dtype = match.groups()
+    shape = tuple(map(int, sizes.split("x")))
+    if min(shape) < 1:
+        raise AnalyzerError(f"input {quoted(text)} has a size of 0; every size must be at least 1")
+    if dtype is not None and dtype not in TYPES:
+        raise AnalyzerError(f"input {quoted(text)} has an unknown type; known: {', '.join(TYPES)}")
+    return Input(name, shape, dtype or "float32", bool(literal))
+
+
+def image(inputs: list[Input]) -> Shape | None:
+    """The one input of a named variant, (channels, height, width), or None if none is given."""
+    if not inputs:
+        return None
+    only = inputs[0]
+    if len(inputs) > 1 or only.name or only.literal or only.dtype != "float32" or len(only.shape) != 3:
+        raise AnalyzerError("a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320")
+    return only.shape

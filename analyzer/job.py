@@ -1,0 +1,76 @@
+"""The main job: what the command line names → records, restricted and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analyzer.api import Counter, count_reference, count_variant
+from analyzer.errors import AnalyzerError
+from analyzer.inputs import image, parse_input
+from analyzer.models import variants
+from analyzer.output import emit_records, say, working
+from analyzer.record import Record, restrict, under, unknown_module
+
+
+def run(
+    *,
+    names: Sequence[str],
+    references: Sequence[str],
+    changes: Sequence[str],
+    inputs: Sequence[str],
+    batch: int,
+    mode: str | None,
+    train: bool,
+    module: str | None,
+    depth: int,
+    metric: str,
+    counter: str,
+    verify: bool,
+    strict: bool,
+    form: str,
+    output: str | None,
+) -> int:
+    """Counts, restricts, compares and shows. Returns 1 if counters differ, or under `strict` an operator is unknown."""
+    if train and mode == "inference":
+        raise AnalyzerError("--train and --mode inference contradict each other; give one")
+    if verify and references:
+        raise AnalyzerError("--verify holds a closed form against what runs, and a --model has none; give --variant")
+    chosen = variants(names, changes)
+    fed = [parse_input(text) for text in inputs]
+    size = image(fed) if chosen else None
+    training = train or mode == "training"
+    records: list[Record] = []
+    with working("building and counting", when=verify or bool(references) or counter == "dispatch"):
+        for one in chosen:
+            how: Counter = "dispatch" if counter == "dispatch" else "closed_form"
+            records.append(count_variant(one, input=size, batch=batch, train=training, counter=how, verify=verify))
+        for reference in references:
+            records.append(count_reference(reference, inputs=fed, batch=batch, train=training))
+    whole = records
+    if module is not None:
+        records = [restrict(record, module) for record in records]
+        if not any(record.rows for record in records):
+            raise unknown_module(module, whole)
+    comparison = None
+    if len(records) > 1:
+        from analyzer.comparison import compare_records
+
+        comparison = compare_records(records)
+    for record in records:
+        for note in (*record.notes, *_silent(record, whole)):
+            say(f"{record.label}: {note}")
+    failed = any(record.agreement and record.agreement.differences for record in records)
+    failed = failed or (strict and any(record.unknown_ops for record in records))
+    emit_records(records, comparison, form, output, metric=metric, depth=depth, verify=verify, failed=failed)
+    return 1 if failed else 0
+
+
+def _silent(record: Record, whole: Sequence[Record]) -> list[str]:
+    """Changes of parts that did not run, such as an auxiliary head at inference."""
+    rows = next(one.rows for one in whole if one.label == record.label)
+    parts = {key: key.rpartition(".")[0] for key in record.overrides}
+    return [
+        f"{key} changes nothing in {record.mode} mode; its part runs in training: --train"
+        for key, part in parts.items()
+        if not any(under(row, part) for row in rows)
+    ]

@@ -133,9 +133,14 @@ class _Trunk(nn.Module):
 
 def _children(node: Sequence, path: str, shapes: Mapping[str, Shape], *, train: bool) -> OrderedDict[str, nn.Module]:
     parts: OrderedDict[str, nn.Module] = OrderedDict()
+    before: Node | None = None
     for name, part in node.parts.items():
         if train or not isinstance(part, Auxiliary):
             parts[name] = _module(part, join(path, name), shapes, train=train)
+        # In place only on what nobody else reads and no gradient needs: the output of a layer right before it.
+        if isinstance(part, ReLU) and isinstance(before, Conv | Linear | BatchNorm) and not isinstance(node, Branches):
+            parts[name] = nn.ReLU(inplace=True)
+        before = part
     return parts
 
 
@@ -178,7 +183,7 @@ def _layer(layer: Layer, source: Shape) -> nn.Module:
         case LRN():
             return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, k=1.0)
         case ReLU():
-            return nn.ReLU(inplace=True)
+            return nn.ReLU()
         case Dropout():
             return nn.Dropout(layer.p)
         case Flatten():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import click
 
 from analyzer.errors import AnalyzerError
-from analyzer.output import FORMATS, emit_tables, say, write
+from analyzer.output import FORMATS, Closed, discard, emit_tables, say, write
 
 METRIC_NAMES = ("params", "macs", "flops", "activations", "bytes_moved")
 
@@ -194,17 +192,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except (BrokenPipeError, SystemExit):
         # Whoever read has read enough; rich and click turn a closed pipe into SystemExit.
-        _discard(sys.stdout)
+        discard(sys.stdout)
         return 0
     except OSError as error:
         say(f"cannot write the result: {error.strerror or error}")
-        _discard(sys.stdout)
+        discard(sys.stdout)
         return 2
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     if sys.stdout is None:
-        raise OSError(9, "there is no standard output")
+        sys.stdout = Closed()
+    if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
+        sys.stdout.reconfigure(errors="backslashreplace")  # A pipe in ASCII gets names escaped rather than an error.
     try:
         status = cli.main(args=arguments, prog_name="analyze", standalone_mode=False)
         sys.stdout.flush()
@@ -224,9 +224,3 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         say("interrupted")
         return 130
-
-
-def _discard(stream: Any) -> None:
-    """Python flushes again at exit and would complain: give it somewhere to do so."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

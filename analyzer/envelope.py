@@ -20,6 +20,8 @@ from analyzer.record import (
 )
 
 SCHEMA_VERSION = 1
+# Every other field of a row is a whole number.
+ROW_TYPES = {"path": str, "role": str, "op": str, "inputs": tuple, "outputs": tuple}
 
 
 def dump(records: Sequence[Record], comparison: Comparison | None = None, *, status: str = "ok") -> str:
@@ -70,7 +72,7 @@ def load(text: str, *, name: str = "input") -> list[Record]:
     """The records of an envelope. Raises AnalyzerError, naming `name`, for text that is not one of ours."""
     try:
         envelope = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AnalyzerError(f"{name} is not JSON ({error}); wanted a file written by analyze --format json") from None
     if not isinstance(envelope, dict) or "schema_version" not in envelope or "records" not in envelope:
         raise AnalyzerError(f"{name} is not a record of ours; wanted a file written by analyze --format json")
@@ -81,7 +83,7 @@ def load(text: str, *, name: str = "input") -> list[Record]:
         )
     try:
         return [record_from_json(record) for record in envelope["records"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnalyzerError(f"{name} is damaged ({type(error).__name__}: {error}); write it again") from None
 
 
@@ -146,18 +148,18 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         input=_tuples(data["input"]),
         mode=data["mode"],
         dtype=data["dtype"],
-        overrides=data["overrides"],
+        overrides=dict(data["overrides"].items()),
         count=Count(
             data["counter"],
             tuple(map(_row_from_json, data["rows"])),
-            data["unknown_ops"],
-            data.get("as_if_dense", {}),
+            dict(data["unknown_ops"].items()),
+            dict(data.get("as_if_dense", {}).items()),
         ),
         notes=tuple(data.get("notes", ())),
         agreement=agreement
         and Agreement(
             tuple(agreement["counters"]),
-            tuple(Difference(**difference) for difference in agreement["differences"]),
+            tuple(Difference(**difference) for difference in _deep(agreement["differences"])),
             agreement.get("lacks", {}),
         ),
         module=data.get("module"),
@@ -165,8 +167,19 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
     )
 
 
+def _deep(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_deep, value))
+    return {key: _deep(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 def _row_from_json(data: Mapping[str, Any]) -> Row:
-    return Row(**{**data, "inputs": _tuples(data["inputs"]), "outputs": _tuples(data["outputs"])})
+    row = Row(**{**data, "inputs": _tuples(data["inputs"]), "outputs": _tuples(data["outputs"])})
+    for key in ROW_KEYS:
+        value = getattr(row, key)
+        if type(value) is not ROW_TYPES.get(key, int) and not (key == "backward_macs" and value is None):
+            raise TypeError(f"{key} is {value!r}")
+    return row
 
 
 def _lists(shapes: Sequence[Sequence[int]]) -> list[list[int]]:

@@ -19,7 +19,8 @@ class Frozen:
 
     def __init_subclass__(cls) -> None:
         own = get_annotations(cls)
-        cls.fields = (*cls.fields, *(name for name, kind in own.items() if not str(kind).startswith("ClassVar")))
+        new = (name for name, kind in own.items() if not str(kind).startswith("ClassVar"))
+        cls.fields = tuple(dict.fromkeys((*cls.fields, *new)))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if len(args) > len(self.fields):

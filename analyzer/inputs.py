@@ -12,7 +12,7 @@ from analyzer.frozen import Frozen
 from analyzer.networks.spec import Shape
 
 TYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
-PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}x)*[0-9]{1,9})(?::(\w+))?")
+PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}[xX])*[0-9]{1,9})(?::(\w+))?")
 
 
 class Input(Frozen):
@@ -36,7 +36,7 @@ def parse_input(text: str) -> Input:
             "or NAME=SIZES:TYPE, such as ids=128:int64"
         )
     name, literal, sizes, dtype = match.groups()
-    shape = tuple(map(int, sizes.split("x")))
+    shape = tuple(map(int, sizes.lower().split("x")))
     if min(shape) < 1:
         raise AnalyzerError(f"input {quoted(text)} has a size of 0; every size must be at least 1")
     if dtype is not None and dtype not in TYPES:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from analyzer.errors import one_line
 
@@ -57,8 +59,6 @@ def emit_tables(tables: Sequence[Table], form: str, output: str | None) -> None:
 
         if output in (None, "-"):
             return show(tables, console())
-        import io
-
         page = io.StringIO()
         show(tables, console(page))
         return write(page.getvalue(), output)
@@ -82,8 +82,27 @@ def write(text: str, output: str | None) -> None:
 
 def say(text: str) -> None:
     """A line for the person, not for the pipe."""
-    with suppress(OSError, ValueError):  # Nobody may be listening there.
+    if sys.stderr is None:
+        return
+    try:
         print(f"analyze: {one_line(text)}", file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)  # Nobody can listen there; that is no reason to fail.
+
+
+def discard(stream: TextIO) -> None:
+    """Python flushes again at exit and would complain: give it somewhere to do so."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class Closed(io.TextIOBase):
+    """In the place of a standard output that was closed before we began: an error as soon as something is written."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        raise OSError(9, "there is no standard output; give -o FILE")
 
 
 @contextmanager

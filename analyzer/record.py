@@ -216,7 +216,11 @@ def total(rows: Sequence[Row]) -> Totals:
 
 def under(row: Row, module: str) -> bool:
     """Whether a row is at or below `module`, given as a path or as a role."""
-    return any(name == module or name.startswith(f"{module}.") for name in (row.path, row.role))
+    return _below(row.path, module) or _below(row.role, module)
+
+
+def _below(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
 
 
 def modules(rows: Sequence[Row]) -> tuple[Module, ...]:
@@ -248,7 +252,8 @@ def _role(path: str, rows: Sequence[Row]) -> str:
 
 def restrict(record: Record, module: str) -> Record:
     """The record with the rows of one module only, the whole network's totals kept beside them."""
-    rows = tuple(row for row in record.rows if under(row, module))
+    rows = tuple(row for row in record.rows if _below(row.path, module))
+    rows = rows or tuple(row for row in record.rows if _below(row.role, module))
     count = record.count.replace(rows=rows)
     agreement = record.agreement
     if agreement:

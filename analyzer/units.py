@@ -20,8 +20,14 @@ def scaled(value: float, unit: str = "", *, digits: int = 4) -> str:
     ):
         value /= 1000
         index += 1
+    return f"{_digits(value, digits)} {PREFIXES[index]}{unit}".rstrip()
+
+
+def _digits(value: float, digits: int) -> str:
+    """`value` with so many significant digits, rounded first: 9.9996 is 10.00 and not 10.000."""
     whole = len(str(int(abs(value))))
-    return f"{value:.{max(digits - whole, 0)}f} {PREFIXES[index]}{unit}".rstrip()
+    rounded = round(value, max(digits - whole, 0))
+    return f"{rounded:.{max(digits - len(str(int(abs(rounded)))), 0)}f}"
 
 
 def _rounds_up(value: float, digits: int) -> bool:
@@ -85,6 +91,4 @@ def factor(value: float) -> str:
     """A ratio of at least 1 to three significant digits: 21.43 → `21.4x`; close to 1 in percent: 1.0038 → `0.38 %`."""
     if value < 1.01:
         return f"{100 * (value - 1):.2g} %"
-    if value >= 100:
-        return f"{value:,.0f}x"
-    return f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"
+    return f"{value:,.0f}x" if value >= 99.95 else f"{_digits(value, 3)}x"

@@ -116,7 +116,7 @@ def _header(title: str) -> str:
     if len(title) <= HEADER_CELLS:
         return title
     lines = [""]
-    for piece in re.findall(r"[^-@.,= ]*[-@.,= ]?", title):
+    for piece in re.findall(r"[^-@.,= ]{0,23}[-@.,= ]?", title):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > HEADER_CELLS:
             lines.append("")
         lines[-1] += piece

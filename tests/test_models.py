@@ -6,7 +6,8 @@ import pytest
 
 from analyzer.api import count, count_variant
 from analyzer.errors import AnalyzerError
-from analyzer.models import parse_input, variant, variants
+from analyzer.inputs import image, parse_input
+from analyzer.models import variant, variants
 from analyzer.networks import find
 
 
@@ -78,22 +79,25 @@ def test_an_unknown_variant_with_changes():
 
 def test_records_carry_overrides():
     record = count("googlenet", overrides={"conv1.out": 32})
-    assert record.overrides == {"conv1.out": 32}
-    assert record.label == "googlenet@conv1.out=32"
+    assert record.overrides == {"conv1.conv.out": 32}
+    assert record.label == "googlenet@conv1.conv.out=32"
 
 
 # --- inputs ----------------------------------------------------------------------------------------------------------
 def test_inputs():
-    assert parse_input("3x320x320") == (3, 320, 320)
-    assert parse_input(" 1X28x30 ") == (1, 28, 30)
+    assert image([parse_input("3x320x320")]) == (3, 320, 320)
+    assert image([parse_input(" 1X28x30 ")]) == (1, 28, 30)
+    assert image([]) is None
 
 
 @pytest.mark.parametrize(
     "text", ["", "3", "3x224", "1x3x224x224", "3x224x", "3x224x-1", "axbxc", "3 x 224 x 224", "3x2.5x4"]
 )
 def test_malformed_inputs(text):
-    with pytest.raises(AnalyzerError, match=r"malformed input .*wanted CHANNELSxHEIGHTxWIDTH without the batch"):
-        parse_input(text)
+    with pytest.raises(
+        AnalyzerError, match=r"(malformed|a variant takes one) input.*without the batch, such as 3x320x320"
+    ):
+        image([parse_input(text)])
 
 
 @pytest.mark.parametrize("text", ["0x224x224", "3x0x224", "3x224x0"])

@@ -105,7 +105,7 @@ def _lrn(layer: LRN, source: Shape, output: Shape, mode: Mode) -> Figures:
 
 def _dropout(layer: Dropout, source: Shape, output: Shape, mode: Mode) -> Figures:
     """Mask and scale in training; at inference nothing runs."""
-    if mode == "inference":
+    if mode == "inference" or not layer.p:
         return Figures()
     return Figures(flops=2 * prod(output), read=prod(source), written=prod(output))
 

@@ -141,7 +141,8 @@ class _Ledger:
 
     def enter(self, module: nn.Module, args: Any) -> None:
         path = self.paths.get(id(module), self.stack[-1].path if self.stack else "")
-        leaf = type(module).__module__.startswith("torch.nn.modules.") and next(module.children(), None) is None
+        own = type(module).__module__.startswith("torch.nn.modules.") and not isinstance(module, nn.Sequential)
+        leaf = own and next(module.children(), None) is None
         self.stack.append(_Frame(path, _op_name(module), module, leaf))
 
     def leave(self, module: nn.Module, args: Any, *rest: Any) -> None:

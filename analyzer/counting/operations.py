@@ -45,7 +45,7 @@ def batch_norm(training: int) -> Formula:
 
 def dropout(training: int) -> Formula:
     """Mask and scale: 2 an element in training, nothing at inference."""
-    return lambda call: Work(flops=2 * prod(call.args[0]) if call.arg(training, "train") else 0)
+    return lambda call: Work(flops=2 * prod(call.args[0]) if call.arg(training, "train") and call.arg(1, "p") else 0)
 
 
 def interpolation(taps: int) -> Formula:

@@ -54,8 +54,10 @@ def conv(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Any:
-    axes = weight.dim() - 2
-    if source.dim() != axes + 2 or source.shape[1] != weight.shape[1] * groups or source.dtype != weight.dtype:
+    axes, filters = weight.dim() - 2, weight.shape[0]
+    if source.dim() != axes + 2 or source.shape[1] != weight.shape[1] * groups or filters % groups:
+        return NotImplemented
+    if bias is not None and bias.shape != (filters,):
         return NotImplemented
     sizes, kernel = source.shape[2:], weight.shape[2:]
     if padding == "same":
@@ -70,7 +72,9 @@ def pool(
     source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, axes: int = 2
 ) -> Any:
     """The shape of a window pass; in ceil mode the last window must start inside the image or its left padding."""
-    made = []
+    made: list[int] = []
+    if source.dim() not in (axes + 1, axes + 2):
+        return NotImplemented
     spans = zip(
         source.shape[-axes:], _each(kernel, axes), _each(stride or kernel, axes), _each(padding, axes), strict=True
     )
@@ -78,6 +82,8 @@ def pool(
         reach = size + 2 * pad - width + (step - 1 if ceil else 0)
         count = reach // step + 1
         made.append(count - 1 if ceil and (count - 1) * step >= size + pad else count)
+        if 2 * pad > width:
+            return NotImplemented
     return _made(source, (*source.shape[:-axes], *made)) if min(made) > 0 else NotImplemented
 
 
@@ -95,13 +101,13 @@ def max_pool_with_indices(source: Tensor, *settings: Any) -> Any:
 def avg_pool(
     source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, *rest: Any
 ) -> Any:
-    return pool(source, kernel, stride, padding, ceil)
+    return pool(source, kernel, stride, padding, ceil) if rest[1:] in ((), (None,)) else NotImplemented
 
 
 def avg_pool3d(
     source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, *rest: Any
 ) -> Any:
-    return pool(source, kernel, stride, padding, ceil, axes=3)
+    return pool(source, kernel, stride, padding, ceil, axes=3) if rest[1:] in ((), (None,)) else NotImplemented
 
 
 def adaptive_avg_pool(source: Tensor, size: Sizes) -> Any:
@@ -111,46 +117,54 @@ def adaptive_avg_pool(source: Tensor, size: Sizes) -> Any:
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     first = tensors[0]
     shape = list(first.shape)
-    if not shape:
+    if not -len(shape) <= dim < len(shape):
         return NotImplemented
     dim %= len(shape)
     for tensor in tensors[1:]:
         other = list(tensor.shape)
         same = other[:dim] + other[dim + 1 :] == shape[:dim] + shape[dim + 1 :]
-        if len(other) != len(shape) or not same or tensor.dtype != first.dtype:
+        if len(other) != len(shape) or not same:
             return NotImplemented
     shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
     return _made(first, shape)
 
 
 def linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-    if weight.dim() != 2 or source.shape[-1] != weight.shape[1] or source.dtype != weight.dtype:
+    if weight.dim() != 2 or source.shape[-1] != weight.shape[1]:
+        return NotImplemented
+    if bias is not None and bias.shape != weight.shape[:1]:
         return NotImplemented
     return _made(source, (*source.shape[:-1], weight.shape[0]))
 
 
 def matmul(left: Tensor, right: Tensor) -> Any:
-    if left.dim() != right.dim() or left.dim() < 2 or left.shape[:-2] != right.shape[:-2] or left.dtype != right.dtype:
+    if left.dim() != right.dim() or left.dim() < 2 or left.shape[:-2] != right.shape[:-2]:
         return NotImplemented
     return _made(left, (*left.shape[:-1], right.shape[-1])) if left.shape[-1] == right.shape[-2] else NotImplemented
 
 
 def addmm(bias: Tensor, left: Tensor, right: Tensor) -> Any:
-    return _made(left, (left.shape[0], right.shape[1])) if left.shape[1] == right.shape[0] else NotImplemented
+    made = (left.shape[0], right.shape[1])
+    return _made(left, made) if left.shape[1] == right.shape[0] and bias.shape == made[1:] else NotImplemented
 
 
 def constant_pad(source: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:
     """`pad` runs from the last axis forwards, a pair an axis."""
     shape = list(source.shape)
+    if len(pad) > 2 * len(shape):
+        return NotImplemented
     for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), start=1):
         shape[-axis] += before + after
     return _made(source, shape) if min(shape) > 0 else NotImplemented
 
 
 def mean(source: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Any:
-    if not dims or not source.is_floating_point():
+    axes = source.dim()
+    if not dims or not source.is_floating_point() or not all(-axes <= dim < axes for dim in dims):
         return NotImplemented
-    reduced = {dim % source.dim() for dim in dims}
+    reduced = {dim % axes for dim in dims}
+    if len(reduced) < len(dims):
+        return NotImplemented
     return _made(source, [1 if d in reduced else n for d, n in enumerate(source.shape) if keepdim or d not in reduced])
 
 
@@ -172,7 +186,14 @@ def softmax(source: Tensor, dim: int, dtype: torch.dtype | None = None) -> Any:
 
 
 def empty_like(source: Tensor, **settings: Any) -> Any:
-    return _made(source, source.shape) if settings.get("dtype") in (None, source.dtype) else NotImplemented
+    plain: dict[str, tuple[Any, ...]] = {
+        "dtype": (None, source.dtype),
+        "device": (None, source.device),
+        "memory_format": (None, torch.preserve_format),
+    }
+    if any(value not in plain.get(name, (None, False)) for name, value in settings.items()):
+        return NotImplemented
+    return laid_out_like(source)
 
 
 def dropout(source: Tensor, p: float, train: bool) -> Any:
@@ -185,6 +206,8 @@ def embedding(weight: Tensor, indices: Tensor, *settings: Any) -> Any:
 
 def in_place(source: Tensor, *rest: Any, **settings: Any) -> Any:
     """Where what is written is at least as large as what it is computed with."""
+    if not source.is_floating_point():
+        return NotImplemented
     others = [value for value in rest if isinstance(value, Tensor)]
     return (
         source if all(_joined(source.shape, other.shape) == list(source.shape) for other in others) else NotImplemented
@@ -202,7 +225,7 @@ def binary(left: Any, right: Any, **settings: Any) -> Any:
     """Two floating tensors of one type, or one and a number; broadcast only where both are contiguous."""
     if not isinstance(right, Tensor):
         return unary(left) if isinstance(left, Tensor) and isinstance(right, int | float) else NotImplemented
-    if not isinstance(left, Tensor) or left.dtype != right.dtype or not left.is_floating_point():
+    if not isinstance(left, Tensor) or not left.is_floating_point():
         return NotImplemented
     if left.shape == right.shape and left.stride() == right.stride():
         return unary(left)
@@ -265,6 +288,7 @@ STRIDED: dict[str, Rule] = {
     **dict.fromkeys(BINARY, binary),
 }
 RULES: dict[str, Rule] = {f"aten::{name}": rule for name, rule in {**CONTIGUOUS, **STRIDED}.items()}
+MIXED: frozenset[Rule] = frozenset({embedding, attention})
 ANY_LAYOUT = frozenset(f"aten::{name}" for name in STRIDED)
 
 
@@ -273,12 +297,20 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     rule = RULES.get(name)
     if rule is None or not args or not _plain((args, kwargs.values()), any_layout=name in ANY_LAYOUT):
         return NotImplemented
+    if rule not in MIXED and len({tensor.dtype for tensor in _flat(args)}) > 1:
+        return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.
     try:
         return rule(*args, **kwargs)
-    except (TypeError, IndexError, ValueError):
+    except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError):
         return (
             NotImplemented  # A signature or rank that the rule was not made for: torch answers, or says what is wrong.
         )
+
+
+def _flat(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    return [tensor for item in value for tensor in _flat(item)] if isinstance(value, list | tuple) else []
 
 
 def _plain(argument: Any, *, any_layout: bool) -> bool:

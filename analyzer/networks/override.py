@@ -41,13 +41,17 @@ def settings(network: Network) -> tuple[Setting, ...]:
 def full_key(network: Network, key: str) -> str | None:
     """The one number that `key` names, by its full path, or None.
 
-    A key may use the path or the role, and may stop above the only part that has it: `conv1.out` is `conv1.conv.out`.
+    A key may use the path or, where no path is meant, the role, and may stop above the only part that has it:
+    `conv1.out` is `conv1.conv.out`.
     """
     place, _, name = key.rpartition(".")
     named = [one for one in settings(network) if one.key == name]
-    exact = [one for one in named if place in (one.path, one.role)]
-    below = [one for one in named if one.path.startswith(f"{place}.") or one.role.startswith(f"{place}.")]
-    found = exact or below
+    found = (
+        [one for one in named if one.path == place]
+        or [one for one in named if one.role == place]
+        or [one for one in named if one.path.startswith(f"{place}.")]
+        or [one for one in named if one.role.startswith(f"{place}.")]
+    )
     return f"{found[0].path}.{name}" if len(found) == 1 else None
 
 

@@ -32,6 +32,12 @@ def _windows(size: int, kernel: int, stride: int, padding: int, *, ceil: bool) -
     return windows
 
 
+def _image(shape: Shape) -> Shape:
+    if len(shape) != 4:
+        raise Misfit(f"wants (batch, channels, height, width), got {shape_text(shape)}")
+    return shape
+
+
 def _slide(shape: Shape, kernel: int, stride: int, padding: int, *, ceil: bool = False) -> Shape:
     """The height and width a sliding window leaves of a 4-d shape."""
     if len(shape) != 4:
@@ -160,6 +166,9 @@ class BatchNorm(_SameShape, Frozen):
 
     op: ClassVar[str] = "batch_norm"
 
+    def output_shape(self, shape: Shape) -> Shape:
+        return _image(shape)
+
 
 class LRN(_SameShape, Frozen):
     """Local response normalisation over `size` neighbouring channels; Caffe's defaults."""
@@ -169,6 +178,9 @@ class LRN(_SameShape, Frozen):
     beta: float = 0.75
 
     op: ClassVar[str] = "local_response_norm"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return _image(shape)
 
 
 class Dropout(_SameShape, Frozen):

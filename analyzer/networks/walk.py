@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
-from analyzer.errors import AnalyzerError
+from analyzer.errors import AnalyzerError, one_line
 from analyzer.frozen import Frozen
 from analyzer.networks.spec import (
     Auxiliary,
@@ -27,7 +28,7 @@ from analyzer.networks.spec import (
 Mode: TypeAlias = Literal["inference", "training"]
 
 
-class Concat:
+class Concat(Frozen):
     """What `Branches` do at their end; no layer of any table, so it lives with the walk."""
 
     op: ClassVar[str] = "cat"
@@ -64,7 +65,9 @@ def walk(network: Network, input: Shape | None = None, *, batch: int = 1, mode: 
     if batch < 1 or any(size < 1 for size in sample):
         raise AnalyzerError(f"input {shape_text(sample)} with batch {batch}: every size must be at least 1")
     trail = _Trail(network.name, sample, mode)
-    trail.sequence(network.trunk, "", "", Signal((batch, *sample), learned=False))
+    trail.trunk(network.trunk, Signal((batch, *sample), learned=False))
+    if not trail.steps:
+        raise AnalyzerError(f"{one_line(network.name)} has no layers; give its table at least one")
     return tuple(trail.steps)
 
 
@@ -72,12 +75,25 @@ class _Trail:
     """The walk under way: collects steps while it threads a signal through the tree."""
 
     def __init__(self, name: str, sample: Shape, mode: Mode) -> None:
-        self.name, self.sample, self.mode = name, sample, mode
+        self.name, self.sample, self.mode = one_line(name), sample, mode
         self.steps: list[Step] = []
+
+    def trunk(self, node: Sequence, signal: Signal) -> None:
+        """The only place where side exits may stand: none, or the two that a built network returns."""
+        exits = [name for name, part in node.parts.items() if isinstance(part, Auxiliary)]
+        if len(exits) not in (0, 2):
+            raise AnalyzerError(f"{self.name}: {len(exits)} auxiliary exits ({', '.join(exits)}); wanted none or two")
+        for part, path, role in _children(node, "", ""):
+            if not isinstance(part, Auxiliary):
+                signal = self.node(part, path, role, signal)
+            elif self.mode == "training":
+                self.sequence(part, path, role, signal)
 
     def node(self, node: Node, path: str, role: str, signal: Signal) -> Signal:
         if isinstance(node, Block):
             node = node.tree()
+        if isinstance(node, Auxiliary):
+            raise AnalyzerError(f"{self.name}.{path}: an auxiliary exit inside a part; move it to a row of its own")
         if isinstance(node, Branches):
             return self.branches(node, path, role, signal)
         if isinstance(node, Sequence):
@@ -87,6 +103,10 @@ class _Trail:
             node = node.over(shape)
         try:
             output = node.output_shape(shape)
+            if isinstance(node, BatchNorm) and self.mode == "training" and shape[0] * prod(shape[2:]) < 2:
+                raise Misfit(
+                    f"needs more than one value a channel in training, got {shape_text(shape)}; raise the batch"
+                )
         except Misfit as misfit:
             raise AnalyzerError(f"{self.name}.{path} with input {shape_text(self.sample)}: {misfit}") from None
         self.steps.append(Step(path, role, node, (shape,), output, learned))
@@ -94,10 +114,7 @@ class _Trail:
 
     def sequence(self, node: Sequence, path: str, role: str, signal: Signal) -> Signal:
         for part, child_path, child_role in _children(node, path, role):
-            if not isinstance(part, Auxiliary):
-                signal = self.node(part, child_path, child_role, signal)
-            elif self.mode == "training":
-                self.sequence(part, child_path, child_role, signal)
+            signal = self.node(part, child_path, child_role, signal)
         return signal
 
     def branches(self, node: Branches, path: str, role: str, signal: Signal) -> Signal:

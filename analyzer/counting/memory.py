@@ -24,6 +24,10 @@ from analyzer.counting.shapes import infer
 from analyzer.record import Memory, ModuleMemory
 
 
+# Taken apart on meta, these make tensors that they do not make on a device.
+WHOLE = frozenset({"aten::scaled_dot_product_attention", "aten::dropout"})
+
+
 def measure(
     model: nn.Module, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, train: bool = False
 ) -> Memory:
@@ -128,7 +132,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, func._schema.name
-        if composite(func) and name != "aten::scaled_dot_product_attention":
+        if composite(func) and name not in WHOLE:
             with self:
                 return func.decompose(*args, **kwargs)
         result = infer(name, args, kwargs)

@@ -64,6 +64,7 @@ METRICS = {
         Metric("activations", "activ.", "elements", "lower", _plain, "output elements of operators that have MACs"),
         Metric("bytes_read", "read", "bytes", "lower", _bytes, "inputs and parameters read, each operator alone"),
         Metric("bytes_written", "written", "bytes", "lower", _bytes, "outputs written"),
+        Metric("backward_macs", "backward", "multiply-adds", "lower", _plain, "of the gradients, in training"),
         Metric("bytes_moved", "moved", "bytes", "lower", _bytes, "bytes read and written, each operator alone"),
     )
 }

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from importlib.metadata import version as installed
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_set_is_repeatable_and_the_later_wins(analyze):
             *("--set", "conv1.out=32", "--set", "conv2.out=96", "--set", "conv1.out=16"),
         )
     )
-    assert record["overrides"] == {"conv1.out": 16, "conv2.out": 96}
+    assert record["overrides"] == {"conv1.conv.out": 16, "conv2.conv.out": 96}
     assert record["rows"][0]["outputs"] == [[1, 16, 112, 112]]
 
 
@@ -213,7 +214,7 @@ def test_set_applies_to_every_variant_that_has_the_key(analyze):
     assert [record["overrides"] for record in counted] == [
         {"inception_4a.reduce_5x5": 32},
         {},
-        {"inception_4a.reduce_5x5": 32},
+        {"inception4a.reduce_5x5": 32},
     ]
 
 
@@ -242,8 +243,8 @@ def test_a_variants_own_change_wins_over_set(analyze):
             *("--set", "conv1.out=32", "--format", "json"),
         )
     )
-    assert first["overrides"] == {"conv1.out": 32}
-    assert other["overrides"] == {"conv1.out": 16, "conv2.out": 96}
+    assert first["overrides"] == {"conv1.conv.out": 32}
+    assert other["overrides"] == {"conv1.conv.out": 16, "conv2.conv.out": 96}
 
 
 def test_input_changes_sizes_and_only_what_hangs_on_them(analyze):
@@ -408,7 +409,7 @@ def test_the_dispatch_counter_gives_the_same_figures(analyze):
 def test_an_unknown_operator_is_named_and_fails_under_strict(analyze, monkeypatch):
     row = Row("odd", "odd", "odd", 1, ((1, 3),), ((1, 3),), 0, 0, 0, 0, 0, 0, 0, 0)
     record = Record("nin", ((1, 3),), "inference", Count("dispatch", (row,), {"aten::odd": 2}))
-    monkeypatch.setattr("analyzer.api.count_variant", lambda *args, **options: record)
+    monkeypatch.setattr("analyzer.job.count_variant", lambda *args, **options: record)
     lenient, strict = (analyze("--variant", "nin", *more) for more in ((), ("--strict",)))
     assert (lenient.status, strict.status) == (0, 1)
     assert "Not counted, no formula for (calls): aten::odd 2" in flat(lenient.out)
@@ -470,9 +471,15 @@ def test_help_shows_examples_of_the_main_job():
 @pytest.mark.parametrize("example", EXAMPLE_LINES)
 def test_the_examples_in_the_help_run(analyze, example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("from torch import nn\n\nNet = lambda: nn.Conv2d(3, 8, 3)\n", encoding="utf-8")
     program, *arguments = shlex.split(example)
     assert program == "analyze"
-    assert analyze(*arguments).status == 0
+    outcome = analyze(*arguments)
+    if "torchvision:resnet50" in arguments and find_spec("torchvision") is None:
+        assert outcome.status == 2
+        assert "install it with: pip install 'macscope[zoo]'" in outcome.err
+    else:
+        assert outcome.status == 0
 
 
 def test_version_names_us_torch_and_the_commit(analyze):

@@ -7,7 +7,7 @@ import pytest
 from analyzer.api import compare, count
 from analyzer.comparison import TOTAL, Line, compare_records
 from analyzer.errors import AnalyzerError
-from analyzer.record import TOTAL_KEYS, prefixes, restrict, total, under
+from analyzer.record import SUMMED_KEYS, TOTAL_KEYS, prefixes, restrict, total, under
 
 
 # --- one line --------------------------------------------------------------------------------------------------------
@@ -44,7 +44,8 @@ def lines(*names: str, **settings: object) -> dict[tuple[str, str, str], Line]:
 
 def test_totals():
     totals = compare("googlenet", "alexnet").totals
-    assert set(totals) == set(TOTAL_KEYS)
+    assert set(totals) == set(SUMMED_KEYS)
+    assert set(compare("googlenet", "alexnet", train=True).totals) == set(TOTAL_KEYS)
     assert totals["params"].pair == (6_998_552, 60_965_224)
     assert totals["macs"].difference == 724_406_816 - 1_582_671_872
     assert totals["params"].ratio == 60_965_224 / 6_998_552
@@ -52,7 +53,7 @@ def test_totals():
 
 def test_every_module_and_metric_has_a_line():
     found = compare("googlenet", "googlenet-naive")
-    assert len(found.lines) == len(found.modules) * len(TOTAL_KEYS)
+    assert len(found.lines) == len(found.modules) * len(SUMMED_KEYS)
     assert next(iter(found.modules)) == TOTAL
 
 

@@ -58,10 +58,11 @@ def test_a_record_has_the_contracts_keys_in_order(envelope, name, mode):
     assert (record["model"], record["mode"], record["dtype"]) == (name, mode, "float32")
     assert (record["counter"], record["overrides"], record["unknown_ops"]) == ("closed_form", {}, {})
     assert record["agreement"] is None
-    assert tuple(record["totals"]) == TOTALS
+    backward = ("backward_macs",) if mode == "training" else ()
+    assert tuple(record["totals"]) == (*TOTALS, *backward)
     for row in record["rows"]:
-        assert tuple(row) == ROW
-        assert all(type(row[key]) is int and row[key] >= 0 for key in ROW[6:])
+        assert tuple(row) == (*ROW, *backward)
+        assert all(type(row[key]) is int and row[key] >= 0 for key in (*ROW[6:], *backward))
         for shape in (*row["inputs"], *row["outputs"]):
             assert shape[0] == 1, "a batch is always explicit"
     for module in record["modules"]:
@@ -178,7 +179,7 @@ def test_csv_is_long_and_holds_what_json_holds(analyze, envelope):
     arguments = ("--variant", "googlenet", "--variant", "googlenet@conv1.out=32", "--depth", "2")
     text = analyze(*arguments, "--format", "csv").out
     header, *lines = csv.reader(io.StringIO(text))
-    assert tuple(header) == ("model", *ROW)
+    assert tuple(header) == ("model", *ROW, "backward_macs")
     rows = [
         [
             record["model"] + "".join(f"@{key}={value}" for key, value in record["overrides"].items()),
@@ -188,6 +189,7 @@ def test_csv_is_long_and_holds_what_json_holds(analyze, envelope):
                 else str(row[key])
                 for key in ROW
             ),
+            "",  # No backward pass at inference: unknown, not 0.
         ]
         for record in envelope(*arguments)["records"]
         for row in record["rows"]
@@ -197,8 +199,9 @@ def test_csv_is_long_and_holds_what_json_holds(analyze, envelope):
 
 def test_csv_of_the_list_is_a_table(analyze):
     header, *lines = csv.reader(io.StringIO(analyze("list", "--format", "csv").out))
-    assert header[0] == "variant"
+    assert header == ["model", "title", *TOTALS]
     assert [line[0] for line in lines] == list(VARIANTS)
+    assert lines[0][2:4] == ["6998552", "1582671872"]
     assert {len(line) for line in lines} == {len(header)}
 
 

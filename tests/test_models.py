@@ -19,13 +19,13 @@ def test_a_name_alone_is_the_table():
 
 
 def test_a_setting_applies_to_every_variant_that_has_its_key():
-    key = "inception_4a.reduce_5x5"
+    key, theirs = "inception_4a.reduce_5x5", "inception4a.reduce_5x5"
     found = variants(["googlenet", "googlenet-naive", "googlenet-torchvision", "alexnet"], [f"{key}=32"])
-    assert [one.overrides for one in found] == [{key: 32}, {}, {key: 32}, {}]
+    assert [one.overrides for one in found] == [{key: 32}, {}, {theirs: 32}, {}]
     assert found[1].network is find("googlenet-naive")
     assert found[3].network is find("alexnet")
     records = [count_variant(one) for one in found]
-    assert [record.overrides for record in records] == [{key: 32}, {}, {key: 32}, {}]
+    assert [record.overrides for record in records] == [{key: 32}, {}, {theirs: 32}, {}]
     assert records[0].totals.macs - count("googlenet").totals.macs == 5_268_480
     assert [record.label for record in records][:2] == [f"googlenet@{key}=32", "googlenet-naive"]
 
@@ -41,7 +41,7 @@ def test_a_setting_that_none_has_is_an_error_with_the_right_ones():
 
 def test_settings_repeat():
     (one,) = variants(["googlenet"], ["conv1.out=32", "linear.out=10", "conv1.out=48"])
-    assert one.overrides == {"conv1.out": 48, "linear.out": 10}
+    assert one.overrides == {"conv1.conv.out": 48, "linear.out": 10}
 
 
 def test_a_change_of_one_alone():

@@ -56,7 +56,7 @@ def test_a_failed_check_is_written_too(analyze, folder, monkeypatch):
     from analyzer.record import Count, Record
 
     record = Record("nin", ((1, 3),), "inference", Count("dispatch", (), {"aten::odd": 1}))
-    monkeypatch.setattr("analyzer.api.count_variant", lambda *args, **options: record)
+    monkeypatch.setattr("analyzer.job.count_variant", lambda *args, **options: record)
     assert analyze("--variant", "nin", "--strict", "--format", "json", "-o", "out").status == 1
     assert '"status": "failed"' in (folder / "out").read_text()
 
@@ -219,5 +219,7 @@ def test_text_is_utf_8_with_plain_line_ends_everywhere(folder):
 
 
 def test_the_error_of_the_function_names_the_way_out(folder):
-    with pytest.raises(AnalyzerError, match="cannot write missing/file: No such file or directory; name another file"):
+    with pytest.raises(
+        AnalyzerError, match="cannot write 'missing/file': No such file or directory; name another file"
+    ):
         write_text("missing/file", "text")

@@ -8,6 +8,7 @@ from analyzer.api import count
 from analyzer.errors import AnalyzerError
 from analyzer.record import (
     ROW_KEYS,
+    SUMMED_KEYS,
     TOTAL_KEYS,
     Count,
     Module,
@@ -37,9 +38,10 @@ def test_the_keys_are_the_contracts():
     """DESIGN's JSON: a row's keys in order, and the totals'."""
     assert ROW_KEYS == (
         "path", "role", "op", "call", "inputs", "outputs", "params", "weights", "biases", "macs", "flops",
-        "activations", "bytes_read", "bytes_written",
+        "activations", "bytes_read", "bytes_written", "backward_macs",
     )  # fmt: skip
-    assert TOTAL_KEYS == ("params", "macs", "flops", "activations", "bytes_read", "bytes_written")
+    assert SUMMED_KEYS == ("params", "macs", "flops", "activations", "bytes_read", "bytes_written")
+    assert (*SUMMED_KEYS, "backward_macs") == TOTAL_KEYS
 
 
 def test_totals_are_sums():
@@ -47,8 +49,12 @@ def test_totals_are_sums():
         row("a", params=1, macs=2, flops=3, activations=4, bytes_read=5, bytes_written=6),
         row("b", params=10, macs=20, flops=30, activations=40, bytes_read=50, bytes_written=60),
     ]
+    rows = [one.replace(backward_macs=None) for one in rows]
     assert total(rows) == Totals(11, 22, 33, 44, 55, 66)
     assert total([]) == Totals(0, 0, 0, 0, 0, 0)
+    # A backward pass that was not counted is unknown, one that was is a sum.
+    assert total(rows).backward_macs is None
+    assert total([one.replace(backward_macs=7) for one in rows]) == Totals(11, 22, 33, 44, 55, 66, 14)
     assert record(*rows).totals == Count("any", tuple(rows)).totals == total(rows)
 
 
@@ -84,7 +90,7 @@ def test_a_module_reads_what_its_first_row_reads_and_makes_what_its_last_makes()
 def test_top_level_modules_add_up_to_the_network(name, train):
     whole = count(name, train=train)
     top = [module.totals for module in whole.modules if "." not in module.path]
-    for key in TOTAL_KEYS:
+    for key in TOTAL_KEYS if train else SUMMED_KEYS:
         assert sum(getattr(totals, key) for totals in top) == getattr(whole.totals, key)
 
 
@@ -144,9 +150,10 @@ def test_labels():
 def test_the_frame_has_a_row_an_operator_and_the_jsons_columns():
     whole = count("alexnet")
     frame = whole.frame()
-    assert tuple(frame.columns) == ROW_KEYS
+    assert tuple(frame.columns) == ROW_KEYS[:-1]
+    assert tuple(count("alexnet", train=True).frame().columns) == ROW_KEYS
     assert len(frame) == len(whole.rows)
-    for key in TOTAL_KEYS:
+    for key in SUMMED_KEYS:
         assert int(frame[key].sum()) == getattr(whole.totals, key)
     assert list(frame["path"]) == [one.path for one in whole.rows]
     assert frame.set_index("path").loc["fc6", "macs"] == 256 * 6 * 6 * 4096

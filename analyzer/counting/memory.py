@@ -23,7 +23,6 @@ from analyzer.counting.registry import composite
 from analyzer.counting.shapes import infer
 from analyzer.record import Memory, ModuleMemory
 
-
 # Taken apart on meta, these make tensors that they do not make on a device.
 WHOLE = frozenset({"aten::scaled_dot_product_attention", "aten::dropout"})
 

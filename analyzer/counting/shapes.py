@@ -295,7 +295,12 @@ ANY_LAYOUT = frozenset(f"aten::{name}" for name in STRIDED)
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The operator's result on meta by rule, or NotImplemented where no rule is sure of it."""
     rule = RULES.get(name)
-    if rule is None or not args or not _plain((args, kwargs.values()), any_layout=name in ANY_LAYOUT):
+    if (
+        rule is None
+        or not args
+        or "out" in kwargs
+        or not _plain((args, kwargs.values()), any_layout=name in ANY_LAYOUT)
+    ):
         return NotImplemented
     if rule not in MIXED and len({tensor.dtype for tensor in _flat(args)}) > 1:
         return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.

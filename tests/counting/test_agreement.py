@@ -169,7 +169,8 @@ def test_every_field_of_a_row_is_compared():
     assert {*EVERYTHING, "path", "op", "call", "role"} == set(ROW_KEYS)
 
 
-NUMBERS = [key for key in EVERYTHING if key not in ("inputs", "outputs")]
+# The counts here are of inference; the backward pass has a test of its own below.
+NUMBERS = [key for key in EVERYTHING if key not in ("inputs", "outputs", "backward_macs")]
 
 
 @pytest.mark.parametrize("metric", NUMBERS)
@@ -192,6 +193,18 @@ def test_one_unit_in_one_figure_is_a_difference(counts, metric, side):
     wrong = Difference("conv3", metric, {"closed_form": right + 1, "fvcore": right})
     assert against == ([wrong] if seen else [])
     assert list(disagreeing(agreement)) == ["conv3"]
+
+
+def test_one_unit_in_the_backward_pass_is_a_difference():
+    network = find("alexnet")
+    steps = walk(network, mode="training")
+    closed, ran = closed_form.count(steps, "training"), dispatched(network, steps, train=True)
+    macs = {row.path: row.macs for row in closed.rows}
+    third = Trace(macs, {row.path: row.activations for row in closed.rows}, {}, {})
+    assert agree(closed, ran, third).differences == ()
+    wrong = changed(ran, "conv3", backward_macs=2 * macs["conv3"] + 1)
+    values = {"closed_form": 2 * macs["conv3"], "dispatch": 2 * macs["conv3"] + 1}
+    assert agree(closed, wrong, third).differences == (Difference("conv3", "backward_macs", values),)
 
 
 @pytest.mark.parametrize("metric", ["inputs", "outputs"])

@@ -173,6 +173,8 @@ def test_no_figure_of_all_is_cut(metric, monkeypatch):
 def assert_summary_or_whole(table: Table, lines: list[str]) -> None:
     """A summary has lines without a name between its names: the ratios of the one above."""
     for _, *cells in table.rows:
+        if not any(cells):
+            continue  # Another change of the network above.
         figures = r"\s+".join(re.escape(cell) for cell in cells if cell)
         assert any(re.search(rf"(?:^|\s){figures}\s*$", line) for line in lines), f"{cells} is not whole"
     names = [name.text for name, *_ in table.rows if name.text]

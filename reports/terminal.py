@@ -22,7 +22,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 ASCII_LINES = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 ASCII = str.maketrans({"–": "-", "×": "x", "·": ".", "…": "~"})
 HEADER_CELLS = 12
-FILLED = re.compile(r" +((?:\x1b\[[\d;]*m)*)$")  # Spaces at a line's end, also before the colours that end there.
+FILLED = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Spaces at a line's end, also among the colours that end there.
 
 
 def console(file: IO[str] | None = None) -> Console:
@@ -45,7 +45,7 @@ def show(tables: Sequence[Table], to: Console) -> None:
                 if note not in later:
                     to.print(Text(_safe(note, plain), style="dim"))
         # rich fills lines to the table's width, and cuts names with a character that ASCII does not have.
-        lines = [FILLED.sub(r"\1", line) for line in page.get().split("\n")]
+        lines = [FILLED.sub(lambda end: end[0].replace(" ", ""), line) for line in page.get().split("\n")]
         text = "\n".join(lines) if index == len(tables) - 1 else "\n".join([*lines, ""])
         to.file.write(text.translate(ASCII) if plain else text)
 

@@ -165,10 +165,11 @@ class _Ledger:
 
     def operator(self, name: str, kind: Kind, formula: Any, args: Any, kwargs: Any, result: Any) -> None:
         if kind is Kind.FORMULA:
+            work = formula(Call(shaped(args), shaped(kwargs), shapes_of(tensors_of(result))))
             first = next(iter(tensors_of(result)), None)
-            # Operations are of floating point: batch norm's counter of batches is bookkeeping.
-            counts = first is None or first.is_floating_point() or first.is_complex()
-            work = formula(Call(shaped(args), shaped(kwargs), shapes_of(tensors_of(result)))) if counts else Work()
+            # Operations are of floating point: batch norm's counter of batches is bookkeeping. Products are products.
+            if not work.macs and first is not None and not (first.is_floating_point() or first.is_complex()):
+                work = Work()
             if as_if_dense(name):
                 self.as_if_dense[name] += 1
         else:
@@ -232,8 +233,8 @@ class _Ledger:
                 macs=work.macs,
                 flops=work.flops,
                 activations=sum(tensor.numel() for tensor in outputs) if work.macs else 0,
-                bytes_read=sum(tensor.nbytes for tensor in read),
-                bytes_written=sum(tensor.nbytes for tensor in written),
+                bytes_read=sum(map(_bytes, read)),
+                bytes_written=sum(map(_bytes, written)),
             )
         )
 
@@ -251,8 +252,16 @@ def _op_name(module: nn.Module) -> str:
 
 
 def _storage(tensor: Tensor) -> int:
-    """What a parameter and its views share."""
-    return int(tensor.untyped_storage()._cdata)
+    """What a parameter and its views share; a sparse tensor has no one storage and shares it with nobody."""
+    return int(tensor.untyped_storage()._cdata) if tensor.layout == torch.strided else id(tensor)
+
+
+def _bytes(tensor: Tensor) -> int:
+    """A sparse tensor takes what it holds: its values and where they stand."""
+    if tensor.layout == torch.strided:
+        return tensor.nbytes
+    coo = tensor if tensor.layout == torch.sparse_coo else tensor.to_sparse_coo()  # type: ignore[no-untyped-call]
+    return coo._values().nbytes + coo._indices().nbytes
 
 
 def tensors_of(value: Any) -> list[Tensor]:

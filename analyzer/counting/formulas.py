@@ -101,9 +101,9 @@ PRODUCTS: dict[str, Callable[[Call], Work]] = {
     **_named(forward_convolution, "thnn_conv2d", "slow_conv3d", "_slow_conv2d_forward", "_conv_depthwise2d"),
     **_named(transposed_convolution, "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
     **_named(convolution_backward, "convolution_backward"),
-    **_named(linear, "linear", "mkldnn_linear", "_int8_linear"),
+    **_named(linear, "linear", "mkldnn_linear"),
     **_named(bilinear, "bilinear"),
-    **_named(matmul, "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "_int_mm", "_scaled_mm", "linalg_vecdot"),
+    **_named(matmul, "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "_scaled_mm", "linalg_vecdot"),
     **_named(added_matmul, "addmm", "baddbmm", "addmv", "_addmm_activation"),
     **_named(summed_matmul, "addbmm"),
     **_named(distances, "cdist", "_cdist_forward", "_euclidean_dist"),
@@ -111,8 +111,8 @@ PRODUCTS: dict[str, Callable[[Call], Work]] = {
 }
 # Sparse operands have the shapes of dense ones, and int8 weights those of float ones: these are counted as if dense.
 AS_IF_DENSE: dict[str, Formula] = {
-    **_named(matmul, "_sparse_mm", "sparse_mm", "_sparse_sparse_matmul"),
-    **_named(added_matmul, "sparse_addmm", "_sparse_addmm", "sspaddmm", "sparse_sampled_addmm"),
+    **_named(matmul, "_sparse_mm", "_sparse_sparse_matmul"),
+    **_named(added_matmul, "_sparse_addmm", "sspaddmm", "sparse_sampled_addmm"),
 }
 
 
@@ -124,4 +124,5 @@ def quantized_linear(call: Call) -> Work:
 QUANTIZED: dict[str, Formula] = {
     f"quantized::{name}": quantized_linear
     for name in ("linear", "linear_relu", "linear_dynamic", "linear_relu_dynamic", "linear_dynamic_fp16")
-} | {"aten::_weight_int8pack_mm": matmul, "aten::_weight_int4pack_mm": matmul, "onednn::qlinear_pointwise": linear}
+}
+QUANTIZED |= _named(matmul, "_int_mm", "_weight_int8pack_mm", "_weight_int4pack_mm")

@@ -96,6 +96,8 @@ OPERATIONS: dict[str, Formula] = {
         "cosine_similarity clamp_ clip clip_ special_expm1 _weight_norm _weight_norm_interface normal_ uniform_ "
         "normal rand randn rand_like randn_like exponential_ multinomial cosine_embedding_loss",
     ),
+    **_named(per_output(0), "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d"),
+    **_named(per_output(0), "_upsample_nearest_exact2d _upsample_nearest_exact3d"),
     **_named(interpolation(2), "upsample_linear1d"),
     **_named(
         interpolation(4),
@@ -128,8 +130,8 @@ FREE = frozenset(
         "searchsorted select_scatter set_ slice_scatter sort split_copy squeeze_copy stack sym_size "
         "sym_stride sym_numel sym_storage_offset t_copy take take_along_dim tensor to_sparse topk "
         "transpose_copy tril tril_ tril_indices triu triu_ triu_indices unbind_copy unfold_copy unfold "
-        "unique_consecutive unique_dim upsample_nearest1d upsample_nearest2d upsample_nearest3d "
-        "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d vander view_copy "
+        "unique_consecutive unique_dim "
+        "vander view_copy "
         "vstack where zero zero_ zeros zeros_like _unsafe_index _unsafe_index_put _efficientzerotensor "
         "_sparse_coo_tensor_with_dims_and_tensors sparse_coo_tensor _nested_tensor_from_mask _is_all_true "
         "_is_any_true any all"

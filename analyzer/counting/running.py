@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -72,7 +73,8 @@ def _places(model: nn.Module, on: str) -> list[str]:
 
 
 def _at(place: str, model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], train: bool | None) -> Count:
-    with untouched(model), _plain_kernels(model, train=bool(train)):
+    with untouched(model), _plain_kernels(model, train=bool(train)), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # What torch warns of while it runs is about speed, and nothing here is timed.
         if train is not None:
             model.train(train)
         if place != "real":
@@ -87,13 +89,14 @@ def _at(place: str, model: nn.Module, args: Sequence[Any], kwargs: dict[str, Any
 def _plain_kernels(model: nn.Module, *, train: bool) -> Iterator[None]:
     """Fused transformer layers, and oneDNN's recurrent layers in training, exist on some devices only and hide what
     they do; the same work runs without them."""
-    fast, onednn = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
+    fast, onednn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     recurrent = train and any(isinstance(module, nn.RNNBase) for module in model.modules())
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.backends.mkldnn.flags(enabled=False) if recurrent and onednn else nullcontext():
-            yield
+        torch._C._set_mkldnn_enabled(onednn and not recurrent)
+        yield
     finally:
+        torch._C._set_mkldnn_enabled(onednn)
         torch.backends.mha.set_fastpath_enabled(fast)
 
 

@@ -246,8 +246,9 @@ def _sum(works: Sequence[Work]) -> Work:
 def _op_name(module: nn.Module) -> str:
     """`MaxPool2d` → `max_pool2d`: the functional name of a leaf module."""
     name = type(module).__name__
-    if name.startswith("BatchNorm"):
-        return "batch_norm"
+    for norm in ("BatchNorm", "InstanceNorm"):
+        if name.startswith(norm):
+            name = norm  # One operator for every number of axes.
     return OP_NAMES.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 

@@ -57,6 +57,29 @@ def bilinear(call: Call) -> Work:
     return products(output * (call.args[0][-1] * second + second), output if bias is not None else 0)
 
 
+def trilinear(call: Call) -> Work:
+    """What a bilinear layer and its gradients are made of: three operands, each missing some axes, summed over others.
+
+    The first two are multiplied over all their axes and summed over those that the third lacks; then the third.
+    """
+    one, two, three, *missing, summed = [list(value) for value in call.args[:7]]
+    for operand, axes in zip((one, two, three), missing, strict=True):
+        for axis in axes:
+            operand.insert(axis, 1)
+    first = [max(sizes) for sizes in zip(one, two, strict=True)]
+    second = [max(sizes) for sizes in zip(first, three, strict=True)]
+    for axis in set(summed) & set(missing[2]):
+        second[axis] = 1
+    return products(prod(first) + prod(second))
+
+
+def distances_backward(call: Call) -> Work:
+    """The gradient of one side: a multiply-add a coordinate of each pair for the Euclidean norm."""
+    gradient, left = call.args[:2]
+    coordinates = prod(gradient) * left[-1]
+    return products(coordinates) if call.args[3] == 2.0 else Work(flops=3 * coordinates)
+
+
 def matmul(call: Call) -> Work:
     """In every rank: each output element is a dot product over the last axis of the left side."""
     return products(prod(call.outputs[0]) * call.args[0][-1])
@@ -103,10 +126,12 @@ PRODUCTS: dict[str, Callable[[Call], Work]] = {
     **_named(convolution_backward, "convolution_backward"),
     **_named(linear, "linear", "mkldnn_linear"),
     **_named(bilinear, "bilinear"),
+    **_named(trilinear, "_trilinear"),
     **_named(matmul, "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "_scaled_mm", "linalg_vecdot"),
     **_named(added_matmul, "addmm", "baddbmm", "addmv", "_addmm_activation"),
     **_named(summed_matmul, "addbmm"),
     **_named(distances, "cdist", "_cdist_forward", "_euclidean_dist"),
+    **_named(distances_backward, "_cdist_backward"),
     **_named(embedding_bag, "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only"),
 }
 # Sparse operands have the shapes of dense ones, and int8 weights those of float ones: these are counted as if dense.

@@ -50,8 +50,6 @@ def count_model(
         try:
             return Counted(_at(place, model, args, kwargs, train), _said(place, failures))
         except Exception as error:
-            if on != "auto" and place != "meta, factories too":
-                raise _failed(model, args, kwargs, error) from error
             failures.append(_short(error))
             last = error
     raise _failed(model, args, kwargs, last) from last
@@ -137,6 +135,8 @@ def _mapped(value: Value, change: Callable[[Tensor], Tensor]) -> Value:
     def walk(item: Any) -> Any:
         if isinstance(item, Tensor):
             return seen.setdefault(id(item), change(item))
+        if isinstance(item, nn.utils.rnn.PackedSequence):
+            return item._replace(data=walk(item.data))  # torch wants the batch's sizes on the CPU, wherever it is.
         if isinstance(item, tuple) and hasattr(item, "_fields"):
             return type(item)(*map(walk, item))
         if isinstance(item, list | tuple):

@@ -109,6 +109,15 @@ CASES: dict[str, tuple[nn.Module, tuple[Any, ...], int, int]] = {
         (data(2, 5, 7), learns(5, 7, 3)),
         *twice(2 * 3 * 5 * 7, gradients=1),
     ),
+    # x1 · W with the weights, then with x2. Backward, two operands first, then the third: the gradient with W and with
+    # x2; x1 with the gradient and with x2; x1 with W and with the gradient.
+    "bilinear": (
+        nn.Bilinear(5, 7, 3, bias=False),
+        (learns(2, 5), learns(2, 7)),
+        2 * 3 * 5 * 7 + 2 * 3 * 7,
+        (2 * 3 * 5 * 7 + 2 * 5 * 7) + (2 * 3 * 5 + 2 * 3 * 5 * 7) + (2 * 3 * 5 * 7 + 2 * 3 * 7),
+    ),
+    "cdist": (Functional(torch.cdist), (learns(2, 5, 7), learns(2, 3, 7)), *twice(2 * 5 * 3 * 7)),
     # Scores and values; four products backward.
     "attention": (
         Functional(F.scaled_dot_product_attention),
@@ -256,8 +265,9 @@ def test_flops_by_the_documented_formulas(name, on):
 def test_packed_sequences_count_their_steps():
     """Lengths 5, 3 and 2: ten steps in all, and no padding."""
     packed = nn.utils.rnn.pack_padded_sequence(data(5, 3, 7), torch.tensor([5, 3, 2]))
-    counted = count_model(nn.LSTM(7, 3), [packed], on="real").count
-    assert counted.totals.macs == (5 + 3 + 2) * 4 * 3 * (7 + 3)
+    for on in ("meta", "real"):
+        counted = count_model(nn.LSTM(7, 3), [packed], on=on).count
+        assert counted.totals.macs == (5 + 3 + 2) * 4 * 3 * (7 + 3)
 
 
 def test_fused_transformer_operators_called_by_hand():

@@ -16,7 +16,7 @@ CONTAINERS = (dict, list, set)
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Puts back mode, hooks, attributes, parameters' identities, buffers' values, and random number generators.
+    """Puts back mode, hooks, attributes, parameters' identities, gradients, buffers' values, and random generators.
 
     Attributes that are dicts, lists or sets are put back in place, one level deep; tensors in them keep their values.
     """
@@ -24,9 +24,15 @@ def untouched(model: nn.Module) -> Iterator[None]:
     attributes = [_snapshot(vars(module)) for module in modules]
     tensors = [(tensor, tensor.detach().clone(), tensor._version) for tensor in _state(model) if not tensor.is_meta]
     generators = _generators()
+    # A backward pass on real tensors adds to gradients in place: it gets none to add to.
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    for parameter, _ in gradients:
+        parameter.grad = None
     try:
         yield
     finally:
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
         for module, before in zip(modules, attributes, strict=True):
             _restore(vars(module), before)
         with torch.no_grad():

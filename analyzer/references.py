@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -125,9 +126,11 @@ def _exported(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
     if not path.is_file():
         raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
     try:
-        program = torch.export.load(path)
-        args, kwargs = program.example_inputs or ((), {})
-        return torch.export.unflatten(program), args, kwargs
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # Of torch's own making.
+            program = torch.export.load(path)
+            args, kwargs = program.example_inputs or ((), {})
+            return torch.export.unflatten(program), args, kwargs
     except Exception as error:
         raise AnalyzerError(
             f"{one_line(path)} is no torch.export program that this torch reads "

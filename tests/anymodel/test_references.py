@@ -1,0 +1,219 @@
+"""`--model REF` and `--input` from the command line: what they name, and what a user reads where they name nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+NET = '''
+import torch
+from torch import nn
+
+print("noise from the model")
+
+
+class Net(nn.Module):
+    """Two inputs of different kinds."""
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.embed = nn.Embedding(11, width)
+        self.head = nn.Linear(width, 3)
+
+    def forward(self, ids, mask=None):
+        hidden = self.embed(ids)
+        return self.head(hidden if mask is None else hidden * mask.unsqueeze(-1))
+
+
+class Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 3)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+class Branching(Plain):
+    def forward(self, x):
+        return self.conv(x) if x.sum().item() >= 0 else x
+
+
+class Positions(nn.Module):
+    def forward(self, x):
+        return x + torch.arange(x.shape[-1])
+
+
+class Silent(nn.Module):
+    pass
+
+
+def factory():
+    return Plain()
+
+
+def Plain_inputs():
+    return (torch.zeros(2, 3, 8, 8),), {}
+
+
+def broken():
+    raise ValueError("no luck\\nsecond line")
+
+
+instance = Plain()
+number = 5
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    (tmp_path / "bad.py").write_text("import torch\nimport no_such_module\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def counted(analyze, folder):
+    def read(*arguments):
+        outcome = analyze(*arguments, "--format", "json")
+        assert outcome.status == 0, outcome.err
+        (record,) = json.loads(outcome.out)["records"]
+        return record
+
+    return read
+
+
+CONV = 5 * 6 * 6 * 3 * 9
+
+
+@pytest.mark.parametrize("name", ["Plain", "factory", "instance"])
+def test_a_class_a_factory_and_an_instance(counted, name):
+    record = counted("--model", f"net.py:{name}", "--input", "3x8x8")
+    assert record["model"] == f"net.py:{name}"
+    assert (record["mode"], record["counter"]) == ("inference", "dispatch")
+    assert record["totals"]["macs"] == CONV
+    assert record["rows"][0]["path"] == "conv"
+
+
+def test_inputs_beside_the_model_and_a_batch(counted):
+    assert counted("--model", "net.py:Plain")["input"] == [[2, 3, 8, 8]]
+    assert counted("--model", "net.py:Plain", "--input", "3x8x8", "--batch", "7")["totals"]["macs"] == 7 * CONV
+
+
+def test_named_and_typed_inputs(counted):
+    record = counted("--model", "net.py:Net", "--input", "ids=6:int64", "--input", "mask=!2x6:bool", "--batch", "2")
+    assert record["input"] == [[2, 6], [2, 6]]
+    assert record["totals"]["macs"] == 2 * 6 * 4 * 3
+
+
+def test_training_adds_the_backward_pass(counted):
+    record = counted("--model", "net.py:Plain", "--input", "3x8x8", "--train")
+    assert (record["mode"], record["totals"]["backward_macs"]) == ("training", CONV)
+
+
+def test_a_package_is_imported_from_where_one_stands(counted, folder):
+    (folder / "package").mkdir()
+    (folder / "package" / "__init__.py").write_text("", encoding="utf-8")
+    (folder / "package" / "model.py").write_text(NET, encoding="utf-8")
+    assert counted("--model", "package.model:factory", "--input", "3x8x8")["totals"]["macs"] == CONV
+
+
+def test_a_model_beside_a_variant(analyze, folder):
+    outcome = analyze("--variant", "nin", "--model", "net.py:Plain", "--input", "3x224x224", "--format", "json")
+    assert [record["model"] for record in json.loads(outcome.out)["records"]] == ["nin", "net.py:Plain"]
+
+
+def test_what_cannot_run_on_meta_is_counted_on_real_tensors_and_says_so(analyze, folder):
+    outcome = analyze("--model", "net.py:Branching", "--input", "3x8x8")
+    assert outcome.status == 0
+    assert "counted on real tensors: on meta it raised" in outcome.err
+    outcome = analyze("--model", "net.py:Positions", "--input", "8")
+    assert outcome.status == 0
+    assert "real tensors" not in outcome.err, "a tensor made in forward is made on meta too"
+
+
+def test_an_exported_program(counted, folder):
+    program = torch.export.export(nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU()).eval(), (torch.zeros(1, 3, 8, 8),))
+    torch.export.save(program, folder / "net.pt2")
+    record = counted("--model", "net.pt2")
+    assert record["totals"]["macs"] == CONV
+    assert record["totals"]["params"] == 5 * 3 * 9 + 5
+
+
+BAD = {
+    "a factory that raises": (["net.py:broken"], "net.py:broken raised ValueError: no luck"),
+    "a file that does not import": (
+        ["bad.py:Net"],
+        "bad.py:Net raised ModuleNotFoundError: No module named 'no_such_module'",
+    ),
+    "no such file": (["gone.py:Net"], "no file gone.py; wanted FILE.py:NAME"),
+    "no such name": (["net.py:Nat"], "net.py has no 'Nat'; nearest: Net"),
+    "no such module": (["no_such_package:Net"], "no module 'no_such_package'"),
+    "not a module": (["net.py:number"], "net.py:number is a int; wanted an nn.Module"),
+    "no forward": (["net.py:Silent", "--input", "3"], "Silent has no forward to count"),
+    "the wrong rank": (
+        ["net.py:Plain", "--input", "8"],
+        "Plain does not run on 1x8 float32: RuntimeError: Expect",
+    ),
+    "no input": (["net.py:Branching", "--input", "q=3"], "Branching does not run on q=1x3 float32"),
+    "no form of ours": (["something"], "unknown model 'something'; wanted FILE.py:NAME"),
+    "no such exported program": (["gone.pt2"], "no file gone.pt2"),
+    "an unknown type": (["net.py:Net", "--input", "ids=3:int65"], "unknown type; known: float32"),
+    "verification": (["net.py:Plain", "--verify"], "a --model has none; give --variant"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(analyze, folder, name):
+    arguments, words = BAD[name]
+    outcome = analyze("--model", *arguments)
+    lines = [line for line in outcome.err.splitlines() if line != "noise from the model"]
+    assert (outcome.status, outcome.out) == (2, "")
+    assert lines[0].startswith("analyze: ")
+    assert words in lines[0]
+    # Further lines are the user's own frames, and no traceback of ours.
+    assert all(line.startswith("  ") and "analyzer" not in line for line in lines[1:])
+
+
+def test_a_truncated_program(analyze, folder):
+    program = torch.export.export(nn.Linear(3, 2), (torch.zeros(1, 3),))
+    torch.export.save(program, folder / "whole.pt2")
+    (folder / "half.pt2").write_bytes((folder / "whole.pt2").read_bytes()[:700])
+    outcome = analyze("--model", "half.pt2")
+    assert outcome.status == 2
+    assert "half.pt2 is no torch.export program that this torch reads" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_an_absent_library_names_the_extra(analyze, folder):
+    pytest.importorskip("torch")
+    for library in ("torchvision", "timm", "transformers"):
+        try:
+            __import__(library)
+        except ImportError:
+            scheme = {"transformers": "hf"}.get(library, library)
+            outcome = analyze("--model", f"{scheme}:anything")
+            assert outcome.status == 2
+            assert f"{library} does not import here" in outcome.err
+            assert "pip install 'macscope[zoo]'" in outcome.err
+
+
+def test_unknown_operators_fail_under_strict_and_can_be_taught(analyze, folder):
+    (folder / "odd.py").write_text(
+        "import torch\nfrom torch import nn\n\n\n"
+        "@torch.library.custom_op('macscope_odd::op', mutates_args=())\n"
+        "def op(x: torch.Tensor) -> torch.Tensor:\n    return x.clone()\n\n\n"
+        "@op.register_fake\ndef _(x):\n    return torch.empty_like(x)\n\n\n"
+        "class Odd(nn.Module):\n    def forward(self, x):\n        return op(x) + op(x)\n",
+        encoding="utf-8",
+    )
+    arguments = ("--model", "odd.py:Odd", "--input", "7", "--format", "json")
+    lenient = analyze(*arguments)
+    assert lenient.status == 0
+    assert json.loads(lenient.out)["records"][0]["unknown_ops"] == {"macscope_odd::op": 2}
+    strict = analyze(*arguments, "--strict")
+    assert (strict.status, json.loads(strict.out)["status"]) == (1, "failed")

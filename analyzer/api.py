@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from analyzer.comparison import Comparison
     from analyzer.inputs import Input
     from analyzer.networks.override import Overrides
-    from analyzer.networks.spec import Shape
+    from analyzer.networks.spec import Network, Shape
+    from analyzer.networks.walk import Step
+    from analyzer.record import Count, Memory
 
 Counter: TypeAlias = Literal["closed_form", "dispatch"]
 
@@ -33,6 +35,7 @@ def count(
     overrides: Overrides | None = None,
     counter: Counter = "closed_form",
     verify: bool = False,
+    memory: bool = False,
 ) -> Record:
     """Counts a named network, or any `nn.Module` called with `args` and `kwargs`.
 
@@ -41,7 +44,8 @@ def count(
     it cannot run there on its own tensors (the record's `notes` say so), and left exactly as it was.
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's own mode and
-    counts the forward pass only. Raises AnalyzerError for a name or an input that does not fit.
+    counts the forward pass only. `memory` adds the bytes alive, at the peak and by module. Raises AnalyzerError for a
+    name or an input that does not fit.
 
     >>> record = count("googlenet")
     >>> record.totals.params, record.totals.macs
@@ -51,8 +55,10 @@ def count(
     """
     if isinstance(model, str):
         chosen = variant(model, overrides)
-        return count_variant(chosen, input=input, batch=batch, train=bool(train), counter=counter, verify=verify)
-    return count_module(model, args, kwargs or {}, train=train)
+        return count_variant(
+            chosen, input=input, batch=batch, train=bool(train), counter=counter, verify=verify, memory=memory
+        )
+    return count_module(model, args, kwargs or {}, train=train, memory=memory)
 
 
 def compare(*names: str, input: Shape | None = None, batch: int = 1, train: bool = False) -> Comparison:
@@ -75,8 +81,9 @@ def count_variant(
     train: bool = False,
     counter: Counter = "closed_form",
     verify: bool = False,
+    memory: bool = False,
 ) -> Record:
-    """The record of one variant; see `count`."""
+    """The record of one variant; see `count`. Memory at inference is closed form, in training a run on meta."""
     mode: Mode = "training" if train else "inference"
     steps = walk(chosen.network, input, batch=batch, mode=mode)
     counted = closed_form.count(steps, mode)
@@ -97,7 +104,18 @@ def count_variant(
         count=counted,
         overrides=chosen.overrides,
         agreement=agreement,
+        memory=_memory(chosen.network, steps, counted, train=train) if memory else None,
     )
+
+
+def _memory(network: Network, steps: tuple[Step, ...], counted: Count, *, train: bool) -> Memory:
+    if not train:
+        from analyzer.counting import liveness
+
+        return liveness.memory(network, steps, counted.totals.params)
+    from analyzer.counting import verification
+
+    return verification.memory_in_training(network, steps)
 
 
 def count_module(
@@ -108,11 +126,13 @@ def count_module(
     train: bool | None = None,
     label: str | None = None,
     real: Callable[[], nn.Module] | None = None,
+    memory: bool = False,
 ) -> Record:
     """The record of any module; see `count`. `real` builds it again where it was built without storage."""
-    from analyzer.counting.running import count_model, described
+    from analyzer.counting.running import count_model, described, measure_memory
 
     counted = count_model(model, args, kwargs, train=train, real=real)
+    measured, notes = measure_memory(model, args, kwargs, train=train) if memory else (None, ())
     shapes, dtype = described(model, args, kwargs)
     training = model.training if train is None else train
     return Record(
@@ -121,13 +141,18 @@ def count_module(
         mode="training" if training else "inference",
         count=counted.count,
         dtype=dtype,
-        notes=counted.notes,
+        memory=measured,
+        notes=(*counted.notes, *notes),
     )
 
 
-def count_reference(reference: str, *, inputs: Sequence[Input] = (), batch: int = 1, train: bool = False) -> Record:
+def count_reference(
+    reference: str, *, inputs: Sequence[Input] = (), batch: int = 1, train: bool = False, memory: bool = False
+) -> Record:
     """The record of a model by reference, such as `net.py:Net` or `torchvision:resnet50`. Runs the code it names."""
     from analyzer.references import resolve
 
     found = resolve(reference, inputs, batch)
-    return count_module(found.model, found.args, found.kwargs, train=train, label=found.label, real=found.real)
+    return count_module(
+        found.model, found.args, found.kwargs, train=train, label=found.label, real=found.real, memory=memory
+    )

@@ -90,6 +90,7 @@ def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Who counts.",
 )
 @click.option("--verify", is_flag=True, help="Hold three counters against each other; exit 1 on any difference.")
+@click.option("--memory", is_flag=True, help="Bytes alive at the peak and by module; the largest batch that fits.")
 @click.option("--strict", is_flag=True, help="Fail on an operator that could not be counted.")
 @_output_options
 @click.option(

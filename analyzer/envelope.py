@@ -14,6 +14,8 @@ from analyzer.record import (
     Agreement,
     Count,
     Difference,
+    Memory,
+    ModuleMemory,
     Record,
     Row,
     Totals,
@@ -121,6 +123,8 @@ def record_to_json(record: Record) -> dict[str, Any]:
     }
     if record.count.as_if_dense:
         data["as_if_dense"] = dict(record.count.as_if_dense)
+    if record.memory:
+        data["memory"] = memory_to_json(record.memory)
     if record.notes:
         data["notes"] = list(record.notes)
     if record.module is not None:
@@ -128,6 +132,17 @@ def record_to_json(record: Record) -> dict[str, Any]:
     if record.network_totals is not None:
         data["network_totals"] = totals_to_json(record.network_totals)
     return data
+
+
+def memory_to_json(memory: Memory) -> dict[str, Any]:
+    """Bytes, the peak among them, and a line a module."""
+    figures = {key: value for key, value in vars(memory).items() if key != "modules"}
+    return {**figures, "peak": memory.peak, "modules": [dict(vars(module)) for module in memory.modules]}
+
+
+def memory_from_json(data: Mapping[str, Any]) -> Memory:
+    figures = {key: data[key] for key in Memory.fields if key != "modules"}
+    return Memory(**figures, modules=tuple(ModuleMemory(**module) for module in data["modules"]))
 
 
 def row_to_json(row: Row) -> dict[str, Any]:
@@ -155,6 +170,7 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
             dict(data["unknown_ops"].items()),
             dict(data.get("as_if_dense", {}).items()),
         ),
+        memory=memory_from_json(data["memory"]) if "memory" in data else None,
         notes=tuple(data.get("notes", ())),
         agreement=agreement
         and Agreement(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from analyzer.api import Counter, count_reference, count_variant
 from analyzer.errors import AnalyzerError
-from analyzer.inputs import image, parse_input
-from analyzer.models import variants
-from analyzer.output import emit_records, say, working
+from analyzer.inputs import Input, image, parse_input
+from analyzer.models import Variant, variants
+from analyzer.output import emit_records, emit_tables, say, working
 from analyzer.record import Record, restrict, under, unknown_module
+
+if TYPE_CHECKING:
+    from analyzer.networks.spec import Shape
+    from reports.table import Table
 
 
 def run(
@@ -26,6 +32,7 @@ def run(
     metric: str,
     counter: str,
     verify: bool,
+    memory: bool,
     strict: bool,
     form: str,
     output: str | None,
@@ -40,12 +47,15 @@ def run(
     size = image(fed) if chosen else None
     training = train or mode == "training"
     records: list[Record] = []
-    with working("building and counting", when=verify or bool(references) or counter == "dispatch"):
+    runs = verify or bool(references) or counter == "dispatch" or (memory and training)
+    with working("building and counting", when=runs):
         for one in chosen:
             how: Counter = "dispatch" if counter == "dispatch" else "closed_form"
-            records.append(count_variant(one, input=size, batch=batch, train=training, counter=how, verify=verify))
+            records.append(
+                count_variant(one, input=size, batch=batch, train=training, counter=how, verify=verify, memory=memory)
+            )
         for reference in references:
-            records.append(count_reference(reference, inputs=fed, batch=batch, train=training))
+            records.append(count_reference(reference, inputs=fed, batch=batch, train=training, memory=memory))
     whole = records
     if module is not None:
         records = [restrict(record, module) for record in records]
@@ -61,8 +71,39 @@ def run(
             say(f"{record.label}: {note}")
     failed = any(record.agreement and record.agreement.differences for record in records)
     failed = failed or (strict and any(record.unknown_ops for record in records))
-    emit_records(records, comparison, form, output, metric=metric, depth=depth, verify=verify, failed=failed)
+    if memory and form in ("table", "md", "latex") and not verify:
+        with working("trying batches", when=runs):
+            tables = _footprints(records, chosen, references, fed, size, training)
+        emit_tables(tables, form, output)
+    else:
+        emit_records(records, comparison, form, output, metric=metric, depth=depth, verify=verify, failed=failed)
     return 1 if failed else 0
+
+
+def _footprints(
+    records: Sequence[Record],
+    chosen: Sequence[Variant],
+    references: Sequence[str],
+    fed: Sequence[Input],
+    size: Shape | None,
+    training: bool,
+) -> list[Table]:
+    """Each model's memory, and the largest batch that fits: the same count at other batches."""
+    from reports import footprint
+
+    again: list[Callable[[int], Record]] = [
+        *(partial(_variant_at, one, size, training) for one in chosen),
+        *(partial(_reference_at, reference, fed, training) for reference in references),
+    ]
+    return [table for record, at in zip(records, again, strict=True) for table in footprint.tables(record, at)]
+
+
+def _variant_at(one: Variant, size: Shape | None, training: bool, batch: int) -> Record:
+    return count_variant(one, input=size, batch=batch, train=training, memory=True)
+
+
+def _reference_at(reference: str, fed: Sequence[Input], training: bool, batch: int) -> Record:
+    return count_reference(reference, inputs=fed, batch=batch, train=training, memory=True)
 
 
 def _silent(record: Record, whole: Sequence[Record]) -> list[str]:

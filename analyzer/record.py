@@ -168,6 +168,7 @@ class Record(Frozen):
     dtype: str = "float32"
     overrides: Mapping[str, int] = {}
     agreement: Agreement | None = None
+    memory: Memory | None = None
     notes: tuple[str, ...] = ()
     module: str | None = None
     network_totals: Totals | None = None

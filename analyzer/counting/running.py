@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting import backward, dispatch
+from analyzer.counting import backward, dispatch, memory
 from analyzer.counting.guard import untouched
 from analyzer.errors import AnalyzerError, one_line
 from analyzer.frozen import Frozen
-from analyzer.record import Count, Shapes
+from analyzer.record import Count, Memory, Shapes
 
 Value = TypeVar("Value")
 
@@ -53,6 +53,27 @@ def count_model(
             failures.append(_short(error))
             last = error
     raise _failed(model, args, kwargs, last) from last
+
+
+def measure_memory(
+    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, train: bool | None
+) -> tuple[Memory | None, tuple[str, ...]]:
+    """The memory of a pass on meta, or None and a note where the model cannot run there."""
+    model = getattr(model, "_orig_mod", model)
+    failure = ""
+    for place in _places(model, "meta"):
+        try:
+            with untouched(model), _plain_kernels(model, train=bool(train)), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                if train is not None:
+                    model.train(train)
+                _move_to_meta(model)
+                there, named = _mapped((list(args), dict(kwargs)), _to_meta)
+                with torch.device("meta") if place == "meta, factories too" else nullcontext():
+                    return memory.measure(model, there, named, train=bool(train)), ()
+        except Exception as error:
+            failure = _short(error)
+    return None, (f"memory is unknown: it needs a run on meta, which raised {failure}",)
 
 
 def described(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Shapes, str]:

@@ -13,7 +13,7 @@ from analyzer.counting import dispatch
 from analyzer.counting.agreement import agree
 from analyzer.networks.spec import Network
 from analyzer.networks.walk import Step
-from analyzer.record import Agreement, Count
+from analyzer.record import Agreement, Count, Memory
 
 
 def dispatched(network: Network, steps: Sequence[Step], *, train: bool, device: str = "meta") -> Count:
@@ -34,6 +34,14 @@ def verify(network: Network, steps: Sequence[Step], closed: Count, *, train: boo
     if train:
         ran = _with_backward(ran, network, steps)
     return agree(closed, ran, trace(model, [source]))
+
+
+def memory_in_training(network: Network, steps: Sequence[Step]) -> Memory:
+    """The memory of a forward and a backward pass, on meta."""
+    from analyzer.counting import memory
+
+    model, source = _ready(network, steps, train=True, device="meta")
+    return memory.measure(model, [source], train=True)
 
 
 def _with_backward(counted: Count, network: Network, steps: Sequence[Step]) -> Count:

@@ -36,6 +36,8 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> str:
     import difflib
 
     known = list(known)
+    if not known:
+        return "there is none"
     close = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
     if close:
         return f"nearest: {one_line(', '.join(close))}"

@@ -24,6 +24,7 @@ Examples:
   analyze --model net.py:Net --input 3x224x224 --train
   analyze --model torchvision:resnet50 --variant googlenet
   analyze claims
+  analyze reconcile --variant googlenet
 
 MACs are multiply-adds; FLOPs count a multiply-add as 2. Result to standard output, everything else to standard error.
 Exit status: 0 done, 1 a check failed, 2 bad input, 3 could not measure, 4 inconclusive under --strict, 130 interrupted.
@@ -185,6 +186,22 @@ def claims(claim_id: str | None, table1: bool, module: str | None, form: str, ou
     else:
         emit_tables(view.claim(one) if one else view.claims(asked), form, output)
     return 0
+
+
+@cli.command
+@click.option("--model", "reference", metavar="REF", help="As in the main job; runs that code, once for every peer.")
+@click.option("--variant", metavar="NAME", shell_complete=_complete, help="A named network in place of a model.")
+@click.option("--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in the main job; repeatable.")
+@click.option("--batch", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Samples in a pass.")
+@click.option("--peer", "names", multiple=True, metavar="NAME", help="Ask this one only; repeatable. Default: all.")
+@click.option("--timeout-free", is_flag=True, help="Let a peer take as long as it likes; otherwise 5 minutes.")
+@_output_options
+def reconcile(timeout_free: bool, **options: Any) -> int:
+    """Which tool is right? Runs fvcore, ptflops and other counters, and explains each difference from ours."""
+    from analyzer.reconcile.job import run
+    from analyzer.reconcile.run import LIMIT_S
+
+    return run(**options, limit_s=None if timeout_free else LIMIT_S)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

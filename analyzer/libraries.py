@@ -14,6 +14,8 @@ from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 Inputs: TypeAlias = tuple[list[Any], dict[str, Any]]
 Library: TypeAlias = Callable[[str], tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]]
 
+LENGTH = 128  # Tokens of a text, or as many as the model has places for.
+
 
 def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]:
     """`torchvision:resnet50`, with the input of its published weights."""
@@ -85,20 +87,37 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     factory = getattr(library, wanted) if wanted and hasattr(library, wanted) else None
 
     def make() -> nn.Module:
-        model: nn.Module = factory(config) if factory else library.AutoModel.from_config(config)
+        # Of the type that the configuration names, as its weights are.
+        model: nn.Module = factory._from_config(config) if factory else library.AutoModel.from_config(config)
+        for part in model.modules():
+            # Looks for padding in the tokens, only to warn of it; on meta there is nothing to look at.
+            if hasattr(part, "warn_if_padding_and_no_attention_mask"):
+                vars(part)["warn_if_padding_and_no_attention_mask"] = lambda *args, **kwargs: None
         return model
 
     def inputs(model: nn.Module, batch: int) -> Inputs:
         main = getattr(model, "main_input_name", "input_ids")
         if main == "pixel_values":
-            size = getattr(config, "image_size", 224)
-            height, width = size if isinstance(size, list | tuple) else (size, size)
-            return [], {main: torch.zeros(batch, getattr(config, "num_channels", 3), height, width)}
-        tokens = torch.zeros(batch, 128, dtype=torch.int64)
-        decoder = {"decoder_input_ids": tokens} if getattr(config, "is_encoder_decoder", False) else {}
-        return [], {main: tokens, **decoder}
+            return [], {main: _image(config, batch)}
+        places = getattr(getattr(config, "text_config", config), "max_position_embeddings", None) or LENGTH
+        tokens = torch.zeros(batch, min(LENGTH, places), dtype=torch.int64)
+        rest: dict[str, Any] = {"decoder_input_ids": tokens} if getattr(config, "is_encoder_decoder", False) else {}
+        if hasattr(model, "vision_model") and hasattr(model, "text_model"):
+            rest["pixel_values"] = _image(config.vision_config, batch)
+        if main == "input_values":
+            return [], {main: torch.zeros(batch, 16_000), **rest}  # A second of sound, as these are trained on.
+        if main == "input_features" and hasattr(config, "num_mel_bins") and hasattr(config, "max_source_positions"):
+            # Two frames of the spectrogram make one position.
+            return [], {main: torch.zeros(batch, config.num_mel_bins, 2 * config.max_source_positions), **rest}
+        return [], {main: tokens, **rest}
 
     return make, inputs
+
+
+def _image(config: Any, batch: int) -> torch.Tensor:
+    size = getattr(config, "image_size", 224)
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    return torch.zeros(batch, getattr(config, "num_channels", 3), height, width)
 
 
 def _imported(module: str, extra: str) -> Any:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import logging
+import os
+import pickle
 import sys
-import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,6 +23,7 @@ import torch
 from torch import nn
 
 from analyzer import libraries
+from analyzer.counting.running import own_frames
 from analyzer.counting.sketch import sketched
 from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.inputs import Input
@@ -84,17 +88,21 @@ def _named(reference: str, place: str, name: str) -> tuple[Any, Callable[[], Any
 def _file(reference: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A file may be called as a module that is there already, such as random.py.
+    name = path.stem if path.stem not in sys.modules else str(path.resolve())
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     loader = spec.loader
     assert loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))  # What stands beside the file can be imported, as when it is run.
-    sys.modules[path.stem] = module
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)  # What stands beside the file can be imported, as when it is run.
+    sys.modules[name] = module
     try:
         _asked(reference, lambda: loader.exec_module(module))
     finally:
-        sys.path.pop(0)
+        sys.path.remove(folder)
+        sys.path.append(folder)  # A forward pass may import too; by then nothing of ours is shadowed.
     return module
 
 
@@ -106,7 +114,7 @@ def _module(reference: str, name: str) -> ModuleType:
         if error.name and name.startswith(error.name):
             raise AnalyzerError(f"no module {quoted(name)} for {one_line(reference)}; {FORMS}") from None
         raise _raised(reference, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _raised(reference, error) from error
     finally:
         sys.path.pop(0)
@@ -122,12 +130,12 @@ def _entry_point(name: str) -> Any:
 
 
 def _exported(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
-    """A `torch.export` program: its modules unfolded again, its example inputs. Weights come without pickle."""
+    """A `torch.export` program: its modules unfolded again, its example inputs; a file that needs pickle is refused."""
     if not path.is_file():
         raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # Of torch's own making.
+        with warnings.catch_warnings(), _weights_only():
+            warnings.simplefilter("ignore")  # Of torch's own making.
             program = torch.export.load(path)
             args, kwargs = program.example_inputs or ((), {})
             return torch.export.unflatten(program), args, kwargs
@@ -136,6 +144,26 @@ def _exported(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
             f"{one_line(path)} is no torch.export program that this torch reads "
             f"({type(error).__name__}: {one_line(error)[:120]}); write it again with torch.export.save"
         ) from error
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Left to itself torch unpickles whatever a program's file holds, when it cannot read it as tensors alone."""
+    loads, logged, variable = pickle.loads, logging.root.manager.disable, "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(variable)
+
+    def refuse(*data: Any, **settings: Any) -> Any:
+        raise pickle.UnpicklingError("it holds pickled objects, which could run any code")
+
+    pickle.loads, os.environ[variable] = refuse, "1"
+    logging.disable(logging.WARNING)  # torch logs the traceback of what it then raises.
+    try:
+        yield
+    finally:
+        logging.disable(logged)
+        pickle.loads = loads
+        os.environ.pop(variable)
+        os.environ.update({variable: before} if before is not None else {})
 
 
 def _built(reference: str, make: Callable[[], Any], *, meta: bool = True) -> nn.Module:
@@ -173,19 +201,12 @@ def _asked(reference: str, call: Callable[[], Any]) -> Any:
         return call()
     except AnalyzerError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _raised(reference, error) from error
 
 
-def _raised(reference: str, error: Exception) -> AnalyzerError:
-    ours, theirs = Path(__file__).parent, Path(torch.__file__).parent
-    frames = [
-        f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not any(folder in Path(frame.filename).parents for folder in (ours, theirs))
-        and "importlib" not in frame.filename
-    ]
+def _raised(reference: str, error: BaseException) -> AnalyzerError:
     first = str(error).strip().splitlines()[0] if str(error).strip() else inspect.getdoc(type(error)) or ""
     failed = AnalyzerError(f"{one_line(reference)} raised {type(error).__name__}: {one_line(first)}")
-    failed.details = tuple(map(one_line, frames[-4:]))
+    failed.details = own_frames(error)
     return failed

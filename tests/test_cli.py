@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shlex
@@ -13,7 +15,8 @@ import pytest
 
 from analyzer.cli import EXAMPLES, METRIC_NAMES
 from analyzer.networks import VARIANTS
-from analyzer.record import Count, Record, Row
+from analyzer.record import Count
+from analyzer.units import METRICS
 
 # fvcore scripts a loss of its own when it is imported, and torch warns of that.
 imports_fvcore = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -91,6 +94,22 @@ def test_module_by_path(analyze):
     ]
     shown = analyze("--variant", "googlenet", "--module", "inception_4a.branch_5x5").out
     assert "0.3 % of the network's MACs" in flat(shown)
+
+
+def test_two_spellings_of_one_change_are_one_variant(analyze):
+    """Their labels are alike, so they cannot stand side by side."""
+    pair = ("--variant", "googlenet@conv1.out=32", "--variant", "googlenet@conv1.conv.out=32")
+    shown = analyze(*pair)
+    assert (shown.status, shown.out) == (2, "")
+    assert "googlenet@conv1.conv.out=32 is given twice" in shown.err
+
+
+def test_a_side_without_the_module_has_a_dash_in_its_totals(analyze):
+    shown = analyze("--variant", "googlenet", "--variant", "alexnet", "--module", "linear")
+    assert shown.status == 0
+    (line,) = [line.split() for line in shown.out.splitlines() if re.match("alexnet +-", line)]
+    assert line == ["alexnet", "-", "-", "-", "-"]
+    assert body(shown.out)["total"] == ["1.024", "M", "-", "only", "in", "1st"]
 
 
 def test_module_by_role_is_the_module_by_path(analyze):
@@ -175,6 +194,15 @@ def test_a_comparison_shows_the_metric_asked_for(analyze, metric, first, other):
 
     shown = analyze("--variant", "googlenet", "--variant", "alexnet", "--metric", metric)
     assert body(shown.out)["conv1"][:4] == [*scaled(first).split(), *scaled(other).split()]
+
+
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_modules_without_the_metric_are_left_out_and_a_note_says_so(analyze, metric):
+    title = METRICS[metric].title
+    shown = analyze("--variant", "googlenet", "--variant", "nin", "--metric", metric)
+    assert f"Modules without {title} in any of them are left out." in flat(shown.out)
+    assert ("pool3" in body(shown.out)) == (metric in ("flops", "bytes_moved"))
+    assert ("flatten" in body(shown.out)) is False
 
 
 @pytest.mark.parametrize("metric", METRIC_NAMES)
@@ -318,6 +346,23 @@ def one_more(count: Count, *metrics: str) -> Count:
 
 
 @imports_fvcore
+@pytest.mark.parametrize("form", ["csv", "md"])
+def test_verify_in_other_forms_is_the_agreement(analyze, form):
+    shown = analyze("--variant", "nin", "--input", "3x64x64", "--verify", "--format", form)
+    assert (shown.status, shown.err) == (0, "")
+    lines = [line for line in shown.out.splitlines() if line.rstrip("| ").endswith("agree")]
+    (record,) = records(analyze("--variant", "nin", "--input", "3x64x64", "--format", "json"))
+    assert [line.strip("| ").split("," if form == "csv" else " |")[0].replace("\\", "") for line in lines] == [
+        row["path"] for row in record["rows"]
+    ]
+    if form == "csv":
+        header, *rows = csv.reader(io.StringIO(shown.out))
+        assert header == ["row", "MACs closed form", "MACs dispatch", "MACs fvcore", "all"]
+        for row, counted in zip(rows, record["rows"], strict=True):
+            assert row[1:] == [f"{counted['macs']:,}"] * 3 + ["agree"]
+
+
+@imports_fvcore
 def test_verify_fails_where_the_closed_form_is_one_off(analyze, monkeypatch):
     from analyzer.counting import closed_form
 
@@ -406,17 +451,37 @@ def test_the_dispatch_counter_gives_the_same_figures(analyze):
     assert "counted by dispatch" in flat(analyze("--variant", "googlenet", "--counter", "dispatch").out)
 
 
-def test_an_unknown_operator_is_named_and_fails_under_strict(analyze, monkeypatch):
-    row = Row("odd", "odd", "odd", 1, ((1, 3),), ((1, 3),), 0, 0, 0, 0, 0, 0, 0, 0)
-    record = Record("nin", ((1, 3),), "inference", Count("dispatch", (row,), {"aten::odd": 2}))
-    monkeypatch.setattr("analyzer.job.count_variant", lambda *args, **options: record)
-    lenient, strict = (analyze("--variant", "nin", *more) for more in ((), ("--strict",)))
+ODD = """\
+import torch
+
+@torch.library.custom_op("macscope_cli::odd", mutates_args=())
+def odd(x: torch.Tensor) -> torch.Tensor:
+    return x.clone()
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return odd(x) + odd(x)
+"""
+
+
+def test_an_unknown_operator_is_named_and_fails_under_strict(analyze, tmp_path, monkeypatch):
+    """An operator that no table can know. A variant beside it is still counted, and shown."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.py").write_text(ODD, encoding="utf-8")
+    odd = ("--model", "odd.py:Net", "--input", "3x224x224")
+    lenient, strict = (analyze(*odd, *more) for more in ((), ("--strict",)))
     assert (lenient.status, strict.status) == (0, 1)
-    assert "Not counted, no formula for (calls): aten::odd 2" in flat(lenient.out)
-    machine = analyze("--variant", "nin", "--strict", "--format", "json")
+    assert lenient.out == strict.out
+    assert "Not counted, no formula for (calls): macscope_cli::odd 2" in flat(lenient.out)
+    machine = analyze(*odd, "--variant", "nin", "--strict", "--format", "json")
     assert machine.status == 1
-    assert json.loads(machine.out)["status"] == "failed"
-    assert json.loads(machine.out)["records"][0]["unknown_ops"] == {"aten::odd": 2}
+    envelope = json.loads(machine.out)
+    assert envelope["status"] == "failed"
+    assert {record["model"]: record["unknown_ops"] for record in envelope["records"]} == {
+        "nin": {},
+        "odd.py:Net": {"macscope_cli::odd": 2},
+    }
+    assert json.loads(analyze(*odd, "--format", "json").out)["status"] == "ok"
 
 
 def test_strict_passes_where_everything_is_counted(analyze):

@@ -57,6 +57,17 @@ def test_every_module_and_metric_has_a_line():
     assert next(iter(found.modules)) == TOTAL
 
 
+def test_the_backward_pass_has_lines_where_one_side_has_it():
+    found = compare("googlenet", "nin", train=True)
+    assert len(found.lines) == len(found.modules) * len(TOTAL_KEYS)
+    totals = found.totals["backward_macs"]
+    assert totals.pair == tuple(record.totals.backward_macs for record in found.records)
+    assert totals.ratio == count("nin", train=True).totals.backward_macs / totals.pair[0]
+    mixed = compare_records([count("googlenet", train=True), count("nin")])
+    assert mixed.totals["backward_macs"].pair == (totals.pair[0], None)
+    assert mixed.totals["backward_macs"].difference is mixed.totals["backward_macs"].ratio is None
+
+
 def test_modules_are_aligned_by_role():
     found = lines("googlenet", "googlenet-torchvision")
     paper, theirs = count("googlenet"), count("googlenet-torchvision")

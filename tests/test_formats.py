@@ -172,6 +172,18 @@ def test_the_list_has_a_line_a_variant(envelope):
         assert tuple(entry["totals"]) == TOTALS
 
 
+@pytest.mark.parametrize("job", JOBS)
+def test_json_is_ascii_with_a_line_a_row_and_a_line_a_module(analyze, job):
+    """A person can read and diff it."""
+    text = analyze(*JOBS[job], "--format", "json").out
+    assert text.isascii()
+    lines = [line.strip().removesuffix(",") for line in text.splitlines()]
+    for record in json.loads(text).get("records", []):
+        assert {json.dumps(part) for part in (*record["rows"], *record["modules"])} <= set(lines)
+    rows = [line for line in lines if line.startswith('{"path": ') and '"op": ' in line]
+    assert len(rows) == sum(len(record["rows"]) for record in json.loads(text).get("records", []))
+
+
 # CSV
 
 
@@ -197,12 +209,25 @@ def test_csv_is_long_and_holds_what_json_holds(analyze, envelope):
     assert lines == rows
 
 
+def test_csv_of_training_holds_the_backward_pass(analyze, envelope):
+    """The header is the same in both modes, so that files can be joined."""
+    arguments = ("--variant", "googlenet")
+    trained, plain = (analyze(*arguments, *more, "--format", "csv").out for more in (("--train",), ()))
+    assert trained.splitlines()[0] == plain.splitlines()[0]
+    _, *lines = csv.reader(io.StringIO(trained))
+    (record,) = envelope(*arguments, "--train")["records"]
+    assert [line[-1] for line in lines] == [str(row["backward_macs"]) for row in record["rows"]]
+    assert {line[-1] for line in csv.reader(io.StringIO(plain))} == {"backward_macs", ""}
+
+
 def test_csv_of_the_list_is_a_table(analyze):
     header, *lines = csv.reader(io.StringIO(analyze("list", "--format", "csv").out))
     assert header == ["model", "title", *TOTALS]
+    listed = json.loads(analyze("list", "--format", "json").out)["variants"]
+    assert lines == [
+        [entry["model"], entry["title"], *(str(entry["totals"][key]) for key in TOTALS)] for entry in listed
+    ]
     assert [line[0] for line in lines] == list(VARIANTS)
-    assert lines[0][2:4] == ["6998552", "1582671872"]
-    assert {len(line) for line in lines} == {len(header)}
 
 
 # Markdown

@@ -51,13 +51,18 @@ def test_the_list_can_be_written_too(analyze, folder):
     assert (folder / "list.csv").read_text() == analyze("list", "--format", "csv").out
 
 
-def test_a_failed_check_is_written_too(analyze, folder, monkeypatch):
+def test_a_failed_check_is_written_too(analyze, folder):
     """Exit 1 is a result, and the result is what the file is for."""
-    from analyzer.record import Count, Record
-
-    record = Record("nin", ((1, 3),), "inference", Count("dispatch", (), {"aten::odd": 1}))
-    monkeypatch.setattr("analyzer.job.count_variant", lambda *args, **options: record)
-    assert analyze("--variant", "nin", "--strict", "--format", "json", "-o", "out").status == 1
+    (folder / "odd.py").write_text(
+        "import torch\n"
+        '@torch.library.custom_op("macscope_file::odd", mutates_args=())\n'
+        "def odd(x: torch.Tensor) -> torch.Tensor:\n"
+        "    return x.clone()\n"
+        "class Net(torch.nn.Module):\n"
+        "    forward = staticmethod(odd)\n"
+    )
+    arguments = ("--model", "odd.py:Net", "--input", "3", "--strict", "--format", "json", "-o", "out")
+    assert analyze(*arguments).status == 1
     assert '"status": "failed"' in (folder / "out").read_text()
 
 

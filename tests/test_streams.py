@@ -169,7 +169,16 @@ def test_a_full_standard_error_changes_no_exit_status(command):
 # Ctrl-C
 
 
+@pytest.fixture
+def interruptible():
+    """Tests that run in the background inherit that Ctrl-C is ignored, and so would what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @posix
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("moment", "job"),
     [
@@ -198,6 +207,7 @@ def test_an_interrupt_at_any_moment(environment, tmp_path, moment, job):
 
 
 @posix
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_from_outside(environment, tmp_path):
     """A real signal from another process, once torch's library is mapped."""
     running = subprocess.Popen(

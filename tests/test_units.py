@@ -99,6 +99,11 @@ RATIOS = [
     (6_998_552, 60_965_224, "8.71x fewer"),
     (2, 1, "2.00x more"),
     (123_456, 1, "123,456x more"),
+    # Close to 1 in percent: the figure is how much of the smaller one was added.
+    (1_009, 1_000, "0.9 % more"),
+    (1_010, 1_000, "1.01x more"),
+    (7_025_448, 6_998_552, "0.38 % more"),
+    (6_998_552, 7_025_448, "0.38 % fewer"),
     (1_004, 1_000, "0.4 % more"),
     (1_000, 1_004, "0.4 % fewer"),
     # Three digits also where rounding adds one.
@@ -114,13 +119,21 @@ def test_ratio(value, reference, text):
     assert ratio(value, reference) == text
 
 
-@given(st.integers(1, 10**12), st.integers(1, 10**12))
-def test_a_ratio_in_words_is_a_number_the_factor_and_a_direction(value, reference):
+# Anywhere, and within a few percent of each other.
+PAIRS = st.tuples(st.integers(1, 10**12), st.integers(1, 10**12)) | st.integers(1, 10**12).flatmap(
+    lambda one: st.tuples(st.just(one), st.integers(max(one - one // 50, 1), one + one // 50))
+)
+
+
+@given(PAIRS)
+def test_a_ratio_in_words_is_a_number_the_factor_and_a_direction(pair):
+    value, reference = pair
     text = ratio(value, reference)
     if value == reference:
         assert text == "same"
     else:
-        assert re.fullmatch(r"[\d,]+(\.\d+)?x (more|fewer)", text), text
+        assert re.fullmatch(r"([\d,]+(\.\d+)?x|\d+(\.\d+)?(e-\d+)? %) (more|fewer)", text), text
+        assert ("%" in text) == (max(pair) / min(pair) < 1.01)
         assert text.endswith("more") == (value > reference)
 
 

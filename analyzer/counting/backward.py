@@ -7,7 +7,9 @@ pass runs inside a node, and its number says which forward operator, and so whic
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,11 +17,17 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from analyzer.counting.dispatch import shaped, shapes_of, tensors_of
+from analyzer.counting.dispatch import paths_of, shaped, shapes_of, tensors_of
+from analyzer.counting.guard import made_of_others
+from analyzer.counting.higher_order import CHOICES, name_of
 from analyzer.counting.registry import Kind, lookup
 from analyzer.counting.shapes import infer
 from analyzer.counting.work import Call
 from analyzer.record import Count, Row
+
+# Gradients that are an outer or a scaled vector: torch multiplies them out elementwise, and they are products all the
+# same. By operator, the arguments whose gradients are of that kind.
+OUTER = {"aten::mv": (0,), "aten::addmv": (1,), "aten::dot": (0, 1), "aten::vdot": (0, 1)}
 
 
 def added(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Count:
@@ -35,10 +43,13 @@ def added(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[s
     finally:
         before.remove()
         after.remove()
-    return count.replace(rows=tuple(_shared(count.rows, tape)))
+    unknown = {name: count.unknown_ops.get(name, 0) + calls for name, calls in tape.unknown.items()}
+    return count.replace(rows=tuple(_shared(count.rows, tape)), unknown_ops={**count.unknown_ops, **unknown})
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    supports_higher_order_operators = True
+
     def __init__(self, tape: _Tape) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tape = tape
@@ -49,7 +60,12 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = func._schema.name
+        if types and made_of_others(types):
+            return NotImplemented  # See dispatch.
+        name = name_of(func)
+        if name in CHOICES:
+            with self:
+                return CHOICES[name](*args, **kwargs)
         result = infer(name, args, kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
@@ -57,18 +73,30 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if kind is Kind.FORMULA and formula is not None:
             work = formula(Call(shaped(args), shaped(kwargs), shapes_of(tensors_of(result))))
             if work.macs:
-                self.tape.ran(work.macs)
+                pointwise = sum(args[index].requires_grad for index in OUTER.get(name, ()))
+                self.tape.ran(work.macs, pointwise * work.macs)
+        elif kind is Kind.UNKNOWN and self.tape.backwards and not name.startswith("aten::"):
+            self.tape.unknown[name] += 1
         return result
 
 
+@dataclass
+class _Product:
+    """An operator of multiply-adds in the forward pass, and its node's number; one more for each time it runs again."""
+
+    macs: int
+    numbers: list[int]
+
+
 class _Tape:
-    """Forward: every operator of multiply-adds with its node's number and its path. Backward: what each number cost."""
+    """Forward: every operator of multiply-adds, by path. Backward: what each node's number cost."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.paths = {id(module): path for path, module in model.named_modules()}
+        self.paths = paths_of(model)
         self.stack = [""]
-        self.forwards: list[tuple[int, str, int]] = []
-        self.costs: dict[int, int] = {}
+        self.forwards: dict[str, list[_Product]] = {}
+        self.costs: Counter[int] = Counter()
+        self.unknown: Counter[str] = Counter()
         self.backwards = False
 
     def enter(self, module: nn.Module, args: Any) -> None:
@@ -77,14 +105,22 @@ class _Tape:
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
         self.stack.pop()
 
-    def ran(self, macs: int) -> None:
+    def ran(self, macs: int, pointwise: int) -> None:
+        """`pointwise` are multiply-adds of this operator's gradients that will not be seen as such."""
+        # The node is made before its operator runs, so it has the last number given out.
+        number = torch._C._autograd._get_sequence_nr() - 1
+        products = self.forwards.setdefault(self.stack[-1], [])
         if not self.backwards:
-            # The node is made before its operator runs, so it has the last number given out.
-            self.forwards.append((torch._C._autograd._get_sequence_nr() - 1, self.stack[-1], macs))
-            return
-        node = torch._C._current_autograd_node()
-        number = node._sequence_nr() if node is not None else -1
-        self.costs[number] = self.costs.get(number, 0) + macs
+            products.append(_Product(macs, [number]))
+            self.costs[number] += pointwise
+        elif torch.is_grad_enabled():
+            # A checkpointed part runs again. That is no gradient, but its nodes are new, and theirs are.
+            again = [product for product in products if product.macs == macs]
+            if again:
+                min(again, key=lambda product: len(product.numbers)).numbers.append(number)
+        else:
+            node = torch._C._current_autograd_node()
+            self.costs[node._sequence_nr() if node is not None else -1] += macs
 
 
 def _shared(rows: Sequence[Row], tape: _Tape) -> list[Row]:
@@ -92,31 +128,29 @@ def _shared(rows: Sequence[Row], tape: _Tape) -> list[Row]:
 
     A row's forward operators add up to its own MACs: that is how the two passes are matched, and checked.
     """
-    numbers = sorted({number for number, _, _ in tape.forwards})
-    costs: dict[int, int] = {}
+    products = [product for queue in tape.forwards.values() for product in queue]
+    numbers = sorted({number for product in products for number in product.numbers})
+    costs: Counter[int] = Counter()
     for number, cost in tape.costs.items():
         # A node without multiply-adds of its own, such as a custom function, belongs to the operator before it.
-        nearest = numbers[max(bisect_right(numbers, number) - 1, 0)] if numbers else number
-        costs[nearest] = costs.get(nearest, 0) + cost
-    queues: dict[str, list[tuple[int, int]]] = {}
-    for number, path, macs in tape.forwards:
-        queues.setdefault(path, []).append((number, macs))
+        costs[numbers[max(bisect_right(numbers, number) - 1, 0)] if numbers else number] += cost
+    queues = {path: deque(queue) for path, queue in tape.forwards.items()}
     shared = []
     for row in rows:
-        queue, left, backward = queues.get(row.path, []), row.macs, 0
+        queue, left, backward = queues.get(row.path, deque()), row.macs, 0
         while left > 0 and queue:
-            number, macs = queue.pop(0)
-            left -= macs
-            backward += costs.pop(number, 0)
+            product = queue.popleft()
+            left -= product.macs
+            backward += sum(costs.pop(number, 0) for number in product.numbers)
         shared.append(row.replace(backward_macs=backward))
-    rest = sum(costs.values())
-    if rest and shared:
-        shared[-1] = shared[-1].replace(backward_macs=(shared[-1].backward_macs or 0) + rest)
+    if shared:
+        shared[-1] = shared[-1].replace(backward_macs=(shared[-1].backward_macs or 0) + costs.total())
     return shared
 
 
 def _outputs(value: Any) -> list[Tensor]:
-    """Every tensor that a model returns, also in the output classes of other libraries."""
+    """Every tensor that a model returns, also in the output classes of other libraries, with or without slots."""
     if isinstance(value, Tensor | list | tuple | dict):
         return tensors_of(value)
-    return tensors_of(dict(vars(value))) if hasattr(value, "__dict__") else []
+    names = [*getattr(value, "__dict__", ()), *getattr(type(value), "__slots__", ())]
+    return tensors_of([getattr(value, name, None) for name in names])

@@ -32,6 +32,14 @@ def flash_attention(call: Call) -> Work:
     return products(scores * (query[-1] + value[-1]), scores * (1 + SOFTMAX))
 
 
+def flex_attention(call: Call) -> Work:
+    """A mask of blocks is counted whole, as a causal one is; it and a function of the scores are one operation each."""
+    query, key, value, score, mask = call.args[:5]
+    scores = prod(query[:-1]) * key[-2]
+    extras = sum(getattr(function, "__name__", "") not in ("_identity", "noop_mask") for function in (score, mask[-1]))
+    return products(scores * (query[-1] + value[-1]), scores * (1 + SOFTMAX + extras))
+
+
 def flash_attention_backward(call: Call) -> Work:
     """dV = Pᵀ · dO, dP = dO · Vᵀ, dQ = dS · K, dK = dSᵀ · Q: twice the forward. Scores computed again are not work."""
     query, key, value = call.args[1:4]
@@ -90,6 +98,7 @@ def recurrent(gates: int, cell: int) -> Formula:
 BLOCKS: dict[str, Formula] = {
     "aten::scaled_dot_product_attention": attention,
     "aten::_scaled_dot_product_attention_math": attention,
+    "higher_order::flex_attention": flex_attention,
     **{
         f"aten::_scaled_dot_product_{kind}": flash_attention
         for kind in (

@@ -14,13 +14,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from analyzer.counting.guard import made_of_others
+from analyzer.counting.higher_order import CHOICES, name_of
 from analyzer.counting.operations import MODULES
 from analyzer.counting.registry import Kind, as_if_dense, lookup
 from analyzer.counting.shapes import infer
@@ -31,6 +33,13 @@ from analyzer.record import Count, Row, Shapes
 OP_NAMES = {
     name: name.lower() for name in ("ReLU", "ReLU6", "GELU", "SiLU", "ELU", "SELU", "CELU", "GLU", "PReLU", "RReLU")
 } | {"LeakyReLU": "leaky_relu"}
+
+
+class Dispatched(NamedTuple):
+    """A count, and where its unknown operators ran: operator → paths of the modules that called it."""
+
+    counted: Count
+    unknown_in: Mapping[str, Sequence[str]]
 
 
 def count(
@@ -44,17 +53,32 @@ def count(
 
     `roles` gives a path its canonical role; a path that is not in it is its own role.
     """
+    return watched(model, args, kwargs, roles=roles).counted
+
+
+def watched(
+    model: nn.Module,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    roles: Mapping[str, str] | None = None,
+    autograd: bool = False,
+) -> Dispatched:
+    """As `count`. `autograd` is for a model whose forward pass takes gradients, such as forces from an energy: torch
+    then hands over operators taken apart (`linear` as `addmm`), with the same multiply-adds."""
     ledger = _Ledger(model, roles or {})
     before = register_module_forward_pre_hook(ledger.enter)
     after = register_module_forward_hook(ledger.leave, with_kwargs=True, always_call=True)
     try:
-        with torch.inference_mode(), _Watch(ledger):
+        with torch.enable_grad() if autograd else torch.inference_mode(), _Watch(ledger):
             model(*args, **(kwargs or {}))
     finally:
         before.remove()
         after.remove()
     ledger.unused()
-    return Count("dispatch", tuple(ledger.rows), dict(ledger.unknown), dict(ledger.as_if_dense))
+    unknown = {name: paths.total() for name, paths in ledger.unknown.items()}
+    counted = Count("dispatch", tuple(ledger.rows), unknown, dict(ledger.as_if_dense))
+    return Dispatched(counted, {name: tuple(paths) for name, paths in ledger.unknown.items()})
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -72,10 +96,15 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if types and made_of_others(types):
+            return NotImplemented  # A tensor made of others, such as a nested one: theirs are the operators that run.
         kind, formula = lookup(func)
         if kind is Kind.VIEW:
             return func(*args, **kwargs)
-        name = func._schema.name
+        name = name_of(func)
+        if name in CHOICES:
+            with self:
+                return CHOICES[name](*args, **kwargs)
         if kind is Kind.COMPOSITE:
             with self.ledger.inside(name, args, kwargs) as result, self:
                 return result.of(func.decompose(*args, **kwargs))
@@ -127,14 +156,14 @@ class _Ledger:
 
     def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
         self.roles = roles
-        self.paths = {id(module): path for path, module in model.named_modules()}
+        self.paths = paths_of(model)
         # By storage, since an operator may read a view of a parameter, and a storage may hold several.
         self.parameters: dict[int, dict[str, Tensor]] = {}
         for name, parameter in model.named_parameters():
-            self.parameters.setdefault(_storage(parameter), {})[name] = parameter
+            self.parameters.setdefault(_storage(parameter), {})[as_eager(name)] = parameter
         self.stack: list[_Frame] = []
         self.rows: list[Row] = []
-        self.unknown: Counter[str] = Counter()
+        self.unknown: dict[str, Counter[str]] = {}
         self.as_if_dense: Counter[str] = Counter()
         self.calls: Counter[tuple[str, str]] = Counter()
         self.counted: set[int] = set()
@@ -165,17 +194,19 @@ class _Ledger:
 
     def operator(self, name: str, kind: Kind, formula: Any, args: Any, kwargs: Any, result: Any) -> None:
         if kind is Kind.FORMULA:
-            work = formula(Call(shaped(args), shaped(kwargs), shapes_of(tensors_of(result))))
-            first = next(iter(tensors_of(result)), None)
+            made = tensors_of(result)
+            work = formula(Call(shaped(args), shaped(kwargs), shapes_of(made)))
+            first = next(iter(made), None)
             # Operations are of floating point: batch norm's counter of batches is bookkeeping. Products are products.
             if not work.macs and first is not None and not (first.is_floating_point() or first.is_complex()):
                 work = Work()
-            if as_if_dense(name):
+            if as_if_dense(name) or (work.macs and _sparse(args)):
                 self.as_if_dense[name] += 1
         else:
             work = Work()
             if kind is Kind.UNKNOWN and not self._hidden():
-                self.unknown[name] += 1
+                path = self.stack[-1].path if self.stack else ""
+                self.unknown.setdefault(name, Counter())[path] += 1
         self.ran(name, work, args, kwargs, result)
 
     def _hidden(self) -> bool:
@@ -190,8 +221,11 @@ class _Ledger:
             frame.works.append(work)
             return
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(result)
+        if not inputs and not outputs:
+            return  # A mark for a profiler, or a question about the machine.
         parameters = [tensor for tensor in inputs if _storage(tensor) in self.parameters]
-        self.row(frame.path, name.removeprefix("aten::"), inputs, outputs, parameters, work, inputs, outputs)
+        op = name.removeprefix("aten::").removeprefix("higher_order::")
+        self.row(frame.path, op, inputs, outputs, parameters, work, inputs, outputs)
 
     def unused(self) -> None:
         """Parameters that no operator read, such as those of heads that are silent: a row a module, all else 0."""
@@ -252,6 +286,16 @@ def _op_name(module: nn.Module) -> str:
     return OP_NAMES.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def paths_of(model: nn.Module) -> dict[int, str]:
+    """Module → path."""
+    return {id(module): as_eager(path) for path, module in model.named_modules()}
+
+
+def as_eager(path: str) -> str:
+    """A compiled module stands under its own name, with what it compiles in `_orig_mod` below it."""
+    return ".".join(part for part in path.split(".") if part != "_orig_mod")
+
+
 def _storage(tensor: Tensor) -> int:
     """What a parameter and its views share; a sparse tensor has no one storage and shares it with nobody."""
     return int(tensor.untyped_storage()._cdata) if tensor.layout == torch.strided else id(tensor)
@@ -265,10 +309,14 @@ def _bytes(tensor: Tensor) -> int:
     return coo._values().nbytes + coo._indices().nbytes
 
 
+def _sparse(args: Any) -> bool:
+    return any(tensor.layout != torch.strided for tensor in tensors_of(args))
+
+
 def tensors_of(value: Any) -> list[Tensor]:
-    """Every tensor in nested lists, tuples and dicts."""
+    """Every tensor in nested lists, tuples and dicts; of a nested tensor, the one that holds its elements."""
     if isinstance(value, Tensor):
-        return [value]
+        return [value.values() if value.is_nested else value]
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list | tuple):

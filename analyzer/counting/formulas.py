@@ -91,6 +91,11 @@ def added_matmul(call: Call) -> Work:
     return products(output * call.args[1][-1], output)
 
 
+def added_outer(call: Call) -> Work:
+    """`addr`: the product of a column and a row, and one addition an output element."""
+    return products(prod(call.outputs[0]), prod(call.outputs[0]))
+
+
 def summed_matmul(call: Call) -> Work:
     """`addbmm` sums its batch of products: (batch, n, k) · (batch, k, m) → (n, m)."""
     batch, rows, depth = call.args[1]
@@ -113,6 +118,33 @@ def embedding_bag(call: Call) -> Work:
     return products(gathered) if weights is not None else Work(flops=gathered)
 
 
+def embedding_bag_backward(weights: int) -> Formula:
+    """The table's gradient gets the bag's for every sample, times its weight if it has one (the argument's place)."""
+
+    def work(call: Call) -> Work:
+        gathered = prod(call.args[1]) * call.args[0][-1]
+        weighted = call.arg(weights, "per_sample_weights") is not None
+        return products(gathered) if weighted else Work(flops=gathered)
+
+    return work
+
+
+def embedding_bag_weights_backward(call: Call) -> Work:
+    """A sample's weight gets the dot product of its row and the bag's gradient."""
+    return products(prod(call.args[2]) * call.args[1][-1])
+
+
+def grouped_matmul(call: Call) -> Work:
+    """`_grouped_mm`, a product a group of tokens, as mixtures of experts have it: every token meets one matrix.
+
+    With two axes each, what is summed over is divided among the groups.
+    """
+    left, right = call.args[:2]
+    shared = len(left) == len(right) == 2
+    output, bias = prod(call.outputs[0]), call.arg(3, "bias")
+    return products(prod(left) * right[-1] if shared else output * left[-1], output if bias is not None else 0)
+
+
 def _named(formula: Formula, *names: str) -> dict[str, Formula]:
     return {f"aten::{name}": formula for name in names}
 
@@ -129,10 +161,15 @@ PRODUCTS: dict[str, Callable[[Call], Work]] = {
     **_named(trilinear, "_trilinear"),
     **_named(matmul, "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "_scaled_mm", "linalg_vecdot"),
     **_named(added_matmul, "addmm", "baddbmm", "addmv", "_addmm_activation"),
+    **_named(added_outer, "addr"),
     **_named(summed_matmul, "addbmm"),
+    **_named(grouped_matmul, "_grouped_mm"),
     **_named(distances, "cdist", "_cdist_forward", "_euclidean_dist"),
     **_named(distances_backward, "_cdist_backward"),
     **_named(embedding_bag, "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only"),
+    **_named(embedding_bag_backward(8), "_embedding_bag_dense_backward"),
+    **_named(embedding_bag_backward(10), "_embedding_bag_backward"),
+    **_named(embedding_bag_weights_backward, "_embedding_bag_per_sample_weights_backward"),
 }
 # Sparse operands have the shapes of dense ones, and int8 weights those of float ones: these are counted as if dense.
 AS_IF_DENSE: dict[str, Formula] = {

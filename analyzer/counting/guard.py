@@ -4,83 +4,203 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-CONTAINERS = (dict, list, set)
+CONTAINERS = (dict, list, set, deque)
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
+def untouched(model: nn.Module, *, parameters: bool = False) -> Iterator[None]:
     """Puts back mode, hooks, attributes, parameters' identities, gradients, buffers' values, and random generators.
 
-    Attributes that are dicts, lists or sets are put back in place, one level deep; tensors in them keep their values.
+    Attributes that are containers are put back in place, and so are containers in them. `parameters` keeps the values
+    of parameters too, for a model that runs on its own: some write to them, and only those are copied.
     """
     modules = list(model.modules())
-    attributes = [_snapshot(vars(module)) for module in modules]
-    tensors = [(tensor, tensor.detach().clone(), tensor._version) for tensor in _state(model) if not tensor.is_meta]
+    contents, empty = _contents([vars(module) for module in modules])
+    scripted = [_Scripted(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]
+    state = [tensor for tensor in _state(contents) if not (tensor.is_meta or is_fake(tensor))]
+    values = [(tensor, tensor.detach().clone()) for tensor in state]
+    keeper = _Keeper(model) if parameters else nullcontext()
     generators = _generators()
     # A backward pass on real tensors adds to gradients in place: it gets none to add to.
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    for parameter, _ in gradients:
+    learned = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    for parameter, _, _ in learned:
         parameter.grad = None
     try:
-        yield
+        with keeper:
+            yield
     finally:
-        for parameter, gradient in gradients:
+        if isinstance(keeper, _Keeper):
+            keeper.put_back()
+        for container in empty:
+            if container:
+                container.clear()
+        for container, before in contents:
+            if _differs(container, before):
+                container.clear()
+                (container.extend if isinstance(container, list | deque) else container.update)(before)
+        for one in scripted:
+            one.put_back()
+        for parameter, learns, gradient in learned:
+            parameter.requires_grad_(learns)
             parameter.grad = gradient
-        for module, before in zip(modules, attributes, strict=True):
-            _restore(vars(module), before)
-        with torch.no_grad():
-            for tensor, value, version in tensors:
-                if tensor._version != version or not _same(tensor, value):
-                    tensor.copy_(value)
+        for tensor, value in values:
+            if not _same(tensor, value):
+                _write(tensor, value)
         _reset(generators)
 
 
-def _state(model: nn.Module) -> Iterator[Tensor]:
-    """The tensors that a forward pass may write to: buffers, and tensors that are plain attributes."""
-    yield from model.buffers()
-    for module in model.modules():
-        yield from (value for value in vars(module).values() if isinstance(value, Tensor))
+def is_fake(tensor: Tensor) -> bool:
+    """Whether a tensor pretends to be on a device and has no values, as while a model is traced."""
+    return isinstance(tensor, FakeTensor)
+
+
+def made_of_others(kinds: Iterable[type[Tensor]]) -> bool:
+    """Whether a tensor of these classes takes operators apart itself, as a nested one does, which holds plain ones."""
+    return any(
+        kind.__torch_dispatch__ is not Tensor.__torch_dispatch__ and not issubclass(kind, FakeTensor) for kind in kinds
+    )
+
+
+class _Scripted:
+    """A TorchScript module keeps its mode and its tensors elsewhere than in attributes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.training = module, module.training
+        stores: tuple[Any, ...] = (module._parameters, module._buffers)
+        self.places = [(store, dict(store.items())) for store in stores]
+
+    def put_back(self) -> None:
+        if self.module.training != self.training:
+            self.module.training = self.training
+        for place, before in self.places:
+            for name, tensor in before.items():
+                if place[name] is not tensor:
+                    place[name] = tensor
+
+
+def _contents(containers: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any]]:
+    """Every container, also inside another, once, with what it holds in a plain one: a subclass's copy may do more.
+
+    Those that are empty come apart, for they are most: every module has a dozen dicts for hooks.
+    """
+    found: list[tuple[Any, Any]] = []
+    empty: list[Any] = []
+    seen: set[int] = set()
+    while containers:
+        container = containers.pop()
+        if id(container) in seen:
+            continue
+        seen.add(id(container))
+        if not container:
+            empty.append(container)
+        elif isinstance(container, dict):
+            found.append((container, dict(container)))
+            containers += [value for value in container.values() if isinstance(value, CONTAINERS)]
+        else:
+            found.append((container, set(container) if isinstance(container, set) else list(container)))
+            containers += [value for value in container if isinstance(value, CONTAINERS)]
+    return found, empty
+
+
+def _state(contents: Iterable[tuple[Any, Any]]) -> Iterator[Tensor]:
+    """The tensors that a forward pass is wont to write to: buffers, and tensors that are plain attributes."""
+    for _, held in contents:
+        for value in held.values() if isinstance(held, dict) else held:
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+                yield value
+
+
+def _parts(tensor: Tensor) -> list[Tensor]:
+    """The tensors that a sparse one keeps its values in; any other is its own part."""
+    if tensor.layout == torch.strided:
+        return [tensor.detach()]
+    if tensor.layout == torch.sparse_coo:
+        return [tensor._indices(), tensor._values()]
+    return [tensor.to_sparse_coo()._indices(), tensor.values().detach()]  # type: ignore[no-untyped-call]
 
 
 def _same(tensor: Tensor, value: Tensor) -> bool:
-    """In inference mode a write leaves no version behind, so values are compared; NaN equals NaN."""
-    return torch.equal(torch.nan_to_num(tensor.detach()), torch.nan_to_num(value)) if tensor.numel() else True
+    """By value: in inference mode a write leaves no version behind. NaN equals NaN."""
+    pairs = list(zip(_parts(tensor), _parts(value), strict=True))
+    return all(torch.equal(a, b) or _equal_but_for_nan(a, b) for a, b in pairs)
 
 
-def _snapshot(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Each attribute, and a shallow copy of what it holds if it is a container."""
-    return {
-        name: (value, value.copy() if isinstance(value, CONTAINERS) and hasattr(value, "copy") else None)
-        for name, value in attributes.items()
-    }
+def _equal_but_for_nan(a: Tensor, b: Tensor) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype or not (a.is_floating_point() or a.is_complex()):
+        return False
+    return torch.equal(a.isnan(), b.isnan()) and torch.equal(a[~a.isnan()], b[~b.isnan()])
 
 
-def _restore(attributes: dict[str, Any], before: dict[str, tuple[Any, Any]]) -> None:
-    for name in [name for name in attributes if name not in before]:
-        del attributes[name]
-    for name, (value, copy) in before.items():
-        attributes[name] = value
-        if copy is not None and _differs(value, copy):
-            value.clear()
-            (value.extend if isinstance(value, list) else value.update)(copy)
+class _Keeper(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Copies a parameter just before an operator writes to it."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        # An alias keeps what a parameter holds if it is given other data.
+        self.held = [(parameter, parameter.detach()) for parameter in model.parameters()]
+        self.at: dict[int, list[Tensor]] = {}
+        for _, alias in self.held:
+            self.at.setdefault(_start(alias), []).append(alias)
+        self.copies: dict[int, list[Tensor]] = {0: []}  # What has no storage has no copy.
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # See dispatch.
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if hasattr(func, "_schema") and func._schema.is_mutable:
+            given = [*args, *(kwargs or {}).values()]
+            for value in given:
+                for start in map(_start, value if isinstance(value, list | tuple) else [value]):
+                    if start in self.at and start not in self.copies:
+                        self.copies[start] = [alias.clone() for alias in self.at[start]]
+        return func(*args, **(kwargs or {}))
+
+    def put_back(self) -> None:
+        for start, copies in self.copies.items():
+            for alias, copy in zip(self.at.get(start, []), copies, strict=False):
+                _write(alias, copy)
+        for parameter, alias in self.held:
+            if _start(parameter) != _start(alias):
+                parameter.data = alias
 
 
-def _differs(value: Any, copy: Any) -> bool:
+def _start(tensor: Any) -> int:
+    """Where the storage of a tensor starts, whatever part of it a view shows; 0 for what has none."""
+    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or is_fake(tensor) or tensor.is_meta:
+        return 0
+    return int(tensor.untyped_storage().data_ptr())
+
+
+def _write(tensor: Tensor, value: Tensor) -> None:
+    with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+        if tensor.layout == torch.strided and tensor.shape != value.shape:
+            tensor.resize_(value.shape)
+        tensor.copy_(value)
+
+
+def _differs(container: Any, before: Any) -> bool:
     """By identity: what a container holds may be tensors, which do not compare to one truth."""
-    if len(value) != len(copy):
+    if len(container) != len(before):
         return True
-    if isinstance(value, dict):
-        return any(a is not b or value[a] is not copy[b] for a, b in zip(value, copy, strict=True))
-    if isinstance(value, list):
-        return any(a is not b for a, b in zip(value, copy, strict=True))
-    return bool(value != copy)
+    if isinstance(container, dict):
+        pairs = zip(container.items(), before.items(), strict=True)
+        return any(key != old or value is not kept for (key, value), (old, kept) in pairs)
+    if isinstance(container, list | deque):
+        return any(a is not b for a, b in zip(container, before, strict=True))
+    return bool(container != before)
 
 
 def _generators() -> tuple[Any, ...]:

@@ -38,6 +38,13 @@ def attention(
     return torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device="meta")
 
 
+def flex_attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> Any:
+    """The output, and two statistics of each row of scores in single precision."""
+    rows = query.shape[:-1]
+    output = laid_out_like(query) if query.shape[-1] == value.shape[-1] else query.new_empty((*rows, value.shape[-1]))
+    return output, query.new_empty(rows, dtype=torch.float32), query.new_empty(rows, dtype=torch.float32)
+
+
 def multi_head(query: Tensor, key: Tensor, value: Tensor, width: int, heads: int, *rest: Any) -> Any:
     """The output, and the attention's weights where they are asked for."""
     weights, averaged = [*rest[5:7], True, True][:2]

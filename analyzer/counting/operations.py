@@ -53,11 +53,21 @@ def interpolation(taps: int) -> Formula:
     return per_output(2 * taps - 1)
 
 
-def fourier(call: Call) -> Work:
-    """The radix-2 count, 5 n log2 n a transform of n points; a real one costs half."""
-    source = call.args[0]
-    points = prod(source[axis] for axis in call.args[1])
-    return Work(flops=round(5 * prod(source) * log2(points)) if points > 1 else 0)
+def fourier(real: str | None = None) -> Formula:
+    """The radix-2 count, 5 n log2 n a transform of n points; half of that where its input or its output is real."""
+
+    def work(call: Call) -> Work:
+        signal = call.outputs[0] if real == "output" else call.args[0]
+        points = prod(signal[axis] for axis in call.args[1])
+        whole = 5 * prod(signal) * log2(points) if points > 1 else 0
+        return Work(flops=round(whole / 2 if real else whole))
+
+    return work
+
+
+def scattered(index: int, name: str) -> Formula:
+    """An addition for every element that is put somewhere."""
+    return lambda call: Work(flops=prod(call.arg(index, name)))
 
 
 def _named(formula: Formula, names: str) -> dict[str, Formula]:
@@ -74,7 +84,8 @@ OPERATIONS: dict[str, Formula] = {
         "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d sum mean nansum nanmean prod max min amax amin "
         "aminmax "
         "cumsum cumprod logcumsumexp cummax cummin trace median nanmedian nll_loss nll_loss_nd nll_loss2d "
-        "nll_loss_forward nll_loss2d_forward binary_cross_entropy mse_loss l1_loss smooth_l1_loss huber_loss kl_div",
+        "nll_loss_forward nll_loss2d_forward binary_cross_entropy binary_cross_entropy_with_logits mse_loss l1_loss "
+        "smooth_l1_loss huber_loss kl_div",
     ),
     **_named(
         per_input(2), "var std var_mean std_mean norm linalg_vector_norm linalg_norm frobenius_norm logsumexp renorm"
@@ -91,10 +102,9 @@ OPERATIONS: dict[str, Formula] = {
         per_output(1),
         "floor_divide floor_divide_ hardswish hardswish_ glu prelu _prelu_kernel log_sigmoid log_sigmoid_forward "
         "addcmul addcdiv polar "
-        "complex lerp_ rrelu_with_noise threshold_ bernoulli bernoulli_ index_add index_add_ scatter_add scatter_add_ "
-        "scatter_reduce scatter_reduce_ outer ger cross linalg_cross logical_and logical_or pairwise_distance "
-        "cosine_similarity clamp_ clip clip_ special_expm1 _weight_norm _weight_norm_interface normal_ uniform_ "
-        "normal rand randn rand_like randn_like exponential_ multinomial cosine_embedding_loss",
+        "complex lerp_ rrelu_with_noise threshold_ bernoulli bernoulli_ outer ger logical_and logical_or "
+        "clamp_ clip clip_ special_expm1 _weight_norm _weight_norm_interface normal_ uniform_ "
+        "normal rand randn rand_like randn_like exponential_ multinomial",
     ),
     **_named(per_output(0), "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d"),
     **_named(per_output(0), "_upsample_nearest_exact2d _upsample_nearest_exact3d"),
@@ -105,7 +115,12 @@ OPERATIONS: dict[str, Formula] = {
     ),
     **_named(interpolation(8), "upsample_trilinear3d grid_sampler_3d"),
     **_named(interpolation(16), "upsample_bicubic2d _upsample_bicubic2d_aa"),
-    **_named(fourier, "_fft_r2c _fft_c2r _fft_c2c"),
+    **_named(scattered(3, "source"), "index_add index_add_"),
+    **_named(scattered(2, "index"), "scatter_add scatter_add_ scatter_reduce scatter_reduce_"),
+    **_named(per_output(3), "cross linalg_cross"),
+    **_named(fourier("input"), "_fft_r2c"),
+    **_named(fourier("output"), "_fft_c2r"),
+    **_named(fourier(), "_fft_c2c"),
     "torchvision::roi_align": interpolation(4),
 }
 
@@ -115,8 +130,8 @@ FREE = frozenset(
     for name in (
         "_assert_async _copy_from _has_compatible_shallow_copy_type _index_put_impl_ _local_scalar_dense "
         "_pack_padded_sequence _pad_packed_sequence _pin_memory _reshape_from_tensor _resize_output_ "
-        "_shape_as_tensor _to_copy _to_dense _unique2 affine_grid_generator arange argmax argmin argsort "
-        "as_strided_copy block_diag broadcast_tensors bucketize cat channel_shuffle clone combinations "
+        "_shape_as_tensor _to_copy _to_dense _to_sparse _unique2 affine_grid_generator arange argmax argmin argsort "
+        "as_strided_copy bincount histc block_diag broadcast_tensors bucketize cat channel_shuffle clone combinations "
         "constant_pad_nd contiguous copy copy_ count_nonzero detach_copy diag_embed dequantize embedding "
         "empty empty_like empty_permuted empty_strided equal expand_copy eye fill fill_ flip fliplr flipud "
         "full full_like gather hstack im2col col2im index index_copy index_copy_ index_fill index_fill_ "

@@ -10,6 +10,7 @@ import torch
 
 from analyzer.counting.blocks import BLOCKS
 from analyzer.counting.formulas import AS_IF_DENSE, PRODUCTS, QUANTIZED
+from analyzer.counting.higher_order import name_of
 from analyzer.counting.operations import FREE, NOT_ARITHMETIC, OPERATIONS, per_output
 from analyzer.counting.work import Call, Formula, Work
 
@@ -67,9 +68,11 @@ def as_if_dense(name: str) -> bool:
 
 
 def _classify(func: Any) -> tuple[Kind, Formula | None]:
-    name = func._schema.name
+    name = name_of(func)
     if name in _formulas:
         return Kind.FORMULA, _formulas[name]
+    if not hasattr(func, "_schema"):
+        return Kind.UNKNOWN, None
     if composite(func):
         return Kind.COMPOSITE, None
     returns = func._schema.returns

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from analyzer.counting.layouts import attention, encoder_layer, laid_out_like, multi_head, recurrent
+from analyzer.counting.layouts import attention, encoder_layer, flex_attention, laid_out_like, multi_head, recurrent
 
 Rule: TypeAlias = Callable[..., Any]
 Sizes: TypeAlias = int | Sequence[int]
@@ -148,6 +148,17 @@ def addmm(bias: Tensor, left: Tensor, right: Tensor) -> Any:
     return _made(left, made) if left.shape[1] == right.shape[0] and bias.shape == made[1:] else NotImplemented
 
 
+def grouped_matmul(
+    left: Tensor, right: Tensor, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
+) -> Any:
+    """A product a group; torch's own rule wants half precision, which its kernels do not."""
+    if left.shape[-1] != right.shape[-2]:
+        return NotImplemented
+    groups = (offs.shape[0],) if offs is not None and left.dim() == right.dim() == 2 else ()
+    rows = left.shape[:-1] if right.dim() == 3 else left.shape[-2:-1]
+    return _made(left, (*groups, *rows, right.shape[-1]), out_dtype)
+
+
 def constant_pad(source: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:
     """`pad` runs from the last axis forwards, a pair an axis."""
     shape = list(source.shape)
@@ -197,10 +208,12 @@ def empty_like(source: Tensor, **settings: Any) -> Any:
 
 
 def dropout(source: Tensor, p: float, train: bool) -> Any:
-    return unary(source) if train else source
+    return unary(source) if train and p else source
 
 
 def embedding(weight: Tensor, indices: Tensor, *settings: Any) -> Any:
+    if indices.dtype not in (torch.int64, torch.int32):
+        return NotImplemented
     return _made(weight, (*indices.shape, weight.shape[-1]))
 
 
@@ -288,13 +301,15 @@ STRIDED: dict[str, Rule] = {
     **dict.fromkeys(BINARY, binary),
 }
 RULES: dict[str, Rule] = {f"aten::{name}": rule for name, rule in {**CONTIGUOUS, **STRIDED}.items()}
-MIXED: frozenset[Rule] = frozenset({embedding, attention})
-ANY_LAYOUT = frozenset(f"aten::{name}" for name in STRIDED)
+# What torch itself does not run on meta; their result's layout is not theirs to choose.
+OTHERS: dict[str, Rule] = {"higher_order::flex_attention": flex_attention, "aten::_grouped_mm": grouped_matmul}
+MIXED: frozenset[Rule] = frozenset({embedding, attention, flex_attention, grouped_matmul})
+ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *OTHERS))
 
 
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The operator's result on meta by rule, or NotImplemented where no rule is sure of it."""
-    rule = RULES.get(name)
+    rule = RULES.get(name) or OTHERS.get(name)
     if (
         rule is None
         or not args

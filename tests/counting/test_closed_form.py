@@ -9,7 +9,21 @@ import pytest
 
 from analyzer.api import count
 from analyzer.counting import closed_form
-from analyzer.networks.spec import LRN, AdaptiveAvgPool, AvgPool, Conv, Flatten, Linear, MaxPool, Network, Node
+from analyzer.networks.spec import (
+    LRN,
+    AdaptiveAvgPool,
+    AvgPool,
+    BatchNorm,
+    Branches,
+    Conv,
+    Flatten,
+    Linear,
+    MaxPool,
+    Network,
+    Node,
+    ReLU,
+    Sequence,
+)
 from analyzer.networks.walk import walk
 from analyzer.record import Row
 
@@ -163,6 +177,49 @@ def test_multiply_adds_are_what_a_loop_would_do(conv):
     batch, out, height, width = found.outputs[0]
     steps = sum(6 // conv.groups for _ in range(batch * out * height * width) for _ in range(conv.kernel * conv.kernel))
     assert found.macs == steps
+
+
+# --- the backward pass -----------------------------------------------------------------------------------------------
+def test_the_backward_pass_is_weights_and_inputs_where_anything_upstream_learns():
+    """The gradient of the weights costs one forward, that of the input another; nothing needs the image's own."""
+    rows = {(row.path, row.op): row for row in count("googlenet", train=True).rows}
+    first = rows["conv1.conv", "conv2d"]
+    assert first.backward_macs == first.macs == 112 * 112 * 64 * 7 * 7 * 3
+    second = rows["conv2_reduce.conv", "conv2d"]
+    assert second.backward_macs == 2 * 56 * 56 * 64 * 64
+    assert rows["linear", "linear"].backward_macs == 2 * 1024 * 1000
+    for (path, op), row in rows.items():
+        assert row.backward_macs == (1 if path == "conv1.conv" else 2) * row.macs, (path, op)
+    totals = count("googlenet", train=True).totals
+    assert totals.backward_macs == 2 * totals.macs - first.macs
+
+
+def test_a_batch_multiplies_the_backward_pass():
+    one, three = (count("nin", train=True, batch=batch).totals for batch in (1, 3))
+    assert three.backward_macs == 3 * one.backward_macs
+
+
+def test_layers_that_all_read_the_image_have_no_gradient_of_it():
+    """Pools and activations learn nothing; a norm before the convolution does, and so does one branch of several."""
+
+    def backward(rows: dict[str, Node]) -> dict[str, tuple[int, int | None]]:
+        network = Network("own", "t", "s", rows, (4, 9, 9))
+        counted = closed_form.count(walk(network, batch=2, mode="training"), "training").rows
+        return {row.path: (row.macs, row.backward_macs) for row in counted if row.macs}
+
+    plain = backward({"pool": MaxPool(3, 2), "relu": ReLU(), "fork": Branches({"a": Conv(2, 1), "b": Conv(3, 3)})})
+    assert [back / macs for macs, back in plain.values()] == [1, 1]
+    normed = backward({"norm": BatchNorm(), "conv": Conv(2, 1)})
+    assert [back / macs for macs, back in normed.values()] == [2]
+    joined = backward({"fork": Branches({"same": Sequence({}), "conv": Conv(3, 3)}), "after": Conv(2, 1)})
+    assert [back / macs for macs, back in joined.values()] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["googlenet", "googlenet-torchvision", "nin"])
+def test_inference_has_no_backward_pass_which_is_not_one_of_zero(name):
+    record = count(name)
+    assert {row.backward_macs for row in record.rows} == {None}
+    assert record.totals.backward_macs is None
 
 
 HEAVY = ("torch", "fvcore", "pandas", "plotly", "numpy", "hypothesis")

@@ -106,6 +106,52 @@ def test_an_unknown_operator_is_named_never_zero_in_silence(device):
     assert [row.op for row in count.rows] == ["macscope_test::strange", "macscope_test::strange", "add"]
 
 
+class Pointwise(nn.Module):
+    """What torch tags as pointwise needs no formula of its own; choosing is not computing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, torch.erfinv(x), torch.special.i0e(x).atanh())
+
+
+@DEVICES
+def test_pointwise_operators_are_counted_one_an_element(device):
+    count = dispatch.count(Pointwise(), [torch.zeros(2, 3, device=device)])
+    assert count.unknown_ops == {}
+    assert {row.op: row.flops for row in count.rows} == {
+        "gt": 0, "erfinv": 2 * 3, "special_i0e": 2 * 3, "atanh": 2 * 3, "where": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "op"),
+    [
+        (nn.BatchNorm1d(4), (2, 4), "batch_norm"),
+        (nn.BatchNorm2d(4), (2, 4, 3, 3), "batch_norm"),
+        (nn.BatchNorm3d(4), (2, 4, 3, 3, 3), "batch_norm"),
+        (nn.LSTM(4, 5), (3, 2, 4), "lstm"),
+        (nn.GRU(4, 5), (3, 2, 4), "gru"),
+        (nn.RNN(4, 5), (3, 2, 4), "rnn"),
+        (nn.RMSNorm(4), (2, 4), "rms_norm"),
+        (nn.LayerNorm(4), (2, 4), "layer_norm"),
+        (nn.ReLU(), (2, 4), "relu"),
+        (nn.ReLU6(), (2, 4), "relu6"),
+        (nn.GELU(), (2, 4), "gelu"),
+        (nn.SiLU(), (2, 4), "silu"),
+        (nn.PReLU(), (2, 4), "prelu"),
+        (nn.LeakyReLU(), (2, 4), "leaky_relu"),
+        (nn.Conv1d(4, 5, 1), (2, 4, 3), "conv1d"),
+        (nn.ConvTranspose2d(4, 5, 1), (2, 4, 3, 3), "conv_transpose2d"),
+        (nn.AdaptiveAvgPool2d(1), (2, 4, 3, 3), "adaptive_avg_pool2d"),
+        (nn.LocalResponseNorm(3), (2, 4, 3, 3), "local_response_norm"),
+        (nn.Softmax(-1), (2, 4), "softmax"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_a_leaf_has_its_functional_name(module, shape, op):
+    (row,) = dispatch.count(module, [torch.zeros(shape)]).rows
+    assert row.op == op
+
+
 def test_the_models_own_mode_is_kept():
     model = nn.Sequential(nn.Dropout(0.5))
     assert dispatch.count(model.train(), [torch.zeros(2, 3)]).rows[0].flops == 2 * 6

@@ -55,6 +55,31 @@ def test_another_packages_network_as_an_object_or_a_function(points):
     # Under the name that the entry point gives it, whatever it calls itself.
     assert find("one") == OWN.replace(name="one")
     assert find("two") == OWN.replace(name="two")
+    assert OWN.name == "own"
+
+
+UNCOUNTABLE = {
+    "empty": (Network("n", "t", "s", {}, (3, 8, 8)), "AnalyzerError: empty has no layers"),
+    "small": (Network("n", "t", "s", {"conv": Conv(4, 9, padding=0)}, (3, 8, 8)), "AnalyzerError: small.conv with"),
+    "odd": (Network("n", "t", "s", {"conv": "a convolution"}, (3, 8, 8)), "AttributeError: "),
+    "many": (Network("n", "t", "s", {"conv": Conv("many", 3)}, (3, 8, 8)), "TypeError: "),
+    "flat": (Network("n", "t", "s", {"conv": Conv(4, 3)}, (8, 8)), "AnalyzerError: flat.conv with"),
+}
+
+
+@pytest.mark.parametrize("name", UNCOUNTABLE)
+def test_a_network_that_cannot_be_walked_and_counted_is_refused_when_it_is_found(points, monkeypatch, name):
+    """Whatever the table's mistake raises is the table's error, in one line with its entry point."""
+    network, why = UNCOUNTABLE[name]
+    monkeypatch.setattr(f"{__name__}.OWN", network)
+    points(**{name: f"{__name__}:OWN"})
+    with pytest.raises(AnalyzerError) as caught:
+        find(name)
+    said = str(caught.value)
+    assert said.startswith(f"network '{name}' (entry point {__name__}:OWN of an unknown package) cannot be counted: ")
+    assert why in said
+    assert said.isprintable()
+    assert [str(one) for one in every()][len(VARIANTS) :] == [said]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from analyzer.api import count
 from analyzer.counting import closed_form
 from analyzer.errors import AnalyzerError
 from analyzer.networks import VARIANTS, find
-from analyzer.networks.override import apply, full_key, parse, settings
+from analyzer.networks.override import Setting, apply, full_key, parse, settings
 from analyzer.networks.spec import Auxiliary, Branches, Conv, Flatten, Linear, Network, Sequence
 from analyzer.networks.walk import walk
 
@@ -76,13 +76,56 @@ def test_every_number_of_googlenet():
     assert not any(key.startswith(("norm", "dropout", "flatten")) for key in found)
 
 
+def test_a_setting_has_its_path_its_role_its_key_and_its_value():
+    found = settings(find("googlenet-torchvision"))
+    assert isinstance(found, tuple)
+    assert found[0] == Setting("conv1.conv", "conv1.conv", "out", 64)
+    assert Setting("conv2.conv", "conv2_reduce.conv", "kernel", 1) in found
+    assert Setting("inception4a", "inception_4a", "reduce_5x5", 16) in found
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "full"),
+    [
+        ("googlenet", "conv1.out", "conv1.conv.out"),
+        ("googlenet", "conv1.conv.out", "conv1.conv.out"),
+        ("googlenet", "inception_4a.reduce_5x5", "inception_4a.reduce_5x5"),
+        ("googlenet-torchvision", "inception_4a.reduce_5x5", "inception4a.reduce_5x5"),
+        ("googlenet-torchvision", "linear.out", "fc.out"),
+        # A path goes before a role: theirs `conv2` is the 1x1, the role `conv2` their `conv3`.
+        ("googlenet-torchvision", "conv2.out", "conv2.conv.out"),
+        ("googlenet-torchvision", "conv2.conv.out", "conv2.conv.out"),
+        ("googlenet-torchvision", "conv2_reduce.conv.out", "conv2.conv.out"),
+        ("googlenet-torchvision", "conv3.out", "conv3.conv.out"),
+        ("alexnet-torchvision", "conv1.out", "features.0.out"),
+        ("googlenet", "aux1.out", None),
+        ("googlenet", "conv.out", None),
+        ("googlenet", "out", None),
+        ("googlenet", "", None),
+        ("googlenet-naive", "inception_4a.reduce_5x5", None),
+    ],
+)
+def test_a_key_names_one_number_by_its_full_path_or_none(name, key, full):
+    assert full_key(find(name), key) == full
+
+
+def test_of_two_spellings_of_one_number_the_later_wins():
+    for changes, value in (
+        ({"conv1.out": 16, "conv1.conv.out": 32}, 32),
+        ({"conv1.conv.out": 32, "conv1.out": 16}, 16),
+    ):
+        network, recorded = apply(find("googlenet"), changes)
+        assert recorded == {"conv1.conv.out": value}
+        assert numbers(network)["conv1.conv.out"] == value
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_listed_number_can_be_set(name):
     """What an error lists as the right keys must be accepted."""
     network = find(name)
     found = numbers(network)
     assert found
-    assert [key for key in found if not full_key(network, key)] == []
+    assert [key for key in found if full_key(network, key) != key] == []
 
 
 @pytest.mark.parametrize("name", VARIANTS)

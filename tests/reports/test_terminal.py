@@ -48,6 +48,36 @@ def test_a_page_is_as_it_was(analyze, golden, monkeypatch, page, columns):
     golden(f"{page}-{columns}.txt", shown.out)
 
 
+def test_no_line_ends_in_a_space_and_columns_are_one_apart(analyze, monkeypatch):
+    """Also in colour, where the spaces that fill a line would stand before the colour's end."""
+    for page_ in (*GOLDEN.values(), ("claims",), ("claims", "--table1")):
+        plain = analyze(*page_).out
+        assert [line for line in plain.splitlines() if line != line.rstrip()] == []
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+        coloured = analyze(*page_).out
+        assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+        assert not re.search(r" (?:\x1b\[[\d;]*m)*\n", coloured)
+        monkeypatch.delenv("FORCE_COLOR")
+        monkeypatch.delenv("TERM")
+    # Where every cell of a row is as wide as its column, one space parts each from the next.
+    table = Table(
+        "t", (Column("name", "left"), Column("five5"), Column("tail", "left")), ((Name("abcd"), "1.0 k", "z"),)
+    )
+    assert page([table], 80, monkeypatch)[1:4:2] == ["name five5 tail", "abcd 1.0 k z"]
+
+
+@pytest.mark.parametrize(("encoding", "mark"), [("utf-8", "…"), ("ascii", "~")])
+def test_a_name_that_is_cut_ends_in_a_mark(monkeypatch, encoding, mark):
+    monkeypatch.setenv("COLUMNS", "40")
+    text = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    show([Table("t", (Column("module", "left"), Column("figure")), ((Name("n" * 60), "1,234,567"),))], console(text))
+    text.seek(0)
+    (line,) = [line for line in text.read().splitlines() if line.startswith("nnn")]
+    assert re.fullmatch(rf"n+{mark} 1,234,567", line)
+    assert len(line) == 40
+
+
 def test_80_columns_where_nothing_says_how_wide(analyze, monkeypatch):
     unsaid = analyze(*GOLDEN["one"])
     monkeypatch.setenv("COLUMNS", "80")
@@ -172,13 +202,15 @@ def test_no_figure_of_all_is_cut(metric, monkeypatch):
 
 def assert_summary_or_whole(table: Table, lines: list[str]) -> None:
     """A summary has lines without a name between its names: the ratios of the one above."""
-    for _, *cells in table.rows:
-        if not any(cells):
-            continue  # Another change of the network above.
+    for name, *cells in table.rows:
+        if not any(cells):  # Another change of the network above.
+            assert name.text.startswith("@")
+            assert any(line.strip() == name.text for line in lines), f"{name} is not whole"
+            continue
         figures = r"\s+".join(re.escape(cell) for cell in cells if cell)
         assert any(re.search(rf"(?:^|\s){figures}\s*$", line) for line in lines), f"{cells} is not whole"
-    names = [name.text for name, *_ in table.rows if name.text]
-    assert all(any(line.strip().startswith(name[:4]) for line in lines) for name in names)
+    texts = [name.text for name, *_ in table.rows if name.text]
+    assert all(any(line.strip().startswith(text[:4]) for line in lines) for text in texts)
 
 
 @pytest.mark.parametrize("metric", ["params", "macs", "flops", "activations", "bytes_moved"])
@@ -201,6 +233,21 @@ def test_two_changes_of_one_network_can_be_told_apart(monkeypatch):
     shown = "".join(lines[rule:notes])
     assert "=24" in shown
     assert "=32" in shown
+
+
+def test_the_changes_of_a_network_stand_below_it_one_a_line(monkeypatch):
+    changes = [{}, {"inception_4a.reduce_5x5": 24, "conv1.out": 96, "linear.out": 10}]
+    comparison = compare_records([count("googlenet", overrides=change) for change in changes])
+    summary, _ = side_by_side.tables(comparison, "macs", 1)
+    assert [name for name, *_ in summary.rows] == [
+        Name("googlenet"),
+        Name("googlenet"),
+        Name("@inception_4a.reduce_5x5=24", 1),
+        Name("@conv1.conv.out=96", 1),
+        Name("@linear.out=10", 1),
+    ]
+    assert all(summary.rows[2][1:]), "the ratios to the first stand beside the first change"
+    assert not any(cell for row in summary.rows[3:] for cell in row[1:])
 
 
 def test_the_rows_of_a_verification_can_be_told_apart(monkeypatch):

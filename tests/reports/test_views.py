@@ -76,6 +76,9 @@ def test_an_agreement_shows_every_counter_and_every_difference():
     differences = (Difference("", "macs", {"closed_form": 0, "dispatch": 1}),)
     found = Agreement(counters, differences, {"fvcore": "has no bytes"}, figures)
     table = views.agreement(record("m", row("a", 1)).replace(agreement=found))
+    assert [column.title for column in table.columns] == [
+        "row", "MACs closed form", "MACs dispatch", "MACs fvcore", "all",
+    ]  # fmt: skip
     assert by_name(table) == {
         "a": ["1,234", "1,234", "1,234", "agree"],
         "(top level)": ["0", "1", "0", "DIFFER"],

@@ -1,0 +1,55 @@
+"""Operators by family, so that `aten::addmm`, `linear` and `matmul` are seen as the same kind of work. No torch."""
+
+from __future__ import annotations
+
+from functools import cache
+
+# Families whose work is multiply-adds; everything else is none by our convention.
+PRODUCTS = ("convolutions", "matrix products", "attention", "recurrent cells")
+MATRIX = frozenset("addmm mm bmm baddbmm matmul einsum bilinear mv dot inner addmv addbmm chain_matmul".split())
+ACTIVATIONS = frozenset(
+    "relu relu6 gelu silu elu selu celu glu prelu rrelu leaky_relu mish softplus softsign hardtanh hardswish "
+    "hardsigmoid sigmoid tanh log_sigmoid threshold clamp clamp_min swish".split()
+)
+ELEMENTWISE = frozenset("add sub mul div pow exp log sqrt rsqrt neg abs square maximum minimum mean sum".split())
+# A name holds one of these: the first that fits decides, so that upsample_bilinear2d is no linear layer.
+PARTS = (
+    ("upsample", "interpolation"),
+    ("interpolat", "interpolation"),
+    ("grid_sample", "interpolation"),
+    ("norm", "norms"),
+    ("pool", "pools"),
+    ("softmax", "softmax"),
+    ("embedding", "embeddings"),
+    ("dropout", "dropout"),
+    ("attention", "attention"),
+    ("encoder_layer", "attention"),
+    ("conv", "convolutions"),
+    ("lstm", "recurrent cells"),
+    ("gru", "recurrent cells"),
+    ("rnn", "recurrent cells"),
+    ("linear", "matrix products"),
+)
+BATCH = "batch"  # What a peer takes off because it reports one sample of the batch.
+
+
+@cache
+def family(op: str) -> str:
+    """The family of an operator or leaf layer, by torch's name for it; "other" for one that no rule knows.
+
+    >>> family("aten::addmm"), family("conv_transpose2d"), family("relu_"), family("upsample_bilinear2d")
+    ('matrix products', 'convolutions', 'activations', 'interpolation')
+    """
+    name = plain(op)
+    if name in MATRIX:
+        return "matrix products"
+    if name in ACTIVATIONS:
+        return "activations"
+    if name in ELEMENTWISE:
+        return "elementwise"
+    return next((known for part, known in PARTS if part in name), "other")
+
+
+def plain(op: str) -> str:
+    """`aten::add_` and `aten.add` → `add`."""
+    return op.rpartition("::")[2].removeprefix("aten.").strip("_")

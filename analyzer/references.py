@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from analyzer import libraries
-from analyzer.counting.running import own_frames
+from analyzer.counting.failures import own_frames
 from analyzer.counting.sketch import sketched
 from analyzer.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.inputs import Input

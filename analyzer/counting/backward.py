@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from analyzer.counting.dispatch import paths_of, shaped, shapes_of, tensors_of
 from analyzer.counting.guard import made_of_others
 from analyzer.counting.higher_order import CHOICES, name_of
+from analyzer.counting.naming import paths_of
 from analyzer.counting.registry import Kind, lookup
 from analyzer.counting.shapes import infer
+from analyzer.counting.tensors import shaped, shapes_of, tensors_of
 from analyzer.counting.work import Call
 from analyzer.record import Count, Row
 

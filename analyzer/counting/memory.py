@@ -18,9 +18,9 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from analyzer.counting.dispatch import tensors_of
 from analyzer.counting.registry import composite
 from analyzer.counting.shapes import infer
+from analyzer.counting.tensors import tensors_of
 from analyzer.record import Memory, ModuleMemory
 
 # Taken apart on meta, these make tensors that they do not make on a device.

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import nn
 
-from analyzer.counting.dispatch import paths_of
+from analyzer.counting.naming import paths_of
 from analyzer.reconcile.families import BATCH, plain
 from analyzer.reconcile.opinion import PeerRow
 from analyzer.reconcile.places import by_name, leaf_op, positional, running, visits, watched

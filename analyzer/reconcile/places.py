@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from analyzer.counting.dispatch import _op_name, paths_of
+from analyzer.counting.naming import op_name, paths_of
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def visits(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]
 def leaf_op(module: nn.Module) -> str:
     """A leaf layer's operator as our rows name it; "" for what a module with others inside does itself."""
     whole = next(module.children(), None) is None or isinstance(module, nn.MultiheadAttention)
-    return _op_name(module) if whole else ""
+    return op_name(module) if whole else ""
 
 
 def positional(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -1,0 +1,31 @@
+"""What a module is called in a row: its path, and the operator that its class stands for."""
+
+from __future__ import annotations
+
+import re
+
+from torch import nn
+
+# Names that the rule of `op_name` would take apart in the wrong place.
+OP_NAMES = {
+    name: name.lower() for name in ("ReLU", "ReLU6", "GELU", "SiLU", "ELU", "SELU", "CELU", "GLU", "PReLU", "RReLU")
+} | {"LeakyReLU": "leaky_relu"}
+
+
+def op_name(module: nn.Module) -> str:
+    """`MaxPool2d` → `max_pool2d`: the functional name of a leaf module."""
+    name = type(module).__name__
+    for norm in ("BatchNorm", "InstanceNorm"):
+        if name.startswith(norm):
+            name = norm  # One operator for every number of axes.
+    return OP_NAMES.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def paths_of(model: nn.Module) -> dict[int, str]:
+    """Module → path."""
+    return {id(module): as_eager(path) for path, module in model.named_modules()}
+
+
+def as_eager(path: str) -> str:
+    """A compiled module stands under its own name, with what it compiles in `_orig_mod` below it."""
+    return ".".join(part for part in path.split(".") if part != "_orig_mod")

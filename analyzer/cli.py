@@ -1,15 +1,17 @@
-"""`analyze`: one short function a command. What is heavy is imported inside the command that needs it."""
+"""`analyze`: the main job, the commands beside it, and how an error ends."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from analyzer.commands import COMMANDS
+from analyzer.commands.options import complete_variant, output_options
 from analyzer.errors import AnalyzerError
-from analyzer.output import FORMATS, Closed, discard, emit_tables, say, write
+from analyzer.output import Closed, discard, say
 
 METRIC_NAMES = ("params", "macs", "flops", "activations", "bytes_moved")
 
@@ -31,12 +33,6 @@ Exit status: 0 done, 1 a check failed, 2 bad input, 3 could not measure, 4 incon
 """
 
 
-def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from analyzer.networks import VARIANTS
-
-    return [name for name in VARIANTS if name.startswith(incomplete)]
-
-
 def _version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
     if asked and not context.resilient_parsing:
         from analyzer.version import version
@@ -45,18 +41,8 @@ def _version(context: click.Context, parameter: click.Parameter, asked: bool) ->
         context.exit()
 
 
-def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--format` and `-o`, the same on every command."""
-    command = click.option("-o", "--output", metavar="FILE", help="Write there instead; the file is replaced whole.")(
-        command
-    )
-    return click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="Default: table.")(
-        command
-    )
-
-
 @click.group(invoke_without_command=True, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--variant", "names", multiple=True, metavar="NAME", shell_complete=_complete,
+@click.option("--variant", "names", multiple=True, metavar="NAME", shell_complete=complete_variant,
               help="A named network; repeat to compare. NAME@PATH.KEY=N changes one number of it.")  # fmt: skip
 @click.option("--model", "references", multiple=True, metavar="REF",
               help="FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME, "
@@ -93,7 +79,7 @@ def _output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--verify", is_flag=True, help="Hold three counters against each other; exit 1 on any difference.")
 @click.option("--memory", is_flag=True, help="Bytes alive at the peak and by module; the largest batch that fits.")
 @click.option("--strict", is_flag=True, help="Fail on an operator that could not be counted.")
-@_output_options
+@output_options
 @click.option(
     "--version",
     is_flag=True,
@@ -122,86 +108,8 @@ def cli(context: click.Context, /, **options: Any) -> int:
     return run(**options)
 
 
-@cli.command(name="list")
-@_output_options
-def list_variants(form: str, output: str | None) -> int:
-    """Every variant with params, MACs and a line of what it is."""
-    from analyzer.api import count_variant
-    from analyzer.models import Variant
-    from analyzer.networks import every
-    from reports import views
-
-    records, titles = {}, {}
-    for network in every():
-        if isinstance(network, AnalyzerError):
-            say(f"warning: {network}")
-            continue
-        try:
-            records[network.name] = count_variant(Variant(network, {}))
-        except AnalyzerError as error:
-            say(f"warning: {error}")
-            continue
-        titles[network.name] = str(network.title)
-    if form == "json":
-        from analyzer.envelope import listing
-
-        write(listing(records, titles), output)
-    elif form == "csv":
-        from reports.text import listing_csv
-
-        write(listing_csv(records, titles), output)
-    else:
-        emit_tables([views.listing(records, titles)], form, output)
-    return 0
-
-
-@cli.command
-@click.argument("claim_id", required=False, metavar="[CLAIM-ID]")
-@click.option("--table1", is_flag=True, help="The paper's Table 1, row by row, beside ours.")
-@click.option("--module", metavar="PATH", help="Ask the 21.4x saving of one module of googlenet; total is the whole.")
-@_output_options
-def claims(claim_id: str | None, table1: bool, module: str | None, form: str, output: str | None) -> int:
-    """What the paper and a study note claim, each with the verdict of counting; CLAIM-ID shows one in full."""
-    from analyzer.claims import dump, find, ledger, saving
-    from reports import ledger as view
-
-    if sum((claim_id is not None, table1, module is not None)) > 1:
-        raise AnalyzerError("CLAIM-ID, --table1 and --module ask different things; give one")
-    if table1:
-        from analyzer.claims import table1 as paper
-
-        if form == "json":
-            write(paper.dump(), output)
-        elif form == "csv":
-            emit_tables([view.table1_sheet(paper.rows())], form, output)
-        else:
-            emit_tables(view.table1(paper.rows(), paper.totals()), form, output)
-        return 0
-    one = saving(module) if module is not None else find(claim_id) if claim_id is not None else None
-    asked = [one] if one else ledger()
-    if form == "json":
-        write(dump(asked), output)
-    elif form == "csv":
-        emit_tables([view.claims_sheet(asked)], form, output)
-    else:
-        emit_tables(view.claim(one) if one else view.claims(asked), form, output)
-    return 0
-
-
-@cli.command
-@click.option("--model", "reference", metavar="REF", help="As in the main job; runs that code, once for every peer.")
-@click.option("--variant", metavar="NAME", shell_complete=_complete, help="A named network in place of a model.")
-@click.option("--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in the main job; repeatable.")
-@click.option("--batch", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Samples in a pass.")
-@click.option("--peer", "names", multiple=True, metavar="NAME", help="Ask this one only; repeatable. Default: all.")
-@click.option("--timeout-free", is_flag=True, help="Let a peer take as long as it likes; otherwise 5 minutes.")
-@_output_options
-def reconcile(timeout_free: bool, **options: Any) -> int:
-    """Which tool is right? Runs fvcore, ptflops and other counters, and explains each difference from ours."""
-    from analyzer.reconcile.job import run
-    from analyzer.reconcile.run import LIMIT_S
-
-    return run(**options, limit_s=None if timeout_free else LIMIT_S)
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,7 @@
+"""The commands of `analyze`, a file each; what is heavy is imported inside the command that needs it."""
+
+from analyzer.commands.claims import claims
+from analyzer.commands.list import list_variants
+from analyzer.commands.reconcile import reconcile
+
+COMMANDS = (list_variants, claims, reconcile)

@@ -1,0 +1,25 @@
+"""`analyze reconcile`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from analyzer.commands.options import complete_variant, output_options
+
+
+@click.command
+@click.option("--model", "reference", metavar="REF", help="As in the main job; runs that code, once for every peer.")
+@click.option("--variant", metavar="NAME", shell_complete=complete_variant, help="A named network in place of a model.")
+@click.option("--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in the main job; repeatable.")
+@click.option("--batch", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Samples in a pass.")
+@click.option("--peer", "names", multiple=True, metavar="NAME", help="Ask this one only; repeatable. Default: all.")
+@click.option("--timeout-free", is_flag=True, help="Let a peer take as long as it likes; otherwise 5 minutes.")
+@output_options
+def reconcile(timeout_free: bool, **options: Any) -> int:
+    """Which tool is right? Runs fvcore, ptflops and other counters, and explains each difference from ours."""
+    from analyzer.reconcile.job import run
+    from analyzer.reconcile.run import LIMIT_S
+
+    return run(**options, limit_s=None if timeout_free else LIMIT_S)

@@ -20,6 +20,7 @@ from analyzer.record import (
     Row,
     Totals,
 )
+from analyzer.timings import Cell
 
 SCHEMA_VERSION = 1
 # Every other field of a row is a whole number.
@@ -131,6 +132,9 @@ def record_to_json(record: Record) -> dict[str, Any]:
         data["module"] = record.module
     if record.network_totals is not None:
         data["network_totals"] = totals_to_json(record.network_totals)
+    if record.cell:
+        data |= record.cell.to_json()
+    data |= {key: value for key in ("environment", "commit", "created") if (value := getattr(record, key))}
     return data
 
 
@@ -180,6 +184,10 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         ),
         module=data.get("module"),
         network_totals=network and Totals(**network),
+        cell=Cell.from_json(data) if "timings" in data else None,
+        environment=dict(data.get("environment", {}).items()),
+        commit=data.get("commit"),
+        created=data.get("created"),
     )
 
 

@@ -14,6 +14,8 @@ from analyzer.frozen import Frozen
 if TYPE_CHECKING:
     import pandas
 
+    from analyzer.timings import Cell
+
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = tuple[Shape, ...]
 
@@ -158,7 +160,8 @@ OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
 class Record(Frozen):
     """One model, counted at one input in one mode.
 
-    With `module` set, rows are that module's and `network_totals` the whole network's.
+    With `module` set, rows are that module's and `network_totals` the whole network's. Where it was timed, `cell` has
+    the timings of one setting, `environment` the machine's fingerprint, `created` the time in UTC (ISO 8601).
     """
 
     model: str
@@ -172,6 +175,10 @@ class Record(Frozen):
     notes: tuple[str, ...] = ()
     module: str | None = None
     network_totals: Totals | None = None
+    cell: Cell | None = None
+    environment: Mapping[str, Any] = {}
+    commit: str | None = None
+    created: str | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -1,0 +1,114 @@
+"""What makers of timings and readers share: a timing keeps its samples, and what its cell was measured at.
+
+Seconds everywhere. Statistics are computed when they are asked for, so that none is stored that its samples do not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, Literal, TypeAlias
+
+from analyzer.frozen import Frozen
+
+# whole: the un-instrumented pass. tile: one operator inside the pass; gap: what lies between. kernel: a profiler's.
+# replay: one module alone with its recorded inputs, its data in the caches; replay_cold: flushed from them.
+Kind: TypeAlias = Literal["whole", "tile", "gap", "kernel", "replay", "replay_cold"]
+Phase: TypeAlias = Literal["forward", "backward", "optimizer", "pass"]
+Verdict: TypeAlias = Literal["trusted", "noisy", "void"]
+
+UNRESOLVED_S = 50e-6  # A tile shorter than this is shown without a rank: the clock and the cut are no longer small.
+
+
+class Setting(Frozen):
+    """One cell: everything that makes its times another's. `device` is torch's name; `compiled` by torch.compile."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch: int = 1
+    threads: int = 1
+    layout: str = "contiguous"
+    mode: str = "inference"
+    compiled: bool = False
+
+    @property
+    def label(self) -> str:
+        """`batch 8, 2 threads, channels_last`: what a table's heading says."""
+        parts = [f"batch {self.batch}", f"{self.threads} thread{'s' if self.threads != 1 else ''}"]
+        parts += [self.dtype] if self.dtype != "float32" else []
+        parts += [self.layout] if self.layout != "contiguous" else []
+        parts += [self.mode] if self.mode != "inference" else []
+        parts += ["compiled"] if self.compiled else []
+        return ", ".join([*parts, *([self.device] if self.device != "cpu" else [])])
+
+
+class Timing(Frozen):
+    """Samples of one thing in one cell, in seconds, in the order they were taken; never scaled, never trimmed.
+
+    The whole pass has path "" and op ""; the gap has op "gap". A tile's `path`, `op` and `call` are those of a Row.
+    """
+
+    path: str
+    op: str
+    call: int
+    kind: Kind
+    phase: Phase
+    samples_s: tuple[float, ...]
+    verdict: Verdict
+    reason: str = ""
+
+    @property
+    def median_s(self) -> float:
+        return median(self.samples_s)
+
+    @property
+    def resolved(self) -> bool:
+        return self.median_s >= UNRESOLVED_S
+
+
+class Cell(Frozen):
+    """All timings of one model at one setting.
+
+    `verdict` is that of the whole cell, `reason` why it is not trusted. `status` is "ok", "partial" (interrupted: what
+    was measured stands), "failed" or "lost" (with `reason`: the model's own words, out of memory, a child killed).
+    `environment` is the fingerprint of the machine; its "key" says with what this may be compared.
+    """
+
+    setting: Setting
+    timings: tuple[Timing, ...] = ()
+    verdict: Verdict = "trusted"
+    reason: str = ""
+    status: Literal["ok", "partial", "failed", "lost"] = "ok"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> Timing | None:
+        return next((one for one in self.timings if one.kind == "whole"), None)
+
+    def of(self, kind: Kind) -> tuple[Timing, ...]:
+        return tuple(one for one in self.timings if one.kind == kind)
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys that a record's JSON takes up: what it was measured at, whether to trust it, and every timing."""
+        return {
+            "setting": dict(vars(self.setting)),
+            "trust": {"verdict": self.verdict, "reason": self.reason, "status": self.status},
+            "warnings": list(self.warnings),
+            "timings": [{**vars(one), "samples_s": list(one.samples_s)} for one in self.timings],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+        """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+        return cls(
+            setting=Setting(**data["setting"]),
+            timings=tuple(Timing(**{**one, "samples_s": _seconds(one["samples_s"])}) for one in data["timings"]),
+            warnings=tuple(map(str, data["warnings"])),
+            **data["trust"],
+        )
+
+
+def _seconds(samples: Sequence[float]) -> tuple[float, ...]:
+    if any(isinstance(sample, bool) or not isinstance(sample, int | float) or not sample >= 0 for sample in samples):
+        raise ValueError("a sample is not a number of seconds")
+    return tuple(map(float, samples))

@@ -1,6 +1,6 @@
 """What makers of timings and readers share: a timing keeps its samples, and what its cell was measured at.
 
-Seconds everywhere. Statistics are computed when they are asked for, so that none is stored that its samples do not show.
+Seconds everywhere. Statistics are computed when asked for: none is stored that its samples do not show.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Cell(Frozen):
 
     `verdict` is that of the whole cell, `reason` why it is not trusted. `status` is "ok", "partial" (interrupted: what
     was measured stands), "failed" or "lost" (with `reason`: the model's own words, out of memory, a child killed).
-    `environment` is the fingerprint of the machine; its "key" says with what this may be compared.
+   
     """
 
     setting: Setting

@@ -71,7 +71,6 @@ class Cell(Frozen):
 
     `verdict` is that of the whole cell, `reason` why it is not trusted. `status` is "ok", "partial" (interrupted: what
     was measured stands), "failed" or "lost" (with `reason`: the model's own words, out of memory, a child killed).
-   
     """
 
     setting: Setting

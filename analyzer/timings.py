@@ -46,6 +46,7 @@ class Timing(Frozen):
     """Samples of one thing in one cell, in seconds, in the order they were taken; never scaled, never trimmed.
 
     The whole pass has path "" and op ""; the gap has op "gap". A tile's `path`, `op` and `call` are those of a Row.
+    `processes` are the numbers of samples that each fresh process gave: those of one process hang together.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Timing(Frozen):
     samples_s: tuple[float, ...]
     verdict: Verdict
     reason: str = ""
+    processes: tuple[int, ...] = ()
 
     @property
     def median_s(self) -> float:
@@ -87,13 +89,27 @@ class Cell(Frozen):
     def of(self, kind: Kind) -> tuple[Timing, ...]:
         return tuple(one for one in self.timings if one.kind == kind)
 
+    @property
+    def parts(self) -> dict[Timing, float]:
+        """What each tile and gap takes, in seconds, so that all of them add up to one pass.
+
+        It is the mean over the middle half of the cut passes by their length: medians of parts would not add up.
+        """
+        cut = self.of("tile") + self.of("gap")
+        passes = [sum(samples) for samples in zip(*(one.samples_s for one in cut), strict=True)]
+        middle = sorted(range(len(passes)), key=passes.__getitem__)[len(passes) // 4 : len(passes) - len(passes) // 4]
+        return {one: sum(one.samples_s[index] for index in middle) / len(middle) for one in cut} if middle else {}
+
     def to_json(self) -> dict[str, Any]:
         """The keys that a record's JSON takes up: what it was measured at, whether to trust it, and every timing."""
         return {
             "setting": dict(vars(self.setting)),
             "trust": {"verdict": self.verdict, "reason": self.reason, "status": self.status},
             "warnings": list(self.warnings),
-            "timings": [{**vars(one), "samples_s": list(one.samples_s)} for one in self.timings],
+            "timings": [
+                {**vars(one), "samples_s": list(one.samples_s), "processes": list(one.processes)}
+                for one in self.timings
+            ],
         }
 
     @classmethod
@@ -101,10 +117,14 @@ class Cell(Frozen):
         """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
         return cls(
             setting=Setting(**data["setting"]),
-            timings=tuple(Timing(**{**one, "samples_s": _seconds(one["samples_s"])}) for one in data["timings"]),
+            timings=tuple(_timing(one) for one in data["timings"]),
             warnings=tuple(map(str, data["warnings"])),
             **data["trust"],
         )
+
+
+def _timing(data: Mapping[str, Any]) -> Timing:
+    return Timing(**{**data, "samples_s": _seconds(data["samples_s"]), "processes": tuple(data["processes"])})
 
 
 def _seconds(samples: Sequence[float]) -> tuple[float, ...]:

@@ -38,7 +38,7 @@ def added(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[s
     after = register_module_forward_hook(tape.leave, always_call=True)
     try:
         with torch.enable_grad(), _Watch(tape), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            outputs = [tensor for tensor in _outputs(model(*args, **kwargs)) if tensor.requires_grad]
+            outputs = [tensor for tensor in outputs_of(model(*args, **kwargs)) if tensor.requires_grad]
             tape.backwards = True
             torch.autograd.backward(outputs, [torch.ones_like(tensor) for tensor in outputs])
     finally:
@@ -149,7 +149,7 @@ def _shared(rows: Sequence[Row], tape: _Tape) -> list[Row]:
     return shared
 
 
-def _outputs(value: Any) -> list[Tensor]:
+def outputs_of(value: Any) -> list[Tensor]:
     """Every tensor that a model returns, also in the output classes of other libraries, with or without slots."""
     if isinstance(value, Tensor | list | tuple | dict):
         return tensors_of(value)

@@ -7,7 +7,8 @@ formula is counted whole, one without is watched while it is taken apart, under 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -54,19 +55,26 @@ def watched(
 ) -> Dispatched:
     """As `count`. `autograd` is for a model whose forward pass takes gradients, such as forces from an energy: torch
     then hands over operators taken apart (`linear` as `addmm`), with the same multiply-adds."""
+    with recording(model, roles=roles, autograd=autograd) as ledger:
+        model(*args, **(kwargs or {}))
+    ledger.unused()
+    unknown = {name: paths.total() for name, paths in ledger.unknown.items()}
+    counted = Count("dispatch", tuple(ledger.rows), unknown, dict(ledger.as_if_dense))
+    return Dispatched(counted, {name: tuple(paths) for name, paths in ledger.unknown.items()})
+
+
+@contextmanager
+def recording(model: nn.Module, *, roles: Mapping[str, str] | None = None, autograd: bool = False) -> Iterator[Ledger]:
+    """Rows of what runs inside, as it runs."""
     ledger = Ledger(model, roles or {})
     before = register_module_forward_pre_hook(ledger.enter)
     after = register_module_forward_hook(ledger.leave, with_kwargs=True, always_call=True)
     try:
         with torch.enable_grad() if autograd else torch.inference_mode(), _Watch(ledger):
-            model(*args, **(kwargs or {}))
+            yield ledger
     finally:
         before.remove()
         after.remove()
-    ledger.unused()
-    unknown = {name: paths.total() for name, paths in ledger.unknown.items()}
-    counted = Count("dispatch", tuple(ledger.rows), unknown, dict(ledger.as_if_dense))
-    return Dispatched(counted, {name: tuple(paths) for name, paths in ledger.unknown.items()})
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]

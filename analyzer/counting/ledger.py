@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from analyzer.counting.naming import as_eager, op_name, paths_of
+from analyzer.counting.naming import as_eager, is_leaf, op_name, paths_of
 from analyzer.counting.operations import MODULES
 from analyzer.counting.registry import Kind, as_if_dense
 from analyzer.counting.tensors import bytes_of, is_sparse, shaped, shapes_of, storage_of, tensors_of
@@ -74,9 +74,7 @@ class Ledger:
 
     def enter(self, module: nn.Module, args: Any) -> None:
         path = self.paths.get(id(module), self.stack[-1].path if self.stack else "")
-        own = type(module).__module__.startswith("torch.nn.modules.") and not isinstance(module, nn.Sequential)
-        leaf = own and next(module.children(), None) is None
-        self.stack.append(Frame(path, op_name(module), module, leaf))
+        self.stack.append(Frame(path, op_name(module), module, is_leaf(module)))
 
     def leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
         frame = self.stack.pop()

@@ -29,3 +29,9 @@ def paths_of(model: nn.Module) -> dict[int, str]:
 def as_eager(path: str) -> str:
     """A compiled module stands under its own name, with what it compiles in `_orig_mod` below it."""
     return ".".join(part for part in path.split(".") if part != "_orig_mod")
+
+
+def is_leaf(module: nn.Module) -> bool:
+    """One of torch.nn's own modules without children: what it runs inside is its own affair."""
+    own = type(module).__module__.startswith("torch.nn.modules.") and not isinstance(module, nn.Sequential)
+    return own and next(module.children(), None) is None

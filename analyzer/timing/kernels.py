@@ -1,0 +1,109 @@
+"""Kernels under their tiles: what torch's profiler saw while each tile ran. Its own cost is in these times.
+
+On the CPU a kernel is an operator of torch with what it spent outside of the operators that it called; on a GPU it is
+what the device ran, by name. In training a backward kernel belongs to the tile whose operator made its node.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from analyzer.timing.cut import Cut
+from analyzer.timing.prepare import Prepared
+from analyzer.timing.tiles import Tile
+from analyzer.timings import Phase, Setting
+
+PASSES = 5
+TILE = "analyzer tile "
+Found = tuple[str, str, int, str, Phase, list[float]]
+
+
+def kernels(ready: Prepared, tiles: Sequence[Tile], setting: Setting, trace: str | None = None) -> list[Found]:
+    """(path, kernel, 1, "kernel", phase, seconds a pass) of each; a chrome trace of the last goes to `trace`."""
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if setting.device.startswith("cuda") else [])]
+    training = setting.mode == "training"
+    found: dict[tuple[str, str, Phase], list[float]] = defaultdict(list)
+    for index in range(PASSES + 1):
+        cut = Cut(_bracket())
+        with profile(activities=activities, acc_events=True) as profiler, cut.installed(ready.eager), cut:
+            if training:
+                loss = ready.loss()
+            else:
+                ready.run()
+        if training:
+            with profile(activities=activities, acc_events=True) as backward:
+                loss.backward()  # type: ignore[no-untyped-call]
+            ready.model.zero_grad(set_to_none=True)
+        if index == 0:
+            continue  # The profiler sets itself up in its first pass.
+        events = list(profiler.events() or ())
+        numbers = _numbers(events)
+        times = _times(events, tiles, numbers, "forward")
+        if training:
+            times |= _times(list(backward.events() or ()), tiles, numbers, "backward")
+        for key, seconds in times.items():
+            found[key].append(seconds)
+    if trace:
+        profiler.export_chrome_trace(trace)
+    return [(path, name, 1, "kernel", phase, seconds) for (path, name, phase), seconds in found.items()]
+
+
+def _bracket() -> Callable[[], None]:
+    """In the place of a clock: every other mark opens a named range for the profiler, the next one closes it."""
+    open_ranges: list[Any] = []
+    count = 0
+
+    def mark() -> None:
+        nonlocal count
+        if open_ranges:
+            open_ranges.pop().__exit__(None, None, None)
+        else:
+            open_ranges.append(record_function(f"{TILE}{count}"))
+            open_ranges[-1].__enter__()
+            count += 1
+
+    return mark
+
+
+def _numbers(events: Iterable[Any]) -> dict[int, int]:
+    """Autograd's number of an operator → the tile in which it ran."""
+    pairs = ((event.sequence_nr, _tile(event)) for event in events if event.sequence_nr >= 0)
+    return {number: tile for number, tile in pairs if tile is not None}
+
+
+def _times(
+    events: Iterable[Any], tiles: Sequence[Tile], numbers: Mapping[int, int], phase: Phase
+) -> dict[tuple[str, str, Phase], float]:
+    """Seconds of each kernel under each path in one pass."""
+    times: dict[tuple[str, str, Phase], float] = defaultdict(float)
+    for event in events:
+        if event.name.startswith(TILE) or event.device_type != DeviceType.CPU:
+            continue
+        tile = _tile(event) if phase == "forward" else _made(event, numbers)
+        path = tiles[tile].path if tile is not None and tile < len(tiles) else ""
+        on_device = [(kernel.name, kernel.duration) for kernel in event.kernels]
+        for name, microseconds in on_device or [(event.name, event.self_cpu_time_total)]:
+            if microseconds > 0:
+                times[path, name, phase] += microseconds * 1e-6
+    return dict(times)
+
+
+def _tile(event: Any) -> int | None:
+    while event is not None:
+        if event.name.startswith(TILE):
+            return int(event.name.removeprefix(TILE))
+        event = event.cpu_parent
+    return None
+
+
+def _made(event: Any, numbers: Mapping[int, int]) -> int | None:
+    while event is not None:
+        if event.sequence_nr in numbers:
+            return numbers[event.sequence_nr]
+        event = event.cpu_parent
+    return None

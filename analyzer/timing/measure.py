@@ -1,0 +1,115 @@
+"""`measure`: what to time at which settings → records, each a cell with its counts beside its times."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+
+from analyzer.envelope import record_from_json
+from analyzer.frozen import Frozen
+from analyzer.inputs import image, parse_input
+from analyzer.models import Variant
+from analyzer.record import Count, Record
+from analyzer.timing.processes import Answer, Ask, ask, ask_all
+from analyzer.timing.request import Request
+from analyzer.timing.results import cell
+from analyzer.timings import Setting
+from analyzer.version import commit
+
+PROCESSES = 3
+ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
+
+
+class Measured(Frozen):
+    """Records in the order asked for; `complete` is False where it was interrupted."""
+
+    records: tuple[Record, ...]
+    complete: bool
+
+
+def settings(
+    batches: Sequence[int],
+    threads: Sequence[int],
+    dtypes: Sequence[str] = ("float32",),
+    layouts: Sequence[str] = ("contiguous",),
+    *,
+    mode: str = "inference",
+    compiled: bool = False,
+    device: str = "cpu",
+) -> list[Setting]:
+    """Every combination, batch slowest."""
+    return [
+        Setting(device, dtype, batch, count, layout, mode, compiled)
+        for batch, count, dtype, layout in product(batches, threads, dtypes, layouts)
+    ]
+
+
+def requests(
+    chosen: Sequence[Variant], references: Sequence[str], inputs: Sequence[str], cells: Sequence[Setting], **how: Any
+) -> list[Request]:
+    """A request a model and setting. `how` goes into every one: budget, floor, kernels and so on."""
+    whats: list[dict[str, Any]] = [{"variant": one.network.name, "overrides": dict(one.overrides)} for one in chosen]
+    whats += [{"reference": reference} for reference in references]
+    return [Request(setting=setting, inputs=tuple(inputs), **what, **how) for what in whats for setting in cells]
+
+
+def measured(
+    wanted: Sequence[Request],
+    *,
+    rounds: int = PROCESSES,
+    seed: int = 0,
+    ask: Ask = ask,
+    tell: Callable[[int, int, str], None] = lambda done, of, label: None,
+) -> Measured:
+    """Times every request in fresh processes, `rounds` of them, and puts the times beside the counts.
+
+    A cell that fails has a record without timings, whose cell says why; the rest stand. Raises AnalyzerError, before
+    anything is timed, for a named network that cannot take its input.
+    """
+    counts = [_closed(request) if request.variant else None for request in wanted]
+    answers, complete = ask_all(wanted, rounds=rounds, order=random.Random(seed), ask=ask, tell=tell)
+    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    records = [
+        _record(request, counted, own, created) for request, counted, own in zip(wanted, counts, answers, strict=True)
+    ]
+    return Measured(tuple(records), complete)
+
+
+def _record(request: Request, counted: Record | None, answers: Sequence[Answer], created: str) -> Record:
+    """Of a model by reference the process that ran it sent the count; where it never ran there is none."""
+    ready = next((line for answer in answers if (line := answer.of("ready"))), None)
+    if counted is None:
+        nothing = Record(request.label, (), request.setting.mode, Count("dispatch", ()))
+        counted = record_from_json(ready["record"]) if ready else nothing
+    return counted.replace(
+        dtype=request.setting.dtype,
+        cell=cell(request, answers),
+        environment=ready["environment"] if ready else {},
+        commit=commit(),
+        created=created,
+    )
+
+
+def _closed(request: Request) -> Record:
+    """A named network's count, its bytes at the setting's type."""
+    from analyzer.api import count_variant
+    from analyzer.models import variant
+
+    setting = request.setting
+    record = count_variant(
+        variant(request.variant or "", request.overrides),
+        input=image([parse_input(text) for text in request.inputs]),
+        batch=setting.batch,
+        train=setting.mode == "training",
+    )
+    if setting.dtype == "float32":
+        return record
+    size = ITEM_BYTES[setting.dtype]
+    rows = tuple(
+        row.replace(bytes_read=row.bytes_read * size // 4, bytes_written=row.bytes_written * size // 4)
+        for row in record.rows
+    )
+    return record.replace(count=record.count.replace(rows=rows))

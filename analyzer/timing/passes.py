@@ -1,0 +1,132 @@
+"""One pass of a prepared model, timed whole or cut: what a sample is. Inference is a forward pass, training a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from analyzer.counting.naming import paths_of
+from analyzer.timing.backward import NOWHERE, Backward, sequence_number
+from analyzer.timing.clock import Clock
+from analyzer.timing.cut import Cut
+from analyzer.timing.tiles import Tile
+from analyzer.timings import Phase
+
+Key = tuple[Phase, str, str, int]  # Phase, path, op and call: what a tile is called in a record.
+
+
+class Pass(Protocol):
+    """`whole` is one un-instrumented pass in seconds; `cut` one pass by key, the gap among them."""
+
+    def whole(self) -> float: ...
+
+    def cut(self) -> dict[Key, float]: ...
+
+
+class Changed(Exception):
+    """A pass ran other operators than the one that was counted, so that its parts have no names."""
+
+
+class Inference:
+    """Forward passes. The caller has set inference mode."""
+
+    def __init__(self, run: Callable[[], Any], model: nn.Module, tiles: Sequence[Tile], clock: Clock) -> None:
+        self.run, self.model, self.clock = run, model, clock
+        self.keys: list[Key] = [("forward", tile.path, tile.op, tile.call) for tile in tiles]
+        self.cutter = Cut(clock.mark)
+
+    def whole(self) -> float:
+        self.clock.settle()
+        mark = self.clock.mark
+        marks = [mark()]
+        self.run()
+        marks.append(mark())
+        return self.clock.seconds(marks)[-1]
+
+    def cut(self) -> dict[Key, float]:
+        cutter = self.cutter
+        with cutter.installed(self.model), cutter:
+            self.clock.settle()
+            cutter.marks = [cutter.mark()]
+            self.run()
+            cutter.marks.append(cutter.mark())
+        return _added(self.clock.seconds(cutter.marks), self.keys, "forward")
+
+
+class Training:
+    """Steps: forward pass and loss, backward pass, optimizer. What cuts a step is put on between, unmeasured."""
+
+    def __init__(
+        self,
+        loss: Callable[[], Tensor],
+        model: nn.Module,
+        optimizer: Optimizer,
+        tiles: Sequence[Tile],
+        clock: Clock,
+    ) -> None:
+        self.loss, self.model, self.optimizer, self.clock = loss, model, optimizer, clock
+        self.keys: list[Key] = [("forward", tile.path, tile.op, tile.call) for tile in tiles]
+        self.backward: list[Key] = [("backward", tile.path, tile.op, tile.call) for tile in tiles]
+        owners = paths_of(model)
+        self.parameters: dict[int, int] = {}
+        for module in model.modules():
+            for parameter in module.parameters(recurse=False):
+                if id(parameter) not in self.parameters:
+                    self.parameters[id(parameter)] = len(self.parameters)
+                    self.backward.append(("backward", owners[id(module)], "accumulate_grad", 1))
+        self.cutter = Cut(self._numbered)
+
+    def _numbered(self) -> tuple[Any, int]:
+        return self.clock.mark(), sequence_number()
+
+    def _step(self) -> None:
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def whole(self) -> float:
+        self.clock.settle()
+        mark = self.clock.mark
+        marks = [mark()]
+        self.loss().backward()  # type: ignore[no-untyped-call]
+        self._step()
+        marks.append(mark())
+        return self.clock.seconds(marks)[-1]
+
+    def cut(self) -> dict[Key, float]:
+        cutter, mark = self.cutter, self.clock.mark
+        with cutter.installed(self.model), cutter:
+            self.clock.settle()
+            cutter.marks = [cutter.mark()]
+            loss = self.loss()
+            cutter.marks.append(cutter.mark())
+        numbers = [number for _, number in cutter.marks]
+        times = _added(self.clock.seconds([at for at, _ in cutter.marks]), self.keys, "forward")
+        backward = Backward(mark, list(zip(numbers[1:-1:2], numbers[2:-1:2], strict=True)), self.parameters)
+        with backward.attached(loss):
+            self.clock.settle()
+            backward.marks.append(mark())
+            loss.backward()  # type: ignore[no-untyped-call]
+            backward.marks.append(mark())
+        keys = [self.backward[at] if at != NOWHERE else ("backward", "", "autograd", 1) for at in backward.places]
+        times |= _added(self.clock.seconds(backward.marks), keys, "backward")
+        self.clock.settle()
+        marks = [mark()]
+        self._step()
+        marks.append(mark())
+        times["optimizer", "", "step", 1] = self.clock.seconds(marks)[-1]
+        return times
+
+
+def _added(reached: Sequence[float], keys: Sequence[Key], phase: Phase) -> dict[Key, float]:
+    """Seconds by key; what is left of the pass between its tiles is the gap, so that all add up to the whole."""
+    inner = reached[1:-1]
+    if len(inner) != 2 * len(keys):
+        raise Changed(f"{len(inner) // 2} operators ran where {len(keys)} were counted")
+    times: dict[Key, float] = dict.fromkeys(keys, 0.0)
+    for key, start, end in zip(keys, inner[::2], inner[1::2], strict=True):
+        times[key] += end - start
+    times[phase, "", "gap", 1] = reached[-1] - reached[0] - sum(times.values())
+    return times

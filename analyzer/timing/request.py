@@ -1,0 +1,45 @@
+"""What a fresh process is asked to time: one model at one setting, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analyzer.frozen import Frozen
+from analyzer.timings import Setting
+
+
+class Request(Frozen):
+    """`variant` with `overrides`, or `reference`: which model. `inputs` as on the command line, without the batch.
+
+    `budget_s` is for one process, from its start; `floor` and `ceiling` bound the samples that it takes of each arm.
+    """
+
+    setting: Setting
+    variant: str | None = None
+    overrides: Mapping[str, int] = {}
+    reference: str | None = None
+    inputs: tuple[str, ...] = ()
+    budget_s: float = 10.0
+    floor: int = 5
+    ceiling: int = 200
+    seed: int = 0
+    tiles: bool = True
+    kernels: bool = False
+    replay: bool = False
+    flush: bool = False
+    trace: str | None = None
+
+    @property
+    def label(self) -> str:
+        """As the command line names it, with its changes."""
+        changes = ",".join(f"{key}={value}" for key, value in self.overrides.items())
+        name = self.variant or self.reference or ""
+        return f"{name}@{changes}" if changes else name
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "setting": dict(vars(self.setting)), "inputs": list(self.inputs)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Request:
+        return cls(**{**data, "setting": Setting(**data["setting"]), "inputs": tuple(data["inputs"])})

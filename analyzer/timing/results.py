@@ -1,0 +1,111 @@
+"""Answers of fresh processes made into one cell: clean samples, in order, and the verdict on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from analyzer.timing.processes import Answer
+from analyzer.timing.request import Request
+from analyzer.timings import Cell, Kind, Timing, Verdict
+
+NOISY_SHARE = 0.2  # Of samples that were void and had to be taken again.
+NOISY_SPREAD = 0.05  # Between the medians of fresh processes.
+
+
+def cell(request: Request, answers: Sequence[Answer]) -> Cell:
+    """The timings of one cell. Samples that were dirty are left out, unless too few clean ones remain."""
+    started = [answer for answer in answers if answer.of("keys")]
+    failed = next((answer for answer in answers if answer.end == "failed"), None)
+    unfinished = [answer for answer in answers if answer.end not in ("done", "failed")]
+    if not started:
+        early = failed or (unfinished or [Answer((), "lost", "it was not measured")])[0]
+        status = {"failed": "failed", "interrupted": "partial"}.get(early.end, "lost")
+        return Cell(request.setting, (), "void", early.reason, status)  # type: ignore[arg-type]
+    whole = [_samples(answer, "whole") for answer in started]
+    verdict, reason = judged(whole, request.floor)
+    ok = {dirty is None for lot in whole for _, dirty in lot} if verdict == "void" else {True}
+    timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
+    keys = (started[0].of("keys") or {})["keys"]
+    cuts = [_samples(answer, "cut") for answer in started if (answer.of("keys") or {})["keys"] == keys]
+    passes = [_kept(lot, ok) for lot in cuts]
+    for index, (phase, path, op, call) in enumerate(keys):
+        parts = [[seconds[index] for seconds in lot] for lot in passes]
+        kind: Kind = "gap" if op == "gap" else "tile"
+        if any(parts):
+            timings.append(_timing(path, op, call, kind, phase, parts, verdict, ""))
+    for event in ("kernels", "replay"):
+        timings += _others(started, event, verdict)
+    notes = {note for answer in started if (note := (answer.of("keys") or {}).get("note"))}
+    reasons = [answer.reason for answer in [*unfinished, *([failed] if failed else [])]]
+    return Cell(
+        request.setting,
+        tuple(timings),
+        verdict,
+        reason,
+        "partial" if reasons else "ok",
+        (*reasons, *sorted(notes), *_launches(started)),
+    )
+
+
+def judged(lots: Sequence[Sequence[tuple[Any, str | None]]], floor: int) -> tuple[Verdict, str]:
+    """Trusted, noisy or void, and why: from how many samples were dirty, and how far processes lie apart."""
+    taken = sum(map(len, lots))
+    why = Counter(dirty for lot in lots for _, dirty in lot if dirty)
+    dirty = why.total()
+    most = f"{why.most_common(1)[0][0]}" if why else ""
+    if taken - dirty < floor:
+        return "void", f"{dirty} of {taken} samples were disturbed: {most}" if dirty else f"only {taken} samples"
+    if dirty > NOISY_SHARE * taken:
+        return "noisy", f"{dirty} of {taken} samples were disturbed and left out: {most}"
+    middles = [
+        median(seconds for seconds, void in lot if void is None) for lot in lots if any(v is None for _, v in lot)
+    ]
+    spread = max(middles) / min(middles) - 1 if min(middles) > 0 else 0.0
+    if spread > NOISY_SPREAD:
+        return "noisy", f"the medians of {len(middles)} processes lie {100 * spread:.1f} % apart"
+    return "trusted", ""
+
+
+def _samples(answer: Answer, arm: str) -> list[tuple[Any, str | None]]:
+    lots = [line["samples"] for line in answer.lines if line["event"] == "samples"]
+    return [(seconds, dirty) for lot in lots for name, seconds, dirty in lot if name == arm]
+
+
+def _kept(lot: Sequence[tuple[Any, str | None]], clean: set[bool]) -> list[Any]:
+    return [seconds for seconds, dirty in lot if (dirty is None) in clean]
+
+
+def _timing(
+    path: str, op: str, call: int, kind: Kind, phase: Any, lots: Sequence[Sequence[float]], verdict: Verdict, why: str
+) -> Timing:
+    flat = tuple(round(max(seconds, 0.0), 9) for lot in lots for seconds in lot)
+    return Timing(path, op, call, kind, phase, flat, verdict, why, tuple(len(lot) for lot in lots if lot))
+
+
+def _others(answers: Sequence[Answer], event: str, verdict: Verdict) -> list[Timing]:
+    """Kernels and replays, which are told as finished lists: the same thing of several processes is one timing."""
+    merged: dict[tuple[Any, ...], list[list[float]]] = {}
+    for answer in answers:
+        for path, op, call, kind, phase, seconds in (answer.of(event) or {event: []})[event]:
+            merged.setdefault((path, op, call, kind, phase), []).append(seconds)
+    return [
+        _timing(path, op, call, kind, phase, lots, verdict, "")
+        for (path, op, call, kind, phase), lots in merged.items()
+    ]
+
+
+def _launches(answers: Sequence[Answer]) -> list[str]:
+    shares = [done["launch_share"] for answer in answers if (done := answer.of("done"))]
+    known = [share for share in shares if share is not None]
+    if not known or median(known) < LAUNCH_BOUND:
+        return []
+    return [
+        f"bound by launches: the host took {100 * median(known):.0f} % of the device's time to issue the pass; "
+        "a larger batch, or --compile, gives the device more to do at once"
+    ]
+
+
+LAUNCH_BOUND = 0.95

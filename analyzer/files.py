@@ -51,3 +51,10 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder up with a pyproject.toml or .git; without one, the folder that the search began in."""
+    start = (start or Path.cwd()).resolve()
+    marks = ("pyproject.toml", ".git")
+    return next((folder for folder in (start, *start.parents) if any((folder / one).exists() for one in marks)), start)

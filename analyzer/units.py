@@ -93,3 +93,18 @@ def factor(value: float) -> str:
     if value < 1.01:
         return f"{100 * (value - 1):.2g} %"
     return f"{value:,.0f}x" if value >= 99.95 else f"{_digits(value, 3)}x"
+
+
+def seconds(value: float) -> str:
+    """Four significant digits: 0.0041925 → `4.192 ms`, 3.2e-05 → `32.00 µs`; 0 is `0 s`."""
+    if value == 0:
+        return "0 s"
+    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
+        if round(abs(value) / factor, 3) >= 1 or unit == "ns":
+            return f"{_digits(value / factor, 4)} {unit}"
+    raise AssertionError("unreachable")
+
+
+def rate(per_s: float, unit: str) -> str:
+    """`82.3 GFLOP/s`: three significant digits with a decimal prefix."""
+    return f"{scaled(per_s, digits=3)}{unit}/s" if per_s >= 1000 else f"{_digits(per_s, 3)} {unit}/s"

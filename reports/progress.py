@@ -29,3 +29,27 @@ class Progress:
     ) -> None:
         self.timer.cancel()
         self.status.stop()
+
+
+class Bar:
+    """A bar for work of known length: how many of how many are done, what is under way, how long it may take."""
+
+    def __init__(self, description: str, console: Console | None = None) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        # Every two seconds: what is measured next door must not be disturbed.
+        self.progress = Progress(
+            *columns, console=console or Console(stderr=True), transient=True, refresh_per_second=0.5
+        )
+        self.task = self.progress.add_task(description, total=None)
+
+    def tell(self, done: int, of: int, label: str) -> None:
+        self.progress.update(self.task, completed=done, total=of, description=label)
+
+    def __enter__(self) -> Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *rest: object) -> None:
+        self.progress.stop()

@@ -3,5 +3,6 @@
 from analyzer.commands.claims import claims
 from analyzer.commands.list import list_variants
 from analyzer.commands.reconcile import reconcile
+from analyzer.commands.time import time
 
-COMMANDS = (list_variants, claims, reconcile)
+COMMANDS = (list_variants, claims, time, reconcile)

@@ -1,0 +1,38 @@
+"""What a run teaches about its settings: a layout, type or thread count that was measured to be slower than another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analyzer.record import Record
+from analyzer.timings import Setting
+from analyzer.units import factor
+
+SLOWER = 1.05  # Below that the difference may be this machine's mood.
+KNOBS = {"layout": "layout", "dtype": "type", "threads": "thread count"}
+
+
+def advice(record: Record, records: Sequence[Record]) -> list[str]:
+    """For each knob, the best cell that differs from this one in that knob alone, if it is clearly faster."""
+    cell = record.cell
+    if cell is None or cell.whole is None or cell.verdict == "void":
+        return []
+    said = []
+    for knob, title in KNOBS.items():
+        others = [
+            other
+            for other in records
+            if other.label == record.label and other.cell and other.cell.whole and other.cell.verdict != "void"
+            and _differ_in(cell.setting, other.cell.setting) == {knob}
+        ]  # fmt: skip
+        best = min(others, key=lambda other: other.cell.whole.median_s, default=None)  # type: ignore[union-attr]
+        if best and best.cell and best.cell.whole:
+            gain = cell.whole.median_s / best.cell.whole.median_s
+            if gain >= SLOWER:
+                mine, theirs = getattr(cell.setting, knob), getattr(best.cell.setting, knob)
+                said.append(f"{cell.setting.label}: {title} {theirs} was measured {factor(gain)} faster than {mine}")
+    return said
+
+
+def _differ_in(one: Setting, other: Setting) -> set[str]:
+    return {name for name in Setting.fields if getattr(one, name) != getattr(other, name)}

@@ -1,0 +1,104 @@
+"""`analyze time`: from the command line to records, tables and a file, with nothing lost on the way."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from analyzer.errors import AnalyzerError
+from analyzer.inputs import parse_input
+from analyzer.models import variants
+from analyzer.output import emit_tables, say, write
+from analyzer.record import Record
+from analyzer.store import save
+from analyzer.timing.advice import advice
+from analyzer.timing.measure import Measured, measured, requests, settings
+from analyzer.timing.request import Request
+
+
+def run(
+    *,
+    names: Sequence[str],
+    references: Sequence[str],
+    changes: Sequence[str],
+    inputs: Sequence[str],
+    batches: Sequence[int],
+    threads: Sequence[int] | None,
+    dtypes: Sequence[str],
+    layouts: Sequence[str],
+    training: bool,
+    compiled: bool,
+    device: str,
+    budget_s: float,
+    processes: int,
+    kernels: bool,
+    replay: bool,
+    flush: bool,
+    trace: str | None,
+    keep: bool,
+    depth: int,
+    form: str,
+    output: str | None,
+) -> int:
+    """Returns 3 if a cell could not be measured or is void, 130 if it was interrupted; what was measured is shown."""
+    if not names and not references:
+        raise AnalyzerError("nothing to time: give --variant NAME or --model REF; see analyze list")
+    for text in inputs:
+        parse_input(text)
+    chosen = variants(names, changes)
+    mode = "training" if training else "inference"
+    cells = settings(batches, threads or [processors()], dtypes, layouts, mode=mode, compiled=compiled, device=device)
+    how: dict[str, Any] = {"kernels": kernels, "replay": replay, "flush": flush, "trace": trace}
+    wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
+    if trace and len(wanted) > 1:
+        raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
+    found = _with_progress(wanted, processes)
+    records = [record.replace(notes=(*record.notes, *advice(record, found.records))) for record in found.records]
+    if keep and any(record.cell and record.cell.timings for record in records):
+        say(f"kept in {save(records)}")
+    _emit(records, found.complete, depth, form, output)
+    if not found.complete:
+        say("interrupted: what was measured is shown, marked partial")
+        return 130
+    return 3 if any(record.cell and record.cell.verdict == "void" for record in records) else 0
+
+
+def _with_progress(wanted: Sequence[Request], processes: int) -> Measured:
+    from reports.progress import Bar
+
+    bar: Any = Bar("timing") if sys.stderr.isatty() else nullcontext()
+    with bar:
+        tell: Callable[[int, int, str], None] = bar.tell if isinstance(bar, Bar) else lambda done, of, label: None
+        return measured(wanted, rounds=processes, tell=tell)
+
+
+def _emit(records: Sequence[Record], complete: bool, depth: int, form: str, output: str | None) -> None:
+    if form == "json":
+        from analyzer.envelope import dump
+
+        whole = complete and all(record.cell and record.cell.status == "ok" for record in records)
+        return write(dump(records, status="ok" if whole else "partial"), output)
+    if form == "csv":
+        from reports.text import timings_csv
+
+        return write(timings_csv(records), output)
+    from reports.timing import tables
+
+    for record in records:
+        for note in record.notes:
+            say(f"{record.label}: {note}")
+    return emit_tables(tables(records, depth), form, output)
+
+
+def processors() -> int:
+    """How many this process may use: its affinity, and no more than a container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123 – one line of a virtual file
+            quota, period = file.read().split()
+        return max(min(count, round(int(quota) / int(period))), 1)
+    except (OSError, ValueError):
+        return max(count, 1)

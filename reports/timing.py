@@ -1,0 +1,126 @@
+"""Timed records as tables: whole passes, operators, modules, kernels and replays, with counts beside times.
+
+Every figure has the verdict of its cell in the caption or in its row; a part too short for the clock has no share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analyzer.record import Record
+from analyzer.timing.statistics import interval
+from analyzer.timings import Cell as TimedCell
+from analyzer.units import percent, seconds
+from reports.table import Cell, Column, Name, Table
+from reports.timing_parts import Bound, by_kind, cell_of, kernels, modules, operators, replays, work
+from reports.views import MISSING
+
+NOTES = (
+    "Time: median of un-instrumented passes in fresh processes; ±: half its 95 % bootstrap interval. Speed: samples of "
+    "a batch per second against the first. Parts: mean over the "
+    "middle half of passes cut into operators, so that they add up to a pass. FLOP/s: FLOPs (2 x MACs and all else; "
+    "backward: 2 x its MACs) per second of time.",
+)
+KINDS = 5
+SHORT = {"max_pool2d": "max pool", "local_response_norm": "LRN", "batch_norm": "norm", "between operators": "gap"}
+
+
+def tables(records: Sequence[Record], depth: int, bound: Bound | None = None) -> list[Table]:
+    """All cells side by side and what can be held against them; then what one cell is made of, or several, by kind."""
+    timed = [record for record in records if record.cell and record.cell.whole]
+    found = [wholes(records), checks(timed)] if timed else [wholes(records)]
+    if len(records) == 1 and timed:
+        found += [modules(timed[0], depth, bound), operators(timed[0], bound)]
+    elif timed:
+        found.append(kinds(timed))
+    for record in timed:
+        found += [*kernels(record), *replays(record)]
+    return found
+
+
+def wholes(records: Sequence[Record]) -> Table:
+    """A row a cell: time, interval, throughput, achieved rate, verdict."""
+    first = next((_per_s(one.cell) for one in records if one.cell and one.cell.whole), None)
+    shared, own = _labels(records)
+    rows: list[tuple[Cell, ...]] = []
+    for record, label in zip(records, own, strict=True):
+        cell = cell_of(record)
+        whole = cell.whole
+        if whole is None or first is None:
+            rows.append((Name(record.label), label, *[MISSING] * 5, cell.status))
+            continue
+        low, high = interval(whole)
+        time = whole.median_s
+        rows.append(
+            (
+                Name(record.label),
+                label,
+                seconds(time),
+                percent((high - low) / 2 / time),
+                f"{_per_s(cell) / first:.2f}x",
+                f"{_per_s(cell):.3g}",
+                f"{work(record.rows) / time / 1e9:.3g}",
+                cell.verdict,
+            )
+        )
+    titles = (Column("model", "left"), Column("setting", "left"))
+    figures = (Column("time"), Column("±"), Column("speed"), Column("per s"), Column("GFLOP/s"))
+    said = [
+        f"{record.label}, {cell_of(record).setting.label}: {text}"
+        for record in records
+        for text in (cell_of(record).reason, *cell_of(record).warnings)
+        if text
+    ]
+    title = f"Time of a pass: {shared}"
+    return Table(title, (*titles, *figures, Column("verdict", "left")), tuple(rows), notes=(*said, *NOTES))
+
+
+def _per_s(cell: TimedCell) -> float:
+    """Samples of a batch per second."""
+    assert cell.whole is not None
+    return cell.setting.batch / cell.whole.median_s
+
+
+def _labels(records: Sequence[Record]) -> tuple[str, list[str]]:
+    """What all settings have in common, and what each has of its own."""
+    parts = [cell_of(record).setting.label.split(", ") for record in records]
+    shared = [part for part in parts[0] if all(part in one for one in parts)]
+    return ", ".join(shared), [", ".join(part for part in one if part not in shared) or MISSING for one in parts]
+
+
+def checks(records: Sequence[Record]) -> Table:
+    """How well the parts of each cell add up, and what its figures rest on."""
+    _, own = _labels(records)
+    rows: list[tuple[Cell, ...]] = []
+    for record, label in zip(records, own, strict=True):
+        cell, parts, whole = cell_of(record), cell_of(record).parts, cell_of(record).whole
+        assert whole is not None
+        total = sum(parts.values())
+        gap = sum(time for one, time in parts.items() if one.kind == "gap")
+        sums = (f"{100 * total / whole.median_s:.1f} %", percent(gap / total)) if parts else (MISSING, MISSING)
+        rows.append(
+            (Name(record.label), label, *sums, f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.verdict)
+        )
+    columns = (Column("model", "left"), Column("setting", "left"), Column("parts"), Column("gap"))
+    counted = (Column("passes"), Column("processes"), Column("verdict", "left"))
+    note = "Parts: their sum against the un-instrumented pass. Gap: what lies between operators, in the sum."
+    return Table("Do the parts add up?", (*columns, *counted), tuple(rows), notes=(note,))
+
+
+def kinds(records: Sequence[Record]) -> Table:
+    """Of several cells: what part of the time each kind of operator takes, the kinds that take most anywhere first."""
+    found = [by_kind(record) for record in records]
+    wholes = [sum(part.seconds for part in one.values()) for one in found]
+    shares = [
+        {name: part.seconds / whole for name, part in one.items()} for one, whole in zip(found, wholes, strict=True)
+    ]
+    names = sorted({name for one in shares for name in one}, key=lambda name: -max(one.get(name, 0) for one in shares))
+    shown = names[:KINDS]
+    _, own = _labels(records)
+    rows: list[tuple[Cell, ...]] = []
+    for record, label, one in zip(records, own, shares, strict=True):
+        rest = sum(share for name, share in one.items() if name not in shown)
+        cells = [percent(one[name]) if name in one else MISSING for name in shown]
+        rows.append((Name(record.label), label, *cells, percent(rest)))
+    columns = (Column("model", "left"), Column("setting", "left"), *(Column(SHORT.get(name, name)) for name in shown))
+    return Table("Share of the time, by kind of operator", (*columns, Column("rest")), tuple(rows))

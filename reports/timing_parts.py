@@ -1,0 +1,173 @@
+"""What one timed cell is made of, as tables: its modules, kinds of operators, kernels, and its modules alone.
+
+A part too short for the clock has no share. What bounds a part stands beside it where the machine was measured.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from analyzer.frozen import Frozen
+from analyzer.record import Record, Row
+from analyzer.timings import UNRESOLVED_S, Timing
+from analyzer.timings import Cell as TimedCell
+from analyzer.units import percent, rate, scaled, seconds
+from reports.table import Cell, Column, Name, Share, Table
+from reports.views import MISSING, TOP_LEVEL, tree_name
+
+# Of a module: FLOPs, bytes and seconds → the fraction of what the measured machine allows and what bounds it, or None.
+Bound = Callable[[Record, int, int, float], "tuple[float, str] | None"]
+
+KERNELS = 15
+
+
+def cell_of(record: Record) -> TimedCell:
+    assert record.cell is not None
+    return record.cell
+
+
+class Part(Frozen):
+    """Some tiles together: their time, and the work of the rows they hold."""
+
+    seconds: float
+    macs: int
+    flops: int
+    bytes_moved: int
+    calls: int
+
+
+def part(rows: Sequence[Row], times: Sequence[float]) -> Part:
+    return Part(
+        sum(times),
+        sum(row.macs for row in rows),
+        work(rows),
+        sum(row.bytes_read + row.bytes_written for row in rows),
+        len(times),
+    )
+
+
+def work(rows: Sequence[Row]) -> int:
+    """FLOPs forward, and twice the multiply-adds of the backward pass where one was counted."""
+    return sum(row.flops + 2 * (row.backward_macs or 0) for row in rows)
+
+
+def modules(record: Record, depth: int, bound: Bound | None) -> Table:
+    """A row a module down to `depth`; what runs between operators is a row of its own."""
+    cell = cell_of(record)
+    parts = cell.parts
+    whole = part(record.rows, list(parts.values()))
+    rows: list[tuple[Cell, ...]] = []
+    shown = {module.path: name for module in record.modules if (name := tree_name(module.path, "", depth))}
+    for path, name in shown.items():
+        own = [row for row in record.rows if row.path == path or row.path.startswith(f"{path}.")]
+        times = [time for one, time in parts.items() if one.path == path or one.path.startswith(f"{path}.")]
+        rows.append((name, *_figures(record, part(own, times), whole, bound)))
+    for (phase, op), times in _between(parts).items():
+        text = f"{TOP_LEVEL} {op}" if op != "gap" else "between operators"
+        own = [row for row in record.rows if not row.path and row.op == op]
+        rows.append((Name(f"{text}, {phase}"), *_figures(record, part(own, times), whole, bound)))
+    rows.append((Name("total"), *_figures(record, whole, whole, bound)))
+    title = f"{record.label}: {cell.setting.label}, {cell.verdict}"
+    return Table(title, _columns("module", bound), tuple(rows), total=True)
+
+
+def _between(parts: dict[Timing, float]) -> dict[tuple[str, str], list[float]]:
+    """Times of what belongs to no module: gaps, the optimizer, operators of the model itself."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for one, time in parts.items():
+        if not one.path:
+            found[one.phase, one.op].append(time)
+    return found
+
+
+def operators(record: Record, bound: Bound | None) -> Table:
+    """A row a kind of operator, the longest first."""
+    found = by_kind(record)
+    whole = part(record.rows, list(cell_of(record).parts.values()))
+    rows = tuple((Name(name), *_figures(record, found[name], whole, bound)) for name in _longest(found))
+    return Table("By kind of operator", _columns("operator", bound), rows)
+
+
+def _longest(found: Mapping[str, Part]) -> list[str]:
+    return sorted(found, key=lambda name: -found[name].seconds)
+
+
+def by_kind(record: Record) -> dict[str, Part]:
+    parts = cell_of(record).parts
+    named = {(row.path, row.op, row.call): row for row in record.rows}
+    times: dict[str, list[float]] = defaultdict(list)
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for one, time in parts.items():
+        op = one.op if one.kind == "tile" else "between operators"
+        times[op].append(time)
+        row = named.get((one.path, one.op, one.call))
+        if row and one.phase == "forward":
+            rows[op].append(row)
+    return {op: part(rows[op], times[op]) for op in times}
+
+
+def _columns(first: str, bound: Bound | None) -> tuple[Column, ...]:
+    columns = (Column(first, "left"), Column("MACs"), Column("share"), Column("time"), Column("share", "left"))
+    return (*columns, Column("achieved"), *((Column("of bound", "left"),) if bound else ()))
+
+
+def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tuple[Cell, ...]:
+    """MACs with their share, time with its share, FLOP/s, and where it stands on the roofline."""
+    resolved = part.seconds >= UNRESOLVED_S
+    macs = percent(part.macs / whole.macs) if whole.macs and part.macs else MISSING
+    cells: tuple[Cell, ...] = (
+        scaled(part.macs) if part.macs else MISSING,
+        macs,
+        seconds(part.seconds) if resolved else f"< {seconds(UNRESOLVED_S)}",
+        Share(part.seconds / whole.seconds) if resolved and whole.seconds else MISSING,
+        rate(part.flops / part.seconds, "FLOP") if resolved and part.flops else MISSING,
+    )
+    if bound is None:
+        return cells
+    found = bound(record, part.flops, part.bytes_moved, part.seconds) if resolved and part.flops else None
+    return (*cells, f"{percent(found[0])} {found[1]}" if found else MISSING)
+
+
+def kernels(record: Record) -> list[Table]:
+    """The kernels that take most, under the top-level module that ran them."""
+    cell = cell_of(record)
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for one in cell.of("kernel"):
+        found[one.op, one.path.partition(".")[0] or TOP_LEVEL].append(one.median_s)
+    if not found:
+        return []
+    total = sum(map(sum, found.values()))
+    rows = tuple(
+        (Name(kernel), path, f"{len(times)}", seconds(sum(times)), Share(sum(times) / total))
+        for (kernel, path), times in sorted(found.items(), key=lambda item: -sum(item[1]))[:KERNELS]
+    )
+    columns = (
+        Column("kernel", "left"),
+        Column("module", "left"),
+        Column("at"),
+        Column("time"),
+        Column("share", "left"),
+    )
+    note = f"By torch.profiler, whose own cost is in them; {min(KERNELS, len(found))} of {len(found)} shown."
+    names = (Column("kernel", "left"), Column("module", "left"))
+    columns = (*names, Column("at"), Column("time"), Column("share", "left"))
+    return [Table(f"{record.label}: kernels", columns, rows, notes=(note,))]
+
+
+def replays(record: Record) -> list[Table]:
+    """Each module alone, hot and flushed, beside its time in the pass; never part of its sums."""
+    cell = cell_of(record)
+    hot = {(one.path, one.op, one.call): one for one in cell.of("replay")}
+    cold = {(one.path, one.op, one.call): one for one in cell.of("replay_cold")}
+    if not hot:
+        return []
+    inside = {(one.path, one.op, one.call): time for one, time in cell.parts.items() if one.phase == "forward"}
+    rows = tuple(
+        (Name(key[0]), seconds(inside[key]) if key in inside else MISSING, seconds(one.median_s),
+         seconds(cold[key].median_s) if key in cold else MISSING)
+        for key, one in sorted(hot.items(), key=lambda item: -item[1].median_s)[:KERNELS]
+    )  # fmt: skip
+    columns = (Column("module alone", "left"), Column("in the pass"), Column("hot"), Column("flushed"))
+    note = "A what-if: by itself, its data in the caches or flushed from them. Not what it costs in its place."
+    return [Table(f"{record.label}: replay", columns, rows, notes=(note,))]

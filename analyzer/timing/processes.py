@@ -45,7 +45,7 @@ class Ask(Protocol):
 
 def ask(request: Request) -> Answer:
     """Raises nothing of the child's making: a process that dies is an answer too."""
-    lines: list[dict[str, Any]] = []
+    told: list[bytes] = []  # Read, and taken apart only when the child has ended: it measures meanwhile.
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
             [sys.executable, "-m", "analyzer.timing.worker"],
@@ -61,13 +61,12 @@ def ask(request: Request) -> Answer:
         try:
             child.stdin.write(json.dumps(request.to_json()).encode() + b"\n")
             child.stdin.close()
-            for line in child.stdout:
-                lines.append(json.loads(line))
+            told.extend(iter(child.stdout.readline, b""))
             status = child.wait()
         except KeyboardInterrupt:
-            return Answer(tuple(lines), "interrupted", "interrupted")
-        except (BrokenPipeError, ValueError):
-            status = child.wait()  # It ended in the middle of a word.
+            return Answer(_parsed(told), "interrupted", "interrupted")
+        except BrokenPipeError:
+            status = child.wait()
         finally:
             hung = limit.finished.is_set()
             limit.cancel()
@@ -75,7 +74,18 @@ def ask(request: Request) -> Answer:
             child.wait()
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip().splitlines()
-    return _answer(lines, status, hung=hung, said=said, limit_s=request.budget_s + PATIENCE_S)
+    return _answer(_parsed(told), status, hung=hung, said=said, limit_s=request.budget_s + PATIENCE_S)
+
+
+def _parsed(told: Sequence[bytes]) -> tuple[dict[str, Any], ...]:
+    """Its lines up to the first that it did not finish."""
+    lines = []
+    for line in told:
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return tuple(lines)
 
 
 def _answer(lines: Sequence[dict[str, Any]], status: int, *, hung: bool, said: Sequence[str], limit_s: float) -> Answer:

@@ -20,15 +20,20 @@ from torch import nn
 
 from analyzer.errors import AnalyzerError, one_line
 from analyzer.timing.clock import Clock, clock_of
+from analyzer.timing.contention import Contention
+from analyzer.timing.gpu import GpuContention, nvml
+from analyzer.timing.machine import fingerprint
 from analyzer.timing.passes import Changed, Inference, Key, Pass, Training
 from analyzer.timing.prepare import Prepared, prepared
 from analyzer.timing.request import Request
 from analyzer.timing.sampling import Sample, samples, undisturbed, warm_up
 from analyzer.timing.tiles import Tile, tiles_of
+from analyzer.timings import Setting
 
 Tell = Callable[[Mapping[str, Any]], None]
 WARM_SHARE = 0.25  # Of what is left of the budget, at the most.
-EVERY_S = 0.5  # Samples are told in lots: a write between two of them would be part of the next one's noise.
+EVERY_S = 1.0  # Samples are told in lots, and the parent has a moment to take them: it would disturb the next one.
+SETTLE_S = 0.005
 
 
 def main() -> int:
@@ -65,12 +70,11 @@ def _time(request: Request, started: float, tell: Tell) -> None:
     record = _counted(ready, request, training=training) if request.reference else None
     cuts = request.tiles and not setting.compiled
     tiles, _ = tiles_of(ready.eager, ready.loss if training else ready.run) if cuts else ((), None)
-    from analyzer.timing.contention import Contention
-    from analyzer.timing.machine import fingerprint
-
-    tell({"event": "ready", "record": record, "environment": fingerprint(setting.device)})
+    watch = _watch(setting)
+    environment = {**fingerprint(setting.device), "signals": watch.signals()}
+    tell({"event": "ready", "record": record, "environment": environment})
     with nullcontext() if training else torch.inference_mode(), undisturbed():
-        _sample(request, _pass(ready, tiles, clock, training=training), clock, Contention(setting), started, tell)
+        _sample(request, _pass(ready, tiles, clock, training=training), clock, watch, started, tell)
         if request.kernels or request.trace:
             from analyzer.timing.kernels import kernels
 
@@ -83,9 +87,18 @@ def _time(request: Request, started: float, tell: Tell) -> None:
     tell({"event": "done", "launch_share": clock.launch_share})
 
 
+def _watch(setting: Setting) -> Contention | GpuContention:
+    if setting.device.startswith("cuda"):
+        return GpuContention(int(setting.device.partition(":")[2] or 0), os.getpid(), nvml())
+    return Contention(setting.threads)
+
+
 def _sample(request: Request, passed: Pass, clock: Clock, watch: Any, started: float, tell: Tell) -> None:
     end = started + request.budget_s
-    left = lambda: max(end - time.perf_counter(), 0.0)  # noqa: E731
+
+    def left() -> float:
+        return max(end - time.perf_counter(), 0.0)
+
     warm = warm_up(passed.whole, time.perf_counter, budget_s=WARM_SHARE * left())
     arms: dict[str, Callable[[], Any]] = {"whole": passed.whole}
     keys: list[Key] = []
@@ -115,6 +128,7 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Any, started: f
         lot.append(sample)
         if time.perf_counter() - told > EVERY_S:
             tell(_lot(lot))
+            time.sleep(SETTLE_S)
             lot, told = [], time.perf_counter()
     tell(_lot(lot))
 

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from analyzer.frozen import Frozen
 from analyzer.record import Record, Row
+from analyzer.timing.roofline import Work
 from analyzer.timings import UNRESOLVED_S, Timing
 from analyzer.timings import Cell as TimedCell
-from analyzer.units import percent, rate, scaled, seconds
+from analyzer.units import percent, scaled, seconds
 from reports.table import Cell, Column, Name, Share, Table
 from reports.views import MISSING, TOP_LEVEL, tree_name
 
-# Of a module: FLOPs, bytes and seconds → the fraction of what the measured machine allows and what bounds it, or None.
-Bound = Callable[[Record, int, int, float], "tuple[float, str] | None"]
+# A part's operators and its seconds → the fraction of its bound that it reaches, and what bounds it.
+Bound = Callable[[Record, Sequence[Work], float], "tuple[float, str] | None"]
 
 KERNELS = 15
 
@@ -33,8 +34,7 @@ class Part(Frozen):
     seconds: float
     macs: int
     flops: int
-    bytes_moved: int
-    calls: int
+    works: tuple[Work, ...]
 
 
 def part(rows: Sequence[Row], times: Sequence[float]) -> Part:
@@ -42,8 +42,7 @@ def part(rows: Sequence[Row], times: Sequence[float]) -> Part:
         sum(times),
         sum(row.macs for row in rows),
         work(rows),
-        sum(row.bytes_read + row.bytes_written for row in rows),
-        len(times),
+        tuple((row.flops, row.bytes_read, row.bytes_written) for row in rows),
     )
 
 
@@ -109,7 +108,7 @@ def by_kind(record: Record) -> dict[str, Part]:
 
 def _columns(first: str, bound: Bound | None) -> tuple[Column, ...]:
     columns = (Column(first, "left"), Column("MACs"), Column("share"), Column("time"), Column("share", "left"))
-    return (*columns, Column("achieved"), *((Column("of bound", "left"),) if bound else ()))
+    return (*columns, Column("GFLOP/s"), *((Column("of bound", "left"),) if bound else ()))
 
 
 def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tuple[Cell, ...]:
@@ -121,11 +120,11 @@ def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tu
         macs,
         seconds(part.seconds) if resolved else f"< {seconds(UNRESOLVED_S)}",
         Share(part.seconds / whole.seconds) if resolved and whole.seconds else MISSING,
-        rate(part.flops / part.seconds, "FLOP") if resolved and part.flops else MISSING,
+        f"{part.flops / part.seconds / 1e9:.3g}" if resolved and part.flops else MISSING,
     )
     if bound is None:
         return cells
-    found = bound(record, part.flops, part.bytes_moved, part.seconds) if resolved and part.flops else None
+    found = bound(record, part.works, part.seconds) if resolved and record.mode == "inference" else None
     return (*cells, f"{percent(found[0])} {found[1]}" if found else MISSING)
 
 

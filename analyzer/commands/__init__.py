@@ -2,7 +2,8 @@
 
 from analyzer.commands.claims import claims
 from analyzer.commands.list import list_variants
+from analyzer.commands.machine import machine
 from analyzer.commands.reconcile import reconcile
 from analyzer.commands.time import time
 
-COMMANDS = (list_variants, claims, time, reconcile)
+COMMANDS = (list_variants, claims, time, machine, reconcile)

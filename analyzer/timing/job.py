@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analyzer.errors import AnalyzerError
 from analyzer.inputs import parse_input
@@ -17,6 +17,9 @@ from analyzer.store import save
 from analyzer.timing.advice import advice
 from analyzer.timing.measure import Measured, measured, requests, settings
 from analyzer.timing.request import Request
+
+if TYPE_CHECKING:
+    from reports.timing_parts import Bound
 
 
 def run(
@@ -39,6 +42,7 @@ def run(
     flush: bool,
     trace: str | None,
     keep: bool,
+    against: str | None,
     depth: int,
     form: str,
     output: str | None,
@@ -59,7 +63,7 @@ def run(
     records = [record.replace(notes=(*record.notes, *advice(record, found.records))) for record in found.records]
     if keep and any(record.cell and record.cell.timings for record in records):
         say(f"kept in {save(records)}")
-    _emit(records, found.complete, depth, form, output)
+    _emit(records, found.complete, depth, against, form, output)
     if not found.complete:
         say("interrupted: what was measured is shown, marked partial")
         return 130
@@ -75,7 +79,9 @@ def _with_progress(wanted: Sequence[Request], processes: int) -> Measured:
         return measured(wanted, rounds=processes, tell=tell)
 
 
-def _emit(records: Sequence[Record], complete: bool, depth: int, form: str, output: str | None) -> None:
+def _emit(
+    records: Sequence[Record], complete: bool, depth: int, device: str | None, form: str, output: str | None
+) -> None:
     if form == "json":
         from analyzer.envelope import dump
 
@@ -90,7 +96,33 @@ def _emit(records: Sequence[Record], complete: bool, depth: int, form: str, outp
     for record in records:
         for note in record.notes:
             say(f"{record.label}: {note}")
-    return emit_tables(tables(records, depth), form, output)
+    return emit_tables(tables(records, depth, _bound(records, device)), form, output)
+
+
+def _bound(records: Sequence[Record], against: str | None) -> Bound | None:
+    """What a part reaches of its bound: on a named device's published ceilings, or on those kept of this machine."""
+    from analyzer.timing.devices import device
+    from analyzer.timing.machine_job import kept_peaks
+    from analyzer.timing.roofline import Ceilings, Work, measured, of_device, place
+
+    peaks = next((kept_peaks(record.environment) for record in records if record.environment), [])
+    named = device(against) if against else None
+
+    def ceilings(record: Record) -> Ceilings | None:
+        assert record.cell is not None
+        if named:
+            return of_device(named, record.dtype)
+        return measured(peaks, record.environment["processor"]["caches"], record.cell.setting) if peaks else None
+
+    def bound(record: Record, works: Sequence[Work], seconds: float) -> tuple[float, str] | None:
+        limits = ceilings(record)
+        found = place(works, seconds, limits) if limits else None
+        return (found.reached, found.bound_by) if found else None
+
+    if any(ceilings(record) for record in records if record.cell):
+        return bound
+    say("no bounds: analyze machine measures this machine's peaks, and --against DEVICE names another's")
+    return None
 
 
 def processors() -> int:

@@ -1,0 +1,20 @@
+"""`analyze machine`."""
+
+from __future__ import annotations
+
+import click
+
+from analyzer.commands.options import output_options
+from analyzer.commands.time import Several
+
+
+@click.command
+@click.option("--peaks/--no-peaks", default=True, help="Measure matrix products and bandwidth. Default: measure.")
+@click.option("--threads", type=Several(), metavar="N[,N]", help="Default: 1, and all that this process may use.")
+@click.option("--keep/--no-keep", default=True, help="Keep the peaks under .analyze, for analyze time's roofline.")
+@output_options
+def machine(peaks: bool, threads: tuple[int, ...] | None, keep: bool, form: str, output: str | None) -> int:
+    """What times depend on here: processor, caches, build, settings; and the ceilings that this machine reaches."""
+    from analyzer.timing.machine_job import run
+
+    return run(peaks=peaks, threads=threads, keep=keep, form=form, output=output)

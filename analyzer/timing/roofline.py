@@ -1,0 +1,103 @@
+"""The roofline (Williams et al. 2009): what bounds a part, and how much of its bound it reaches. Pure; no torch.
+
+An operator of so many FLOPs and bytes takes at least FLOPs ÷ peak rate and at least bytes ÷ bandwidth; the longer of
+the two is its bound. Its bytes are its least traffic alone, at the bandwidth of the smallest level that holds what it
+reads: the last operator may have left it there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from analyzer.frozen import Frozen
+from analyzer.timings import Setting
+
+SHARED = 2**23  # Caches below that are a core's own, and as many hold data as there are threads.
+
+
+Work: TypeAlias = tuple[int, int, int]  # FLOPs, bytes read, bytes written.
+
+
+class Level(Frozen):
+    """One place where data may be: a cache or memory, what it holds, and how fast it hands out."""
+
+    name: str
+    capacity: float
+    bytes_per_s: float
+
+
+class Ceilings(Frozen):
+    """What bounds a part: FLOP/s, and the levels from the smallest; `source` says whose they are."""
+
+    flops_per_s: float
+    levels: tuple[Level, ...]
+    source: str
+
+    def level(self, read: int) -> Level:
+        """The first level that holds so many bytes: where an operator may find what it reads, at best."""
+        return next((level for level in self.levels if read <= level.capacity), self.levels[-1])
+
+    @property
+    def ridge(self) -> float:
+        """FLOPs per byte from memory at which both bound alike."""
+        return self.flops_per_s / self.levels[-1].bytes_per_s
+
+
+class Place(Frozen):
+    """Where a part stands: its FLOPs per byte, what it achieved, the part of its bound that is, and what bounds it."""
+
+    intensity: float
+    achieved_per_s: float
+    reached: float
+    bound_by: str
+
+
+def place(works: Sequence[Work], seconds: float, ceilings: Ceilings) -> Place | None:
+    """`works` are operators, one by one: each has its own bound, and the part's is their sum.
+
+    None for a part that does no work or took no time.
+
+    >>> place([(2_000_000, 600_000, 400_000)], 0.004, Ceilings(1e9, (Level("memory", 1e12, 1e9),), "here"))
+    Place(intensity=2.0, achieved_per_s=500000000.0, reached=0.5, bound_by='compute')
+    """
+    flops, moved = sum(work[0] for work in works), sum(work[1] + work[2] for work in works)
+    if seconds <= 0 or not (flops or moved):
+        return None
+    bounds: Counter[str] = Counter()
+    for own, read, written in works:
+        level = ceilings.level(read)
+        compute, memory = own / ceilings.flops_per_s, (read + written) / level.bytes_per_s
+        bounds["compute" if compute >= memory else level.name] += max(compute, memory)  # type: ignore[assignment]
+    most = max(bounds, key=bounds.__getitem__)
+    return Place(flops / moved if moved else float("inf"), flops / seconds, sum(bounds.values()) / seconds, most)
+
+
+def measured(
+    peaks: Sequence[Mapping[str, Any]], caches: Sequence[Mapping[str, Any]], setting: Setting
+) -> Ceilings | None:
+    """The ceilings of this machine for a setting: its own type and thread count, and bandwidth of every level seen."""
+    own = [peak for peak in peaks if peak["threads"] == setting.threads]
+    flops = next((peak["value"] for peak in own if peak["name"] == setting.dtype), 0.0)
+    rates: dict[str, float] = {}
+    for peak in own:
+        if peak["unit"] == "B":
+            level = peak["name"].partition(" ")[2]
+            rates[level] = max(rates.get(level, 0.0), peak["value"])
+    if not flops or not rates.get("memory"):
+        return None
+    sizes = {f"L{one['level']}": one["bytes"] for one in caches if one["kind"] in ("data", "unified")}
+    held = {level: size * (setting.threads if size < SHARED else 1) for level, size in sizes.items()}
+    levels = [Level(level, held[level], rates[level]) for level in sorted(held) if rates.get(level)]
+    return Ceilings(flops, (*levels, Level("memory", float("inf"), rates["memory"])), "measured here")
+
+
+def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
+    """A named device's published ceilings: a bound that nobody can beat from memory, never a forecast."""
+    key = {"float32": "fp32_tflops", "float16": "fp16_tflops", "bfloat16": "bf16_tflops"}.get(dtype, "")
+    flops, moved = device.get(key), device.get("dram_gb_per_s")
+    if not flops or not moved:
+        return None
+    memory = Level("memory", float("inf"), moved * 1e9)
+    return Ceilings(flops * 1e12, (memory,), f"{device['name']}, {device['confidence']}")

@@ -5,7 +5,8 @@
     >>> f"{record.totals.macs:,} multiply-adds, {record.totals.params:,} parameters"
     '1,582,671,872 multiply-adds, 6,998,552 parameters'
 
-`count` and `compare` need no torch; `build`, `auxiliary_loss` and `drop_auxiliary` import it when first used.
+`count` and `compare` need no torch, and `measure` leaves it to fresh processes; `build`, `auxiliary_loss` and
+`drop_auxiliary` import it when first used.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from analyzer.counting.work import Call as Call
     from analyzer.counting.work import Work as Work
     from analyzer.errors import AnalyzerError as AnalyzerError
+    from analyzer.timing.measure import measure as measure
 
 _HOMES = {
     "AnalyzerError": "analyzer.errors",
@@ -33,6 +35,7 @@ _HOMES = {
     "compare": "analyzer.api",
     "count": "analyzer.api",
     "drop_auxiliary": "analyzer.builder",
+    "measure": "analyzer.timing.measure",
     "register": "analyzer.counting.registry",
     "Work": "analyzer.counting.work",
 }
@@ -46,6 +49,7 @@ __all__ = [
     "compare",
     "count",
     "drop_auxiliary",
+    "measure",
     "register",
 ]
 

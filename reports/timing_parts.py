@@ -68,7 +68,7 @@ def modules(record: Record, depth: int, bound: Bound | None) -> Table:
         rows.append((Name(f"{text}, {phase}"), *_figures(record, part(own, times), whole, bound)))
     rows.append((Name("total"), *_figures(record, whole, whole, bound)))
     title = f"{record.label}: {cell.setting.label}, {cell.verdict}"
-    return Table(title, _columns("module", bound), tuple(rows), total=True)
+    return Table(title, _columns("module", record, bound), tuple(rows), total=True)
 
 
 def _between(parts: dict[Timing, float]) -> dict[tuple[str, str], list[float]]:
@@ -85,7 +85,7 @@ def operators(record: Record, bound: Bound | None) -> Table:
     found = by_kind(record)
     whole = part(record.rows, list(cell_of(record).parts.values()))
     rows = tuple((Name(name), *_figures(record, found[name], whole, bound)) for name in _longest(found))
-    return Table("By kind of operator", _columns("operator", bound), rows)
+    return Table("By kind of operator", _columns("operator", record, bound), rows)
 
 
 def _longest(found: Mapping[str, Part]) -> list[str]:
@@ -106,8 +106,9 @@ def by_kind(record: Record) -> dict[str, Part]:
     return {op: part(rows[op], times[op]) for op in times}
 
 
-def _columns(first: str, bound: Bound | None) -> tuple[Column, ...]:
-    columns = (Column(first, "left"), Column("MACs"), Column("share"), Column("time"), Column("share", "left"))
+def _columns(first: str, record: Record, bound: Bound | None) -> tuple[Column, ...]:
+    macs = "MACs" if record.mode == "inference" else "fwd MACs"
+    columns = (Column(first, "left"), Column(macs), Column("share"), Column("time"), Column("share", "left"))
     return (*columns, Column("GFLOP/s"), *((Column("of bound", "left"),) if bound else ()))
 
 

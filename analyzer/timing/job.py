@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -15,7 +14,8 @@ from analyzer.output import emit_tables, say, write
 from analyzer.record import Record
 from analyzer.store import save
 from analyzer.timing.advice import advice
-from analyzer.timing.measure import Measured, measured, requests, settings
+from analyzer.timing.devices import device as known_device
+from analyzer.timing.measure import Measured, measured, processors, requests, settings
 from analyzer.timing.request import Request
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def run(
     for text in inputs:
         parse_input(text)
     chosen = variants(names, changes)
+    if against:
+        known_device(against)
     mode = "training" if training else "inference"
     cells = settings(batches, threads or [processors()], dtypes, layouts, mode=mode, compiled=compiled, device=device)
     how: dict[str, Any] = {"kernels": kernels, "replay": replay, "flush": flush, "trace": trace}
@@ -101,12 +103,11 @@ def _emit(
 
 def _bound(records: Sequence[Record], against: str | None) -> Bound | None:
     """What a part reaches of its bound: on a named device's published ceilings, or on those kept of this machine."""
-    from analyzer.timing.devices import device
     from analyzer.timing.machine_job import kept_peaks
     from analyzer.timing.roofline import Ceilings, Work, measured, of_device, place
 
     peaks = next((kept_peaks(record.environment) for record in records if record.environment), [])
-    named = device(against) if against else None
+    named = known_device(against) if against else None
 
     def ceilings(record: Record) -> Ceilings | None:
         assert record.cell is not None
@@ -119,18 +120,12 @@ def _bound(records: Sequence[Record], against: str | None) -> Bound | None:
         found = place(works, seconds, limits) if limits else None
         return (found.reached, found.bound_by) if found else None
 
-    if any(ceilings(record) for record in records if record.cell):
+    limits = next((found for record in records if record.cell and (found := ceilings(record))), None)
+    if limits:
+        say(f"bounds: {limits.source}; what nobody can beat, not a forecast")
         return bound
+    if named and against:
+        say(f"no bounds: {named['name']} has no published figure for this type")
+        return None
     say("no bounds: analyze machine measures this machine's peaks, and --against DEVICE names another's")
     return None
-
-
-def processors() -> int:
-    """How many this process may use: its affinity, and no more than a container's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123 – one line of a virtual file
-            quota, period = file.read().split()
-        return max(min(count, round(int(quota) / int(period))), 1)
-    except (OSError, ValueError):
-        return max(count, 1)

@@ -20,8 +20,8 @@ SCHEMA_VERSION = 1
 def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, output: str | None) -> int:
     """Prints the fingerprint, measures the peaks, keeps them."""
     from analyzer.timing.contention import Contention
-    from analyzer.timing.job import processors
     from analyzer.timing.machine import fingerprint
+    from analyzer.timing.measure import processors
 
     counts = threads or sorted({1, processors()})
     found = {**fingerprint(), "signals": Contention(counts[-1]).signals()}

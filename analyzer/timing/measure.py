@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from analyzer.envelope import record_from_json
+from analyzer.errors import AnalyzerError, CannotMeasure
 from analyzer.frozen import Frozen
 from analyzer.inputs import image, parse_input
-from analyzer.models import Variant
+from analyzer.models import Variant, variants
 from analyzer.record import Count, Record
 from analyzer.timing.processes import Answer, Ask, ask, ask_all
 from analyzer.timing.request import Request
@@ -28,6 +31,50 @@ class Measured(Frozen):
 
     records: tuple[Record, ...]
     complete: bool
+
+
+def measure(
+    model: str,
+    *,
+    inputs: Sequence[str] = (),
+    batch: int = 1,
+    threads: int | None = None,
+    dtype: str = "float32",
+    layout: str = "contiguous",
+    train: bool = False,
+    compile: bool = False,
+    device: str = "cpu",
+    budget_s: float = 20.0,
+    processes: int = PROCESSES,
+    **how: Any,
+) -> Record:
+    """Times a named network, or a model by reference such as `net.py:Net`, in fresh processes; see `analyze time`.
+
+    Returns its record: counts, and in `cell` every timing in seconds with its samples and verdict. A module object
+    cannot be handed to a fresh process: give the reference of what makes it. `how` may have `kernels`, `replay`,
+    `flush`. Raises AnalyzerError for bad input, CannotMeasure where the cell failed or its process was lost.
+    """
+    if not isinstance(model, str):
+        raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
+    mode = "training" if train else "inference"
+    setting = Setting(device, dtype, batch, threads or processors(), layout, mode, compile)
+    referred = ":" in model or model.endswith(".pt2")
+    chosen, references = ([], [model]) if referred else (variants([model]), [])
+    wanted = requests(chosen, references, inputs, [setting], budget_s=budget_s / processes, **how)
+    record = measured(wanted, rounds=processes).records[0]
+    if record.cell is None or record.cell.whole is None:
+        raise CannotMeasure(f"{model}: {record.cell.reason if record.cell else 'not measured'}")
+    return record
+
+
+def processors() -> int:
+    """How many this process may use: its affinity, and no more than a container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(min(count, round(int(quota) / int(period))), 1)
+    except (OSError, ValueError):
+        return max(count, 1)
 
 
 def settings(

@@ -72,6 +72,7 @@ def ask(request: Request) -> Answer:
             limit.cancel()
             child.kill()
             child.wait()
+            child.stdout.close()
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip().splitlines()
     return _answer(_parsed(told), status, hung=hung, said=said, limit_s=request.budget_s + PATIENCE_S)

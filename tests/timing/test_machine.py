@@ -1,0 +1,194 @@
+"""The fingerprint from what a system says, the peaks with a turned clock, the roofline with its arithmetic."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from analyzer.errors import AnalyzerError
+from analyzer.timing.devices import device, devices
+from analyzer.timing.machine import allocator, caches, fingerprint, memory_bytes, processor, quota, stable_key
+from analyzer.timing.machine_job import FILE, kept_peaks
+from analyzer.timing.peaks import Peak, best, emulated, rates, working_sets
+from analyzer.timing.roofline import Ceilings, Level, measured, of_device, place
+from analyzer.timings import Setting
+from tests.timing.simulated import Turned
+
+CPUINFO = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: 17
+model name\t: AMD EPYC
+stepping\t: 1
+cpu MHz\t\t: 2596.100
+flags\t\t: fpu sse avx avx2 fma avx512f avx512_bf16 whatever
+
+processor\t: 1
+model name\t: another
+"""
+BASE = "/sys/devices/system/cpu/cpu0/cache/index"
+SYSTEM = {
+    "/proc/cpuinfo": CPUINFO,
+    "/proc/meminfo": "MemTotal:       24612345 kB\nMemFree: 1 kB",
+    "/sys/fs/cgroup/cpu.max": "150000 100000",
+    f"{BASE}0/size": "32K", f"{BASE}0/level": "1", f"{BASE}0/type": "Data", f"{BASE}0/shared_cpu_list": "0",
+    f"{BASE}1/size": "1024K", f"{BASE}1/level": "2", f"{BASE}1/type": "Unified",
+    f"{BASE}2/size": "32M", f"{BASE}2/level": "3", f"{BASE}2/type": "Unified", f"{BASE}2/shared_cpu_list": "0-1",
+}  # fmt: skip
+
+
+def read(path):
+    return SYSTEM.get(path, "")
+
+
+def test_a_processor_is_read_from_its_own_lines():
+    found = processor(read)
+    assert (found["model"], found["family"]) == ("AMD EPYC", ["AuthenticAMD", "25", "17", "1"])
+    assert found["flags"] == ["avx", "avx2", "fma", "avx512f", "avx512_bf16"]
+    assert (found["quota"], found["mhz"], found["governor"]) == (1.5, 2596.1, None)
+
+
+def test_caches_memory_and_quota():
+    assert caches(read) == [
+        {"level": 1, "kind": "data", "bytes": 32 * 1024, "shared": "0"},
+        {"level": 2, "kind": "unified", "bytes": 1024 * 1024, "shared": None},
+        {"level": 3, "kind": "unified", "bytes": 32 * 1024 * 1024, "shared": "0-1"},
+    ]
+    assert memory_bytes(read) == 24612345 * 1024
+    assert (quota("max 100000"), quota(""), quota("1 0"), quota("200000 100000")) == (None, None, None, 2.0)
+    assert allocator("7f00 r-xp /usr/lib/libjemalloc.so.2") == "jemalloc"
+    assert allocator("") == "the system's"
+
+
+@pytest.mark.parametrize("garbage", ["", ":", "\x00\xff", "flags", "cpu MHz : fast", "MemTotal: none"])
+def test_a_system_that_says_nothing_is_unknown_and_not_guessed(garbage):
+    found = fingerprint(read=lambda path: garbage)
+    assert found["processor"]["caches"] == []
+    assert found["processor"]["mhz"] is None
+    assert found["memory_bytes"] is None
+    json.dumps(found)
+
+
+def test_no_name_of_a_host_or_a_person_is_in_it():
+    import getpass
+    import platform
+
+    text = json.dumps(fingerprint())
+    assert platform.node() not in text or len(platform.node()) < 4
+    assert f"/{getpass.getuser()}/" not in text
+
+
+def test_what_may_be_compared():
+    here = fingerprint(read=read)
+    key = stable_key(here, Setting(threads=2))
+    assert key == stable_key(here | {"python": "3.99"}, Setting(threads=2, batch=8))
+    slower = {**here, "processor": {**here["processor"], "mhz": 1000.0}}
+    assert key == stable_key(slower, Setting(threads=2))
+    for other in (Setting(threads=1), Setting(threads=2, dtype="bfloat16"), Setting(threads=2, layout="channels_last")):
+        assert key != stable_key(here, other)
+    newer = {**here, "torch": {**here["torch"], "version": "9.9"}}
+    assert key != stable_key(newer, Setting(threads=2))
+    assert stable_key({}, Setting()) == ()
+
+
+def test_rates_are_work_per_second_and_the_first_sample_is_dropped():
+    clock = Turned()
+    times = iter([0.5] + [0.04] * 99)  # The first call sets something up.
+    found = rates(8.0, lambda: clock.turn(next(times)), clock.now)
+    assert found == pytest.approx([8.0 / 0.04] * 5)
+
+
+def test_a_ceiling_is_the_best_median():
+    assert best([[1.0, 9.0, 2.0], [3.0, 3.0, 4.0], []]) == (3.0, pytest.approx(1 / 3))
+    assert best([]) == (0.0, 0.0)
+
+
+def test_working_sets_fit_their_level():
+    assert working_sets(caches(read)) == {"L1": 16384, "L2": 524288, "L3": 2**24, "memory": 2**28}
+    assert working_sets([]) == {"memory": 2**28}
+
+
+def test_a_type_that_is_emulated_is_named():
+    peaks = [Peak("float32", "FLOP", 1, 100e9, 0.0), Peak("float16", "FLOP", 1, 2e9, 0.0),
+             Peak("bfloat16", "FLOP", 1, 200e9, 0.0)]  # fmt: skip
+    assert emulated(peaks) == {"float16": pytest.approx(50)}
+
+
+LIMITS = Ceilings(1e9, (Level("L2", 1000, 4e9), Level("memory", float("inf"), 1e9)), "here")
+
+
+def test_a_product_is_bound_by_compute():
+    # 4000 FLOPs take 4 µs at 1 GFLOP/s; 1000 B read and 1000 written take 0.5 µs in L2.
+    found = place([(4000, 1000, 1000)], 8e-6, LIMITS)
+    assert (found.bound_by, found.reached, found.intensity) == ("compute", pytest.approx(0.5), 2.0)
+
+
+def test_what_does_not_fit_a_cache_is_bound_by_memory():
+    # 2000 B do not fit L2: 3000 B at 1 GB/s are 3 µs, 1000 FLOPs are 1 µs.
+    found = place([(1000, 2000, 1000)], 6e-6, LIMITS)
+    assert (found.bound_by, found.reached) == ("memory", pytest.approx(0.5))
+
+
+def test_operators_have_bounds_of_their_own_and_a_part_their_sum():
+    # 4 µs of compute and 3 µs of memory follow each other: 7 of 14 µs, mainly compute.
+    found = place([(4000, 1000, 1000), (1000, 2000, 1000)], 14e-6, LIMITS)
+    assert (found.bound_by, found.reached) == ("compute", pytest.approx(0.5))
+
+
+def test_nothing_has_no_place():
+    assert place([], 1.0, LIMITS) is None
+    assert place([(1, 1, 1)], 0.0, LIMITS) is None
+    assert place([(0, 0, 0)], 1.0, LIMITS) is None
+
+
+def test_measured_ceilings_are_those_of_the_setting():
+    peaks = [
+        {"name": "float32", "unit": "FLOP", "threads": 2, "value": 2e11},
+        {"name": "copy L2", "unit": "B", "threads": 2, "value": 1e11},
+        {"name": "triad L2", "unit": "B", "threads": 2, "value": 2e11},
+        {"name": "copy memory", "unit": "B", "threads": 2, "value": 3e10},
+    ]
+    found = measured(peaks, caches(read), Setting(threads=2))
+    # L2 is a core's own: two threads have two of them. L1 was too small to be measured.
+    assert found.levels == (Level("L2", 2 * 2**20, 2e11), Level("memory", float("inf"), 3e10))
+    assert found.ridge == pytest.approx(2e11 / 3e10)
+    assert measured(peaks, caches(read), Setting(threads=1)) is None
+    assert measured(peaks, caches(read), Setting(threads=2, dtype="bfloat16")) is None
+
+
+def test_the_shipped_devices_are_the_reference(reference):
+    assert list(devices().values()) == reference("devices")["devices"]
+
+
+def test_a_device_by_name_or_by_a_part_that_only_one_has():
+    assert device("Tesla T4")["dram_gb_per_s"] == 320
+    assert device("maxwell")["name"] == "GeForce GTX Titan X (Maxwell)"
+    with pytest.raises(AnalyzerError, match="may be any of"):
+        device("titan")
+    with pytest.raises(AnalyzerError, match="no device 'quantum'"):
+        device("quantum")
+
+
+def test_a_device_that_says_nothing_of_a_type_bounds_nothing():
+    maxwell = device("maxwell")
+    limits = of_device(maxwell, "float32")
+    assert limits.flops_per_s == 6.69e12
+    assert limits.source == "GeForce GTX Titan X (Maxwell), quoted"
+    assert of_device(maxwell, "bfloat16") is None
+
+
+def test_kept_peaks_are_of_this_machine_only(tmp_path):
+    here = fingerprint(read=read)
+    (tmp_path / FILE).parent.mkdir()
+    peaks = [{"name": "float32", "unit": "FLOP", "threads": 1, "value": 1.0, "spread": 0.0}]
+    text = json.dumps({"schema_version": 1, "environment": here, "peaks": peaks})
+    (tmp_path / FILE).write_text(text)
+    assert kept_peaks(here, tmp_path) == peaks
+    other = {**here, "torch": {**here["torch"], "version": "9.9"}}
+    assert kept_peaks(other, tmp_path) == []
+    for damaged in ("", "{}", text[:40], "[]", text.replace('"schema_version": 1', '"schema_version": 2')):
+        (tmp_path / FILE).write_text(damaged)
+        assert kept_peaks(here, tmp_path) == []
+    assert kept_peaks(here, Path("/nowhere")) == []

@@ -1,0 +1,131 @@
+"""Answers become a cell: clean samples in order, a verdict with its reason, and what went wrong beside what stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from analyzer.timing.processes import Answer, ask_all
+from analyzer.timing.request import Request
+from analyzer.timing.results import cell, judged
+from analyzer.timings import Setting
+
+REQUEST = Request(Setting(), variant="googlenet", floor=3)
+KEYS = [["forward", "conv", "conv2d", 1], ["forward", "", "gap", 1]]
+
+
+def answer(whole, cut=(), end="done", reason="", note="", launch=None):
+    lot = [["whole", seconds, dirty] for seconds, dirty in whole] + [["cut", list(parts), None] for parts in cut]
+    lines = [
+        {"event": "ready", "record": None, "environment": {}},
+        {"event": "keys", "keys": KEYS if cut else [], "warm_up_s": [], "note": note},
+        {"event": "samples", "samples": lot},
+    ]
+    if end == "done":
+        lines.append({"event": "done", "launch_share": launch})
+    return Answer(tuple(lines), end, reason)
+
+
+def clean(*seconds):
+    return [(one, None) for one in seconds]
+
+
+def test_samples_of_processes_stand_one_after_the_other():
+    made = cell(REQUEST, [answer(clean(1.0, 1.1)), answer(clean(1.02, 1.05, 1.04))])
+    assert made.whole.samples_s == (1.0, 1.1, 1.02, 1.05, 1.04)
+    assert made.whole.processes == (2, 3)
+    assert (made.verdict, made.status) == ("trusted", "ok")
+
+
+def test_parts_add_up_to_a_pass():
+    cuts = [(0.6, 0.4), (0.7, 0.4), (0.8, 0.4), (9.0, 9.0)]
+    made = cell(REQUEST, [answer(clean(1.0, 1.0, 1.0, 1.0), cuts)])
+    parts = {one.op: seconds for one, seconds in made.parts.items()}
+    # The middle half of four passes is the second and third: (0.7 + 0.8) / 2 and 0.4.
+    assert parts == pytest.approx({"conv2d": 0.75, "gap": 0.4})
+
+
+def test_dirty_samples_are_left_out():
+    made = cell(REQUEST, [answer([*clean(*[1.0] * 9), (5.0, "another process was running")])])
+    assert made.whole.samples_s == (1.0,) * 9
+    assert made.verdict == "trusted"
+
+
+def test_many_dirty_samples_are_noise_and_too_many_are_void():
+    dirty = [(5.0, "another process was running")] * 4
+    noisy = cell(REQUEST, [answer([*clean(1.0, 1.0, 1.0, 1.0), *dirty])])
+    assert (noisy.verdict, noisy.reason) == (
+        "noisy",
+        "4 of 8 samples were disturbed and left out: another process was running",
+    )
+    void = cell(REQUEST, [answer([*clean(1.0, 1.0), *dirty])])
+    assert (void.verdict, void.reason) == ("void", "4 of 6 samples were disturbed: another process was running")
+    assert len(void.whole.samples_s) == 6  # Shown all the same, as void.
+
+
+def test_processes_that_lie_apart_are_noise():
+    verdict, reason = judged([clean(1.0, 1.0, 1.0), clean(1.1, 1.1, 1.1)], floor=3)
+    assert (verdict, reason) == ("noisy", "the medians of 2 processes lie 10.0 % apart")
+    assert judged([clean(1.0, 1.0, 1.0), clean(1.04, 1.04, 1.04)], floor=3)[0] == "trusted"
+
+
+def test_a_cell_that_never_began_says_why():
+    failed = cell(REQUEST, [Answer((), "failed", "out of memory at batch 512")])
+    assert (failed.status, failed.verdict, failed.reason) == ("failed", "void", "out of memory at batch 512")
+    lost = cell(REQUEST, [Answer((), "lost", "its process was killed by signal 9")])
+    assert (lost.status, lost.whole) == ("lost", None)
+    assert cell(REQUEST, []).reason == "it was not measured"
+
+
+def test_what_one_process_told_stands_when_the_next_is_lost():
+    made = cell(REQUEST, [answer(clean(1.0, 1.0, 1.0)), Answer((), "lost", "its process was killed by signal 9")])
+    assert made.status == "partial"
+    assert made.whole.samples_s == (1.0, 1.0, 1.0)
+    assert "its process was killed by signal 9" in made.warnings
+
+
+def test_a_pass_bound_by_launches_is_flagged():
+    made = cell(REQUEST, [answer(clean(1.0, 1.0, 1.0), launch=0.97)])
+    assert "bound by launches: the host took 97 %" in made.warnings[0]
+    assert not cell(REQUEST, [answer(clean(1.0, 1.0, 1.0), launch=0.5)]).warnings
+
+
+class Asked:
+    def __init__(self, ends):
+        self.ends, self.seeds, self.order = list(ends), [], []
+
+    def __call__(self, request):
+        self.order.append(request.label)
+        self.seeds.append(request.seed)
+        end = self.ends.pop(0)
+        if end == "interrupt":
+            raise KeyboardInterrupt
+        return Answer((), end)
+
+
+def rounds(ends, cells=2, count=3):
+    import random
+
+    asked = Asked(ends)
+    wanted = [Request(Setting(batch=n + 1), variant=f"v{n}") for n in range(cells)]
+    answers, complete = ask_all(wanted, rounds=count, order=random.Random(1), ask=asked)
+    return asked, answers, complete
+
+
+def test_every_cell_once_a_round_with_a_seed_of_its_own():
+    asked, answers, complete = rounds(["done"] * 6)
+    assert complete
+    assert [len(own) for own in answers] == [3, 3]
+    assert len(set(asked.seeds)) == 6
+    assert all(sorted(asked.order[n : n + 2]) == ["v0", "v1"] for n in (0, 2, 4))
+
+
+def test_a_cell_that_failed_is_not_asked_again():
+    _, answers, complete = rounds(["failed", "done", "done", "done"])
+    assert complete
+    assert sorted(len(own) for own in answers) == [1, 3]
+
+
+def test_an_interrupt_keeps_what_was_measured():
+    _, answers, complete = rounds(["done", "done", "done", "interrupt"])
+    assert not complete
+    assert sorted(answer.end for own in answers for answer in own) == ["done", "done", "done", "interrupted"]

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analyzer.timings import Setting
+from analyzer.comparable import stable_key
+
+__all__ = ["fingerprint", "stable_key"]
 
 FLAGS = (
     "avx avx2 fma f16c avx512f avx512bw avx512vl avx512_vnni avx512_bf16 avx512_fp16 avx_vnni amx_tile "
@@ -118,27 +120,6 @@ def torch_build(torch: Any) -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "python_optimised": sys.flags.optimize > 0,
     }
-
-
-def stable_key(found: Mapping[str, Any], setting: Setting) -> tuple[str, ...]:
-    """What two records must have in common to be compared. Clock speed is recorded, not matched.
-
-    Empty where the fingerprint is: such a record compares with none.
-    """
-    if not found:
-        return ()
-    processor, gpu = found.get("processor", {}), found.get("gpu")
-    chip = gpu["name"] if gpu else f"{processor.get('model')} {' '.join(processor.get('family', []))}"
-    torch = found.get("torch", {})
-    return (
-        str(chip),
-        " ".join(processor.get("flags", [])) if not gpu else str(gpu.get("driver")),
-        f"{setting.threads} threads of {len(processor.get('affinity') or []) or processor.get('count')}",
-        setting.dtype,
-        setting.layout,
-        "compiled" if setting.compiled else "eager",
-        f"torch {torch.get('version')} {torch.get('capability')}",
-    )
 
 
 def _bytes(text: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from analyzer.counting import closed_form
@@ -150,9 +151,12 @@ def count_reference(
     reference: str, *, inputs: Sequence[Input] = (), batch: int = 1, train: bool = False, memory: bool = False
 ) -> Record:
     """The record of a model by reference, such as `net.py:Net` or `torchvision:resnet50`. Runs the code it names."""
+    return reference_counter(reference, inputs=inputs, batch=batch)(train=train, memory=memory)
+
+
+def reference_counter(reference: str, *, inputs: Sequence[Input] = (), batch: int = 1) -> Callable[..., Record]:
+    """Loads a reference once; what it returns counts it, as often as it is asked: `(train=…, memory=…)` → record."""
     from analyzer.references import resolve
 
     found = resolve(reference, inputs, batch)
-    return count_module(
-        found.model, found.args, found.kwargs, train=train, label=found.label, real=found.real, memory=memory
-    )
+    return partial(count_module, found.model, found.args, found.kwargs, label=found.label, real=found.real)

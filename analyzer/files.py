@@ -9,7 +9,7 @@ from pathlib import Path
 from analyzer.errors import AnalyzerError, quoted
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str, *, advice: str = "name another file with -o") -> None:
     """Replaces the file at `path` in one step. Raises AnalyzerError, and leaves what was there, if it cannot."""
     target = Path(path)
     try:
@@ -24,9 +24,7 @@ def write_text(path: str | Path, text: str) -> None:
             return
         _replace(target, text)
     except OSError as error:
-        raise AnalyzerError(
-            f"cannot write {quoted(path)}: {error.strerror or error}; name another file with -o"
-        ) from None
+        raise AnalyzerError(f"cannot write {quoted(path)}: {error.strerror or error}; {advice}") from None
 
 
 def _replace(target: Path, text: str) -> None:

@@ -65,6 +65,8 @@ METRICS = {
         Metric("bytes_read", "read", "bytes", "lower", _bytes, "inputs and parameters read, each operator alone"),
         Metric("bytes_written", "written", "bytes", "lower", _bytes, "outputs written"),
         Metric("backward_macs", "backward", "multiply-adds", "lower", _plain, "of the gradients, in training"),
+        Metric("peak_memory", "peak", "bytes", "lower", _bytes, "alive at once at the peak of a pass, by liveness"),
+        Metric("calls", "calls", "calls", "lower", _plain, "operators called"),
         Metric("bytes_moved", "moved", "bytes", "lower", _bytes, "bytes read and written, each operator alone"),
     )
 }
@@ -86,6 +88,20 @@ def ratio(value: float, reference: float) -> str:
     if not value or not reference:
         return "all gone" if reference else "new"
     return f"{factor(value / reference)} more" if value > reference else f"{factor(reference / value)} fewer"
+
+
+def signed(difference: float, metric: str) -> str:
+    """A difference with its sign, in its metric's unit: `+5.268 M`, `-1`, `0`."""
+    text = METRICS[metric].text(abs(difference))
+    return f"+{text}" if difference > 0 else f"-{text}" if difference < 0 else text
+
+
+def change(before: float, after: float, metric: str) -> str:
+    """A change beside its figures: in percent where two decimals show it, else as the difference itself."""
+    share = abs(after - before) / before if before else 0.0
+    if not 0.0001 <= share < 10:
+        return signed(after - before, metric)
+    return f"{'+' if after > before else '-'}{100 * share:.2f} %"
 
 
 def factor(value: float) -> str:

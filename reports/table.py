@@ -8,8 +8,11 @@ from analyzer.frozen import Frozen
 
 
 class Column(Frozen):
+    """`cut`: what gives way in a first column whose names are too long; of a layer's path the end tells more."""
+
     title: str
     align: Literal["left", "right"] = "right"
+    cut: Literal["start", "end"] = "end"
 
 
 class Name(Frozen):

@@ -22,6 +22,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 ASCII_LINES = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 ASCII = str.maketrans({"–": "-", "×": "x", "·": ".", "…": "~"})
 HEADER_CELLS = 12
+NARROWEST = 12  # What is left of a column that gives way.
 FILLED = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Spaces at a line's end, also among the colours that end there.
 
 
@@ -40,7 +41,7 @@ def show(tables: Sequence[Table], to: Console) -> None:
         later = {note for after in tables[index + 1 :] for note in after.notes}
         with to.capture() as page:
             to.print(Text(_safe(table.title, plain), style="bold cyan"))
-            to.print(_prose(table, plain) if table.prose else _grid(table, plain))
+            to.print(_prose(table, plain) if table.prose else _grid(table, plain, to.width))
             for note in table.notes:
                 if note not in later:
                     to.print(Text(_safe(note, plain), style="dim"))
@@ -50,23 +51,29 @@ def show(tables: Sequence[Table], to: Console) -> None:
         to.file.write(text.translate(ASCII) if plain else text)
 
 
-def _grid(table: Table, plain: bool) -> RichTable:
+def _grid(table: Table, plain: bool, room: int) -> RichTable:
     """Figures: each column is one text of many lines.
 
     rich measures, pads and wraps every cell by itself, which for a cell a figure takes longer than the count.
     """
     grid = _empty(plain)
     cells = [[_cell(cell, plain) for cell in row] for row in table.rows]
+    widths = [
+        max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
+        for index, column in enumerate(table.columns)
+    ]
+    if table.columns[0].cut == "start":
+        left = room - sum(1 + width for width in widths[1:])
+        cells = [[_cut(row[0], max(left, NARROWEST)), *row[1:]] for row in cells]
     body, total = (cells[:-1], cells[-1:]) if table.total else (cells, [])
     for index, column in enumerate(table.columns):
         # Only names and what stands last on the left may give way; a figure cut short would be another figure.
         yields = index == 0 or (column.align == "left" and index == len(table.columns) - 1)
-        width = max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
         grid.add_column(
             Text(_header(_safe(column.title, plain)), style="bold"),
             justify=column.align,
             no_wrap=not yields,
-            min_width=min(width, 12) if yields else width,
+            min_width=min(widths[index], NARROWEST) if yields else widths[index],
         )
     for rows in (body, total):
         if rows:
@@ -86,6 +93,11 @@ def _prose(table: Table, plain: bool) -> RichTable:
     for row in table.rows:
         grid.add_row(*(_cell(cell, plain) for cell in row), end_section=True)
     return grid
+
+
+def _cut(name: Text, room: int) -> Text:
+    """The end of a name that is too long."""
+    return Text(f"…{name.plain[1 - room :]}", style=name.style) if len(name) > room else name
 
 
 def _empty(plain: bool) -> RichTable:

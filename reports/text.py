@@ -30,20 +30,20 @@ def markdown(tables: Sequence[Table]) -> str:
 
 
 def _markdown(table: Table) -> str:
-    lines = [f"**{_md(table.title)}**", ""]
-    lines.append("| " + " | ".join(_md(column.title) for column in table.columns) + " |")
+    lines = [f"**{escaped(table.title)}**", ""] if table.title else []
+    lines.append("| " + " | ".join(escaped(column.title) for column in table.columns) + " |")
     lines.append("|" + "|".join(":--" if column.align == "left" else "--:" for column in table.columns) + "|")
     lines += ["| " + " | ".join(_md_cell(cell) for cell in row) + " |" for row in table.rows]
-    lines += [f"\n{_md(note)}" for note in table.notes]
+    lines += [f"\n{escaped(note)}" for note in table.notes]
     return "\n".join(lines) + "\n"
 
 
 def _md_cell(cell: Cell) -> str:
     # An ordinary space at the start of a cell is dropped; a no-break one indents.
-    return "\u00a0\u00a0" * cell.depth + _md(cell.text) if isinstance(cell, Name) else _md(_plain(cell))
+    return "\u00a0\u00a0" * cell.depth + escaped(cell.text) if isinstance(cell, Name) else escaped(_plain(cell))
 
 
-def _md(text: str) -> str:
+def escaped(text: str) -> str:
     """Nothing in it is markup any more."""
     text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{char}" if char in "\\`*_[]|~#" else char for char in text)

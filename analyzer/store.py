@@ -1,10 +1,12 @@
-"""Timed runs on disk: a file a run under `.analyze/records`, which is the truth that every index is made from."""
+"""What is kept under `.analyze`: a file a timed run, from which every index can be made again; a machine's peaks."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from analyzer.envelope import dump
 from analyzer.errors import AnalyzerError
@@ -12,6 +14,8 @@ from analyzer.files import project_root, write_text
 from analyzer.record import Record
 
 FOLDER = Path(".analyze") / "records"
+PEAKS = Path(".analyze") / "machine.json"
+PEAKS_VERSION = 1
 
 
 def save(records: Sequence[Record], root: Path | None = None) -> Path:
@@ -22,14 +26,40 @@ def save(records: Sequence[Record], root: Path | None = None) -> Path:
     whole = all(record.cell is None or record.cell.status == "ok" for record in records)
     text = dump(records, status="ok" if whole else "partial")
     stamp = (records[0].created or "").translate({ord(sign): None for sign in "-:"})
-    folder = (root or project_root()) / FOLDER
+    folder = _made((root or project_root()) / FOLDER, "the run")
+    path = folder / f"{stamp}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
+    write_text(path, text)
+    return path
+
+
+def keep_peaks(data: Mapping[str, Any], root: Path | None = None) -> Path:
+    """Writes what `analyze machine` measured, in place of what it measured before, and returns the path."""
+    path = _made((root or project_root()) / PEAKS.parent, "the peaks") / PEAKS.name
+    write_text(path, json.dumps(data, indent=1) + "\n")
+    return path
+
+
+def kept_peaks(environment: Mapping[str, Any], root: Path | None = None) -> list[dict[str, Any]]:
+    """The peaks kept in this project, if they are of the same processor and torch as `environment`; else none."""
+    try:
+        data = json.loads(((root or project_root()) / PEAKS).read_text(encoding="utf-8"))
+        theirs = data["environment"]
+        same = data["schema_version"] == PEAKS_VERSION and _chip(theirs) == _chip(environment)
+        return [dict(peak) for peak in data["peaks"]] if same else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _chip(environment: Mapping[str, Any]) -> tuple[Any, ...]:
+    processor, torch = environment["processor"], environment["torch"]
+    return processor["model"], processor["family"], processor["flags"], processor["affinity"], torch["version"]
+
+
+def _made(folder: Path, what: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AnalyzerError(
-            f"cannot keep the run in {folder}: {error.strerror or error}; "
-            "give --no-keep, and -o FILE with --format json"
+            f"cannot keep {what} in {folder}: {error.strerror or error}; give --no-keep, and -o FILE with --format json"
         ) from None
-    path = folder / f"{stamp}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
-    write_text(path, text)
-    return path
+    return folder

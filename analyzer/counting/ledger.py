@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from analyzer.counting.naming import as_eager, is_leaf, op_name, paths_of
+from analyzer.counting.naming import as_eager, is_bias, is_leaf, op_name, paths_of
 from analyzer.counting.operations import MODULES
 from analyzer.counting.registry import Kind, as_if_dense
 from analyzer.counting.tensors import bytes_of, is_sparse, shaped, shapes_of, storage_of, tensors_of
@@ -154,7 +154,7 @@ class Ledger:
         new = {storage for storage in map(storage_of, parameters) if storage in self.parameters} - self.counted
         self.counted |= new
         named = {name: tensor.numel() for storage in new for name, tensor in self.parameters[storage].items()}
-        params, biases = sum(named.values()), sum(n for name, n in named.items() if name.endswith("bias"))
+        params, biases = sum(named.values()), sum(n for name, n in named.items() if is_bias(name))
         self.rows.append(
             Row(
                 path=path,

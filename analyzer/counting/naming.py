@@ -35,3 +35,9 @@ def is_leaf(module: nn.Module) -> bool:
     """One of torch.nn's own modules without children: what it runs inside is its own affair."""
     own = type(module).__module__.startswith("torch.nn.modules.") and not isinstance(module, nn.Sequential)
     return own and next(module.children(), None) is None
+
+
+def is_bias(name: str) -> bool:
+    """`conv.bias`, attention's `in_proj_bias` and `bias_k`, a recurrent layer's `bias_ih_l0_reverse`."""
+    last = name.rpartition(".")[2]
+    return last.endswith("bias") or last.startswith("bias_")

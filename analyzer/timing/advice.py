@@ -12,12 +12,24 @@ SLOWER = 1.05  # Below that the difference may be this machine's mood.
 KNOBS = {"layout": "layout", "dtype": "type", "threads": "thread count"}
 
 
+# Instructions of which one must be there, or a type is computed by converting it: up to a hundred times slower.
+NATIVE = {
+    "bfloat16": {"avx512_bf16", "amx_bf16", "bf16"},
+    "float16": {"avx512_fp16", "asimdhp"},
+}
+
+
 def advice(record: Record, records: Sequence[Record]) -> list[str]:
-    """For each knob, the best cell that differs from this one in that knob alone, if it is clearly faster."""
+    """A type that this processor emulates; for each knob, the best cell that differs in that knob alone, if faster."""
     cell = record.cell
     if cell is None or cell.whole is None or cell.verdict == "void":
         return []
     said = []
+    flags, wanted = record.environment.get("processor", {}).get("flags"), NATIVE.get(cell.setting.dtype)
+    if cell.setting.device == "cpu" and flags and wanted and not wanted.intersection(flags):
+        said.append(
+            f"{cell.setting.label}: this processor has no instructions for {cell.setting.dtype} and emulates it"
+        )
     for knob, title in KNOBS.items():
         others = [
             other

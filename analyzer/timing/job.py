@@ -12,7 +12,7 @@ from analyzer.inputs import parse_input
 from analyzer.models import variants
 from analyzer.output import emit_tables, say, write
 from analyzer.record import Record
-from analyzer.store import save
+from analyzer.store import kept_peaks, save
 from analyzer.timing.advice import advice
 from analyzer.timing.devices import device as known_device
 from analyzer.timing.measure import Measured, measured, processors, requests, settings
@@ -103,7 +103,6 @@ def _emit(
 
 def _bound(records: Sequence[Record], against: str | None) -> Bound | None:
     """What a part reaches of its bound: on a named device's published ceilings, or on those kept of this machine."""
-    from analyzer.timing.machine_job import kept_peaks
     from analyzer.timing.roofline import Ceilings, Work, measured, of_device, place
 
     peaks = next((kept_peaks(record.environment) for record in records if record.environment), [])

@@ -12,11 +12,10 @@ from statistics import median
 from typing import Any
 
 from analyzer.frozen import Frozen
+from analyzer.timing.roofline import SHARED
 
 SIDES = (512, 1024, 1536)
 DTYPES = ("float32", "bfloat16", "float16")
-SHARED = 2**23  # Caches below that are a core's own: as many of them work as there are threads.
-EMULATED = 0.5  # A type of half the size that reaches less than this of float32's rate is not native here.
 SAMPLES, SAMPLE_S = 5, 0.02
 SLOW_S = 0.05
 RESOLVED = 2.0  # A call shorter than this many times the call of one element says nothing of bandwidth.
@@ -126,13 +125,3 @@ def _streams(torch: Any, size: int, threads: int) -> list[tuple[str, list[float]
         seen = median(times) >= RESOLVED * empty
         found.append((kind, [buffers * 4 * count / (time - empty) for time in times] if seen else []))
     return found
-
-
-def emulated(peaks: Sequence[Peak]) -> dict[str, float]:
-    """Types whose products are slower than float32's at the same threads, with how many times."""
-    by = {(peak.name, peak.threads): peak.value for peak in peaks if peak.unit == "FLOP" and peak.value}
-    slow: dict[str, float] = {}
-    for (name, threads), value in by.items():
-        if name != "float32" and value < EMULATED * by.get(("float32", threads), 0.0):
-            slow[name] = max(slow.get(name, 0.0), by["float32", threads] / value)
-    return slow

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from analyzer.frozen import Frozen
 from analyzer.timings import Setting
 
+EMULATED = 0.5  # A type that reaches less than this of float32's rate is not native here.
 SHARED = 2**23  # Caches below that are a core's own, and as many hold data as there are threads.
 
 
@@ -101,3 +102,13 @@ def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
         return None
     memory = Level("memory", float("inf"), moved * 1e9)
     return Ceilings(flops * 1e12, (memory,), f"{device['name']}, {device['confidence']}")
+
+
+def emulated(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Types whose products are much slower than float32's at the same threads, with how many times."""
+    by = {(peak["name"], peak["threads"]): peak["value"] for peak in peaks if peak["unit"] == "FLOP" and peak["value"]}
+    slow: dict[str, float] = {}
+    for (name, threads), value in by.items():
+        if name != "float32" and value < EMULATED * by.get(("float32", threads), 0.0):
+            slow[name] = max(slow.get(name, 0.0), by["float32", threads] / value)
+    return slow

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from analyzer.errors import AnalyzerError
+from analyzer.store import PEAKS as FILE
+from analyzer.store import kept_peaks
 from analyzer.timing.devices import device, devices
 from analyzer.timing.machine import allocator, caches, fingerprint, memory_bytes, processor, quota, stable_key
-from analyzer.timing.machine_job import FILE, kept_peaks
-from analyzer.timing.peaks import Peak, best, emulated, rates, working_sets
-from analyzer.timing.roofline import Ceilings, Level, measured, of_device, place
+from analyzer.timing.peaks import Peak, best, rates, working_sets
+from analyzer.timing.roofline import Ceilings, Level, emulated, measured, of_device, place
 from analyzer.timings import Setting
 from tests.timing.simulated import Turned
 
@@ -113,7 +114,7 @@ def test_working_sets_fit_their_level():
 def test_a_type_that_is_emulated_is_named():
     peaks = [Peak("float32", "FLOP", 1, 100e9, 0.0), Peak("float16", "FLOP", 1, 2e9, 0.0),
              Peak("bfloat16", "FLOP", 1, 200e9, 0.0)]  # fmt: skip
-    assert emulated(peaks) == {"float16": pytest.approx(50)}
+    assert emulated([vars(peak) for peak in peaks]) == {"float16": pytest.approx(50)}
 
 
 LIMITS = Ceilings(1e9, (Level("L2", 1000, 4e9), Level("memory", float("inf"), 1e9)), "here")

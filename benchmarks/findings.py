@@ -1,0 +1,157 @@
+"""docs/findings.md from the kept records: what FLOPs hide. No figure on the page is typed by hand.
+
+python -m benchmarks.findings            writes docs/findings.md from benchmarks/results/*.json
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from analyzer.envelope import load
+from analyzer.record import Record
+from analyzer.timing.statistics import interval
+from analyzer.units import percent, seconds
+from reports.timing_parts import by_kind, cell_of, work
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+TITANX = ROOT / "tests" / "reference"
+PAGE = ROOT / "docs" / "findings.md"
+BATCH = 128  # Of the published layer times.
+HIDDEN = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "local_response_norm")
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    networks = load((RESULTS / "networks.json").read_text(encoding="utf-8"), name="networks.json")
+    layouts = load((RESULTS / "layouts.json").read_text(encoding="utf-8"), name="layouts.json")
+    parts = [_head(networks), _wholes(networks), _hidden(networks), _kinds(networks), _layouts(layouts), _titanx()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(records: Sequence[Record]) -> str:
+    environment = records[0].environment
+    processor, torch = environment["processor"], environment["torch"]
+    return (
+        "# What FLOPs hide\n\n"
+        "Made by `python -m benchmarks.findings` from the records in `benchmarks/results/`, which hold every sample; "
+        "none of these figures is typed by hand. What the words mean is in [timing.md](timing.md).\n\n"
+        f"Measured {str(records[0].created)[:10]} on {processor['model']} ({processor['count']} processors, "
+        f"{torch['capability']}, a virtual machine), torch {torch['version']}, in float32, "
+        f"{cell_of(records[0]).setting.threads} threads. CUDA: not yet measured; published GPU times stand below, "
+        "labelled so."
+    )
+
+
+def _wholes(records: Sequence[Record]) -> str:
+    lines = [
+        "## Five networks\n",
+        "| network | batch | MACs of a sample | time of a pass | ± | samples/s | GFLOP/s | verdict |",
+        "|:--|--:|--:|--:|--:|--:|--:|:--|",
+    ]
+    for record in records:
+        cell, whole = cell_of(record), cell_of(record).whole
+        assert whole is not None
+        low, high = interval(whole)
+        time, batch = whole.median_s, cell.setting.batch
+        verdict = cell.verdict + (f" ({cell.reason})" if cell.reason else "")
+        spread, rate = percent((high - low) / 2 / time), f"{work(record.rows) / time / 1e9:.1f}"
+        lines.append(
+            f"| `{record.label}` | {batch} | {record.totals.macs / batch / 1e9:.3f} G | {seconds(time)} | {spread} | "
+            f"{batch / time:.1f} | {rate} | {verdict} |"
+        )
+    return "\n".join(lines)
+
+
+def _hidden(records: Sequence[Record]) -> str:
+    """Pools and LRN: their part of the FLOPs beside their part of the time."""
+    lines = [
+        "## Pooling and LRN: hardly any FLOPs, much of the time\n",
+        "| network | batch | their share of FLOPs | their share of time |",
+        "|:--|--:|--:|--:|",
+    ]
+    for record in records:
+        kinds = by_kind(record)
+        whole = sum(part.seconds for part in kinds.values())
+        flops = sum(row.flops for row in record.rows if row.op in HIDDEN)
+        time = sum(part.seconds for kind, part in kinds.items() if kind in HIDDEN)
+        batch = cell_of(record).setting.batch
+        lines.append(
+            f"| `{record.label}` | {batch} | {percent(flops / record.totals.flops)} | {percent(time / whole)} |"
+        )
+    return "\n".join(lines)
+
+
+def _kinds(records: Sequence[Record]) -> str:
+    kinds = [by_kind(record) for record in records]
+    wholes = [sum(part.seconds for part in one.values()) for one in kinds]
+    names = sorted({name for one in kinds for name in one}, key=lambda n: -max(k[n].seconds for k in kinds if n in k))
+    shown = [
+        name for name in names
+        if max(one[name].seconds / whole for one, whole in zip(kinds, wholes, strict=True) if name in one) >= 0.01
+    ]  # fmt: skip
+    lines = [
+        "## Share of the time by kind of operator\n",
+        f"| network | batch | {' | '.join(shown)} |",
+        f"|:--|--:|{'--:|' * len(shown)}",
+    ]
+    for record, one, whole in zip(records, kinds, wholes, strict=True):
+        cells = [percent(one[name].seconds / whole) if name in one else "-" for name in shown]
+        lines.append(f"| `{record.label}` | {cell_of(record).setting.batch} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _layouts(records: Sequence[Record]) -> str:
+    lines = [
+        "## What a layout is worth\n",
+        "| network | batch | contiguous | channels_last | ratio | verdicts |",
+        "|:--|--:|--:|--:|--:|:--|",
+    ]
+    cells = {(one.label, cell_of(one).setting.batch, cell_of(one).setting.layout): cell_of(one) for one in records}
+    for label, batch in dict.fromkeys((label, batch) for label, batch, _ in cells):
+        one, other = cells[label, batch, "contiguous"], cells[label, batch, "channels_last"]
+        assert one.whole is not None
+        assert other.whole is not None
+        lines.append(
+            f"| `{label}` | {batch} | {seconds(one.whole.median_s)} | {seconds(other.whole.median_s)} | "
+            f"{one.whole.median_s / other.whole.median_s:.2f} | {one.verdict}, {other.verdict} |"
+        )
+    return "\n".join(lines)
+
+
+def _titanx() -> str:
+    """Published layer times of Caffe on a Titan X, by kind of layer."""
+    lines = [
+        "## On a GPU, published\n",
+        f"Caffe's own timing of its reference networks on a GeForce GTX Titan X (Maxwell), batch {BATCH}: **published, "
+        "not measured here**. Achieved TFLOP/s count a multiply-add as 2, and only multiply-adds.\n",
+        "| network | kind of layer | MACs of a sample | forward | share of forward | achieved TFLOP/s |",
+        "|:--|:--|--:|--:|--:|--:|",
+    ]
+    for name in ("googlenet", "alexnet"):
+        with (TITANX / f"caffe_titanx_{name}_layer_ms.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        times: dict[str, float] = defaultdict(float)
+        macs: dict[str, int] = defaultdict(int)
+        for row in rows:
+            times[row["type"]] += float(row["forward_ms_batch128"]) * 1e-3
+            macs[row["type"]] += int(row["macs_per_image"])
+        whole = sum(times.values())
+        for kind in sorted(times, key=lambda kind: -times[kind]):
+            if times[kind] < 0.005 * whole:
+                continue
+            rate = f"{2 * macs[kind] * BATCH / times[kind] / 1e12:.2f}" if macs[kind] else "-"
+            count = f"{macs[kind] / 1e6:.1f} M" if macs[kind] else "-"
+            lines.append(
+                f"| `{name}` | {kind} | {count} | {seconds(times[kind])} | {percent(times[kind] / whole)} | {rate} |"
+            )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.exit(0)

@@ -1,0 +1,34 @@
+"""Every variant at every batch on every device that is here: a forward pass. `extra_info` says what ran and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from analyzer import build, count
+from analyzer.networks import VARIANTS, find
+from analyzer.timing.clock import clock_of, present
+from analyzer.timing.machine import fingerprint
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+
+@pytest.mark.parametrize("device", present())
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_forward(benchmark: BenchmarkFixture, name: str, batch: int, device: str) -> None:
+    model = build(name).to(device)
+    source = torch.randn(batch, *find(name).input, device=device)
+    clock = clock_of(device)
+
+    def run() -> None:
+        model(source)
+        clock.settle()
+
+    with torch.inference_mode():
+        benchmark.pedantic(run, warmup_rounds=2, rounds=5)  # type: ignore[no-untyped-call]
+    macs = count(name, batch=batch).totals.macs
+    benchmark.extra_info |= {"macs": macs, "batch": batch, "device": device, "environment": fingerprint(device)}

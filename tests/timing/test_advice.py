@@ -1,0 +1,43 @@
+"""What a run teaches: a setting that was measured to be slower, and a type that the processor emulates."""
+
+from __future__ import annotations
+
+import analyzer
+from analyzer.timing.advice import advice
+from analyzer.timings import Cell, Setting, Timing
+
+
+def record(seconds, verdict="trusted", flags=None, **setting):
+    whole = Timing("", "", 1, "whole", "pass", (seconds,), verdict)
+    environment = {"processor": {"flags": flags}} if flags is not None else {}
+    return analyzer.count("nin").replace(cell=Cell(Setting(**setting), (whole,), verdict), environment=environment)
+
+
+def test_the_better_of_two_layouts_is_named():
+    slow, fast = record(0.015), record(0.010, layout="channels_last")
+    assert advice(slow, [slow, fast]) == [
+        "batch 1, 1 thread: layout channels_last was measured 1.50x faster than contiguous"
+    ]
+    assert advice(fast, [slow, fast]) == []
+
+
+def test_a_small_difference_a_void_cell_or_two_knobs_teach_nothing():
+    slow = record(0.0104)
+    assert advice(slow, [slow, record(0.010, layout="channels_last")]) == []
+    slow = record(0.015)
+    assert advice(slow, [slow, record(0.010, verdict="void", layout="channels_last")]) == []
+    assert advice(slow, [slow, record(0.010, layout="channels_last", threads=2)]) == []
+    assert advice(record(0.015, verdict="void"), [slow, record(0.010, layout="channels_last")]) == []
+
+
+def test_fewer_threads_may_be_faster():
+    two = record(0.015, threads=2)
+    assert "thread count 1 was measured 1.50x faster than 2" in advice(two, [two, record(0.010)])[0]
+
+
+def test_an_emulated_type_is_named():
+    assert advice(record(1.0, flags=["avx2"], dtype="bfloat16"), []) == [
+        "batch 1, 1 thread, bfloat16: this processor has no instructions for bfloat16 and emulates it"
+    ]
+    assert advice(record(1.0, flags=["avx2", "amx_bf16"], dtype="bfloat16"), []) == []
+    assert advice(record(1.0, dtype="bfloat16"), []) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analyzer.timing.roofline import emulated
 from analyzer.units import percent, rate, scaled
 from reports.table import Cell, Column, Name, Table
 from reports.views import MISSING
@@ -57,7 +58,7 @@ def _peaks(peaks: Sequence[Mapping[str, Any]]) -> Table:
     columns = (Column("peak", "left"), *heads)
     slow = [
         f"{name} is emulated here: its products are {times:.0f} times slower than float32's"
-        for name, times in _emulated(peaks).items()
+        for name, times in emulated(peaks).items()
     ]
     notes = (
         *slow,
@@ -77,9 +78,3 @@ def _cells(peak: Mapping[str, Any] | None) -> tuple[str, str]:
     unit = peak["unit"]
     text = rate(peak["value"], "FLOP") if unit == "FLOP" else f"{scaled(peak['value'], digits=3)}B/s"
     return text, percent(peak["spread"])
-
-
-def _emulated(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    from analyzer.timing.peaks import Peak, emulated
-
-    return emulated([Peak(**peak) for peak in peaks])

@@ -1,0 +1,135 @@
+"""`analyze report`: variants, models and stored records → the page, its summary, or its figures as files."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analyzer.api import count_reference, count_variant
+from analyzer.envelope import load
+from analyzer.errors import AnalyzerError, one_line, quoted
+from analyzer.inputs import image, parse_input
+from analyzer.models import variants
+from analyzer.output import say, working, write
+from analyzer.record import Record
+
+if TYPE_CHECKING:
+    from reports.page.write import Charts
+
+OUTPUT = "analysis.html"
+
+
+def run(
+    *,
+    files: Sequence[str],
+    names: Sequence[str],
+    references: Sequence[str],
+    changes: Sequence[str],
+    inputs: Sequence[str],
+    batch: int,
+    training: bool,
+    charts: Charts,
+    figures: str | None,
+    form: str,
+    output: str | None,
+) -> int:
+    """A file that is refused is named, on standard error and on the page; 2 only if nothing is left to show."""
+    if not files and not names and not references:
+        raise AnalyzerError("nothing to report on: give a record's file, --variant NAME or --model REF")
+    records, refused = read(files)
+    records += counted(names, references, changes, inputs, batch, training=training)
+    for reason in refused:
+        say(reason)
+    if not records:
+        raise AnalyzerError("no record is left to report on")
+    from reports.page.build import page
+
+    built = page(records, refused, command(files, names, references, changes, inputs, batch, training=training))
+    if figures:
+        from reports.page.images import write_figures
+
+        for line in write_figures(built, Path(figures)):
+            say(line)
+    if form == "md":
+        from reports.page.markdown import summary
+
+        write(summary(built), output)
+    else:
+        from reports.page.write import html
+
+        write(html(built, charts), output or OUTPUT)
+    return 0
+
+
+def read(files: Sequence[str]) -> tuple[list[Record], list[str]]:
+    """The records of files, and the reasons why others were refused."""
+    found: list[Record] = []
+    refused: list[str] = []
+    for name in files:
+        try:
+            own = load(Path(name).read_text(encoding="utf-8"), name=one_line(name))
+            for record in own:
+                _check(record, name)
+        except AnalyzerError as error:
+            refused.append(one_line(error))
+        except (OSError, UnicodeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            refused.append(f"cannot read {quoted(name)}: {reason}; wanted a file written by analyze --format json")
+        else:
+            found += own
+            if not own:
+                refused.append(f"{one_line(name)} holds no record")
+    return found, refused
+
+
+def _check(record: Record, name: str) -> None:
+    """Raises AnalyzerError for a record whose figures do not add up to numbers."""
+    try:
+        _ = record.totals.intensity, record.modules, record.memory and record.memory.peak + 0
+        _ = [one.median_s for one in record.cell.timings] if record.cell else []
+        _ = record.cell and record.cell.parts
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise AnalyzerError(
+            f"{one_line(name)} is damaged ({type(error).__name__}: {one_line(error)}); write it again"
+        ) from None
+
+
+def counted(
+    names: Sequence[str],
+    references: Sequence[str],
+    changes: Sequence[str],
+    inputs: Sequence[str],
+    batch: int,
+    *,
+    training: bool,
+) -> list[Record]:
+    """What is named on the command line, counted now, with its memory."""
+    chosen = variants(names, changes)
+    fed = [parse_input(text) for text in inputs]
+    size = image(fed) if chosen else None
+    with working("building and counting", when=bool(references) or (training and bool(chosen))):
+        found = [count_variant(one, input=size, batch=batch, train=training, memory=True) for one in chosen]
+        for reference in references:
+            found.append(count_reference(reference, inputs=fed, batch=batch, train=training, memory=True))
+    return found
+
+
+def command(
+    files: Sequence[str],
+    names: Sequence[str],
+    references: Sequence[str],
+    changes: Sequence[str],
+    inputs: Sequence[str],
+    batch: int,
+    *,
+    training: bool,
+) -> str:
+    """The command line that makes the same page again."""
+    words = ["analyze", "report", *files]
+    for option, values in (("--variant", names), ("--model", references), ("--set", changes), ("--input", inputs)):
+        words += [word for value in values for word in (option, value)]
+    words += ["--batch", str(batch)] if batch != 1 else []
+    words += ["--train"] if training else []
+    return shlex.join(map(one_line, words))

@@ -1,0 +1,300 @@
+// The page stands without this script: it adds sorting, filters, CSV, themes and charts to what is there.
+"use strict";
+(() => {
+  const root = document.documentElement;
+  root.classList.add("js");
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const make = (name, properties = {}, ...children) => {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...children);
+    return element;
+  };
+  const json = (id) => {
+    const element = document.getElementById(id);
+    return element ? JSON.parse(element.textContent) : null;
+  };
+  const soon = window.requestIdleCallback ?? ((job) => setTimeout(job, 1));
+
+  // Theme: the system's, until the reader picks the other one.
+  const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const toggle = make("button", { type: "button", className: "plain" });
+  const named = () => {
+    toggle.textContent = dark() ? "Light theme" : "Dark theme";
+  };
+  toggle.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    named();
+    recolour();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    named();
+    recolour();
+  });
+  named();
+  document.querySelector("header").append(toggle);
+
+  // Tables. A cell's value is its exact figure where one is given, else a number as printed, else its text.
+  const value = (cell) => {
+    if (!cell) return "";
+    if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+    const text = cell.textContent.trim();
+    return /^[-−+]?[\d,]+(\.\d+)?$/.test(text) ? Number(text.replaceAll(",", "").replace("−", "-")) : text;
+  };
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b
+      : typeof a === "number" ? -1
+        : typeof b === "number" ? 1
+          : a < b ? -1 : a > b ? 1 : 0;
+
+  function sort(table, index, head) {
+    const body = table.tBodies[0];
+    const first = head.getAttribute("aria-sort");
+    const numeric = typeof value(body.rows[0]?.cells[index]) === "number";
+    const order = first === "none" ? (numeric ? "descending" : "ascending") : first === "ascending" ? "descending" : "ascending";
+    const sign = order === "ascending" ? 1 : -1;
+    const rows = [...body.rows].map((row) => [value(row.cells[index]), row]);
+    const missing = (key) => key === "" || key === "–";
+    rows.sort(([a, one], [b, two]) => {
+      const last = one.classList.contains("total") - two.classList.contains("total") || missing(a) - missing(b);
+      return last || sign * compare(a, b);
+    });
+    body.replaceChildren(...rows.map(([, row]) => row));
+    for (const other of table.tHead.rows[0].cells) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
+    head.setAttribute("aria-sort", order);
+  }
+
+  // A spreadsheet takes text that begins with one of these for a formula; a quote before it keeps it text.
+  const inert = (text) => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
+  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+  function download(table) {
+    const rows = [...table.rows].filter((row) => !row.hidden);
+    const text = rows
+      .map((row) =>
+        [...row.cells]
+          .map((cell) => {
+            const found = row.parentElement === table.tHead ? cell.textContent : value(cell);
+            return typeof found === "number" ? String(found) : quoted(inert(found === "–" ? "" : found));
+          })
+          .join(","),
+      )
+      .join("\n");
+    const link = make("a", { href: URL.createObjectURL(new Blob([`${text}\n`], { type: "text/csv" })), download: `${table.id}.csv` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+
+  function equip(table) {
+    const tools = table.dataset.tools.split(" ");
+    const title = table.parentElement.getAttribute("aria-label");
+    const bar = make("div", { className: "tools" });
+    if (tools.includes("sort"))
+      [...table.tHead.rows[0].cells].forEach((head, index) => {
+        head.setAttribute("aria-sort", "none");
+        const button = make("button", { type: "button", textContent: head.textContent });
+        button.addEventListener("click", () => sort(table, index, head));
+        head.replaceChildren(button);
+      });
+    const said = make("span", { className: "said" });
+    said.setAttribute("role", "status");
+    const state = { text: "", changed: false };
+    const show = () => {
+      let shown = 0;
+      for (const row of table.tBodies[0].rows) {
+        row.hidden =
+          (state.changed && row.classList.contains("same")) || !row.textContent.toLowerCase().includes(state.text);
+        shown += !row.hidden;
+      }
+      said.textContent = state.text || state.changed ? `${shown} of ${table.tBodies[0].rows.length} rows` : "";
+    };
+    if (tools.includes("filter")) {
+      const field = make("input", { type: "search", placeholder: "Filter rows" });
+      field.setAttribute("aria-label", `Filter ${title}`);
+      field.addEventListener("input", () => {
+        state.text = field.value.trim().toLowerCase();
+        show();
+      });
+      bar.append(field);
+    }
+    if (tools.includes("changed")) {
+      const box = make("input", { type: "checkbox" });
+      box.addEventListener("change", () => {
+        state.changed = box.checked;
+        show();
+      });
+      bar.append(make("label", {}, box, " only what changed"));
+    }
+    if (tools.includes("csv")) {
+      const button = make("button", { type: "button", className: "plain", textContent: "CSV" });
+      button.setAttribute("aria-label", `Download ${title} as CSV`);
+      button.addEventListener("click", () => download(table));
+      bar.append(button);
+    }
+    bar.append(said);
+    if (tools.some((tool) => tool === "filter" || tool === "changed" || tool === "csv")) table.parentElement.before(bar);
+  }
+  all("table").forEach(equip);
+
+  // Folded tables stand open without a script; choices stand one under the other.
+  all("details.fold").forEach((fold) => (fold.open = false));
+  const choices = all(".choice").map((choice) => {
+    const options = [...choice.children];
+    if (options.length < 2) return () => {};
+    const select = make("select", {}, ...options.map((option) => make("option", { textContent: option.dataset.name })));
+    const pick = (index) => {
+      select.selectedIndex = index;
+      options.forEach((option, place) => option.classList.toggle("away", place !== index));
+      redrawn();
+    };
+    select.addEventListener("change", () => pick(select.selectedIndex));
+    choice.prepend(make("label", { className: "pick" }, `${choice.dataset.label} `, select));
+    options.forEach((option, place) => option.classList.toggle("away", place !== 0));
+    return (element) => {
+      const index = options.findIndex((option) => option.contains(element));
+      if (index >= 0) pick(index);
+    };
+  });
+
+  // A link leads to its place, also into what is folded or not picked.
+  function reveal() {
+    let id = location.hash.slice(1);
+    try {
+      id = decodeURIComponent(id);
+    } catch {
+      return;
+    }
+    const target = id && document.getElementById(id);
+    if (!target) return;
+    target.hidden = false;
+    choices.forEach((open) => open(target));
+    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    target.scrollIntoView({ block: target.tagName === "TR" ? "center" : "start" });
+  }
+  addEventListener("hashchange", reveal);
+
+  // Charts: plotly is unpacked and run when the first of them comes near; the others follow when the page is idle.
+  const figures = json("figures") ?? {};
+  const picked = {};
+  const plots = all(".plot");
+  const config = {
+    responsive: true, displayModeBar: false, displaylogo: false, showLink: false, showSendToCloud: false,
+    showEditInChartStudio: false, sendData: false, plotlyServerURL: "", scrollZoom: false, doubleClick: false, showTips: false,
+  };
+  const id = (plot) => plot.id.slice("plot-".length);
+  const isDrawn = (plot) => plot.dataset.drawn === "1";
+
+  function colours(print) {
+    const style = getComputedStyle(root);
+    const of = (name, paper) => (print ? paper : style.getPropertyValue(name).trim());
+    return { ink: of("--ink", "#1a1f26"), line: of("--line", "#dde1e6"), muted: of("--muted", "#545d69"), bg: of("--bg", "#ffffff") };
+  }
+
+  function themed(layout, print = false) {
+    const { ink, line, muted, bg } = colours(print);
+    const made = structuredClone(layout);
+    Object.assign(made, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true });
+    made.font = { ...made.font, color: ink };
+    made.hoverlabel = { ...made.hoverlabel, bgcolor: bg, bordercolor: muted };
+    made.hoverlabel.font = { ...made.hoverlabel.font, color: ink };
+    for (const key of Object.keys(made))
+      if (/^[xy]axis/.test(key)) Object.assign(made[key], { gridcolor: line, zerolinecolor: muted, linecolor: muted, tickcolor: line, fixedrange: true });
+    return made;
+  }
+
+  function current(plot) {
+    const { data, layout, views } = figures[id(plot)];
+    const view = (views ?? []).find(([name]) => name === picked[id(plot)]);
+    const made = structuredClone({ data, layout });
+    if (view)
+      for (const [key, columns] of Object.entries(view[1]))
+        if (key === "axis") made.layout.xaxis.title.text = columns;
+        else columns.forEach((column, index) => (made.data[index][key] = column));
+    return made;
+  }
+
+  function draw(plot, print = false) {
+    const { data, layout } = current(plot);
+    const size = print ? { width: PAPER, autosize: false } : {};
+    const done = Plotly[isDrawn(plot) ? "react" : "newPlot"](plot, data, { ...themed(layout, print), ...size }, config);
+    plot.dataset.drawn = "1";
+    all("svg", plot).forEach((svg) => svg.setAttribute("aria-hidden", "true"));
+    return done;
+  }
+  const PAPER = 690; // Pixels that an A4 page is wide between its margins.
+
+  let loading = null;
+  function load() {
+    loading ??= unpack().then(
+      (source) =>
+        new Promise((resolve, reject) => {
+          const script = make("script", { ...source, onload: resolve, onerror: reject });
+          document.head.append(script);
+        }),
+    );
+    return loading;
+  }
+  async function unpack() {
+    const link = json("plotly-link");
+    if (link) return { ...link, crossOrigin: "anonymous" };
+    const letters = atob(document.getElementById("plotly").textContent);
+    const bytes = new Uint8Array(letters.length);
+    for (let index = 0; index < letters.length; index += 1) bytes[index] = letters.charCodeAt(index);
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const blob = new Blob([await new Response(stream).arrayBuffer()], { type: "text/javascript" });
+    return { src: URL.createObjectURL(blob) };
+  }
+
+  const seen = (plot) => plot.offsetParent !== null;
+  function follow() {
+    const next = plots.find((plot) => !isDrawn(plot) && seen(plot));
+    if (next) soon(() => { if (!isDrawn(next)) draw(next); follow(); });
+  }
+  const observer = new IntersectionObserver(
+    (entries) => {
+      const near = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+      if (!near.length) return;
+      load().then(
+        () => {
+          near.filter((plot) => !isDrawn(plot)).forEach((plot) => draw(plot));
+          follow();
+        },
+        () => near.forEach((plot) => (plot.textContent = "The chart's script could not be loaded; its figures are in the table below.")),
+      );
+      near.forEach((plot) => observer.unobserve(plot));
+    },
+    { rootMargin: "150% 0px" },
+  );
+  plots.forEach((plot) => observer.observe(plot));
+
+  function recolour() {
+    plots.filter(isDrawn).forEach((plot) => draw(plot));
+  }
+  function redrawn() {
+    if (window.Plotly) plots.filter((plot) => seen(plot)).forEach((plot) => (isDrawn(plot) ? Plotly.Plots.resize(plot) : draw(plot)));
+  }
+
+  // One picker a section, for all of its charts that have other metrics.
+  for (const section of all("section")) {
+    const own = all(".plot", section).filter((plot) => (figures[id(plot)]?.views ?? []).length > 1);
+    if (!own.length) continue;
+    const names = [...new Set(own.flatMap((plot) => figures[id(plot)].views.map(([name]) => name)))];
+    const select = make("select", {}, ...names.map((name) => make("option", { textContent: name })));
+    select.addEventListener("change", () => {
+      own.forEach((plot) => {
+        picked[id(plot)] = select.value;
+        if (isDrawn(plot)) draw(plot);
+      });
+    });
+    own[0].closest("figure").before(make("label", { className: "pick" }, "Metric ", select));
+  }
+
+  // Paper gets every chart, at its width and on white.
+  addEventListener("beforeprint", () => {
+    if (window.Plotly) plots.forEach((plot) => draw(plot, true));
+  });
+  addEventListener("afterprint", () => {
+    if (window.Plotly) plots.filter(isDrawn).forEach((plot) => draw(plot));
+  });
+
+  reveal();
+})();

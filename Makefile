@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_AR
 help:
 	@echo "make demo    install, then show GoogLeNet against AlexNet and the naive modules, and the claims"
 	@echo "make test    install what tests need, run them          (ARGS=... goes to pytest)"
-	@echo "make check   format, lint, types, import contracts, tests (SKIP_TESTS=1 leaves the tests out)"
+	@echo "make check   format, lint, types, import contracts, counts, tests (SKIP_TESTS=1 leaves the tests out)"
 	@echo "make bench   speed as ratios, measured side by side"
 	@echo "make clean   remove .venv and caches"
 
@@ -40,6 +40,7 @@ check: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/analyze check --strict
 ifndef SKIP_TESTS
 	$(BIN)/pytest $(ARGS)
 endif

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from analyzer.regression.gate import Held
-from analyzer.regression.result import Result, differing
-from analyzer.regression.snapshot import Key, Snapshot, snapshot
-from analyzer.regression.verdict import Verdict
-from analyzer.units import METRICS, change, signed
+from analyzer.regression.result import Result
+from analyzer.regression.snapshot import Snapshot, snapshot
+from analyzer.units import METRICS
+from reports import gate_details
+from reports.gate_details import over
 from reports.table import Cell, Column, Name, Table
-from reports.views import MISSING, TOP_LEVEL
+from reports.views import MISSING
 
 SUMMARY = ("params", "macs", "peak_memory")
-# What four figures a line leave of 80 columns is room for a name; hence two tables.
-BY_LAYER = (("params", "macs", "flops", "activations"), ("bytes_read", "bytes_written", "backward_macs"))
-MOST_MOVED = 20
 
 
 def tables(result: Result) -> list[Table]:
@@ -25,13 +23,11 @@ def tables(result: Result) -> list[Table]:
 
 def details(result: Result, model: str) -> list[Table]:
     """One model's totals that differ and its layers; nothing if nothing differs."""
-    held = result.of(model)
-    totals = _totals(model, held)
-    return [*([totals] if totals else []), *_layers(model, held)]
+    return gate_details.tables(model, result.of(model))
 
 
 def headline(result: Result) -> str:
-    """`analyze check: 1 of 10 models regressed`."""
+    """`Check failed: 1 regressed, 9 unchanged`."""
     outcomes = [_word(result, model) for model in result.models]
     counts = {word: outcomes.count(word) for word in dict.fromkeys(outcomes)}
     said = ", ".join(f"{count} {word}" for word, count in counts.items())
@@ -74,15 +70,13 @@ def _said(held: Sequence[Held], result: Result) -> str:
     first = held[0]
     if first.model in result.errors:
         return "cannot be counted"
+    beyond = [METRICS[v.metric].title for one in held for v in one.verdicts if over(v)]
+    parts = [f"over budget: {', '.join(beyond)}"] if beyond else []
     if first.reason:
-        return _short(first)
-    over = [METRICS[v.metric].title for one in held for v in one.verdicts if _over(v)]
+        return ", ".join([_short(first), *parts])
     layers = {(v.path, v.op, v.call) for one in held for v in one.verdicts if v.call}
     layers |= {key for one in held for key in (*one.added, *one.removed)}
-    parts = [
-        *([f"over budget: {', '.join(over)}"] if over else []),
-        *([f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"] if layers else []),
-    ]
+    parts += [f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"] if layers else []
     moved = {pair for one in held for pair in one.moved}
     parts += [f"{len(moved)} moved"] if moved else []
     return ", ".join(parts)
@@ -92,10 +86,6 @@ def _short(one: Held) -> str:
     if not one.missing:
         return "other settings"
     return "new" if any(v.after is not None for v in one.verdicts) else "gone"
-
-
-def _over(verdict: Verdict) -> bool:
-    return verdict.budget is not None and verdict.outcome != "unchanged"
 
 
 def _reasons(result: Result) -> list[str]:
@@ -128,137 +118,6 @@ def _advice(result: Result) -> list[str]:
     if "improved" in outcomes or any(one.missing or one.differs for one in result.held):
         return [f"analyze check --update takes this into {result.baseline}.{slack}"]
     return [f"Held against {result.baseline}, layer by layer.{slack}"]
-
-
-def _totals(model: str, held: Sequence[Held]) -> Table | None:
-    """Every total, kind of operator and budget that differs, to the last unit."""
-    rows: list[tuple[Cell, ...]] = []
-    shown: set[tuple[object, ...]] = set()
-    for one in held:
-        if one.missing:
-            verdicts: Sequence[Verdict] = [v for v in one.verdicts if _over(v)]
-        else:
-            verdicts = [*differing(one), *(v for v in one.verdicts if v.op and not v.call)]
-        for verdict in verdicts:
-            # The training pass repeats most of what the forward pass says.
-            difference = (verdict.after or 0) - (verdict.before or 0)
-            same = (verdict.metric, verdict.op, verdict.budget, verdict.outcome, difference)
-            if same not in shown:
-                shown.add(same)
-                rows.append(_total(verdict))
-    if not rows:
-        return None
-    columns = (Column("total", "left"), Column("before"), Column("after"), Column("change"), Column("outcome", "left"))
-    return Table(f"{model}: totals that differ", columns, tuple(rows))
-
-
-def _total(verdict: Verdict) -> tuple[Cell, ...]:
-    name = METRICS[verdict.metric].title if verdict.metric in METRICS else "unknown calls"
-    if verdict.op:
-        name += f" of {verdict.op}"
-    if verdict.mode == "training" and verdict.metric != "backward_macs":
-        name += " (train)"
-    if verdict.budget is not None:
-        limit = f"{verdict.budget:,.0f}" if verdict.budget == int(verdict.budget) else f"{verdict.budget:,}"
-        word = "over budget" if verdict.outcome == "regressed" else "no figure"
-        return Name(f"{name} budget"), limit, _exact(verdict.after), "", word
-    if verdict.before is None or verdict.after is None or verdict.outcome == "incomparable":
-        return Name(name), _exact(verdict.before), _exact(verdict.after), "", verdict.outcome
-    unit = verdict.metric if verdict.metric in METRICS else "calls"
-    grown = change(verdict.before, verdict.after, unit)
-    return Name(name), _exact(verdict.before), _exact(verdict.after), grown, verdict.outcome
-
-
-def _exact(value: float | None) -> str:
-    return MISSING if value is None else f"{value:,}"
-
-
-def _layers(model: str, held: Sequence[Held]) -> list[Table]:
-    """A line a layer that differs, only the metrics that do."""
-    lines = _lines(held)
-    names = _names([key for key, _, _ in lines])
-    found = []
-    for group in BY_LAYER:
-        metrics = [metric for metric in group if any(metric in figures for _, _, figures in lines)]
-        rows: list[tuple[Cell, ...]] = [
-            (Name(names[key]), *(_difference(figures.get(metric)) for metric in metrics), state)
-            for key, state, figures in lines
-            if any(metric in figures for metric in metrics) or (group == BY_LAYER[0] and state in ("added", "removed"))
-        ]
-        if rows:
-            columns = (
-                Column("layer", "left", cut="start"),
-                *(Column(METRICS[metric].title) for metric in metrics),
-                *([Column("", "left")] if any(row[-1] for row in rows) else []),
-            )
-            rows = [row[: len(columns)] for row in rows]
-            title = ", ".join(METRICS[metric].title for metric in metrics) or "operators"
-            found.append(Table(f"{model}: {title} by layer", columns, tuple(rows)))
-    moved = list(dict.fromkeys(pair for one in held for pair in one.moved))
-    if moved:
-        found.append(_moved(model, moved))
-    within = any(v.call and v.outcome == "unchanged" for one in held for v in one.verdicts)
-    if found and within:
-        found[-1] = found[-1].replace(notes=("In brackets: within the tolerance.",))
-    return found
-
-
-def _moved(model: str, moved: Sequence[tuple[Key, Key]]) -> Table:
-    names = _names([key for pair in moved for key in pair])
-    rows: list[tuple[Cell, ...]] = [(Name(names[old]), names[new]) for old, new in moved[:MOST_MOVED]]
-    notes = (f"and {len(moved) - MOST_MOVED:,} more; --format json has them all",) if len(moved) > MOST_MOVED else ()
-    columns = (Column("layer", "left", cut="start"), Column("now", "left"))
-    return Table(f"{model}: the same figures under another name", columns, tuple(rows), notes=notes)
-
-
-def _lines(held: Sequence[Held]) -> list[tuple[Key, str, dict[str, Verdict]]]:
-    """Each layer with its verdicts by metric. Training adds its backward pass, and a line of its own where its
-    forward pass differs from what inference says already."""
-    passes: dict[str, dict[Key, dict[str, Verdict]]] = {"inference": {}, "training": {}}
-    for one in held:
-        for key in (*one.added, *one.removed):
-            passes[one.mode].setdefault(key, {})
-        for v in one.verdicts:
-            if v.call:
-                passes[one.mode].setdefault((v.path, v.op, v.call), {})[v.metric] = v
-    states = {key: "added" for one in held for key in one.added} | {
-        key: "removed" for one in held for key in one.removed
-    }
-    inference, training = passes["inference"], passes["training"]
-    lines: list[tuple[Key, str, dict[str, Verdict]]] = []
-    for key in dict.fromkeys([*training, *inference]):
-        usual, trained = inference.get(key, {}), training.get(key, {})
-        backward = {metric: v for metric, v in trained.items() if metric == "backward_macs"}
-        forward = {metric: v for metric, v in trained.items() if metric not in backward}
-        more = {m: v for m, v in forward.items() if m not in usual or _sides(v) != _sides(usual[m])}
-        if key in inference or not more:
-            lines.append((key, states.get(key, ""), usual | backward))
-            backward = {}
-        if more:
-            lines.append((key, states.get(key, "training"), more | backward))
-    return lines
-
-
-def _sides(verdict: Verdict) -> tuple[object, object]:
-    return verdict.before, verdict.after
-
-
-def _difference(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return ""
-    text = signed((verdict.after or 0) - (verdict.before or 0), verdict.metric)
-    return f"({text})" if verdict.outcome == "unchanged" else text
-
-
-def _names(keys: Sequence[Key]) -> Mapping[Key, str]:
-    """A layer is called by its path; with its operator and call where the path alone does not tell."""
-    paths = [path for path, _, _ in dict.fromkeys(keys)]
-    found = {}
-    for path, op, call in keys:
-        name = path or TOP_LEVEL
-        several = paths.count(path) > 1
-        found[path, op, call] = name + (f" {op}" if several or not path else "") + (f" #{call}" if call > 1 else "")
-    return found
 
 
 def sheet(result: Result) -> Table:

@@ -13,7 +13,7 @@ from analyzer.record import Record, Row
 from analyzer.timing.roofline import Work
 from analyzer.timings import UNRESOLVED_S, Timing
 from analyzer.timings import Cell as TimedCell
-from analyzer.units import percent, scaled, seconds
+from analyzer.units import intensity, percent, scaled, seconds
 from reports.table import Cell, Column, Name, Share, Table
 from reports.views import MISSING, TOP_LEVEL, tree_name
 
@@ -109,7 +109,7 @@ def by_kind(record: Record) -> dict[str, Part]:
 def _columns(first: str, record: Record, bound: Bound | None) -> tuple[Column, ...]:
     macs = "MACs" if record.mode == "inference" else "fwd MACs"
     columns = (Column(first, "left"), Column(macs), Column("share"), Column("time"), Column("share", "left"))
-    return (*columns, Column("GFLOP/s"), *((Column("of bound", "left"),) if bound else ()))
+    return (*columns, Column("GFLOP/s"), *((Column("FLOP/B"), Column("of bound", "left")) if bound else ()))
 
 
 def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tuple[Cell, ...]:
@@ -126,7 +126,9 @@ def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tu
     if bound is None:
         return cells
     found = bound(record, part.works, part.seconds) if resolved and record.mode == "inference" else None
-    return (*cells, f"{percent(found[0])} {found[1]}" if found else MISSING)
+    moved = sum(read + written for _, read, written in part.works)
+    ratio = intensity(part.flops / moved) if moved and part.flops else MISSING
+    return (*cells, ratio, f"{percent(found[0])} {found[1]}" if found else MISSING)
 
 
 def kernels(record: Record) -> list[Table]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyzer.errors import AnalyzerError
+from analyzer.errors import AnalyzerError, quoted
 from analyzer.inputs import parse_input
 from analyzer.models import variants
 from analyzer.output import emit_tables, say, write
@@ -57,15 +59,22 @@ def run(
         known_device(against)
     mode = "training" if training else "inference"
     cells = settings(batches, threads or [processors()], dtypes, layouts, mode=mode, compiled=compiled, device=device)
-    how: dict[str, Any] = {"kernels": kernels, "replay": replay, "flush": flush, "trace": trace}
+    how: dict[str, Any] = {
+        "kernels": kernels,
+        "replay": replay,
+        "flush": flush,
+        "trace": str(Path(trace).resolve()) if trace else None,
+    }
     wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
     if trace and len(wanted) > 1:
         raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
+    if trace and (Path(trace).is_dir() or not os.access(Path(trace).resolve().parent, os.W_OK)):
+        raise AnalyzerError(f"cannot write {quoted(trace)}; name another file with --trace")
     found = _with_progress(wanted, processes)
     records = [record.replace(notes=(*record.notes, *advice(record, found.records))) for record in found.records]
-    if keep and any(record.cell and record.cell.timings for record in records):
-        say(f"kept in {save(records)}")
     _emit(records, found.complete, depth, against, form, output)
+    if keep and any(record.cell and record.cell.timings for record in records):
+        say(f"kept in {save(records)}")  # After it was shown: a full disk loses no result.
     if not found.complete:
         say("interrupted: what was measured is shown, marked partial")
         return 130

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch.autograd import DeviceType  # type: ignore[attr-defined]
@@ -49,7 +50,12 @@ def kernels(ready: Prepared, tiles: Sequence[Tile], setting: Setting, trace: str
         for key, seconds in times.items():
             found[key].append(seconds)
     if trace:
-        profiler.export_chrome_trace(trace)
+        part = Path(f"{trace}.part")
+        try:
+            profiler.export_chrome_trace(str(part))
+            part.replace(trace)
+        finally:
+            part.unlink(missing_ok=True)
     return [(path, name, 1, "kernel", phase, seconds) for (path, name, phase), seconds in found.items()]
 
 

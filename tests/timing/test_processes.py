@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from analyzer.envelope import load
 from analyzer.errors import AnalyzerError
 from analyzer.timing import processes
 from analyzer.timing.measure import measure, measured, requests, settings
@@ -42,6 +43,17 @@ class Killed(Net):
     def forward(self, x):
         if not x.is_meta:
             os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
+
+class Patient(Net):
+    calls = 0
+
+    def forward(self, x):
+        Patient.calls += 1
+        if not x.is_meta:
+            time.sleep(0.02)
+        if Patient.calls == 150:
+            open("marker", "w").close()
         return super().forward(x)
 
 class Raises(Net):
@@ -77,6 +89,16 @@ def test_a_model_is_counted_and_timed_in_one_process(net):
     assert ("act", "aten::clamp_min") in kernels or ("act", "aten::relu") in kernels
     replayed = [(path, kind) for path, _, _, kind, *_ in answer.of("replay")["replay"]]
     assert replayed == [("conv", "replay"), ("conv", "replay_cold"), ("act", "replay"), ("act", "replay_cold")]
+
+
+def test_a_chrome_trace_is_written_whole(net, tmp_path):
+    trace = tmp_path / "trace.json"
+    trace.write_text("an older one")
+    answer = ask(request(net("Net"), trace=str(trace)))
+    assert answer.end == "done", answer.reason
+    names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
+    assert "aten::conv2d" in names
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
 
 
 def test_a_reference_that_fails_says_so_in_its_own_words(net):
@@ -144,16 +166,17 @@ def test_a_module_object_is_refused_with_the_way_out():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of a Unix")
-def test_ctrl_c_keeps_what_was_measured(tmp_path):
-    """The whole program: interrupted after its first samples, it shows and keeps them, marked partial."""
-    command = ["analyze", "time", "--variant", "vgg16", "--budget", "60", "--processes", "1"]
-    program = [str(Path(sys.executable).parent / command[0]), *command[1:], "--format", "json"]
+def test_ctrl_c_keeps_what_was_measured(net, tmp_path):
+    """The whole program: interrupted in the middle of its samples, it shows and keeps them, marked partial."""
+    command = ["time", "--model", net("Patient"), "--input", "3x16x16", "--budget", "600", "--processes", "1"]
+    program = [str(Path(sys.executable).parent / "analyze"), *command, "--format", "json"]
     child = subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    threading.Timer(9.0, lambda: child.send_signal(signal.SIGINT)).start()
+    end = time.monotonic() + 60
+    while not (tmp_path / "marker").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
-    from analyzer.envelope import load
-
     (record,) = load(out)
     assert record.cell.status == "partial"
     assert record.cell.whole.samples_s

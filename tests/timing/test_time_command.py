@@ -35,6 +35,7 @@ def elsewhere(tmp_path, monkeypatch):
         (["--variant", "nin", "--input", "3x0x3"], "every size must be at least 1"),
         (["--variant", "nin", "--input", "3x4x4"], "nin"),
         (["--variant", "nin", "--trace", "t.json", "--batch", "1,2"], "--trace takes one model at one setting"),
+        (["--variant", "nin", "--trace", "no/such/folder/t.json"], "name another file with --trace"),
         (["--variant", "nin", "--against", "abacus"], "no device 'abacus'"),
         (["--variant", "nin", "--budget", "0"], "budget"),
     ],
@@ -167,6 +168,7 @@ def test_a_file_in_the_way_of_the_folder(analyze, pretend, googlenet):
     outcome = analyze("time", "--variant", "googlenet")
     assert outcome.status == 2
     assert "cannot keep the run in" in outcome.err
+    assert "inception_4a" in outcome.out  # What was measured is shown all the same.
     assert Path(".analyze").read_text() == "in the way"
 
 

@@ -22,17 +22,25 @@ NOTES = (
     "backward: 2 x its MACs) per second of time.",
 )
 KINDS = 5
-SHORT = {"max_pool2d": "max pool", "local_response_norm": "LRN", "batch_norm": "norm", "between operators": "gap"}
+SHORT = {
+    "max_pool2d": "max pool",
+    "avg_pool2d": "avg pool",
+    "adaptive_avg_pool2d": "avg pool",
+    "local_response_norm": "LRN",
+    "batch_norm": "norm",
+    "between operators": "gap",
+}
 
 
 def tables(records: Sequence[Record], depth: int, bound: Bound | None = None) -> list[Table]:
     """All cells side by side and what can be held against them; then what one cell is made of, or several, by kind."""
     timed = [record for record in records if record.cell and record.cell.whole]
     found = [wholes(records), checks(timed)] if timed else [wholes(records)]
-    if len(records) == 1 and timed:
-        found += [modules(timed[0], depth, bound), operators(timed[0], bound)]
-    elif timed:
-        found.append(kinds(timed))
+    cut = [record for record in timed if cell_of(record).parts]
+    if len(records) == 1 and cut:
+        found += [modules(cut[0], depth, bound), operators(cut[0], bound)]
+    elif cut:
+        found.append(kinds(cut))
     for record in timed:
         found += [*kernels(record), *replays(record)]
     return found

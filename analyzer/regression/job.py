@@ -15,6 +15,7 @@ from analyzer.output import discard, emit_tables, say, working, write
 from analyzer.regression import actions, baseline, config, envelope, junit, markdown
 from analyzer.regression.candidates import Candidate, counted, distinct, runs_code
 from analyzer.regression.result import Result, exit_status, held, merged
+from reports import gate
 
 
 def run(
@@ -57,6 +58,7 @@ def run(
     _tell_actions(result)
     try:
         _emit(result, form, output)
+        sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
         # Whoever read has read enough. A gate that fails does so all the same.
         if not status:
@@ -67,7 +69,9 @@ def run(
 
 def _place(settings: config.Config, file: str | None) -> tuple[Path, str]:
     """Where the baseline is, and what a person calls it: from the project's folder, or as the command line says."""
-    return (Path(file), file) if file is not None else (settings.root / settings.baseline, settings.baseline)
+    if file is not None:
+        return Path(file), file
+    return Path(os.path.relpath(settings.root / settings.baseline)), settings.baseline
 
 
 def _before(place: Path, shown: str, *, replaceable: bool) -> baseline.Baseline | None:
@@ -128,20 +132,25 @@ def _tell_actions(result: Result) -> None:
 
 
 def _emit(result: Result, form: str, output: str | None) -> None:
-    if form == "json":
-        return write(envelope.dump(result), output)
-    if form == "junit":
-        return write(junit.dump(result), output)
-    if form == "md":
-        text = markdown.dump(result)
-    else:
-        from reports import gate
+    """On standard output under Actions no name may be a command; a terminal's table is written as it is drawn."""
+    bare = output in (None, "-") and actions.active(os.environ)
+    if form == "table" and not bare:
+        return emit_tables(gate.tables(result), form, output)
+    text = _text(result, form)
+    if bare:
+        # In JSON the same sign can be written in another way.
+        text = text.replace("##[", "#\\u0023[") if form == "json" else actions.inert(text)
+    return write(text, output)
 
-        tables = [gate.sheet(result)] if form == "csv" else gate.tables(result)
-        if output not in (None, "-") or not actions.active(os.environ):
-            return emit_tables(tables, form, output)
-        page = io.StringIO()
-        with redirect_stdout(page):
-            emit_tables(tables, form, output)
-        text = page.getvalue()
-    return write(actions.inert(text) if actions.active(os.environ) else text, output)
+
+def _text(result: Result, form: str) -> str:
+    if form == "json":
+        return envelope.dump(result)
+    if form == "junit":
+        return junit.dump(result)
+    if form == "md":
+        return markdown.dump(result)
+    page = io.StringIO()
+    with redirect_stdout(page):
+        emit_tables([gate.sheet(result)] if form == "csv" else gate.tables(result), form, None)
+    return page.getvalue()

@@ -1,0 +1,13 @@
+"""Snapshots by hand."""
+
+from __future__ import annotations
+
+from analyzer.regression.snapshot import Layer, Snapshot
+
+
+def layer(path: str, op: str = "conv2d", call: int = 1, **figures: int) -> Layer:
+    return Layer(path, op, call, figures)
+
+
+def model(*layers: Layer, mode: str = "inference", peak: int | None = 100, **unknown: int) -> Snapshot:
+    return Snapshot(mode, ((1, 3, 8, 8),), "float32", layers, peak, unknown)

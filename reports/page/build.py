@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.record import Record
-from reports.page import compute, verdict
-from reports.page.context import Page, Section
+from reports.page import about, claims, compute, difference, head, memory, network, rows, story, time, verdict
+from reports.page.context import Page, Section, Table, flat
 from reports.page.subjects import Subject, subjects
 
 
@@ -17,7 +17,26 @@ def page(records: Sequence[Record], refused: Sequence[str] = (), command: str = 
 
 
 def sections(found: Sequence[Subject], refused: Sequence[str], command: str) -> tuple[Section, ...]:
-    return (verdict.section(found, refused), compute.section(found))
+    first = (
+        verdict.section(found, refused),
+        compute.section(found),
+        story.section(found),
+        head.section(found),
+        difference.section(found),
+        time.section(found),
+        memory.section(found),
+        claims.section(found),
+    )
+    last = about.section(found, command)
+    places = rows.anchors(found, _ids((*first, last)))
+    return (*first, network.section(found, places), rows.section(found, places), last)
+
+
+def _ids(sections: Sequence[Section]) -> set[str]:
+    """Places that the page has itself: no module may take one."""
+    names = {section.id for section in sections} | {"network", "table"}
+    tables = {block.id for section in sections for block in flat(section.blocks) if isinstance(block, Table)}
+    return names | {f"{name}-title" for name in names} | tables
 
 
 def _title(found: Sequence[Subject]) -> str:
@@ -29,7 +48,7 @@ def _title(found: Sequence[Subject]) -> str:
 
 def _subtitle(found: Sequence[Subject]) -> str:
     modes = " and ".join(dict.fromkeys(one.record.mode for one in found))
-    timed = sum(1 for one in found if one.timed)
+    timed = any(one.timed for one in found)
     return f"Parameters, multiply-adds, activations and memory in {modes}, module by module" + (
         ", with measured times." if timed else "."
     )

@@ -30,8 +30,8 @@ def right(title: str) -> Column:
     return Column(title)
 
 
-def words(text: str, *, depth: int = 0, link: str = "", tone: str = "") -> Cell:
-    return Cell(text, depth=depth, link=link, tone=tone)
+def words(text: str, *, depth: int = 0) -> Cell:
+    return Cell(text, depth=depth)
 
 
 def whole(value: int | None) -> Cell:

@@ -25,6 +25,7 @@ BRANCHES = {
 }
 BRANCH_COLOURS = dict(zip(BRANCHES, (figures.BLUE, figures.GREEN, figures.ORANGE, figures.PURPLE), strict=True))
 OTHER = "outside a branch"
+WHOLE = "(whole)"
 
 
 def section(subjects: Sequence[Subject]) -> Section:
@@ -68,22 +69,17 @@ def tiles(one: Subject) -> Chart:
     """The icicle of one network: the whole, its modules, their parts."""
     times = _timed(one)
     metrics = [metric for metric in (*PICKED, "time") if metric != "time" or times]
-    modules = one.modules
+    modules = [module for module in one.modules if any(value(module, metric, times) for metric in metrics)]
     branched = any(part in BRANCHES for module in modules for part in module.path.split("."))
     wholes = {metric: times.get("", 0.0) if metric == "time" else getattr(one.totals, metric) for metric in metrics}
     values = {metric: [wholes[metric], *(value(module, metric, times) for module in modules)] for metric in metrics}
-    texts = {metric: [text(metric, figure) for figure in values[metric]] for metric in metrics}
     first = next((metric for metric in metrics if wholes[metric]), metrics[0])
     figure = figures.icicle(
-        ids=[one.name, *(f"{one.name} {module.path}" for module in modules)],
+        ids=[WHOLE, *(module.path for module in modules)],
         labels=[one.name, *(module.path.rpartition(".")[2] for module in modules)],
-        parents=[
-            "",
-            *(f"{one.name} {above}" if (above := module.path.rpartition(".")[0]) else one.name for module in modules),
-        ],
+        parents=["", *(module.path.rpartition(".")[0] or WHOLE for module in modules)],
         values=values[first],
-        texts=texts[first],
-        colours=[figures.SLATE, *(_colour(module, branched) for module in modules)],
+        colours=[figures.SLATE, *(_colour(module) for module in modules)],
         height=560 if len(modules) > 30 else 340,
     )
     tops = [module for module in modules if "." not in module.path]
@@ -102,19 +98,15 @@ def tiles(one: Subject) -> Chart:
         table=modules_table(one, times),
         marks=1 + sum(1 for module in tops if value(module, first, times)) if wholes[first] else 0,
         legend=(*legend, (OTHER, figures.TEAL)) if branched else (),
-        views=tuple(
-            (TITLES[metric], {"values": [values[metric]], "text": [texts[metric]]})
-            for metric in metrics
-            if wholes[metric]
-        ),
+        views=tuple((TITLES[metric], {"values": [values[metric]]}) for metric in metrics if wholes[metric]),
     )
 
 
-def _colour(module: Module, branched: bool) -> str:
+def _colour(module: Module) -> str:
     branch = next((part for part in module.path.split(".") if part in BRANCHES), None)
     if branch:
         return BRANCH_COLOURS[branch]
-    return figures.TEAL if "." not in module.path or not branched else figures.SLATE
+    return figures.TEAL
 
 
 def modules_table(one: Subject, times: Mapping[str, float]) -> Table:

@@ -13,13 +13,12 @@ from analyzer.frozen import Frozen
 
 
 class Cell(Frozen):
-    """`share` is a bar's length, 0 to 1; `link` a place on this page; `tone` one of good, bad, muted."""
+    """`share` is a bar's length, 0 to 1; `tone` one of good, bad, muted."""
 
     text: str
     value: int | float | None = None
     share: float | None = None
     depth: int = 0
-    link: str = ""
     tone: str = ""
 
 

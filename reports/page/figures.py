@@ -49,8 +49,8 @@ LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor":
 
 
 def icicle(
-    ids: Sequence[str], labels: Sequence[str], parents: Sequence[str], values: Sequence[float], texts: Sequence[str],
-    colours: Sequence[str], *, height: int,
+    ids: Sequence[str], labels: Sequence[str], parents: Sequence[str], values: Sequence[float], colours: Sequence[str],
+    *, height: int,
 ) -> Figure:  # fmt: skip
     """Modules as tiles, from the whole at the left to its parts; a tile's height is its share. Click one to go in."""
     trace = {
@@ -59,7 +59,6 @@ def icicle(
         "labels": [safe(label) for label in labels],
         "parents": parents,
         "values": values,
-        "text": texts,
         "branchvalues": "total",
         "sort": False,
         "maxdepth": 3,
@@ -68,7 +67,7 @@ def icicle(
         "texttemplate": "%{label}  %{percentRoot:.1%}",
         "leaf": {"opacity": 1},
         "textfont": {"color": "#ffffff", "size": LABEL},
-        "hovertemplate": "%{id}<br>%{text}<br>%{percentRoot:.1%} of the whole<extra></extra>",
+        "hovertemplate": "%{id}<br>%{value:.4s}<br>%{percentRoot:.1%} of the whole<extra></extra>",
         "pathbar": {"visible": True, "textfont": {"size": LABEL, "color": "#ffffff"}},
         "root": {"color": SLATE},
     }
@@ -143,7 +142,7 @@ def curves(
         common = {"xaxis": "x", "yaxis": f"y{suffix}"}
         data.append(
             {"type": "scatter", "mode": "lines+markers", "x": list(x), "y": list(values), "text": list(texts),
-             "line": {"color": series(index), "width": 2}, "marker": {"size": sizes, "color": series(index)},
+             "line": {"color": series(index), "width": 2}, "marker": {"size": sizes, "color": series(index), "opacity": 1},
              "hovertemplate": f"%{{x}} channels: %{{text}} {title}<extra></extra>", **common}
         )  # fmt: skip
         data.append(

@@ -135,6 +135,12 @@
   }
   all("table").forEach(equip);
 
+  // A line that has a place leads to itself, so that its address can be copied.
+  for (const row of all("tr[id]")) {
+    const [name] = row.cells;
+    name.replaceChildren(make("a", { href: `#${encodeURIComponent(row.id)}`, tabIndex: -1, textContent: name.textContent }));
+  }
+
   // Folded tables stand open without a script; choices stand one under the other.
   all("details.fold").forEach((fold) => (fold.open = false));
   const choices = all(".choice").map((choice) => {

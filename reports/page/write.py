@@ -84,7 +84,9 @@ def link() -> dict[str, str]:
 
 
 def _read(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
+    """A script or a style sheet without its indentation and its lines of comment: they are for who edits it."""
+    lines = map(str.strip, (HERE / name).read_text(encoding="utf-8").splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/*"))) + "\n"
 
 
 @cache

@@ -26,6 +26,7 @@ Examples:
   analyze --model net.py:Net --input 3x224x224 --train
   analyze --model torchvision:resnet50 --variant googlenet
   analyze claims
+  analyze check
   analyze reconcile --variant googlenet
 
 MACs are multiply-adds; FLOPs count a multiply-add as 2. Result to standard output, everything else to standard error.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from analyzer.regression.gate import Held
@@ -150,10 +151,10 @@ def _difference(verdict: Verdict | None) -> str:
 
 def _names(keys: Sequence[Key]) -> Mapping[Key, str]:
     """A layer is called by its path; with its operator and call where the path alone does not tell."""
-    paths = [path for path, _, _ in dict.fromkeys(keys)]
+    paths = Counter(path for path, _, _ in dict.fromkeys(keys))
     found = {}
     for path, op, call in keys:
         name = path or TOP_LEVEL
-        several = paths.count(path) > 1
+        several = paths[path] > 1
         found[path, op, call] = name + (f" {op}" if several or not path else "") + (f" #{call}" if call > 1 else "")
     return found

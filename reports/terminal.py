@@ -113,7 +113,7 @@ def _cell(cell: Cell, plain: bool) -> Text:
     return Text(_safe(cell, plain), style="yellow" if cell in WARNINGS else "")
 
 
-WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced"})
+WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced", "regressed", "over budget"})
 
 
 def _bar(value: float, plain: bool) -> str:

@@ -24,7 +24,7 @@ def commands(result: Result) -> list[str]:
     """An `::error` a model that fails or cannot be counted: GitHub shows ten of a step, so that metrics share one."""
     found = []
     for model in result.models:
-        lines = [line(verdict) for verdict in result.failures if verdict.model == model]
+        lines = [line(verdict) for one in result.of(model) for verdict in one.verdicts if result.fails(verdict)]
         reasons = [one.reason for one in result.of(model) if model in result.errors]
         if lines or reasons:
             more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []

@@ -51,7 +51,7 @@ def _fill(case: Xml.Element, one: Held, verdicts: Sequence[Verdict], result: Res
     lines = [line(verdict) for verdict in verdicts if verdict.differs or verdict.budget is not None]
     if len(lines) > MOST_LAYERS:
         lines = [*lines[:MOST_LAYERS], f"and {len(lines) - MOST_LAYERS} more"]
-    failed = [verdict for verdict in verdicts if verdict in result.failures]
+    failed = [verdict for verdict in verdicts if result.fails(verdict)]
     if failed:
         _say(case, "failure", line(failed[0]), "\n".join(lines))
     elif outcome == "incomparable" and not result.updated:

@@ -42,8 +42,11 @@ class Result(Frozen):
 
     @property
     def failures(self) -> tuple[Verdict, ...]:
-        """What fails: growth that was not accepted, and budgets, which an update does not change."""
-        return tuple(v for v in self.verdicts if v.outcome == "regressed" and not (self.updated and v.budget is None))
+        return tuple(verdict for verdict in self.verdicts if self.fails(verdict))
+
+    def fails(self, verdict: Verdict) -> bool:
+        """Growth that was not accepted, or a budget, which an update does not change."""
+        return verdict.outcome == "regressed" and not (self.updated and verdict.budget is None)
 
     @property
     def status(self) -> str:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -221,37 +217,3 @@ def test_a_wrong_input_of_a_large_model_is_refused_and_not_built(llama):
     needs("transformers")
     with pytest.raises(AnalyzerError, match=r"does not run on meta .* it would take 131\.4 GiB"):
         count_reference(f"hf:{llama}", inputs=[parse_input("input_ids=32:float32")])
-
-
-MEASURE = """
-import json, resource, sys, time
-start = time.perf_counter()
-{body}
-print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter() - start]))
-"""
-
-
-def measured(body: str) -> tuple[float, float]:
-    """Peak memory and seconds of a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", MEASURE.format(body=body)],
-        env=environment,
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=300,
-    )
-    memory, seconds = json.loads(done.stdout.splitlines()[-1])
-    return memory, seconds
-
-
-def test_seventy_billion_parameters_take_the_memory_of_an_import(llama):
-    """At most half as much again as `import torch`, transformers' own import included."""
-    needs("transformers")
-    plain, _ = measured("import torch")
-    memory, seconds = measured(
-        f"from analyzer.api import count_reference\ncount_reference({f'hf:{llama}'!r}, train=True)"
-    )
-    assert memory <= 1.5 * plain
-    assert seconds < 60

@@ -13,9 +13,9 @@ from analyzer.networks.walk import walk
 from tests.counting.profiled import Block, blocks, peak
 
 FLOAT = 4
-# What kernels allocate and do not hand out. A convolution: copies in oneDNN's own layouts, and unfolded windows. With them
-# the peak of NIN's allocations is 4,636,672 bytes (a processor with AVX-512), where its tensors take 2,239,488. A batch
-# norm: a scale and a shift a channel, and in its backward pass a buffer of its input's size.
+# What kernels allocate and do not hand out. A convolution: copies in oneDNN's own layouts, and unfolded windows: with
+# them the peak of NIN's allocations is 4,636,672 bytes (a processor with AVX-512), where its tensors take 2,239,488. A
+# batch norm: a scale and a shift a channel, and in its backward pass a buffer of its input's size.
 WORKSPACE = (
     "aten::convolution",
     "aten::convolution_backward",

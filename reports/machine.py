@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from analyzer.timing.roofline import emulated
 from analyzer.units import percent, rate, scaled
 from reports.table import Cell, Column, Name, Table
 from reports.views import MISSING
+
+LINE = 62  # Beside the names, in 80 columns.
+SIGNALS = {
+    "others": "what runs or wants to",
+    "waited_s": "how long our threads waited",
+    "queued_s": "how long anyone did",
+    "busy_s": "what others used",
+    "stolen_s": "what the hypervisor took",
+    "throttled": "the quota's stops",
+}
 
 
 def tables(found: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]]) -> list[Table]:
@@ -18,29 +29,49 @@ def tables(found: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]]) -> list
 
 def _fingerprint(found: Mapping[str, Any]) -> Table:
     processor, torch, system = found["processor"], found["torch"], found["system"]
-    caches = ", ".join(f"L{one['level']} {one['kind']} {one['bytes'] // 1024} KiB" for one in processor["caches"])
+    usable = len(processor["affinity"] or []) or "all"
     lines: dict[str, Any] = {
         "processor": processor["model"],
         "family": " ".join(processor["family"]),
         "instructions": " ".join(processor["flags"]),
-        "caches": caches,
-        "processors": f"{processor['count']}, {len(processor['affinity'] or []) or 'all'} of them for this process",
-        "quota": processor["quota"],
+        "caches": "; ".join(map(_cache, processor["caches"])),
+        "processors": f"{processor['count']}, {usable} of them for this process",
+        "cores": _cores(processor),
+        "quota": f"{processor['quota']:g} processors" if processor["quota"] else "no limit found",
         "governor": processor["governor"],
         "clock": f"{processor['mhz']:.0f} MHz as reported" if processor["mhz"] else None,
         "memory": f"{found['memory_bytes'] / 2**30:.1f} GiB" if found["memory_bytes"] else None,
+        "huge pages": found.get("huge_pages"),
         "allocator": found["allocator"],
         "variables": ", ".join(f"{key}={value}" for key, value in found["environment"].items()) or "none set",
         "system": f"{system['os']} {system['kernel']} {system['architecture']}",
         "python": found["python"],
         "torch": f"{torch['version']}, {torch['capability']}, {torch['blas'] or 'unknown BLAS'}",
-        "contention seen by": ", ".join(found.get("signals", [])[3:]) or "processor time only",
+        "libraries": "; ".join(torch["libraries"]),
+        "neighbours seen": ", ".join(SIGNALS[name] for name in found.get("signals", ()) if name in SIGNALS),
     }
     if gpu := found.get("gpu"):
         lines["GPU"] = ", ".join(f"{key} {value}" for key, value in gpu.items() if value is not None)
-    lines |= {f"library {number}": text for number, text in enumerate(torch["libraries"], start=1)}
-    rows = tuple((Name(key), str(value) if value else "unknown") for key, value in lines.items())
+    rows = tuple(row for key, value in lines.items() for row in _rows(key, str(value) if value else "not told"))
     return Table("This machine", (Column("what", "left"), Column("it is", "left")), rows)
+
+
+def _rows(key: str, text: str) -> list[tuple[Cell, ...]]:
+    """As many lines as a text takes: none of it may be cut off, since the end of it may be what differs."""
+    lines = wrap(text, LINE, break_on_hyphens=False) or [""]
+    return [(Name("" if index else key), line) for index, line in enumerate(lines)]
+
+
+def _cache(one: Mapping[str, Any]) -> str:
+    shared = f" of processors {one['shared']}" if one["shared"] else ""
+    return f"L{one['level']} {one['kind']} {one['bytes'] // 1024} KiB{shared}"
+
+
+def _cores(processor: Mapping[str, Any]) -> str | None:
+    if not processor.get("cores"):
+        return None
+    sockets, virtual = processor.get("sockets") or 1, ", in a virtual machine" if processor.get("virtual") else ""
+    return f"{processor['cores']} in {sockets} socket{'s' if sockets != 1 else ''}{virtual}"
 
 
 def _peaks(peaks: Sequence[Mapping[str, Any]]) -> Table:

@@ -40,7 +40,13 @@ def describe(torch: Any, device: str, library: Any | None = None) -> dict[str, A
     library = library or nvml()
     if library is None:
         return found
-    handle = library.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+    found |= _told(library, handle(library, int(device.partition(":")[2] or 0), _uuid(properties)))
+    return found
+
+
+def _told(library: Any, handle: Any) -> dict[str, Any]:
+    """What only NVML knows."""
+    found: dict[str, Any] = {}
     asked: dict[str, Callable[[], Any]] = {
         "driver": library.nvmlSystemGetDriverVersion,
         "power_cap_w": lambda: library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000,
@@ -55,35 +61,70 @@ def describe(torch: Any, device: str, library: Any | None = None) -> dict[str, A
     return found
 
 
-class GpuLook(Frozen):
-    """One moment on a GPU: what holds its clock down, and how many other processes use it."""
+def handle(library: Any, index: int, uuid: str | None) -> Any:
+    """NVML's handle of torch's device: by its own number, since the two count their devices in different orders."""
+    if uuid:
+        try:
+            return library.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}")
+        except Exception:  # An old library; then the place has to do.
+            pass
+    return library.nvmlDeviceGetHandleByIndex(index)
 
-    throttles: tuple[str, ...]
-    others: int
+
+def _uuid(properties: Any) -> str | None:
+    found = getattr(properties, "uuid", None)
+    return str(found) if found else None
+
+
+def _uuid_of(index: int) -> str | None:
+    import torch
+
+    try:
+        return _uuid(torch.cuda.get_device_properties(index))
+    except Exception:  # No CUDA in this build, or no such device.
+        return None
+
+
+class GpuLook(Frozen):
+    """One moment on a GPU: what holds its clock down, how many other processes use it; None where it does not tell."""
+
+    throttles: tuple[str, ...] | None
+    others: int | None
 
 
 class GpuContention:
-    """The watch of a sampling loop on a GPU. Without NVML it accuses nobody, and `signals` is empty."""
+    """The watch of a sampling loop on a GPU. What NVML does not tell accuses nobody, and is not among `signals`."""
 
     def __init__(self, index: int, own: int, library: Any | None) -> None:
         self.library, self.own = library, own
-        self.handle = library.nvmlDeviceGetHandleByIndex(index) if library else None
+        self.handle = handle(library, index, _uuid_of(index)) if library else None
 
     def signals(self) -> list[str]:
-        return ["throttles", "others"] if self.library else []
+        look = self.look()
+        return [name for name in GpuLook.fields if getattr(look, name) is not None]
 
     def look(self) -> GpuLook:
-        if self.library is None:
-            return GpuLook((), 0)
-        reasons = self.library.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle)
-        processes = self.library.nvmlDeviceGetComputeRunningProcesses(self.handle)
-        return GpuLook(
-            tuple(name for bit, name in THROTTLES.items() if reasons & bit),
-            sum(process.pid != self.own for process in processes),
-        )
+        return GpuLook(self._throttles(), self._others()) if self.library else GpuLook(None, None)
 
     def dirty(self, before: GpuLook, after: GpuLook) -> str | None:
         if before.others or after.others:
             return "another process used the GPU"
         held = after.throttles or before.throttles
         return f"the GPU's clock was held down by {held[0]}" if held else None
+
+    def _throttles(self) -> tuple[str, ...] | None:
+        assert self.library is not None
+        try:
+            reasons = self.library.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle)
+        except Exception:
+            return None
+        return tuple(name for bit, name in THROTTLES.items() if reasons & bit)
+
+    def _others(self) -> int | None:
+        """In a container NVML may give the host's numbers of processes: then one of them is ours, whichever."""
+        assert self.library is not None
+        try:
+            pids = {process.pid for process in self.library.nvmlDeviceGetComputeRunningProcesses(self.handle)}
+        except Exception:
+            return None
+        return len(pids - {self.own}) if self.own in pids else max(len(pids) - 1, 0)

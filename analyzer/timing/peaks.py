@@ -18,6 +18,7 @@ SIDES = (512, 1024, 1536)
 DTYPES = ("float32", "bfloat16", "float16")
 SAMPLES, SAMPLE_S = 5, 0.02
 SLOW_S = 0.05
+Now = Callable[[], float]
 RESOLVED = 2.0  # A call shorter than this many times the call of one element says nothing of bandwidth.
 
 
@@ -40,7 +41,7 @@ def best(rates: Iterable[Sequence[float]]) -> tuple[float, float]:
     return median(lot), (max(lot) - min(lot)) / median(lot)
 
 
-def rates(work: float, once: Callable[[], Any], now: Callable[[], float] = time.perf_counter) -> list[float]:
+def rates(work: float, once: Callable[[], Any], now: Now = time.perf_counter) -> list[float]:
     """Work per second of several samples, each long enough for the clock; the first sample warms up and is dropped."""
     found = []
     for _ in range(SAMPLES + 1):
@@ -63,10 +64,13 @@ def measure(
     threads: Sequence[int],
     caches: Sequence[Mapping[str, Any]],
     tell: Callable[[int, int, str], None] = lambda done, of, label: None,
+    *,
+    torch: Any = None,
+    now: Now = time.perf_counter,
 ) -> list[Peak]:
-    """All ceilings of the CPU, some ten seconds. Imports torch and changes its number of threads."""
-    import torch
-
+    """All ceilings of the CPU, some four seconds a thread count. Imports torch and changes its number of threads."""
+    if torch is None:
+        import torch  # type: ignore[no-redef, unused-ignore]
     sets = working_sets(caches)
     of, done, found = len(threads) * (len(DTYPES) + 2 * len(sets)), 0, []
     with torch.inference_mode():
@@ -75,12 +79,12 @@ def measure(
             for dtype in DTYPES:
                 tell(done, of, f"matrix product, {dtype}, {count} threads")
                 done += 1
-                value, spread = best(_products(torch, getattr(torch, dtype)))
+                value, spread = best(_products(torch, getattr(torch, dtype), now))
                 found.append(Peak(dtype, "FLOP", count, value, spread))
             for level, size in sets.items():
                 tell(done, of, f"bandwidth of {level}, {count} threads")
                 done += 2
-                for kind, lot in _streams(torch, size, count):
+                for kind, lot in _streams(torch, size, count, now):
                     if not lot:
                         continue
                     value, spread = best([lot])
@@ -88,23 +92,23 @@ def measure(
     return found
 
 
-def _products(torch: Any, dtype: Any) -> Iterable[list[float]]:
+def _products(torch: Any, dtype: Any, now: Now) -> Iterable[list[float]]:
     for side in SIDES:
         try:
             left, right = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
             out = torch.empty(side, side, dtype=dtype)
             torch.mm(left, right, out=out)
-            start = time.perf_counter()
+            start = now()
             torch.mm(left, right, out=out)
-            if (took := time.perf_counter() - start) > SLOW_S * (side / SIDES[0]) ** 3:
+            if (took := now() - start) > SLOW_S * (side / SIDES[0]) ** 3:
                 yield [2 * side**3 / took]  # Emulated: one sample says so, and larger ones would take long.
                 return
-            yield rates(2 * side**3, lambda: torch.mm(left, right, out=out))  # noqa: B023 – called at once
+            yield rates(2 * side**3, lambda: torch.mm(left, right, out=out), now)  # noqa: B023 – called at once
         except RuntimeError:
             return  # The type has no matrix product here.
 
 
-def _streams(torch: Any, size: int, threads: int) -> list[tuple[str, list[float]]]:
+def _streams(torch: Any, size: int, threads: int, now: Now) -> list[tuple[str, list[float]]]:
     """Copy moves 2 bytes a byte, triad (a = b + s · c) 3; the buffers together are the working set.
 
     What a call costs by itself is taken off. A level that is too small to be seen beside it has no rates: with
@@ -114,7 +118,7 @@ def _streams(torch: Any, size: int, threads: int) -> list[tuple[str, list[float]
     def calls(kind: str, count: int) -> list[float]:
         a, b, c = (torch.zeros(count) for _ in range(3))
         once = (lambda: a.copy_(b)) if kind == "copy" else (lambda: torch.add(b, c, alpha=3.0, out=a))
-        return [1 / rate for rate in rates(1, once)]
+        return [1 / rate for rate in rates(1, once, now)]
 
     found = []
     private = threads if size < SHARED else 1

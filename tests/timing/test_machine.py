@@ -11,7 +11,17 @@ from analyzer.errors import AnalyzerError
 from analyzer.store import PEAKS as FILE
 from analyzer.store import kept_peaks
 from analyzer.timing.devices import device, devices
-from analyzer.timing.machine import allocator, caches, fingerprint, memory_bytes, processor, quota, stable_key
+from analyzer.timing.machine import (
+    allocator,
+    caches,
+    chosen,
+    fingerprint,
+    memory_bytes,
+    processor,
+    quota,
+    stable_key,
+    variables,
+)
 from analyzer.timing.peaks import Peak, best, rates, working_sets
 from analyzer.timing.roofline import Ceilings, Level, emulated, measured, of_device, place
 from analyzer.timings import Setting
@@ -19,15 +29,23 @@ from tests.timing.simulated import Turned
 
 CPUINFO = """processor\t: 0
 vendor_id\t: AuthenticAMD
+physical id\t: 0
+core id\t\t: 0
 cpu family\t: 25
 model\t\t: 17
 model name\t: AMD EPYC
 stepping\t: 1
 cpu MHz\t\t: 2596.100
-flags\t\t: fpu sse avx avx2 fma avx512f avx512_bf16 whatever
+flags\t\t: fpu sse avx avx2 fma avx512f avx512_bf16 hypervisor whatever
 
 processor\t: 1
+physical id\t: 0
+core id\t\t: 0
 model name\t: another
+
+processor\t: 2
+physical id\t: 1
+core id\t\t: 0
 """
 BASE = "/sys/devices/system/cpu/cpu0/cache/index"
 SYSTEM = {
@@ -49,6 +67,8 @@ def test_a_processor_is_read_from_its_own_lines():
     assert (found["model"], found["family"]) == ("AMD EPYC", ["AuthenticAMD", "25", "17", "1"])
     assert found["flags"] == ["avx", "avx2", "fma", "avx512f", "avx512_bf16"]
     assert (found["quota"], found["mhz"], found["governor"]) == (1.5, 2596.1, None)
+    # Processors 0 and 1 are one core of the first socket; core 0 of the second is another.
+    assert (found["sockets"], found["cores"], found["virtual"]) == (2, 2, True)
 
 
 def test_caches_memory_and_quota():
@@ -59,11 +79,16 @@ def test_caches_memory_and_quota():
     ]
     assert memory_bytes(read) == 24612345 * 1024
     assert (quota("max 100000"), quota(""), quota("1 0"), quota("200000 100000")) == (None, None, None, 2.0)
+    older = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000", "/sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"}
+    assert processor(lambda path: older.get(path, ""))["quota"] == 0.5
+    older["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "-1"
+    assert processor(lambda path: older.get(path, ""))["quota"] is None
+    assert (chosen("always [madvise] never"), chosen(""), chosen("[]")) == ("madvise", None, None)
     assert allocator("7f00 r-xp /usr/lib/libjemalloc.so.2") == "jemalloc"
     assert allocator("") == "the system's"
 
 
-@pytest.mark.parametrize("garbage", ["", ":", "\x00\xff", "flags", "cpu MHz : fast", "MemTotal: none"])
+@pytest.mark.parametrize("garbage", ["", ":", "\x00\xff", "flags", "cpu MHz : fast", "MemTotal: none", "²", "² ²"])
 def test_a_system_that_says_nothing_is_unknown_and_not_guessed(garbage):
     found = fingerprint(read=lambda path: garbage)
     assert found["processor"]["caches"] == []
@@ -79,6 +104,19 @@ def test_no_name_of_a_host_or_a_person_is_in_it():
     text = json.dumps(fingerprint())
     assert platform.node() not in text or len(platform.node()) < 4
     assert f"/{getpass.getuser()}/" not in text
+
+
+def test_variables_are_kept_without_the_folders_that_they_name():
+    found = variables({
+        "LD_PRELOAD": "/home/alice/lib/libjemalloc.so.2:/opt/x.so ~/y.so",
+        "MALLOC_CONF": "prof_prefix:/home/alice/p,dirty:1",
+        "OMP_PLACES": "{0:4}:2", "OPENBLAS_NUM_THREADS": "4", "HOME": "/home/alice", "USER": "alice",
+        "SSH_AUTH_SOCK": "/x",
+    })  # fmt: skip
+    assert found == {
+        "LD_PRELOAD": "libjemalloc.so.2:x.so y.so", "MALLOC_CONF": "prof_prefix:p,dirty:1",
+        "OMP_PLACES": "{0:4}:2", "OPENBLAS_NUM_THREADS": "4",
+    }  # fmt: skip
 
 
 def test_what_may_be_compared():

@@ -126,11 +126,11 @@ def _stop(stop: Stop, y: int, places: Places) -> str:
         body.append(f'<rect class="share" x="1" y="{y}" width="{max(stop.share * (WIDTH - 2), 1):.1f}" height="4"/>')
     body.append(_text(PAD, y + 21, stop.path, kind="b", room=20 if stop.branches else 16))
     if not stop.branches:
-        body.append(_text(WIDTH - PAD, y + 21, f"{stop.what}  {share}".strip(), kind="e", room=26))
+        body.append(_text(WIDTH - PAD, y + 21, " · ".join(filter(None, (stop.what, share))), kind="e", room=28))
         return _linked(
             "".join(body), places.get(stop.path, ""), f"{stop.path}: {stop.what}, output {stop.shape} {share}"
         )
-    body.append(_text(WIDTH - PAD, y + 21, f"{stop.shape}  {share}", kind="e"))
+    body.append(_text(WIDTH - PAD, y + 21, " · ".join(filter(None, (stop.shape, share))), kind="e"))
     head = _linked(
         "".join(body),
         places.get(stop.path, ""),

@@ -102,6 +102,24 @@ def stacked(
     )
 
 
+def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[str]]], *, unit: str) -> Figure:
+    """A bar a name and group, those of a name side by side."""
+    data = [
+        {"type": "bar", "orientation": "h", "name": safe(group), "y": [safe(name) for name in names], "x": list(values),
+         "text": list(texts), "textposition": "none", "marker": {"color": series(place)},
+         "hovertemplate": f"%{{y}}<br>{safe(group)}: %{{text}}<extra></extra>"}
+        for place, (group, (values, texts)) in enumerate(groups.items())
+    ]  # fmt: skip
+    return figure(
+        data,
+        80 + 18 * (len(groups) + 1) * len(names),
+        barmode="group",
+        bargap=0.3,
+        xaxis=axis(unit, tickformat=".0%", nticks=6),
+        yaxis={"automargin": True, "autorange": "reversed", "ticksuffix": "  "},
+    )
+
+
 def dumbbells(
     names: Sequence[str], first: Points, other: Points, titles: tuple[str, str], texts: Sequence[str], *, unit: str
 ) -> Figure:
@@ -142,7 +160,8 @@ def curves(
         common = {"xaxis": "x", "yaxis": f"y{suffix}"}
         data.append(
             {"type": "scatter", "mode": "lines+markers", "x": list(x), "y": list(values), "text": list(texts),
-             "line": {"color": series(index), "width": 2}, "marker": {"size": sizes, "color": series(index), "opacity": 1},
+             "line": {"color": series(index), "width": 2},
+             "marker": {"size": sizes, "color": series(index), "opacity": 1},
              "hovertemplate": f"%{{x}} channels: %{{text}} {title}<extra></extra>", **common}
         )  # fmt: skip
         data.append(
@@ -192,13 +211,13 @@ def steps(lines: Mapping[str, tuple[Points, Points, Sequence[str]]], peaks: Mapp
         data.append(
             {"type": "scatter", "mode": "lines", "name": safe(name), "x": list(x), "y": list(y), "text": list(texts),
              "line": {"color": colour, "width": 2, "shape": "hvh"},
-             "hovertemplate": f"{safe(name)}<br>%{{text}}<extra></extra>"}
+             "hovertemplate": f"{safe(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
         )  # fmt: skip
         peak = peaks[name]
         data.append(
             {"type": "scatter", "mode": "markers", "x": [x[peak]], "y": [y[peak]], "text": [texts[peak]],
              "showlegend": False, "marker": {"size": 11, "color": colour},
-             "hovertemplate": f"peak of {safe(name)}<br>%{{text}}<extra></extra>"}
+             "hovertemplate": f"peak of {safe(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
         )  # fmt: skip
     return figure(
         data,
@@ -212,13 +231,18 @@ def steps(lines: Mapping[str, tuple[Points, Points, Sequence[str]]], peaks: Mapp
 
 
 def scatter(
-    groups: Mapping[str, tuple[Points, Points, Sequence[str]]], *, x: str, y: str, lines: Sequence[dict[str, Any]] = ()
+    groups: Mapping[str, tuple[Points, Points, Sequence[str]]],
+    *,
+    x: str,
+    y: str,
+    hover: str,
+    lines: Sequence[dict[str, Any]] = (),
 ) -> Figure:
-    """Points on two logarithmic axes, a colour a group; `lines` are ceilings."""
+    """Named points on two logarithmic axes, a colour a group; `lines` are ceilings."""
     data: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "markers", "name": safe(name), "x": list(xs), "y": list(ys), "text": list(texts),
          "marker": {"size": 9, "color": series(place), "opacity": 0.85},
-         "hovertemplate": "%{text}<extra></extra>"}
+         "hovertemplate": f"%{{text}}<br>{hover}<extra></extra>"}
         for place, (name, (xs, ys, texts)) in enumerate(groups.items())
     ]  # fmt: skip
     return figure(

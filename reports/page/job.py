@@ -39,6 +39,7 @@ def run(
     if not files and not names and not references:
         raise AnalyzerError("nothing to report on: give a record's file, --variant NAME or --model REF")
     records, refused = read(files)
+    records = [with_memory(record) for record in records]
     records += counted(names, references, changes, inputs, batch, training=training)
     for reason in refused:
         say(reason)
@@ -82,6 +83,19 @@ def read(files: Sequence[str]) -> tuple[list[Record], list[str]]:
             if not own:
                 refused.append(f"{one_line(name)} holds no record")
     return found, refused
+
+
+def with_memory(record: Record) -> Record:
+    """A stored record of a named network with its memory, in closed form, where it carries none of its own."""
+    if record.memory or record.mode != "inference" or len(record.input) != 1 or len(record.input[0]) < 2:
+        return record
+    batch, *size = record.input[0]
+    try:
+        (chosen,) = variants([record.model], [f"{key}={value}" for key, value in record.overrides.items()])
+        again = count_variant(chosen, input=tuple(size), batch=batch, memory=True)
+    except (AnalyzerError, TypeError, ValueError):
+        return record
+    return record.replace(memory=again.memory) if again.rows == record.rows else record
 
 
 def _check(record: Record, name: str) -> None:

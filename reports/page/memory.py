@@ -46,8 +46,12 @@ def alive(subjects: Sequence[Subject]) -> Chart:
         assert one.memory
         leaves = course(one.memory)
         last = max(len(leaves) - 1, 1)
-        texts = [f"{figures.safe(path)}: {scaled(highest, 'B')} alive" for path, highest in leaves]
-        drawn[one.name] = ([place / last for place in range(len(leaves))], [highest for _, highest in leaves], texts)
+        texts = [figures.safe(path) for path, _ in leaves]
+        drawn[one.name] = (
+            [round(place / last, 4) for place in range(len(leaves))],
+            [highest for _, highest in leaves],
+            texts,
+        )
         peak = max(range(len(leaves)), key=lambda place: leaves[place][1])
         peaks[one.name] = peak
         said.append(f"{one.name} peaks in {leaves[peak][0]} with {scaled(leaves[peak][1], 'B')} alive")

@@ -116,6 +116,10 @@ def harmless(record: Record) -> Record:
             rows=tuple(map(_row, count.rows)),
             unknown_ops={one_line(op): times for op, times in count.unknown_ops.items()},
             as_if_dense={one_line(op): times for op, times in count.as_if_dense.items()},
+            unknown_in={
+                one_line(op): {one_line(path): times for path, times in calls.items()}
+                for op, calls in count.unknown_in.items()
+            },
         ),
         memory=record.memory and _memory(record.memory),
         cell=cell and _cell(cell),

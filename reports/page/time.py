@@ -3,15 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import quantiles
 
-from reports.page.context import Section, Words
+from analyzer.comparable import why_not
+from analyzer.record import Record
+from analyzer.timings import Timing
+from analyzer.units import percent, seconds
+from reports.page import cells, parts, roofline, speed
+from reports.page.context import Block, Cell, Section, Table, Words
 from reports.page.subjects import Subject
+from reports.timing_parts import work
 
 ADD = (
     "Nothing on this page was timed. analyze time --variant googlenet measures each module and keeps a record under "
     ".analyze/records; analyze report with that file shows it here."
 )
+LEAD = (
+    "Measured times beside the counts. Every figure has the verdict of its run: trusted, noisy (neighbours disturbed "
+    "it) or void (too much to say anything)."
+)
 
 
 def section(subjects: Sequence[Subject]) -> Section:
-    return Section("time", "Time", "Time", "", (Words((ADD,), "notice"),))
+    timed = [one for one in subjects if any(record.cell and record.cell.whole for record in one.timed)]
+    failed = _said(subjects)
+    if not timed:
+        blocks: list[Block] = [Words((ADD, *failed), "notice")]
+        return Section("time", "Time", "Time", "", tuple(blocks))
+    blocks = [Words(tuple(failed), "notice")] if failed else []
+    blocks += [wholes(timed), *speed.charts(timed)]
+    for one in timed:
+        record = next(record for record in one.timed if record.cell and record.cell.whole)
+        if record.cell and record.cell.parts:
+            blocks += [parts.kinds(one, record), parts.modules(one, record), parts.operators(one, record)]
+            blocks += roofline.charts(one, record)
+        blocks += parts.kernels(one, record)
+    return Section("time", "Time", "Time", LEAD, tuple(blocks))
+
+
+def _said(subjects: Sequence[Subject]) -> list[str]:
+    """What a reader must know of runs: how they ended, why they are not trusted, what they warned of."""
+    found: dict[str, list[str]] = {}
+    for one in subjects:
+        for record in one.timed:
+            assert record.cell
+            ended = [] if record.cell.status == "ok" else [f"the run ended {record.cell.status}"]
+            for text in (*ended, record.cell.reason, *record.cell.warnings):
+                found.setdefault(text, []).append(f"{one.name} at {record.cell.setting.label}")
+    return [f"{text}: {'; '.join(dict.fromkeys(runs))}." for text, runs in found.items() if text]
+
+
+def wholes(subjects: Sequence[Subject]) -> Table:
+    """A line a run: the pass, its middle half, throughput, rate, and how well its parts add up. No ratios of runs."""
+    rows = []
+    records = [(one, record) for one in subjects for record in one.timed if record.cell and record.cell.whole]
+    for one, record in records:
+        cell, whole = record.cell, record.cell and record.cell.whole
+        assert cell
+        assert whole
+        low, high = spread(whole)
+        found = cell.parts
+        gap = sum(time for part, time in found.items() if part.kind == "gap")
+        total = sum(found.values())
+        row: list[Cell] = [
+            cells.words(one.name),
+            cells.words(cell.setting.label),
+            cells.time(whole.median_s),
+            cells.words(f"{seconds(low)} to {seconds(high)}"),
+            _plain(cell.setting.batch / whole.median_s),
+            _plain(work(record.rows) / whole.median_s / 1e9),
+            Cell(percent(total / whole.median_s), total / whole.median_s) if found else cells.NONE,
+            Cell(percent(gap / total), gap / total) if total else cells.NONE,
+            cells.whole(len(whole.samples_s)),
+            Cell(cell.verdict, tone={"trusted": "good", "void": "bad"}.get(cell.verdict, "")),
+        ]
+        rows.append(row)
+    heads = ("time", "middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")
+    columns = (cells.left("network"), cells.left("setting"), *map(cells.right, heads), cells.left("verdict"))
+    return Table("passes", "Time of a pass", columns, cells.lines(rows), _apart(records), ("sort", "csv"))
+
+
+def _apart(records: Sequence[tuple[Subject, Record]]) -> tuple[str, ...]:
+    """Which runs stand beside the first and must not be subtracted from it, and why."""
+    (first, ours), *others = records
+    assert ours.cell
+    found: dict[str, list[str]] = {}
+    for one, theirs in others:
+        assert theirs.cell
+        if reason := why_not(ours, theirs):
+            found.setdefault(reason, []).append(f"{one.name}, {theirs.cell.setting.label}")
+    return tuple(
+        f"Not subtracted from {first.name}, {ours.cell.setting.label}: {'; '.join(names)} ({reason})."
+        for reason, names in found.items()
+    )
+
+
+def spread(timing: Timing) -> tuple[float, float]:
+    """The middle half of samples: lower and upper quartile."""
+    if len(timing.samples_s) < 2:
+        return timing.median_s, timing.median_s
+    low, _, high = quantiles(timing.samples_s, n=4, method="inclusive")
+    return low, high
+
+
+def _plain(value: float) -> Cell:
+    return Cell(f"{value:.3g}" if value < 1000 else f"{value:,.0f}", value)

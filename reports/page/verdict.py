@@ -144,8 +144,7 @@ def _notes(subjects: Sequence[Subject]) -> tuple[str, ...]:
     found = [f"{one.name}: {note}" for one in subjects for note in one.record.notes]
     for one in subjects:
         if one.record.unknown_ops:
-            named = ", ".join(f"{op} {times}" for op, times in sorted(one.record.unknown_ops.items()))
-            found.append(f"{one.name}: not counted, no formula for (calls): {named}.")
+            found.append(f"{one.name}: not counted, no formula for (calls): {one.record.count.uncounted}.")
         if one.record.agreement and one.record.agreement.differences:
             found.append(f"{one.name}: counters disagree on {len(one.record.agreement.differences)} figures.")
     return tuple(found)

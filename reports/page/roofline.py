@@ -1,0 +1,104 @@
+"""The roofline of one timed pass: where each operator stands under what its machine was measured to reach."""
+
+from __future__ import annotations
+
+from analyzer.record import Record
+from analyzer.timing.roofline import Ceilings, measured
+from analyzer.units import intensity, rate, scaled, seconds
+from reports.page import cells, figures
+from reports.page.context import Block, Cell, Chart, Table
+from reports.page.parts import cell_of
+from reports.page.subjects import Subject
+
+NO_CEILINGS = "No ceilings: the record carries no measured peaks of its machine (analyze machine measures them)."
+
+HOVER = "%{x:.3s} FLOP/B, %{y:.4s}FLOP/s"
+
+
+def charts(one: Subject, record: Record) -> list[Block]:
+    """Nothing in training: the bytes of a backward pass are not counted."""
+    if record.mode != "inference":
+        return []
+    cell = cell_of(record)
+    named = {(row.path, row.op, row.call): row for row in record.rows}
+    groups: dict[str, list[tuple[float, float, str]]] = {}
+    rows = []
+    for part, time in cell.parts.items():
+        row = named.get((part.path, part.op, part.call))
+        if row is None or not time:
+            continue
+        moved = row.bytes_read + row.bytes_written
+        if not row.flops or not moved:
+            continue
+        place = row.flops / moved
+        rows.append(
+            [
+                cells.words(part.path),
+                cells.words(part.op),
+                Cell(intensity(place), place),
+                Cell(scaled(row.flops / time), row.flops / time),
+                cells.time(time),
+            ]
+        )
+        if part.resolved:
+            achieved = float(f"{row.flops / time:.4g}")
+            groups.setdefault(part.op, []).append((float(f"{place:.4g}"), achieved, figures.safe(part.path)))
+    if not groups:
+        return []
+    points = {
+        op: ([x for x, _, _ in found], [y for _, y, _ in found], [text for _, _, text in found])
+        for op, found in groups.items()
+    }
+    limits = ceilings(record)
+    spread = [x for xs, _, _ in points.values() for x in xs]
+    low, high = min(spread) / 2, max(spread) * 2
+    lines = _lines(limits, low, high) if limits else []
+    heads = ("FLOP/B", "FLOP/s", "time")
+    id = f"roofline-{one.place}"
+    best = max((y, op) for op, (_, ys, _) in points.items() for y in ys if y is not None)
+    summary = f"The fastest operator, a {best[1]}, reaches {rate(best[0], 'FLOP')}"
+    summary += f", {100 * best[0] / limits.flops_per_s:.0f} % of the measured peak." if limits else f". {NO_CEILINGS}"
+    return [
+        Chart(
+            id=id,
+            title=f"{one.name}: roofline",
+            summary=f"{summary} At {cell.setting.label}.",
+            figure=figures.scatter(points, x="FLOPs per byte of least traffic", y="FLOP/s", hover=HOVER, lines=lines),
+            table=Table(
+                f"{id}-data",
+                f"{one.name}: roofline, operator by operator",
+                (cells.left("path"), cells.left("op"), *map(cells.right, heads)),
+                cells.lines(rows),
+                tools=cells.ALL,
+                fold=True,
+            ),
+            marks=len(spread),
+            trust=cell.verdict,
+            reason=cell.reason,
+        )
+    ]
+
+
+def ceilings(record: Record) -> Ceilings | None:
+    """What the record's own environment says its machine reaches, or None."""
+    peaks, processor = record.environment.get("peaks"), record.environment.get("processor")
+    if not peaks or not isinstance(processor, dict) or record.cell is None:
+        return None
+    try:
+        return measured(peaks, processor.get("caches") or [], record.cell.setting)
+    except (KeyError, TypeError, AttributeError):
+        return None  # Peaks that another program wrote.
+
+
+def _lines(limits: Ceilings, low: float, high: float) -> list[dict[str, object]]:
+    """The flat roof, and a slope for each place that data may come from."""
+    found = []
+    for level in limits.levels:
+        ridge = limits.flops_per_s / level.bytes_per_s
+        xs = [low, min(max(ridge, low), high)]
+        found.append(
+            figures.ceiling(f"{level.name} {rate(level.bytes_per_s, 'B')}", xs, [x * level.bytes_per_s for x in xs])
+        )
+    start = min(limits.flops_per_s / level.bytes_per_s for level in limits.levels)
+    roof = [min(max(start, low), high), high]
+    return [*found, figures.ceiling(f"peak {rate(limits.flops_per_s, 'FLOP')}", roof, [limits.flops_per_s] * 2)]

@@ -122,6 +122,8 @@ def record_to_json(record: Record) -> dict[str, Any]:
             "lacks": dict(agreement.lacks),
         },
     }
+    if record.count.unknown_in:
+        data["unknown_in"] = {op: dict(calls) for op, calls in record.count.unknown_in.items()}
     if record.count.as_if_dense:
         data["as_if_dense"] = dict(record.count.as_if_dense)
     if record.memory:
@@ -173,6 +175,7 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
             tuple(map(_row_from_json, data["rows"])),
             dict(data["unknown_ops"].items()),
             dict(data.get("as_if_dense", {}).items()),
+            {op: dict(calls.items()) for op, calls in data.get("unknown_in", {}).items()},
         ),
         memory=memory_from_json(data["memory"]) if "memory" in data else None,
         notes=tuple(data.get("notes", ())),

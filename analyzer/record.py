@@ -77,17 +77,31 @@ class Module(Frozen):
 class Count(Frozen):
     """What one counter says of one model. `unknown_ops`: operators it met and could not count, with how often.
 
-    `as_if_dense`: quantized and sparse operators, counted as the dense floating-point ones that they replace.
+    `unknown_in`: the same by the modules that called them, operator → path → calls. `as_if_dense`: quantized and sparse
+    operators, counted as the dense floating-point ones that they replace.
     """
 
     counter: str
     rows: tuple[Row, ...]
     unknown_ops: Mapping[str, int] = {}
     as_if_dense: Mapping[str, int] = {}
+    unknown_in: Mapping[str, Mapping[str, int]] = {}
 
     @property
     def totals(self) -> Totals:
         return total(self.rows)
+
+    def callers(self, op: str) -> str:
+        """The modules that called an unknown operator, the first three by name; empty where nobody watched them."""
+        paths = [path or "the model itself" for path in self.unknown_in.get(op, ())]
+        more = [f"{len(paths) - 3} more"] if len(paths) > 3 else []
+        return ", ".join([*paths[:3], *more])
+
+    @property
+    def uncounted(self) -> str:
+        """Every unknown operator with its calls and modules: `aten::a 2 (conv1, conv2), aten::b 1 (fc)`."""
+        named = [(f"{op} {calls}", self.callers(op)) for op, calls in sorted(self.unknown_ops.items())]
+        return ", ".join(f"{text} ({where})" if where else text for text, where in named)
 
 
 class Difference(Frozen):

@@ -45,6 +45,11 @@ def _summary(comparison: Comparison) -> Table:
     notes = [
         f"{record.label}: {exact(record)}" + (f"; {settings(record)}" if same else "") for record in comparison.records
     ]
+    notes += [
+        f"{record.label}: not counted, no formula for (calls): {record.count.uncounted}"
+        for record in comparison.records
+        if record.unknown_ops
+    ]
     columns = (Column("model", "left"), *(Column(METRICS[metric].title) for metric in SUMMARY))
     return Table(title, columns, tuple(rows), notes=tuple(notes))
 

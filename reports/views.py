@@ -77,10 +77,7 @@ def exact(record: Record) -> str:
 
 
 def _unknown(record: Record) -> list[str]:
-    if not record.unknown_ops:
-        return []
-    named = ", ".join(f"{op} {times}" for op, times in sorted(record.unknown_ops.items()))
-    return [f"Not counted, no formula for (calls): {named}"]
+    return [f"Not counted, no formula for (calls): {record.count.uncounted}"] if record.unknown_ops else []
 
 
 def base_path(module: str | None, names: Sequence[tuple[str, str]]) -> str:

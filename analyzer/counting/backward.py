@@ -44,8 +44,14 @@ def added(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[s
     finally:
         before.remove()
         after.remove()
-    unknown = {name: count.unknown_ops.get(name, 0) + calls for name, calls in tape.unknown.items()}
-    return count.replace(rows=tuple(_shared(count.rows, tape)), unknown_ops={**count.unknown_ops, **unknown})
+    unknown_in = {name: Counter(calls) for name, calls in count.unknown_in.items()}
+    for name, calls in tape.unknown.items():
+        unknown_in.setdefault(name, Counter()).update(calls)
+    return count.replace(
+        rows=tuple(_shared(count.rows, tape)),
+        unknown_ops={name: calls.total() for name, calls in unknown_in.items()},
+        unknown_in={name: dict(calls) for name, calls in unknown_in.items()},
+    )
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -77,7 +83,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 pointwise = sum(args[index].requires_grad for index in OUTER.get(name, ()))
                 self.tape.ran(work.macs, pointwise * work.macs)
         elif kind is Kind.UNKNOWN and self.tape.backwards and not name.startswith("aten::"):
-            self.tape.unknown[name] += 1
+            self.tape.unknown.setdefault(name, Counter())[self.tape.owner()] += 1
         return result
 
 
@@ -97,14 +103,24 @@ class _Tape:
         self.stack = [""]
         self.forwards: dict[str, list[_Product]] = {}
         self.costs: Counter[int] = Counter()
-        self.unknown: Counter[str] = Counter()
+        self.unknown: dict[str, Counter[str]] = {}
         self.backwards = False
+        # From which node's number on the pass was in which module.
+        self.turns: list[tuple[int, str]] = [(0, "")]
 
     def enter(self, module: nn.Module, args: Any) -> None:
         self.stack.append(self.paths.get(id(module), self.stack[-1]))
+        self.turns.append((torch._C._autograd._get_sequence_nr(), self.stack[-1]))
 
     def leave(self, module: nn.Module, args: Any, output: Any) -> None:
         self.stack.pop()
+        self.turns.append((torch._C._autograd._get_sequence_nr(), self.stack[-1]))
+
+    def owner(self) -> str:
+        """The module whose forward made the node that runs now."""
+        node = torch._C._current_autograd_node()
+        number = node._sequence_nr() if node is not None else -1
+        return self.turns[max(bisect_right(self.turns, number, key=lambda turn: turn[0]) - 1, 0)][1]
 
     def ran(self, macs: int, pointwise: int) -> None:
         """`pointwise` are multiply-adds of this operator's gradients that will not be seen as such."""

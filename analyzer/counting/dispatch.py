@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,43 +24,26 @@ from analyzer.counting.shapes import infer
 from analyzer.record import Count
 
 
-class Dispatched(NamedTuple):
-    """A count, and where its unknown operators ran: operator → paths of the modules that called it."""
-
-    counted: Count
-    unknown_in: Mapping[str, Sequence[str]]
-
-
 def count(
     model: nn.Module,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
     roles: Mapping[str, str] | None = None,
+    autograd: bool = False,
 ) -> Count:
     """The dispatch count of one forward pass, on whatever device the model and its arguments are, in its own mode.
 
-    `roles` gives a path its canonical role; a path that is not in it is its own role.
+    `roles` gives a path its canonical role; a path that is not in it is its own role. `autograd` is for a model whose
+    forward pass takes gradients, such as forces from an energy: torch then hands over operators taken apart (`linear`
+    as `addmm`), with the same multiply-adds.
     """
-    return watched(model, args, kwargs, roles=roles).counted
-
-
-def watched(
-    model: nn.Module,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
-    *,
-    roles: Mapping[str, str] | None = None,
-    autograd: bool = False,
-) -> Dispatched:
-    """As `count`. `autograd` is for a model whose forward pass takes gradients, such as forces from an energy: torch
-    then hands over operators taken apart (`linear` as `addmm`), with the same multiply-adds."""
     with recording(model, roles=roles, autograd=autograd) as ledger:
         model(*args, **(kwargs or {}))
     ledger.unused()
     unknown = {name: paths.total() for name, paths in ledger.unknown.items()}
-    counted = Count("dispatch", tuple(ledger.rows), unknown, dict(ledger.as_if_dense))
-    return Dispatched(counted, {name: tuple(paths) for name, paths in ledger.unknown.items()})
+    unknown_in = {name: dict(paths) for name, paths in ledger.unknown.items()}
+    return Count("dispatch", tuple(ledger.rows), unknown, dict(ledger.as_if_dense), unknown_in)
 
 
 @contextmanager

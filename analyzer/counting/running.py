@@ -99,23 +99,20 @@ def _at(place: str, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, 
     notes = []
     try:
         with ready(place, model, args, kwargs, train) as (there, named):
-            found = dispatch.watched(model, there, named)
+            count = dispatch.count(model, there, named)
     except Exception as error:
         if not re.search("grad|inference", str(error), re.IGNORECASE):
             raise
         with ready(place, model, args, kwargs, train) as (there, named):
-            found = dispatch.watched(model, there, named, autograd=True)
+            count = dispatch.count(model, there, named, autograd=True)
         notes.append("counted under autograd, since the forward pass takes gradients: operators appear taken apart")
-    count = found.counted
     if train:
         with ready(place, model, args, kwargs, train) as (there, named):
             count = backward.added(count, model, there, named)
         if count.totals.macs and not count.totals.backward_macs and any(p.requires_grad for p in model.parameters()):
             notes.append("no gradient reaches a product: what the model returns holds no tensor that depends on one")
-    for name, paths in found.unknown_in.items():
-        places = [path or "the model itself" for path in paths[:3]]
-        more = [f"{len(paths) - len(places)} more"] if len(paths) > len(places) else []
-        notes.append(f"{name} has no formula; it ran in {', '.join([*places, *more])}")
+    for name, calls in count.unknown_ops.items():
+        notes.append(f"{name} has no formula; {calls} call{'s' * (calls > 1)} in {count.callers(name)}")
     return Counted(count, tuple(notes))
 
 

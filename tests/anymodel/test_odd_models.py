@@ -356,7 +356,7 @@ class Scans(One):
 def test_other_higher_order_operators_are_unknown_by_name():
     found = count_model(Scans(), (rows(),), train=False)
     assert found.count.unknown_ops == {"higher_order::scan": 1}
-    assert "higher_order::scan has no formula; it ran in the model itself" in found.notes
+    assert "higher_order::scan has no formula; 1 call in the model itself" in found.notes
 
 
 # --- made by tools ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from analyzer.counting.formulas import AS_IF_DENSE, PRODUCTS, QUANTIZED
 from analyzer.counting.operations import FREE, NOT_ARITHMETIC, OPERATIONS
 from analyzer.counting.registry import Kind, lookup
 from analyzer.counting.running import count_model
+from analyzer.envelope import record_from_json, record_to_json
 
 # An operator of a library of its own, with a gradient of its own, and no formula for either.
 LIBRARY = "macscope_test"
@@ -87,10 +89,10 @@ PLACES = pytest.mark.parametrize("on", ["meta", "real"])
 def test_an_unknown_operator_is_named_with_calls_and_modules(on):
     found = count_model(Mixes(), ARGS, train=False, on=on)
     assert found.count.unknown_ops == {f"{LIBRARY}::mix": 1}
-    assert found.notes == (f"{LIBRARY}::mix has no formula; it ran in the model itself",)
+    assert found.notes == (f"{LIBRARY}::mix has no formula; 1 call in the model itself",)
     found = count_model(Whole(), ARGS, train=False, on=on)
     assert found.count.unknown_ops == {f"{LIBRARY}::mix": 6}
-    assert found.notes == (f"{LIBRARY}::mix has no formula; it ran in parts.0, parts.1, parts.2, 3 more",)
+    assert found.notes == (f"{LIBRARY}::mix has no formula; 6 calls in parts.0, parts.1, parts.2, 3 more",)
     assert [row.op for row in found.count.rows] == [f"{LIBRARY}::mix"] * 6
     assert found.count.totals.macs == 0
 
@@ -99,12 +101,60 @@ def test_an_unknown_operator_is_named_with_calls_and_modules(on):
 def test_an_unknown_gradient_is_named_too(on):
     found = count_model(Mixes(), ARGS, train=True, on=on)
     assert found.count.unknown_ops == {f"{LIBRARY}::mix": 1, f"{LIBRARY}::mix_backward": 1}
+    assert f"{LIBRARY}::mix_backward has no formula; 1 call in the model itself" in found.notes
 
 
-def test_the_record_has_both(formulas):
+@PLACES
+def test_an_unknown_gradient_is_of_the_module_whose_forward_made_it(on):
+    found = count_model(Whole(), ARGS, train=True, on=on).count
+    assert found.unknown_ops == {f"{LIBRARY}::mix": 6, f"{LIBRARY}::mix_backward": 6}
+    calls = {**{f"parts.{index}": 1 for index in range(5)}, "": 1}
+    assert found.unknown_in == {f"{LIBRARY}::mix": calls, f"{LIBRARY}::mix_backward": calls}
+
+
+def test_the_record_has_calls_and_modules_and_so_has_its_json(formulas):
     record = analyzer.count(Whole(), ARGS)
     assert record.unknown_ops == {f"{LIBRARY}::mix": 6}
-    assert "parts.0" in record.notes[0]
+    assert record.count.unknown_in == {f"{LIBRARY}::mix": {**{f"parts.{index}": 1 for index in range(5)}, "": 1}}
+    assert record.count.uncounted == f"{LIBRARY}::mix 6 (parts.0, parts.1, parts.2, 3 more)"
+    data = record_to_json(record)
+    assert data["unknown_ops"] == {f"{LIBRARY}::mix": 6}
+    assert data["unknown_in"][f"{LIBRARY}::mix"]["parts.4"] == 1
+    assert record_from_json(json.loads(json.dumps(data))) == record
+    assert "unknown_in" not in record_to_json(analyzer.count(nn.Linear(4, 4), ARGS))
+
+
+UNKNOWN_NET = """
+import torch
+
+class Part(torch.nn.Module):
+    def forward(self, x):
+        return torch.linalg.svdvals(x)
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = Part(), Part()
+
+    def forward(self, x):
+        return self.left(x) + self.right(x) + self.left(x)
+"""
+
+
+def test_the_command_names_calls_and_modules_everywhere(analyze, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(UNKNOWN_NET, encoding="utf-8")
+    model = ("--model", "net.py:Net", "--input", "8x8")
+    named = "no formula for (calls): aten::_linalg_svd 3 (left, right)"
+    lenient, strict = analyze(*model), analyze(*model, "--strict")
+    assert (lenient.status, strict.status) == (0, 1)
+    assert lenient.out == strict.out
+    assert f"Not counted, {named}" in " ".join(lenient.out.split())
+    assert f"net.py:Net: --strict: not counted, {named}" in " ".join(strict.err.split())
+    (record,) = json.loads(analyze(*model, "--format", "json").out)["records"]
+    assert record["unknown_ops"] == {"aten::_linalg_svd": 3}
+    assert record["unknown_in"] == {"aten::_linalg_svd": {"left": 2, "right": 1}}
+    assert f"net.py:Net: not counted, {named}" in " ".join(analyze(*model, "--model", "net.py:Part").out.split())
 
 
 @PLACES

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from analyzer.networks.spec import shape_text
-from analyzer.record import Module, Record
+from analyzer.record import Module, Record, prefixes
 from analyzer.units import METRICS, intensity, percent, seconds
 from reports.page import cells, figures
 from reports.page.context import Block, Cell, Chart, Section, Table
@@ -41,14 +41,15 @@ def section(subjects: Sequence[Subject]) -> Section:
 
 def module_times(record: Record) -> dict[str, float]:
     """Seconds of every module in a timed pass, the whole under ""; empty where nothing was timed."""
-    if not record.cell:
-        return {}
+    return {path: whole / 1e9 for path, whole in _nanoseconds(record).items()}
+
+
+def _nanoseconds(record: Record) -> dict[str, int]:
+    """Whole ones: tiles must not be larger together than what they are part of, by no rounding."""
     found: Counter[str] = Counter()
-    for one, time in record.cell.parts.items():
-        found[""] += time  # type: ignore[assignment]
-        parts = one.path.split(".") if one.path else []
-        for depth in range(len(parts)):
-            found[".".join(parts[: depth + 1])] += time  # type: ignore[assignment]
+    for one, time in record.cell.parts.items() if record.cell else ():
+        for path in ("", *prefixes(one.path)):
+            found[path] += round(time * 1e9)
     return dict(found)
 
 
@@ -98,8 +99,18 @@ def tiles(one: Subject) -> Chart:
         table=modules_table(one, times),
         marks=1 + sum(1 for module in tops if value(module, first, times)) if wholes[first] else 0,
         legend=(*legend, (OTHER, figures.TEAL)) if branched else (),
-        views=tuple((TITLES[metric], {"values": [values[metric]]}) for metric in metrics if wholes[metric]),
+        views=tuple((TITLES[metric], _view(metric, values[metric])) for metric in metrics if wholes[metric]),
     )
+
+
+def _view(metric: str, values: Sequence[float]) -> dict[str, list[object]]:
+    """The tiles by another metric."""
+    if metric != "time":
+        return {"values": [values]}
+    return {
+        "values": [[round(value * 1e9) for value in values]],
+        "hovertemplate": [figures.TILE.replace(".4s}", ",} ns")],
+    }
 
 
 def _colour(module: Module) -> str:

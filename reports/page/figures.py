@@ -28,17 +28,20 @@ def safe(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+# What all figures have in common: a page holds it once.
+BASE: Figure = {
+    "margin": {"l": 8, "r": 16, "t": 12, "b": 44},
+    "font": {"family": FONT, "size": LABEL},
+    "showlegend": False,
+    "dragmode": False,
+    "hoverlabel": {"font": {"family": FONT, "size": LABEL}},
+    "uniformtext": {"minsize": 11, "mode": "hide"},
+}
+
+
 def figure(data: list[dict[str, Any]], height: int, **layout: Any) -> Figure:
-    base = {
-        "height": height,
-        "margin": {"l": 8, "r": 16, "t": 12, "b": 44},
-        "font": {"family": FONT, "size": LABEL},
-        "showlegend": False,
-        "dragmode": False,
-        "hoverlabel": {"font": {"family": FONT, "size": LABEL}},
-        "uniformtext": {"minsize": 11, "mode": "hide"},
-    }
-    return {"data": data, "layout": base | layout}
+    """Data and what its layout has beyond BASE."""
+    return {"data": data, "layout": {"height": height, **layout}}
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
@@ -46,6 +49,9 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor": "left"}
+
+
+TILE = "%{id}<br>%{value:.4s}<br>%{percentRoot:.1%} of the whole<extra></extra>"
 
 
 def icicle(
@@ -67,7 +73,7 @@ def icicle(
         "texttemplate": "%{label}  %{percentRoot:.1%}",
         "leaf": {"opacity": 1},
         "textfont": {"color": "#ffffff", "size": LABEL},
-        "hovertemplate": "%{id}<br>%{value:.4s}<br>%{percentRoot:.1%} of the whole<extra></extra>",
+        "hovertemplate": TILE,
         "pathbar": {"visible": True, "textfont": {"size": LABEL, "color": "#ffffff"}},
         "root": {"color": SLATE},
     }

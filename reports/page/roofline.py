@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.record import Record
 from analyzer.timing.roofline import Ceilings, measured
-from analyzer.units import intensity, rate, scaled, seconds
+from analyzer.units import intensity, rate, scaled
 from reports.page import cells, figures
 from reports.page.context import Block, Cell, Chart, Table
 from reports.page.parts import cell_of

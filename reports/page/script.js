@@ -197,7 +197,7 @@
 
   function themed(layout, print = false) {
     const { ink, line, muted, bg } = colours(print);
-    const made = structuredClone(layout);
+    const made = structuredClone({ ...figures.base, ...layout });
     Object.assign(made, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true });
     made.font = { ...made.font, color: ink };
     made.hoverlabel = { ...made.hoverlabel, bgcolor: bg, bordercolor: muted };

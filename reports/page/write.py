@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from reports.page.context import Chart, Page, to_json
+from reports.page.figures import BASE
 
 Charts: TypeAlias = Literal["none", "embed", "link"]
 HERE = Path(__file__).parent
@@ -55,6 +56,7 @@ def policy(script: str, *, linked: bool = False) -> str:
 def figures_json(charts: tuple[Chart, ...]) -> str:
     """What the script draws, by chart."""
     found = {one.id: {**one.figure, "views": to_json(one.views), "marks": one.marks} for one in charts}
+    found["base"] = BASE
     return _inert(json.dumps(found, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 

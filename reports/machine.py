@@ -91,7 +91,9 @@ def _peaks(peaks: Sequence[Mapping[str, Any]]) -> Table:
         f"{name} is emulated here: its products are {times:.0f} times slower than float32's"
         for name, times in emulated(peaks).items()
     ]
+    void = [peak for peak in peaks if peak.get("verdict") == "void"]
     notes = (
+        *([f"void: {void[0]['reason']} while they were measured, so they are too low"] if void else []),
         *slow,
         "FLOP/s count a multiply-add as 2. Bandwidth counts bytes read and written: copy 2 a byte, triad (a = b + 3c) "
         "3; the cost of a call is taken off, and a level too small to be seen beside it is left out.",
@@ -108,4 +110,4 @@ def _cells(peak: Mapping[str, Any] | None) -> tuple[str, str]:
         return MISSING, MISSING
     unit = peak["unit"]
     text = rate(peak["value"], "FLOP") if unit == "FLOP" else f"{scaled(peak['value'], digits=3)}B/s"
-    return text, percent(peak["spread"])
+    return text, "void" if peak.get("verdict") == "void" else percent(peak["spread"])

@@ -13,7 +13,7 @@ from analyzer.store import PEAKS_VERSION, keep_peaks
 
 
 def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, output: str | None) -> int:
-    """Prints the fingerprint, measures the peaks, keeps them."""
+    """Measures the peaks, prints them below the fingerprint, keeps them if all can be trusted; if not, status 3."""
     from analyzer.timing.contention import Contention
     from analyzer.timing.machine import fingerprint
     from analyzer.timing.measure import processors
@@ -21,15 +21,20 @@ def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, ou
     counts = threads or sorted({1, processors()})
     found = {**fingerprint(), "signals": Contention(counts[-1]).signals()}
     measured = _measured(counts, found) if peaks else []
-    data = {"schema_version": PEAKS_VERSION, "status": "ok", "environment": found, "peaks": measured}
-    if keep and measured:
-        say(f"kept in {keep_peaks(data)}")
+    void = [peak for peak in measured if peak["verdict"] == "void"]
+    status = "failed" if void else "ok"
+    data = {"schema_version": PEAKS_VERSION, "status": status, "environment": found, "peaks": measured}
     if form == "json":
         write(json.dumps(data, indent=1) + "\n", output)
-        return 0
-    from reports.machine import tables
+    else:
+        from reports.machine import tables
 
-    emit_tables(tables(found, measured), form, output)
+        emit_tables(tables(found, measured), form, output)
+    if void:
+        say(f"{len(void)} of {len(measured)} peaks are void, and none is kept: {void[0]['reason']}; run it again alone")
+        return 3
+    if keep and measured:
+        say(f"kept in {keep_peaks(data)}")
     return 0
 
 

@@ -1,56 +1,103 @@
 """What this machine can do at most: matrix products per type and thread count, bandwidth per cache level and in memory.
 
 Ceilings of a roofline, measured then and there. Each is the best median of several shapes: a ceiling is what can be
-reached, so the fastest shape counts, but its median, not its luckiest run.
+reached, so the fastest shape counts, but its median, not its luckiest run. A neighbour makes them too low, and every
+part would seem to reach more of its bound: disturbed samples are taken again, and what stays disturbed is void.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 from analyzer.frozen import Frozen
+from analyzer.timing.contention import Contention
 from analyzer.timing.roofline import SHARED
+from analyzer.timing.sampling import Watch
+from analyzer.timings import Verdict
 
 SIDES = (512, 1024, 1536)
 DTYPES = ("float32", "bfloat16", "float16")
 SAMPLES, SAMPLE_S = 5, 0.02
-SLOW_S = 0.05
+ENOUGH = 3  # Clean samples of a lot.
+SPARE_S = 6.0  # For samples taken again, all peaks together.
+SLOW_PER_S = 5e9  # FLOP/s of one product below which a type is emulated, and is not asked for more.
 Now = Callable[[], float]
 RESOLVED = 2.0  # A call shorter than this many times the call of one element says nothing of bandwidth.
 
 
 class Peak(Frozen):
-    """One ceiling: `value` in FLOP/s or bytes/s, `spread` the range of its samples ÷ the median."""
+    """One ceiling: `value` in FLOP/s or bytes/s, `spread` the range of its samples ÷ the median.
+
+    `verdict` is trusted or void: something else used the machine, `reason` says what, and the value is too low.
+    """
 
     name: str
     unit: str
     threads: int
     value: float
     spread: float
+    verdict: Verdict = "trusted"
+    reason: str = ""
 
 
-def best(rates: Iterable[Sequence[float]]) -> tuple[float, float]:
-    """Of several lots of rates the highest median, and that lot's spread."""
-    lots = [lot for lot in rates if lot]
-    if not lots:
-        return 0.0, 0.0
-    lot = max(lots, key=median)
-    return median(lot), (max(lot) - min(lot)) / median(lot)
+class Lot(Frozen):
+    """Samples of one thing, as work per second; `disturbed`: why, where too few of them are clean."""
+
+    rates: tuple[float, ...]
+    disturbed: str = ""
 
 
-def rates(work: float, once: Callable[[], Any], now: Now = time.perf_counter) -> list[float]:
-    """Work per second of several samples, each long enough for the clock; the first sample warms up and is dropped."""
-    found = []
-    for _ in range(SAMPLES + 1):
-        start, times = now(), 0
-        while now() - start < SAMPLE_S or not times:
+class Meter:
+    """Takes samples, watched as those of a pass are; disturbed ones again, while `spare_s` for all of them lasts."""
+
+    def __init__(self, now: Now, watch: Watch, spare_s: float = SPARE_S) -> None:
+        self.now, self.watch, self.spare_s = now, watch, spare_s
+
+    def lot(self, work: float, once: Callable[[], Any]) -> Lot:
+        """Several samples, each long enough for the clock; the first warms up and is dropped."""
+        self.sample(work, once)
+        clean: list[float] = []
+        dirty: list[tuple[float, str]] = []
+        while len(clean) < SAMPLES and (len(clean) + len(dirty) < SAMPLES or self.spare_s > 0):
+            rate, why = self.sample(work, once)
+            if why is None:
+                clean.append(rate)
+            else:
+                dirty.append((rate, why))
+        if len(clean) >= ENOUGH:
+            return Lot(tuple(clean))
+        why = Counter(why for _, why in dirty).most_common(1)[0][0]
+        return Lot((*clean, *(rate for rate, _ in dirty)), why)
+
+    def sample(self, work: float, once: Callable[[], Any], at_least_s: float = SAMPLE_S) -> tuple[float, str | None]:
+        """Work per second, and why it is not to be trusted."""
+        before, start, times = self.watch.look(), self.now(), 0
+        while self.now() - start < at_least_s or not times:
             once()
             times += 1
-        found.append(work * times / (now() - start))
-    return found[1:]
+        took = self.now() - start
+        why = self.watch.dirty(before, self.watch.look())
+        self.spare_s -= took if why else 0
+        return work * times / took, why
+
+
+def best(lots: Iterable[Lot]) -> Lot:
+    """The one with the highest median, of the undisturbed ones if there are any."""
+    some = [lot for lot in lots if lot.rates]
+    clean = [lot for lot in some if not lot.disturbed]
+    return max(clean or some, key=lambda lot: median(lot.rates), default=Lot(()))
+
+
+def peak(name: str, unit: str, threads: int, lot: Lot) -> Peak:
+    if not lot.rates:
+        return Peak(name, unit, threads, 0.0, 0.0)
+    middle = median(lot.rates)
+    spread = (max(lot.rates) - min(lot.rates)) / middle
+    return Peak(name, unit, threads, middle, spread, "void" if lot.disturbed else "trusted", lot.disturbed)
 
 
 def working_sets(caches: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -67,65 +114,71 @@ def measure(
     *,
     torch: Any = None,
     now: Now = time.perf_counter,
+    watch: Callable[[int], Watch] = Contention,
 ) -> list[Peak]:
     """All ceilings of the CPU, some four seconds a thread count. Imports torch and changes its number of threads."""
     if torch is None:
         import torch  # type: ignore[no-redef, unused-ignore]
     sets = working_sets(caches)
     of, done, found = len(threads) * (len(DTYPES) + 2 * len(sets)), 0, []
+    spare_s = SPARE_S
     with torch.inference_mode():
         for count in threads:
             torch.set_num_threads(count)
+            meter, label = Meter(now, watch(count), spare_s), f"{count} thread{'s' if count > 1 else ''}"
             for dtype in DTYPES:
-                tell(done, of, f"matrix product, {dtype}, {count} threads")
+                tell(done, of, f"matrix product, {dtype}, {label}")
                 done += 1
-                value, spread = best(_products(torch, getattr(torch, dtype), now))
-                found.append(Peak(dtype, "FLOP", count, value, spread))
+                found.append(peak(dtype, "FLOP", count, best(_products(torch, getattr(torch, dtype), meter))))
             for level, size in sets.items():
-                tell(done, of, f"bandwidth of {level}, {count} threads")
+                tell(done, of, f"bandwidth of {level}, {label}")
                 done += 2
-                for kind, lot in _streams(torch, size, count, now):
-                    if not lot:
-                        continue
-                    value, spread = best([lot])
-                    found.append(Peak(f"{kind} {level}", "B", count, value, spread))
+                lots = _streams(torch, size, count, meter)
+                found += [peak(f"{kind} {level}", "B", count, lot) for kind, lot in lots if lot.rates]
+            spare_s = meter.spare_s
     return found
 
 
-def _products(torch: Any, dtype: Any, now: Now) -> Iterable[list[float]]:
+def _products(torch: Any, dtype: Any, meter: Meter) -> Iterable[Lot]:
     for side in SIDES:
         try:
             left, right = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
             out = torch.empty(side, side, dtype=dtype)
-            torch.mm(left, right, out=out)
-            start = now()
-            torch.mm(left, right, out=out)
-            if (took := now() - start) > SLOW_S * (side / SIDES[0]) ** 3:
-                yield [2 * side**3 / took]  # Emulated: one sample says so, and larger ones would take long.
-                return
-            yield rates(2 * side**3, lambda: torch.mm(left, right, out=out), now)  # noqa: B023 – called at once
+
+            def once(left: Any = left, right: Any = right, out: Any = out) -> None:
+                torch.mm(left, right, out=out)
+
+            once()
+            rate, why = meter.sample(2 * side**3, once, at_least_s=0)
         except RuntimeError:
             return  # The type has no matrix product here.
+        if rate < SLOW_PER_S:
+            yield Lot((rate,), why or "")  # Emulated: one sample says so, and larger ones would take long.
+            return
+        yield meter.lot(2 * side**3, once)
 
 
-def _streams(torch: Any, size: int, threads: int, now: Now) -> list[tuple[str, list[float]]]:
+def _streams(torch: Any, size: int, threads: int, meter: Meter) -> list[tuple[str, Lot]]:
     """Copy moves 2 bytes a byte, triad (a = b + s · c) 3; the buffers together are the working set.
 
     What a call costs by itself is taken off. A level that is too small to be seen beside it has no rates: with
     operators of torch that is L1 on most machines.
     """
 
-    def calls(kind: str, count: int) -> list[float]:
+    def calls(kind: str, count: int) -> tuple[list[float], str]:
         a, b, c = (torch.zeros(count) for _ in range(3))
         once = (lambda: a.copy_(b)) if kind == "copy" else (lambda: torch.add(b, c, alpha=3.0, out=a))
-        return [1 / rate for rate in rates(1, once, now)]
+        lot = meter.lot(1, once)
+        return [1 / rate for rate in lot.rates], lot.disturbed
 
     found = []
     private = threads if size < SHARED else 1
     for kind, buffers in (("copy", 2), ("triad", 3)):
         count = size * private // (4 * buffers)
-        empty = median(calls(kind, 1))
-        times = calls(kind, count)
+        empties, why = calls(kind, 1)
+        times, why_too = calls(kind, count)
+        empty = median(empties)
         seen = median(times) >= RESOLVED * empty
-        found.append((kind, [buffers * 4 * count / (time - empty) for time in times] if seen else []))
+        rates = tuple(buffers * 4 * count / (time - empty) for time in times if time > empty) if seen else ()
+        found.append((kind, Lot(rates, why_too or why)))
     return found

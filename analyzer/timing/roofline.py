@@ -79,7 +79,7 @@ def measured(
     peaks: Sequence[Mapping[str, Any]], caches: Sequence[Mapping[str, Any]], setting: Setting
 ) -> Ceilings | None:
     """The ceilings of this machine for a setting: its own type and thread count, and bandwidth of every level seen."""
-    own = [peak for peak in peaks if peak["threads"] == setting.threads]
+    own = [peak for peak in peaks if peak["threads"] == setting.threads and peak.get("verdict") != "void"]
     flops = next((peak["value"] for peak in own if peak["name"] == setting.dtype), 0.0)
     rates: dict[str, float] = {}
     for peak in own:

@@ -22,10 +22,9 @@ from analyzer.timing.machine import (
     stable_key,
     variables,
 )
-from analyzer.timing.peaks import Peak, best, rates, working_sets
+from analyzer.timing.peaks import Peak, working_sets
 from analyzer.timing.roofline import Ceilings, Level, emulated, measured, of_device, place
 from analyzer.timings import Setting
-from tests.timing.simulated import Turned
 
 CPUINFO = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -132,18 +131,6 @@ def test_what_may_be_compared():
     assert stable_key({}, Setting()) == ()
 
 
-def test_rates_are_work_per_second_and_the_first_sample_is_dropped():
-    clock = Turned()
-    times = iter([0.5] + [0.04] * 99)  # The first call sets something up.
-    found = rates(8.0, lambda: clock.turn(next(times)), clock.now)
-    assert found == pytest.approx([8.0 / 0.04] * 5)
-
-
-def test_a_ceiling_is_the_best_median():
-    assert best([[1.0, 9.0, 2.0], [3.0, 3.0, 4.0], []]) == (3.0, pytest.approx(1 / 3))
-    assert best([]) == (0.0, 0.0)
-
-
 def test_working_sets_fit_their_level():
     assert working_sets(caches(read)) == {"L1": 16384, "L2": 524288, "L3": 2**24, "memory": 2**28}
     assert working_sets([]) == {"memory": 2**28}
@@ -194,6 +181,8 @@ def test_measured_ceilings_are_those_of_the_setting():
     assert found.levels == (Level("L2", 2 * 2**20, 2e11), Level("memory", float("inf"), 3e10))
     assert found.ridge == pytest.approx(2e11 / 3e10)
     assert measured(peaks, caches(read), Setting(threads=1)) is None
+    void = [peak | {"verdict": "void"} if peak["name"] == "triad L2" else peak for peak in peaks]
+    assert measured(void, caches(read), Setting(threads=2)).levels[0].bytes_per_s == 1e11
     assert measured(peaks, caches(read), Setting(threads=2, dtype="bfloat16")) is None
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 
 import pytest
 
-from analyzer.timing.peaks import measure
+from analyzer.store import PEAKS
+from analyzer.timing.peaks import Lot, Meter, Peak, best, measure, peak
 from tests.timing.simulated import Turned
 
 KIB = 1024
@@ -70,16 +72,110 @@ class Torch:
         self.clock.turn(CALL_S + moved / (fits[0] if fits else MEMORY_PER_S))
 
 
+class Says:
+    """A watch that says of one sample after the other what it was told to, then always `last`."""
+
+    def __init__(self, *reasons, last=None):
+        self.reasons, self.last = list(reasons), last
+
+    def look(self):
+        return None
+
+    def dirty(self, before, after):
+        return self.reasons.pop(0) if self.reasons else self.last
+
+
+QUIET = Says()
+BUSY = "another process was running"
+
+
 @pytest.fixture
 def peaks():
-    def of(threads=(1,), caches=CACHES, **options):
+    def of(threads=(1,), caches=CACHES, watch=QUIET, **options):
         clock = Turned()
-        return {
-            (peak.name, peak.threads): peak
-            for peak in measure(threads, caches, torch=Torch(clock, **options), now=clock.now)
-        }
+        found = measure(threads, caches, torch=Torch(clock, **options), now=clock.now, watch=lambda count: watch)
+        return {(one.name, one.threads): one for one in found}
 
     return of
+
+
+def meter(clock, watch=QUIET, spare_s=1.0):
+    return Meter(clock.now, watch, spare_s)
+
+
+def test_rates_are_work_per_second_and_the_first_sample_is_dropped():
+    clock = Turned()
+    times = iter([0.5] + [0.04] * 99)  # The first call sets something up.
+    assert meter(clock).lot(8.0, lambda: clock.turn(next(times))).rates == pytest.approx([8.0 / 0.04] * 5)
+
+
+def test_a_disturbed_sample_is_taken_again():
+    clock = Turned()
+    times = iter([0.04, 0.04, 0.08, 0.04, 0.04, 0.04, 0.04])
+    lot = meter(clock, Says(None, None, BUSY)).lot(8.0, lambda: clock.turn(next(times)))
+    assert lot == Lot(lot.rates)
+    assert lot.rates == pytest.approx([8.0 / 0.04] * 5)  # The one of 0.08 s is not among them.
+
+
+def test_what_stays_disturbed_says_why_and_ends():
+    clock = Turned()
+    lot = meter(clock, Says(last=BUSY), spare_s=0.39).lot(8.0, lambda: clock.turn(0.04))
+    # The first is dropped and costs 0.04 of the 0.39 s to spare, each further one as much.
+    assert (len(lot.rates), lot.disturbed) == (9, BUSY)
+    assert clock.now() == pytest.approx(0.4)
+
+
+def test_three_clean_samples_are_enough_where_there_is_no_time_for_more():
+    clock = Turned()
+    lot = meter(clock, Says(None, None, BUSY, None, BUSY, None), spare_s=0.0).lot(8.0, lambda: clock.turn(0.04))
+    assert (len(lot.rates), lot.disturbed) == (3, "")
+
+
+def test_a_ceiling_is_the_best_median_of_the_undisturbed():
+    low, high, none = Lot((1.0, 9.0, 2.0)), Lot((3.0, 3.0, 4.0)), Lot(())
+    assert best([low, high, none]) == high
+    assert best([low, Lot((99.0,), BUSY)]) == low
+    assert best([Lot((99.0,), BUSY)]) == Lot((99.0,), BUSY)
+    assert best([]) == none
+    assert peak("float32", "FLOP", 1, high) == Peak("float32", "FLOP", 1, 3.0, pytest.approx(1 / 3))
+    assert peak("float32", "FLOP", 1, none).value == 0
+    assert peak("float32", "FLOP", 1, Lot((9.0,), BUSY)) == Peak("float32", "FLOP", 1, 9.0, 0.0, "void", BUSY)
+
+
+def test_beside_a_neighbour_every_peak_is_void_and_it_still_ends():
+    clock = Turned()
+    found = measure([1], CACHES, torch=Torch(clock), now=clock.now, watch=lambda count: Says(last=BUSY))
+    assert {(one.verdict, one.reason) for one in found} == {("void", BUSY)}
+    assert clock.now() < 20
+
+
+def run(analyze, monkeypatch, found, *arguments):
+    monkeypatch.setattr("analyzer.timing.peaks.measure", lambda counts, caches, tell: found)
+    return analyze("machine", *arguments)
+
+
+TRUSTED, VOID = Peak("float32", "FLOP", 1, 1e11, 0.01), Peak("copy memory", "B", 1, 1e9, 0.9, "void", BUSY)
+
+
+def test_void_peaks_are_shown_and_not_kept(analyze, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    outcome = run(analyze, monkeypatch, [TRUSTED, VOID])
+    assert outcome.status == 3
+    assert f"1 of 2 peaks are void, and none is kept: {BUSY}; run it again alone" in outcome.err
+    assert "1.00 GB/s   void" in outcome.out
+    assert not (tmp_path / PEAKS).exists()
+    data = json.loads(run(analyze, monkeypatch, [VOID], "--format", "json").out)
+    assert (data["status"], data["peaks"][0]["verdict"]) == ("failed", "void")
+
+
+def test_trusted_peaks_are_kept(analyze, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    outcome = run(analyze, monkeypatch, [TRUSTED])
+    assert outcome.status == 0
+    assert json.loads((tmp_path / PEAKS).read_text())["peaks"] == [vars(TRUSTED)]
+    assert run(analyze, monkeypatch, [VOID]).status == 3  # What was kept before stays.
+    assert json.loads((tmp_path / PEAKS).read_text())["peaks"] == [vars(TRUSTED)]
+    assert run(analyze, monkeypatch, [TRUSTED], "--no-keep").err.count("kept") == 0
 
 
 def test_products_are_what_the_processor_does(peaks):
@@ -122,14 +218,15 @@ def test_without_caches_memory_is_measured(peaks):
 
 def test_what_is_under_way_is_told():
     clock, told = Turned(), []
-    measure([1], CACHES, lambda done, of, label: told.append((done, of, label)), torch=Torch(clock), now=clock.now)
+    measure([1], CACHES, lambda done, of, label: told.append((done, of, label)), torch=Torch(clock), now=clock.now,
+            watch=lambda count: QUIET)  # fmt: skip
     # Three types, and copy and triad of L1, L2, L3 and memory.
     assert [done for done, _, _ in told] == [0, 1, 2, 3, 5, 7, 9]
     assert {of for _, of, _ in told} == {3 + 2 * 4}
-    assert told[0][2] == "matrix product, float32, 1 threads"
+    assert told[0][2] == "matrix product, float32, 1 thread"
 
 
 def test_it_takes_some_seconds_and_no_more():
     clock = Turned()
-    measure([1, 2], CACHES, torch=Torch(clock), now=clock.now)
+    measure([1, 2], CACHES, torch=Torch(clock), now=clock.now, watch=lambda count: QUIET)
     assert clock.now() < 15  # Six of them for memory that moves 1 GB/s.

@@ -50,5 +50,9 @@ def inert(text: str) -> str:
 
 def append_summary(result: Result, path: str) -> None:
     """Adds the check to the job's summary page. Raises OSError where that cannot be written."""
+    append_page(markdown.dump(result, limit=markdown.SUMMARY_BYTES), path)
+
+
+def append_page(text: str, path: str) -> None:
     with Path(path).open("a", encoding="utf-8") as page:
-        page.write(markdown.dump(result, limit=markdown.SUMMARY_BYTES) + "\n")
+        page.write(text + "\n")

@@ -24,6 +24,11 @@ def dump(result: Result) -> str:
             continue
         for name, verdicts in _by_metric(one).items():
             _fill(_case(suite, one, name), one, verdicts, result)
+    return document(suite)
+
+
+def document(suite: Xml.Element) -> str:
+    """A suite as a file, its cases counted."""
     for key, kind in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(key, str(len(suite.findall(f".//{kind}"))))
     suites = Xml.Element("testsuites", dict(suite.attrib))

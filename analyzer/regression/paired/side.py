@@ -1,0 +1,223 @@
+"""One side of a pair: a script, run by that side's own Python with that side's own folders first on `sys.path`.
+
+    python side.py FOLDER...
+
+It imports torch once, on one thread, and forks a fresh worker for each pair. Commands come in on standard input and
+answers go out, a JSON line each and strictly in turn, so that a worker can take over these very pipes and hand them
+back by ending. The file is always the checking side's: an older state of a project has none, or another one. Hence it
+imports of `analyzer` only what has been there from the start, and inside functions.
+"""
+
+from __future__ import annotations
+
+import sys
+
+sys.path[0:1] = sys.argv[1:]  # Not this file's own folder: its neighbours' names are too common to be importable.
+
+import gc  # noqa: E402
+import importlib  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import random  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable, Mapping, Sequence  # noqa: E402
+from contextlib import suppress  # noqa: E402
+from typing import Any  # noqa: E402
+
+WARM_S, WARM_CALLS = 0.1, 3
+LIBRARIES = ("site-packages", "dist-packages")
+
+Run = Callable[[], Any]
+
+
+class Channel:
+    """Lines of JSON both ways over descriptors that the model's own code never sees."""
+
+    def __init__(self) -> None:
+        self.source, self.sink = os.dup(0), os.dup(1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.dup2(2, 1)  # What the model prints goes to standard error.
+        os.close(nothing)
+
+    def hear(self) -> dict[str, Any] | None:
+        """The next command; None when nobody is left to give one. Unbuffered: whoever is forked starts with nothing."""
+        line = b""
+        while not line.endswith(b"\n"):
+            part = os.read(self.source, 65536)
+            if not part:
+                return None
+            line += part
+        command: dict[str, Any] = json.loads(line)
+        return command
+
+    def tell(self, **answer: Any) -> None:
+        text = json.dumps(answer).encode() + b"\n"
+        while text:
+            text = text[os.write(self.sink, text) :]
+
+
+def main() -> int:
+    """The parent: it forks, waits and reports, and never computes anything itself."""
+    channel = Channel()
+    try:
+        import torch
+    except Exception as error:
+        channel.tell(event="failed", reason=f"torch cannot be imported: {_said(error)}")
+        return 0
+    torch.set_num_threads(1)  # A pool of threads would not survive a fork.
+    channel.tell(event="ready", python=sys.version.split()[0], torch=torch.__version__)
+    while command := channel.hear():
+        if command["do"] != "worker":
+            continue
+        _import(command.get("imports", []))
+        gc.collect()
+        gc.freeze()  # A worker that looked through all of it for garbage would copy every page.
+        if (pid := os.fork()) == 0:
+            status = 1
+            try:
+                status = _work(channel, command)
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(pid, 0)
+        channel.tell(event="ended", status=os.waitstatus_to_exitcode(status))
+    return 0
+
+
+def _import(names: Sequence[str]) -> None:
+    """What an earlier worker had to import, once for all that come after it. None of it is the project's own code."""
+    for name in names:
+        if name not in sys.modules:
+            with suppress(Exception):
+                importlib.import_module(name)
+
+
+def _work(channel: Channel, command: Mapping[str, Any]) -> int:
+    import torch
+
+    before = set(sys.modules)
+    try:
+        padding = _padding()
+        torch.manual_seed(command["seed"])
+        run = _ready(command["model"])
+        with torch.inference_mode():
+            gc.disable()
+            call_s = _warm(run)
+            imported = [name for name in list(sys.modules) if name not in before and _installed(_file(name))]
+            channel.tell(event="warm", call_s=call_s, strangers=_strangers(command["apart"]), imported=imported)
+            while (asked := channel.hear()) and asked["do"] == "block":
+                cpu, wall = block(run, asked["calls"], asked["burst"])
+                channel.tell(event="block", cpu_ns=cpu, wall_ns=wall)
+        del padding
+    except Exception as error:
+        channel.tell(event="failed", reason=_said(error))
+    return 0
+
+
+def _padding() -> list[Any]:
+    """Blocks of chance sizes, every other one given back: else all workers of a parent would lie in memory alike, and
+    what one state of the code gains by that would be taken for speed."""
+    import torch
+
+    draw = random.SystemRandom()
+    sizes = [draw.randrange(64, 1 << draw.randrange(7, 19)) for _ in range(draw.randrange(32, 96))]
+    return [torch.empty(size, dtype=torch.uint8) for size in sizes][::2]
+
+
+def _ready(name: str) -> Run:
+    """The model in eval mode, fed with normal random numbers; integers stay as the model's inputs have them."""
+    import torch
+
+    model, args, kwargs = _reference(name) if ":" in name or name.endswith(".pt2") else _variant(name)
+    model.eval().requires_grad_(False)
+    normal: Callable[[Any], Any] = lambda one: torch.randn(one.shape).to(one.dtype)  # noqa: E731
+    fed = _mapped((list(args), dict(kwargs)), lambda one: normal(one) if one.is_floating_point() else one)
+    return lambda: model(*fed[0], **fed[1])
+
+
+def _variant(name: str) -> tuple[Any, Any, Any]:
+    import torch
+
+    from analyzer.models import variants
+
+    base = name.partition("@")[0]
+    with suppress(LookupError):
+        points = importlib.import_module("importlib.metadata").entry_points(group="analyzer.models")
+        if base in points.names and base not in importlib.import_module("analyzer.networks").VARIANTS:
+            return _reference(name)
+    from analyzer.builder import build
+
+    (chosen,) = variants([name])
+    return build(base, overrides=chosen.overrides), [torch.empty(1, *chosen.network.input)], {}
+
+
+def _reference(name: str) -> tuple[Any, Any, Any]:
+    from analyzer.references import resolve
+
+    found = resolve(name)
+    model = found.model
+    if found.real and any(one.is_meta for one in [*model.parameters(), *model.buffers()]):
+        model = found.real()
+    return model, found.args, found.kwargs
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _mapped(one, change) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_mapped(one, change) for one in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
+def _warm(run: Run) -> float:
+    """Calls until caches are warm and lazy work is done. Returns the CPU time of the fastest, in seconds."""
+    end, fastest, calls = time.perf_counter() + WARM_S, float("inf"), 0
+    while calls < WARM_CALLS or time.perf_counter() < end:
+        start = time.process_time()
+        run()
+        fastest, calls = min(fastest, time.process_time() - start), calls + 1
+    return fastest
+
+
+def block(run: Run, calls: int, burst: int) -> tuple[list[int], list[int]]:
+    """CPU and wall time of each of `calls` calls, in nanoseconds; one shorter than the clock is run `burst` times."""
+    cpu, wall = [], []
+    for _ in range(calls):
+        own, start = time.process_time_ns(), time.perf_counter_ns()
+        for _ in range(burst):
+            run()
+        cpu.append((time.process_time_ns() - own) // burst)
+        wall.append((time.perf_counter_ns() - start) // burst)
+    return cpu, wall
+
+
+def _strangers(apart: str) -> list[str]:
+    """Modules that came from the other side's folder: they are not what this side is to be timed with."""
+    inside = os.path.realpath(apart) + os.sep
+    files = {name: _file(name) for name in list(sys.modules) if name != "__main__"}
+    return sorted(name for name, file in files.items() if apart and file.startswith(inside) and not _installed(file))
+
+
+def _file(module: str) -> str:
+    return os.path.realpath(getattr(sys.modules[module], "__file__", None) or "")
+
+
+def _installed(file: str) -> bool:
+    """Whether it is a library's: an environment may well lie inside of a project's folder."""
+    return any(part in file for part in LIBRARIES) or file.startswith((sys.prefix + os.sep, sys.base_prefix + os.sep))
+
+
+def _said(error: BaseException) -> str:
+    """The first line of what went wrong; an error of `analyzer` names itself."""
+    lines = str(error).strip().splitlines() or [""]
+    known = any(kind.__name__ == "AnalyzerError" for kind in type(error).__mro__)
+    return lines[0][:300] if known else f"{type(error).__name__}: {lines[0][:300]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

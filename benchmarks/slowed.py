@@ -1,0 +1,47 @@
+"""A network of about 5 ms on one thread, and the same made slower by real operators, for benchmarks/time_gate.py.
+
+Sleeping would not do: it takes no CPU time. `GATE_EXTRA` small matrix products, results kept, are the slowdown.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+
+class Net(nn.Module):
+    """Convolutions, norms, pools and a classifier on 3x96x96, as image networks have them; `extra` products more."""
+
+    def __init__(self, extra: int = 0) -> None:
+        super().__init__()
+        widths = (3, 32, 48, 64, 96, 128)
+        blocks = [
+            nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2))
+            for before, after in pairwise(widths)
+        ]
+        self.features = nn.Sequential(*blocks)
+        self.classifier = nn.Linear(128 * 3 * 3, 100)
+        self.extra = extra
+        self.factor = nn.Parameter(torch.randn(64, 64) / 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.classifier(self.features(x).flatten(1))
+        product: Tensor = self.factor
+        for _ in range(self.extra):
+            product = product @ self.factor
+        return x + product[0, 0] if self.extra else x
+
+
+def plain() -> Net:
+    return Net()
+
+
+def slowed() -> Net:
+    return Net(int(os.environ["GATE_EXTRA"]))
+
+
+def inputs() -> tuple[Tensor]:
+    return (torch.zeros(1, 3, 96, 96),)

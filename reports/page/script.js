@@ -199,7 +199,7 @@
     const { ink, line, muted, bg } = colours(print);
     const made = structuredClone({ ...figures.base, ...layout });
     Object.assign(made, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true });
-    made.font = { ...made.font, color: ink };
+    made.font = { ...made.font, color: ink, ...(print ? { size: 9 } : {}) };
     made.hoverlabel = { ...made.hoverlabel, bgcolor: bg, bordercolor: muted };
     made.hoverlabel.font = { ...made.hoverlabel.font, color: ink };
     for (const key of Object.keys(made))
@@ -220,13 +220,14 @@
 
   function draw(plot, print = false) {
     const { data, layout } = current(plot);
-    const size = print ? { width: PAPER, autosize: false } : {};
+    const size = print ? { width: PAPER, height: Math.max(layout.height * SHRUNK, 170), autosize: false } : {};
     const done = Plotly[isDrawn(plot) ? "react" : "newPlot"](plot, data, { ...themed(layout, print), ...size }, config);
     plot.dataset.drawn = "1";
     all("svg", plot).forEach((svg) => svg.setAttribute("aria-hidden", "true"));
     return done;
   }
-  const PAPER = 690; // Pixels that an A4 page is wide between its margins.
+  const PAPER = 340; // Pixels: half of what an A4 page is wide between its margins.
+  const SHRUNK = 0.62;
 
   let loading = null;
   function load() {

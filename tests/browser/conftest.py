@@ -1,0 +1,112 @@
+"""A real browser for the page: Chromium or Chrome as the system has it, driven by Playwright; without one, skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analyzer.api import count_variant
+from analyzer.models import variant
+from analyzer.record import Record
+from reports.page.build import page
+from reports.page.write import html
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+DRAWN = "[...document.querySelectorAll('.plot')].filter(plot => plot.offsetParent).every(plot => plot.dataset.drawn)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """BROWSER_PATH names another one than the first that is found."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`file("googlenet", "alexnet")` – the page of those as a file, written once; records may stand for names."""
+    folder = tmp_path_factory.mktemp("pages")
+    written: dict[Any, Path] = {}
+
+    def make(*what: str | Record, charts: Any = "embed", key: str = "") -> Path:
+        name = key or "+".join(map(str, what))
+        if (name, charts) not in written:
+            records = [
+                one if isinstance(one, Record) else count_variant(variant(one), memory=True) for one in what
+            ]
+            path = folder / f"{len(written)}.html"
+            path.write_text(html(page(records), charts), encoding="utf-8")
+            written[name, charts] = path
+        return written[name, charts]
+
+    return make
+
+
+@pytest.fixture
+def show(browser: Any) -> Iterator[Callable[..., Any]]:
+    """`show(path, width=390, dark=True)` – the page, open; what it asked for and complained of is in `.heard`."""
+    contexts = []
+
+    def open_page(
+        path: Path, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True, at: str = ""
+    ) -> Any:
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=script,
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        opened = context.new_page()
+        opened.heard = []
+        opened.on("console", lambda message: opened.heard.append(f"console: {message.text}"))
+        opened.on("pageerror", lambda error: opened.heard.append(f"error: {error}"))
+        opened.on("request", lambda request: _listen(opened, request.url, path))
+        opened.goto(f"{path.as_uri()}{at}")
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def _listen(opened: Any, url: str, path: Path) -> None:
+    if not url.startswith(("blob:", "data:")) and url.partition("#")[0] != path.as_uri():
+        opened.heard.append(f"request: {url}")
+
+
+def draw(opened: Any, limit_s: float = 60) -> None:
+    """Brings the first chart near and waits until all that can be seen are drawn."""
+    opened.evaluate("document.querySelector('.plot')?.scrollIntoView()")
+    wait(opened, DRAWN, limit_s)
+
+
+def wait(opened: Any, condition: str, limit_s: float = 30) -> float:
+    """Until the condition holds; the seconds it took. The page's policy forbids Playwright's own way of waiting."""
+    start = time.perf_counter()
+    while not opened.evaluate(condition):
+        assert time.perf_counter() - start < limit_s, f"not within {limit_s} s: {condition}"
+        time.sleep(0.02)
+    return time.perf_counter() - start

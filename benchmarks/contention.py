@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 QUIET = 0.02  # Of one processor's time: what all other processes together may take in a quiet window.
-FLOOR = 5  # Clean samples that a window needs.
+FLOOR = 1  # A slow window with few samples must not count as accused for that.
 LOOP = (
     "import os, sys\nif hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
 )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contention import interval, neighbour, others_s, summary
+from analyzer.timing.results import judged
+from benchmarks.contention import FLOOR, interval, neighbour, others_s, summary
 
 
 def test_intervals_are_those_of_the_tables():
@@ -28,6 +29,11 @@ def window(verdict, others=0.0):
 def test_a_missed_neighbour_is_a_window_that_was_trusted():
     lines = summary(2, True, [window("void"), window("noisy"), window("trusted"), window("void")])
     assert lines == ["2 threads: busy loop missed 1 times in 4 (95 % interval 0.6 to 80.6 %)"]
+
+
+def test_a_window_with_one_slow_sample_is_accused_only_for_what_was_seen():
+    assert judged([[(1.9, None)]], FLOOR)[0] == "trusted"
+    assert judged([[(1.9, "another process was running")]], FLOOR)[0] == "void"
 
 
 def test_windows_that_were_not_quiet_are_told_apart():

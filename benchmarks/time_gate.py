@@ -17,10 +17,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from analyzer.regression.paired import pairs
-from analyzer.regression.paired.parent import Failed, Lost, Place, Process
+from analyzer.regression.paired.parent import Failed, Lost, Place, Process, started
 
 ROOT = Path(__file__).parents[1]
 POOL = ROOT / "benchmarks" / "results" / "gate-pool.jsonl"
@@ -29,21 +30,24 @@ TURNS = 8
 
 
 def calibrated() -> float:
-    """The share of the network's CPU time that one more product takes: each in turn, the fastest of many."""
+    """The share of the network's CPU time that one more product takes: in turn with none, by the medians of many.
+
+    On a busy machine the fastest would not do: a product lives in the caches, and what the rest takes depends on them.
+    """
     import torch
 
     from benchmarks.slowed import Net, inputs
 
     torch.set_num_threads(1)
     nets, (x,) = (Net().eval(), Net(100).eval()), inputs()
-    fastest = [float("inf")] * 2
+    times: tuple[list[float], list[float]] = ([], [])
     with torch.inference_mode():
         for _ in range(300):
             for which, net in enumerate(nets):
                 start = time.process_time()
                 net(x)
-                fastest[which] = min(fastest[which], time.process_time() - start)
-    return (fastest[1] / fastest[0] - 1) / 100
+                times[which].append(time.process_time() - start)
+    return (median(times[1]) / median(times[0]) - 1) / 100
 
 
 def collect(pool: Path, minutes: float) -> None:
@@ -59,15 +63,15 @@ def collect(pool: Path, minutes: float) -> None:
     order = random.Random()
     while time.monotonic() < end:
         generation += 1
-        base = Process(Place("base", ROOT))
-        heads = {arm: Process(Place("head", ROOT, environment={"GATE_EXTRA": str(extras[arm])})) for arm in ARMS}
+        head = [Place("head", ROOT, environment={"GATE_EXTRA": str(extras[arm])}) for arm in ARMS]
+        base, *others = started([Place("base", ROOT), *head])
+        heads = dict(zip(ARMS, others, strict=True))
         try:
             _turns(pool, base, heads, extras, generation, end, order)
         except (Lost, Failed) as error:
             print(error, file=sys.stderr)
         finally:
-            for one_side in (base, *heads.values()):
-                one_side.close()
+            base.close()
         print(f"{len(loaded(pool))} pairs", flush=True)
 
 

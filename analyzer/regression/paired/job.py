@@ -22,7 +22,7 @@ from analyzer.regression.candidates import distinct
 from analyzer.regression.paired import lock, outputs, trees
 from analyzer.regression.paired.decide import Rules
 from analyzer.regression.paired.measure import Gathered, Sides, confirm, gather
-from analyzer.regression.paired.parent import Parent, Place, Process
+from analyzer.regression.paired.parent import Place, started
 from analyzer.regression.paired.result import Times, exit_status, judged, suspected
 
 Tell = Callable[[int, int, str], None]
@@ -54,7 +54,7 @@ def run(
     with _ended_by_signal(), lock.alone(lock.place(), say), ExitStack() as stack:
         here = _offset(settings.root) if names or references else Path()
         places, notes, shown = _places(stack, settings.root, here, base, base_python, self_test=self_test)
-        sides = stack.enter_context(closing(Sides(lambda: _started(places))))
+        sides = stack.enter_context(closing(Sides(lambda: started(places))))
         found, again = _measured(sides, models, rules, budget_s, self_test=self_test)
     suspects = suspected(found, rules)
     timed = tuple(
@@ -121,15 +121,6 @@ def _python(named: str) -> str:
     if found is None:
         raise CannotMeasure(f"there is no Python {quoted(named)} that runs; give the path of one with --base-python")
     return str(Path(found).absolute())
-
-
-def _started(places: tuple[Place, Place]) -> tuple[Parent, Parent]:
-    first = Process(places[0])
-    try:
-        return first, Process(places[1])
-    except BaseException:
-        first.close()
-        raise
 
 
 def _measured(

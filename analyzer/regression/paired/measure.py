@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from analyzer.regression.verdict import Outcome
 
 MOST_LOST = 3
 
-Start: TypeAlias = Callable[[], tuple[Parent, Parent]]
+Start: TypeAlias = Callable[[], Sequence[Parent]]
 Take: TypeAlias = Callable[..., Pair]
 
 
@@ -58,11 +58,11 @@ class Sides:
 
     def __init__(self, start: Start) -> None:
         self.start = start
-        self.parents: tuple[Parent, Parent] | None = None
+        self.parents: Sequence[Parent] | None = None
         self.generation = -1
         self.imports: dict[int, list[str]] = {}
 
-    def now(self) -> tuple[Parent, Parent]:
+    def now(self) -> Sequence[Parent]:
         if self.parents is None:
             self.parents = self.start()
             self.generation += 1

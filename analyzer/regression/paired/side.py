@@ -1,18 +1,21 @@
-"""One side of a pair: a script, run by that side's own Python with that side's own folders first on `sys.path`.
+"""The sides of a pair: a script, run by a side's own Python, with each side's own folders first on its `sys.path`.
 
-    python side.py FOLDER...
+    python side.py SIDES    a JSON list: folders, folder to run in, environment, descriptors to read and write, of each
 
-It imports torch once, on one thread, and forks a fresh worker for each pair. Commands come in on standard input and
-answers go out, a JSON line each and strictly in turn, so that a worker can take over these very pipes and hand them
-back by ending. The file is always the checking side's: an older state of a project has none, or another one. Hence it
-imports of `analyzer` only what has been there from the start, and inside functions.
+It imports torch once, on one thread, and forks a parent a side; a parent forks a fresh worker for each pair. Sides that
+share a Python come of one process: where libraries happened to lie in memory made two processes of the same code differ
+by one or two percent, and what both inherit they have in common. Commands come in and answers go out as JSON lines,
+strictly in turn, so that a worker can take over its parent's very descriptors and hand them back by ending.
+
+The file is always the checking side's: an older state of a project has none, or another one. Hence it imports of
+`analyzer` only what has been there from the start, and inside functions.
 """
 
 from __future__ import annotations
 
 import sys
 
-sys.path[0:1] = sys.argv[1:]  # Not this file's own folder: its neighbours' names are too common to be importable.
+del sys.path[0]  # This file's own folder: its neighbours' names are too common to be importable.
 
 import gc  # noqa: E402
 import importlib  # noqa: E402
@@ -33,12 +36,8 @@ Run = Callable[[], Any]
 class Channel:
     """Lines of JSON both ways over descriptors that the model's own code never sees."""
 
-    def __init__(self) -> None:
-        self.source, self.sink = os.dup(0), os.dup(1)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.dup2(2, 1)  # What the model prints goes to standard error.
-        os.close(nothing)
+    def __init__(self, source: int, sink: int) -> None:
+        self.source, self.sink = source, sink
 
     def hear(self) -> dict[str, Any] | None:
         """The next command; None when nobody is left to give one. Unbuffered: whoever is forked starts with nothing."""
@@ -58,21 +57,47 @@ class Channel:
 
 
 def main() -> int:
-    """The parent: it forks, waits and reports, and never computes anything itself."""
-    channel = Channel()
+    """Imports what all share, forks a parent a side, and waits; it never computes anything itself."""
+    sides = json.loads(sys.argv[1])
+    os.dup2(2, 1)  # What a model prints goes to standard error.
+    channels = [Channel(side["source"], side["sink"]) for side in sides]
     try:
         import torch
     except Exception as error:
-        channel.tell(event="failed", reason=f"torch cannot be imported: {_said(error)}")
+        for channel in channels:
+            channel.tell(event="failed", reason=f"torch cannot be imported: {_said(error)}")
         return 0
     torch.set_num_threads(1)  # A pool of threads would not survive a fork.
+    gc.collect()
+    gc.freeze()  # Whoever looks through all of it for garbage copies every page.
+    for side, channel in zip(sides, channels, strict=True):
+        if os.fork() == 0:
+            for other in channels:
+                if other is not channel:
+                    os.close(other.source)
+                    os.close(other.sink)
+            os._exit(_serve(channel, side))
+    for channel in channels:
+        os.close(channel.source)
+        os.close(channel.sink)
+    for _ in sides:
+        os.wait()
+    return 0
+
+
+def _serve(channel: Channel, side: Mapping[str, Any]) -> int:
+    """A side's parent: forks, waits and reports, until nobody asks any more."""
+    import torch
+
+    os.chdir(side["cwd"])
+    os.environ.update(side["environment"])
+    sys.path[0:0] = side["folders"]
     channel.tell(event="ready", python=sys.version.split()[0], torch=torch.__version__)
     while command := channel.hear():
         if command["do"] != "worker":
             continue
         _import(command.get("imports", []))
-        gc.collect()
-        gc.freeze()  # A worker that looked through all of it for garbage would copy every page.
+        gc.freeze()
         if (pid := os.fork()) == 0:
             status = 1
             try:
@@ -204,7 +229,9 @@ def _strangers(apart: str) -> list[str]:
 
 
 def _file(module: str) -> str:
-    return os.path.realpath(getattr(sys.modules[module], "__file__", None) or "")
+    # torch.ops and torch.classes are no files, and say a relative name all the same.
+    file = getattr(sys.modules[module], "__file__", None) or ""
+    return os.path.realpath(file) if file.startswith(os.sep) else ""
 
 
 def _installed(file: str) -> bool:

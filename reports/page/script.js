@@ -38,6 +38,7 @@
     if (!cell) return "";
     if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
     const text = cell.textContent.trim();
+    if (cell.scope === "row") return text; // A name, whatever it looks like.
     return /^[-−+]?[\d,]+(\.\d+)?$/.test(text) ? Number(text.replaceAll(",", "").replace("−", "-")) : text;
   };
   const compare = (a, b) =>
@@ -247,7 +248,7 @@
     const bytes = new Uint8Array(letters.length);
     for (let index = 0; index < letters.length; index += 1) bytes[index] = letters.charCodeAt(index);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const blob = new Blob([await new Response(stream).arrayBuffer()], { type: "text/javascript" });
+    const blob = await new Response(stream, { headers: { "Content-Type": "text/javascript" } }).blob();
     return { src: URL.createObjectURL(blob) };
   }
 
@@ -262,7 +263,8 @@
       if (!near.length) return;
       load().then(
         () => {
-          near.filter((plot) => !isDrawn(plot)).forEach((plot) => draw(plot));
+          const [first] = near;
+          if (!isDrawn(first)) draw(first);
           follow();
         },
         () => near.forEach((plot) => (plot.textContent = "The chart's script could not be loaded; its figures are in the table below.")),

@@ -53,9 +53,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def make(*what: str | Record, charts: Any = "embed", key: str = "") -> Path:
         name = key or "+".join(map(str, what))
         if (name, charts) not in written:
-            records = [
-                one if isinstance(one, Record) else count_variant(variant(one), memory=True) for one in what
-            ]
+            records = [one if isinstance(one, Record) else count_variant(variant(one), memory=True) for one in what]
             path = folder / f"{len(written)}.html"
             path.write_text(html(page(records), charts), encoding="utf-8")
             written[name, charts] = path

@@ -12,21 +12,36 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median, variance
 from typing import Any
 
+from analyzer.frozen import Frozen
 from analyzer.regression.paired import pairs
+from analyzer.regression.paired.decide import (
+    CONFIRM_ALPHA,
+    LEAST_PAIRS,
+    Estimate,
+    Rules,
+    estimate,
+    outcome,
+    settled,
+    share,
+    smallest,
+)
 from analyzer.regression.paired.parent import Failed, Lost, Place, Process, started
+from benchmarks.contention import interval
 
 ROOT = Path(__file__).parents[1]
 POOL = ROOT / "benchmarks" / "results" / "gate-pool.jsonl"
 ARMS = (0.0, 0.02, 0.05)
 TURNS = 8
+RESAMPLED = 100
 
 
 def calibrated() -> float:
@@ -109,12 +124,149 @@ def loaded(pool: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in pool.read_text(encoding="utf-8").splitlines()] if pool.exists() else []
 
 
+class Line(Frozen):
+    """One pair of the pool, with its estimate worked out once."""
+
+    pair: pairs.Pair
+    seconds: float
+    log: float
+
+
+def by_arm(pool: Path) -> dict[float, list[Line]]:
+    found: dict[float, list[Line]] = {arm: [] for arm in ARMS}
+    for line in loaded(pool):
+        rounds = zip(line["cpu_ns"], line["wall_ns"], strict=True)
+        pair = pairs.Pair(tuple(pairs.Round(tuple(cpu), tuple(wall)) for cpu, wall in rounds), line["parents"])
+        found[line["arm"]].append(Line(pair, line["seconds"], pair.cpu))
+    return found
+
+
+# --- trials ----------------------------------------------------------------------------------------------------------
+def fitting(draw: random.Random, lines: Sequence[Line], budget_s: float) -> list[Line]:
+    """Pairs drawn with replacement that fit in the time."""
+    chosen: list[Line] = []
+    while sum(one.seconds for one in chosen) < budget_s:
+        chosen.append(draw.choice(lines))
+    return chosen[:-1]
+
+
+def once(lines: Sequence[Line], rules: Rules) -> tuple[Estimate | None, str]:
+    """A check's looks over pairs in their order, as the command takes them."""
+    logs = [one.log for one in lines]
+    for count in range(1, len(logs) + 1):
+        if part := share(count, ended=False):
+            now = estimate(logs[:count], part)
+            if word := settled(now, rules):
+                return now, word
+    if len(logs) < LEAST_PAIRS:
+        return None, "unclear"
+    now = estimate(logs, share(len(logs), ended=True))
+    grown = now.above(math.log1p(rules.tolerance)) <= rules.alpha
+    return now, outcome(now, rules, regressed=grown)
+
+
+def trial(draw: random.Random, lines: Sequence[Line], budget_s: float) -> str:
+    """The word of a whole check, confirmation included."""
+    rules = Rules()
+    _, word = once(fitting(draw, lines, budget_s), rules)
+    if word == "regressed":
+        _, again = once(fitting(draw, lines, budget_s), rules.replace(alpha=CONFIRM_ALPHA))
+        return word if again == "regressed" else "unclear"
+    return word
+
+
+def others(draw: random.Random, lines: Sequence[Line], budget_s: float) -> dict[str, bool]:
+    """Whether the usual gates alarm: on the wall times of all these pairs, and of one process each, of two pairs."""
+    from scipy.stats import mannwhitneyu
+
+    def calls(chosen: Sequence[Line], side: int) -> list[int]:
+        return [ns for one in chosen for part in one.pair.rounds for ns in part.wall_ns[side]]
+
+    chosen = fitting(draw, lines, budget_s)
+    stored, new = draw.sample(lines, 2)
+    found = {}
+    for how, base, head in (
+        ("in pairs", calls(chosen, 0), calls(chosen, 1)),
+        ("a stored run", calls([stored], 0), calls([new], 1)),
+    ):
+        found[f"mean:5%, {how}"] = fmean(head) > 1.05 * fmean(base)
+        found[f"min + 5 %, {how}"] = min(head) > 1.05 * min(base)
+        found[f"Mann-Whitney p < 0.01, {how}"] = bool(mannwhitneyu(head, base, alternative="greater").pvalue < 0.01)
+    return found
+
+
+def rate(draw: random.Random, lines: Sequence[Line], word: str, budget_s: float, trials: int) -> str:
+    """Of so many trials, with the exact interval of the draw and that of the pool, by resampling its pairs."""
+    hits = sum(trial(draw, lines, budget_s) == word for _ in range(trials))
+    low, high = interval(hits, trials)
+    pools = []
+    for _ in range(RESAMPLED):
+        again = draw.choices(lines, k=len(lines))
+        pools.append(sum(trial(draw, again, budget_s) == word for _ in range(RESAMPLED)) / RESAMPLED)
+    pools.sort()
+    ends = pools[round(0.025 * RESAMPLED)], pools[round(0.975 * RESAMPLED) - 1]
+    return (
+        f"{100 * hits / trials:5.1f} %  (draw {100 * low:.1f} to {100 * high:.1f} %, "
+        f"pool {100 * ends[0]:.0f} to {100 * ends[1]:.0f} %)"
+    )
+
+
+def report(pool: Path, trials: int, budget_s: float) -> None:
+    arms = by_arm(pool)
+    draw = random.Random(1)
+    for arm, lines in arms.items():
+        if len(lines) < LEAST_PAIRS:
+            print(f"{100 * arm:g} %: {len(lines)} pairs, too few to draw trials from")
+            continue
+        seen = estimate([one.log for one in lines])
+        fit = budget_s / fmean(one.seconds for one in lines)
+        name, logs = f"{100 * arm:g} % slower" if arm else "A/A", [one.log for one in lines]
+        spread = seen.error * math.sqrt(len(lines))
+        print(
+            f"{name}: {len(lines)} pairs of {len(_generations(lines))} parents, "
+            f"{1e3 * median(one.pair.cpu_s(0) for one in lines):.2f} ms a pass, {fit:.0f} pairs in {budget_s:g} s\n"
+            f"  change {100 * math.expm1(seen.centre):+.2f} ± {100 * seen.error:.2f} %, spread of a pair "
+            f"{100 * spread:.2f} %, of which parents share {100 * _shared(lines):.2f} %; smallest change shown "
+            f"{100 * smallest(logs, max(int(fit), LEAST_PAIRS), Rules()):.1f} %"
+        )
+        for word in ("regressed", "unchanged", "unclear", "improved"):
+            print(f"  {word:38} {rate(draw, lines, word, budget_s, trials)}")
+        alarms = [others(draw, lines, budget_s) for _ in range(trials)]
+        for name in alarms[0]:
+            hits = sum(one[name] for one in alarms)
+            low, high = interval(hits, trials)
+            print(f"  {name:38} {100 * hits / trials:5.1f} %  (draw {100 * low:.1f} to {100 * high:.1f} %)", flush=True)
+
+
+def _generations(lines: Sequence[Line]) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
+    for one in lines:
+        found.setdefault(one.pair.parents, []).append(one.log)
+    return found
+
+
+def _shared(lines: Sequence[Line]) -> float:
+    """By analysis of variance: what parents add to the spread of their pairs' means; 0 if they add nothing."""
+    lots = [logs for logs in _generations(lines).values() if len(logs) > 1]
+    if len(lots) < 2:
+        return 0.0
+    within = fmean(variance(logs) for logs in lots)
+    size = fmean(len(logs) for logs in lots)
+    return math.sqrt(max(variance([fmean(logs) for logs in lots]) - within / size, 0.0))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("collect", "report"))
     parser.add_argument("--pool", type=Path, default=POOL)
     parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--time-budget", type=float, default=60.0)
     asked = parser.parse_args(arguments)
-    collect(asked.pool, asked.minutes)
+    if asked.what == "collect":
+        collect(asked.pool, asked.minutes)
+    else:
+        report(asked.pool, asked.trials, asked.time_budget)
     return 0
 
 

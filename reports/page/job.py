@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from analyzer.api import count_reference, count_variant
+from analyzer.comparable import why_not
 from analyzer.envelope import load
 from analyzer.errors import AnalyzerError, one_line, quoted
 from analyzer.inputs import image, parse_input
 from analyzer.models import variants
 from analyzer.output import say, working, write
 from analyzer.record import Record
+from analyzer.timings import Cell, Verdict
+from reports.page.about import described
 
 if TYPE_CHECKING:
     from reports.page.write import Charts
@@ -99,15 +103,34 @@ def with_memory(record: Record) -> Record:
 
 
 def _check(record: Record, name: str) -> None:
-    """Raises AnalyzerError for a record whose figures do not add up to numbers."""
+    """Raises AnalyzerError for a record that reads well and whose figures are none."""
     try:
-        _ = record.totals.intensity, record.modules, record.memory and record.memory.peak + 0
-        _ = [one.median_s for one in record.cell.timings] if record.cell else []
-        _ = record.cell and record.cell.parts
-    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        _ = (
+            record.totals.intensity,
+            record.modules,
+            record.label,
+            why_not(record, record),
+            described(record.environment),
+        )
+        if record.memory:
+            _ = record.memory.peak + 0, [module.highest + 0 for module in record.memory.modules]
+        if record.cell:
+            _check_times(record.cell)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
         raise AnalyzerError(
             f"{one_line(name)} is damaged ({type(error).__name__}: {one_line(error)}); write it again"
         ) from None
+
+
+def _check_times(cell: Cell) -> None:
+    verdicts = {cell.verdict, *(one.verdict for one in cell.timings)}
+    if not verdicts <= set(get_args(Verdict)):
+        raise ValueError(f"verdicts {sorted(map(str, verdicts))}")
+    if not all(isfinite(sample) for one in cell.timings for sample in one.samples_s):
+        raise ValueError("a sample is not finite")
+    if any(one.median_s <= 0 for one in cell.timings if one.kind == "whole"):
+        raise ValueError("a pass took no time")
+    _ = cell.parts, cell.setting.label
 
 
 def counted(

@@ -34,7 +34,7 @@ def section(subjects: Sequence[Subject]) -> Section:
     blocks += [wholes(timed), *speed.charts(timed)]
     for one in timed:
         record = next(record for record in one.timed if record.cell and record.cell.whole)
-        if record.cell and record.cell.parts:
+        if record.cell and sum(record.cell.parts.values()) > 0:
             blocks += [parts.kinds(one, record), parts.modules(one, record), parts.operators(one, record)]
             blocks += roofline.charts(one, record)
         blocks += parts.kernels(one, record)

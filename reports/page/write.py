@@ -11,6 +11,7 @@ import hashlib
 import json
 import zlib
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -67,9 +68,11 @@ def _inert(text: str) -> str:
 
 @cache
 def plotly_script() -> bytes:
-    from importlib.resources import files
-
-    return (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+    """As the installed package has it; the package itself is not imported."""
+    found = find_spec("plotly")
+    assert found
+    assert found.submodule_search_locations
+    return (Path(found.submodule_search_locations[0]) / "package_data" / "plotly.min.js").read_bytes()
 
 
 @cache

@@ -5,6 +5,7 @@ Needs the extra `zoo`. Writes docs/zoo.md: matches, differences with their cause
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import sys
@@ -19,25 +20,9 @@ from typing import Any, NamedTuple
 from analyzer.api import count_reference
 from analyzer.errors import AnalyzerError
 from analyzer.record import Record
+from benchmarks.detectors import UNEXPLAINED, explained
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
-
-# What is known of a difference. Heads that run on every detection make a count depend on the image and the weights:
-# two runs with random weights differ. A model that is not in here and differs is a fault of ours.
-FROZEN = "params: batch-norm weights that the published file freezes into buffers"
-DETECTS = "GMACs depend on what is detected: random weights and an empty image here"
-SIZE = "published for another image size; 520x960 here"
-CAUSES = {
-    "fasterrcnn_mobilenet_v3_large_320_fpn": f"{DETECTS}; {FROZEN}",
-    "fasterrcnn_mobilenet_v3_large_fpn": f"{DETECTS}; {FROZEN}",
-    "fasterrcnn_resnet50_fpn": f"{DETECTS}; {FROZEN}",
-    "fcos_resnet50_fpn": FROZEN,
-    "keypointrcnn_resnet50_fpn": f"{DETECTS}; {FROZEN}",
-    "maskrcnn_resnet50_fpn": f"{DETECTS}; {FROZEN}",
-    "retinanet_resnet50_fpn": FROZEN,
-    "raft_large": SIZE,
-    "raft_small": SIZE,
-}
 
 
 class Entry(NamedTuple):
@@ -47,6 +32,7 @@ class Entry(NamedTuple):
     record: Record | None
     error: str
     seconds: float
+    cpu_seconds: float
     published: tuple[float, int] | None = None
 
     @property
@@ -59,20 +45,22 @@ class Entry(NamedTuple):
 
 
 def counted(name: str, published: tuple[float, int] | None = None) -> Entry:
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     try:
         record, error = count_reference(name), ""
     except AnalyzerError as failure:
         record, error = None, str(failure)
-    return Entry(name, record, error, time.perf_counter() - start, published)
+    return Entry(name, record, error, time.perf_counter() - start, time.process_time() - start_cpu, published)
 
 
 def torchvision(kind: str) -> list[Entry]:
+    import torch
     import torchvision.models as models
 
     module = models if kind == "classification" else getattr(models, kind)
     entries = []
     for name in models.list_models(module=module):
+        torch.manual_seed(0)  # What a detector finds depends on its weights.
         meta: Any = models.get_model_weights(name).DEFAULT.meta
         entries.append(counted(f"torchvision:{name}", (meta["_ops"], meta["num_params"])))
         print(".", end="", flush=True, file=sys.stderr)
@@ -97,7 +85,10 @@ def section(kind: str, entries: list[Entry]) -> Iterable[str]:
     matches = sum(entry.matches for entry in entries)
     seconds = statistics.median(entry.seconds for entry in entries)
     yield f"\n## torchvision {kind}\n"
-    yield f"{matches} of {len(entries)} at the printed precision; median {seconds:.2f} s a model.\n"
+    causes = [explained(e.record, *e.published) if e.record and e.published else "" for e in entries if not e.matches]
+    told = sum(bool(cause) and UNEXPLAINED not in cause for cause in causes)
+    others = f", {told} of the other {len(causes)} explained to the last printed digit" if causes else ""
+    yield f"{matches} of {len(entries)} at the printed precision{others}; median {seconds:.2f} s a model.\n"
     different = [entry for entry in entries if not entry.matches]
     if different:
         yield "| model | GMACs | published | params | published | cause |"
@@ -109,7 +100,7 @@ def section(kind: str, entries: list[Entry]) -> Iterable[str]:
             yield f"| {name} | - | {macs} | - | {params:,} | {entry.error} |"
             continue
         totals = entry.record.totals
-        cause = CAUSES.get(name, "UNEXPLAINED")
+        cause = explained(entry.record, macs, params)
         yield f"| {name} | {totals.macs / 1e9:.3f} | {macs} | {totals.params:,} | {params:,} | {cause} |"
 
 
@@ -129,12 +120,18 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
         "\n## timm\n",
         f"{len(done)} of {len(architectures)} architectures counted, {len(done) - len(real)} of them on meta; median "
         f"{statistics.median(entry.seconds for entry in architectures):.2f} s, mean "
-        f"{statistics.mean(entry.seconds for entry in architectures):.2f} s a model with its build; peak memory of the "
-        f"whole run {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB.",
+        f"{statistics.mean(entry.seconds for entry in architectures):.2f} s a model with its build, of which "
+        f"{statistics.median(entry.cpu_seconds for entry in architectures):.2f} s and "
+        f"{statistics.mean(entry.cpu_seconds for entry in architectures):.2f} s of processor time; load average "
+        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors at the end; peak memory of the whole run "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB.",
         *(f"\n- {entry.name}: {entry.error}" for entry in architectures if entry.record is None),
         *(f"\n- {entry.name}: {entry.record.notes[0]}" for entry in real if entry.record),
         "\n## Unknown operators\n",
         *(f"- {op}: {times} calls" for op, times in sorted(unknown.items())),
+        "\nHow many boxes `torchvision::nms` compares depends on their values, so shapes do not give its arithmetic."
+        if "torchvision::nms" in unknown
+        else "",
         "" if unknown else "None.",
     ]
     return "\n".join(lines).rstrip() + "\n"

@@ -67,6 +67,17 @@ def test_others_of_torchvision(name, macs, params):
     assert record.unknown_ops == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "gmacs", "params"), [("raft_large", 211.007, 5_257_536), ("raft_small", 47.655, 990_162)]
+)
+def test_optical_flow_as_published(name, gmacs, params):
+    """Both figures come out at a pair of images of 512 x 512, and at no other size we tried."""
+    needs("torchvision")
+    record = count_reference(f"torchvision:{name}")
+    assert record.input == ((1, 3, 512, 512), (1, 3, 512, 512))
+    assert (round(record.totals.macs / 1e9, 3), record.totals.params) == (gmacs, params)
+
+
 def test_a_name_that_torchvision_does_not_have():
     needs("torchvision")
     with pytest.raises(AnalyzerError, match="torchvision has no model 'resnet51'; nearest: resnet50"):

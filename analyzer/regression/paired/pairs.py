@@ -19,7 +19,7 @@ from analyzer.regression.paired.parent import Failed, Lost, Parent
 # Timed calls of a pair, about as long as building and warming its two workers: processes differ by more than rounds of
 # one do, so that more pairs tell more than longer ones. benchmarks/time_gate.py shows it.
 PAIR_S = 0.8
-LEAST_ROUNDS, MOST_ROUNDS = 2, 4
+LEAST_ROUNDS, MOST_ROUNDS = 1, 4
 BLOCK_S = 0.03  # A block is short, so that the two sides of a round see the same machine.
 LEAST_CALLS, MOST_CALLS = (
     2,
@@ -121,7 +121,7 @@ def plan(call_s: float) -> Plan:
     >>> plan(0.005)  # 4 blocks of 6 + 1 calls are 0.14 s
     Plan(rounds=4, calls=6, burst=1)
     >>> plan(0.09)  # 4 blocks of 2 + 1 calls are 1.08 s
-    Plan(rounds=2, calls=2, burst=1)
+    Plan(rounds=1, calls=2, burst=1)
     >>> plan(20e-6)
     Plan(rounds=4, calls=12, burst=50)
     """

@@ -27,7 +27,7 @@ from collections.abc import Callable, Mapping, Sequence  # noqa: E402
 from contextlib import suppress  # noqa: E402
 from typing import Any  # noqa: E402
 
-WARM_S, WARM_CALLS = 0.1, 3
+WARM_S, WARM_CALLS = 0.1, 2
 LIBRARIES = ("site-packages", "dist-packages")
 
 Run = Callable[[], Any]
@@ -224,7 +224,8 @@ def block(run: Run, calls: int, burst: int) -> tuple[list[int], list[int]]:
 def _strangers(apart: str) -> list[str]:
     """Modules that came from the other side's folder: they are not what this side is to be timed with."""
     inside = os.path.realpath(apart) + os.sep
-    files = {name: _file(name) for name in list(sys.modules) if name != "__main__"}
+    here = os.path.realpath(__file__)  # It has two names where multiprocessing was imported, and is neither side's.
+    files = {name: file for name in list(sys.modules) if (file := _file(name)) != here}
     return sorted(name for name, file in files.items() if apart and file.startswith(inside) and not _installed(file))
 
 

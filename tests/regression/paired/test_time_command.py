@@ -15,7 +15,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from analyzer.regression.paired.pairs import take
-from analyzer.regression.paired.parent import Failed, Lost, Place, started
+from analyzer.regression.paired.parent import SCRIPT, Failed, Lost, Place, started
 from tests.regression.paired.conftest import NET, git
 
 BUDGET = ("--time-budget", "300")  # Ten pairs settle it; a slow machine has time for them.
@@ -112,6 +112,11 @@ def test_what_a_model_prints_or_reads_is_not_on_the_channel(sides, tmp_path):
 
 def test_modules_of_the_other_side_are_named(sides, tmp_path):
     assert worker(sides[0], apart=str(tmp_path))["strangers"] == ["net"]
+
+
+def test_the_script_itself_is_no_stranger(sides):
+    found = worker(sides[0], apart=str(SCRIPT.parents[3]))["strangers"]
+    assert not {"__main__", "__mp_main__"} & set(found)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

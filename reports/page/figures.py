@@ -7,6 +7,8 @@ on near-black alike, and under white text; what depends on the theme (text, grid
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import unescape
+from math import log10
 from typing import Any, TypeAlias
 
 Figure: TypeAlias = dict[str, Any]
@@ -48,7 +50,10 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title, "standoff": 8}, "automargin": True, "zeroline": False} | more
 
 
-LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor": "left"}
+def key(figure: Figure) -> tuple[tuple[str, str], ...]:
+    """The names of what is drawn with their colours: the page writes them below, where they wrap."""
+    named = [trace for trace in figure["data"] if trace.get("name") and trace.get("showlegend", True)]
+    return tuple((unescape(trace["name"]), trace["marker"]["color"]) for trace in named) if len(named) > 1 else ()
 
 
 TILE = "%{id}<br>%{value:.4s}<br>%{percentRoot:.1%} of the whole<extra></extra>"
@@ -145,9 +150,6 @@ def dumbbells(
     return figure(
         data,
         70 + 24 * len(names),
-        showlegend=True,
-        legend=LEGEND,
-        margin={"l": 8, "r": 16, "t": 34, "b": 44},
         xaxis=axis(unit, type="log", tickformat="~s", dtick=1),
         yaxis={"automargin": True, "autorange": "reversed", "ticksuffix": "  "},
     )
@@ -184,7 +186,7 @@ def curves(
 
 def bars(
     names: Sequence[str], values: Points, texts: Sequence[str], *, unit: str, colours: Sequence[str] | str,
-    spread: tuple[Points, Points] | None = None,
+    spread: tuple[Points, Points] | None = None, suffix: str = "",
 ) -> Figure:  # fmt: skip
     """A bar a name, from zero to either side; `spread` is how far a figure reaches above and below."""
     trace: dict[str, Any] = {
@@ -204,7 +206,7 @@ def bars(
         [trace],
         76 + 24 * len(names),
         bargap=0.3,
-        xaxis=axis(unit, tickformat="~s", nticks=6, zeroline=True),
+        xaxis=axis(unit, tickformat="~s", ticksuffix=suffix, nticks=5, zeroline=True),
         yaxis={"automargin": True, "autorange": "reversed", "ticksuffix": "  "},
     )
 
@@ -216,7 +218,7 @@ def steps(lines: Mapping[str, tuple[Points, Points, Sequence[str]]], peaks: Mapp
         colour = series(place)
         data.append(
             {"type": "scatter", "mode": "lines", "name": safe(name), "x": list(x), "y": list(y), "text": list(texts),
-             "line": {"color": colour, "width": 2, "shape": "hvh"},
+             "line": {"color": colour, "width": 2, "shape": "hvh"}, "marker": {"color": colour},
              "hovertemplate": f"{safe(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
         )  # fmt: skip
         peak = peaks[name]
@@ -228,9 +230,6 @@ def steps(lines: Mapping[str, tuple[Points, Points, Sequence[str]]], peaks: Mapp
     return figure(
         data,
         340,
-        showlegend=len(lines) > 1,
-        legend=LEGEND,
-        margin={"l": 8, "r": 16, "t": 34, "b": 44},
         xaxis=axis("how far the pass is", tickformat=".0%", range=[0, 1]),
         yaxis=axis(unit, tickformat="~s", ticksuffix="B", rangemode="tozero", nticks=6),
     )
@@ -242,6 +241,8 @@ def scatter(
     x: str,
     y: str,
     hover: str,
+    suffix: str = "",
+    whole_x: bool = True,
     lines: Sequence[dict[str, Any]] = (),
 ) -> Figure:
     """Named points on two logarithmic axes, a colour a group; `lines` are ceilings."""
@@ -254,33 +255,40 @@ def scatter(
     return figure(
         [*lines, *data],
         400,
-        showlegend=len(data) + len(lines) > 1,
-        legend=LEGEND,
-        margin={"l": 8, "r": 16, "t": 34, "b": 44},
-        xaxis=axis(x, type="log", tickformat="~s", dtick=1),
-        yaxis=axis(y, type="log", tickformat="~s", dtick=1),
+        annotations=[_label(line) for line in lines],
+        xaxis=axis(x, type="log", dtick=1, tickformat="~s" if whole_x else "~g"),
+        yaxis=axis(y, type="log", tickformat="~s", dtick=1, ticksuffix=suffix),
     )
 
 
-def ceiling(name: str, x: Points, y: Points) -> dict[str, Any]:
+def ceiling(name: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
     return {"type": "scatter", "mode": "lines", "name": safe(name), "x": list(x), "y": list(y), "hoverinfo": "name",
-            "line": {"color": SLATE, "width": 2}}  # fmt: skip
+            "showlegend": False, "line": {"color": SLATE, "width": 2}}  # fmt: skip
+
+
+def _label(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A ceiling's name at its line: below a slope's foot, above the end of a roof."""
+    (x, *_, end_x), (y, *_, end_y) = line["x"], line["y"]
+    flat = y == end_y
+    at = (end_x, end_y) if flat else (1.2 * x, 1.2 * y)  # On the axis itself it would not be drawn.
+    return {
+        "text": line["name"], "x": log10(at[0]), "y": log10(at[1]), "showarrow": False, "font": {"size": 11},
+        "xanchor": "right" if flat else "left", "yanchor": "bottom" if flat else "top",
+    }  # fmt: skip
 
 
 def lines(groups: Mapping[str, tuple[Points, Points, Sequence[str]]], *, x: str, y: str) -> Figure:
     """A line a group over a few values, such as the batch."""
     data: list[dict[str, Any]] = [
         {"type": "scatter", "mode": "lines+markers", "name": safe(name), "x": list(xs), "y": list(ys),
-         "text": list(texts), "line": {"color": series(place), "width": 2}, "marker": {"size": 9},
+         "text": list(texts), "line": {"color": series(place), "width": 2},
+         "marker": {"size": 9, "color": series(place)},
          "hovertemplate": "%{text}<extra></extra>"}
         for place, (name, (xs, ys, texts)) in enumerate(groups.items())
     ]  # fmt: skip
     return figure(
         data,
         340,
-        showlegend=len(data) > 1,
-        legend=LEGEND,
-        margin={"l": 8, "r": 16, "t": 34, "b": 44},
         xaxis=axis(x, type="log", tickvals=sorted({v for xs, _, _ in groups.values() for v in xs if v}),
                    ticktext=[str(v) for v in sorted({v for xs, _, _ in groups.values() for v in xs if v})]),
         yaxis=axis(y, rangemode="tozero", nticks=6),

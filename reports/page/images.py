@@ -8,8 +8,8 @@ from typing import Any
 
 from analyzer.errors import AnalyzerError, one_line, quoted
 from analyzer.files import write_text
+from reports.page import figures
 from reports.page.context import Chart, Page, Section, Words
-from reports.page.figures import BASE
 from reports.page.write import html
 
 WIDTH = 960
@@ -60,12 +60,13 @@ def _images(page: Page, folder: Path) -> str:
 def paper(chart: Chart) -> dict[str, Any]:
     """The figure as it looks on white, where no script adds a theme."""
     layout = {
-        **BASE,
+        **figures.BASE,
         **chart.figure["layout"],
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "title": {"text": ""},
     }
+    layout["showlegend"] = bool(figures.key({"data": chart.figure["data"]}))  # The page writes its own, below.
     for name, axis in layout.items():
         if name[:5] in ("xaxis", "yaxis"):
             layout[name] = {**axis, "gridcolor": "#dde1e6", "linecolor": "#545d69"}

@@ -58,13 +58,15 @@ def alive(subjects: Sequence[Subject]) -> Chart:
         for path, highest in leaves:
             rows.append([cells.words(one.name), cells.words(path), cells.whole(highest)])
     columns = (cells.left("network"), cells.left("part"), cells.right("bytes alive at most"))
+    figure = figures.steps(drawn, peaks, unit="bytes alive")
     return Chart(
         id="alive",
         title="Alive over the pass",
         summary=f"{'; '.join(said)}.",
-        figure=figures.steps(drawn, peaks, unit="bytes alive"),
+        figure=figure,
         table=Table("alive-data", "Alive, part by part", columns, cells.lines(rows), tools=cells.ALL, fold=True),
         marks=len(subjects),
+        legend=figures.key(figure),
     )
 
 

@@ -91,7 +91,7 @@ def modules(one: Subject, record: Record) -> Chart:
         one, cell, "modules", "Modules and gap, which add up to the pass",
         f"{most} takes most, {seconds(values[most])}, {percent(values[most] / whole)} of the cut pass.{gap}",
         figures.bars(
-            order, [values[name] for name in order], [seconds(values[name]) for name in order], unit="seconds",
+            order, [values[name] for name in order], [seconds(values[name]) for name in order], unit="time", suffix="s",
             colours=[figures.SLATE if name == GAP else figures.BLUE for name in order], spread=(above, below),
         ),
         Table("", "Module by module", (cells.left("module"), *heads), cells.lines(rows), tools=cells.ALL, fold=True),
@@ -139,7 +139,7 @@ def operators(one: Subject, record: Record) -> Chart:
     return _chart(
         one, cell, "operators", "Time against multiply-adds",
         summary,
-        figures.scatter(points, x="multiply-adds", y="seconds", hover="%{x:.4s} MACs in %{y:.4s}s"),
+        figures.scatter(points, x="multiply-adds", y="time", hover="%{x:.4s} MACs in %{y:.4s}s", suffix="s"),
         Table("", "Operator by operator", heads, cells.lines(rows), tools=cells.ALL, fold=True),
         len(rates),
     )  # fmt: skip
@@ -164,7 +164,7 @@ def kernels(one: Subject, record: Record) -> list[Block]:
             figures.bars(
                 [name if len(name) <= 28 else f"{name[:27]}…" for name in shown],
                 [found[name] for name in shown], [seconds(found[name]) for name in shown],
-                unit="seconds", colours=figures.PURPLE,
+                unit="time", suffix="s", colours=figures.PURPLE,
             ),
             Table("", "Kernel by kernel", heads, cells.lines(rows), tools=cells.ALL, fold=True),
             len(shown),
@@ -184,7 +184,7 @@ def _chart(
         figure=figure,
         table=table.replace(id=f"{id}-data", title=f"{one.name}: {table.title.lower()}"),
         marks=marks,
-        legend=legend,
+        legend=legend or figures.key(figure),
         trust=cell.verdict,
         reason=cell.reason,
     )

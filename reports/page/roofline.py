@@ -58,12 +58,15 @@ def charts(one: Subject, record: Record) -> list[Block]:
     best = max((y, op) for op, (_, ys, _) in points.items() for y in ys if y is not None)
     summary = f"The fastest operator, a {best[1]}, reaches {rate(best[0], 'FLOP')}"
     summary += f", {100 * best[0] / limits.flops_per_s:.0f} % of the measured peak." if limits else f". {NO_CEILINGS}"
+    drawn = figures.scatter(
+        points, x="FLOPs per byte of least traffic", y="FLOP/s", hover=HOVER, whole_x=False, lines=lines
+    )
     return [
         Chart(
             id=id,
             title=f"{one.name}: roofline",
             summary=f"{summary} At {cell.setting.label}.",
-            figure=figures.scatter(points, x="FLOPs per byte of least traffic", y="FLOP/s", hover=HOVER, lines=lines),
+            figure=drawn,
             table=Table(
                 f"{id}-data",
                 f"{one.name}: roofline, operator by operator",
@@ -73,6 +76,7 @@ def charts(one: Subject, record: Record) -> list[Block]:
                 fold=True,
             ),
             marks=len(spread),
+            legend=figures.key(drawn),
             trust=cell.verdict,
             reason=cell.reason,
         )

@@ -58,6 +58,7 @@ def charts(subjects: Sequence[Subject]) -> list[Chart]:
             figure=figure,
             table=Table("speed-data", "Speed, run by run", heads, cells.lines(rows), tools=("sort", "csv"), fold=True),
             marks=len(runs),
+            legend=figures.key(figure),
             trust=min((verdict for _, _, _, verdict in runs), key=ORDER.index),
             reason="" if all(run[3] == "trusted" for run in runs) else "The verdict is that of the worst run.",
         )

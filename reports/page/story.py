@@ -95,22 +95,24 @@ def branches(reduced: Record, unreduced: Record) -> Chart:
         f"{scaled(one)} without, {scaled(two)} with: {one / two:.1f} times fewer"
         for one, two in zip(first, other, strict=True)
     ]
+    figure = figures.dumbbells(
+        [path.removeprefix("inception_").replace(".branch_", " ") for path in shown],
+        first,
+        other,
+        ("without 1x1", "with 1x1"),
+        texts,
+        unit="multiply-adds, logarithmic",
+    )
     return Chart(
         id="branches",
         title="Every reduced branch, without and with its 1x1",
         summary=f"From {ratios[least]:.1f} times fewer multiply-adds in {least} to {ratios[most]:.1f} times in {most}. "
         "1x1 and pool branches are the same in both.",
-        figure=figures.dumbbells(
-            [path.removeprefix("inception_").replace(".branch_", " ") for path in shown],
-            first,
-            other,
-            ("without 1x1", "with 1x1"),
-            texts,
-            unit="multiply-adds, logarithmic",
-        ),
+        figure=figure,
         table=Table("branches-data", "Every branch of every inception module", tuple(columns), cells.lines(rows),
                     tools=cells.ALL, fold=True),
         marks=2 * len(shown),
+        legend=figures.key(figure),
     )  # fmt: skip
 
 

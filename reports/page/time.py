@@ -75,7 +75,7 @@ def wholes(subjects: Sequence[Subject]) -> Table:
             Cell(percent(total / whole.median_s), total / whole.median_s) if found else cells.NONE,
             Cell(percent(gap / total), gap / total) if total else cells.NONE,
             cells.whole(len(whole.samples_s)),
-            Cell(cell.verdict, tone={"trusted": "good", "void": "bad"}.get(cell.verdict, "")),
+            Cell(cell.verdict, tone={"trusted": "good", "noisy": "warn", "void": "bad"}[cell.verdict]),
         ]
         rows.append(row)
     heads = ("time", "middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")

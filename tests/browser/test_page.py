@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from conftest import draw, wait
-from timed_records import timed
+from tests.browser.conftest import draw, wait
+from tests.timed_records import timed
 
 from analyzer.api import count_variant
 from analyzer.models import variant
@@ -92,9 +92,15 @@ def test_text_then_the_first_chart_then_all(show, file):
         tries.append([text, first, opened.evaluate("performance.now()")])
         opened.close()
     print("ms to text, first chart, all:", *([round(one) for one in times] for times in tries))
-    if not kept(tries) and os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
-        pytest.skip(f"others use this machine (load {os.getloadavg()[0]:.1f}): {tries} ms say nothing of the page")
-    assert kept(tries), tries
+    judge(kept(tries), f"{tries} ms")
+
+
+def judge(met: bool, said: str) -> None:
+    """A limit that is missed while others use the machine says nothing of the page."""
+    load = os.getloadavg()[0]
+    if not met and load > 1.5 * (os.cpu_count() or 1):
+        pytest.skip(f"others use this machine (load {load:.1f}): {said}")
+    assert met, said
 
 
 def kept(tries: list[list[float]]) -> bool:
@@ -118,7 +124,7 @@ def test_a_thousand_rows_sort_in_a_third_of_a_second(show, file):
       });
     }""")
     print(f"ms: {spent}")
-    assert median(spent) <= 300
+    judge(median(spent) <= 300, f"{spent} ms")
     column = opened.evaluate(
         "[...document.querySelectorAll('#rows-0 tbody tr:not(.total)')].map(row => +row.cells[4].textContent)"
     )
@@ -232,15 +238,14 @@ def test_without_a_script_every_figure_claim_and_table_is_there(show, file):
     assert plain.locator(".plot:visible").count() == 0
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280, 1920])
-def test_the_page_never_scrolls_sideways(show, measured, file, width):
-    for path in (measured, file(*PAIR)):
-        opened = show(path, width=width)
-        draw(opened)
+@pytest.mark.parametrize("what", ["pair", "measured"])
+def test_the_page_never_scrolls_sideways(show, measured, file, what):
+    opened = show(file(*PAIR) if what == "pair" else measured, width=1920)
+    draw(opened)
+    for width in (1920, 1280, 768, 390, 320):
+        opened.set_viewport_size({"width": width, "height": 800})
+        opened.wait_for_timeout(200)
         assert opened.evaluate("document.documentElement.scrollWidth") <= width
-        opened.set_viewport_size({"width": 320, "height": 700})
-        opened.wait_for_timeout(300)
-        assert opened.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 def test_dark_follows_the_system_and_the_toggle(show, file):
@@ -339,4 +344,4 @@ def test_writing_takes_at_most_one_and_a_half_seconds_beyond_the_counts():
         html(page(records))
         spent.append(perf_counter() - start)
     print(f"s: {spent}")
-    assert median(spent) <= 1.5
+    judge(median(spent) <= 1.5, f"{spent} s")

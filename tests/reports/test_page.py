@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from timed_records import MACHINE, timed
+from tests.timed_records import MACHINE, timed
 
 from analyzer.api import count, count_variant
 from analyzer.comparable import why_not

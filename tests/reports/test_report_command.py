@@ -8,7 +8,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from timed_records import timed
+from tests.timed_records import timed
 
 from analyzer.envelope import dump
 

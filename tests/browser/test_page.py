@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from tests.browser.conftest import draw, wait
-from tests.timed_records import timed
 
 from analyzer.api import count_variant
 from analyzer.models import variant
 from analyzer.record import Count, Record, Row
 from reports.page.build import page
 from reports.page.write import html
+from tests.browser.conftest import draw, wait
+from tests.timed_records import timed
 
 PAIR = ("googlenet", "googlenet-no-reduction")
 SMALL = ("nin", "alexnet")

@@ -7,7 +7,6 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from tests.timed_records import MACHINE, timed
 
 from analyzer.api import count, count_variant
 from analyzer.comparable import why_not
@@ -18,6 +17,7 @@ from reports.page.build import page
 from reports.page.context import Chart, Choice, Table, flat, to_json
 from reports.page.subjects import subjects
 from reports.page.write import html
+from tests.timed_records import MACHINE, timed
 
 
 def counted(*names: str) -> list[Record]:

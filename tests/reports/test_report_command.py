@@ -8,9 +8,9 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from tests.timed_records import timed
 
 from analyzer.envelope import dump
+from tests.timed_records import timed
 
 NIN = ("report", "--variant", "nin", "--charts", "none")
 

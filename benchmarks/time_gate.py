@@ -16,7 +16,8 @@ import math
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, median, variance
 from typing import Any
@@ -143,11 +144,18 @@ def by_arm(pool: Path) -> dict[float, list[Line]]:
 
 # --- trials ----------------------------------------------------------------------------------------------------------
 def fitting(draw: random.Random, lines: Sequence[Line], budget_s: float) -> list[Line]:
-    """Pairs drawn with replacement that fit in the time."""
+    """Pairs drawn with replacement that fit in the time: all those of some parents, then of others.
+
+    Pairs of the same parents may hang together. Drawn one by one they would not, and a gate would look better than it
+    is.
+    """
+    lots = list(_lots(lines).values())
     chosen: list[Line] = []
     while sum(one.seconds for one in chosen) < budget_s:
-        chosen.append(draw.choice(lines))
-    return chosen[:-1]
+        chosen += draw.choice(lots)
+    while sum(one.seconds for one in chosen) > budget_s:
+        chosen.pop()
+    return chosen
 
 
 def once(lines: Sequence[Line], rules: Rules) -> tuple[Estimate | None, str]:
@@ -195,20 +203,26 @@ def others(draw: random.Random, lines: Sequence[Line], budget_s: float) -> dict[
     return found
 
 
-def rate(draw: random.Random, lines: Sequence[Line], word: str, budget_s: float, trials: int) -> str:
-    """Of so many trials, with the exact interval of the draw and that of the pool, by resampling its pairs."""
-    hits = sum(trial(draw, lines, budget_s) == word for _ in range(trials))
-    low, high = interval(hits, trials)
+def rates(draw: random.Random, lines: Sequence[Line], budget_s: float, trials: int) -> Iterator[str]:
+    """Each word's share of so many trials, with the exact interval of the draw and, by resampling it, of the pool."""
+    words = Counter(trial(draw, lines, budget_s) for _ in range(trials))
     pools = []
     for _ in range(RESAMPLED):
-        again = draw.choices(lines, k=len(lines))
-        pools.append(sum(trial(draw, again, budget_s) == word for _ in range(RESAMPLED)) / RESAMPLED)
-    pools.sort()
-    ends = pools[round(0.025 * RESAMPLED)], pools[round(0.975 * RESAMPLED) - 1]
-    return (
-        f"{100 * hits / trials:5.1f} %  (draw {100 * low:.1f} to {100 * high:.1f} %, "
-        f"pool {100 * ends[0]:.0f} to {100 * ends[1]:.0f} %)"
-    )
+        lots = list(_lots(lines).items())
+        again = [
+            one.replace(pair=one.pair.replace(parents=index))
+            for index, (_, lot) in enumerate(draw.choices(lots, k=len(lots)))
+            for one in lot
+        ]
+        pools.append(Counter(trial(draw, again, budget_s) for _ in range(RESAMPLED)))
+    for word in ("regressed", "unchanged", "unclear", "improved"):
+        low, high = interval(words[word], trials)
+        shares = sorted(pool[word] / RESAMPLED for pool in pools)
+        ends = shares[round(0.025 * RESAMPLED)], shares[round(0.975 * RESAMPLED) - 1]
+        yield (
+            f"{word:38} {100 * words[word] / trials:5.1f} %  (draw {100 * low:.1f} to {100 * high:.1f} %, "
+            f"pool {100 * ends[0]:.0f} to {100 * ends[1]:.0f} %)"
+        )
 
 
 def report(pool: Path, trials: int, budget_s: float) -> None:
@@ -223,14 +237,14 @@ def report(pool: Path, trials: int, budget_s: float) -> None:
         name, logs = f"{100 * arm:g} % slower" if arm else "A/A", [one.log for one in lines]
         spread = seen.error * math.sqrt(len(lines))
         print(
-            f"{name}: {len(lines)} pairs of {len(_generations(lines))} parents, "
+            f"{name}: {len(lines)} pairs of {len(_lots(lines))} parents, "
             f"{1e3 * median(one.pair.cpu_s(0) for one in lines):.2f} ms a pass, {fit:.0f} pairs in {budget_s:g} s\n"
             f"  change {100 * math.expm1(seen.centre):+.2f} ± {100 * seen.error:.2f} %, spread of a pair "
             f"{100 * spread:.2f} %, of which parents share {100 * _shared(lines):.2f} %; smallest change shown "
             f"{100 * smallest(logs, max(int(fit), LEAST_PAIRS), Rules()):.1f} %"
         )
-        for word in ("regressed", "unchanged", "unclear", "improved"):
-            print(f"  {word:38} {rate(draw, lines, word, budget_s, trials)}")
+        for text in rates(draw, lines, budget_s, trials):
+            print(f"  {text}")
         alarms = [others(draw, lines, budget_s) for _ in range(trials)]
         for name in alarms[0]:
             hits = sum(one[name] for one in alarms)
@@ -238,16 +252,20 @@ def report(pool: Path, trials: int, budget_s: float) -> None:
             print(f"  {name:38} {100 * hits / trials:5.1f} %  (draw {100 * low:.1f} to {100 * high:.1f} %)", flush=True)
 
 
-def _generations(lines: Sequence[Line]) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = {}
+def _lots(lines: Sequence[Line]) -> dict[int, list[Line]]:
+    """The pairs by their parents."""
+    found: dict[int, list[Line]] = {}
     for one in lines:
-        found.setdefault(one.pair.parents, []).append(one.log)
+        found.setdefault(one.pair.parents, []).append(one)
     return found
 
 
 def _shared(lines: Sequence[Line]) -> float:
     """By analysis of variance: what parents add to the spread of their pairs' means; 0 if they add nothing."""
-    lots = [logs for logs in _generations(lines).values() if len(logs) > 1]
+    ordered = sorted(one.log for one in lines)
+    least, most = ordered[len(lines) // 10], ordered[-1 - len(lines) // 10]  # A wild pair would pass for its parents.
+    found = ([min(max(one.log, least), most) for one in lot] for lot in _lots(lines).values())
+    lots = [logs for logs in found if len(logs) > 1]
     if len(lots) < 2:
         return 0.0
     within = fmean(variance(logs) for logs in lots)

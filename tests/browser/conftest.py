@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-DRAWN = "[...document.querySelectorAll('.plot')].filter(plot => plot.offsetParent).every(plot => plot.dataset.drawn)"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -93,18 +91,3 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
 def _listen(opened: Any, url: str, path: Path) -> None:
     if not url.startswith(("blob:", "data:")) and url.partition("#")[0] != path.as_uri():
         opened.heard.append(f"request: {url}")
-
-
-def draw(opened: Any, limit_s: float = 60) -> None:
-    """Brings the first chart near and waits until all that can be seen are drawn."""
-    opened.evaluate("document.querySelector('.plot')?.scrollIntoView()")
-    wait(opened, DRAWN, limit_s)
-
-
-def wait(opened: Any, condition: str, limit_s: float = 30) -> float:
-    """Until the condition holds; the seconds it took. The page's policy forbids Playwright's own way of waiting."""
-    start = time.perf_counter()
-    while not opened.evaluate(condition):
-        assert time.perf_counter() - start < limit_s, f"not within {limit_s} s: {condition}"
-        time.sleep(0.02)
-    return time.perf_counter() - start

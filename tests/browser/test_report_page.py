@@ -16,7 +16,7 @@ from analyzer.models import variant
 from analyzer.record import Count, Record, Row
 from reports.page.build import page
 from reports.page.write import html
-from tests.browser.conftest import draw, wait
+from tests.browser.waiting import draw, wait
 from tests.timed_records import timed
 
 PAIR = ("googlenet", "googlenet-no-reduction")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from analyzer.record import Record
 from reports.page import about, claims, compute, difference, head, memory, network, rows, story, time, verdict
-from reports.page.context import Page, Section, Table, flat
+from reports.page.context import Block, Chart, Choice, Page, Section, Table, Words, flat
 from reports.page.subjects import Subject, subjects
 
 
@@ -29,7 +29,22 @@ def sections(found: Sequence[Subject], refused: Sequence[str], command: str) -> 
     )
     last = about.section(found, command)
     places = rows.anchors(found, _ids((*first, last)))
-    return (*first, network.section(found, places), rows.section(found, places), last)
+    every = (*first, network.section(found, places), rows.section(found, places), last)
+    return tuple(one.replace(blocks=tuple(_drawable(one.blocks))) for one in every)
+
+
+def _drawable(blocks: Sequence[Block]) -> Iterator[Block]:
+    """A chart without a mark is no chart: its sentence and its table stay."""
+    for block in blocks:
+        if isinstance(block, Choice):
+            options = tuple((name, tuple(_drawable(own))) for name, own in block.options)
+            yield block.replace(options=options)
+        elif isinstance(block, Chart) and not block.marks:
+            yield Words((block.summary,), title=block.title)
+            if block.table.lines:
+                yield block.table
+        else:
+            yield block
 
 
 def _ids(sections: Sequence[Section]) -> set[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from analyzer.comparable import batch, why_not
 from analyzer.errors import one_line
 from analyzer.frozen import Frozen
+from analyzer.networks.spec import shape_text
 from analyzer.record import Memory, Module, Record, Row, Totals
 from analyzer.timings import Cell, Timing
 
@@ -89,6 +90,7 @@ def _names(records: Sequence[Record]) -> list[str]:
         [f"batch {batch(record)}" for record in records],
         [record.mode for record in records],
         [record.dtype for record in records],
+        [", ".join(map(shape_text, record.input)) for record in records],
         [record.created or "" for record in records],
     ):
         for name in {name for name in names if names.count(name) > 1}:

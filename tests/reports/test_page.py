@@ -112,6 +112,21 @@ def test_places_are_unique_and_module_paths_lead_to_them():
     assert {"inception_4a.branch_5x5", "alexnet/conv1", "table", "conv1"} <= set(found)
 
 
+def test_a_chart_without_a_mark_is_a_sentence_and_a_table():
+    nothing = Row("act", "act", "relu", 1, ((1, 8),), ((1, 8),), 0, 0, 0, 0, 8, 0, 32, 32)
+    free = Record("free", ((1, 8),), "inference", Count("dispatch", (nothing,)))
+    built = page([free, free.replace(model="free too")])
+    assert built.charts == ()
+    assert "free has no multiply-adds" in text(section(built, "compute"))
+    assert "the same multiply-adds and parameters" in text(section(built, "difference"))
+    assert html(built)
+
+
+def test_records_of_one_name_are_told_apart():
+    found = subjects([count("nin"), count("nin", batch=2), count("nin", input=(3, 128, 128)), count("nin", train=True)])
+    assert len({one.name for one in found}) == 4
+
+
 # Times.
 
 

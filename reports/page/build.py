@@ -58,6 +58,8 @@ def _title(found: Sequence[Subject]) -> str:
     first, *others = (one.name for one in found)
     if not others:
         return first
+    if len(others) > 3:
+        return f"{first} against {len(others)} others"
     return f"{first} against {', '.join(others[:-1])}{' and ' if others[1:] else ''}{others[-1]}"
 
 

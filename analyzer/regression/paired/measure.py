@@ -45,7 +45,7 @@ class Gathered(Frozen):
 
     @property
     def pair_s(self) -> float:
-        """What one pair takes, the first left out: it imports what the parents then have."""
+        """What one pair takes, in seconds; lost ones count too."""
         return self.seconds / max(len(self.pairs), 1)
 
     @property

@@ -252,10 +252,15 @@
     return { src: URL.createObjectURL(blob) };
   }
 
+  // All of the page is laid out as soon as no chart waits for that.
+  const settle = () => soon(() => root.classList.add("settled"));
+  addEventListener("load", () => soon(() => loading || settle()));
+
   const seen = (plot) => plot.offsetParent !== null;
   function follow() {
     const next = plots.find((plot) => !isDrawn(plot) && seen(plot));
-    if (next) soon(() => { if (!isDrawn(next)) draw(next); follow(); });
+    if (!next) return settle();
+    soon(() => { if (!isDrawn(next)) draw(next); follow(); });
   }
   const observer = new IntersectionObserver(
     (entries) => {

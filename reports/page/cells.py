@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from analyzer.units import METRICS, percent, seconds
 from reports import table as plain
@@ -136,9 +136,3 @@ def _adopted(cell: plain.Cell) -> Cell:
     if isinstance(cell, plain.Share):
         return Cell(percent(cell.value), cell.value, share=cell.value)
     return NONE if cell == "-" else Cell(cell)
-
-
-def keyed(values: Mapping[str, float], *, title: str, id: str, head: str, metric: str) -> Table:
-    """Names and figures: the data behind a simple chart."""
-    rows = [(words(name), figure(metric, value)) for name, value in values.items()]
-    return Table(id, title, (left(head), Column(METRICS[metric].title)), lines(rows), tools=("csv",), fold=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analyzer.record import Memory
 from analyzer.units import scaled
-from reports.page import cells, figures
+from reports.page import cells, figures, points
 from reports.page.context import Block, Chart, Section, Table, Words
 from reports.page.subjects import Subject
 
@@ -58,7 +58,7 @@ def alive(subjects: Sequence[Subject]) -> Chart:
         for path, highest in leaves:
             rows.append([cells.words(one.name), cells.words(path), cells.whole(highest)])
     columns = (cells.left("network"), cells.left("part"), cells.right("bytes alive at most"))
-    figure = figures.steps(drawn, peaks, unit="bytes alive")
+    figure = points.steps(drawn, peaks, unit="bytes alive")
     return Chart(
         id="alive",
         title="Alive over the pass",

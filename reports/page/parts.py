@@ -10,7 +10,7 @@ from analyzer.record import Record
 from analyzer.timings import Cell as Timed
 from analyzer.timings import Timing
 from analyzer.units import percent, scaled, seconds
-from reports.page import cells, figures
+from reports.page import cells, figures, points
 from reports.page.context import Block, Chart, Table
 from reports.page.subjects import Subject
 from reports.timing_parts import by_kind
@@ -122,7 +122,7 @@ def operators(one: Subject, record: Record) -> Chart:
         rows.append([cells.words(part.path), cells.words(part.op), cells.figure("macs", row.macs), cells.time(time)])
         if row.macs and part.resolved:
             groups[part.op].append((row.macs, float(f"{time:.4g}"), figures.safe(part.path)))
-    points = {
+    drawn = {
         op: ([x for x, _, _ in found], [y for _, y, _ in found], [text for _, _, text in found])
         for op, found in groups.items()
     }
@@ -139,7 +139,7 @@ def operators(one: Subject, record: Record) -> Chart:
     return _chart(
         one, cell, "operators", "Time against multiply-adds",
         summary,
-        figures.scatter(points, x="multiply-adds", y="time", hover="%{x:.4s} MACs in %{y:.4s}s", suffix="s"),
+        points.scatter(drawn, x="multiply-adds", y="time", hover="%{x:.4s} MACs in %{y:.4s}s", suffix="s"),
         Table("", "Operator by operator", heads, cells.lines(rows), tools=cells.ALL, fold=True),
         len(rates),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analyzer.record import Record
 from analyzer.timing.roofline import Ceilings, measured
 from analyzer.units import intensity, rate, scaled
-from reports.page import cells, figures
+from reports.page import cells, figures, points
 from reports.page.context import Block, Cell, Chart, Table
 from reports.page.parts import cell_of
 from reports.page.subjects import Subject
@@ -45,21 +45,21 @@ def charts(one: Subject, record: Record) -> list[Block]:
             groups.setdefault(part.op, []).append((float(f"{place:.4g}"), achieved, figures.safe(part.path)))
     if not groups:
         return []
-    points = {
+    spots = {
         op: ([x for x, _, _ in found], [y for _, y, _ in found], [text for _, _, text in found])
         for op, found in groups.items()
     }
     limits = ceilings(record)
-    spread = [x for xs, _, _ in points.values() for x in xs]
+    spread = [x for xs, _, _ in spots.values() for x in xs]
     low, high = min(spread) / 2, max(spread) * 2
     lines = _lines(limits, low, high) if limits else []
     heads = ("FLOP/B", "FLOP/s", "time")
     id = f"roofline-{one.place}"
-    best = max((y, op) for op, (_, ys, _) in points.items() for y in ys if y is not None)
+    best = max((y, op) for op, (_, ys, _) in spots.items() for y in ys if y is not None)
     summary = f"The fastest operator, a {best[1]}, reaches {rate(best[0], 'FLOP')}"
     summary += f", {100 * best[0] / limits.flops_per_s:.0f} % of the measured peak." if limits else f". {NO_CEILINGS}"
-    drawn = figures.scatter(
-        points, x="FLOPs per byte of least traffic", y="FLOP/s", hover=HOVER, whole_x=False, lines=lines
+    drawn = points.scatter(
+        spots, x="FLOPs per byte of least traffic", y="FLOP/s", hover=HOVER, whole_x=False, lines=lines
     )
     return [
         Chart(
@@ -101,8 +101,8 @@ def _lines(limits: Ceilings, low: float, high: float) -> list[dict[str, object]]
         ridge = limits.flops_per_s / level.bytes_per_s
         xs = [low, min(max(ridge, low), high)]
         found.append(
-            figures.ceiling(f"{level.name} {rate(level.bytes_per_s, 'B')}", xs, [x * level.bytes_per_s for x in xs])
+            points.ceiling(f"{level.name} {rate(level.bytes_per_s, 'B')}", xs, [x * level.bytes_per_s for x in xs])
         )
     start = min(limits.flops_per_s / level.bytes_per_s for level in limits.levels)
     roof = [min(max(start, low), high), high]
-    return [*found, figures.ceiling(f"peak {rate(limits.flops_per_s, 'FLOP')}", roof, [limits.flops_per_s] * 2)]
+    return [*found, points.ceiling(f"peak {rate(limits.flops_per_s, 'FLOP')}", roof, [limits.flops_per_s] * 2)]

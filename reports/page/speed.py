@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.timings import Setting
-from reports.page import cells, figures
+from reports.page import cells, figures, points
 from reports.page.context import Cell, Chart, Table
 from reports.page.subjects import Subject
 
@@ -42,7 +42,7 @@ def charts(subjects: Sequence[Subject]) -> list[Chart]:
             )
             for label, found in lines.items()
         }
-        figure = figures.lines(groups, x="batch, logarithmic", y="samples per second")
+        figure = points.lines(groups, x="batch, logarithmic", y="samples per second")
     else:
         names = [f"{name}, {setting.label}" for name, setting, _, _ in runs]
         speeds = [speed for _, _, speed, _ in runs]

@@ -15,7 +15,7 @@ from analyzer.models import variant
 from analyzer.networks.walk import walk
 from analyzer.record import Module, Record
 from analyzer.units import METRICS, scaled
-from reports.page import cells, figures
+from reports.page import cells, figures, points
 from reports.page.context import Block, Chart, Section, Sum, Table
 from reports.page.subjects import Subject
 
@@ -95,7 +95,7 @@ def branches(reduced: Record, unreduced: Record) -> Chart:
         f"{scaled(one)} without, {scaled(two)} with: {one / two:.1f} times fewer"
         for one, two in zip(first, other, strict=True)
     ]
-    figure = figures.dumbbells(
+    figure = points.dumbbells(
         [path.removeprefix("inception_").replace(".branch_", " ") for path in shown],
         first,
         other,
@@ -152,7 +152,7 @@ def curve(unreduced: Record) -> Chart:
         title=f"What the width of the reduction does: {KEY}",
         summary=f"Every channel more costs {each:,} multiply-adds. The large point is the paper's {width} channels; "
         f"dashed is the branch without reduction, {scaled(limit.macs)} MACs and {scaled(limit.params)} params.",
-        figure=figures.curves(list(WIDTHS), panels, unit="channels after the 1x1 (reduce_5x5)", mark=width),
+        figure=points.curves(list(WIDTHS), panels, unit="channels after the 1x1 (reduce_5x5)", mark=width),
         table=Table("widths-data", "Width by width", columns, cells.lines(rows), tools=("csv",), fold=True),
         marks=2 * len(WIDTHS),
     )

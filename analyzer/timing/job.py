@@ -71,7 +71,7 @@ def run(
     if trace and (Path(trace).is_dir() or not os.access(Path(trace).resolve().parent, os.W_OK)):
         raise AnalyzerError(f"cannot write {quoted(trace)}; name another file with --trace")
     found = _with_progress(wanted, processes)
-    records = [record.replace(notes=(*record.notes, *advice(record, found.records))) for record in found.records]
+    records = [_told(record, found.records) for record in found.records]
     _emit(records, found.complete, depth, against, form, output)
     if keep and any(record.cell and record.cell.timings for record in records):
         say(f"kept in {save(records)}")  # After it was shown: a full disk loses no result.
@@ -79,6 +79,14 @@ def run(
         say("interrupted: what was measured is shown, marked partial")
         return 130
     return 3 if any(record.cell and record.cell.verdict == "void" for record in records) else 0
+
+
+def _told(record: Record, records: Sequence[Record]) -> Record:
+    """With what the run teaches, and the peaks of this machine where they are kept: a report draws its roofline."""
+    environment = record.environment
+    if environment and (peaks := kept_peaks(environment)):
+        environment = {**environment, "peaks": peaks}
+    return record.replace(notes=(*record.notes, *advice(record, records)), environment=environment)
 
 
 def _with_progress(wanted: Sequence[Request], processes: int) -> Measured:

@@ -13,7 +13,8 @@ from analyzer.frozen import Frozen
 
 # whole: the un-instrumented pass. tile: one operator inside the pass; gap: what lies between. kernel: a profiler's.
 # replay: one module alone with its recorded inputs, its data in the caches; replay_cold: flushed from them.
-Kind: TypeAlias = Literal["whole", "tile", "gap", "kernel", "replay", "replay_cold"]
+# reference: a fixed piece of work, the same for every model and release: what the machine did, for `analyze history`.
+Kind: TypeAlias = Literal["whole", "tile", "gap", "kernel", "replay", "replay_cold", "reference"]
 Phase: TypeAlias = Literal["forward", "backward", "optimizer", "pass"]
 Verdict: TypeAlias = Literal["trusted", "noisy", "void"]
 

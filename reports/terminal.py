@@ -20,7 +20,7 @@ from reports.table import Cell, Name, Share, Table
 BAR_CELLS = 6
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 ASCII_LINES = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
-ASCII = str.maketrans({"–": "-", "×": "x", "·": ".", "…": "~"})
+ASCII = str.maketrans({"–": "-", "×": "x", "·": ".", "…": "~", **dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))})
 HEADER_CELLS = 12
 NARROWEST = 12  # What is left of a column that gives way.
 FILLED = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Spaces at a line's end, also among the colours that end there.

@@ -74,7 +74,9 @@ def run(
     records = [_told(record, found.records) for record in found.records]
     _emit(records, found.complete, depth, against, form, output)
     if keep and any(record.cell and record.cell.timings for record in records):
-        say(f"kept in {save(records)}")  # After it was shown: a full disk loses no result.
+        path = save(records)  # After it was shown: a full disk loses no result.
+        say(f"kept in {path}")
+        _index(path)
     if not found.complete:
         say("interrupted: what was measured is shown, marked partial")
         return 130
@@ -87,6 +89,16 @@ def _told(record: Record, records: Sequence[Record]) -> Record:
     if environment and (peaks := kept_peaks(environment)):
         environment = {**environment, "peaks": peaks}
     return record.replace(notes=(*record.notes, *advice(record, records)), environment=environment)
+
+
+def _index(path: Path) -> None:
+    """For `analyze history`, which finds the file all the same where this fails."""
+    from analyzer.history import database
+
+    try:
+        database.index(path, path.parents[2])
+    except AnalyzerError as error:
+        say(f"{error}; the run is kept, and analyze history reads its file")
 
 
 def _with_progress(wanted: Sequence[Request], processes: int) -> Measured:

@@ -36,6 +36,9 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
         kind: Kind = "gap" if op == "gap" else "tile"
         if any(parts):
             timings.append(_timing(path, op, call, kind, phase, parts, verdict, ""))
+    references = [_kept(_samples(answer, "reference"), ok) for answer in started]
+    if any(references):
+        timings.append(_timing("", "reference", 1, "reference", "pass", references, verdict, ""))
     for event in ("kernels", "replay"):
         timings += _others(started, event, verdict)
     notes = {note for answer in started if (note := (answer.of("keys") or {}).get("note"))}

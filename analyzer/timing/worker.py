@@ -34,6 +34,9 @@ Tell = Callable[[Mapping[str, Any]], None]
 WARM_SHARE = 0.25  # Of what is left of the budget, at the most.
 EVERY_S = 1.0  # Samples are told in lots, and the parent has a moment to take them: it would disturb the next one.
 SETTLE_S = 0.005
+# What is compared over years must never change: one product in the caches, one sum over 16 MB beyond most of them.
+REFERENCE_SIZE, REFERENCE_FIELD = 256, 2**22
+REFERENCES, REFERENCE_WARM = 10, 3
 
 
 def main() -> int:
@@ -99,6 +102,7 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Any, started: f
     def left() -> float:
         return max(end - time.perf_counter(), 0.0)
 
+    reference = _reference(request.setting, watch)
     warm = warm_up(passed.whole, time.perf_counter, budget_s=WARM_SHARE * left())
     arms: dict[str, Callable[[], Any]] = {"whole": passed.whole}
     keys: list[Key] = []
@@ -130,7 +134,28 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Any, started: f
             tell(_lot(lot))
             time.sleep(SETTLE_S)
             lot, told = [], time.perf_counter()
-    tell(_lot(lot))
+    tell(_lot([*lot, *reference, *_reference(request.setting, watch)]))
+
+
+def _reference(setting: Setting, watch: Any) -> list[Sample]:
+    """A fixed piece of work, timed before the warm-up and after the last pass: between, it would take their caches.
+
+    Not on a device, whose clock is not the host's.
+    """
+    if setting.device != "cpu":
+        return []
+    left = right = torch.full((REFERENCE_SIZE, REFERENCE_SIZE), 0.5)
+    field = torch.zeros(REFERENCE_FIELD)
+    found = []
+    for number in range(REFERENCES + REFERENCE_WARM):
+        before = watch.look()
+        start = time.perf_counter()
+        torch.mm(left, right)
+        field.add_(1.0)
+        seconds = time.perf_counter() - start
+        if number >= REFERENCE_WARM:
+            found.append(Sample("reference", seconds, watch.dirty(before, watch.look())))
+    return found
 
 
 def _lot(lot: Sequence[Sample]) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""The job of `analyze history`: files → index → series → changes → tables. It annotates, and never fails a build."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from analyzer.errors import AnalyzerError, CannotMeasure, nearest, one_line, quoted
+from analyzer.files import project_root
+from analyzer.frozen import Frozen
+from analyzer.history import database, imported
+from analyzer.history.changes import Change, changes
+from analyzer.history.series import Series, series
+from analyzer.output import emit_tables, say, write
+
+EMPTY = (
+    "No runs yet: analyze time keeps each of its runs under .analyze, and analyze history --import FILE takes "
+    "those of pytest-benchmark."
+)
+
+
+class Trend(Frozen):
+    """A series and where it changed. `searched` is why it was not looked through, if it was not."""
+
+    series: Series
+    changes: tuple[Change, ...] = ()
+    unsearched: str = ""
+
+
+class History(Frozen):
+    """All that is shown. `runs` is how many files stand behind it."""
+
+    metric: str
+    trends: tuple[Trend, ...]
+    runs: int
+    notes: tuple[str, ...] = ()
+
+
+def run(
+    *,
+    model: str | None,
+    metric: str,
+    reference: str | None,
+    imports: Sequence[str],
+    rebuild: bool,
+    form: str,
+    output: str | None,
+) -> int:
+    """Returns 0, whatever the series show. Raises AnalyzerError for what was asked for and is not there."""
+    root = project_root()
+    for place in imports:
+        _import(Path(place), root)
+    found = database.rebuild(root) if rebuild else database.read(root)
+    for note in found.notes:
+        say(note)
+    if rebuild:
+        say(f"made the index again: {len({point.run for point in found.points})} runs")
+    if model is not None or reference is not None:
+        names = {point.model for point in found.points}
+        for name in (model, reference):
+            if name is not None and name not in names:
+                raise AnalyzerError(f"no runs of {quoted(name)}; {nearest(name, names)}")
+    trends = searched(series(found.points, metric, model, reference))
+    _emit(History(metric, trends, len({point.run for point in found.points}), found.notes), form, output)
+    return 0
+
+
+def searched(found: Sequence[Series]) -> tuple[Trend, ...]:
+    """Every series with its changes; without ruptures trends are shown all the same, and why is said once."""
+    trends = []
+    for one in found:
+        try:
+            trends.append(Trend(one, changes(one)))
+        except CannotMeasure as error:
+            trends.append(Trend(one, unsearched=str(error)))
+    for reason in dict.fromkeys(trend.unsearched for trend in trends if trend.unsearched):
+        say(reason)
+    return tuple(trends)
+
+
+def _import(place: Path, root: Path) -> None:
+    """One file, or every run below a folder; there another's files are left out, and said."""
+    files = imported.found(place)
+    new = old = 0
+    for path in files:
+        try:
+            _, fresh = imported.keep(imported.read(path), root)
+        except AnalyzerError as error:
+            if len(files) == 1:
+                raise
+            say(f"left out: {error}")
+            continue
+        new, old = new + fresh, old + (not fresh)
+    say(f"imported {new} run{'s' if new != 1 else ''} of {one_line(place)}" + (f"; {old} known already" if old else ""))
+
+
+def _emit(history: History, form: str, output: str | None) -> None:
+    from reports import history as view
+
+    if form == "json":
+        return write(view.dump(history), output)
+    if form == "csv":
+        return emit_tables([view.sheet(history)], form, output)
+    if not history.trends and form == "table":
+        return write(f"{EMPTY if not history.runs else view.nothing(history)}\n", output)
+    return emit_tables(view.tables(history), form, output)

@@ -13,10 +13,8 @@ from analyzer.history.changes import Change, changes
 from analyzer.history.series import Series, series
 from analyzer.output import emit_tables, say, write
 
-EMPTY = (
-    "No runs yet: analyze time keeps each of its runs under .analyze, and analyze history --import FILE takes "
-    "those of pytest-benchmark."
-)
+EMPTY = """No runs yet: analyze time keeps each of its runs under .analyze.
+analyze history --import FILE takes those of pytest-benchmark."""
 
 
 class Trend(Frozen):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 from analyzer.timing.processes import Answer
 from analyzer.timing.request import Request
 from analyzer.timings import Cell, Kind, Timing, Verdict
+
+Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, or None.
 
 NOISY_SHARE = 0.2  # Of samples that were void and had to be taken again.
 NOISY_SPREAD = 0.05  # Between the medians of fresh processes.
@@ -25,7 +27,7 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
         status = {"failed": "failed", "interrupted": "partial"}.get(early.end, "lost")
         return Cell(request.setting, (), "void", early.reason, status)  # type: ignore[arg-type]
     whole = [_samples(answer, "whole") for answer in started]
-    verdict, reason = judged(whole, request.floor)
+    verdict, reason = judged(whole, request.floor, [_samples(answer, "reference") for answer in started])
     ok = {dirty is None for lot in whole for _, dirty in lot} if verdict == "void" else {True}
     timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
     keys = (started[0].of("keys") or {})["keys"]
@@ -53,8 +55,11 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
     )
 
 
-def judged(lots: Sequence[Sequence[tuple[Any, str | None]]], floor: int) -> tuple[Verdict, str]:
-    """Trusted, noisy or void, and why: from how many samples were dirty, and how far processes lie apart."""
+def judged(lots: Sequence[Samples], floor: int, beside: Sequence[Samples] = ()) -> tuple[Verdict, str]:
+    """Trusted, noisy or void, and why: from how many samples were dirty, and how far processes lie apart.
+
+    `beside` are samples of a fixed piece of work in the same processes: where these lie apart too, it is the machine.
+    """
     taken = sum(map(len, lots))
     why = Counter(dirty for lot in lots for _, dirty in lot if dirty)
     dirty = why.total()
@@ -63,16 +68,21 @@ def judged(lots: Sequence[Sequence[tuple[Any, str | None]]], floor: int) -> tupl
         return "void", f"{dirty} of {taken} samples were disturbed: {most}" if dirty else f"only {taken} samples"
     if dirty > NOISY_SHARE * taken:
         return "noisy", f"{dirty} of {taken} samples were disturbed and left out: {most}"
-    middles = [
-        median(seconds for seconds, void in lot if void is None) for lot in lots if any(v is None for _, v in lot)
-    ]
-    spread = max(middles) / min(middles) - 1 if min(middles) > 0 else 0.0
+    spread = _spread(lots)
     if spread > NOISY_SPREAD:
-        return "noisy", f"the medians of {len(middles)} processes lie {100 * spread:.1f} % apart"
+        fixed = f", those of fixed work beside them {100 * _spread(beside):.1f} %" if any(beside) else ""
+        return "noisy", f"the medians of {sum(map(bool, lots))} processes lie {100 * spread:.1f} % apart{fixed}"
     return "trusted", ""
 
 
-def _samples(answer: Answer, arm: str) -> list[tuple[Any, str | None]]:
+def _spread(lots: Sequence[Samples]) -> float:
+    """Of the medians of processes, by their clean samples: the highest ÷ the lowest, less 1."""
+    clean = [[seconds for seconds, dirty in lot if dirty is None] for lot in lots]
+    middles = [median(lot) for lot in clean if lot]
+    return max(middles) / min(middles) - 1 if middles and min(middles) > 0 else 0.0
+
+
+def _samples(answer: Answer, arm: str) -> Samples:
     lots = [line["samples"] for line in answer.lines if line["event"] == "samples"]
     return [(seconds, dirty) for lot in lots for name, seconds, dirty in lot if name == arm]
 

@@ -68,6 +68,13 @@ def test_processes_that_lie_apart_are_noise():
     assert judged([clean(1.0, 1.0, 1.0), clean(1.04, 1.04, 1.04)], floor=3)[0] == "trusted"
 
 
+def test_noise_says_whether_fixed_work_beside_it_moved_too():
+    """1.1 against 1.0 s, and a reference of 2.4 ms against 2.0 in the same two processes: 20 % apart."""
+    lots = [clean(1.0, 1.0, 1.0), clean(1.1, 1.1, 1.1)]
+    _, reason = judged(lots, 3, [clean(0.0020, 0.0020), clean(0.0024, 0.0024)])
+    assert reason == "the medians of 2 processes lie 10.0 % apart, those of fixed work beside them 20.0 %"
+
+
 def test_a_cell_that_never_began_says_why():
     failed = cell(REQUEST, [Answer((), "failed", "out of memory at batch 512")])
     assert (failed.status, failed.verdict, failed.reason) == ("failed", "void", "out of memory at batch 512")

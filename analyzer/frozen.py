@@ -16,13 +16,18 @@ class Frozen:
     """Subclass it with annotated fields, defaults as usual. Equal by type and value; never changed, only replaced."""
 
     fields: ClassVar[tuple[str, ...]] = ()
+    names: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
         own = get_annotations(cls)
         new = (name for name, kind in own.items() if not str(kind).startswith("ClassVar"))
         cls.fields = tuple(dict.fromkeys((*cls.fields, *new)))
+        cls.names = frozenset(cls.fields)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not args and kwargs.keys() == self.names:  # All by name, as a counter makes its rows: nothing to work out.
+            self.__dict__.update(kwargs)
+            return
         if len(args) > len(self.fields):
             raise TypeError(f"{type(self).__name__} takes {len(self.fields)} values, got {len(args)}")
         values = dict(zip(self.fields, args, strict=False))

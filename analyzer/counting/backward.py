@@ -18,7 +18,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from analyzer.counting.guard import made_of_others
-from analyzer.counting.higher_order import CHOICES, name_of
+from analyzer.counting.higher_order import CHOICES
 from analyzer.counting.naming import paths_of
 from analyzer.counting.registry import Kind, lookup
 from analyzer.counting.shapes import infer
@@ -69,14 +69,13 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if types and made_of_others(types):
             return NotImplemented  # See dispatch.
-        name = name_of(func)
+        name, kind, formula, _ = lookup(func)
         if name in CHOICES:
             with self:
                 return CHOICES[name](*args, **kwargs)
         result = infer(name, args, kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
-        kind, formula = lookup(func)
         if kind is Kind.FORMULA and formula is not None:
             work = formula(Call(shaped(args), shaped(kwargs), shapes_of(tensors_of(result))))
             if work.macs:

@@ -17,7 +17,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from analyzer.counting.guard import made_of_others
-from analyzer.counting.higher_order import CHOICES, name_of
+from analyzer.counting.higher_order import CHOICES
 from analyzer.counting.ledger import Ledger
 from analyzer.counting.registry import Kind, lookup
 from analyzer.counting.shapes import infer
@@ -40,10 +40,7 @@ def count(
     """
     with recording(model, roles=roles, autograd=autograd) as ledger:
         model(*args, **(kwargs or {}))
-    ledger.unused()
-    unknown = {name: paths.total() for name, paths in ledger.unknown.items()}
-    unknown_in = {name: dict(paths) for name, paths in ledger.unknown.items()}
-    return Count("dispatch", tuple(ledger.rows), unknown, dict(ledger.as_if_dense), unknown_in)
+    return ledger.count()
 
 
 @contextmanager
@@ -77,10 +74,9 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if types and made_of_others(types):
             return NotImplemented  # A tensor made of others, such as a nested one: theirs are the operators that run.
-        kind, formula = lookup(func)
+        name, kind, formula, mutable = lookup(func)
         if kind is Kind.VIEW:
             return func(*args, **kwargs)
-        name = name_of(func)
         if name in CHOICES:
             with self:
                 return CHOICES[name](*args, **kwargs)
@@ -90,7 +86,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = infer(name, args, kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
-        if args and result is args[0] and not func._schema.is_mutable:
+        if args and result is args[0] and not mutable:
             return result  # Dropout at inference hands its input on: nothing ran.
         self.ledger.operator(name, kind, formula, args, kwargs, result)
         return result

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from operator import is_
 from typing import Any
 
 import torch
@@ -15,35 +16,39 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 CONTAINERS = (dict, list, set, deque)
+PLAIN = frozenset({bool, int, float, str, type(None), tuple})
 
 
 @contextmanager
-def untouched(model: nn.Module, *, parameters: bool = False) -> Iterator[None]:
+def untouched(model: nn.Module, *, parameters: bool = False) -> Iterator[list[Tensor]]:
     """Puts back mode, hooks, attributes, parameters' identities, gradients, buffers' values, and random generators.
+
+    Gives the tensors that the model's modules hold.
 
     Attributes that are containers are put back in place, and so are containers in them. `parameters` keeps the values
     of parameters too, for a model that runs on its own: some write to them, and only those are copied.
     """
     modules = list(model.modules())
-    contents, empty = _contents([vars(module) for module in modules])
+    contents, empty, tensors = _contents([vars(module) for module in modules])
     scripted = [_Scripted(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]
-    state = [tensor for tensor in _state(contents) if not (tensor.is_meta or is_fake(tensor))]
+    # Parameters are left to the keeper, and what has no values has none to keep.
+    others = [tensor for tensor in tensors if type(tensor) is not nn.Parameter]
+    state = [one for one in others if not (isinstance(one, nn.Parameter) or one.is_meta or is_fake(one))]
     values = [(tensor, tensor.detach().clone()) for tensor in state]
     keeper = _Keeper(model) if parameters else nullcontext()
     generators = _generators()
     # A backward pass on real tensors adds to gradients in place: it gets none to add to.
-    learned = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    learned = [(parameter, parameter.requires_grad, parameter.grad) for parameter in parameters_of(modules)]
     for parameter, _, _ in learned:
         parameter.grad = None
     try:
         with keeper:
-            yield
+            yield [*tensors, *(tensor for one in scripted for _, held in one.places for tensor in held.values())]
     finally:
         if isinstance(keeper, _Keeper):
             keeper.put_back()
-        for container in empty:
-            if container:
-                container.clear()
+        for container in filter(None, empty):
+            container.clear()
         for container, before in contents:
             if _differs(container, before):
                 container.clear()
@@ -51,7 +56,8 @@ def untouched(model: nn.Module, *, parameters: bool = False) -> Iterator[None]:
         for one in scripted:
             one.put_back()
         for parameter, learns, gradient in learned:
-            parameter.requires_grad_(learns)
+            if parameter.requires_grad is not learns:
+                parameter.requires_grad_(learns)
             parameter.grad = gradient
         for tensor, value in values:
             if not _same(tensor, value):
@@ -88,36 +94,40 @@ class _Scripted:
                     place[name] = tensor
 
 
-def _contents(containers: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any]]:
+def parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    """Every parameter of these modules themselves, once: a traversal of the model for each question takes longer."""
+    found = (parameter for module in modules for parameter in module._parameters.values() if parameter is not None)
+    return list({id(parameter): parameter for parameter in found}.values())
+
+
+def _contents(containers: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], list[Tensor]]:
     """Every container, also inside another, once, with what it holds in a plain one: a subclass's copy may do more.
 
-    Those that are empty come apart, for they are most: every module has a dozen dicts for hooks.
+    Those that are empty come apart, for they are most: every module has a dozen dicts for hooks. With all tensors.
     """
     found: list[tuple[Any, Any]] = []
     empty: list[Any] = []
+    tensors: list[Tensor] = []
     seen: set[int] = set()
     while containers:
         container = containers.pop()
         if id(container) in seen:
             continue
         seen.add(id(container))
-        if not container:
-            empty.append(container)
-        elif isinstance(container, dict):
+        if isinstance(container, dict):
             found.append((container, dict(container)))
-            containers += [value for value in container.values() if isinstance(value, CONTAINERS)]
+            values: Iterable[Any] = container.values()
         else:
             found.append((container, set(container) if isinstance(container, set) else list(container)))
-            containers += [value for value in container if isinstance(value, CONTAINERS)]
-    return found, empty
-
-
-def _state(contents: Iterable[tuple[Any, Any]]) -> Iterator[Tensor]:
-    """The tensors that a forward pass is wont to write to: buffers, and tensors that are plain attributes."""
-    for _, held in contents:
-        for value in held.values() if isinstance(held, dict) else held:
-            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-                yield value
+            values = container
+        for value in values:
+            if type(value) in PLAIN:
+                continue
+            if isinstance(value, CONTAINERS):
+                (containers if value else empty).append(value)
+            elif isinstance(value, Tensor):
+                tensors.append(value)
+    return found, empty, tensors
 
 
 def _parts(tensor: Tensor) -> list[Tensor]:
@@ -195,17 +205,15 @@ def _differs(container: Any, before: Any) -> bool:
     """By identity: what a container holds may be tensors, which do not compare to one truth."""
     if len(container) != len(before):
         return True
-    if isinstance(container, dict):
-        pairs = zip(container.items(), before.items(), strict=True)
-        return any(key != old or value is not kept for (key, value), (old, kept) in pairs)
-    if isinstance(container, list | deque):
-        return any(a is not b for a, b in zip(container, before, strict=True))
-    return bool(container != before)
+    if isinstance(container, set):
+        return bool(container != before)
+    same = all(map(is_, container, before))
+    return not (same and (not isinstance(container, dict) or all(map(is_, container.values(), before.values()))))
 
 
 def _generators() -> tuple[Any, ...]:
     numpy = sys.modules.get("numpy")
-    initialised = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    initialised = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     cuda = torch.cuda.get_rng_state_all() if initialised else None
     return torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy else None, cuda
 

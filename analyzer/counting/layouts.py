@@ -8,16 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+META = torch.device("meta")  # As a text it would be parsed at every call.
+
 
 def laid_out_like(source: Tensor) -> Tensor:
     """A fresh meta tensor with the source's order of axes and no gaps, as pointwise kernels make it."""
     if source.is_contiguous():
-        return torch.empty(source.shape, dtype=source.dtype, device="meta")
+        return torch.empty(source.shape, dtype=source.dtype, device=META)
     strides, span = [0] * source.dim(), 1
     inner_first = sorted(range(source.dim()), key=lambda axis: (source.stride(axis), -axis))
     for axis in inner_first:
         strides[axis], span = span, span * max(source.shape[axis], 1)
-    return torch.empty_strided(source.shape, strides, dtype=source.dtype, device="meta")
+    return torch.empty_strided(source.shape, strides, dtype=source.dtype, device=META)
 
 
 def attention(
@@ -35,7 +37,7 @@ def attention(
     fused = query.dim() == 4 and query.shape[-1] == value.shape[-1] and not dropout_p
     if fused:
         return laid_out_like(query)
-    return torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device="meta")
+    return torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device=META)
 
 
 def flex_attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> Any:
@@ -54,7 +56,7 @@ def multi_head(query: Tensor, key: Tensor, value: Tensor, width: int, heads: int
 
 
 def encoder_layer(source: Tensor, *settings: Any) -> Any:
-    return torch.empty(source.shape, dtype=source.dtype, device="meta")
+    return torch.empty(source.shape, dtype=source.dtype, device=META)
 
 
 def recurrent(source: Tensor, states: Any, *rest: Any) -> Any:

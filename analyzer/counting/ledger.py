@@ -13,12 +13,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from analyzer.counting.naming import as_eager, is_bias, is_leaf, op_name, paths_of
+from analyzer.counting.naming import as_eager, is_bias, is_leaf, op_name
 from analyzer.counting.operations import MODULES
 from analyzer.counting.registry import Kind, as_if_dense
 from analyzer.counting.tensors import bytes_of, is_sparse, shaped, shapes_of, storage_of, tensors_of
 from analyzer.counting.work import Call, Work
-from analyzer.record import Row
+from analyzer.record import Count, Row
 
 
 @dataclass
@@ -60,11 +60,16 @@ class Ledger:
 
     def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
         self.roles = roles
-        self.paths = paths_of(model)
+        self.paths: dict[int, str] = {}
         # By storage, since an operator may read a view of a parameter, and a storage may hold several.
         self.parameters: dict[int, dict[str, Tensor]] = {}
-        for name, parameter in model.named_parameters():
-            self.parameters.setdefault(storage_of(parameter), {})[as_eager(name)] = parameter
+        for path, module in model.named_modules():
+            self.paths[id(module)] = path = as_eager(path)
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    named = self.parameters.setdefault(storage_of(parameter), {})
+                    if not any(one is parameter for one in named.values()):  # A tied one has its first name.
+                        named[f"{path}.{name}" if path else name] = parameter
         self.stack: list[Frame] = []
         self.rows: list[Row] = []
         self.unknown: dict[str, Counter[str]] = {}
@@ -84,8 +89,10 @@ class Ledger:
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(output)
         whole = MODULES.get(type(module).__name__)
         work = whole(module, tuple(inputs[0].shape), tuple(outputs[0].shape)) if whole else _sum(frame.works)
-        parameters: list[Tensor] = list(module.parameters())
-        statistics = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
+        parameters = [parameter for parameter in module._parameters.values() if parameter is not None]
+        statistics = [
+            buffer for buffer in module._buffers.values() if buffer is not None and buffer.is_floating_point()
+        ]
         read = [*inputs, *parameters, *statistics] if frame.moves else []
         written = [*outputs, *(statistics if module.training else ())] if frame.moves else []
         self.row(frame.path, frame.op, inputs, outputs, parameters, work, read, written)
@@ -129,7 +136,14 @@ class Ledger:
         op = name.removeprefix("aten::").removeprefix("higher_order::")
         self.row(frame.path, op, inputs, outputs, parameters, work, inputs, outputs)
 
-    def unused(self) -> None:
+    def count(self) -> Count:
+        """All of it, once the pass is over."""
+        self._unused()
+        unknown = {name: paths.total() for name, paths in self.unknown.items()}
+        unknown_in = {name: dict(paths) for name, paths in self.unknown.items()}
+        return Count("dispatch", tuple(self.rows), unknown, dict(self.as_if_dense), unknown_in)
+
+    def _unused(self) -> None:
         """Parameters that no operator read, such as those of heads that are silent: a row a module, all else 0."""
         owners: dict[str, list[Tensor]] = {}
         for storage, named in self.parameters.items():
@@ -145,22 +159,25 @@ class Ledger:
         op: str,
         inputs: list[Tensor],
         outputs: list[Tensor],
-        parameters: list[Tensor],
+        parameters: Sequence[Tensor],
         work: Work,
         read: list[Tensor],
         written: list[Tensor],
     ) -> None:
-        self.calls[path, op] += 1
-        new = {storage for storage in map(storage_of, parameters) if storage in self.parameters} - self.counted
-        self.counted |= new
-        named = {name: tensor.numel() for storage in new for name, tensor in self.parameters[storage].items()}
-        params, biases = sum(named.values()), sum(n for name, n in named.items() if is_bias(name))
+        self.calls[path, op] = call = self.calls[path, op] + 1
+        params = biases = 0
+        for storage in map(storage_of, parameters):
+            if storage in self.parameters and storage not in self.counted:
+                self.counted.add(storage)
+                for name, tensor in self.parameters[storage].items():
+                    params += tensor.numel()
+                    biases += tensor.numel() if is_bias(name) else 0
         self.rows.append(
             Row(
                 path=path,
                 role=self.roles.get(path, path),
                 op=op,
-                call=self.calls[path, op],
+                call=call,
                 inputs=shapes_of(inputs),
                 outputs=shapes_of(outputs),
                 params=params,
@@ -171,6 +188,7 @@ class Ledger:
                 activations=sum(tensor.numel() for tensor in outputs) if work.macs else 0,
                 bytes_read=sum(map(bytes_of, read)),
                 bytes_written=sum(map(bytes_of, written)),
+                backward_macs=None,
             )
         )
 

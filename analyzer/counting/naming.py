@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from torch import nn
 
@@ -14,7 +15,11 @@ OP_NAMES = {
 
 def op_name(module: nn.Module) -> str:
     """`MaxPool2d` → `max_pool2d`: the functional name of a leaf module."""
-    name = type(module).__name__
+    return _functional(type(module).__name__)
+
+
+@cache
+def _functional(name: str) -> str:
     for norm in ("BatchNorm", "InstanceNorm"):
         if name.startswith(norm):
             name = norm  # One operator for every number of axes.
@@ -28,13 +33,13 @@ def paths_of(model: nn.Module) -> dict[int, str]:
 
 def as_eager(path: str) -> str:
     """A compiled module stands under its own name, with what it compiles in `_orig_mod` below it."""
-    return ".".join(part for part in path.split(".") if part != "_orig_mod")
+    return ".".join(part for part in path.split(".") if part != "_orig_mod") if "_orig_mod" in path else path
 
 
 def is_leaf(module: nn.Module) -> bool:
     """One of torch.nn's own modules without children: what it runs inside is its own affair."""
     own = type(module).__module__.startswith("torch.nn.modules.") and not isinstance(module, nn.Sequential)
-    return own and next(module.children(), None) is None
+    return own and all(child is None for child in module._modules.values())
 
 
 def is_bias(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ def ready(
     tensor of inference mode, the next must not find."""
     real = place == "real"
     with ExitStack() as stack:
-        stack.enter_context(untouched(model, parameters=real))
+        held = stack.enter_context(untouched(model, parameters=real))
         stack.enter_context(_plain_kernels(model, train=bool(train)))
         stack.enter_context(as_written())
         stack.enter_context(warnings.catch_warnings())
@@ -34,7 +34,8 @@ def ready(
         if train is not None:
             model.train(train)
         if not real:
-            _move_to_meta(model)
+            if any(not tensor.is_meta or is_fake(tensor) for tensor in held):
+                _move_to_meta(model)
             stack.enter_context(_no_autocast())
         if place == "meta, factories too":
             stack.enter_context(torch.device("meta"))
@@ -63,10 +64,11 @@ def _no_autocast() -> Iterator[None]:
 
 def initialised(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module:
     """A lazy model learns its sizes from its first input: a copy of it does."""
-    if not any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
+    own = tensors_in(model)
+    if not any(map(is_lazy, own)):
         return model
     model = copy.deepcopy(model)
-    there, named = _mapped((list(args), dict(kwargs)), _to_meta if on_meta(model) else _copied)
+    there, named = _mapped((list(args), dict(kwargs)), _to_meta if on_meta(own) else _copied)
     with torch.no_grad():
         model(*there, **named)
     return model
@@ -134,8 +136,14 @@ def _copied(tensor: Tensor) -> Tensor:
     return tensor.detach().clone().requires_grad_(tensor.requires_grad)
 
 
-def on_meta(model: nn.Module) -> bool:
-    return any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()])
+def tensors_in(model: nn.Module) -> list[Tensor]:
+    """Parameters and buffers, in one traversal; tied ones more than once."""
+    stores = (store for module in model.modules() for store in (module._parameters, module._buffers))
+    return [tensor for store in stores for tensor in store.values() if tensor is not None]
+
+
+def on_meta(tensors: Iterable[Tensor]) -> bool:
+    return any(tensor.is_meta for tensor in tensors)
 
 
 def _mapped(value: Value, change: Callable[[Tensor], Tensor]) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -25,8 +25,17 @@ class Kind(Enum):
     UNKNOWN = "unknown"
 
 
+class Operator(NamedTuple):
+    """What is known of an operator; asked of torch once, and not at every call."""
+
+    name: str
+    kind: Kind
+    formula: Formula | None
+    mutable: bool
+
+
 _formulas: dict[str, Formula] = {**PRODUCTS, **AS_IF_DENSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
-_kinds: dict[Any, tuple[Kind, Formula | None]] = {}
+_known: dict[Any, Operator] = {}
 _pointwise = per_output(1)
 # Views by another name: torch drops the alias from their schemas, or writes the view over its own input.
 _OTHER_VIEWS = frozenset(
@@ -51,14 +60,15 @@ def register(op: str, formula: Callable[[Call], Work | int]) -> None:
         return said if isinstance(said, Work) else Work(said, 2 * said)
 
     _formulas[op] = work
-    _kinds.clear()
+    _known.clear()
 
 
-def lookup(func: Any) -> tuple[Kind, Formula | None]:
-    """An operator's set, and its formula if it has one."""
-    found = _kinds.get(func)
+def lookup(func: Any) -> Operator:
+    """An operator's name and set, and its formula if it has one."""
+    found = _known.get(func)
     if found is None:
-        found = _kinds[func] = _classify(func)
+        mutable = hasattr(func, "_schema") and func._schema.is_mutable
+        found = _known[func] = Operator(name_of(func), *_classify(func), mutable)
     return found
 
 

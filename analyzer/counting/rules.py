@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from analyzer.counting.layouts import laid_out_like
+from analyzer.counting.layouts import META, laid_out_like
 
 Sizes: TypeAlias = int | Sequence[int]
 
@@ -25,7 +25,7 @@ def _each(value: Sizes, axes: int) -> Sequence[int]:
 
 
 def _made(source: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
-    return torch.empty(shape, dtype=dtype or source.dtype, device="meta")
+    return torch.empty(shape, dtype=dtype or source.dtype, device=META)
 
 
 def convolution(

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from analyzer.counting import backward, dispatch, memory
 from analyzer.counting.failures import failed, short
 from analyzer.counting.guard import is_fake
-from analyzer.counting.ready import initialised, on_meta, ready
+from analyzer.counting.ready import initialised, on_meta, ready, tensors_in
 from analyzer.counting.tensors import shapes_of, tensors_of
 from analyzer.errors import AnalyzerError
 from analyzer.frozen import Frozen
@@ -47,7 +47,7 @@ def count_model(
     failures: list[BaseException] = []
     with unset_fake_temporarily():
         for place in _places(model, args, kwargs, on, real):
-            if place == "real" and real is not None and on_meta(model):
+            if place == "real" and real is not None and on_meta(tensors_in(model)):
                 _check_room(model, train, failures)
                 model = real()
             try:
@@ -90,8 +90,9 @@ def _places(
         return ["real"]
     # A model that makes tensors of its own on the default device, such as torch.arange(n), needs that to be meta too.
     meta = ["meta", "meta, factories too"]
-    tensors = [*model.parameters(), *model.buffers(), *tensors_of((list(args), dict(kwargs)))]
-    nowhere_else = any(map(is_fake, tensors)) or (real is None and on_meta(model))
+    own = tensors_in(model)
+    fake = any(map(is_fake, [*own, *tensors_of((list(args), dict(kwargs)))]))
+    nowhere_else = fake or (real is None and on_meta(own))
     return meta if on == "meta" or nowhere_else else [*meta, "real"]
 
 

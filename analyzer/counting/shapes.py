@@ -7,11 +7,11 @@ otherwise declines, so that torch answers. Tests hold every rule against torch's
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from analyzer.counting.layouts import attention, encoder_layer, flex_attention, multi_head, recurrent
 from analyzer.counting.rules import (
@@ -91,6 +91,7 @@ STRIDED: dict[str, Rule] = {
 RULES: dict[str, Rule] = {f"aten::{name}": rule for name, rule in {**CONTIGUOUS, **STRIDED}.items()}
 # What torch itself does not run on meta; their result's layout is not theirs to choose.
 OTHERS: dict[str, Rule] = {"higher_order::flex_attention": flex_attention, "aten::_grouped_mm": grouped_matmul}
+NUMBERS = frozenset({int, float, bool, str, type(None)})
 MIXED: frozenset[Rule] = frozenset({embedding, attention, flex_attention, grouped_matmul})
 ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *OTHERS))
 
@@ -98,15 +99,16 @@ ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *OTHERS))
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The operator's result on meta by rule, or NotImplemented where no rule is sure of it."""
     rule = RULES.get(name) or OTHERS.get(name)
-    if (
-        rule is None
-        or not args
-        or "out" in kwargs
-        or not _plain((args, kwargs.values()), any_layout=name in ANY_LAYOUT)
-    ):
+    if rule is None or not args or "out" in kwargs:
         return NotImplemented
-    if rule not in MIXED and len({tensor.dtype for tensor in _flat(args)}) > 1:
+    tensors: list[Tensor] = []
+    any_layout = name in ANY_LAYOUT
+    if not _plain(args, tensors, any_layout=any_layout):
+        return NotImplemented
+    if rule not in MIXED and any(tensor.dtype is not tensors[0].dtype for tensor in tensors):
         return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.
+    if kwargs and not _plain(kwargs.values(), tensors, any_layout=any_layout):
+        return NotImplemented
     try:
         return rule(*args, **kwargs)
     except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError):
@@ -115,20 +117,19 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         )
 
 
-def _flat(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value]
-    return [tensor for item in value for tensor in _flat(item)] if isinstance(value, list | tuple) else []
+def _plain(arguments: Iterable[Any], found: list[Tensor], *, any_layout: bool) -> bool:
+    """Whether every tensor is an ordinary one on meta, and laid out in order if the rule needs that; adds them.
 
-
-def _plain(argument: Any, *, any_layout: bool) -> bool:
-    """Whether every tensor is an ordinary one on meta, and laid out in order if the rule needs that."""
-    if isinstance(argument, Tensor):
-        return (
-            type(argument) in (Tensor, torch.nn.Parameter)
-            and argument.device.type == "meta"
-            and (any_layout or argument.is_contiguous() or argument.dim() <= 2)
-        )
-    if isinstance(argument, int | float | str | type(None)):
-        return True
-    return not hasattr(argument, "__iter__") or all(_plain(item, any_layout=any_layout) for item in argument)
+    By exact type, since it is asked of every argument of every call.
+    """
+    for argument in arguments:
+        kind = type(argument)
+        if kind is Tensor or kind is Parameter:
+            if not argument.is_meta or not (any_layout or argument.is_contiguous() or argument.dim() <= 2):
+                return False
+            found.append(argument)
+        elif kind not in NUMBERS:
+            inside = hasattr(argument, "__iter__")
+            if isinstance(argument, Tensor) or (inside and not _plain(argument, found, any_layout=any_layout)):
+                return False
+    return True

@@ -38,12 +38,11 @@ def tiles_of(model: nn.Module, run: Callable[[], Any]) -> tuple[tuple[Tile, ...]
         with cut.installed(model), cut:
             run()
     starts = [*cut.marks[::2], len(ledger.rows)]
-    rows = list(ledger.rows)
-    ledger.unused()
+    rows, count = list(ledger.rows), ledger.count()
     held = [tuple(range(start, end)) for start, end in pairwise(starts)]
     calls: Counter[tuple[str, str]] = Counter()
     tiles = [_tile(path, op, [rows[n] for n in own], own, calls) for (path, op), own in zip(places, held, strict=True)]
-    return tuple(tiles), Count("dispatch", tuple(ledger.rows), {n: p.total() for n, p in ledger.unknown.items()})
+    return tuple(tiles), count
 
 
 def _tile(path: str, op: str, rows: Sequence[Row], numbers: tuple[int, ...], calls: Counter[tuple[str, str]]) -> Tile:

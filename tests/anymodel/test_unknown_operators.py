@@ -239,4 +239,4 @@ OPERATORS: dict[str, tuple[Any, Kind]] = {
 @pytest.mark.parametrize("name", OPERATORS)
 def test_which_set_an_operator_is_in(name):
     operator, kind = OPERATORS[name]
-    assert lookup(operator)[0] is kind
+    assert lookup(operator).kind is kind

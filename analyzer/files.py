@@ -11,20 +11,40 @@ from analyzer.errors import AnalyzerError, quoted
 
 def write_text(path: str | Path, text: str, *, advice: str = "name another file with -o") -> None:
     """Replaces the file at `path` in one step. Raises AnalyzerError, and leaves what was there, if it cannot."""
-    target = Path(path)
     try:
-        # A link or a device stays what it is: the file behind it is replaced, a device is written to.
-        target = Path(os.path.realpath(target))
-        if target.is_symlink():
-            raise OSError(40, "it is a link to itself")
-        if target.is_dir() or not str(path):
-            raise IsADirectoryError(21, "it is a folder")
+        target = _target(path)
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")
             return
         _replace(target, text)
     except OSError as error:
-        raise AnalyzerError(f"cannot write {quoted(path)}: {error.strerror or error}; {advice}") from None
+        raise _refused(path, error, advice) from None
+
+
+def require_writable(path: str | Path, *, advice: str = "name another file with -o") -> None:
+    """Raises what `write_text` would raise for the place itself. For before long work, whose result it is to hold."""
+    try:
+        target = _target(path)
+        if not target.parent.is_dir():
+            target.stat()  # Says what is wrong: there is no such folder, or it is none.
+        if not os.access(target if target.exists() else target.parent, os.W_OK):
+            raise PermissionError(13, "it is read-only")
+    except OSError as error:
+        raise _refused(path, error, advice) from None
+
+
+def _target(path: str | Path) -> Path:
+    """A link or a device stays what it is: the file behind it is replaced, a device is written to."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(40, "it is a link to itself")
+    if target.is_dir() or not str(path):
+        raise IsADirectoryError(21, "it is a folder")
+    return target
+
+
+def _refused(path: str | Path, error: OSError, advice: str) -> AnalyzerError:
+    return AnalyzerError(f"cannot write {quoted(path)}: {error.strerror or error}; {advice}")
 
 
 def _replace(target: Path, text: str) -> None:

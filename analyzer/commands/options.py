@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from analyzer.files import require_writable
 from analyzer.output import FORMATS
 
 
@@ -16,11 +17,21 @@ def complete_variant(context: click.Context, parameter: click.Parameter, incompl
     return [name for name in VARIANTS if name.startswith(incomplete)]
 
 
+def writable(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """A file that cannot be written is refused before the work, which may take long."""
+    if path not in (None, "-") and not context.resilient_parsing:
+        require_writable(path, advice=f"name another file with {parameter.opts[0]}")
+    return path
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("-o", "--output", metavar="FILE", callback=writable,
+                        help="Write there instead; the file is replaced whole.")(command)  # fmt: skip
+
+
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--format` and `-o`, the same on every command."""
-    command = click.option("-o", "--output", metavar="FILE", help="Write there instead; the file is replaced whole.")(
-        command
-    )
+    command = output_option(command)
     return click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="Default: table.")(
         command
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from analyzer.commands.options import complete_variant
+from analyzer.commands.options import complete_variant, writable
 from analyzer.errors import AnalyzerError
 
 EXAMPLES = """\b
@@ -33,7 +33,8 @@ Examples:
 @click.option("--figures", metavar="DIR", help="Each figure there too, as HTML, and as PNG and SVG where kaleido is.")
 @click.option("--format", "form", type=click.Choice(["html", "md"]), default="html", show_default=True,
               help="md: a summary for a pull request.")  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", help="Default: analysis.html, and standard output for md; - is that.")
+@click.option("-o", "--output", metavar="FILE", callback=writable,
+              help="Default: analysis.html, and standard output for md; - is that.")  # fmt: skip
 def report(mode: str | None, train: bool, **options: Any) -> int:
     """One page that compares variants and stored records: counts, time, memory, claims, differences. Reads offline."""
     from reports.page.job import run

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from analyzer.commands.options import complete_variant, output_options
+from analyzer.commands.options import complete_variant, output_options, writable
 from analyzer.errors import AnalyzerError, one_line
 
 EXAMPLES = """\b
@@ -65,7 +65,9 @@ class Several(click.ParamType[Any]):
               metavar="SECONDS", help="For each model at each setting, processes together.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), default=3, show_default=True, help="Fresh ones, for each.")
 @click.option("--kernels", is_flag=True, help="What torch's profiler sees under each module.")
-@click.option("--trace", metavar="FILE", help="A chrome trace of one pass of one model at one setting.")
+@click.option(
+    "--trace", metavar="FILE", callback=writable, help="A chrome trace of one pass of one model at one setting."
+)
 @click.option("--replay", is_flag=True, help="Each module alone, hot in the caches and flushed from them.")
 @click.option("--flush", is_flag=True, help="Flush caches before every sample.")
 @click.option("--keep/--no-keep", default=True, help="A file of the run under .analyze/records. Default: keep.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyzer.errors import AnalyzerError, quoted
+from analyzer.errors import AnalyzerError
 from analyzer.inputs import parse_input
 from analyzer.models import variants
 from analyzer.output import emit_tables, say, write
@@ -68,15 +67,16 @@ def run(
     wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
     if trace and len(wanted) > 1:
         raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
-    if trace and (Path(trace).is_dir() or not os.access(Path(trace).resolve().parent, os.W_OK)):
-        raise AnalyzerError(f"cannot write {quoted(trace)}; name another file with --trace")
     found = _with_progress(wanted, processes)
     records = [_told(record, found.records) for record in found.records]
-    _emit(records, found.complete, depth, against, form, output)
-    if keep and any(record.cell and record.cell.timings for record in records):
-        path = save(records)  # After it was shown: a full disk loses no result.
-        say(f"kept in {path}")
-        _index(path)
+    try:
+        _emit(records, found.complete, depth, against, form, output)
+    except AnalyzerError:
+        keep = True  # It could not be written where it was wanted, and took long.
+        raise
+    finally:  # After it was shown: a full disk loses no result.
+        if keep and any(record.cell and record.cell.timings for record in records):
+            _keep(records)
     if not found.complete:
         say("interrupted: what was measured is shown, marked partial")
         return 130
@@ -91,10 +91,12 @@ def _told(record: Record, records: Sequence[Record]) -> Record:
     return record.replace(notes=(*record.notes, *advice(record, records)), environment=environment)
 
 
-def _index(path: Path) -> None:
-    """For `analyze history`, which finds the file all the same where this fails."""
+def _keep(records: Sequence[Record]) -> None:
+    """A file, and its place in the index of `analyze history`, which finds the file all the same where that fails."""
     from analyzer.history import database
 
+    path = save(records)
+    say(f"kept in {path}")
     try:
         database.index(path, path.parents[2])
     except AnalyzerError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.envelope import load
+from analyzer.errors import AnalyzerError
 from analyzer.timing import job
 from analyzer.timing.measure import Measured
 from analyzer.timings import Cell, Setting, Timing
@@ -36,6 +37,7 @@ def elsewhere(tmp_path, monkeypatch):
         (["--variant", "nin", "--input", "3x4x4"], "nin"),
         (["--variant", "nin", "--trace", "t.json", "--batch", "1,2"], "--trace takes one model at one setting"),
         (["--variant", "nin", "--trace", "no/such/folder/t.json"], "name another file with --trace"),
+        (["--variant", "nin", "-o", "no/such/folder/r.json"], "No such file or directory; name another file with -o"),
         (["--variant", "nin", "--against", "abacus"], "no device 'abacus'"),
         (["--variant", "nin", "--budget", "0"], "budget"),
     ],
@@ -106,6 +108,21 @@ def test_a_named_device_bounds_and_its_confidence_is_said(analyze, pretend, goog
     # 3.195 GFLOP in 10 ms are 319.5 GFLOP/s; the device is far above that.
     assert "of bound" in outcome.out
     assert "GeForce GTX Titan X (Maxwell), quoted" in outcome.err
+
+
+def test_what_cannot_be_written_after_all_is_kept_unasked(analyze, pretend, googlenet, monkeypatch):
+    pretend(timed(googlenet))
+
+    def full(text, output):
+        raise AnalyzerError("cannot write 'run.json': No space left on device")
+
+    monkeypatch.setattr(job, "write", full)
+    outcome = analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json", "-o", "run.json")
+    assert outcome.status == 2
+    (kept,) = Path(".analyze/records").iterdir()
+    assert load(kept.read_text())[0].cell == timed(googlenet).cell
+    assert f"kept in {kept.resolve()}" in outcome.err
+    assert "No space left on device" in outcome.err
 
 
 def test_a_void_cell_is_shown_as_such_and_exits_3(analyze, pretend, googlenet):

@@ -114,7 +114,7 @@ def _turns(
                 "extra": extras[arm],
                 "parents": generation,
                 "seconds": round(time.monotonic() - start, 3),
-                "cpu_ns": [one.cpu_ns for one in pair.rounds],
+                "cpu_ns": [one.own_ns for one in pair.rounds],
                 "wall_ns": [one.wall_ns for one in pair.rounds],
             }
             with pool.open("a", encoding="utf-8") as file:
@@ -138,7 +138,7 @@ def by_arm(pool: Path) -> dict[float, list[Line]]:
     for line in loaded(pool):
         rounds = zip(line["cpu_ns"], line["wall_ns"], strict=True)
         pair = pairs.Pair(tuple(pairs.Round(tuple(cpu), tuple(wall)) for cpu, wall in rounds), line["parents"])
-        found[line["arm"]].append(Line(pair, line["seconds"], pair.cpu))
+        found[line["arm"]].append(Line(pair, line["seconds"], pair.own))
     return found
 
 
@@ -238,7 +238,7 @@ def report(pool: Path, trials: int, budget_s: float) -> None:
         spread = seen.error * math.sqrt(len(lines))
         print(
             f"{name}: {len(lines)} pairs of {len(_lots(lines))} parents, "
-            f"{1e3 * median(one.pair.cpu_s(0) for one in lines):.2f} ms a pass, {fit:.0f} pairs in {budget_s:g} s\n"
+            f"{1e3 * median(one.pair.own_s(0) for one in lines):.2f} ms a pass, {fit:.0f} pairs in {budget_s:g} s\n"
             f"  change {100 * math.expm1(seen.centre):+.2f} ± {100 * seen.error:.2f} %, spread of a pair "
             f"{100 * spread:.2f} %, of which parents share {100 * _shared(lines):.2f} %; smallest change shown "
             f"{100 * smallest(logs, max(int(fit), LEAST_PAIRS), Rules()):.1f} %"

@@ -1,4 +1,4 @@
-"""A time check as tables: a line a model with its change, bounds, CPU and wall time; or this machine's floor."""
+"""A time check as tables: a line a model with its change, bounds, own and wall time; or this machine's floor."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def headline(times: Times) -> str:
 
 def line(one: Timed, times: Times) -> str:
     """`cpu_time 5.120 ms → 5.391 ms, +5.30 % (+3.91 to +6.72 %), 20 pairs, regressed`."""
-    figures = [seconds(value) if value else "none" for value in (one.cpu_s(0), one.cpu_s(1))]
+    figures = [seconds(value) if value else "none" for value in (one.own_s(0), one.own_s(1))]
     change = signed_percent(one.estimate.centre) if one.estimate else "no change known"
-    return f"cpu_time {' → '.join(figures)}, {change} ({_bounds(one, times)}), {_pairs(one)} pairs, {one.outcome}"
+    return f"{times.metric} {' → '.join(figures)}, {change} ({_bounds(one, times)}), {_pairs(one)} pairs, {one.outcome}"
 
 
 def _check(times: Times) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             Name(one.model),
-            _seconds(one.cpu_s(0)),
-            _seconds(one.cpu_s(1)),
+            _seconds(one.own_s(0)),
+            _seconds(one.own_s(1)),
             signed_percent(one.estimate.centre) if one.estimate else MISSING,
             _bounds(one, times),
             MISSING if one.wall is None else f"{100 * one.wall:+.1f} %",
@@ -65,7 +65,7 @@ def _self_test(times: Times) -> Table:
         rows.append(
             (
                 Name(one.model),
-                _seconds(one.cpu_s(0)),
+                _seconds(one.own_s(0)),
                 MISSING if spread is None else percent(spread),
                 str(fit),
                 "too few pairs" if floor is None else percent(floor),
@@ -75,7 +75,7 @@ def _self_test(times: Times) -> Table:
         )
     columns = (
         Column("model", "left"),
-        Column("CPU time"),
+        Column(_own(times)),
         Column("spread"),
         Column(f"in {times.budget_s:g} s"),
         Column("shows"),
@@ -98,11 +98,16 @@ def _reasons(times: Times) -> list[str]:
 
 def _legend(times: Times) -> list[str]:
     rules = times.rules
+    where = f"{_own(times)} on {'one thread' if times.device == 'cpu' else times.device}"
     return [
-        f"{times.head} against {times.base}: CPU time of a pass on one thread, in pairs of fresh processes. regressed: "
+        f"{times.head} against {times.base}: {where} of a pass, in pairs of fresh processes. regressed: "
         f"surely above {percent(rules.tolerance)}; unchanged: surely below {percent(rules.limit)}.",
         *times.notes,
     ]
+
+
+def _own(times: Times) -> str:
+    return "CPU time" if times.device == "cpu" else "GPU time"
 
 
 def _seconds(value: float | None) -> str:
@@ -126,7 +131,6 @@ def sheet(times: Times) -> Table:
     """For CSV: a line a verdict."""
     keys = ("model", "metric", "before", "after", "low", "high", "outcome")
     rows = tuple(
-        tuple("" if getattr(v, key) is None else str(getattr(v, key)) for key in keys)
-        for v in verdicts(times.timed, times.rules)
+        tuple("" if getattr(v, key) is None else str(getattr(v, key)) for key in keys) for v in verdicts(times)
     )
     return Table("verdicts", tuple(Column(key, "left") for key in keys), rows)

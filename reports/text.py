@@ -24,6 +24,11 @@ LATEX = {
 }
 
 
+def titled(table: Table) -> str:
+    """A table as Markdown under its title as a heading."""
+    return f"### {escaped(table.title)}\n\n{markdown([table.replace(title='')])}"
+
+
 def markdown(tables: Sequence[Table]) -> str:
     """GitHub's Markdown: a heading, a table and its notes each."""
     return "\n".join(map(_markdown, tables))

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analyzer.errors import one_line
-from analyzer.regression import markdown
 from analyzer.regression.junit import line
 from analyzer.regression.result import Result
 
 MOST_LINES = 12
+# GitHub refuses a summary of more than 1 MiB, and then shows none at all; a comment holds 65,536 characters.
+SUMMARY_BYTES = 1_000_000
 MESSAGE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 PROPERTY = {**MESSAGE, ":": "%3A", ",": "%2C"}
 
@@ -46,11 +47,6 @@ def _escaped(text: str, signs: Mapping[str, str]) -> str:
 def inert(text: str) -> str:
     """A page without workflow commands: a runner obeys `::` at the start of a line, and `##[` anywhere."""
     return re.sub(r"(?m)^(\s*)::", r"\1: :", text).replace("##[", "## [")
-
-
-def append_summary(result: Result, path: str) -> None:
-    """Adds the check to the job's summary page. Raises OSError where that cannot be written."""
-    append_page(markdown.dump(result, limit=markdown.SUMMARY_BYTES), path)
 
 
 def append_page(text: str, path: str) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 
 from analyzer.errors import AnalyzerError
-from analyzer.files import write_text
-from analyzer.output import discard, emit_tables, say, working, write
+from analyzer.output import say, working
 from analyzer.regression import actions, baseline, config, envelope, junit, markdown
 from analyzer.regression.candidates import Candidate, counted, distinct, runs_code
 from analyzer.regression.result import Result, exit_status, held, merged
+from analyzer.regression.telling import Telling, tell
 from reports import gate
 
 
@@ -53,18 +52,15 @@ def run(
             for line in one.error.details:
                 print(line, file=sys.stderr)
     status = exit_status(result, strict=strict)
-    if junit_file is not None:
-        write_text(junit_file, junit.dump(result), advice="name another file with --junit")
-    _tell_actions(result)
-    try:
-        _emit(result, form, output)
-        sys.stdout.flush()
-    except (BrokenPipeError, SystemExit):
-        # Whoever read has read enough. A gate that fails does so all the same.
-        if not status:
-            raise
-        discard(sys.stdout)
-    return status
+    telling = Telling(
+        json=partial(envelope.dump, result),
+        xml=partial(junit.dump, result),
+        markdown=partial(markdown.dump, result),
+        tables=partial(gate.tables, result),
+        sheet=partial(gate.sheet, result),
+        commands=partial(actions.commands, result),
+    )
+    return tell(telling, status, junit_file=junit_file, form=form, output=output)
 
 
 def _place(settings: config.Config, file: str | None) -> tuple[Path, str]:
@@ -116,41 +112,3 @@ def _update(place: Path, shown: str, candidates: Sequence[Candidate], *, whole: 
         now = _before(place, shown, replaceable=whole)
         changed = baseline.write(place, merged(candidates, now, whole=whole))
     say(f"wrote {shown}" if changed else f"{shown} says so already")
-
-
-def _tell_actions(result: Result) -> None:
-    """Under GitHub Actions: annotations on standard error, which the runner reads too, and the summary page."""
-    if not actions.active(os.environ):
-        return
-    for command in actions.commands(result):
-        print(command, file=sys.stderr)
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            actions.append_summary(result, path)
-        except OSError as error:
-            say(f"cannot write the job's summary: {error.strerror or error}")
-
-
-def _emit(result: Result, form: str, output: str | None) -> None:
-    """On standard output under Actions no name may be a command; a terminal's table is written as it is drawn."""
-    bare = output in (None, "-") and actions.active(os.environ)
-    if form == "table" and not bare:
-        return emit_tables(gate.tables(result), form, output)
-    text = _text(result, form)
-    if bare:
-        # In JSON the same sign can be written in another way.
-        text = text.replace("##[", "#\\u0023[") if form == "json" else actions.inert(text)
-    return write(text, output)
-
-
-def _text(result: Result, form: str) -> str:
-    if form == "json":
-        return envelope.dump(result)
-    if form == "junit":
-        return junit.dump(result)
-    if form == "md":
-        return markdown.dump(result)
-    page = io.StringIO()
-    with redirect_stdout(page):
-        emit_tables([gate.sheet(result)] if form == "csv" else gate.tables(result), form, None)
-    return page.getvalue()

@@ -7,17 +7,14 @@ import html
 from analyzer.errors import one_line
 from analyzer.regression.result import Result
 
-# GitHub refuses a summary of more than 1 MiB, and then shows none at all; a comment holds 65,536 characters.
-SUMMARY_BYTES = 1_000_000
 
-
-def dump(result: Result, *, limit: int | None = None) -> str:
+def dump(result: Result, limit: int | None = None) -> str:
     """The summary, and behind a fold each model that differs. Beyond `limit` bytes folds are left out, and named."""
     from reports import gate
-    from reports.text import escaped, markdown
+    from reports.text import escaped, markdown, titled
 
     summary, *_ = gate.tables(result)
-    parts = [f"### {escaped(summary.title)}\n", markdown([summary.replace(title="")])]
+    parts = [titled(summary)]
     left = []
     for model in result.models:
         tables = gate.details(result, model)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from analyzer.errors import AnalyzerError, CannotMeasure, one_line, quoted
-from analyzer.files import write_text
-from analyzer.output import discard, emit_tables, say, write
-from analyzer.regression import actions, config
+from analyzer.output import say
+from analyzer.regression import config
 from analyzer.regression.candidates import distinct
 from analyzer.regression.paired import lock, outputs, trees
 from analyzer.regression.paired.decide import Rules
 from analyzer.regression.paired.measure import Gathered, Sides, confirm, gather
 from analyzer.regression.paired.parent import Place, started
 from analyzer.regression.paired.result import Times, exit_status, judged, suspected
+from analyzer.regression.telling import Telling, tell
+from reports import gate_time
 
 Tell = Callable[[int, int, str], None]
 
@@ -35,6 +36,7 @@ def run(
     base: str | None,
     base_python: str | None,
     self_test: bool,
+    device: str,
     budget_s: float,
     strict: bool,
     junit_file: str | None,
@@ -54,19 +56,28 @@ def run(
     with _ended_by_signal(), lock.alone(lock.place(), say), ExitStack() as stack:
         here = _offset(settings.root) if names or references else Path()
         places, notes, shown = _places(stack, settings.root, here, base, base_python, self_test=self_test)
+        places = tuple(place.replace(device=device) for place in places)
         sides = stack.enter_context(closing(Sides(lambda: started(places))))
         found, again = _measured(sides, models, rules, budget_s, self_test=self_test)
     suspects = suspected(found, rules)
     timed = tuple(
         judged(model, first, again.get(model), rules, suspect=model in suspects) for model, first in found.items()
     )
-    times = Times(*shown, rules, budget_s, timed, self_test, notes)
+    times = Times(*shown, rules, budget_s, timed, self_test, notes, device)
     for note in notes:
         say(note)
     for one in timed:
         for line in one.first.lost:
             say(f"{one.model}: {line}")
-    return _told(times, strict=strict, junit_file=junit_file, form=form, output=output)
+    telling = Telling(
+        json=partial(outputs.json, times),
+        xml=partial(outputs.xml, times),
+        markdown=lambda limit: outputs.markdown(times),
+        tables=partial(gate_time.tables, times),
+        sheet=partial(gate_time.sheet, times),
+        commands=partial(outputs.commands, times),
+    )
+    return tell(telling, exit_status(times, strict=strict), junit_file=junit_file, form=form, output=output)
 
 
 def _possible() -> None:
@@ -97,7 +108,7 @@ def _offset(root: Path) -> Path:
 
 def _places(
     stack: ExitStack, root: Path, here: Path, base: str | None, base_python: str | None, *, self_test: bool
-) -> tuple[tuple[Place, Place], tuple[str, ...], tuple[str, str]]:
+) -> tuple[tuple[Place, ...], tuple[str, ...], tuple[str, str]]:
     """Both sides, what must be said of them, and what a person calls them."""
     python = _python(base_python) if base_python else sys.executable
     notes = []
@@ -172,42 +183,3 @@ def _ended_by_signal() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _told(times: Times, *, strict: bool, junit_file: str | None, form: str, output: str | None) -> int:
-    status = exit_status(times, strict=strict)
-    if junit_file is not None:
-        write_text(junit_file, outputs.xml(times), advice="name another file with --junit")
-    if actions.active(os.environ):
-        for command in outputs.commands(times):
-            print(command, file=sys.stderr)
-        if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-            try:
-                actions.append_page(outputs.markdown(times), path)
-            except OSError as error:
-                say(f"cannot write the job's summary: {error.strerror or error}")
-    try:
-        _emit(times, form, output)
-    except (BrokenPipeError, SystemExit):
-        # Whoever read has read enough. A gate that fails does so all the same.
-        if not status:
-            raise
-        discard(sys.stdout)
-    return status
-
-
-def _emit(times: Times, form: str, output: str | None) -> None:
-    if form in ("json", "junit"):
-        write(outputs.json(times) if form == "json" else outputs.xml(times), output)
-        return
-    from reports import gate_time
-
-    page = io.StringIO()
-    inert = actions.active(os.environ)
-    with redirect_stdout(page) if inert and output in (None, "-") else nullcontext():
-        if form == "md":
-            write(outputs.markdown(times), output)
-        else:
-            emit_tables([gate_time.sheet(times)] if form == "csv" else gate_time.tables(times), form, output)
-    if page.getvalue():
-        write(actions.inert(page.getvalue()), output)

@@ -41,7 +41,7 @@ class Gathered(Frozen):
 
     @property
     def logs(self) -> list[float]:
-        return [pair.cpu for pair in self.pairs]
+        return [pair.own for pair in self.pairs]
 
     @property
     def pair_s(self) -> float:
@@ -120,7 +120,7 @@ def gather(
         pairs.append(pair)
         took.append(clock() - start)
         if early and (part := share(len(pairs), ended=False)):
-            word = settled(estimate([one.cpu for one in pairs], part), rules)
+            word = settled(estimate([one.own for one in pairs], part), rules)
     return Gathered(tuple(pairs), word, tuple(lost), failed, clock() - begun)
 
 

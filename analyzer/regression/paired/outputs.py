@@ -14,6 +14,9 @@ from analyzer.regression.actions import command
 from analyzer.regression.paired.measure import Gathered
 from analyzer.regression.paired.pairs import BASE, HEAD
 from analyzer.regression.paired.result import Timed, Times, verdicts
+from reports import gate_time
+from reports.gate_time import line
+from reports.text import titled
 
 
 def json(times: Times) -> str:
@@ -21,7 +24,7 @@ def json(times: Times) -> str:
     found = [
         # What a reader wants of a pair is its own ratio; that of the two medians has the machine's drift in it.
         {**envelope.to_json(verdict), "ratio": math.exp(one.estimate.centre) if one.estimate else None}
-        for verdict, one in zip(verdicts(times.timed, times.rules), times.timed, strict=True)
+        for verdict, one in zip(verdicts(times), times.timed, strict=True)
     ]
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -29,6 +32,7 @@ def json(times: Times) -> str:
         "base": times.base,
         "head": times.head,
         "self_test": times.self_test,
+        "device": times.device,
         "notes": list(times.notes),
         "rules": dict(vars(times.rules)),
         "verdicts": found,
@@ -43,7 +47,7 @@ def _timed(one: Timed, times: Times) -> dict[str, Any]:
         "model": one.model,
         "outcome": one.outcome,
         "reason": one.reason or None,
-        "cpu_s": {"base": one.cpu_s(BASE), "head": one.cpu_s(HEAD)},
+        "own_s": {"base": one.own_s(BASE), "head": one.own_s(HEAD)},
         "wall_s": {"base": one.wall_s(BASE), "head": one.wall_s(HEAD)},
         "wall_ratio": None if one.wall is None else 1 + one.wall,
         "smallest_shown": times.floor(one),
@@ -56,28 +60,22 @@ def _pairs(gathered: Gathered) -> dict[str, Any]:
     return {
         "seconds": gathered.seconds,
         "lost": list(gathered.lost),
-        "cpu_log_ratios": gathered.logs,
+        "log_ratios": gathered.logs,
         "wall_log_ratios": [pair.wall for pair in gathered.pairs],
         "parents": [pair.parents for pair in gathered.pairs],
     }
 
 
 def markdown(times: Times) -> str:
-    from reports import gate_time
-    from reports.text import escaped
-    from reports.text import markdown as rendered
-
-    table, *_ = gate_time.tables(times)
-    return f"### {escaped(table.title)}\n\n{rendered([table.replace(title='')])}"
+    summary, *_ = gate_time.tables(times)
+    return titled(summary)
 
 
 def xml(times: Times) -> str:
     """JUnit: a case a model and metric; unclear is skipped with its reason, as CI servers show what is no verdict."""
-    from reports.gate_time import line
-
     suite = Xml.Element("testsuite", name="analyze check, time")
     for one in times.timed:
-        case = Xml.SubElement(suite, "testcase", classname=one_line(one.model), name="cpu_time")
+        case = Xml.SubElement(suite, "testcase", classname=one_line(one.model), name=times.metric)
         said = one_line(one.reason or line(one, times))
         if one in times.failures:
             Xml.SubElement(case, "failure", message=one_line(line(one, times)), type="regressed").text = said
@@ -92,8 +90,6 @@ def xml(times: Times) -> str:
 
 def commands(times: Times) -> Iterator[str]:
     """An `::error` a model that regressed or could not be measured, a `::warning` one that stays unclear."""
-    from reports.gate_time import line
-
     for one in times.timed:
         if one in times.failures or one in times.unmeasured:
             word = "regressed" if one in times.failures else "cannot be timed"

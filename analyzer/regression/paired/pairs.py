@@ -37,9 +37,12 @@ Calls: TypeAlias = tuple[int, ...]
 
 
 class Round(Frozen):
-    """The calls of both sides, by side: base and head."""
+    """The calls of both sides, by side: base and head.
 
-    cpu_ns: tuple[Calls, Calls]
+    `own_ns` is what is judged: the worker's CPU time, or the device's time between two events of its queue.
+    """
+
+    own_ns: tuple[Calls, Calls]
     wall_ns: tuple[Calls, Calls]
 
 
@@ -50,21 +53,21 @@ class Pair(Frozen):
     parents: int = 0
 
     @property
-    def cpu(self) -> float:
-        """The natural logarithm of head ÷ base in CPU time: the median over rounds of that of their median calls.
+    def own(self) -> float:
+        """The natural logarithm of head ÷ base in their own time: the median over rounds of that of their median calls.
 
         Not of their fastest: on a busy machine hardly a call of some milliseconds is left alone, and which side met one
         that was is luck. There the fastest spread half as much again.
         """
-        return median(math.log(median(one.cpu_ns[HEAD]) / median(one.cpu_ns[BASE])) for one in self.rounds)
+        return median(math.log(median(one.own_ns[HEAD]) / median(one.own_ns[BASE])) for one in self.rounds)
 
     @property
     def wall(self) -> float:
         return median(math.log(median(one.wall_ns[HEAD]) / median(one.wall_ns[BASE])) for one in self.rounds)
 
-    def cpu_s(self, side: int) -> float:
-        """A side's typical CPU time of a call."""
-        return median(median(one.cpu_ns[side]) for one in self.rounds) * 1e-9
+    def own_s(self, side: int) -> float:
+        """A side's typical own time of a call."""
+        return median(median(one.own_ns[side]) for one in self.rounds) * 1e-9
 
     def wall_s(self, side: int) -> float:
         return median(median(one.wall_ns[side]) for one in self.rounds) * 1e-9
@@ -96,7 +99,8 @@ def take(
     warm: dict[int, Mapping[str, Any]] = {}
     for side in order.sample((BASE, HEAD), 2):
         place, known = sides[side].place, imports.get(side, [])
-        command = {"do": "worker", "model": models[side], "seed": seed, "apart": place.apart, "imports": known}
+        command = {"do": "worker", "model": models[side], "seed": seed, "device": place.device,
+                   "apart": place.apart, "imports": known}  # fmt: skip
         warm[side] = sides[side].ask(command, BUILD_S)
         imports[side] = list(dict.fromkeys([*known, *warm[side]["imported"]]))
         _own_code(place.name, warm[side]["strangers"])
@@ -116,7 +120,7 @@ def take(
 
 
 def plan(call_s: float) -> Plan:
-    """By how long a call takes, in seconds of CPU time.
+    """By how long a call takes, in seconds of its own time.
 
     >>> plan(0.005)  # 4 blocks of 6 + 1 calls are 0.14 s
     Plan(rounds=4, calls=6, burst=1)
@@ -153,6 +157,6 @@ def _round(told: Sequence[Sequence[Mapping[str, Any]]]) -> Round:
         return tuple(ns for answer in told[side] for ns in answer[key][1:])
 
     return Round(
-        (of(BASE, "cpu_ns"), of(HEAD, "cpu_ns")),
+        (of(BASE, "own_ns"), of(HEAD, "own_ns")),
         (of(BASE, "wall_ns"), of(HEAD, "wall_ns")),
     )

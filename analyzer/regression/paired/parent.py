@@ -27,7 +27,8 @@ ALONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREA
 class Place(Frozen):
     """Where a side lives: the project's root, the folder of it to run in, and the Python that runs it.
 
-    `name` is base or head. `apart` is the other side's root, of which this one must import nothing.
+    `name` is base or head; `device` is torch's, `cpu` or `cuda:1`. `apart` is the other side's root, of which this one
+    must import nothing.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Place(Frozen):
     python: str = sys.executable
     apart: str = ""
     environment: Mapping[str, str] = {}
+    device: str = "cpu"
 
 
 class Lost(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import median
 
 from analyzer.frozen import Frozen
@@ -39,8 +39,8 @@ class Timed(Frozen):
         pairs = self.first.pairs
         return math.expm1(estimate([one.wall for one in pairs]).centre) if len(pairs) > 2 else None
 
-    def cpu_s(self, side: int) -> float | None:
-        return median(one.cpu_s(side) for one in self.first.pairs) if self.first.pairs else None
+    def own_s(self, side: int) -> float | None:
+        return median(one.own_s(side) for one in self.first.pairs) if self.first.pairs else None
 
     def wall_s(self, side: int) -> float | None:
         return median(one.wall_s(side) for one in self.first.pairs) if self.first.pairs else None
@@ -56,6 +56,11 @@ class Times(Frozen):
     timed: tuple[Timed, ...]
     self_test: bool = False
     notes: tuple[str, ...] = ()
+    device: str = "cpu"
+
+    @property
+    def metric(self) -> str:
+        return "cpu_time" if self.device == "cpu" else "gpu_time"
 
     @property
     def failures(self) -> tuple[Timed, ...]:
@@ -123,12 +128,12 @@ def signed_percent(log: float | None) -> str:
     return "" if log is None else f"{100 * math.expm1(log):+.2f} %"
 
 
-def verdicts(timed: Sequence[Timed], rules: Rules) -> tuple[Verdict, ...]:
-    """DESIGN's verdicts: CPU time a pass in seconds, `low` and `high` bounds of the ratio."""
-    found = []
-    for one in timed:
+def verdicts(times: Times) -> tuple[Verdict, ...]:
+    """DESIGN's verdicts: own time a pass in seconds, `low` and `high` bounds of the ratio."""
+    found, alpha = [], times.rules.alpha
+    for one in times.timed:
         now = one.estimate
-        bounds = (None, None) if now is None else (math.exp(now.low(rules.alpha)), math.exp(now.high(rules.alpha)))
-        found.append(Verdict(one.model, "total", "cpu_time", one.cpu_s(0), one.cpu_s(1), one.outcome,
+        bounds = (None, None) if now is None else (math.exp(now.low(alpha)), math.exp(now.high(alpha)))
+        found.append(Verdict(one.model, "total", times.metric, one.own_s(0), one.own_s(1), one.outcome,
                              low=bounds[0], high=bounds[1]))  # fmt: skip
     return tuple(found)

@@ -25,6 +25,7 @@ import random  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Mapping, Sequence  # noqa: E402
 from contextlib import suppress  # noqa: E402
+from itertools import pairwise  # noqa: E402
 from typing import Any  # noqa: E402
 
 WARM_S, WARM_CALLS = 0.1, 2
@@ -124,15 +125,16 @@ def _work(channel: Channel, command: Mapping[str, Any]) -> int:
     try:
         padding = _padding()
         torch.manual_seed(command["seed"])
-        run = _ready(command["model"])
+        clock = clock_of(command["device"])
+        run = _ready(command["model"], command["device"])
         with torch.inference_mode():
             gc.disable()
-            call_s = _warm(run)
+            call_s = _warm(run, clock)
             imported = [name for name in list(sys.modules) if name not in before and _installed(_file(name))]
             channel.tell(event="warm", call_s=call_s, strangers=_strangers(command["apart"]), imported=imported)
             while (asked := channel.hear()) and asked["do"] == "block":
-                cpu, wall = block(run, asked["calls"], asked["burst"])
-                channel.tell(event="block", cpu_ns=cpu, wall_ns=wall)
+                own, wall = block(run, asked["calls"], asked["burst"], clock)
+                channel.tell(event="block", own_ns=own, wall_ns=wall)
         del padding
     except Exception as error:
         channel.tell(event="failed", reason=_said(error))
@@ -149,14 +151,64 @@ def _padding() -> list[Any]:
     return [torch.empty(size, dtype=torch.uint8) for size in sizes][::2]
 
 
-def _ready(name: str) -> Run:
+class HostClock:
+    """The CPU's: a mark is the time of this process alone, and the time of day."""
+
+    def mark(self) -> Any:
+        return time.process_time_ns(), time.perf_counter_ns()
+
+    def spans(self, marks: Sequence[Any]) -> tuple[list[int], list[int]]:
+        """Own and wall time from each mark to the next, in nanoseconds."""
+        own, wall = zip(*marks, strict=True)
+        return [b - a for a, b in pairwise(own)], [b - a for a, b in pairwise(wall)]
+
+
+class EventClock:
+    """A device's, which runs behind the host: a mark is an event in its queue, read once the device is done.
+
+    `device` makes events (`Event(enable_timing=True)`) and can `synchronize`, as torch.cuda does. No call has a wall
+    time of its own there: each has its share of the whole.
+    """
+
+    def __init__(self, device: Any, now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
+        self.device, self.now_ns = device, now_ns
+
+    def mark(self) -> Any:
+        event = self.device.Event(enable_timing=True)
+        event.record()
+        return event, self.now_ns()
+
+    def spans(self, marks: Sequence[Any]) -> tuple[list[int], list[int]]:
+        self.device.synchronize()
+        wall = (self.now_ns() - marks[0][1]) // (len(marks) - 1)
+        events = [event for event, _ in marks]
+        return [round(1e6 * a.elapsed_time(b)) for a, b in pairwise(events)], [wall] * (len(marks) - 1)
+
+
+def clock_of(device: str) -> Any:
+    """The clock of a torch device. Raises RuntimeError for one that is not here."""
+    import torch
+
+    if device == "cpu":
+        return HostClock()
+    if not torch.cuda.is_available():
+        raise RuntimeError(f"there is no device {device}: torch {torch.__version__} finds no CUDA")
+    torch.cuda.set_device(device)
+    return EventClock(torch.cuda)
+
+
+def _ready(name: str, device: str) -> Run:
     """The model in eval mode, fed with normal random numbers; integers stay as the model's inputs have them."""
     import torch
 
     model, args, kwargs = _reference(name) if ":" in name or name.endswith(".pt2") else _variant(name)
-    model.eval().requires_grad_(False)
-    normal: Callable[[Any], Any] = lambda one: torch.randn(one.shape).to(one.dtype)  # noqa: E731
-    fed = _mapped((list(args), dict(kwargs)), lambda one: normal(one) if one.is_floating_point() else one)
+    model.eval().requires_grad_(False).to(device)
+
+    def filled(tensor: Any) -> Any:
+        made = torch.randn(tensor.shape).to(tensor.dtype) if tensor.is_floating_point() else tensor
+        return made.to(device)
+
+    fed = _mapped((list(args), dict(kwargs)), filled)
     return lambda: model(*fed[0], **fed[1])
 
 
@@ -199,26 +251,24 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return value
 
 
-def _warm(run: Run) -> float:
-    """Calls until caches are warm and lazy work is done. Returns the CPU time of the fastest, in seconds."""
+def _warm(run: Run, clock: Any) -> float:
+    """Calls until caches are warm and lazy work is done. Returns the own time of the fastest, in seconds."""
     end, fastest, calls = time.perf_counter() + WARM_S, float("inf"), 0
     while calls < WARM_CALLS or time.perf_counter() < end:
-        start = time.process_time()
-        run()
-        fastest, calls = min(fastest, time.process_time() - start), calls + 1
+        own, _ = block(run, 1, 1, clock)
+        fastest, calls = min(fastest, own[0] * 1e-9), calls + 1
     return fastest
 
 
-def block(run: Run, calls: int, burst: int) -> tuple[list[int], list[int]]:
-    """CPU and wall time of each of `calls` calls, in nanoseconds; one shorter than the clock is run `burst` times."""
-    cpu, wall = [], []
+def block(run: Run, calls: int, burst: int, clock: Any) -> tuple[list[int], list[int]]:
+    """Own and wall time of each of `calls` calls, in nanoseconds; one shorter than the clock is run `burst` times."""
+    marks = [clock.mark()]
     for _ in range(calls):
-        own, start = time.process_time_ns(), time.perf_counter_ns()
         for _ in range(burst):
             run()
-        cpu.append((time.process_time_ns() - own) // burst)
-        wall.append((time.perf_counter_ns() - start) // burst)
-    return cpu, wall
+        marks.append(clock.mark())
+    own, wall = clock.spans(marks)
+    return [span // burst for span in own], [span // burst for span in wall]
 
 
 def _strangers(apart: str) -> list[str]:

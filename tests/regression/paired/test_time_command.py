@@ -33,7 +33,7 @@ def sides(tmp_path: Path):
 
 
 def worker(side, model: str = "net.py:Net", apart: str = "") -> dict:
-    return side.ask({"do": "worker", "model": model, "seed": 1, "apart": apart}, 120)
+    return side.ask({"do": "worker", "model": model, "seed": 1, "device": "cpu", "apart": apart}, 120)
 
 
 def test_a_worker_times_calls_and_hands_back(sides):
@@ -42,16 +42,16 @@ def test_a_worker_times_calls_and_hands_back(sides):
     assert warm["event"] == "warm"
     assert warm["call_s"] > 0
     block = base.ask({"do": "block", "calls": 3, "burst": 10}, 60)
-    assert [len(block[key]) for key in ("cpu_ns", "wall_ns")] == [3, 3]
-    assert min(block["cpu_ns"]) > 0
+    assert [len(block[key]) for key in ("own_ns", "wall_ns")] == [3, 3]
+    assert min(block["own_ns"]) > 0
     assert base.ask({"do": "end"}, 60) == {"event": "ended", "status": 0}
     assert worker(base, "nin")["event"] == "warm"
 
 
 def test_a_pair_of_real_workers(sides):
     pair = take(sides, ("net.py:Net", "net.py:Net"), random.Random(1))
-    assert abs(pair.cpu) < math.log(4)
-    assert pair.cpu_s(0) > 0
+    assert abs(pair.own) < math.log(4)
+    assert pair.own_s(0) > 0
 
 
 def test_sides_of_one_python_share_a_process(sides):
@@ -88,7 +88,7 @@ def test_a_hung_worker_is_lost_when_its_time_is_up_and_nothing_is_left_running(s
         NET.format(layers=2) + "\nimport time\nNet.forward = lambda self, x: time.sleep(3600)\n", encoding="utf-8"
     )
     with pytest.raises(Lost, match="base: it gave no answer within 3 s"):
-        sides[0].ask({"do": "worker", "model": "net.py:Net", "seed": 1, "apart": ""}, 3)
+        sides[0].ask({"do": "worker", "model": "net.py:Net", "seed": 1, "device": "cpu", "apart": ""}, 3)
     answers = os.dup(sides[0].answers)
     sides[0].close()
     assert os.read(answers, 1) == b""  # Nobody holds the other end any more.

@@ -21,11 +21,11 @@ RULES = Rules()
 
 
 class Side:
-    """A parent whose workers take `cpu_ns` a call, the first of a block ten times as long; it remembers its turns."""
+    """A parent whose workers take `own_ns` a call, the first of a block ten times as long; it remembers its turns."""
 
-    def __init__(self, name: str, cpu_ns: int, turns: list[str], **warm: Any) -> None:
-        self.place, self.cpu_ns, self.turns, self.closed = Place(name, Path()), cpu_ns, turns, False
-        self.warm = {"event": "warm", "call_s": cpu_ns * 1e-9, "strangers": [], "imported": []} | warm
+    def __init__(self, name: str, own_ns: int, turns: list[str], **warm: Any) -> None:
+        self.place, self.own_ns, self.turns, self.closed = Place(name, Path()), own_ns, turns, False
+        self.warm = {"event": "warm", "call_s": own_ns * 1e-9, "strangers": [], "imported": []} | warm
         self.commands: list[dict[str, Any]] = []
 
     def ask(self, command: Any, limit_s: float) -> dict[str, Any]:
@@ -37,8 +37,8 @@ class Side:
         if command["do"] == "end":
             return {"event": "ended", "status": 0}
         self.turns.append(self.place.name)
-        times = [10 * self.cpu_ns, *([self.cpu_ns] * (command["calls"] - 1))]
-        return {"event": "block", "cpu_ns": times, "wall_ns": [2 * one for one in times]}
+        times = [10 * self.own_ns, *([self.own_ns] * (command["calls"] - 1))]
+        return {"event": "block", "own_ns": times, "wall_ns": [2 * one for one in times]}
 
     def close(self) -> None:
         self.closed = True
@@ -47,11 +47,11 @@ class Side:
 def test_a_pair_is_the_ratio_of_medians_with_the_first_call_of_a_block_dropped():
     turns: list[str] = []
     pair = take((Side("base", 5_000_000, turns), Side("head", 5_100_000, turns)), ("net", "net"), random.Random(1))
-    assert pair.cpu == pytest.approx(math.log(5.1 / 5.0))
+    assert pair.own == pytest.approx(math.log(5.1 / 5.0))
     assert pair.wall == pytest.approx(math.log(5.1 / 5.0))
-    assert pair.cpu_s(0) == pytest.approx(0.005)
+    assert pair.own_s(0) == pytest.approx(0.005)
     assert pair.wall_s(1) == pytest.approx(2 * 0.0051)
-    assert all(len(one.cpu_ns[side]) == 2 * pairs.plan(0.0051).calls for one in pair.rounds for side in (0, 1))
+    assert all(len(one.own_ns[side]) == 2 * pairs.plan(0.0051).calls for one in pair.rounds for side in (0, 1))
 
 
 def test_rounds_are_abba_or_baab():
@@ -64,7 +64,7 @@ def test_rounds_are_abba_or_baab():
 def test_the_median_over_rounds_ignores_a_disturbed_one():
     still, disturbed = ((100,), (102,)), ((100,), (900,))
     pair = Pair(tuple(Round(one, one) for one in (still, disturbed, still)))
-    assert pair.cpu == pytest.approx(math.log(1.02))
+    assert pair.own == pytest.approx(math.log(1.02))
 
 
 def test_both_get_the_same_weights_and_blocks_and_the_parent_learns_what_to_import():

@@ -1,0 +1,211 @@
+"""Two runs of pytest-benchmark, each with its samples → an outcome a benchmark. Pure.
+
+The runs are not paired: whatever the machine did between them is in their difference. What that makes up is seen where
+several benchmarks ran: most of a change leaves alone, so that their spread is the noise, and what they share is the
+machine's. Of a few benchmarks nothing of the kind is seen, and what two runs of the same code usually differ by counts.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import median, stdev
+
+from analyzer.frozen import Frozen
+from analyzer.history.imported import Benchmark, Run
+from analyzer.history.point import UNKNOWN
+from analyzer.regression.paired.decide import POWER, Estimate, Rules, holm, student
+from analyzer.regression.verdict import Outcome, Verdict
+
+ENOUGH = 5  # Benchmarks, to learn the noise from.
+LEAST_SAMPLES = 5
+BLOCKS = 10
+# Of Student's t where the spread of many is known: what disturbs a benchmark has longer tails than a normal distribution.
+TAILS = 5
+# Of the log ratio of two runs of the same code on shared machines: 38 to 71 in 100 differ by more than 5 %, so that its
+# standard deviation is 6 to 13 %.
+USUAL = 0.10
+# Of Student's t for it: a machine that is busy throughout one run and idle in the other makes half as much again.
+USUAL_FREEDOM = 3
+FLOOR = 0.02  # Five benchmarks may agree by luck.
+
+
+class Compared(Frozen):
+    """One benchmark before and after, in seconds. `estimate` is of the log ratio, less what all share where known.
+
+    `smallest` is the least growth that would be called regressed 95 times in 100, as a ratio less 1.
+    """
+
+    name: str
+    before_s: float | None
+    after_s: float | None
+    outcome: Outcome
+    estimate: Estimate | None = None
+    smallest: float | None = None
+    reason: str = ""
+
+    @property
+    def change(self) -> float | None:
+        """The change as measured, as a ratio less 1."""
+        return None if not self.before_s or self.after_s is None else self.after_s / self.before_s - 1
+
+
+class Files(Frozen):
+    """All that two files say. `shared` is the log ratio that all benchmarks have in common, where that is known.
+
+    `apart` says why they cannot be held against each other at all; every benchmark is then incomparable.
+    """
+
+    base: str
+    head: str
+    rules: Rules
+    compared: tuple[Compared, ...]
+    shared: float | None = None
+    apart: str = ""
+
+    @property
+    def failures(self) -> tuple[Compared, ...]:
+        return tuple(one for one in self.compared if one.outcome == "regressed")
+
+    @property
+    def moved(self) -> bool:
+        """Whether all benchmarks together moved by more than the limit. Machine or code, two files cannot tell."""
+        return self.shared is not None and abs(self.shared) > math.log1p(self.rules.limit)
+
+    @property
+    def status(self) -> str:
+        """The envelope's word."""
+        return "failed" if self.failures else "partial" if self.apart else "ok"
+
+
+def compare(base: Run, head: Run, rules: Rules, names: tuple[str, str] = ("base", "head")) -> Files:
+    """Every benchmark of either run, in the head's order."""
+    before, after = ({one.name: one for one in run.benchmarks} for run in (base, head))
+    order = list(dict.fromkeys([*after, *before]))
+    if apart := why_not(base.environment, head.environment):
+        missing = tuple(_missing(name, before, after, "") for name in order)
+        return Files(*names, rules, missing, apart=apart)
+    logs = {name: _log(before[name], after[name]) for name in order if name in before and name in after}
+    sound = {name: log for name, log in logs.items() if log is not None}
+    estimates = estimated(sound, {name: _within(before[name], after[name]) for name in sound})
+    rules = rules.replace(models=max(len(estimates), 1))
+    grown = holm({name: one.above(math.log1p(rules.tolerance)) for name, one in estimates.items()}, rules.alpha)
+    compared = []
+    for name in order:
+        if name in estimates:
+            pair, now = (before[name].median_s, after[name].median_s), estimates[name]
+            word = outcome(now, rules, regressed=name in grown)
+            compared.append(Compared(name, *pair, word, now, smallest(now, rules)))
+        else:
+            compared.append(_missing(name, before, after, "it has a time of 0" if name in logs else ""))
+    shared = median(sound.values()) if len(sound) >= ENOUGH else None
+    return Files(*names, rules, tuple(compared), shared)
+
+
+def why_not(base: Mapping[str, str], head: Mapping[str, str]) -> str:
+    """In what two machines differ, by name, or empty where they do not."""
+    if UNKNOWN in (base, head):
+        return "the machine of one of them is unknown"
+    keys = dict.fromkeys([*base, *head])
+    return "; ".join(
+        f"{key} {base.get(key, 'unknown')} against {head.get(key, 'unknown')}"
+        for key in keys
+        if base.get(key) != head.get(key)
+    )
+
+
+def estimated(logs: Mapping[str, float], within: Mapping[str, float]) -> dict[str, Estimate]:
+    """Each log ratio with its standard error: learnt from the spread of all, or what is usual where they are few."""
+    count = len(logs)
+    if count < ENOUGH:
+        return {
+            name: Estimate(1, log, math.hypot(USUAL, within[name]), USUAL_FREEDOM, 1.0) for name, log in logs.items()
+        }
+    centre = median(logs.values())
+    # The median deviation of a normal distribution is 0.6745 of its standard deviation; both are of logs here.
+    spread = max(median(abs(log - centre) for log in logs.values()) / 0.6745, FLOOR)
+    ordered = sorted(logs.values())
+    found = {}
+    for name, log in logs.items():
+        own = bisect_left(ordered, log)
+        others = median(ordered[:own] + ordered[own + 1 :])
+        found[name] = Estimate(1, log - others, math.hypot(spread, within[name]), min(count - 1, TAILS), 1.0)
+    return found
+
+
+def outcome(now: Estimate, rules: Rules, *, regressed: bool) -> Outcome:
+    """The word; `regressed` is Holm's, who has seen all benchmarks."""
+    if regressed:
+        return "regressed"
+    high = now.high(rules.alpha)
+    if now.high(rules.alpha / rules.models) < -math.log1p(rules.tolerance):
+        return "improved"
+    return "unchanged" if high < math.log1p(rules.limit) else "unclear"
+
+
+def smallest(now: Estimate, rules: Rules) -> float:
+    """The growth that would be called regressed 95 times in 100, were it the only one, as a ratio less 1."""
+    reach = student(rules.alpha / rules.models, now.freedom) + student(1 - POWER, now.freedom)
+    return math.expm1(math.log1p(rules.tolerance) + reach * now.error)
+
+
+def verdicts(files: Files) -> tuple[Verdict, ...]:
+    """DESIGN's verdicts: seconds, and bounds of the ratio where there are any."""
+    alpha = files.rules.alpha
+    return tuple(
+        Verdict(
+            one.name,
+            "total",
+            "time",
+            one.before_s,
+            one.after_s,
+            one.outcome,
+            low=math.exp(one.estimate.low(alpha)) if one.estimate else None,
+            high=math.exp(one.estimate.high(alpha)) if one.estimate else None,
+        )
+        for one in files.compared
+    )
+
+
+def exit_status(files: Files, *, strict: bool) -> int:
+    """1 regressed, 3 not to be held against each other (under `strict` also a benchmark that only one has), 4 unclear
+    under `strict`, of one benchmark or of all together."""
+    if files.failures:
+        return 1
+    outcomes = {one.outcome for one in files.compared}
+    if files.apart or (strict and "incomparable" in outcomes):
+        return 3
+    return 4 if strict and ("unclear" in outcomes or files.moved) else 0
+
+
+def _log(before: Benchmark, after: Benchmark) -> float | None:
+    return math.log(after.median_s / before.median_s) if before.median_s and after.median_s else None
+
+
+def _within(before: Benchmark, after: Benchmark) -> float:
+    """The standard error of a log ratio, as far as the samples of the two runs show it."""
+    return math.hypot(_error(before.samples_s), _error(after.samples_s))
+
+
+def _error(samples: Sequence[float]) -> float:
+    """Of the logarithm of a median: how far those of consecutive blocks are apart. Of too few samples: what is usual.
+
+    More blocks do not make it smaller: what disturbs a benchmark lasts as long as its second or so does.
+    """
+    sound = [sample for sample in samples if sample > 0]
+    if len(sound) < LEAST_SAMPLES:
+        return USUAL
+    count = min(BLOCKS, len(sound))
+    edges = [len(sound) * index // count for index in range(count + 1)]
+    return stdev(math.log(median(sound[a:b])) for a, b in pairwise(edges))
+
+
+def _missing(name: str, before: Mapping[str, Benchmark], after: Mapping[str, Benchmark], reason: str) -> Compared:
+    first, second = before.get(name), after.get(name)
+    if not (first and second):
+        reason = "it is only in the base" if first else "it is only in this run"
+    return Compared(
+        name, first.median_s if first else None, second.median_s if second else None, "incomparable", reason=reason
+    )

@@ -1,0 +1,65 @@
+"""Two files held against each other as JSON, Markdown, JUnit XML and workflow commands, in the shapes of any check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree import ElementTree as Xml
+
+from analyzer.envelope import SCHEMA_VERSION, pretty
+from analyzer.errors import one_line
+from analyzer.regression import envelope, junit
+from analyzer.regression.actions import command
+from analyzer.regression.unpaired.compare import Files, verdicts
+from reports import gate_files
+from reports.gate_files import line, together
+from reports.text import titled
+
+
+def json(files: Files) -> str:
+    """The envelope: verdicts as of any check, and under `benchmarks` what each could have shown."""
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "status": files.status,
+        "base": files.base,
+        "head": files.head,
+        "incomparable": files.apart or None,
+        "shared_log_ratio": files.shared,
+        "rules": dict(vars(files.rules)),
+        "verdicts": [envelope.to_json(verdict) for verdict in verdicts(files)],
+        "benchmarks": [
+            {"model": one.name, "outcome": one.outcome, "smallest_shown": one.smallest, "reason": one.reason or None}
+            for one in files.compared
+        ],
+        "records": [],
+    }
+    return pretty(document) + "\n"
+
+
+def markdown(files: Files) -> str:
+    return titled(*gate_files.tables(files))
+
+
+def xml(files: Files) -> str:
+    """JUnit: a case a benchmark; what is unclear or has no counterpart is skipped, with its reason."""
+    suite = Xml.Element("testsuite", name="analyze check, benchmarks")
+    for one in files.compared:
+        case = Xml.SubElement(suite, "testcase", classname=one_line(one.name), name="time")
+        said = one_line(files.apart or line(one, files.rules))
+        if one in files.failures:
+            Xml.SubElement(case, "failure", message=said, type="regressed").text = said
+        elif files.apart:
+            Xml.SubElement(case, "error", message=said, type="error").text = said
+        elif one.outcome in ("unclear", "incomparable"):
+            Xml.SubElement(case, "skipped", message=f"{one.outcome}: {said}")
+        else:
+            Xml.SubElement(case, "system-out").text = said
+    return junit.document(suite)
+
+
+def commands(files: Files) -> Iterator[str]:
+    for one in files.failures:
+        yield command("error", f"{one.name}: regressed", one_line(line(one, files.rules)))
+    if files.moved:
+        yield command("warning", "all benchmarks together: unclear", together(files))
+    if files.apart:
+        yield command("error", "benchmarks of two machines", one_line(files.apart))

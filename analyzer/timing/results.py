@@ -13,7 +13,7 @@ from analyzer.timings import Cell, Kind, Timing, Verdict
 
 Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, or None.
 
-NOISY_SHARE = 0.2  # Of samples that were void and had to be taken again.
+NOISY_SHARE = 0.3  # Of samples that were void and had to be taken again.
 NOISY_SPREAD = 0.05  # Between the medians of fresh processes.
 
 

@@ -49,10 +49,9 @@ def untouched(model: nn.Module, *, parameters: bool = False) -> Iterator[list[Te
             keeper.put_back()
         for container in filter(None, empty):
             container.clear()
-        for container, before in contents:
-            if _differs(container, before):
-                container.clear()
-                (container.extend if isinstance(container, list | deque) else container.update)(before)
+        for container, before in filter(_differs, contents):
+            container.clear()
+            (container.extend if isinstance(container, list | deque) else container.update)(before)
         for one in scripted:
             one.put_back()
         for parameter, learns, gradient in learned:
@@ -120,13 +119,12 @@ def _contents(containers: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], 
         else:
             found.append((container, set(container) if isinstance(container, set) else list(container)))
             values = container
-        for value in values:
-            if type(value) in PLAIN:
-                continue
-            if isinstance(value, CONTAINERS):
-                (containers if value else empty).append(value)
-            elif isinstance(value, Tensor):
-                tensors.append(value)
+        others = [value for value in values if type(value) not in PLAIN]
+        boxes = [value for value in others if isinstance(value, CONTAINERS)]
+        empty += [box for box in boxes if not box]
+        containers += filter(None, boxes)
+        if len(boxes) < len(others):
+            tensors += [value for value in others if isinstance(value, Tensor)]
     return found, empty, tensors
 
 
@@ -201,14 +199,16 @@ def _write(tensor: Tensor, value: Tensor) -> None:
         tensor.copy_(value)
 
 
-def _differs(container: Any, before: Any) -> bool:
-    """By identity: what a container holds may be tensors, which do not compare to one truth."""
+def _differs(pair: tuple[Any, Any]) -> bool:
+    """A container and what it held. By identity: it may hold tensors, which do not compare to one truth."""
+    container, before = pair
     if len(container) != len(before):
         return True
-    if isinstance(container, set):
+    if type(before) is set:
         return bool(container != before)
-    same = all(map(is_, container, before))
-    return not (same and (not isinstance(container, dict) or all(map(is_, container.values(), before.values()))))
+    if type(before) is dict and not all(map(is_, container.values(), before.values())):
+        return True
+    return not all(map(is_, container, before))
 
 
 def _generators() -> tuple[Any, ...]:

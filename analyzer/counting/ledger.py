@@ -194,4 +194,6 @@ class Ledger:
 
 
 def _sum(works: Sequence[Work]) -> Work:
+    if len(works) == 1:
+        return works[0]
     return Work(sum(work.macs for work in works), sum(work.flops for work in works))

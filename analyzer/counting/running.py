@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from analyzer.counting import backward, dispatch, memory
@@ -46,12 +46,14 @@ def count_model(
     kwargs = dict(kwargs or {})
     failures: list[BaseException] = []
     with unset_fake_temporarily():
-        for place in _places(model, args, kwargs, on, real):
-            if place == "real" and real is not None and on_meta(tensors_in(model)):
+        own = tensors_in(model)
+        for place in _places(own, args, kwargs, on, real):
+            if place == "real" and real is not None and on_meta(own):
                 _check_room(model, train, failures)
                 model = real()
+                own = tensors_in(model)
             try:
-                counted = _at(place, initialised(model, args, kwargs), args, kwargs, train)
+                counted = _at(place, initialised(model, own, args, kwargs), args, kwargs, train)
             except (Exception, SystemExit) as error:
                 failures.append(error)
             else:
@@ -65,10 +67,11 @@ def measure_memory(
     """The memory of a pass on meta, or None and a note where the model cannot run there."""
     model = getattr(model, "_orig_mod", model)
     failure = ""
-    for place in _places(model, args, kwargs, "meta", None):
+    own = tensors_in(model)
+    for place in _places(own, args, kwargs, "meta", None):
         try:
             with unset_fake_temporarily():
-                model = initialised(model, args, kwargs)
+                model = initialised(model, own, args, kwargs)
                 with ready(place, model, args, kwargs, train) as (there, named):
                     return memory.measure(model, there, named, train=bool(train)), ()
         except (Exception, SystemExit) as error:
@@ -84,13 +87,17 @@ def described(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) 
 
 
 def _places(
-    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], on: str, real: Callable[[], nn.Module] | None
+    own: Sequence[Tensor],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    on: str,
+    real: Callable[[], nn.Module] | None,
 ) -> list[str]:
+    """Where to try, in order; `own` are the model's tensors."""
     if on == "real":
         return ["real"]
     # A model that makes tensors of its own on the default device, such as torch.arange(n), needs that to be meta too.
     meta = ["meta", "meta, factories too"]
-    own = tensors_in(model)
     fake = any(map(is_fake, [*own, *tensors_of((list(args), dict(kwargs)))]))
     nowhere_else = fake or (real is None and on_meta(own))
     return meta if on == "meta" or nowhere_else else [*meta, "real"]

@@ -13,13 +13,17 @@ from analyzer.record import Shapes
 
 def tensors_of(value: Any) -> list[Tensor]:
     """Every tensor in nested lists, tuples and dicts; of a nested tensor, the one that holds its elements."""
+    found: list[Tensor] = []
+    _gather(value, found)
+    return found
+
+
+def _gather(value: Any, found: list[Tensor]) -> None:
     if isinstance(value, Tensor):
-        return [value.values() if value.is_nested else value]
-    if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        return []
-    return [tensor for item in value for tensor in tensors_of(item)]
+        found.append(value.values() if value.is_nested else value)
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            _gather(item, found)
 
 
 def shapes_of(tensors: Iterable[Tensor]) -> Shapes:

@@ -78,7 +78,7 @@ def formulas() -> Iterator[None]:
     yield
     registry._formulas.clear()
     registry._formulas.update(before)
-    registry._kinds.clear()
+    registry._known.clear()
 
 
 ARGS = (torch.zeros(3, 4),)

@@ -127,7 +127,7 @@ def _legend(history: History) -> tuple[str, ...]:
     unsearched = any(trend.unsearched for trend in history.trends)
     return (
         *(["Not searched for changes: pip install 'macscope[check]'."] if unsearched else []),
-        f"A change: {LEAST_RUNS} runs or more a side, 5 % or more (15 % of a time held against nothing), beyond the "
+        f"A change: {LEAST_RUNS} runs or more a side, 5 % or more (20 % of a time held against nothing), beyond the "
         "noise of the series. Held against: what of the same run takes the machine out of a time. It annotates; "
         "analyze check gates.",
     )

@@ -21,12 +21,14 @@ from analyzer.history.series import Series
 
 LEAST_RUNS = 5
 LEAST_SIZE = math.log(1.05)
-LEAST_ALONE = math.log(1.15)  # Of a time held against nothing, which is the machine's as much as the code's.
+LEAST_ALONE = math.log(1.2)  # Of a time held against nothing, which is the machine's as much as the code's.
 P_VALUE = 0.001
 ORDERS = 4000
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-PENALTY = 3.0  # Low: what is proposed too often is taken back, what is not proposed is lost.
+PENALTY = 5.0  # Low: what is proposed too often is taken back, what is not proposed is lost.
+NEAR = 3
+ROOM = 4_000_000  # Numbers held at once.
 
 Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
@@ -71,18 +73,40 @@ def _steps(values: Sequence[float]) -> tuple[Change, ...]:
 
 
 def proposed(levels: Numbers) -> list[int]:
-    """Where the median of the series may change, by ruptures: the first index of each new level."""
+    """Where the level may change, by ruptures: the first index of each new level.
+
+    All cuts are weighed together (PELT), which also finds a level that was left and taken up again; one after the
+    other (binary segmentation) the first cut of two such gains nothing. Sums of squares would follow a single
+    disturbed run, so that the series goes in without those.
+    """
     if find_spec("ruptures") is None:
         raise CannotMeasure("changes are found with ruptures; pip install 'macscope[check]'")
-    from ruptures import Binseg
+    from ruptures import KernelCPD
 
     scale = noise(levels)
     if not scale:
         scale = float(np.ptp(levels)) / 10
     if not scale:
         return []
-    search = Binseg(model="l1", min_size=LEAST_RUNS, jump=1).fit(levels / scale)
-    return [int(cut) for cut in search.predict(pen=PENALTY * math.log(len(levels)))[:-1]]
+    search = KernelCPD(kernel="linear", min_size=LEAST_RUNS).fit(calmed(levels - np.median(levels)) / scale)
+    cuts = [int(cut) for cut in search.predict(pen=PENALTY * math.log(len(levels)))]
+    return [placed(levels, start, cut, end) for start, cut, end in zip([0, *cuts], cuts, cuts[1:], strict=False)]
+
+
+def calmed(levels: Numbers) -> Numbers:
+    """The median of each run and its two neighbours: steps stay where they are, one run beside itself goes."""
+    wide = np.pad(levels, 1, mode="edge")
+    return np.asarray(np.median(np.stack([wide[:-2], wide[1:-1], wide[2:]]), axis=0))
+
+
+def placed(levels: Numbers, start: int, cut: int, end: int) -> int:
+    """The place near a cut that parts the runs themselves best, by absolute differences from the medians."""
+    near = range(max(start + LEAST_RUNS, cut - NEAR), min(end - LEAST_RUNS, cut + NEAR) + 1)
+
+    def left_over(at: int) -> float:
+        return sum(float(np.abs(side - np.median(side)).sum()) for side in (levels[start:at], levels[at:end]))
+
+    return min(near, key=left_over, default=cut)
 
 
 def noise(levels: Numbers) -> float:
@@ -127,15 +151,17 @@ def doubt(stretch: Numbers, cut: int, least: float = LEAST_SIZE) -> float:
     size = len(stretch)
     ranks = np.argsort(np.argsort(stretch, kind="stable"), kind="stable") - (size - 1) / 2
     order = np.random.default_rng(0)
-    orders = order.permuted(np.tile(ranks, (ORDERS, 1)), axis=1)
     places = np.arange(LEAST_RUNS, size - LEAST_RUNS + 1)
     spread = np.sqrt(places * (size - places) / size)  # Of a sum of so many ranks, but for a factor all share.
 
-    def largest(sums: Numbers) -> Numbers:
-        return np.asarray(np.max(np.abs(np.cumsum(sums, axis=1)[:, places - 1]) / spread, axis=1))
+    def as_large(orders: int) -> int:
+        drawn = order.permuted(np.tile(ranks, (orders, 1)), axis=1)
+        largest = np.max(np.abs(np.cumsum(drawn, axis=1)[:, places - 1]) / spread, axis=1)
+        return int(np.count_nonzero(largest >= seen - 1e-9))
 
     seen = abs(float(ranks[:cut].sum())) / math.sqrt(cut * (size - cut) / size)
-    return float((1 + np.count_nonzero(largest(orders) >= seen - 1e-9)) / (1 + ORDERS))
+    lot = max(1, min(ORDERS, ROOM // size))
+    return (1 + sum(as_large(min(lot, ORDERS - done)) for done in range(0, ORDERS, lot))) / (1 + ORDERS)
 
 
 def sized(left: Numbers, right: Numbers) -> tuple[float, float, float]:

@@ -86,9 +86,9 @@ def rebuild(root: Path) -> Found:
 
 
 def _held(error: BaseException) -> bool:
-    """Whether it is in use or cannot be written, rather than damaged: what is whole is not thrown away."""
-    damaged = ("malformed", "no such", "has no column", "values for")
-    return isinstance(error, sqlite3.OperationalError) and not any(word in str(error) for word in damaged)
+    """Whether it is in use or cannot be written, rather than damaged or another's: what is whole is not thrown away."""
+    held = ("locked", "busy", "full", "readonly", "read-only", "unable to open", "I/O")
+    return any(word in str(error) for word in held)
 
 
 @contextmanager
@@ -221,8 +221,10 @@ def _why(error: sqlite3.Error) -> str:
         return f"another process has held it for {BUSY_S:g} s"
     if "full" in text:
         return "the disk is full"
+    if "I/O" in text:
+        return "the disk is full or does not work"
     if "readonly" in text or "read-only" in text or "unable to open" in text:
         return "it is read-only or not a file"
     if any(word in text for word in ("malformed", "not a database", "no such", "no column")):
         return "it is damaged; analyze history --rebuild makes it again"
-    return one_line(text)
+    return f"{one_line(text)}; analyze history --rebuild makes it again"

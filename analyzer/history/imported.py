@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from analyzer.history.point import TIME, UNKNOWN, Point, known, moment, packed
 FOLDER = Path(".analyze") / "imported"
 SOURCE = "pytest-benchmark"
 SCHEMA_VERSION = 1
+LONGEST_S = 1e9  # 32 years.
 WANTED = "wanted a file of pytest-benchmark, written by --benchmark-json or --benchmark-save"
 
 
@@ -63,12 +63,13 @@ def parse(text: str, name: str = "input") -> Run:
         raise AnalyzerError(f"{quoted(name)} has no benchmarks; {WANTED}")
     try:
         commit = data.get("commit_info") or {}
-        identity = known(commit.get("id"))
+        identity = known(_text_or_none(commit.get("id")))
         return Run(
             moment(data.get("datetime")),
             f"{identity}-dirty" if identity and commit.get("dirty") else identity,
             environment(data["machine_info"] or {}),
-            tuple(_benchmark(one) for one in data["benchmarks"]),
+            # Of one that ran twice, as after a failure, the last counts: so it does for pytest-benchmark itself.
+            tuple({one.name: one for one in map(_benchmark, data["benchmarks"])}.values()),
         )
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise AnalyzerError(
@@ -100,21 +101,30 @@ def _benchmark(data: Mapping[str, Any]) -> Benchmark:
 
 
 def _seconds(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_S:
         raise ValueError(f"{value!r} is no number of seconds")
     return float(value)
 
 
+def _text_or_none(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{value!r} is no commit")
+    return value
+
+
 def found(place: Path) -> list[Path]:
     """The files that a person means: the one, or every `.json` below a folder. Raises AnalyzerError for none."""
-    if place.is_dir():
-        files = sorted(path for path in place.rglob("*.json") if path.is_file())
-        if files:
-            return files
-        raise AnalyzerError(f"{quoted(place)} has no .json files below it; {WANTED}")
-    if not place.exists():
-        raise AnalyzerError(f"there is no {quoted(place)}; {WANTED}")
-    return [place]
+    try:
+        if place.is_dir():
+            files = sorted(path for path in place.rglob("*.json") if path.is_file())
+            if files:
+                return files
+            raise AnalyzerError(f"{quoted(place)} has no .json files below it; {WANTED}")
+        if not place.exists():
+            raise AnalyzerError(f"there is no {quoted(place)}; {WANTED}")
+        return [place]
+    except OSError as error:
+        raise _unread(place, error) from None
 
 
 def keep(run: Run, root: Path) -> tuple[Path, bool]:
@@ -148,19 +158,23 @@ def kept(path: Path) -> Run:
             raise ValueError(f"schema version {data['schema_version']!r}, this analyze reads {SCHEMA_VERSION}")
         return Run(
             moment(data["created"]),
-            known(data["commit"]),
+            known(_text_or_none(data["commit"])),
             {str(key): str(value) for key, value in data["environment"].items()},
             tuple(Benchmark(str(one["name"]), _seconds(one["median_s"])) for one in data["benchmarks"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         why = f"{type(error).__name__}: {one_line(error)[:100]}"
         raise AnalyzerError(f"{path.name} is damaged ({why}); import it again") from None
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Windows puts a mark first.
     except UnicodeDecodeError:
         raise AnalyzerError(f"{quoted(path)} is not UTF-8; {WANTED}") from None
     except OSError as error:
-        raise AnalyzerError(f"cannot read {quoted(path)}: {error.strerror or error}; {WANTED}") from None
+        raise _unread(path, error) from None
+
+
+def _unread(path: Path, error: OSError) -> AnalyzerError:
+    return AnalyzerError(f"cannot read {quoted(path)}: {error.strerror or error}; {WANTED}")

@@ -5,6 +5,8 @@ pytest loads this module in every project that has the package installed: nothin
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 OPTION = "--analyze-check"
 _base: pytest.StashKey[Run] = pytest.StashKey()
+_machine: pytest.StashKey[Mapping[str, Any]] = pytest.StashKey()
 _told: pytest.StashKey[Files | str] = pytest.StashKey()
 
 
@@ -30,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """What cannot be compared is said before the benchmarks run, which takes long."""
     name = config.getoption("analyze_check")
-    if name is None or hasattr(config, "workerinput"):
+    if name is None or hasattr(config, "workerinput") or config.getoption("collectonly"):
         return
     from analyzer.errors import AnalyzerError
 
@@ -45,8 +48,27 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{OPTION}: {error}") from None
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Another machine's file is no base for this one: every benchmark would be measured for nothing."""
+    config = session.config
+    if _base not in config.stash or _unmeasured(config):
+        return
+    from analyzer.errors import one_line, quoted
+    from analyzer.history.imported import environment
+    from analyzer.regression.unpaired.compare import why_not
+
+    config.stash[_machine] = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]
+    if apart := why_not(config.stash[_base].environment, environment(config.stash[_machine])):
+        name = quoted(config.getoption("analyze_check"))
+        raise pytest.UsageError(
+            f"{OPTION}: {name} is of another machine ({one_line(apart)}); "
+            "write one on this machine with --benchmark-json"
+        )
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A regression fails a session that would have passed."""
+    """A regression fails a session that would have passed; so does what could not be compared after all."""
     config = session.config
     if _base not in config.stash:
         return
@@ -55,16 +77,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from analyzer.regression.unpaired.job import rules
 
     try:
-        now = _now(config)
+        now = None if _unmeasured(config) else _now(config)
         if now is None:
-            config.stash[_told] = "no benchmark ran; nothing was compared"
+            why = _unmeasured(config) or "no benchmark ran"
+            config.stash[_told] = f"{why}; nothing was compared"
             return
         found = compare(config.stash[_base], now, rules(), (config.getoption("analyze_check"), "this run"))
+        failed = bool(found.failures)
+        config.stash[_told] = found
     except AnalyzerError as error:
-        config.stash[_told] = str(error)
-        return
-    config.stash[_told] = found
-    if found.failures and session.exitstatus == pytest.ExitCode.OK:
+        config.stash[_told] = f"cannot compare: {error}"
+        failed = True
+    if failed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -78,26 +102,38 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     import io
 
+    from analyzer.regression import actions
     from reports import gate_files
     from reports.terminal import console, show
 
     page = io.StringIO()
     show(gate_files.tables(told), console(page))
-    terminalreporter.write(page.getvalue() + "\n")
+    text = page.getvalue().rstrip("\n")
+    terminalreporter.write_line(actions.inert(text) if actions.active(os.environ) else text)
+
+
+def _unmeasured(config: pytest.Config) -> str:
+    """Why pytest-benchmark measures nothing here, or empty where it does."""
+    session: Any = getattr(config, "_benchmarksession", None)
+    if session is None:
+        return "pytest-benchmark did not start"
+    if session.skip:
+        return "benchmarks are skipped (--benchmark-skip)"
+    return "benchmarks are disabled (--benchmark-disable, or by pytest-xdist)" if session.disabled else ""
 
 
 def _now(config: pytest.Config) -> Run | None:
-    """This session's benchmarks, through the hooks by which pytest-benchmark writes its own files."""
-    session = getattr(config, "_benchmarksession", None)
-    ran = [one for one in session.benchmarks if one and not one.has_error] if session else []
-    if session is None or not ran:
+    """This session's benchmarks, through the hook by which pytest-benchmark writes its own files."""
+    session: Any = config._benchmarksession  # type: ignore[attr-defined]
+    ran = [one for one in session.benchmarks if one and not one.has_error]
+    if not ran:
         return None
     from pytest_benchmark.utils import safe_dumps
 
     from analyzer.history.imported import parse
 
     data = config.hook.pytest_benchmark_generate_json(
-        config=config, benchmarks=ran, include_data=True, machine_info=session.get_machine_info(), commit_info={}
+        config=config, benchmarks=ran, include_data=True, machine_info=config.stash[_machine], commit_info={}
     )
     text: str = safe_dumps(data)  # type: ignore[no-untyped-call]
     return parse(text, "this run")

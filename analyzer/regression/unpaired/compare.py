@@ -22,20 +22,22 @@ from analyzer.regression.verdict import Outcome, Verdict
 ENOUGH = 5  # Benchmarks, to learn the noise from.
 LEAST_SAMPLES = 5
 BLOCKS = 10
-# Of Student's t where the spread of many is known: what disturbs a benchmark has longer tails than a normal distribution.
+# Of Student's t where the spread of many is known: what disturbs a benchmark has longer tails than a normal one.
 TAILS = 5
 # Of the log ratio of two runs of the same code on shared machines: 38 to 71 in 100 differ by more than 5 %, so that its
-# standard deviation is 6 to 13 %.
-USUAL = 0.10
+# standard deviation is 6 to 13 %. Which of these machines this is, one run on it does not show.
+USUAL = 0.13
 # Of Student's t for it: a machine that is busy throughout one run and idle in the other makes half as much again.
 USUAL_FREEDOM = 3
 FLOOR = 0.02  # Five benchmarks may agree by luck.
+FARTHEST = math.log(1e6)  # A bound beyond that bounds nothing.
 
 
 class Compared(Frozen):
     """One benchmark before and after, in seconds. `estimate` is of the log ratio, less what all share where known.
 
-    `smallest` is the least growth that would be called regressed 95 times in 100, as a ratio less 1.
+    `smallest` is the least growth that would be called regressed 95 times in 100, as a ratio less 1; None where that
+    is none at all.
     """
 
     name: str
@@ -99,7 +101,7 @@ def compare(base: Run, head: Run, rules: Rules, names: tuple[str, str] = ("base"
             word = outcome(now, rules, regressed=name in grown)
             compared.append(Compared(name, *pair, word, now, smallest(now, rules)))
         else:
-            compared.append(_missing(name, before, after, "it has a time of 0" if name in logs else ""))
+            compared.append(_missing(name, before, after, "a time of 0" if name in logs else ""))
     shared = median(sound.values()) if len(sound) >= ENOUGH else None
     return Files(*names, rules, tuple(compared), shared)
 
@@ -145,10 +147,16 @@ def outcome(now: Estimate, rules: Rules, *, regressed: bool) -> Outcome:
     return "unchanged" if high < math.log1p(rules.limit) else "unclear"
 
 
-def smallest(now: Estimate, rules: Rules) -> float:
+def smallest(now: Estimate, rules: Rules) -> float | None:
     """The growth that would be called regressed 95 times in 100, were it the only one, as a ratio less 1."""
     reach = student(rules.alpha / rules.models, now.freedom) + student(1 - POWER, now.freedom)
-    return math.expm1(math.log1p(rules.tolerance) + reach * now.error)
+    found = ratio(math.log1p(rules.tolerance) + reach * now.error)
+    return None if found is None else found - 1
+
+
+def ratio(log: float) -> float | None:
+    """Of a bound, as a ratio; None where it bounds nothing."""
+    return math.exp(log) if log < FARTHEST else None
 
 
 def verdicts(files: Files) -> tuple[Verdict, ...]:
@@ -162,8 +170,8 @@ def verdicts(files: Files) -> tuple[Verdict, ...]:
             one.before_s,
             one.after_s,
             one.outcome,
-            low=math.exp(one.estimate.low(alpha)) if one.estimate else None,
-            high=math.exp(one.estimate.high(alpha)) if one.estimate else None,
+            low=ratio(one.estimate.low(alpha)) if one.estimate else None,
+            high=ratio(one.estimate.high(alpha)) if one.estimate else None,
         )
         for one in files.compared
     )
@@ -181,7 +189,7 @@ def exit_status(files: Files, *, strict: bool) -> int:
 
 
 def _log(before: Benchmark, after: Benchmark) -> float | None:
-    return math.log(after.median_s / before.median_s) if before.median_s and after.median_s else None
+    return math.log(after.median_s) - math.log(before.median_s) if before.median_s and after.median_s else None
 
 
 def _within(before: Benchmark, after: Benchmark) -> float:
@@ -205,7 +213,7 @@ def _error(samples: Sequence[float]) -> float:
 def _missing(name: str, before: Mapping[str, Benchmark], after: Mapping[str, Benchmark], reason: str) -> Compared:
     first, second = before.get(name), after.get(name)
     if not (first and second):
-        reason = "it is only in the base" if first else "it is only in this run"
+        reason = "only in the base" if first else "only in this run"
     return Compared(
         name, first.median_s if first else None, second.median_s if second else None, "incomparable", reason=reason
     )

@@ -22,7 +22,7 @@ def run(*, head: str, base: str, strict: bool, junit_file: str | None, form: str
     telling = Telling(
         json=partial(outputs.json, files),
         xml=partial(outputs.xml, files),
-        markdown=lambda limit: outputs.markdown(files),
+        markdown=partial(outputs.markdown, files),
         tables=partial(gate_files.tables, files),
         sheet=partial(gate_files.sheet, files),
         commands=partial(outputs.commands, files),
@@ -35,6 +35,11 @@ def rules() -> Rules:
     if find_spec("scipy") is None:
         raise CannotMeasure("benchmarks are compared with scipy; pip install 'macscope[check]'")
     settings = config.read()
+    if settings.time_limit <= settings.time_tolerance:
+        raise AnalyzerError(
+            f"{config.TABLE}: time_limit is {settings.time_limit:g} and time_tolerance {settings.time_tolerance:g}; "
+            "wanted a limit above the tolerance"
+        )
     return Rules(settings.time_tolerance, settings.time_limit)
 
 

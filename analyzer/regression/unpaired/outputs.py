@@ -12,7 +12,12 @@ from analyzer.regression.actions import command
 from analyzer.regression.unpaired.compare import Files, verdicts
 from reports import gate_files
 from reports.gate_files import line, together
+from reports.table import Cell, Table
+from reports.text import markdown as text_of
 from reports.text import titled
+
+MOST = 9  # GitHub shows ten annotations of a step.
+LEFT_OUT = 200  # Bytes for saying so.
 
 
 def json(files: Files) -> str:
@@ -35,8 +40,21 @@ def json(files: Files) -> str:
     return pretty(document) + "\n"
 
 
-def markdown(files: Files) -> str:
-    return titled(*gate_files.tables(files))
+def markdown(files: Files, limit: int | None = None) -> str:
+    """A table; beyond `limit` bytes benchmarks are left out, those that regressed last of all, and it says how many."""
+    (table,) = gate_files.tables(files)
+    text = titled(table)
+    if limit is None or len(text.encode()) <= limit:
+        return text
+    kept: list[tuple[Cell, ...]] = []
+    room = limit - len(titled(table.replace(rows=())).encode()) - LEFT_OUT
+    for row in sorted(table.rows, key=lambda row: row[-1] != "regressed"):
+        room -= len(text_of([Table("", (), (row,))]).encode())
+        if room < 0:
+            break
+        kept.append(row)
+    left = f"Too long to show here: {len(table.rows) - len(kept)} more."
+    return titled(table.replace(rows=tuple(kept), notes=(left, *table.notes)))
 
 
 def xml(files: Files) -> str:
@@ -45,7 +63,7 @@ def xml(files: Files) -> str:
     for one in files.compared:
         case = Xml.SubElement(suite, "testcase", classname=one_line(one.name), name="time")
         said = one_line(files.apart or line(one, files.rules))
-        if one in files.failures:
+        if one.outcome == "regressed":
             Xml.SubElement(case, "failure", message=said, type="regressed").text = said
         elif files.apart:
             Xml.SubElement(case, "error", message=said, type="error").text = said
@@ -57,8 +75,11 @@ def xml(files: Files) -> str:
 
 
 def commands(files: Files) -> Iterator[str]:
-    for one in files.failures:
+    failures = files.failures
+    for one in failures[:MOST]:
         yield command("error", f"{one.name}: regressed", one_line(line(one, files.rules)))
+    if len(failures) > MOST:
+        yield command("error", f"{len(failures) - MOST} more regressed", "see the table")
     if files.moved:
         yield command("warning", "all benchmarks together: unclear", together(files))
     if files.apart:

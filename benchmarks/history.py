@@ -15,11 +15,8 @@ import numpy as np
 
 from analyzer.frozen import Frozen
 from analyzer.history.changes import LEAST_RUNS, changes
-from analyzer.history.imported import Benchmark, Run
 from analyzer.history.point import TIME, Point, packed
 from analyzer.history.series import Series, series
-from analyzer.regression.paired.decide import Rules
-from analyzer.regression.unpaired.compare import compare
 
 RUNS = 40
 NEAR = 3  # A step is found if a change stands within so many runs of it, in its direction.
@@ -103,32 +100,6 @@ def main(trials: int = 1000) -> None:
             print(f"  {step:+.0%}: found {exact(found, trials)}; another place named: {exact(extra, trials)}; "
                   f"in its neighbour: {exact(beside, trials)}; "
                   f"interval holds it: {100 * inside / max(found, 1):.0f} %")  # fmt: skip
-
-    files(trials)
-
-
-def files(trials: int) -> None:
-    """Two runs of 20 and of 3 benchmarks as files: the first and the 20th of a window, 30 samples each."""
-    for benchmarks in (20, 3):
-        rng = np.random.default_rng(20261125)
-        for step in (0.0, 0.2, 0.5, 1.0):
-            alarms = found = 0
-            for _ in range(trials):
-                points = window(rng, benchmarks, Noise(), step, 10)
-                runs = [_run(rng, [point for point in points if point.run == f"{at:03}"]) for at in (0, 19)]
-                said = {one.name: one.outcome for one in compare(runs[0], runs[1], Rules()).compared}
-                found += said.pop("b0") == "regressed"
-                alarms += "regressed" in said.values()
-            print(f"two files of {benchmarks} benchmarks, one {step:+.0%}: called regressed {exact(found, trials)}; "
-                  f"any other {exact(alarms, trials)}")  # fmt: skip
-
-
-def _run(rng: np.random.Generator, points: Sequence[Point]) -> Run:
-    timed = []
-    for point in points:
-        samples = point.value * np.exp(0.03 * np.abs(rng.normal(size=30)))
-        timed.append(Benchmark(point.model, float(np.median(samples)), tuple(map(float, samples))))
-    return Run("", None, {"processor": "simulated"}, tuple(timed))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 MOST = 2**20
 
@@ -10,21 +11,23 @@ MOST = 2**20
 def largest_batches(peak: Callable[[int], int], capacities: Sequence[int]) -> list[int]:
     """For each capacity the largest batch, up to 2^20, whose `peak` bytes fit; 0 where not even one sample does.
 
-    A peak is the largest of many sums that each grow in a straight line with the batch, so it is convex: where it meets
-    the line through its first two points again far out, it is that line all the way, and three looks settle them all.
+    A peak is the largest of many sums that each grow in a straight line with the batch, so it is convex: where the
+    middle of a stretch lies on the chord of its ends, so does all of it. Each look is a pass; most models take five.
     """
-    first = peak(1)
-    slope = max(peak(2) - first, 1)
-    far = min(max(1 + (max(capacities) - first) // slope, 3), MOST)
-    if peak(far) == first + slope * (far - 1):
-        return [min(1 + (capacity - first) // slope, MOST) if capacity >= first else 0 for capacity in capacities]
-    return [_search(peak, capacity) for capacity in capacities]
-
-
-def _search(peak: Callable[[int], int], capacity: int) -> int:
-    """By halving: correct for every peak that grows."""
-    fits, fails = 0, MOST + 1
-    while fits + 1 < fails:
-        guess = (fits + fails) // 2
-        fits, fails = (guess, fails) if peak(guess) <= capacity else (fits, guess)
-    return fits
+    look = cache(peak)
+    slope = max(look(2) - look(1), 1)
+    reach = 2 + max((max(capacities) - look(1)) // slope, 0)
+    far = min(1 << (reach - 1).bit_length(), MOST)  # A power of two, so that capacities alike look at the same batches.
+    found = {one: 0 if one < look(1) else far for one in capacities}
+    stretches = [(1, far)]
+    while stretches:
+        low, high = stretches.pop()
+        between = [one for one in found if look(low) <= one < look(high)]
+        if not between:
+            continue
+        middle, rise, run = (low + high) // 2, look(high) - look(low), high - low
+        if middle == low or (look(middle) - look(low)) * run == rise * (middle - low):
+            found |= {one: low + (one - look(low)) * run // rise for one in between}
+        else:
+            stretches += [(low, middle), (middle, high)]
+    return [found[one] for one in capacities]

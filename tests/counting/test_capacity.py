@@ -22,7 +22,8 @@ def test_it_is_what_trying_every_batch_finds(lines, capacities):
     assert largest_batches(peak, capacities) == tried
 
 
-def test_a_straight_line_takes_three_looks():
+def test_a_straight_line_takes_four_looks():
+    """The slope, then the first power of two beyond 2 + (10,000 - 107) // 7 = 1,415, and the middle of it."""
     looks = []
 
     def peak(batch: int) -> int:
@@ -30,7 +31,19 @@ def test_a_straight_line_takes_three_looks():
         return 100 + 7 * batch
 
     assert largest_batches(peak, [106, 107, 1_000, 10_000]) == [0, 1, (1_000 - 100) // 7, (10_000 - 100) // 7]
-    assert set(looks) == {1, 2, (10_000 - 100) // 7}
+    assert sorted(looks) == [1, 2, 1_024, 2_048]
+
+
+def test_a_bend_takes_a_look_for_each_halving_towards_it():
+    """Up to batch 100 the parameters' gradients are the peak, beyond it the activations."""
+    looks = []
+
+    def peak(batch: int) -> int:
+        looks.append(batch)
+        return max(10_000 + batch, 9_000 + 11 * batch)
+
+    assert largest_batches(peak, [10_050, 10_500, 20_000]) == [50, (10_500 - 9_000) // 11, 1_000]
+    assert len(looks) < 30
 
 
 def test_there_is_a_most():

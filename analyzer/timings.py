@@ -33,6 +33,10 @@ class Setting(Frozen):
     compiled: bool = False
 
     @property
+    def training(self) -> bool:
+        return self.mode == "training"
+
+    @property
     def label(self) -> str:
         """`batch 8, 2 threads, channels_last`: what a table's heading says."""
         parts = [f"batch {self.batch}", f"{self.threads} thread{'s' if self.threads != 1 else ''}"]

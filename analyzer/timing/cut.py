@@ -30,13 +30,15 @@ PROPERTIES = frozenset(
 class Cut(TorchFunctionMode):
     """`with cut.installed(model):` every pass in `with cut:` leaves two marks a tile in `cut.marks`.
 
-    `noted(op, leaf)` is told of each before it is marked; it is for the pass that learns what the tiles are.
+    `cut.ran` says what each was: the id of the leaf, or the name of the function. `noted(op, leaf)` is told of each
+    before it is marked; it is for the pass that learns what the tiles are.
     """
 
     def __init__(self, mark: Callable[[], Any], noted: Callable[[str, nn.Module | None], None] | None = None) -> None:
         super().__init__()
         self.mark, self.noted = mark, noted
         self.marks: list[Any] = []
+        self.ran: list[int | str] = []
         self.inside = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -46,6 +48,7 @@ class Cut(TorchFunctionMode):
             return func(*args, **kwargs)
         if self.noted:
             self.noted(name.strip("_"), None)
+        self.ran.append(name)
         self.inside = True
         marks, mark = self.marks, self.mark
         marks.append(mark())
@@ -72,7 +75,7 @@ class Cut(TorchFunctionMode):
                     vars(module)["forward"] = forward
 
     def _timed(self, module: nn.Module) -> Callable[..., Any]:
-        cut, mark, noted, forward = self, self.mark, self.noted, module.forward
+        cut, mark, noted, forward, number = self, self.mark, self.noted, module.forward, id(module)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             if cut.inside:
@@ -80,6 +83,7 @@ class Cut(TorchFunctionMode):
             if noted:
                 noted(op_name(module), module)
             marks = cut.marks
+            cut.ran.append(number)
             # What a leaf calls is its own: the mode steps aside.
             mode = _pop()
             marks.append(mark())

@@ -7,13 +7,15 @@ what the device ran, by name. In training a backward kernel belongs to the tile 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from analyzer.errors import AnalyzerError, quoted
 from analyzer.timing.cut import Cut
 from analyzer.timing.prepare import Prepared
 from analyzer.timing.tiles import Tile
@@ -25,13 +27,16 @@ Found = tuple[str, str, int, str, Phase, list[float]]
 
 
 def kernels(ready: Prepared, tiles: Sequence[Tile], setting: Setting, trace: str | None = None) -> list[Found]:
-    """(path, kernel, 1, "kernel", phase, seconds a pass) of each; a chrome trace of the last goes to `trace`."""
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if setting.device.startswith("cuda") else [])]
-    training = setting.mode == "training"
+    """(path, kernel, 1, "kernel", phase, seconds a pass) of each; a chrome trace of the last goes to `trace`.
+
+    Without tiles, which compiled code has not, every path is "". Raises AnalyzerError if the trace cannot be written.
+    """
+    device = setting.device.startswith("cuda")
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device else [])]
+    training = setting.training
     found: dict[tuple[str, str, Phase], list[float]] = defaultdict(list)
     for index in range(PASSES + 1):
-        cut = Cut(_bracket())
-        with profile(activities=activities, acc_events=True) as profiler, cut.installed(ready.eager), cut:
+        with profile(activities=activities, acc_events=True) as profiler, _marked(ready, tiles) as known:
             if training:
                 loss = ready.loss()
             else:
@@ -44,19 +49,47 @@ def kernels(ready: Prepared, tiles: Sequence[Tile], setting: Setting, trace: str
             continue  # The profiler sets itself up in its first pass.
         events = list(profiler.events() or ())
         numbers = _numbers(events)
-        times = _times(events, tiles, numbers, "forward")
+        times = times_of(events, known, numbers, "forward", device=device)
         if training:
-            times |= _times(list(backward.events() or ()), tiles, numbers, "backward")
+            times |= times_of(list(backward.events() or ()), known, numbers, "backward", device=device)
         for key, seconds in times.items():
             found[key].append(seconds)
     if trace:
-        part = Path(f"{trace}.part")
-        try:
-            profiler.export_chrome_trace(str(part))
-            part.replace(trace)
-        finally:
-            part.unlink(missing_ok=True)
+        _write(profiler, Path(trace))
     return [(path, name, 1, "kernel", phase, seconds) for (path, name, phase), seconds in found.items()]
+
+
+@contextmanager
+def _marked(ready: Prepared, tiles: Sequence[Tile]) -> Iterator[list[Tile]]:
+    """Ranges for the profiler round every operator of a pass; what is handed out are their tiles, once it is over.
+
+    None of a pass of other operators than were counted, and none without tiles: to cut compiled code compiles it anew.
+    """
+    known: list[Tile] = []
+    if not tiles:
+        yield known
+        return
+    cut = Cut(_bracket())
+    with cut.installed(ready.eager), cut:
+        yield known
+    if cut.ran == [tile.ran for tile in tiles]:
+        known += tiles
+
+
+def _write(profiler: Any, trace: Path) -> None:
+    """Whole or not at all. The profiler itself says nothing of a full disk, and leaves a file cut short or a `.tmp`."""
+    part = trace.with_name(f"{trace.name}.part")
+    try:
+        profiler.export_chrome_trace(str(part))
+        if not part.read_bytes()[-64:].rstrip().endswith(b"}"):
+            raise OSError
+        part.replace(trace)
+    except OSError as error:
+        why = error.strerror or "it came out cut short"
+        raise AnalyzerError(f"cannot write the trace {quoted(trace)}: {why}; is the disk full?") from None
+    finally:
+        part.unlink(missing_ok=True)
+        part.with_name(f"{part.name}.tmp").unlink(missing_ok=True)
 
 
 def _bracket() -> Callable[[], None]:
@@ -82,18 +115,18 @@ def _numbers(events: Iterable[Any]) -> dict[int, int]:
     return {number: tile for number, tile in pairs if tile is not None}
 
 
-def _times(
-    events: Iterable[Any], tiles: Sequence[Tile], numbers: Mapping[int, int], phase: Phase
+def times_of(
+    events: Iterable[Any], tiles: Sequence[Tile], numbers: Mapping[int, int], phase: Phase, *, device: bool
 ) -> dict[tuple[str, str, Phase], float]:
-    """Seconds of each kernel under each path in one pass."""
+    """Seconds of each kernel under each path in one pass: on a device only what ran there, not what issued it."""
     times: dict[tuple[str, str, Phase], float] = defaultdict(float)
     for event in events:
         if event.name.startswith(TILE) or event.device_type != DeviceType.CPU:
             continue
         tile = _tile(event) if phase == "forward" else _made(event, numbers)
         path = tiles[tile].path if tile is not None and tile < len(tiles) else ""
-        on_device = [(kernel.name, kernel.duration) for kernel in event.kernels]
-        for name, microseconds in on_device or [(event.name, event.self_cpu_time_total)]:
+        launched = [(kernel.name, kernel.duration) for kernel in event.kernels]
+        for name, microseconds in launched if device else [(event.name, event.self_cpu_time_total)]:
             if microseconds > 0:
                 times[path, name, phase] += microseconds * 1e-6
     return dict(times)

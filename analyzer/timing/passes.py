@@ -12,6 +12,7 @@ from analyzer.counting.naming import paths_of
 from analyzer.timing.backward import NOWHERE, Backward, sequence_number
 from analyzer.timing.clock import Clock
 from analyzer.timing.cut import Cut
+from analyzer.timing.sampling import Over
 from analyzer.timing.tiles import Tile
 from analyzer.timings import Phase
 
@@ -26,7 +27,7 @@ class Pass(Protocol):
     def cut(self) -> dict[Key, float]: ...
 
 
-class Changed(Exception):
+class Changed(Over):
     """A pass ran other operators than the one that was counted, so that its parts have no names."""
 
 
@@ -36,6 +37,7 @@ class Inference:
     def __init__(self, run: Callable[[], Any], model: nn.Module, tiles: Sequence[Tile], clock: Clock) -> None:
         self.run, self.model, self.clock = run, model, clock
         self.keys: list[Key] = [("forward", tile.path, tile.op, tile.call) for tile in tiles]
+        self.counted = [tile.ran for tile in tiles]
         self.cutter = Cut(clock.mark)
 
     def whole(self) -> float:
@@ -50,9 +52,11 @@ class Inference:
         cutter = self.cutter
         with cutter.installed(self.model), cutter:
             self.clock.settle()
+            cutter.ran.clear()
             cutter.marks = [cutter.mark()]
             self.run()
             cutter.marks.append(cutter.mark())
+        _same(cutter.ran, self.counted)
         return _added(self.clock.seconds(cutter.marks), self.keys, "forward")
 
 
@@ -69,6 +73,7 @@ class Training:
     ) -> None:
         self.loss, self.model, self.optimizer, self.clock = loss, model, optimizer, clock
         self.keys: list[Key] = [("forward", tile.path, tile.op, tile.call) for tile in tiles]
+        self.counted = [tile.ran for tile in tiles]
         self.backward: list[Key] = [("backward", tile.path, tile.op, tile.call) for tile in tiles]
         owners = paths_of(model)
         self.parameters: dict[int, int] = {}
@@ -99,9 +104,11 @@ class Training:
         cutter, mark = self.cutter, self.clock.mark
         with cutter.installed(self.model), cutter:
             self.clock.settle()
+            cutter.ran.clear()
             cutter.marks = [cutter.mark()]
             loss = self.loss()
             cutter.marks.append(cutter.mark())
+        _same(cutter.ran, self.counted)
         numbers = [number for _, number in cutter.marks]
         times = _added(self.clock.seconds([at for at, _ in cutter.marks]), self.keys, "forward")
         backward = Backward(mark, list(zip(numbers[1:-1:2], numbers[2:-1:2], strict=True)), self.parameters)
@@ -120,11 +127,16 @@ class Training:
         return times
 
 
+def _same(ran: Sequence[int | str], counted: Sequence[int | str]) -> None:
+    if len(ran) != len(counted):
+        raise Changed(f"{len(ran)} operators ran where {len(counted)} were counted")
+    if ran != counted:
+        raise Changed("other operators ran than were counted")
+
+
 def _added(reached: Sequence[float], keys: Sequence[Key], phase: Phase) -> dict[Key, float]:
     """Seconds by key; what is left of the pass between its tiles is the gap, so that all add up to the whole."""
     inner = reached[1:-1]
-    if len(inner) != 2 * len(keys):
-        raise Changed(f"{len(inner) // 2} operators ran where {len(keys)} were counted")
     times: dict[Key, float] = dict.fromkeys(keys, 0.0)
     for key, start, end in zip(keys, inner[::2], inner[1::2], strict=True):
         times[key] += end - start

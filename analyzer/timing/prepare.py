@@ -13,6 +13,7 @@ from analyzer.frozen import Frozen
 from analyzer.timings import Setting
 
 LEARNING_RATE = 1e-6  # A step costs the same at any; at this one no loss runs away.
+NOTHING = "there is nothing to train: no output of this model depends on a parameter that learns"
 
 
 class Prepared(Frozen):
@@ -35,17 +36,19 @@ def prepared(
 ) -> Prepared:
     """Changes the model in place. `loss` makes one of the model's output; without, it is the sum of all of it.
 
-    Raises AnalyzerError for a setting that this model cannot have.
+    In training the parameters that its author froze stay frozen. Raises AnalyzerError for a setting that this model
+    cannot have.
     """
     dtype = getattr(torch, setting.dtype)
-    training = setting.mode == "training"
     layout = torch.channels_last if setting.layout == "channels_last" else torch.contiguous_format
     fed = mapped((list(args), dict(kwargs)), lambda tensor: _random(tensor, dtype, setting.device, layout))
     if layout is torch.channels_last and not _has_images(fed):
         raise AnalyzerError("channels_last is a layout of images: no input of this model has four axes")
     model = model.to(device=setting.device, dtype=dtype)
     model = model.to(memory_format=layout)  # type: ignore[call-overload]
-    model.train(training).requires_grad_(training)
+    model.train(setting.training)
+    if not setting.training:
+        model.requires_grad_(False)
     eager, objective = model, loss or total
     if setting.compiled:
         model = torch.compile(model)  # type: ignore[assignment]
@@ -58,13 +61,14 @@ def prepared(
 
 
 def total(output: Any) -> Tensor:
-    """The sum of every floating tensor of an output that depends on a parameter."""
+    """The sum of every floating tensor of an output: the same operators whether or not gradients are taken."""
     from analyzer.counting.backward import outputs_of
 
-    parts = [tensor.float().sum() for tensor in outputs_of(output) if tensor.requires_grad]
-    if not parts:
-        raise AnalyzerError("there is nothing to train: no output of this model depends on a parameter")
-    return torch.stack(parts).sum()
+    parts = [tensor.float().sum() for tensor in outputs_of(output) if tensor.is_floating_point()]
+    loss = torch.stack(parts).sum() if parts else torch.zeros(())
+    if torch.is_grad_enabled() and not loss.requires_grad:
+        raise AnalyzerError(NOTHING)
+    return loss
 
 
 def _random(tensor: Tensor, dtype: torch.dtype, device: str, layout: torch.memory_format) -> Tensor:

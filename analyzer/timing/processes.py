@@ -6,12 +6,16 @@ The parent imports no torch and sleeps while a child measures. What a child told
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from analyzer.errors import one_line
@@ -19,12 +23,24 @@ from analyzer.frozen import Frozen
 from analyzer.timing.request import Request
 
 PATIENCE_S = 180.0  # Beyond its budget: importing torch, building, compiling, one pass that takes long.
+LEAVE_S = 5.0  # For a process that has told everything: what a model does at exit.
+LAST = (b'{"event": "done"', b'{"event": "failed"')
+VAIN = ("failed", "hung")  # How an answer ends that another process would only give again.
+# Not `-m`: that would put the current folder first, where a random.py of the user's would stand for Python's own.
+RUN = """
+import sys
+root = sys.argv.pop()
+root in sys.path or sys.path.insert(0, root)
+from analyzer.timing.worker import main
+sys.exit(main())
+"""
+COMMAND = [sys.executable, "-P", "-c", RUN.strip(), str(Path(__file__).parents[2])]
 
 
 class Answer(Frozen):
     """What one process told: its lines by event, and why it ended early if it did.
 
-    `end` is "done", "failed" (it said why), "lost" (it was killed, or never ended) or "interrupted".
+    `end` is "done", "failed" (it said why), "hung" (it did not end), "lost" (it was killed) or "interrupted".
     """
 
     lines: tuple[dict[str, Any], ...]
@@ -44,11 +60,13 @@ class Ask(Protocol):
 
 
 def ask(request: Request) -> Answer:
-    """Raises nothing of the child's making: a process that dies is an answer too."""
+    """Raises nothing of the child's making: a process that dies is an answer too. Nothing of it is left running."""
     told: list[bytes] = []  # Read, and taken apart only when the child has ended: it measures meanwhile.
+    hung = threading.Event()
+    limit_s = request.budget_s + PATIENCE_S
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
-            [sys.executable, "-m", "analyzer.timing.worker"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -56,26 +74,42 @@ def ask(request: Request) -> Answer:
         )
         assert child.stdin is not None
         assert child.stdout is not None
-        limit = threading.Timer(request.budget_s + PATIENCE_S, child.kill)
+
+        def give_up() -> None:
+            hung.set()
+            _end(child)
+
+        limit = threading.Timer(limit_s, give_up)
+        limit.daemon = True  # An interrupt before `try` must not make the program wait for it.
         limit.start()
         try:
-            child.stdin.write(json.dumps(request.to_json()).encode() + b"\n")
-            child.stdin.close()
-            told.extend(iter(child.stdout.readline, b""))
-            status = child.wait()
+            with suppress(BrokenPipeError):
+                child.stdin.write(json.dumps(request.to_json()).encode() + b"\n")
+                child.stdin.close()
+            for line in child.stdout:
+                told.append(line)
+                if line.startswith(LAST):
+                    break  # A process that a model forked may hold the pipe open for good.
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(LEAVE_S if told and told[-1].startswith(LAST) else None)
         except KeyboardInterrupt:
             return Answer(_parsed(told), "interrupted", "interrupted")
-        except BrokenPipeError:
-            status = child.wait()
         finally:
-            hung = limit.finished.is_set()
             limit.cancel()
-            child.kill()
-            child.wait()
+            _end(child)
             child.stdout.close()
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip().splitlines()
-    return _answer(_parsed(told), status, hung=hung, said=said, limit_s=request.budget_s + PATIENCE_S)
+    return _answer(_parsed(told), child.returncode, hung=hung.is_set(), said=said, limit_s=limit_s)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """The child and what it started, which is of its group: only the kernel knows what a model forks."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
+    child.wait()
 
 
 def _parsed(told: Sequence[bytes]) -> tuple[dict[str, Any], ...]:
@@ -96,7 +130,7 @@ def _answer(lines: Sequence[dict[str, Any]], status: int, *, hung: bool, said: S
     if last["event"] == "failed":
         return Answer(tuple(lines[:-1]), "failed", last["reason"], tuple(last["details"]))
     if hung:
-        return Answer(tuple(lines), "lost", f"its process did not end within {limit_s:.0f} s")
+        return Answer(tuple(lines), "hung", f"its process did not end within {limit_s:.0f} s")
     if status < 0:
         killed = " (the system kills so when memory runs out)" if status == -9 else ""
         return Answer(tuple(lines), "lost", f"its process was killed by signal {-status}{killed}")
@@ -113,21 +147,25 @@ def ask_all(
 ) -> tuple[list[list[Answer]], bool]:
     """Every cell once a round, the order drawn anew each round. Returns answers by cell, and whether all were asked.
 
-    A cell that failed is not asked again: it would fail again. `tell` hears how many of how many are done.
+    A cell that failed or hung is not asked again. `tell` hears how many of how many are done.
     """
     answers: list[list[Answer]] = [[] for _ in requests]
-    done = 0
-    for _ in range(rounds):
-        for index in order.sample(range(len(requests)), len(requests)):
+    try:
+        for done, index in enumerate(_turns(len(requests), rounds, order)):
             request = requests[index]
             tell(done, rounds * len(requests), request.label)
-            if not any(answer.end == "failed" for answer in answers[index]):
-                try:
-                    answer = ask(request.replace(seed=order.randrange(2**31)))
-                except KeyboardInterrupt:
-                    answer = Answer((), "interrupted", "interrupted")
-                answers[index].append(answer)
-                if answer.end == "interrupted":
-                    return answers, False
-            done += 1
+            if not any(answer.end in VAIN for answer in answers[index]):
+                answers[index].append(ask(request.replace(seed=order.randrange(2**31))))
+                if answers[index][-1].end == "interrupted":
+                    raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        for own in answers:
+            if len(own) < rounds and not any(answer.end in (*VAIN, "interrupted") for answer in own):
+                own.append(Answer((), "interrupted", "interrupted"))
+        return answers, False
     return answers, True
+
+
+def _turns(count: int, rounds: int, order: random.Random) -> Iterator[int]:
+    for _ in range(rounds):
+        yield from order.sample(range(count), count)

@@ -12,7 +12,8 @@ from analyzer.timings import Setting
 class Request(Frozen):
     """`variant` with `overrides`, or `reference`: which model. `inputs` as on the command line, without the batch.
 
-    `budget_s` is for one process, from its start; `floor` and `ceiling` bound the samples that it takes of each arm.
+    `budget_s` is for one process, from when it has imported torch; `floor` and `ceiling` bound the samples that it
+    takes of each arm.
     """
 
     setting: Setting
@@ -29,6 +30,11 @@ class Request(Frozen):
     replay: bool = False
     flush: bool = False
     trace: str | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether passes are cut into operators: compiled code has none."""
+        return self.tiles and not self.setting.compiled
 
     @property
     def label(self) -> str:

@@ -15,11 +15,12 @@ Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, 
 
 NOISY_SHARE = 0.3  # Of samples that were void and had to be taken again.
 NOISY_SPREAD = 0.05  # Between the medians of fresh processes.
+LAUNCH_BOUND = 0.95  # Of the device's time: what the host took to issue a pass.
 
 
 def cell(request: Request, answers: Sequence[Answer]) -> Cell:
     """The timings of one cell. Samples that were dirty are left out, unless too few clean ones remain."""
-    started = [answer for answer in answers if answer.of("keys")]
+    started = [answer for answer in answers if _samples(answer, "whole")]
     failed = next((answer for answer in answers if answer.end == "failed"), None)
     unfinished = [answer for answer in answers if answer.end not in ("done", "failed")]
     if not started:
@@ -30,20 +31,13 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
     verdict, reason = judged(whole, request.floor, [_samples(answer, "reference") for answer in started])
     ok = {dirty is None for lot in whole for _, dirty in lot} if verdict == "void" else {True}
     timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
-    keys = (started[0].of("keys") or {})["keys"]
-    cuts = [_samples(answer, "cut") for answer in started if (answer.of("keys") or {})["keys"] == keys]
-    passes = [_kept(lot, ok) for lot in cuts]
-    for index, (phase, path, op, call) in enumerate(keys):
-        parts = [[seconds[index] for seconds in lot] for lot in passes]
-        kind: Kind = "gap" if op == "gap" else "tile"
-        if any(parts):
-            timings.append(_timing(path, op, call, kind, phase, parts, verdict, ""))
+    parts, note = _parts(started, ok, verdict)
+    timings += parts
     references = [_kept(_samples(answer, "reference"), ok) for answer in started]
     if any(references):
         timings.append(_timing("", "reference", 1, "reference", "pass", references, verdict, ""))
     for event in ("kernels", "replay"):
         timings += _others(started, event, verdict)
-    notes = {note for answer in started if (note := (answer.of("keys") or {}).get("note"))}
     reasons = [answer.reason for answer in [*unfinished, *([failed] if failed else [])]]
     return Cell(
         request.setting,
@@ -51,8 +45,27 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
         verdict,
         reason,
         "partial" if reasons else "ok",
-        (*reasons, *sorted(notes), *_launches(started)),
+        (*reasons, *([note] if note else []), *_launches(started)),
     )
+
+
+def _parts(answers: Sequence[Answer], ok: set[bool], verdict: Verdict) -> tuple[list[Timing], str]:
+    """The tiles and gaps of all processes; none, and why, of a model whose passes are not all of the same operators."""
+    told = [answer.of("keys") or {"keys": [], "note": ""} for answer in answers]
+    keys = told[0]["keys"]
+    note = next((one["note"] for one in told if one["note"]), "")
+    if not note and any(one["keys"] != keys for one in told):
+        note = "not cut into operators: they change from process to process"
+    if note:
+        return [], note
+    passes = [_kept(_samples(answer, "cut"), ok) for answer in answers]
+    found = []
+    for index, (phase, path, op, call) in enumerate(keys):
+        kind: Kind = "gap" if op == "gap" else "tile"
+        lots = [[seconds[index] for seconds in lot] for lot in passes]
+        if any(lots):
+            found.append(_timing(path, op, call, kind, phase, lots, verdict, ""))
+    return found, ""
 
 
 def judged(lots: Sequence[Samples], floor: int, beside: Sequence[Samples] = ()) -> tuple[Verdict, str]:
@@ -119,6 +132,3 @@ def _launches(answers: Sequence[Answer]) -> list[str]:
         f"bound by launches: the host took {100 * median(known):.0f} % of the device's time to issue the pass; "
         "a larger batch, or --compile, gives the device more to do at once"
     ]
-
-
-LAUNCH_BOUND = 0.95

@@ -28,6 +28,10 @@ class Watch(Protocol):
         ...
 
 
+class Over(Exception):
+    """What an arm raises that cannot go on: the rounds that follow do without it."""
+
+
 class Sample(Frozen):
     """What one pass took: seconds by arm's own key, and why it is void if it is."""
 
@@ -69,10 +73,14 @@ def samples(
     end = now() + budget_s
     clean = dict.fromkeys(arms, 0)
     rounds = 0
-    while rounds < floor or (now() < end and min(clean.values()) < ceiling):
-        for arm in order.sample(list(arms), len(arms)):
+    while clean and (rounds < floor or (now() < end and min(clean.values()) < ceiling)):
+        for arm in order.sample(list(clean), len(clean)):
             before = watch.look()
-            seconds = arms[arm]()
+            try:
+                seconds = arms[arm]()
+            except Over:
+                del clean[arm]
+                continue
             dirty = watch.dirty(before, watch.look())
             clean[arm] += dirty is None
             yield Sample(arm, seconds, dirty)

@@ -16,18 +16,25 @@ from analyzer.timing.cut import Cut
 
 
 class Tile(Frozen):
-    """One operator of the pass, in its place. `rows` are the numbers of the rows that it makes; a view makes none."""
+    """One operator of the pass, in its place. `rows` are the numbers of the rows that it makes; a view makes none.
+
+    `ran` is what a cut pass calls it: two passes are of the same operators if these are equal.
+    """
 
     path: str
     op: str
     call: int
     rows: tuple[int, ...] = ()
+    ran: int | str = ""
 
 
-def tiles_of(model: nn.Module, run: Callable[[], Any]) -> tuple[tuple[Tile, ...], Count]:
-    """The tiles of the pass that `run` makes, in order, and its count. The pass runs once, under a counter."""
+def tiles_of(model: nn.Module, run: Callable[[], Any], *, autograd: bool = False) -> tuple[tuple[Tile, ...], Count]:
+    """The tiles of the pass that `run` makes, in order, and its count. The pass runs once, under a counter.
+
+    `autograd` is for a forward pass that takes gradients itself.
+    """
     places: list[tuple[str, str]] = []
-    with dispatch.recording(model) as ledger:
+    with dispatch.recording(model, autograd=autograd) as ledger:
 
         def noted(op: str, leaf: nn.Module | None) -> None:
             above = ledger.stack[-1].path if ledger.stack else ""
@@ -41,7 +48,10 @@ def tiles_of(model: nn.Module, run: Callable[[], Any]) -> tuple[tuple[Tile, ...]
     rows, count = list(ledger.rows), ledger.count()
     held = [tuple(range(start, end)) for start, end in pairwise(starts)]
     calls: Counter[tuple[str, str]] = Counter()
-    tiles = [_tile(path, op, [rows[n] for n in own], own, calls) for (path, op), own in zip(places, held, strict=True)]
+    tiles = [
+        _tile(path, op, [rows[n] for n in own], own, calls).replace(ran=ran)
+        for (path, op), own, ran in zip(places, held, cut.ran, strict=True)
+    ]
     return tuple(tiles), count
 
 

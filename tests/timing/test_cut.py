@@ -138,6 +138,26 @@ def test_a_pass_that_runs_other_operators_is_not_given_wrong_names():
         passed.cut()
 
 
+def test_as_many_operators_but_other_ones_are_not_given_wrong_names():
+    class Switch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = nn.Linear(4, 4), nn.Linear(4, 4)
+            self.calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return self.one(x) if self.calls < 3 else self.other(x)
+
+    model = Switch()
+    x = torch.zeros(2, 4)
+    tiles, _ = tiles_of(model, lambda: model(x))
+    passed = Inference(lambda: model(x), model, tiles, HostClock())
+    assert ("forward", "one", "linear", 1) in passed.cut()
+    with pytest.raises(Changed, match="other operators ran than were counted"):
+        passed.cut()
+
+
 def training(model, loss):
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
     tiles, _ = tiles_of(model, loss)

@@ -138,7 +138,7 @@ def test_a_process_that_hangs_is_ended(net, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE_S", 4.0)
     started = time.monotonic()
     answer = ask(request(net("Slow"), budget_s=1.0))
-    assert (answer.end, answer.reason) == ("lost", "its process did not end within 5 s")
+    assert (answer.end, answer.reason) == ("hung", "its process did not end within 5 s")
     assert time.monotonic() - started < 30
 
 

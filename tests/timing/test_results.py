@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from analyzer.timing.processes import Answer, ask_all
@@ -110,8 +112,6 @@ class Asked:
 
 
 def rounds(ends, cells=2, count=3):
-    import random
-
     asked = Asked(ends)
     wanted = [Request(Setting(batch=n + 1), variant=f"v{n}") for n in range(cells)]
     answers, complete = ask_all(wanted, rounds=count, order=random.Random(1), ask=asked)
@@ -126,8 +126,9 @@ def test_every_cell_once_a_round_with_a_seed_of_its_own():
     assert all(sorted(asked.order[n : n + 2]) == ["v0", "v1"] for n in (0, 2, 4))
 
 
-def test_a_cell_that_failed_is_not_asked_again():
-    _, answers, complete = rounds(["failed", "done", "done", "done"])
+@pytest.mark.parametrize("vain", ["failed", "hung"])
+def test_a_cell_that_failed_or_hung_is_not_asked_again(vain):
+    _, answers, complete = rounds([vain, "done", "done", "done"])
     assert complete
     assert sorted(len(own) for own in answers) == [1, 3]
 
@@ -135,4 +136,26 @@ def test_a_cell_that_failed_is_not_asked_again():
 def test_an_interrupt_keeps_what_was_measured():
     _, answers, complete = rounds(["done", "done", "done", "interrupt"])
     assert not complete
-    assert sorted(answer.end for own in answers for answer in own) == ["done", "done", "done", "interrupted"]
+    # Both lack a round: one was under way, the other was still to come.
+    assert sorted([answer.end for answer in own] for own in answers) == [
+        ["done", "done", "interrupted"],
+        ["done", "interrupted"],
+    ]
+
+
+def test_a_cell_that_was_never_begun_says_that_it_was_interrupted():
+    _, answers, complete = rounds(["interrupt"])
+    assert not complete
+    cells = [cell(REQUEST, own) for own in answers]
+    assert [(one.status, one.reason) for one in cells] == [("partial", "interrupted")] * 2
+
+
+def test_an_interrupt_between_two_processes_loses_nothing():
+    def tell(done, of, label):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    asked = Asked(["done"] * 2)
+    answers, complete = ask_all([REQUEST], rounds=3, order=random.Random(1), ask=asked, tell=tell)
+    assert not complete
+    assert [answer.end for answer in answers[0]] == ["done", "done", "interrupted"]

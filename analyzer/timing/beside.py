@@ -1,0 +1,60 @@
+"""What a process does beside a model's passes: a fixed piece of work that says how fast the machine is, and a flush."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from analyzer.timing.machine import caches
+from analyzer.timing.sampling import Sample, Watch
+from analyzer.timings import Setting
+
+# What is compared over years must never change: one product in the caches, one sum over 16 MB beyond most of them.
+REFERENCE_SIZE, REFERENCE_FIELD = 256, 2**22
+REFERENCES, REFERENCE_WARM = 10, 3
+FLUSHED = 128 * 2**20  # Bytes, at the least.
+
+
+def reference(setting: Setting, watch: Watch) -> list[Sample]:
+    """A fixed piece of work, timed before the warm-up and after the last pass: between, it would take their caches.
+
+    Not on a device, whose clock is not the host's.
+    """
+    if setting.device != "cpu":
+        return []
+    left = right = torch.full((REFERENCE_SIZE, REFERENCE_SIZE), 0.5)
+    field = torch.zeros(REFERENCE_FIELD)
+    found = []
+    for number in range(REFERENCES + REFERENCE_WARM):
+        before = watch.look()
+        start = time.perf_counter()
+        torch.mm(left, right)
+        field.add_(1.0)
+        seconds = time.perf_counter() - start
+        if number >= REFERENCE_WARM:
+            found.append(Sample("reference", seconds, watch.dirty(before, watch.look())))
+    return found
+
+
+def flusher(device: str) -> Callable[[], None]:
+    """Writes more than the largest cache holds, so that what was in it is not any more."""
+    size = max(FLUSHED, 2 * max((one["bytes"] for one in caches()), default=0))
+    if device.startswith("cuda"):
+        size = 2 * getattr(torch.cuda.get_device_properties(device), "L2_cache_size", FLUSHED // 2)
+    field = torch.empty(size, dtype=torch.uint8, device=device)
+
+    def flush() -> None:
+        field.fill_(1)
+
+    return flush
+
+
+def flushed(flush: Callable[[], None], arm: Callable[[], Any]) -> Callable[[], Any]:
+    def run() -> Any:
+        flush()
+        return arm()
+
+    return run

@@ -1,0 +1,80 @@
+"""The model that a request names, its input, and what is counted of it: everything before the first timed pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from analyzer.errors import AnalyzerError
+from analyzer.timing.clock import Clock
+from analyzer.timing.passes import Inference, Pass, Training
+from analyzer.timing.prepare import LEARNING_RATE, NOTHING, Prepared, prepared
+from analyzer.timing.request import Request
+from analyzer.timing.tiles import Tile
+
+
+def loaded(request: Request) -> Prepared:
+    """Raises AnalyzerError for a reference that names nothing, or a setting that its model cannot have."""
+    model, args, kwargs, loss = _model(request)
+    return prepared(model, args, kwargs, request.setting, loss)
+
+
+def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any], Any]:
+    """The model, what it is fed, and how its loss is made where that is known."""
+    from analyzer.inputs import image, parse_input
+
+    fed, setting = [parse_input(text) for text in request.inputs], request.setting
+    if request.variant is not None:
+        from analyzer.builder import auxiliary_loss, build
+        from analyzer.models import variant
+
+        size = image(fed)
+        shape = (setting.batch, *(size or variant(request.variant, request.overrides).network.input))
+        model = build(request.variant, train=setting.training, overrides=request.overrides, input=size)
+        target = torch.zeros(setting.batch, dtype=torch.int64, device=setting.device)
+        return model, [torch.empty(shape)], {}, lambda output: auxiliary_loss(output, target)
+    from analyzer.references import resolve
+
+    found = resolve(request.reference or "", fed, setting.batch)
+    model = found.model
+    if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]) and found.real:
+        model = found.real()
+    return model, found.args, found.kwargs, None
+
+
+def counted(ready: Prepared, request: Request) -> dict[str, Any] | None:
+    """The record of a model by reference, which only a run can count; None for a named network."""
+    if not request.reference:
+        return None
+    from analyzer.api import count_module
+    from analyzer.envelope import record_to_json
+
+    train = True if request.setting.training else None
+    return record_to_json(count_module(ready.eager, ready.args, ready.kwargs, train=train, label=request.reference))
+
+
+def takes_gradients(run: Callable[[], Any]) -> bool:
+    """Whether a forward pass takes gradients itself, such as forces from an energy: not in inference mode then."""
+    try:
+        with torch.inference_mode():
+            run()
+    except RuntimeError as error:
+        if not re.search("grad|inference", str(error), re.IGNORECASE):
+            raise
+        return True
+    return False
+
+
+def passes(ready: Prepared, tiles: Sequence[Tile], clock: Clock, *, training: bool) -> Pass:
+    """What a sample is of: a forward pass, or a step of SGD with momentum."""
+    if not training:
+        return Inference(ready.run, ready.eager, tiles, clock)
+    learned = [parameter for parameter in ready.model.parameters() if parameter.requires_grad]
+    if not learned:
+        raise AnalyzerError(NOTHING)
+    optimizer = torch.optim.SGD(learned, lr=LEARNING_RATE, momentum=0.9)
+    return Training(ready.loss, ready.eager, optimizer, tiles, clock)

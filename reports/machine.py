@@ -12,6 +12,7 @@ from reports.table import Cell, Column, Name, Table
 from reports.views import MISSING
 
 LINE = 62  # Beside the names, in 80 columns.
+UNITS = {"_w": " W", "_mhz": " MHz"}
 SIGNALS = {
     "others": "what runs or wants to",
     "waited_s": "how long our threads waited",
@@ -22,12 +23,12 @@ SIGNALS = {
 }
 
 
-def tables(found: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """What it is, and what it reaches."""
-    return [_fingerprint(found), *([_peaks(peaks)] if peaks else [])]
+def tables(found: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]], *, wrapped: bool = True) -> list[Table]:
+    """What it is, and what it reaches. `wrapped` is for a terminal: a row a line of it, not a row a thing."""
+    return [_fingerprint(found, wrapped), *([_peaks(peaks)] if peaks else [])]
 
 
-def _fingerprint(found: Mapping[str, Any]) -> Table:
+def _fingerprint(found: Mapping[str, Any], wrapped: bool) -> Table:
     processor, torch, system = found["processor"], found["torch"], found["system"]
     usable = len(processor["affinity"] or []) or "all"
     lines: dict[str, Any] = {
@@ -50,9 +51,10 @@ def _fingerprint(found: Mapping[str, Any]) -> Table:
         "libraries": "; ".join(torch["libraries"]),
         "neighbours seen": ", ".join(SIGNALS[name] for name in found.get("signals", ()) if name in SIGNALS),
     }
-    if gpu := found.get("gpu"):
-        lines["GPU"] = ", ".join(f"{key} {value}" for key, value in gpu.items() if value is not None)
-    rows = tuple(row for key, value in lines.items() for row in _rows(key, str(value) if value else "not told"))
+    for number, gpu in enumerate(found.get("gpus", ())):
+        lines[f"GPU {number}"] = _gpu(gpu)
+    texts = {key: str(value) if value else "not told" for key, value in lines.items()}
+    rows = tuple(row for key, text in texts.items() for row in (_rows(key, text) if wrapped else [(Name(key), text)]))
     return Table("This machine", (Column("what", "left"), Column("it is", "left")), rows)
 
 
@@ -65,6 +67,17 @@ def _rows(key: str, text: str) -> list[tuple[Cell, ...]]:
 def _cache(one: Mapping[str, Any]) -> str:
     shared = f" of processors {one['shared']}" if one["shared"] else ""
     return f"L{one['level']} {one['kind']} {one['bytes'] // 1024} KiB{shared}"
+
+
+def _gpu(one: Mapping[str, Any]) -> str:
+    """Its name and memory first, then whatever else is told of it."""
+    rest = []
+    for key, value in one.items():
+        if value is not None and key not in ("name", "memory_bytes"):
+            unit = next((text for end, text in UNITS.items() if key.endswith(end)), "")
+            title = key.removesuffix(f"_{unit.strip().lower()}").replace("_", " ")
+            rest.append(f"{title} {value:.0f}{unit}" if unit else f"{title} {value}")
+    return ", ".join([one["name"], f"{one['memory_bytes'] / 2**30:.1f} GiB", *rest])
 
 
 def _cores(processor: Mapping[str, Any]) -> str | None:

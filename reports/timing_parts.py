@@ -89,7 +89,7 @@ def operators(record: Record, bound: Bound | None) -> Table:
 
 
 def _longest(found: Mapping[str, Part]) -> list[str]:
-    return sorted(found, key=lambda name: -found[name].seconds)
+    return sorted(found, key=lambda name: (_rank(found[name].seconds), name))
 
 
 def by_kind(record: Record) -> dict[str, Part]:
@@ -97,18 +97,27 @@ def by_kind(record: Record) -> dict[str, Part]:
     named = {(row.path, row.op, row.call): row for row in record.rows}
     times: dict[str, list[float]] = defaultdict(list)
     rows: dict[str, list[Row]] = defaultdict(list)
+    several: dict[str, str] = {}  # A part that makes several rows, such as attention, has the name of none of them.
     for one, time in parts.items():
         op = one.op if one.kind == "tile" else "between operators"
         times[op].append(time)
-        row = named.get((one.path, one.op, one.call))
-        if row and one.phase == "forward":
+        if one.kind != "tile" or one.phase != "forward":
+            continue
+        if row := named.pop((one.path, one.op, one.call), None):
             rows[op].append(row)
+        else:
+            several.setdefault(one.path, op)
+    for row in named.values():
+        if row.path in several:
+            rows[several[row.path]].append(row)
     return {op: part(rows[op], times[op]) for op in times}
 
 
 def _columns(first: str, record: Record, bound: Bound | None) -> tuple[Column, ...]:
     macs = "MACs" if record.mode == "inference" else "fwd MACs"
-    columns = (Column(first, "left"), Column(macs), Column("share"), Column("time"), Column("share", "left"))
+    # Of a path the end tells more. Beside bounds there is no room for bars in 80 columns.
+    share = Column("share", "right" if bound else "left")
+    columns = (Column(first, "left", "start"), Column(macs), Column("share"), Column("time"), share)
     return (*columns, Column("GFLOP/s"), *((Column("FLOP/B"), Column("of bound", "left")) if bound else ()))
 
 
@@ -116,11 +125,12 @@ def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tu
     """MACs with their share, time with its share, FLOP/s, and where it stands on the roofline."""
     resolved = part.seconds >= UNRESOLVED_S
     macs = percent(part.macs / whole.macs) if whole.macs and part.macs else MISSING
+    share = part.seconds / whole.seconds if resolved and whole.seconds else None
     cells: tuple[Cell, ...] = (
         scaled(part.macs) if part.macs else MISSING,
         macs,
-        seconds(part.seconds) if resolved else f"< {seconds(UNRESOLVED_S)}",
-        Share(part.seconds / whole.seconds) if resolved and whole.seconds else MISSING,
+        _time(part.seconds),
+        MISSING if share is None else percent(share) if bound else Share(share),
         f"{part.flops / part.seconds / 1e9:.3g}" if resolved and part.flops else MISSING,
     )
     if bound is None:
@@ -129,6 +139,18 @@ def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tu
     moved = sum(read + written for _, read, written in part.works)
     ratio = intensity(part.flops / moved) if moved and part.flops else MISSING
     return (*cells, ratio, f"{percent(found[0])} {found[1]}" if found else MISSING)
+
+
+def _rank(value: float) -> float:
+    """For sorting, the longest first; those too short for the clock stand last and have no order."""
+    return -value if value >= UNRESOLVED_S else 0.0
+
+
+def _time(value: float | None) -> str:
+    """Too short for the clock and the cut, a part has no figure, and so no rank."""
+    if value is None:
+        return MISSING
+    return seconds(value) if value >= UNRESOLVED_S else f"< {seconds(UNRESOLVED_S)}"
 
 
 def kernels(record: Record) -> list[Table]:
@@ -144,13 +166,6 @@ def kernels(record: Record) -> list[Table]:
         (Name(kernel), path, f"{len(times)}", seconds(sum(times)), Share(sum(times) / total))
         for (kernel, path), times in sorted(found.items(), key=lambda item: -sum(item[1]))[:KERNELS]
     )
-    columns = (
-        Column("kernel", "left"),
-        Column("module", "left"),
-        Column("at"),
-        Column("time"),
-        Column("share", "left"),
-    )
     note = f"By torch.profiler, whose own cost is in them; {min(KERNELS, len(found))} of {len(found)} shown."
     names = (Column("kernel", "left"), Column("module", "left"))
     columns = (*names, Column("at"), Column("time"), Column("share", "left"))
@@ -165,11 +180,11 @@ def replays(record: Record) -> list[Table]:
     if not hot:
         return []
     inside = {(one.path, one.op, one.call): time for one, time in cell.parts.items() if one.phase == "forward"}
-    rows = tuple(
-        (Name(key[0]), seconds(inside[key]) if key in inside else MISSING, seconds(one.median_s),
-         seconds(cold[key].median_s) if key in cold else MISSING)
-        for key, one in sorted(hot.items(), key=lambda item: -item[1].median_s)[:KERNELS]
-    )  # fmt: skip
+    longest = sorted(hot, key=lambda key: _rank(hot[key].median_s))[:KERNELS]
+    rows: list[tuple[Cell, ...]] = []
+    for key in longest:
+        flushed = cold[key].median_s if key in cold else None
+        rows.append((Name(key[0]), _time(inside.get(key)), _time(hot[key].median_s), _time(flushed)))
     columns = (Column("module alone", "left"), Column("in the pass"), Column("hot"), Column("flushed"))
     note = "A what-if: by itself, its data in the caches or flushed from them. Not what it costs in its place."
-    return [Table(f"{record.label}: replay", columns, rows, notes=(note,))]
+    return [Table(f"{record.label}: replay", columns, tuple(rows), notes=(note,))]

@@ -20,7 +20,8 @@ NATIVE = {
 
 
 def advice(record: Record, records: Sequence[Record]) -> list[str]:
-    """A type that this processor emulates; for each knob, the best cell that differs in that knob alone, if faster."""
+    """A type that this processor emulates, more threads than processors; for each knob, the best cell that differs in
+    that knob alone, if it is faster."""
     cell = record.cell
     if cell is None or cell.whole is None or cell.verdict == "void":
         return []
@@ -30,6 +31,10 @@ def advice(record: Record, records: Sequence[Record]) -> list[str]:
         said.append(
             f"{cell.setting.label}: this processor has no instructions for {cell.setting.dtype} and emulates it"
         )
+    processor = record.environment.get("processor", {})
+    usable = len(processor.get("affinity") or []) or processor.get("count") or cell.setting.threads
+    if cell.setting.device == "cpu" and cell.setting.threads > usable:
+        said.append(f"{cell.setting.label}: more threads than the {usable} processors take turns on them")
     for knob, title in KNOBS.items():
         others = [
             other

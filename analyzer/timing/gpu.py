@@ -25,6 +25,14 @@ def nvml() -> Any | None:
     return pynvml
 
 
+def gpus(torch: Any = None) -> list[dict[str, Any]]:
+    """All that torch can use, in its order. None where its build knows no CUDA."""
+    if torch is None:
+        import torch
+    library = nvml()
+    return [describe(torch, f"cuda:{index}", library) for index in range(torch.cuda.device_count())]
+
+
 def describe(torch: Any, device: str, library: Any | None = None) -> dict[str, Any]:
     """Name, memory and capability as torch knows them; driver, clocks and power cap where NVML is there."""
     properties = torch.cuda.get_device_properties(device)

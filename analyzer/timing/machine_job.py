@@ -15,11 +15,12 @@ from analyzer.store import PEAKS_VERSION, keep_peaks
 def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, output: str | None) -> int:
     """Measures the peaks, prints them below the fingerprint, keeps them if all can be trusted; if not, status 3."""
     from analyzer.timing.contention import Contention
+    from analyzer.timing.gpu import gpus
     from analyzer.timing.machine import fingerprint
     from analyzer.timing.measure import processors
 
     counts = threads or sorted({1, processors()})
-    found = {**fingerprint(), "signals": Contention(counts[-1]).signals()}
+    found = {**fingerprint(), "gpus": gpus(), "signals": Contention(counts[-1]).signals()}
     measured = _measured(counts, found) if peaks else []
     void = [peak for peak in measured if peak["verdict"] == "void"]
     status = "failed" if void else "ok"
@@ -29,7 +30,7 @@ def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, ou
     else:
         from reports.machine import tables
 
-        emit_tables(tables(found, measured), form, output)
+        emit_tables(tables(found, measured, wrapped=form == "table"), form, output)
     if void:
         say(f"{len(void)} of {len(measured)} peaks are void, and none is kept: {void[0]['reason']}; run it again alone")
         return 3

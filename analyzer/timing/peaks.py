@@ -20,7 +20,7 @@ from analyzer.timing.sampling import Watch
 from analyzer.timings import Verdict
 
 SIDES = (512, 1024, 1536)
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "float64", "bfloat16", "float16")
 SAMPLES, SAMPLE_S = 5, 0.02
 ENOUGH = 3  # Clean samples of a lot.
 SPARE_S = 6.0  # For samples taken again, all peaks together.

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from analyzer.frozen import Frozen
 from analyzer.timings import Setting
 
-EMULATED = 0.5  # A type that reaches less than this of float32's rate is not native here.
+HALF = ("bfloat16", "float16")
+EMULATED = 0.5  # A half type that reaches less than this of float32's rate is not native here.
 SHARED = 2**23  # Caches below that are a core's own, and as many hold data as there are threads.
 
 
@@ -78,7 +79,12 @@ def place(works: Sequence[Work], seconds: float, ceilings: Ceilings) -> Place | 
 def measured(
     peaks: Sequence[Mapping[str, Any]], caches: Sequence[Mapping[str, Any]], setting: Setting
 ) -> Ceilings | None:
-    """The ceilings of this machine for a setting: its own type and thread count, and bandwidth of every level seen."""
+    """The ceilings of this machine for a setting: its own type and thread count, and bandwidth of every level seen.
+
+    None where they were not measured: of a GPU they never are.
+    """
+    if setting.device != "cpu":
+        return None
     own = [peak for peak in peaks if peak["threads"] == setting.threads and peak.get("verdict") != "void"]
     flops = next((peak["value"] for peak in own if peak["name"] == setting.dtype), 0.0)
     rates: dict[str, float] = {}
@@ -105,10 +111,10 @@ def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
 
 
 def emulated(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Types whose products are much slower than float32's at the same threads, with how many times."""
+    """Half types whose products are slower than float32's at the same threads, with how many times."""
     by = {(peak["name"], peak["threads"]): peak["value"] for peak in peaks if peak["unit"] == "FLOP" and peak["value"]}
     slow: dict[str, float] = {}
     for (name, threads), value in by.items():
-        if name != "float32" and value < EMULATED * by.get(("float32", threads), 0.0):
+        if name in HALF and value < EMULATED * by.get(("float32", threads), 0.0):
             slow[name] = max(slow.get(name, 0.0), by["float32", threads] / value)
     return slow

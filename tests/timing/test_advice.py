@@ -35,6 +35,16 @@ def test_fewer_threads_may_be_faster():
     assert "thread count 1 was measured 1.50x faster than 2" in advice(two, [two, record(0.010)])[0]
 
 
+def test_more_threads_than_processors_are_named():
+    crowded = record(1.0, threads=3)
+    assert advice(crowded, []) == []  # Nobody knows how many processors there are.
+    processor = {"count": 8, "affinity": [0, 1]}
+    assert advice(crowded.replace(environment={"processor": processor}), []) == [
+        "batch 1, 3 threads: more threads than the 2 processors take turns on them"
+    ]
+    assert advice(record(1.0, threads=2).replace(environment={"processor": processor}), []) == []
+
+
 def test_an_emulated_type_is_named():
     assert advice(record(1.0, flags=["avx2"], dtype="bfloat16"), []) == [
         "batch 1, 1 thread, bfloat16: this processor has no instructions for bfloat16 and emulates it"

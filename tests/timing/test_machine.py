@@ -138,7 +138,7 @@ def test_working_sets_fit_their_level():
 
 def test_a_type_that_is_emulated_is_named():
     peaks = [Peak("float32", "FLOP", 1, 100e9, 0.0), Peak("float16", "FLOP", 1, 2e9, 0.0),
-             Peak("bfloat16", "FLOP", 1, 200e9, 0.0)]  # fmt: skip
+             Peak("bfloat16", "FLOP", 1, 200e9, 0.0), Peak("float64", "FLOP", 1, 40e9, 0.0)]  # fmt: skip
     assert emulated([vars(peak) for peak in peaks]) == {"float16": pytest.approx(50)}
 
 
@@ -184,6 +184,7 @@ def test_measured_ceilings_are_those_of_the_setting():
     void = [peak | {"verdict": "void"} if peak["name"] == "triad L2" else peak for peak in peaks]
     assert measured(void, caches(read), Setting(threads=2)).levels[0].bytes_per_s == 1e11
     assert measured(peaks, caches(read), Setting(threads=2, dtype="bfloat16")) is None
+    assert measured(peaks, caches(read), Setting(threads=2, device="cuda:0")) is None  # They are the processor's.
 
 
 def test_the_shipped_devices_are_the_reference(reference):

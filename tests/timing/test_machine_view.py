@@ -10,6 +10,7 @@ from analyzer.timing.peaks import Peak
 from reports.machine import SIGNALS, tables
 from reports.table import Name
 from reports.terminal import console, show
+from reports.text import markdown, table_csv
 
 FLAGS = (
     "avx avx2 fma f16c avx512f avx512bw avx512vl avx512_vnni avx512_bf16 avx512_fp16 amx_tile amx_bf16 amx_int8".split()
@@ -72,6 +73,27 @@ def test_the_figures_stand_there():
     assert cells(peaks)["copy memory"] == "32.7 GB/s 4.2 % - -"
     # 101 ÷ 2 is 50.5.
     assert peaks.notes[0] == "float16 is emulated here: its products are 50 times slower than float32's"
+
+
+def test_in_a_file_a_thing_is_one_row():
+    for form in (markdown, lambda found: "\n".join(map(table_csv, found))):
+        text = form(tables(FOUND, [], wrapped=False))
+        assert "a library a library a library a library a library a library a library a library a library" in text
+        assert not [line for line in text.splitlines() if line.startswith((",", "|  |"))]
+
+
+def test_every_gpu_has_a_row():
+    gpu = {
+        "name": "H100",
+        "memory_bytes": 80 * 2**30,
+        "capability": "9.0",
+        "driver": None,
+        "power_cap_w": 700.0,
+        "clock_mhz": 1410,
+    }
+    said = cells(tables({**FOUND, "gpus": [gpu, {**gpu, "name": "A100"}]}, [])[0])
+    assert said["GPU 0"] == "H100, 80.0 GiB, capability 9.0, power cap 700 W, clock 1410 MHz"
+    assert said["GPU 1"].startswith("A100, ")
 
 
 def test_a_record_of_an_older_fingerprint_still_reads():

@@ -19,7 +19,7 @@ CACHES = [
     {"level": 3, "kind": "unified", "bytes": 32 * 1024 * KIB},
 ]
 CALL_S = 20e-6  # What any call of an operator costs.
-FLOPS_PER_S = {"float32": 100e9, "bfloat16": 200e9, "float16": 2e9}
+FLOPS_PER_S = {"float32": 100e9, "float64": 50e9, "bfloat16": 200e9, "float16": 2e9}
 BYTES_PER_S = {1024 * KIB: 10e9, 32 * 1024 * KIB: 5e9}  # Of what fits a level; then memory's.
 MEMORY_PER_S = 1e9
 
@@ -38,7 +38,7 @@ class Tensor:
 class Torch:
     """As much of torch as the peaks ask for; `lacks` are types without a product."""
 
-    float32, bfloat16, float16 = "float32", "bfloat16", "float16"
+    float32, float64, bfloat16, float16 = "float32", "float64", "bfloat16", "float16"
 
     def __init__(self, clock, lacks=()):
         self.clock, self.lacks, self.threads = clock, lacks, 0
@@ -181,7 +181,7 @@ def test_trusted_peaks_are_kept(analyze, monkeypatch, tmp_path):
 def test_products_are_what_the_processor_does(peaks):
     found = peaks(threads=(1, 2))
     for threads in (1, 2):
-        for dtype in ("float32", "bfloat16", "float16"):
+        for dtype in FLOPS_PER_S:
             assert found[dtype, threads].value == pytest.approx(FLOPS_PER_S[dtype] * threads)
             assert found[dtype, threads].spread == pytest.approx(0, abs=1e-6)
 
@@ -220,13 +220,13 @@ def test_what_is_under_way_is_told():
     clock, told = Turned(), []
     measure([1], CACHES, lambda done, of, label: told.append((done, of, label)), torch=Torch(clock), now=clock.now,
             watch=lambda count: QUIET)  # fmt: skip
-    # Three types, and copy and triad of L1, L2, L3 and memory.
-    assert [done for done, _, _ in told] == [0, 1, 2, 3, 5, 7, 9]
-    assert {of for _, of, _ in told} == {3 + 2 * 4}
+    # Four types, and copy and triad of L1, L2, L3 and memory.
+    assert [done for done, _, _ in told] == [0, 1, 2, 3, 4, 6, 8, 10]
+    assert {of for _, of, _ in told} == {4 + 2 * 4}
     assert told[0][2] == "matrix product, float32, 1 thread"
 
 
 def test_it_takes_some_seconds_and_no_more():
     clock = Turned()
     measure([1, 2], CACHES, torch=Torch(clock), now=clock.now, watch=lambda count: QUIET)
-    assert clock.now() < 15  # Six of them for memory that moves 1 GB/s.
+    assert clock.now() < 18  # Six of them for memory that moves 1 GB/s.

@@ -1,0 +1,104 @@
+"""The tables of one timed cell: nothing is cut off that tells two rows apart, what is too short for the clock has no
+figure and no rank, and a part of several rows has their counts."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+import analyzer
+from analyzer.record import Count, Record
+from analyzer.timings import Cell, Setting, Timing
+from reports.table import Name, Share
+from reports.terminal import console, show
+from reports.timing import tables
+from reports.timing_parts import by_kind, modules, operators, replays
+
+
+def row(path, op, macs, call=1):
+    count = analyzer.count("nin").rows[0]
+    return count.replace(path=path, role=path, op=op, call=call, macs=macs, flops=2 * macs)
+
+
+def timing(path, op, seconds, kind="tile", phase="forward", call=1):
+    return Timing(path, op, call, kind, phase, (seconds,) * 4, "trusted", "", (4,))
+
+
+def record(rows, *timings, mode="inference"):
+    whole = timing("", "", sum(one.median_s for one in timings if one.kind in ("tile", "gap")), "whole", "pass")
+    counted = Record("a model", ((1, 4),), mode, Count("dispatch", tuple(rows)))
+    return counted.replace(cell=Cell(Setting(mode=mode), (whole, *timings)))
+
+
+def page(found, monkeypatch, columns=80):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = io.StringIO()
+    show(found, console(text))
+    return text.getvalue()
+
+
+def cells(table):
+    return {line[0].text: line[1:] for line in table.rows if isinstance(line[0], Name)}
+
+
+LONG = record(
+    [row("conv", "conv2d", 10**6), row("inception_3a.branch_pool.project", "conv2d", 10**9)],
+    timing("conv", "conv2d", 0.0004), timing("inception_3a.branch_pool.project", "conv2d", 0.020),
+    timing("", "scaled_dot_product_attention", 0.001), timing("", "gap", 0.0002, "gap"),
+    timing("", "scaled_dot_product_attention", 0.003, phase="backward"), timing("", "gap", 0.0003, "gap", "backward"),
+    mode="training",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [80, 120, 200])
+def test_two_rows_of_one_function_can_be_told_apart(monkeypatch, columns):
+    text = page(tables([LONG], 1), monkeypatch, columns)
+    assert max(map(len, text.splitlines())) <= columns
+    assert "product_attention, forward" in text
+    assert "product_attention, backward" in text
+
+
+def test_what_bounds_a_part_is_not_cut_off_at_80_columns(monkeypatch):
+    inference = record(LONG.rows, *(one for one in LONG.cell.timings if one.phase == "forward"))
+    text = page(tables([inference], 1, lambda record, works, seconds: (0.1234, "compute")), monkeypatch)
+    lines = [line for line in text.splitlines() if line.startswith(("conv", "inception"))]
+    assert max(map(len, text.splitlines())) <= 80
+    assert all("12.3 % compute" in line for line in lines if "µs" in line or "ms" in line[:40])
+    assert sum("12.3 % compute" in line for line in text.splitlines()) >= 4
+
+
+def test_a_part_too_short_for_the_clock_has_no_figure_and_no_rank():
+    short = [timing(name, f"op_{name}", seconds) for name, seconds in (("c", 40e-6), ("a", 10e-6), ("b", 49e-6))]
+    made = record([row("long", "conv2d", 10)], timing("long", "conv2d", 0.001), *short)
+    found = cells(operators(made, None))
+    assert list(found) == ["conv2d", "op_a", "op_b", "op_c"]  # By name, and not by how long they seem to be.
+    for name in ("op_a", "op_b", "op_c"):
+        assert found[name][2:] == ("< 50.00 µs", "-", "-")
+    assert isinstance(found["conv2d"][3], Share)
+
+
+def test_a_replay_too_short_for_the_clock_has_none_either():
+    made = record(
+        [], timing("a", "relu", 0.0002),
+        timing("a", "relu", 20e-6, "replay"), timing("a", "relu", 0.0003, "replay_cold"),
+        timing("b", "relu", 0.0004, "replay"), timing("b", "relu", 0.0005, "replay_cold"),
+    )  # fmt: skip
+    assert cells(replays(made)[0]) == {
+        "b": ("-", "400.0 µs", "500.0 µs"),
+        "a": ("200.0 µs", "< 50.00 µs", "300.0 µs"),
+    }
+
+
+def test_a_part_of_several_rows_has_their_counts():
+    """Attention is one call of a function, and three products: each has a row, and none has the function's name."""
+    rows = [row("attention", "addmm", 100), row("attention", "bmm", 30, 1), row("attention", "bmm", 40, 2)]
+    made = record(
+        [*rows, row("attention.out", "linear", 7)],
+        timing("attention", "multi_head_attention_forward", 0.001), timing("attention.out", "linear", 0.001),
+    )  # fmt: skip
+    kinds = by_kind(made)
+    assert kinds["multi_head_attention_forward"].macs == 100 + 30 + 40
+    assert kinds["linear"].macs == 7
+    assert sum(one.macs for one in kinds.values()) == made.totals.macs
+    assert cells(modules(made, 1, None))["attention"][0] == "177"

@@ -85,7 +85,7 @@ def clock_of(device: str) -> Clock:
     import torch
 
     kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdigit())):
         raise AnalyzerError(f"unknown device {device!r}; wanted one of: {', '.join(present())}")
     if kind == "cpu":
         return HostClock()

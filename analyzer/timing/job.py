@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,14 +69,17 @@ def run(
         raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
     found = _with_progress(wanted, processes)
     records = [_told(record, found.records) for record in found.records]
+    timed = any(record.cell and record.cell.timings for record in records)
     try:
         _emit(records, found.complete, depth, against, form, output)
-    except AnalyzerError:
-        keep = True  # It could not be written where it was wanted, and took long.
+        sys.stdout.flush()  # Whether it fits is to be known now, while it can be kept.
+    except BaseException as error:
+        unwritten = isinstance(error, AnalyzerError | OSError) and not isinstance(error, BrokenPipeError)
+        if timed and (keep or unwritten):  # It could not be written where it was wanted, and took long.
+            _keep_at_least(records)
         raise
-    finally:  # After it was shown: a full disk loses no result.
-        if keep and any(record.cell and record.cell.timings for record in records):
-            _keep(records)
+    if timed and keep:
+        _keep(records)  # After it was shown: a full disk loses no result.
     if not found.complete:
         say("interrupted: what was measured is shown, marked partial")
         return 130
@@ -101,6 +104,14 @@ def _keep(records: Sequence[Record]) -> None:
         database.index(path, path.parents[2])
     except AnalyzerError as error:
         say(f"{error}; the run is kept, and analyze history reads its file")
+
+
+def _keep_at_least(records: Sequence[Record]) -> None:
+    """While another error is on its way: one of our own must not take its place."""
+    try:
+        _keep(records)
+    except AnalyzerError as error:
+        say(str(error))
 
 
 def _with_progress(wanted: Sequence[Request], processes: int) -> Measured:
@@ -136,6 +147,9 @@ def _bound(records: Sequence[Record], against: str | None) -> Bound | None:
     """What a part reaches of its bound: on a named device's published ceilings, or on those kept of this machine."""
     from analyzer.timing.roofline import Ceilings, Work, measured, of_device, place
 
+    records = [record for record in records if record.cell and record.cell.whole]
+    if not records:
+        return None
     peaks = next((kept_peaks(record.environment) for record in records if record.environment), [])
     named = known_device(against) if against else None
 
@@ -143,7 +157,8 @@ def _bound(records: Sequence[Record], against: str | None) -> Bound | None:
         assert record.cell is not None
         if named:
             return of_device(named, record.dtype)
-        return measured(peaks, record.environment["processor"]["caches"], record.cell.setting) if peaks else None
+        processor = record.environment.get("processor", {})
+        return measured(peaks, processor.get("caches") or [], record.cell.setting)
 
     def bound(record: Record, works: Sequence[Work], seconds: float) -> tuple[float, str] | None:
         limits = ceilings(record)
@@ -157,5 +172,17 @@ def _bound(records: Sequence[Record], against: str | None) -> Bound | None:
     if named and against:
         say(f"no bounds: {named['name']} has no published figure for this type")
         return None
-    say("no bounds: analyze machine measures this machine's peaks, and --against DEVICE names another's")
+    say(f"no bounds: {_lack(records[0], peaks)}; --against DEVICE names another's")
     return None
+
+
+def _lack(record: Record, peaks: Sequence[Mapping[str, Any]]) -> str:
+    """Why there are no measured bounds, and what measures them."""
+    assert record.cell is not None
+    setting = record.cell.setting
+    if setting.device != "cpu":
+        return "the peaks of a GPU are not measured"
+    if not peaks:
+        return "analyze machine measures this machine's peaks"
+    wanted = f"{setting.dtype} on {setting.threads} thread{'s' if setting.threads != 1 else ''}"
+    return f"the peaks kept have none of {wanted}; analyze machine --threads {setting.threads} measures them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import product
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.envelope import record_from_json
-from analyzer.errors import AnalyzerError, CannotMeasure
+from analyzer.errors import AnalyzerError, CannotMeasure, quoted
 from analyzer.frozen import Frozen
 from analyzer.inputs import image, parse_input
 from analyzer.models import Variant, variants
@@ -24,6 +25,9 @@ from analyzer.version import commit
 
 PROCESSES = 3
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
+LAYOUTS = ("contiguous", "channels_last")
+DEVICES = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
+OPTIONS = ("kernels", "replay", "flush", "trace")
 
 
 class Measured(Frozen):
@@ -36,7 +40,7 @@ class Measured(Frozen):
 def measure(
     model: str,
     *,
-    inputs: Sequence[str] = (),
+    inputs: Sequence[str] | str = (),
     batch: int = 1,
     threads: int | None = None,
     dtype: str = "float32",
@@ -52,16 +56,29 @@ def measure(
 
     Returns its record: counts, and in `cell` every timing in seconds with its samples and verdict. A module object
     cannot be handed to a fresh process: give the reference of what makes it. `how` may have `kernels`, `replay`,
-    `flush`. Raises AnalyzerError for bad input, CannotMeasure where the cell failed or its process was lost.
+    `flush`, `trace`. Raises AnalyzerError for bad input, CannotMeasure where the cell failed or its process was lost,
+    KeyboardInterrupt if it was interrupted.
     """
     if not isinstance(model, str):
         raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
+    if unknown := [name for name in how if name not in OPTIONS]:
+        raise AnalyzerError(f"unknown option {quoted(unknown[0])}; wanted some of: {', '.join(OPTIONS)}")
+    whole = {"batch": batch, "processes": processes, **({} if threads is None else {"threads": threads})}
+    for name, value in whole.items():
+        if not isinstance(value, int) or value < 1:
+            raise AnalyzerError(f"{name} is {value!r}; wanted a whole number of at least 1")
+    if not budget_s > 0:
+        raise AnalyzerError(f"budget_s is {budget_s!r}; wanted seconds")
     mode = "training" if train else "inference"
-    setting = Setting(device, dtype, batch, threads or processors(), layout, mode, compile)
+    cells = settings([batch], [threads or processors()], [dtype], [layout], mode=mode, compiled=compile, device=device)
+    inputs = [inputs] if isinstance(inputs, str) else inputs
     referred = ":" in model or model.endswith(".pt2")
     chosen, references = ([], [model]) if referred else (variants([model]), [])
-    wanted = requests(chosen, references, inputs, [setting], budget_s=budget_s / processes, **how)
-    record = measured(wanted, rounds=processes).records[0]
+    wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
+    found = measured(wanted, rounds=processes)
+    if not found.complete:
+        raise KeyboardInterrupt
+    record = found.records[0]
     if record.cell is None or record.cell.whole is None:
         raise CannotMeasure(f"{model}: {record.cell.reason if record.cell else 'not measured'}")
     return record
@@ -87,7 +104,13 @@ def settings(
     compiled: bool = False,
     device: str = "cpu",
 ) -> list[Setting]:
-    """Every combination, batch slowest."""
+    """Every combination, batch slowest. Raises AnalyzerError for one that no machine has."""
+    known = {"dtype": tuple(ITEM_BYTES), "layout": LAYOUTS}
+    for name, value in [*(("dtype", one) for one in dtypes), *(("layout", one) for one in layouts)]:
+        if value not in known[name]:
+            raise AnalyzerError(f"unknown {name} {quoted(value)}; wanted one of: {', '.join(known[name])}")
+    if not DEVICES.fullmatch(device):
+        raise AnalyzerError(f"unknown device {quoted(device)}; wanted cpu, cuda, cuda:1 or mps")
     return [
         Setting(device, dtype, batch, count, layout, mode, compiled)
         for batch, count, dtype, layout in product(batches, threads, dtypes, layouts)
@@ -97,7 +120,12 @@ def settings(
 def requests(
     chosen: Sequence[Variant], references: Sequence[str], inputs: Sequence[str], cells: Sequence[Setting], **how: Any
 ) -> list[Request]:
-    """A request a model and setting. `how` goes into every one: budget, floor, kernels and so on."""
+    """A request a model and setting. `how` goes into every one: budget, floor, kernels and so on.
+
+    Raises AnalyzerError for what cannot go together.
+    """
+    if how.get("replay") and any(cell.compiled for cell in cells):
+        raise AnalyzerError("replay times modules alone, and compiled code has none; leave out one of the two")
     whats: list[dict[str, Any]] = [{"variant": one.network.name, "overrides": dict(one.overrides)} for one in chosen]
     whats += [{"reference": reference} for reference in references]
     return [Request(setting=setting, inputs=tuple(inputs), **what, **how) for what in whats for setting in cells]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.commands.time import DTYPES, LAYOUTS
 from analyzer.envelope import load
 from analyzer.errors import AnalyzerError
+from analyzer.timing import measure as measuring
 from analyzer.timing import processes
 from analyzer.timing.measure import measure, measured, requests, settings
 from analyzer.timing.processes import ask
@@ -163,6 +166,38 @@ def test_a_module_object_is_refused_with_the_way_out():
     torch = pytest.importorskip("torch")
     with pytest.raises(AnalyzerError, match=r"give FILE\.py:NAME"):
         measure(torch.nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"dtype": "float31"}, "unknown dtype 'float31'; wanted one of: float32"),
+        ({"layout": "diagonal"}, "unknown layout 'diagonal'; wanted one of: contiguous, channels_last"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"batch": 0}, "batch is 0; wanted a whole number of at least 1"),
+        ({"batch": "8"}, "batch is '8'"),
+        ({"threads": -1}, "threads is -1"),
+        ({"processes": 0}, "processes is 0"),
+        ({"budget_s": -1.0}, "budget_s is -1.0; wanted seconds"),
+        ({"kernel": True}, "unknown option 'kernel'; wanted some of: kernels, replay, flush, trace"),
+        ({"compile": True, "replay": True}, "leave out one of the two"),
+        ({"inputs": "3x0x3"}, "every size must be at least 1"),
+    ],
+)
+def test_what_measure_cannot_do_is_refused_before_anything_runs(options, said):
+    with pytest.raises(AnalyzerError, match=re.escape(said)):
+        measure("nin", **options)
+
+
+def test_the_command_knows_the_same_types_and_layouts():
+    assert set(DTYPES) == set(measuring.ITEM_BYTES)
+    assert LAYOUTS == measuring.LAYOUTS
+
+
+def test_measure_passes_an_interrupt_on(monkeypatch):
+    monkeypatch.setattr(measuring, "measured", lambda wanted, rounds: measuring.Measured((), complete=False))
+    with pytest.raises(KeyboardInterrupt):
+        measure("nin", inputs="3x64x64")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of a Unix")

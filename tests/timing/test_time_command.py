@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from analyzer.envelope import load
-from analyzer.errors import AnalyzerError
-from analyzer.timing import job
-from analyzer.timing.measure import Measured
-from analyzer.timings import Cell, Setting, Timing
+from analyzer.timings import Cell, Setting
+from tests.timing.pretended import timed
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +36,10 @@ def elsewhere(tmp_path, monkeypatch):
         (["--variant", "nin", "--trace", "no/such/folder/t.json"], "name another file with --trace"),
         (["--variant", "nin", "-o", "no/such/folder/r.json"], "No such file or directory; name another file with -o"),
         (["--variant", "nin", "--against", "abacus"], "no device 'abacus'"),
+        (["--variant", "nin", "--device", "gpu"], "unknown device 'gpu'; wanted cpu, cuda, cuda:1 or mps"),
+        (["--variant", "nin", "--device", ""], "unknown device ''"),
+        (["--variant", "nin", "--device", "cpu:0"], "unknown device 'cpu:0'"),
+        (["--variant", "nin", "--compile", "--replay"], "replay times modules alone, and compiled code has none"),
         (["--variant", "nin", "--budget", "0"], "budget"),
     ],
 )
@@ -49,38 +50,6 @@ def test_bad_input_is_one_line_and_times_nothing(analyze, arguments, said):
     assert outcome.err.count("\n") == 1
     assert outcome.out == ""
     assert not Path(".analyze").exists()
-
-
-def timed(record, *, batch=1, layout="contiguous", seconds=0.010, verdict="trusted", status="ok", reason=""):
-    """A record as if its rows had taken what its FLOPs say, and 1 % for what lies between."""
-    whole = Timing("", "", 1, "whole", "pass", (seconds, seconds * 1.01, seconds * 0.99), verdict, reason, (3,))
-    flops = record.totals.flops
-    tiles = [
-        Timing(row.path, row.op, row.call, "tile", "forward", (0.99 * seconds * row.flops / flops,) * 3, verdict)
-        for row in record.rows
-    ]
-    gap = Timing("", "gap", 1, "gap", "forward", (0.01 * seconds,) * 3, verdict)
-    setting = Setting(batch=batch, layout=layout)
-    return record.replace(
-        cell=Cell(setting, (whole, *tiles, gap), verdict, reason, status), created="2026-11-24T10:00:00Z"
-    )
-
-
-@pytest.fixture
-def pretend(monkeypatch):
-    """`pretend(records)` – what was measured, without measuring."""
-
-    def pretend(*records, complete=True):
-        monkeypatch.setattr(job, "measured", lambda wanted, **how: Measured(tuple(records), complete))
-
-    return pretend
-
-
-@pytest.fixture
-def googlenet():
-    import analyzer
-
-    return analyzer.count("googlenet")
 
 
 def test_a_cell_is_shown_with_counts_beside_times_and_kept(analyze, pretend, golden, googlenet):
@@ -110,19 +79,31 @@ def test_a_named_device_bounds_and_its_confidence_is_said(analyze, pretend, goog
     assert "GeForce GTX Titan X (Maxwell), quoted" in outcome.err
 
 
-def test_what_cannot_be_written_after_all_is_kept_unasked(analyze, pretend, googlenet, monkeypatch):
-    pretend(timed(googlenet))
+def test_a_failed_cell_that_comes_first_does_not_hide_the_bounds_of_the_others(analyze, pretend, googlenet):
+    """Its machine is unknown: it never ran."""
+    from analyzer.store import PEAKS
+    from analyzer.timing.machine import fingerprint
 
-    def full(text, output):
-        raise AnalyzerError("cannot write 'run.json': No space left on device")
-
-    monkeypatch.setattr(job, "write", full)
-    outcome = analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json", "-o", "run.json")
-    assert outcome.status == 2
-    (kept,) = Path(".analyze/records").iterdir()
-    assert load(kept.read_text())[0].cell == timed(googlenet).cell
-    assert f"kept in {kept.resolve()}" in outcome.err
-    assert "No space left on device" in outcome.err
+    here = fingerprint()
+    peaks = [{"name": name, "unit": unit, "threads": 1, "value": 1e11, "spread": 0.0, "verdict": "trusted"}
+             for name, unit in (("float32", "FLOP"), ("copy memory", "B"))]  # fmt: skip
+    PEAKS.parent.mkdir()
+    PEAKS.write_text(json.dumps({"schema_version": 1, "environment": here, "peaks": peaks}))
+    failed = googlenet.replace(cell=Cell(Setting(batch=512), (), "void", "out of memory at batch 512", "failed"))
+    pretend(failed, timed(googlenet).replace(environment=here))
+    outcome = analyze("time", "--variant", "googlenet", "--batch", "512,1", "--no-keep")
+    assert outcome.status == 3
+    assert "bounds: measured here" in outcome.err
+    for setting, lack in (
+        (Setting(threads=7), "the peaks kept have none of float32 on 7 threads; analyze machine --threads 7"),
+        (Setting(dtype="float64"), "the peaks kept have none of float64 on 1 thread"),
+        (Setting(device="cuda"), "the peaks of a GPU are not measured"),
+    ):
+        one = timed(googlenet).replace(environment=here)
+        pretend(one.replace(cell=one.cell.replace(setting=setting)))
+        assert f"no bounds: {lack}" in analyze("time", "--variant", "googlenet", "--no-keep").err
+    pretend(failed)
+    assert "bounds" not in analyze("time", "--variant", "googlenet", "--batch", "512", "--no-keep").err
 
 
 def test_a_void_cell_is_shown_as_such_and_exits_3(analyze, pretend, googlenet):
@@ -140,14 +121,6 @@ def test_a_failed_cell_stands_beside_one_that_was_measured(analyze, pretend, goo
     assert outcome.status == 3
     assert "out of memory at batch 512" in outcome.out
     assert "trusted" in outcome.out
-
-
-def test_an_interrupt_shows_what_was_measured(analyze, pretend, googlenet):
-    pretend(timed(googlenet, status="partial"), complete=False)
-    outcome = analyze("time", "--variant", "googlenet", "--format", "json")
-    assert outcome.status == 130
-    assert json.loads(outcome.out)["status"] == "partial"
-    assert "marked partial" in outcome.err
 
 
 def test_json_is_the_envelope_and_csv_a_line_a_timing(analyze, pretend, googlenet):
@@ -168,25 +141,6 @@ def test_the_other_forms(analyze, pretend, form, googlenet):
     outcome = analyze("time", "--variant", "googlenet", "--no-keep", "--format", form)
     assert outcome.status == 0
     assert "inception" in outcome.out
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permission bits do not bind root")
-def test_a_folder_that_cannot_be_written_to(analyze, pretend, googlenet, tmp_path):
-    pretend(timed(googlenet))
-    tmp_path.chmod(0o500)
-    outcome = analyze("time", "--variant", "googlenet")
-    assert outcome.status == 2
-    assert "--no-keep" in outcome.err
-
-
-def test_a_file_in_the_way_of_the_folder(analyze, pretend, googlenet):
-    pretend(timed(googlenet))
-    Path(".analyze").write_text("in the way")
-    outcome = analyze("time", "--variant", "googlenet")
-    assert outcome.status == 2
-    assert "cannot keep the run in" in outcome.err
-    assert "inception_4a" in outcome.out  # What was measured is shown all the same.
-    assert Path(".analyze").read_text() == "in the way"
 
 
 def test_hostile_names_are_shown_inert(analyze, pretend, googlenet):

@@ -86,7 +86,8 @@ def notes(files: Files) -> list[str]:
         learnt = "" if files.shared is not None else f" With {ENOUGH} benchmarks or more they show smaller ones."
         found.append(
             f"{files.head} against {files.base}: two runs that are not paired cannot show small changes. These find "
-            f"{_found(files)}.{learnt} analyze check --base times two commits side by side."
+            f"{_found(files)}.{learnt} analyze check --base times two commits side by side. Times: medians of the "
+            "fastest of each ten samples."
         )
     return found
 

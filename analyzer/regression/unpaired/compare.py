@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from statistics import median, stdev
+from collections.abc import Mapping
+from statistics import median
 
 from analyzer.frozen import Frozen
-from analyzer.history.imported import Benchmark, Run
+from analyzer.history.imported import Run
 from analyzer.history.point import UNKNOWN
 from analyzer.regression.paired.decide import POWER, Estimate, Rules, holm, student
+from analyzer.regression.unpaired.typical import Typical, typical
 from analyzer.regression.verdict import Outcome, Verdict
 
 ENOUGH = 5  # Benchmarks, to learn the noise from.
-LEAST_SAMPLES = 5
-BLOCKS = 10
 # Of Student's t where the spread of many is known: what disturbs a benchmark has longer tails than a normal one.
-TAILS = 5
+TAILS = 4
 # Of the log ratio of two runs of the same code on shared machines: 38 to 71 in 100 differ by more than 5 %, so that its
 # standard deviation is 6 to 13 %. Which of these machines this is, one run on it does not show.
 USUAL = 0.13
@@ -34,10 +32,10 @@ FARTHEST = math.log(1e6)  # A bound beyond that bounds nothing.
 
 
 class Compared(Frozen):
-    """One benchmark before and after, in seconds. `estimate` is of the log ratio, less what all share where known.
+    """One benchmark before and after, its typical times in seconds.
 
-    `smallest` is the least growth that would be called regressed 95 times in 100, as a ratio less 1; None where that
-    is none at all.
+    `estimate` is of the log ratio, less what all share where that is known. `smallest` is the least growth that would
+    be called regressed 95 times in 100, as a ratio less 1; None where that is none at all.
     """
 
     name: str
@@ -84,7 +82,7 @@ class Files(Frozen):
 
 def compare(base: Run, head: Run, rules: Rules, names: tuple[str, str] = ("base", "head")) -> Files:
     """Every benchmark of either run, in the head's order."""
-    before, after = ({one.name: one for one in run.benchmarks} for run in (base, head))
+    before, after = ({one.name: typical(one) for one in run.benchmarks} for run in (base, head))
     order = list(dict.fromkeys([*after, *before]))
     if apart := why_not(base.environment, head.environment):
         missing = tuple(_missing(name, before, after, "") for name in order)
@@ -97,9 +95,9 @@ def compare(base: Run, head: Run, rules: Rules, names: tuple[str, str] = ("base"
     compared = []
     for name in order:
         if name in estimates:
-            pair, now = (before[name].median_s, after[name].median_s), estimates[name]
+            now = estimates[name]
             word = outcome(now, rules, regressed=name in grown)
-            compared.append(Compared(name, *pair, word, now, smallest(now, rules)))
+            compared.append(Compared(name, before[name].time_s, after[name].time_s, word, now, smallest(now, rules)))
         else:
             compared.append(_missing(name, before, after, "a time of 0" if name in logs else ""))
     shared = median(sound.values()) if len(sound) >= ENOUGH else None
@@ -188,32 +186,19 @@ def exit_status(files: Files, *, strict: bool) -> int:
     return 4 if strict and ("unclear" in outcomes or files.moved) else 0
 
 
-def _log(before: Benchmark, after: Benchmark) -> float | None:
-    return math.log(after.median_s) - math.log(before.median_s) if before.median_s and after.median_s else None
+def _log(before: Typical, after: Typical) -> float | None:
+    return math.log(after.time_s) - math.log(before.time_s) if before.time_s and after.time_s else None
 
 
-def _within(before: Benchmark, after: Benchmark) -> float:
+def _within(before: Typical, after: Typical) -> float:
     """The standard error of a log ratio, as far as the samples of the two runs show it."""
-    return math.hypot(_error(before.samples_s), _error(after.samples_s))
+    return math.hypot(*(USUAL if one.error is None else one.error for one in (before, after)))
 
 
-def _error(samples: Sequence[float]) -> float:
-    """Of the logarithm of a median: how far those of consecutive blocks are apart. Of too few samples: what is usual.
-
-    More blocks do not make it smaller: what disturbs a benchmark lasts as long as its second or so does.
-    """
-    sound = [sample for sample in samples if sample > 0]
-    if len(sound) < LEAST_SAMPLES:
-        return USUAL
-    count = min(BLOCKS, len(sound))
-    edges = [len(sound) * index // count for index in range(count + 1)]
-    return stdev(math.log(median(sound[a:b])) for a, b in pairwise(edges))
-
-
-def _missing(name: str, before: Mapping[str, Benchmark], after: Mapping[str, Benchmark], reason: str) -> Compared:
+def _missing(name: str, before: Mapping[str, Typical], after: Mapping[str, Typical], reason: str) -> Compared:
     first, second = before.get(name), after.get(name)
     if not (first and second):
         reason = "only in the base" if first else "only in this run"
     return Compared(
-        name, first.median_s if first else None, second.median_s if second else None, "incomparable", reason=reason
+        name, first.time_s if first else None, second.time_s if second else None, "incomparable", reason=reason
     )

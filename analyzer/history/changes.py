@@ -26,7 +26,7 @@ P_VALUE = 0.001
 ORDERS = 4000
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-PENALTY = 5.0  # Low: what is proposed too often is taken back, what is not proposed is lost.
+PENALTY = 6.5  # Low: what is proposed too often is taken back, what is not proposed is lost.
 NEAR = 3
 ROOM = 4_000_000  # Numbers held at once.
 

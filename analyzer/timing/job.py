@@ -17,6 +17,7 @@ from analyzer.store import kept_peaks, save
 from analyzer.timing.advice import advice
 from analyzer.timing.devices import device as known_device
 from analyzer.timing.measure import Measured, measured, processors, requests, settings
+from analyzer.timing.processes import uninterrupted
 from analyzer.timing.request import Request
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ def run(
     found = _with_progress(wanted, processes)
     records = [_told(record, found.records) for record in found.records]
     timed = any(record.cell and record.cell.timings for record in records)
+    if not found.complete and timed and keep:
+        with uninterrupted():  # First of all: somebody impatient may interrupt the tables too.
+            _keep_at_least(records)
+        keep = False
     try:
         _emit(records, found.complete, depth, against, form, output)
         sys.stdout.flush()  # Whether it fits is to be known now, while it can be kept.

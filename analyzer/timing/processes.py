@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,7 +62,7 @@ class Ask(Protocol):
 def ask(request: Request) -> Answer:
     """Raises nothing of the child's making: a process that dies is an answer too. Nothing of it is left running."""
     told: list[bytes] = []  # Read, and taken apart only when the child has ended: it measures meanwhile.
-    hung = threading.Event()
+    hung, interrupted = threading.Event(), False
     limit_s = request.budget_s + PATIENCE_S
     with tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
@@ -93,14 +93,31 @@ def ask(request: Request) -> Answer:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(LEAVE_S if told and told[-1].startswith(LAST) else None)
         except KeyboardInterrupt:
-            return Answer(_parsed(told), "interrupted", "interrupted")
+            interrupted = True
         finally:
-            limit.cancel()
-            _end(child)
-            child.stdout.close()
+            with uninterrupted():
+                limit.cancel()
+                _end(child)
+                child.stdout.close()
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip().splitlines()
+    if interrupted:
+        return Answer(_parsed(told), "interrupted", "interrupted")
     return _answer(_parsed(told), child.returncode, hung=hung.is_set(), said=said, limit_s=limit_s)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A second Ctrl-C, of somebody impatient, must not cost what the first one was to keep."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # Not in the main thread, which alone is interrupted.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

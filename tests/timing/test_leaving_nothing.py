@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -82,6 +83,24 @@ def test_what_hangs_is_ended_with_all_that_it_started(net, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE_S", 7.0)
     assert ask(net("Hangs")).end == "hung"
     assert ended()
+
+
+def test_a_second_interrupt_waits_until_what_the_first_keeps_is_safe():
+    interrupted = []
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 – the first counts, whatever comes in its cleaning up
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            with processes.uninterrupted():
+                signal.raise_signal(signal.SIGINT)
+                interrupted.append(False)
+    assert interrupted == [False]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=lambda: processes.uninterrupted().__enter__())
+    thread.start()
+    thread.join()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")

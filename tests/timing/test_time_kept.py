@@ -71,6 +71,18 @@ def test_an_interrupt_shows_what_was_measured(analyze, pretend, googlenet):
     assert "marked partial" in outcome.err
 
 
+def test_an_impatient_second_interrupt_loses_nothing(analyze, pretend, googlenet, monkeypatch):
+    pretend(timed(googlenet, status="partial"), complete=False)
+
+    def impatient(text, output):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "write", impatient)
+    assert analyze("time", "--variant", "googlenet", "--format", "json").status == 130
+    (kept,) = Path(".analyze/records").iterdir()
+    assert load(kept.read_text())[0].cell.status == "partial"
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permission bits do not bind root")
 def test_a_folder_that_cannot_be_written_to(analyze, pretend, googlenet, tmp_path):
     pretend(timed(googlenet))

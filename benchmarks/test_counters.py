@@ -1,7 +1,7 @@
 """One network, counted by everyone, in one warm process: ours, fvcore, torch's FlopCounterMode, peers where installed.
 
 Every benchmark builds the network and counts it, so that nobody profits from a module that somebody else built.
-`extra_info` carries the MACs (or what the peer calls so), so that a fast wrong answer shows.
+`extra_info` carries the MACs (or what the peer calls so), so that a fast wrong answer shows, and the fingerprint.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from analyzer.builder import construct
 from analyzer.counting.verification import dispatched
 from analyzer.networks import find
 from analyzer.networks.walk import walk
+from analyzer.timing.machine import fingerprint
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -113,5 +114,5 @@ def test_googlenet(benchmark: BenchmarkFixture, name: str) -> None:
         pytest.importorskip(name, reason=f"{name} is not installed; it comes with the extra `peers`")
     counter = COUNTERS[name]
     with contextlib.redirect_stdout(io.StringIO()):
-        benchmark.extra_info["macs"] = counter()
+        benchmark.extra_info |= {"macs": counter(), "environment": fingerprint()}
         benchmark.pedantic(counter, rounds=15, warmup_rounds=2)  # type: ignore[no-untyped-call]

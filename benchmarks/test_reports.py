@@ -1,26 +1,41 @@
-"""What it takes to show a result: a table for the terminal, Markdown, JSON."""
+"""What it takes to show a result: tables, Markdown, JSON, the page. `extra_info` says of how many MACs, and where."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from analyzer import compare, count
 from analyzer.comparison import compare_records
 from analyzer.envelope import dump, load
+from analyzer.timing.machine import fingerprint
 from reports import side_by_side, text, views
+from reports.page.build import page
+from reports.page.write import html
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 
+@pytest.fixture(autouse=True)
+def described(benchmark: BenchmarkFixture) -> None:
+    benchmark.extra_info |= {"macs": count("googlenet").totals.macs, "environment": fingerprint()}
+
+
 def test_markdown(benchmark: BenchmarkFixture) -> None:
     record = count("googlenet")
-    assert "inception_4a" in benchmark(lambda: text.markdown([views.network(record, 2)]))
+    assert r"inception\_4a" in benchmark(lambda: text.markdown([views.network(record, 2)]))
 
 
 def test_comparison(benchmark: BenchmarkFixture) -> None:
     records = [count("googlenet"), count("googlenet-naive")]
     assert benchmark(lambda: side_by_side.tables(compare_records(records), "macs", 1))
+
+
+def test_page(benchmark: BenchmarkFixture) -> None:
+    records = [count("googlenet"), count("googlenet-naive"), count("alexnet")]
+    assert benchmark(lambda: html(page(records))).startswith("<!doctype html>")
 
 
 def test_json(benchmark: BenchmarkFixture) -> None:

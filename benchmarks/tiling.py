@@ -90,6 +90,8 @@ def child(variant: str, batch: int, seconds: float, seed: int, threads: int) -> 
                 else:
                     totals[way].append(taken[0])
                     sums[way].append(taken[1])
+    if not wholes or not all(totals[way] for way in WAYS):
+        return {"dirty": dirty}
     parts = {key: median(cut[key] for cut in cuts) for key in cuts[0]}
     gap = mean(cut["forward||gap|1"] / sum(cut.values()) for cut in cuts)
     return {
@@ -138,8 +140,14 @@ def main() -> int:
     for seed in range(asked.processes):
         command = [sys.executable, "-m", "benchmarks.tiling", "--seed", str(seed), "--threads", str(threads)]
         command += ["--variant", asked.variant, "--batch", str(asked.batch), "--seconds", str(asked.seconds)]
-        runs.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-        one = runs[-1]
+        done = subprocess.run(command, capture_output=True, text=True)  # The profiler logs a line a pass.
+        if done.returncode:
+            sys.exit(done.stderr[-2000:])
+        one = json.loads(done.stdout)
+        if "whole" not in one:
+            print(f"process {seed}: void, {one['dirty']} samples were disturbed", flush=True)
+            continue
+        runs.append(one)
         print(
             f"process {seed}: {1e3 * one['whole']:.2f} ms, {one['passes']} passes, {one['dirty']} dirty; sum ÷ whole "
             + ", ".join(f"{way} {one[way][1] / one['whole']:.4f}" for way in WAYS)
@@ -147,6 +155,9 @@ def main() -> int:
             + ", ".join(f"{way} {one[way][0] / one['whole']:.4f}" for way in WAYS),
             flush=True,
         )
+    if not runs:
+        print("nothing else to say: run it again on a quiet machine")
+        return 3
     print(f"{asked.variant}, batch {asked.batch}, {threads} threads, {asked.processes} processes: medians (range)")
     for way in WAYS:
         sums = sorted(one[way][1] / one["whole"] for one in runs)
@@ -161,7 +172,7 @@ def main() -> int:
     notable = [path for path in by_run[0] if median(run[path] for run in by_run) >= NOTABLE * whole]
     ranks = [rank_correlation([a[p] for p in notable], [b[p] for p in notable]) for a, b in combinations(by_run, 2)]
     varies = [stdev(run[path] for run in by_run) / mean(run[path] for run in by_run) for path in notable]
-    if ranks:
+    if ranks and notable:
         print(
             f"{len(notable)} modules of at least {100 * NOTABLE:.1f} %: rank correlation of two runs, lowest "
             f"{min(ranks):.4f}, median {median(ranks):.4f}; variation of a module's median over runs, median "

@@ -97,7 +97,7 @@ def by_kind(record: Record) -> dict[str, Part]:
     named = {(row.path, row.op, row.call): row for row in record.rows}
     times: dict[str, list[float]] = defaultdict(list)
     rows: dict[str, list[Row]] = defaultdict(list)
-    several: dict[str, str] = {}  # A part that makes several rows, such as attention, has the name of none of them.
+    several: dict[str, tuple[float, str]] = {}
     for one, time in parts.items():
         op = one.op if one.kind == "tile" else "between operators"
         times[op].append(time)
@@ -105,11 +105,11 @@ def by_kind(record: Record) -> dict[str, Part]:
             continue
         if row := named.pop((one.path, one.op, one.call), None):
             rows[op].append(row)
-        else:
-            several.setdefault(one.path, op)
+        else:  # A view, which makes no row, or several rows under one name, as attention does: that takes longer.
+            several[one.path] = max(several.get(one.path, (0.0, "")), (time, op))
     for row in named.values():
         if row.path in several:
-            rows[several[row.path]].append(row)
+            rows[several[row.path][1]].append(row)
     return {op: part(rows[op], times[op]) for op in times}
 
 

@@ -94,7 +94,7 @@ def test_a_part_of_several_rows_has_their_counts():
     """Attention is one call of a function, and three products: each has a row, and none has the function's name."""
     rows = [row("attention", "addmm", 100), row("attention", "bmm", 30, 1), row("attention", "bmm", 40, 2)]
     made = record(
-        [*rows, row("attention.out", "linear", 7)],
+        [*rows, row("attention.out", "linear", 7)], timing("attention", "transpose", 10e-6),
         timing("attention", "multi_head_attention_forward", 0.001), timing("attention.out", "linear", 0.001),
     )  # fmt: skip
     kinds = by_kind(made)

@@ -23,7 +23,9 @@ Examples:
 
 With --base, --base-python or --self-test seconds are checked, and without them counts; a FILE is a run of
 pytest-benchmark with raw data, held against another such run.
+
 Models, baseline, tolerances and budgets stand under [tool.analyzer.check] in pyproject.toml.
+
 Exit status: 0 passed, 1 a figure grew or a budget is not kept, 2 bad input, 3 a model cannot be counted, timed or
 compared, 4 unclear under --strict.
 """
@@ -35,11 +37,11 @@ def timeable(context: click.Context, parameter: click.Parameter, device: str | N
     raise click.BadParameter(f"{one_line(device)!r} cannot be timed in pairs; wanted cpu, cuda or cuda:1")
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Did this change make a model heavier, or slower?")
 @click.option("--variant", "names", multiple=True, metavar="NAME", shell_complete=complete_variant,
               help="Check this in place of the project's models; repeatable.")  # fmt: skip
 @click.option("--model", "references", multiple=True, metavar="REF",
-              help="The same for a model by reference, as in the main job; runs that code.")  # fmt: skip
+              help="The same for a model by reference, as in analyze --help; runs that code.")  # fmt: skip
 @click.option("--update", is_flag=True, help="Take the counts into the baseline, after showing what changed.")
 @click.option("--tolerance", type=float, metavar="SHARE", help="Growth that passes, 0.01 for 1 %. Default: none.")
 @click.option("--baseline", "file", metavar="FILE", help="Default: the project's, analyzer-baseline.json.")

@@ -8,8 +8,16 @@ from analyzer.commands.options import output_options
 from analyzer.errors import AnalyzerError
 from analyzer.output import emit_tables, write
 
+EXAMPLES = """\b
+Examples:
+  analyze claims
+  analyze claims 12x-fewer-params
+  analyze claims --module inception_4a
+  analyze claims --table1 --format csv
+"""
 
-@click.command
+
+@click.command(epilog=EXAMPLES, short_help="The paper's claims, each with the verdict of counting.")
 @click.argument("claim_id", required=False, metavar="[CLAIM-ID]")
 @click.option("--table1", is_flag=True, help="The paper's Table 1, row by row, beside ours.")
 @click.option("--module", metavar="PATH", help="Ask the 21.4x saving of one module of googlenet; total is the whole.")

@@ -31,9 +31,10 @@ METRICS = (
 )
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="How figures went from run to run, and where they changed.")
 @click.option("--model", metavar="NAME", help="Only this one: a model, or a benchmark's full name.")
-@click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, help="What to follow.")
+@click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, metavar="METRIC",
+              help=f"What to follow: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
 @click.option("--import", "imports", multiple=True, metavar="PATH",
               help="Take in pytest-benchmark's JSON first, a file or all below a folder; repeatable.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="Hold times against this model's or benchmark's of the same run.")

@@ -11,21 +11,24 @@ from analyzer.errors import AnalyzerError
 
 EXAMPLES = """\b
 Examples:
-  analyze report --variant googlenet --variant googlenet-no-reduction --variant alexnet
+  analyze report --variant googlenet --variant alexnet
   analyze report run1.json run2.json -o report.html
-  analyze report --variant googlenet --variant alexnet --charts none -o -
+  analyze report --variant googlenet --charts none -o -
   analyze report --variant googlenet --format md >> "$GITHUB_STEP_SUMMARY"
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="One HTML page that compares variants and stored records.")
 @click.argument("files", nargs=-1, metavar="[RECORD.json ...]")
 @click.option("--variant", "names", multiple=True, metavar="NAME", shell_complete=complete_variant,
               help="A named network; repeatable. NAME@PATH.KEY=N changes one number of it.")  # fmt: skip
-@click.option("--model", "references", multiple=True, metavar="REF", help="As in the main job; runs that code.")
-@click.option("--set", "changes", multiple=True, metavar="PATH.KEY=N", help="As in the main job; repeatable.")
-@click.option("--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in the main job; repeatable.")
-@click.option("--batch", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Samples in a pass.")
+@click.option("--model", "references", multiple=True, metavar="REF", help="As in analyze --help; runs that code.")
+@click.option("--set", "changes", multiple=True, metavar="PATH.KEY=N", help="As in analyze --help; repeatable.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in analyze --help; repeatable."
+)
+@click.option("--batch", type=click.IntRange(1, 1_000_000), default=1, show_default=True, metavar="N",
+              help="Samples in a pass.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["inference", "training"]), help="Default: inference.")
 @click.option("--train", is_flag=True, help="Short for --mode training.")
 @click.option("--charts", type=click.Choice(["none", "embed", "link"]), default="embed", show_default=True,

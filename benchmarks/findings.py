@@ -9,11 +9,14 @@ import csv
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
+from statistics import median
 
 from analyzer.envelope import load
 from analyzer.record import Record
 from analyzer.timing.statistics import interval
+from analyzer.timings import Timing
 from analyzer.units import percent, seconds
 from reports.timing_parts import by_kind, cell_of, work
 
@@ -108,19 +111,29 @@ def _kinds(records: Sequence[Record]) -> str:
 def _layouts(records: Sequence[Record]) -> str:
     lines = [
         "## What a layout is worth\n",
-        "| network | batch | contiguous | channels_last | ratio | verdicts |",
-        "|:--|--:|--:|--:|--:|:--|",
+        "Ratios are of medians over all processes; beside them the lowest and the highest of the rounds, in each of "
+        "which every cell had one fresh process.\n",
+        "| network | batch | contiguous | channels_last | ratio | by round | verdicts |",
+        "|:--|--:|--:|--:|--:|:--|:--|",
     ]
     cells = {(one.label, cell_of(one).setting.batch, cell_of(one).setting.layout): cell_of(one) for one in records}
     for label, batch in dict.fromkeys((label, batch) for label, batch, _ in cells):
         one, other = cells[label, batch, "contiguous"], cells[label, batch, "channels_last"]
         assert one.whole is not None
         assert other.whole is not None
+        ratios = [a / b for a, b in zip(_by_process(one.whole), _by_process(other.whole), strict=True)]
         lines.append(
             f"| `{label}` | {batch} | {seconds(one.whole.median_s)} | {seconds(other.whole.median_s)} | "
-            f"{one.whole.median_s / other.whole.median_s:.2f} | {one.verdict}, {other.verdict} |"
+            f"{one.whole.median_s / other.whole.median_s:.2f} | {min(ratios):.2f} to {max(ratios):.2f} | "
+            f"{one.verdict}, {other.verdict} |"
         )
     return "\n".join(lines)
+
+
+def _by_process(timing: Timing) -> list[float]:
+    """The median of each process, in the order of the rounds."""
+    edges = [0, *accumulate(timing.processes)]
+    return [median(timing.samples_s[start:end]) for start, end in pairwise(edges)]
 
 
 def _titanx() -> str:

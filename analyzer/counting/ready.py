@@ -62,9 +62,7 @@ def _no_autocast() -> Iterator[None]:
         autocast.__enter__ = enter
 
 
-def initialised(
-    model: nn.Module, own: Sequence[Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> nn.Module:
+def initialised(model: nn.Module, own: Sequence[Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module:
     """A lazy model learns its sizes from its first input: a copy of it does. `own` are its tensors."""
     if not any(map(is_lazy, own)):
         return model

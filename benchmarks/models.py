@@ -1,6 +1,6 @@
 """Counting any model: speed beside a bare forward pass on meta and beside every peer, and whole processes.
 
-    python -m benchmarks.models [--rounds 9] [REF ...]
+    python -m benchmarks.models [--rounds 9] [--only warm|whole] [REF ...]
 
 Without REF: GoogLeNet, the paper's and torchvision's (with batch norms), ResNet-50 and ViT-B/16.
 
@@ -187,13 +187,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("references", nargs="*", default=DEFAULT)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", choices=("warm", "whole"))
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     for reference in asked.references:
-        print(f"{reference}, warm")
-        warm(reference, asked.rounds)
-        print(f"{reference}, whole process")
-        whole(reference, max(asked.rounds // 3, 2))  # Seconds each.
+        if asked.only != "whole":
+            print(f"{reference}, warm", flush=True)
+            warm(reference, asked.rounds)
+        if asked.only != "warm":
+            print(f"{reference}, whole process", flush=True)
+            whole(reference, max(asked.rounds // 3, 2))  # Seconds each.
     return 0
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.record import Record
+from analyzer.timing.statistics import interval
 from analyzer.timings import Setting
 from analyzer.units import factor
 
-SLOWER = 1.05  # Below that the difference may be this machine's mood.
+SLOWER = 1.05  # Below that the difference may be this machine's mood; and their intervals must lie apart.
 KNOBS = {"layout": "layout", "dtype": "type", "threads": "thread count"}
 
 
@@ -45,9 +46,12 @@ def advice(record: Record, records: Sequence[Record]) -> list[str]:
         best = min(others, key=lambda other: other.cell.whole.median_s, default=None)  # type: ignore[union-attr]
         if best and best.cell and best.cell.whole:
             gain = cell.whole.median_s / best.cell.whole.median_s
-            if gain >= SLOWER:
+            if gain >= SLOWER and interval(cell.whole)[0] > interval(best.cell.whole)[1]:
                 mine, theirs = getattr(cell.setting, knob), getattr(best.cell.setting, knob)
-                said.append(f"{cell.setting.label}: {title} {theirs} was measured {factor(gain)} faster than {mine}")
+                doubt = "" if cell.verdict == best.cell.verdict == "trusted" else ", but one of the two is noisy"
+                said.append(
+                    f"{cell.setting.label}: {title} {theirs} was measured {factor(gain)} faster than {mine}{doubt}"
+                )
     return said
 
 

@@ -190,4 +190,5 @@ def _lack(record: Record, peaks: Sequence[Mapping[str, Any]]) -> str:
     if not peaks:
         return "analyze machine measures this machine's peaks"
     wanted = f"{setting.dtype} on {setting.threads} thread{'s' if setting.threads != 1 else ''}"
-    return f"the peaks kept have none of {wanted}; analyze machine --threads {setting.threads} measures them"
+    counts = sorted({setting.threads, *(peak["threads"] for peak in peaks)})
+    return f"the peaks kept have none of {wanted}; analyze machine --threads {','.join(map(str, counts))} measures them"

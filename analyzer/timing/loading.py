@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from analyzer.counting.naming import op_name, paths_of
 from analyzer.errors import AnalyzerError
 from analyzer.timing.clock import Clock
 from analyzer.timing.passes import Inference, Pass, Training
 from analyzer.timing.prepare import LEARNING_RATE, NOTHING, Prepared, prepared
 from analyzer.timing.request import Request
 from analyzer.timing.tiles import Tile
+from analyzer.timings import Setting
 
 
 def loaded(request: Request) -> Prepared:
@@ -67,6 +71,26 @@ def takes_gradients(run: Callable[[], Any]) -> bool:
             raise
         return True
     return False
+
+
+def unsupported(ready: Prepared, setting: Setting) -> str:
+    """`norm1: local_response_norm`: the innermost module in which a pass ends; "" where it does not, or in none.
+
+    Of an operator that a type or a device lacks torch names only its own kernel.
+    """
+    paths, under_way = paths_of(ready.eager), []
+    before = register_module_forward_pre_hook(lambda module, args: under_way.append(module))
+    after = register_module_forward_hook(lambda module, args, output: under_way.pop() and None)
+    try:
+        with nullcontext() if setting.training else torch.inference_mode():
+            ready.loss() if setting.training else ready.run()
+    except Exception:
+        inside = next((module for module in reversed(under_way) if id(module) in paths), None)
+        return f"{paths[id(inside)]}: {op_name(inside)}" if inside is not None and inside is not ready.eager else ""
+    finally:
+        before.remove()
+        after.remove()
+    return ""
 
 
 def passes(ready: Prepared, tiles: Sequence[Tile], clock: Clock, *, training: bool) -> Pass:

@@ -25,9 +25,10 @@ from analyzer.timing.beside import flushed, flusher, reference
 from analyzer.timing.clock import Clock, clock_of
 from analyzer.timing.contention import Contention
 from analyzer.timing.gpu import GpuContention, nvml
-from analyzer.timing.loading import counted, loaded, passes, takes_gradients
+from analyzer.timing.loading import counted, loaded, passes, takes_gradients, unsupported
 from analyzer.timing.machine import fingerprint
 from analyzer.timing.passes import Changed, Key, Pass
+from analyzer.timing.prepare import Prepared
 from analyzer.timing.request import Request
 from analyzer.timing.sampling import Sample, Watch, samples, undisturbed, warm_up
 from analyzer.timing.tiles import Tile, tiles_of
@@ -81,6 +82,18 @@ def _time(request: Request, started: float, tell: Tell) -> None:
     torch.set_num_threads(setting.threads)
     torch.manual_seed(request.seed)
     ready = loaded(request)
+    try:
+        _measure(ready, request, clock, started, tell)
+    except (NotImplementedError, RuntimeError) as error:
+        where = unsupported(ready, setting) if "not implemented for" in str(error) else ""
+        if not where:
+            raise
+        said = f"{where} does not take {setting.dtype} on {setting.device}; {type(error).__name__}: {_first(error)}"
+        raise AnalyzerError(said) from error
+
+
+def _measure(ready: Prepared, request: Request, clock: Clock, started: float, tell: Tell) -> None:
+    setting = request.setting
     record = counted(ready, request)
     gradients = False
     if request.reference:

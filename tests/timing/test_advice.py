@@ -30,6 +30,21 @@ def test_a_small_difference_a_void_cell_or_two_knobs_teach_nothing():
     assert advice(record(0.015, verdict="void"), [slow, record(0.010, layout="channels_last")]) == []
 
 
+def test_two_whose_intervals_overlap_teach_nothing_and_a_noisy_one_is_called_so():
+    def spread(verdict="noisy", **setting):
+        one = record(0.0, verdict, **setting)
+        samples = (0.015, 0.016) if setting else (0.010, 0.030)
+        whole = one.cell.whole.replace(samples_s=samples, processes=(1, 1))
+        return one.replace(cell=one.cell.replace(timings=(whole,)))
+
+    wide = spread()  # 20 ms, but somewhere between 10 and 30.
+    assert advice(wide, [wide, spread(layout="channels_last")]) == []
+    slow = record(0.040)
+    assert advice(slow, [slow, spread(layout="channels_last")]) == [
+        "batch 1, 1 thread: layout channels_last was measured 2.58x faster than contiguous, but one of the two is noisy"
+    ]
+
+
 def test_fewer_threads_may_be_faster():
     two = record(0.015, threads=2)
     assert "thread count 1 was measured 1.50x faster than 2" in advice(two, [two, record(0.010)])[0]

@@ -95,7 +95,10 @@ def test_a_failed_cell_that_comes_first_does_not_hide_the_bounds_of_the_others(a
     assert outcome.status == 3
     assert "bounds: measured here" in outcome.err
     for setting, lack in (
-        (Setting(threads=7), "the peaks kept have none of float32 on 7 threads; analyze machine --threads 7"),
+        (
+            Setting(threads=7),
+            "the peaks kept have none of float32 on 7 threads; analyze machine --threads 1,7 measures",
+        ),
         (Setting(dtype="float64"), "the peaks kept have none of float64 on 1 thread"),
         (Setting(device="cuda"), "the peaks of a GPU are not measured"),
     ):

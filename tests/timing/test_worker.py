@@ -109,6 +109,14 @@ def test_there_may_be_nothing_to_train(asked):
     assert answer.reason.startswith("there is nothing to train")
 
 
+def test_a_module_that_does_not_take_a_type_is_named():
+    answer = ask(Request(Setting(dtype="float16"), variant="googlenet", inputs=("3x64x64",), budget_s=0.5, floor=2))
+    if answer.end == "done":
+        pytest.skip("here LRN takes float16")
+    assert answer.end == "failed"
+    assert answer.reason.startswith("norm1: local_response_norm does not take float16 on cpu; NotImplementedError: ")
+
+
 def test_an_error_that_speaks_of_memory_is_not_a_lack_of_it(asked):
     answer = asked("Overlaps")
     assert answer.end == "failed"

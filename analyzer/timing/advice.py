@@ -11,12 +11,10 @@ from analyzer.units import factor
 
 SLOWER = 1.05  # Below that the difference may be this machine's mood; and their intervals must lie apart.
 KNOBS = {"layout": "layout", "dtype": "type", "threads": "thread count"}
-
-
 # Instructions of which one must be there, or a type is computed by converting it: up to a hundred times slower.
 NATIVE = {
     "bfloat16": {"avx512_bf16", "amx_bf16", "bf16"},
-    "float16": {"avx512_fp16", "asimdhp"},
+    "float16": {"avx512_fp16", "amx_fp16", "asimdhp"},
 }
 
 
@@ -24,7 +22,7 @@ def advice(record: Record, records: Sequence[Record]) -> list[str]:
     """A type that this processor emulates, more threads than processors; for each knob, the best cell that differs in
     that knob alone, if it is faster."""
     cell = record.cell
-    if cell is None or cell.whole is None or cell.verdict == "void":
+    if cell is None:
         return []
     said = []
     flags, wanted = record.environment.get("processor", {}).get("flags"), NATIVE.get(cell.setting.dtype)
@@ -36,6 +34,8 @@ def advice(record: Record, records: Sequence[Record]) -> list[str]:
     usable = len(processor.get("affinity") or []) or processor.get("count") or cell.setting.threads
     if cell.setting.device == "cpu" and cell.setting.threads > usable:
         said.append(f"{cell.setting.label}: more threads than the {usable} processors take turns on them")
+    if cell.whole is None or cell.verdict == "void":
+        return said
     for knob, title in KNOBS.items():
         others = [
             other

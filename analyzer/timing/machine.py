@@ -17,7 +17,7 @@ __all__ = ["fingerprint", "stable_key"]
 
 FLAGS = (
     "avx avx2 fma f16c avx512f avx512bw avx512vl avx512_vnni avx512_bf16 avx512_fp16 avx_vnni amx_tile "
-    "amx_bf16 amx_int8 asimd asimdhp bf16 sve sve2 i8mm"
+    "amx_bf16 amx_fp16 amx_int8 asimd asimdhp bf16 sve sve2 i8mm"
 ).split()
 FAMILIES = (
     "OMP_",

@@ -64,5 +64,6 @@ def test_an_emulated_type_is_named():
     assert advice(record(1.0, flags=["avx2"], dtype="bfloat16"), []) == [
         "batch 1, 1 thread, bfloat16: this processor has no instructions for bfloat16 and emulates it"
     ]
+    assert len(advice(record(1.0, "void", flags=["avx2"], dtype="float16"), [])) == 1  # True of any time.
     assert advice(record(1.0, flags=["avx2", "amx_bf16"], dtype="bfloat16"), []) == []
     assert advice(record(1.0, dtype="bfloat16"), []) == []

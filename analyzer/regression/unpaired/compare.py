@@ -8,9 +8,11 @@ machine's. Of a few benchmarks nothing of the kind is seen, and what two runs of
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping
 from statistics import median
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from analyzer.frozen import Frozen
 from analyzer.history.imported import Run
@@ -20,15 +22,16 @@ from analyzer.regression.unpaired.typical import Typical, typical
 from analyzer.regression.verdict import Outcome, Verdict
 
 ENOUGH = 5  # Benchmarks, to learn the noise from.
-# Of Student's t where the spread of many is known: what disturbs a benchmark has longer tails than a normal one.
-TAILS = 4
 # Of the log ratio of two runs of the same code on shared machines: 38 to 71 in 100 differ by more than 5 %, so that its
 # standard deviation is 6 to 13 %. Which of these machines this is, one run on it does not show.
 USUAL = 0.13
-# Of Student's t for it: a machine that is busy throughout one run and idle in the other makes half as much again.
-USUAL_FREEDOM = 3
+# Of Student's t: a machine that is busy throughout one run and idle in the other has longer tails than a normal
+# distribution. With more, two files of equal runs are called regressed more often than their 1 in 100.
+FREEDOM = 3
 FLOOR = 0.02  # Five benchmarks may agree by luck.
 FARTHEST = math.log(1e6)  # A bound beyond that bounds nothing.
+
+Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
 
 class Compared(Frozen):
@@ -117,22 +120,23 @@ def why_not(base: Mapping[str, str], head: Mapping[str, str]) -> str:
 
 
 def estimated(logs: Mapping[str, float], within: Mapping[str, float]) -> dict[str, Estimate]:
-    """Each log ratio with its standard error: learnt from the spread of all, or what is usual where they are few."""
-    count = len(logs)
-    if count < ENOUGH:
-        return {
-            name: Estimate(1, log, math.hypot(USUAL, within[name]), USUAL_FREEDOM, 1.0) for name, log in logs.items()
-        }
-    centre = median(logs.values())
-    # The median deviation of a normal distribution is 0.6745 of its standard deviation; both are of logs here.
-    spread = max(median(abs(log - centre) for log in logs.values()) / 0.6745, FLOOR)
-    ordered = sorted(logs.values())
+    """Each log ratio with its standard error: learnt from the spread of the others, or the usual one of too few.
+
+    Of the others alone: a benchmark that changed would hide itself in a spread that it is part of.
+    """
+    values = np.array(list(logs.values()))
     found = {}
-    for name, log in logs.items():
-        own = bisect_left(ordered, log)
-        others = median(ordered[:own] + ordered[own + 1 :])
-        found[name] = Estimate(1, log - others, math.hypot(spread, within[name]), min(count - 1, TAILS), 1.0)
+    for at, (name, log) in enumerate(logs.items()):
+        centre, spread = around(np.delete(values, at)) if len(values) >= ENOUGH else (0.0, USUAL)
+        found[name] = Estimate(1, log - centre, math.hypot(spread, within[name]), FREEDOM, 1.0)
     return found
+
+
+def around(others: Numbers) -> tuple[float, float]:
+    """The median of log ratios and their spread, as a standard deviation, from the median distance to it."""
+    centre = float(np.median(others))
+    # Of a normal distribution that distance is 0.6745 standard deviations, and less in a few values of it.
+    return centre, max(float(np.median(np.abs(others - centre))) / 0.6745 * (1 + 0.8 / len(others)), FLOOR)
 
 
 def outcome(now: Estimate, rules: Rules, *, regressed: bool) -> Outcome:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from analyzer.history.imported import Run, parse
 from analyzer.regression.paired.decide import Rules
 from analyzer.regression.unpaired.compare import (
     ENOUGH,
+    FLOOR,
     USUAL,
     compare,
     estimated,
@@ -17,6 +19,7 @@ from analyzer.regression.unpaired.compare import (
     verdicts,
     why_not,
 )
+from analyzer.regression.unpaired.compare import around as around_them
 from reports import gate_files
 from tests.history.made import MACHINE, bench
 
@@ -94,6 +97,25 @@ def test_the_size_that_they_can_show_is_called_regressed_19_times_in_20():
     assert one.smallest is not None
     # Bound: 4.5407 · error above the tolerance; 95 in 100 lie less than 2.3534 · error below their centre.
     assert math.log1p(one.smallest) == pytest.approx(math.log(1.01) + (4.5407 + 2.3534) * one.estimate.error, rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [5, 9])
+def test_a_benchmark_does_not_hide_in_a_spread_that_it_is_part_of(count):
+    """What it grew by neither widens its own bounds nor changes what the files say they can show of it."""
+    times = {f"b{number}": 1e-3 * math.exp(NOISE[number]) for number in range(count)}
+    base = run(dict.fromkeys(times, 1e-3))
+    quiet = compare(base, run(times), RULES).compared[0]
+    assert quiet.smallest is not None
+    grown = compare(base, run({**times, "b0": times["b0"] * (1 + quiet.smallest)}), RULES).compared[0]
+    assert grown.outcome == "regressed"
+    assert grown.smallest == pytest.approx(quiet.smallest)
+
+
+def test_the_spread_is_the_median_distance_of_the_others():
+    # Of four others: distances 0.03, 0.01, 0.01, 0.03 from 0; their median is 0.02.
+    centre, spread = around_them(np.array([-0.03, -0.01, 0.01, 0.03]))
+    assert (centre, spread) == (0.0, pytest.approx(0.02 / 0.6745 * 1.2))
+    assert around_them(np.zeros(9)) == (0.0, FLOOR)
 
 
 def test_more_benchmarks_share_alpha():

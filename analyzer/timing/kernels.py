@@ -27,7 +27,7 @@ Found = tuple[str, str, int, str, Phase, list[float]]
 
 
 def kernels(ready: Prepared, tiles: Sequence[Tile], setting: Setting, trace: str | None = None) -> list[Found]:
-    """(path, kernel, 1, "kernel", phase, seconds a pass) of each; a chrome trace of the last goes to `trace`.
+    """(path, kernel, 1, "kernel", phase, seconds a pass) of each; a chrome trace of one more goes to `trace`.
 
     Without tiles, which compiled code has not, every path is "". Raises AnalyzerError if the trace cannot be written.
     """
@@ -55,6 +55,12 @@ def kernels(ready: Prepared, tiles: Sequence[Tile], setting: Setting, trace: str
         for key, seconds in times.items():
             found[key].append(seconds)
     if trace:
+        with profile(activities=activities, acc_events=True) as profiler:
+            with _marked(ready, tiles):
+                output = ready.loss() if training else ready.run()
+            if training:
+                output.backward()
+        ready.model.zero_grad(set_to_none=True)
         _write(profiler, Path(trace))
     return [(path, name, 1, "kernel", phase, seconds) for (path, name, phase), seconds in found.items()]
 
@@ -69,7 +75,7 @@ def _marked(ready: Prepared, tiles: Sequence[Tile]) -> Iterator[list[Tile]]:
     if not tiles:
         yield known
         return
-    cut = Cut(_bracket())
+    cut = Cut(_bracket([f"{tile.path} {tile.op}".strip() for tile in tiles]))
     with cut.installed(ready.eager), cut:
         yield known
     if cut.ran == [tile.ran for tile in tiles]:
@@ -92,7 +98,7 @@ def _write(profiler: Any, trace: Path) -> None:
         part.with_name(f"{part.name}.tmp").unlink(missing_ok=True)
 
 
-def _bracket() -> Callable[[], None]:
+def _bracket(names: Sequence[str] = ()) -> Callable[[], None]:
     """In the place of a clock: every other mark opens a named range for the profiler, the next one closes it."""
     open_ranges: list[Any] = []
     count = 0
@@ -102,7 +108,8 @@ def _bracket() -> Callable[[], None]:
         if open_ranges:
             open_ranges.pop().__exit__(None, None, None)
         else:
-            open_ranges.append(record_function(f"{TILE}{count}"))
+            name = names[count] if count < len(names) else ""
+            open_ranges.append(record_function(f"{TILE}{count} {name}"))
             open_ranges[-1].__enter__()
             count += 1
 
@@ -135,7 +142,7 @@ def times_of(
 def _tile(event: Any) -> int | None:
     while event is not None:
         if event.name.startswith(TILE):
-            return int(event.name.removeprefix(TILE))
+            return int(event.name.removeprefix(TILE).partition(" ")[0])
         event = event.cpu_parent
     return None
 

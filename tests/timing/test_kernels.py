@@ -26,7 +26,7 @@ class Event:
 
 
 def forward():
-    first, second = Event(f"{TILE}0", 99.0), Event(f"{TILE}1", 99.0)
+    first, second = Event(f"{TILE}0 conv conv2d", 99.0), Event(f"{TILE}1 cat", 99.0)
     conv = Event("aten::conv2d", 3.0, first, number=7)
     inner = Event("aten::convolution", 40.0, conv, [Kernel("sgemm", 500.0), Kernel("bias", 20.0)], number=7)
     launch = Event("cudaLaunchKernel", 5.0, inner)
@@ -79,11 +79,14 @@ def test_without_tiles_everything_is_the_models_own():
 def test_every_other_mark_closes_what_the_one_before_opened():
     from torch.profiler import ProfilerActivity, profile
 
-    mark = _bracket()
+    mark = _bracket(["conv conv2d"])
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         for _ in range(4):
             mark()
-    assert [event.name for event in seen.events() if event.name.startswith(TILE)] == [f"{TILE}0", f"{TILE}1"]
+    assert [event.name for event in seen.events() if event.name.startswith(TILE)] == [
+        f"{TILE}0 conv conv2d",
+        f"{TILE}1 ",
+    ]
 
 
 class Profiler:

@@ -100,7 +100,10 @@ def test_a_chrome_trace_is_written_whole(net, tmp_path):
     answer = ask(request(net("Net"), trace=str(trace)))
     assert answer.end == "done", answer.reason
     names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
-    assert "aten::conv2d" in names
+    assert {"aten::conv2d", "analyzer tile 0 conv conv2d"} <= names
+    answer = ask(request(net("Net"), trace=str(trace)).replace(setting=Setting(mode="training", batch=2)))
+    assert answer.end == "done", answer.reason
+    assert "ConvolutionBackward0" in trace.read_text()
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
 
 

@@ -1,0 +1,69 @@
+"""What only a real GPU can show. Its logic has its tests without one: the clocks with a simulated device in test_clock
+and test_worker, kernels in test_kernels, NVML in test_gpu, bounds in test_machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from analyzer.errors import CannotMeasure
+from analyzer.timing.gpu import GpuContention, gpus, nvml
+from analyzer.timing.measure import measure
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(autouse=True)
+def cuda():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+
+
+def timed(**how):
+    options = {"batch": 8, "device": "cuda:0", "budget_s": 10.0, "processes": 1, "inputs": "3x224x224"}
+    return measure("googlenet", **{**options, **how})
+
+
+def test_parts_add_up_to_the_pass_and_kernels_are_the_devices():
+    record = timed(kernels=True, replay=True, flush=True)
+    cell = record.cell
+    assert cell.whole is not None
+    assert sum(cell.parts.values()) == pytest.approx(cell.whole.median_s, rel=0.15)
+    rows = {(row.path, row.op, row.call) for row in record.rows}
+    assert {(one.path, one.op, one.call) for one in cell.of("tile")} == rows
+    assert cell.of("kernel")
+    assert not [one.op for one in cell.of("kernel") if one.op.startswith(("aten::", "cudaLaunch"))]
+    assert {one.path for one in cell.of("replay")} >= {"conv1.conv", "linear"}
+    assert record.environment["gpu"]["name"]
+    assert not cell.of("reference")  # The host's clock is not the device's.
+
+
+def test_a_step_has_all_three_phases():
+    phases = {one.phase for one in timed(train=True, inputs="3x96x96").cell.timings}
+    assert phases == {"pass", "forward", "backward", "optimizer"}
+
+
+def test_compiled_code_is_timed_whole():
+    assert timed(compile=True, budget_s=5.0).cell.of("tile") == ()
+
+
+def test_a_batch_that_does_not_fit_is_named():
+    with pytest.raises(CannotMeasure, match="out of memory at batch 1000000"):
+        timed(batch=1_000_000)
+
+
+def test_a_device_that_is_not_there_names_those_that_are():
+    with pytest.raises(CannotMeasure, match=r"no device cuda:99 here; there are: cpu, cuda:0"):
+        timed(device="cuda:99")
+
+
+def test_the_card_and_its_neighbours_are_told():
+    import os
+
+    assert gpus()[0]["name"]
+    library = nvml()
+    if library is None:
+        pytest.skip("no NVML here")
+    watch = GpuContention(0, os.getpid(), library)
+    assert watch.signals()
+    assert watch.dirty(watch.look(), watch.look()) in (None, "another process used the GPU") or watch.look().throttles

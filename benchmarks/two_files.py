@@ -79,7 +79,8 @@ def collect(place: Path, count: int) -> None:
     for number in range(first, first + count):
         subprocess.run(
             [sys.executable, "-m", "pytest", *options, f"--benchmark-json={number:03}.json", suite.name],
-            cwd=place, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.DEVNULL,
+            cwd=place, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
 

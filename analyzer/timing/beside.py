@@ -41,15 +41,19 @@ def reference(setting: Setting, watch: Watch) -> list[Sample]:
 
 def flusher(device: str) -> Callable[[], None]:
     """Writes more than the largest cache holds, so that what was in it is not any more."""
-    size = max(FLUSHED, 2 * max((one["bytes"] for one in caches()), default=0))
-    if device.startswith("cuda"):
-        size = 2 * getattr(torch.cuda.get_device_properties(device), "L2_cache_size", FLUSHED // 2)
-    field = torch.empty(size, dtype=torch.uint8, device=device)
+    field = torch.empty(flushing_bytes(device), dtype=torch.uint8, device=device)
 
     def flush() -> None:
         field.fill_(1)
 
     return flush
+
+
+def flushing_bytes(device: str) -> int:
+    """Twice the largest cache of the processor, or of the device where it tells."""
+    if device.startswith("cuda"):
+        return 2 * int(getattr(torch.cuda.get_device_properties(device), "L2_cache_size", FLUSHED // 2))
+    return max(FLUSHED, 2 * max((one["bytes"] for one in caches()), default=0))
 
 
 def flushed(flush: Callable[[], None], arm: Callable[[], Any]) -> Callable[[], Any]:

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from analyzer.counting.naming import is_leaf, op_name
 
+_watching = torch._C._len_torch_dispatch_stack
 _pop, _push = torch._C._pop_torch_function_stack, torch._C._push_on_torch_function_stack
 
 
@@ -46,6 +47,8 @@ class Cut(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if self.inside or name in PROPERTIES:
             return func(*args, **kwargs)
+        if self.noted and not _watching():
+            return func(*args, **kwargs)  # The counter itself calls it, for what ran outside of Python: TorchScript.
         if self.noted:
             self.noted(name.strip("_"), None)
         self.ran.append(name)

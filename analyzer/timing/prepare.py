@@ -48,7 +48,8 @@ def prepared(
     model = model.to(memory_format=layout)  # type: ignore[call-overload]
     model.train(setting.training)
     if not setting.training:
-        model.requires_grad_(False)
+        for parameter in model.parameters():  # One by one: a ScriptModule has no requires_grad_ of its own.
+            parameter.requires_grad_(False)
     eager, objective = model, loss or total
     if setting.compiled:
         model = torch.compile(model)  # type: ignore[assignment]

@@ -54,6 +54,15 @@ class Nothing(nn.Module):
     def forward(self, x):
         return x * 2
 
+scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.Sigmoid()))
+
+class Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = scripted, nn.Linear(4, 4)
+    def forward(self, x):
+        return self.outer(self.inner(x))
+
 class Overlaps(nn.Module):
     def forward(self, x):
         torch.zeros(1, 4).expand(3, 4).add_(1)
@@ -101,6 +110,12 @@ def test_a_model_by_reference_trains(asked):
     assert {phase for phase, *_ in answer.of("keys")["keys"]} == {"forward", "backward", "optimizer"}
     # One product for the weights, none for the input, which nobody asked a gradient of.
     assert [row["backward_macs"] for row in answer.of("ready")["record"]["rows"] if row["macs"]] == [2 * 4 * 4]
+
+
+def test_a_script_module_is_timed_and_what_it_runs_stands_in_the_gap(asked):
+    answer = asked("Scripted")
+    assert answer.end == "done", answer.reason
+    assert answer.of("keys")["keys"] == [["forward", "outer", "linear", 1], ["forward", "", "gap", 1]]
 
 
 def test_there_may_be_nothing_to_train(asked):

@@ -21,7 +21,7 @@ class Accuses:
         return self.looks
 
     def dirty(self, before, after):
-        return "disturbed" if before % 4 == 1 else None
+        return "disturbed" if before % 4 == 0 else None
 
 
 def test_the_fixed_work_is_watched_as_a_pass_is():

@@ -59,6 +59,8 @@ def count(
         return count_variant(
             chosen, input=input, batch=batch, train=bool(train), counter=counter, verify=verify, memory=memory
         )
+    # One input may stand for itself: a tensor is a sequence too, of its samples.
+    args = args if isinstance(args, list | tuple) else (args,)
     return count_module(model, args, kwargs or {}, train=train, memory=memory)
 
 

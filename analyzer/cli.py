@@ -127,6 +127,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+def _meant(arguments: Sequence[str] | None) -> str:
+    """For a variant in a command's place."""
+    from analyzer.networks import VARIANTS
+
+    first = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+    return f"analyze --variant {first} counts it; " if first in VARIANTS else ""
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     if sys.stdout is None:
         sys.stdout = Closed()
@@ -143,7 +151,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_status
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "analyze"
-        say(f"{' '.join(error.format_message().split()).rstrip('.')}; see {command} --help")
+        say(f"{' '.join(error.format_message().split()).rstrip('.')}; {_meant(arguments)}see {command} --help")
         return 2
     except click.ClickException as error:
         say(error.format_message())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analyzer.errors import AnalyzerError
 from analyzer.frozen import Frozen
 from analyzer.networks import find
 from analyzer.networks.override import Overrides, apply, full_key, parse, unknown
@@ -30,6 +31,8 @@ def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant
     named = [_split(text) for text in texts]
     networks = [find(name) for name, _ in named]
     shared = dict(parse(setting) for setting in settings)
+    if shared and not networks:
+        raise AnalyzerError("--set changes a number of named variants; give --variant NAME with it")
     for key in shared:
         if networks and not any(full_key(network, key) for network in networks):
             raise unknown(key, networks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analyzer.networks.spec import shape_text
-from analyzer.record import Record, Totals
+from analyzer.record import Record, Totals, total
 from analyzer.units import intensity, percent, scaled
 from reports.table import Cell, Column, Name, Share, Table
 
@@ -30,6 +30,10 @@ def network(record: Record, depth: int = 1) -> Table:
         if name is not None:
             output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
             rows.append((name, output, *_sums(module.totals, whole)))
+    # What the model's own forward computes is below no module, and would be seen in the total alone.
+    own = () if record.module else tuple(row for row in record.rows if not row.path)
+    if own:
+        rows.append((Name(TOP_LEVEL), MISSING, *_sums(total(own), whole)))
     rows.append((Name("total"), "", *_sums(whole, whole)))
     columns = (
         Column("module", "left"),

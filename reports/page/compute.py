@@ -70,7 +70,7 @@ def tiles(one: Subject) -> Chart:
     """The icicle of one network: the whole, its modules, their parts."""
     times = _timed(one)
     metrics = [metric for metric in (*PICKED, "time") if metric != "time" or times]
-    modules = [module for module in one.modules if any(value(module, metric, times) for metric in metrics)]
+    modules = [module for module in one.parts if any(value(module, metric, times) for metric in metrics)]
     branched = any(part in BRANCHES for module in modules for part in module.path.split("."))
     wholes = {metric: times.get("", 0.0) if metric == "time" else getattr(one.totals, metric) for metric in metrics}
     values = {metric: [wholes[metric], *(value(module, metric, times) for module in modules)] for metric in metrics}
@@ -134,7 +134,7 @@ def modules_table(one: Subject, times: Mapping[str, float]) -> Table:
     ]
     columns += [cells.right("time"), cells.left("share of time")] if times else []
     rows = []
-    for module in one.modules:
+    for module in one.parts:
         depth = module.path.count(".")
         if depth > 1:
             continue

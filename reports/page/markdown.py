@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reports.page.context import Chart, Choice, Claims, Page, Section, Table, Words, flat
+from reports.page.context import Chart, Choice, Claims, Line, Page, Section, Table, Words, flat
 from reports.text import escaped
 
 MOST_LINES = 12
@@ -44,11 +44,17 @@ def _differences(section: Section) -> Iterator[str]:
                     changed = [
                         line for line in block.table.lines if line.kind != "same" and "." not in line.cells[0].text
                     ]
-                    kept = sorted(changed[:-1], key=lambda line: -abs(line.cells[3].value or 0))[:MOST_LINES]
+                    kept = sorted(changed[:-1], key=_moved, reverse=True)[:MOST_LINES]
                     ordered = tuple(line for line in changed if line in kept or line.kind == "total")
                     yield from table(block.table.replace(lines=ordered))
                 elif isinstance(block, Words):
                     yield from (f"{escaped(text)}\n" for text in block.paragraphs)
+
+
+def _moved(line: Line) -> float:
+    """By how much a module differs; one that only one network has, by all of it."""
+    cells = line.cells[3:4] if line.cells[3].value is not None else line.cells[1:3]
+    return max(abs(cell.value or 0) for cell in cells)
 
 
 def _time(section: Section) -> Iterator[str]:

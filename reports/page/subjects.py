@@ -8,8 +8,9 @@ from analyzer.comparable import batch, why_not
 from analyzer.errors import one_line
 from analyzer.frozen import Frozen
 from analyzer.networks.spec import shape_text
-from analyzer.record import Memory, Module, Record, Row, Totals
+from analyzer.record import Memory, Module, Record, Row, Totals, total
 from analyzer.timings import Cell, Timing
+from reports.views import TOP_LEVEL
 
 
 class Subject(Frozen):
@@ -25,10 +26,16 @@ class Subject(Frozen):
     place: int
     modules: tuple[Module, ...]
     totals: Totals
+    own: tuple[Module, ...] = ()
 
     @property
     def memory(self) -> Memory | None:
         return self.record.memory
+
+    @property
+    def parts(self) -> tuple[Module, ...]:
+        """The modules, and after them what the network's own forward computes, which is below none of them."""
+        return (*self.modules, *self.own)
 
     @property
     def empty(self) -> bool:
@@ -54,9 +61,15 @@ def subjects(records: Sequence[Record]) -> tuple[Subject, ...]:
             place=place,
             modules=group[0].modules,
             totals=group[0].totals,
+            own=_own(group[0]),
         )
         for place, (name, group) in enumerate(zip(names, groups, strict=True))
     )
+
+
+def _own(record: Record) -> tuple[Module, ...]:
+    rows = () if record.module else tuple(row for row in record.rows if not row.path)
+    return (Module(TOP_LEVEL, TOP_LEVEL, (), (), total(rows)),) if rows else ()
 
 
 def _same(first: Record, other: Record) -> bool:

@@ -44,7 +44,7 @@ def _alone(one: Subject) -> str:
         return f"{one.name} has no rows: the record is empty, and there is nothing to show of it."
     totals = one.totals
     text = f"{one.name} takes {scaled(totals.params)} parameters and {scaled(totals.macs)} multiply-adds"
-    tops = [module for module in one.modules if "." not in module.path]
+    tops = [module for module in one.parts if "." not in module.path]
     if tops and totals.macs:
         most = max(tops, key=lambda module: module.totals.macs)
         text += f", {percent(most.totals.macs / totals.macs)} of them in {most.path}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from analyzer.regression.gate import Held
 from analyzer.regression.result import Result
 from analyzer.regression.snapshot import Snapshot, snapshot
+from analyzer.regression.verdict import Verdict
 from analyzer.units import METRICS
 from reports import gate_details
 from reports.gate_details import over
@@ -14,6 +15,8 @@ from reports.table import Cell, Column, Name, Table
 from reports.views import MISSING
 
 SUMMARY = ("params", "macs", "peak_memory")
+COUNTED = ("model", "mode", "path", "op", "call", "metric", "before", "after", "budget", "outcome")
+TIMED = ("model", "metric", "before", "after", "low", "high", "outcome")
 
 
 def tables(result: Result) -> list[Table]:
@@ -120,10 +123,7 @@ def _advice(result: Result) -> list[str]:
     return [f"Held against {result.baseline}, layer by layer.{slack}"]
 
 
-def sheet(result: Result) -> Table:
-    """For CSV: a line a verdict, figures to the last unit."""
-    keys = ("model", "mode", "path", "op", "call", "metric", "before", "after", "budget", "outcome")
-    rows = tuple(
-        tuple("" if getattr(v, key) is None else str(getattr(v, key)) for key in keys) for v in result.verdicts
-    )
+def sheet(verdicts: Sequence[Verdict], keys: Sequence[str] = COUNTED) -> Table:
+    """For CSV: a line a verdict of any check, figures to the last unit."""
+    rows = tuple(tuple("" if getattr(v, key) is None else str(getattr(v, key)) for key in keys) for v in verdicts)
     return Table("verdicts", tuple(Column(key, "left") for key in keys), rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.regression.paired.decide import Rules
 from analyzer.regression.paired.result import signed_percent
-from analyzer.regression.unpaired.compare import ENOUGH, Compared, Files, ratio, verdicts
+from analyzer.regression.unpaired.compare import ENOUGH, Compared, Files, ratio
 from analyzer.units import factor, percent, seconds
 from reports.table import Cell, Column, Name, Table
 from reports.views import MISSING
@@ -114,12 +114,3 @@ def together(files: Files) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
-
-
-def sheet(files: Files) -> Table:
-    """For CSV: a line a verdict."""
-    keys = ("model", "metric", "before", "after", "low", "high", "outcome")
-    rows = tuple(
-        tuple("" if getattr(v, key) is None else str(getattr(v, key)) for key in keys) for v in verdicts(files)
-    )
-    return Table("verdicts", tuple(Column(key, "left") for key in keys), rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from analyzer.regression.paired.result import Timed, Times, signed_percent, verdicts
+from analyzer.regression.paired.result import Timed, Times, signed_percent
 from analyzer.units import percent, seconds
 from reports.table import Cell, Column, Name, Table
 from reports.views import MISSING
@@ -125,12 +125,3 @@ def _bounds(one: Timed, times: Times) -> str:
 def _pairs(one: Timed) -> str:
     more = f"+{len(one.again.pairs)}" if one.again else ""
     return f"{len(one.first.pairs)}{more}"
-
-
-def sheet(times: Times) -> Table:
-    """For CSV: a line a verdict."""
-    keys = ("model", "metric", "before", "after", "low", "high", "outcome")
-    rows = tuple(
-        tuple("" if getattr(v, key) is None else str(getattr(v, key)) for key in keys) for v in verdicts(times)
-    )
-    return Table("verdicts", tuple(Column(key, "left") for key in keys), rows)

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from analyzer.files import require_writable
 from analyzer.output import FORMATS
 
 
@@ -20,6 +19,8 @@ def complete_variant(context: click.Context, parameter: click.Parameter, incompl
 def writable(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
     """A file that cannot be written is refused before the work, which may take long."""
     if path not in (None, "-") and not context.resilient_parsing:
+        from analyzer.files import require_writable
+
         require_writable(path, advice=f"name another file with {parameter.opts[0]}")
     return path
 

@@ -105,9 +105,7 @@ def _emit(history: History, form: str, output: str | None) -> None:
     page = io.StringIO()
     with redirect_stdout(page):
         _write(history, form, None)
-    return write(
-        page.getvalue().replace("##[", "#\\u0023[") if form == "json" else actions.inert(page.getvalue()), None
-    )
+    return write(actions.inert(page.getvalue(), form), None)
 
 
 def _write(history: History, form: str, output: str | None) -> None:

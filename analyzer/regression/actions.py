@@ -44,8 +44,13 @@ def _escaped(text: str, signs: Mapping[str, str]) -> str:
     return "".join(signs.get(sign, sign) for sign in text)
 
 
-def inert(text: str) -> str:
-    """A page without workflow commands: a runner obeys `::` at the start of a line, and `##[` anywhere."""
+def inert(text: str, form: str = "") -> str:
+    """A page without workflow commands: a runner obeys `::` at the start of a line, and `##[` anywhere.
+
+    JSON stays the same document: its strings hold no line breaks, and can write the second sign in another way.
+    """
+    if form == "json":
+        return text.replace("##[", "#\\u0023[")
     return re.sub(r"(?m)^(\s*)::", r"\1: :", text).replace("##[", "## [")
 
 

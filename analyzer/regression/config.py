@@ -20,7 +20,7 @@ BASELINE = "analyzer-baseline.json"
 class Config(Frozen):
     """What a project asks to be checked. `root` is its folder: models and the baseline are named from there.
 
-    `tolerance` is relative, 0.01 for 1 %. `time_tolerance` and `time_limit` are kept for the time gate.
+    `tolerance` is relative, 0.01 for 1 %. `time_tolerance` and `time_limit` are the time gate's.
     """
 
     root: Path
@@ -67,6 +67,11 @@ def parse(data: Mapping[str, Any], root: Path) -> Config:
     numbers = {
         key: number(key, data.get(key, getattr(Config, key))) for key in ("tolerance", "time_tolerance", "time_limit")
     }
+    if numbers["time_limit"] <= numbers["time_tolerance"]:
+        raise AnalyzerError(
+            f"{TABLE}: time_limit is {numbers['time_limit']:g} and time_tolerance {numbers['time_tolerance']:g}; "
+            "wanted a limit above the tolerance"
+        )
     return Config(root, models or tuple(budgets), baseline, budgets=budgets, **numbers)
 
 

@@ -59,7 +59,7 @@ def run(
         xml=partial(junit.dump, result),
         markdown=partial(markdown.dump, result),
         tables=partial(gate.tables, result),
-        sheet=partial(gate.sheet, result),
+        sheet=partial(gate.sheet, result.verdicts),
         commands=partial(actions.commands, result),
     )
     return tell(telling, status, junit_file=junit_file, form=form, output=output)

@@ -67,8 +67,7 @@ def _emit(found: Telling, form: str, output: str | None) -> None:
         return emit_tables(found.tables(), form, output)
     text = _text(found, form)
     if bare:
-        # In JSON the same sign can be written in another way.
-        text = text.replace("##[", "#\\u0023[") if form == "json" else actions.inert(text)
+        text = actions.inert(text, form)
     return write(text, output)
 
 

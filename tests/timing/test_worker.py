@@ -175,6 +175,14 @@ class Queued:
         return {("forward", "", "gap", 1): self._pass(50, 0.010)}
 
 
+@pytest.fixture
+def behind():
+    """A device that runs behind its host, and its clock."""
+    host = Turned()
+    device = Device(host, launch_s=0.001)
+    return EventClock(device, host.nanoseconds), device
+
+
 def sampled(passed, clock):
     told = []
     request = Request(Setting(device="cuda:0"), variant="nin", budget_s=0.05, floor=4)
@@ -182,30 +190,20 @@ def sampled(passed, clock):
     return share, told
 
 
-def test_a_pass_is_bound_by_launches_as_it_is_and_not_as_it_is_cut():
-    host = Turned()
-    device = Device(host, launch_s=0.001)
-    clock = EventClock(device, host.nanoseconds)
-    share, told = sampled(Queued(clock, device), clock)
+def test_a_pass_is_bound_by_launches_as_it_is_and_not_as_it_is_cut(behind):
+    share, told = sampled(Queued(*behind), behind[0])
     # The host issues two launches of 1 ms; the device begins after the first and works for 10 ms.
     assert share == pytest.approx(0.002 / 0.011)
     assert told[0]["keys"] == [("forward", "", "gap", 1)]
 
 
-def test_samples_of_a_device_have_no_reference_of_the_hosts_clock():
-    host = Turned()
-    device = Device(host, launch_s=0.001)
-    clock = EventClock(device, host.nanoseconds)
-    _, told = sampled(Queued(clock, device), clock)
+def test_samples_of_a_device_have_no_reference_of_the_hosts_clock(behind):
+    _, told = sampled(Queued(*behind), behind[0])
     arms = {arm for line in told if line["event"] == "samples" for arm, *_ in line["samples"]}
     assert arms == {"whole", "cut"}
 
 
-def test_what_was_sampled_before_a_pass_that_raised_is_told():
-    host = Turned()
-    device = Device(host, launch_s=0.001)
-    clock = EventClock(device, host.nanoseconds)
-
+def test_what_was_sampled_before_a_pass_that_raised_is_told(behind):
     class Raises(Queued):
         left = 13
 
@@ -218,17 +216,13 @@ def test_what_was_sampled_before_a_pass_that_raised_is_told():
     told = []
     request = Request(Setting(device="cuda:0"), variant="nin", budget_s=60.0, floor=9, tiles=False)
     with pytest.raises(RuntimeError, match="no more"):
-        _sample(request, Raises(clock, device), clock, Quiet(), time.perf_counter(), told.append)
+        _sample(request, Raises(*behind), behind[0], Quiet(), time.perf_counter(), told.append)
     # Ten passes to warm up: two windows of five that agree. Two samples, and the one that raised.
     assert len(told[-1]["samples"]) == 2
     assert cell(Request(Setting(), floor=2), [Answer(tuple(told), "failed", "no more")]).status == "partial"
 
 
-def test_a_pass_that_changes_in_the_middle_leaves_whole_ones():
-    host = Turned()
-    device = Device(host, launch_s=0.001)
-    clock = EventClock(device, host.nanoseconds)
-
+def test_a_pass_that_changes_in_the_middle_leaves_whole_ones(behind):
     class Changes(Queued):
         left = 3
 
@@ -238,7 +232,7 @@ def test_a_pass_that_changes_in_the_middle_leaves_whole_ones():
                 raise Changed("other operators ran than were counted")
             return super().cut()
 
-    _, told = sampled(Changes(clock, device), clock)
+    _, told = sampled(Changes(*behind), behind[0])
     assert [line["keys"] for line in told if line["event"] == "keys"] == [[("forward", "", "gap", 1)], []]
     made = cell(Request(Setting(), floor=3), [Answer((*told, {"event": "done", "launch_share": None}), "done")])
     assert made.of("gap") == ()

@@ -22,9 +22,9 @@ from analyzer.regression.paired import lock, outputs, trees
 from analyzer.regression.paired.decide import Rules
 from analyzer.regression.paired.measure import Gathered, Sides, confirm, gather
 from analyzer.regression.paired.parent import Place, started
-from analyzer.regression.paired.result import Times, exit_status, judged, suspected
+from analyzer.regression.paired.result import Times, exit_status, judged, suspected, verdicts
 from analyzer.regression.telling import Telling, tell
-from reports import gate_time
+from reports import gate, gate_time
 
 Tell = Callable[[int, int, str], None]
 
@@ -48,11 +48,6 @@ def run(
     settings = config.read()
     models = _models(settings, names, references)
     rules = Rules(settings.time_tolerance, settings.time_limit, models=len(models))
-    if rules.limit <= rules.tolerance:
-        raise AnalyzerError(
-            f"{config.TABLE}: time_limit is {rules.limit:g} and time_tolerance {rules.tolerance:g}; "
-            "wanted a limit above the tolerance"
-        )
     with _ended_by_signal(), lock.alone(lock.place(), say), ExitStack() as stack:
         here = _offset(settings.root) if names or references else Path()
         places, notes, shown = _places(stack, settings.root, here, base, base_python, self_test=self_test)
@@ -74,7 +69,7 @@ def run(
         xml=partial(outputs.xml, times),
         markdown=lambda limit: outputs.markdown(times),
         tables=partial(gate_time.tables, times),
-        sheet=partial(gate_time.sheet, times),
+        sheet=partial(gate.sheet, verdicts(times), gate.TIMED),
         commands=partial(outputs.commands, times),
     )
     return tell(telling, exit_status(times, strict=strict), junit_file=junit_file, form=form, output=output)

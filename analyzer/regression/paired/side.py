@@ -7,31 +7,35 @@ share a Python come of one process: where libraries happened to lie in memory ma
 by one or two percent, and what both inherit they have in common. Commands come in and answers go out as JSON lines,
 strictly in turn, so that a worker can take over its parent's very descriptors and hand them back by ending.
 
-The file is always the checking side's: an older state of a project has none, or another one. Hence it imports of
-`analyzer` only what has been there from the start, and inside functions.
+The file is always the checking side's, and so is timed_call.py beside it: an older state of a project has none, or
+others. Hence they import of `analyzer` only what has been there from the start, and inside functions.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
-del sys.path[0]  # This file's own folder: its neighbours' names are too common to be importable.
+if __name__ == "__main__":
+    # Its neighbours' names are too common to be importable: the folder is on the path for one of them, and then off it.
+    folder = str(Path(__file__).resolve().parent)
+    sys.path.insert(0, folder)
+    import timed_call  # type: ignore[import-not-found]
 
-import gc  # noqa: E402
-import importlib  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import random  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Callable, Mapping, Sequence  # noqa: E402
-from contextlib import suppress  # noqa: E402
-from itertools import pairwise  # noqa: E402
-from typing import Any  # noqa: E402
+    sys.path[:] = [one for one in sys.path if os.path.realpath(one) != folder]
+else:
+    from analyzer.regression.paired import timed_call
 
-WARM_S, WARM_CALLS = 0.1, 2
+import gc
+import importlib
+import json
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
 LIBRARIES = ("site-packages", "dist-packages")
-
-Run = Callable[[], Any]
 
 
 class Channel:
@@ -125,15 +129,15 @@ def _work(channel: Channel, command: Mapping[str, Any]) -> int:
     try:
         padding = _padding()
         torch.manual_seed(command["seed"])
-        clock = clock_of(command["device"])
-        run = _ready(command["model"], command["device"])
+        clock = timed_call.clock_of(command["device"])
+        run = timed_call.ready(command["model"], command["device"])
         with torch.inference_mode():
             gc.disable()
-            call_s = _warm(run, clock)
+            call_s = timed_call.warm(run, clock)
             imported = [name for name in list(sys.modules) if name not in before and _installed(_file(name))]
             channel.tell(event="warm", call_s=call_s, strangers=_strangers(command["apart"]), imported=imported)
             while (asked := channel.hear()) and asked["do"] == "block":
-                own, wall = block(run, asked["calls"], asked["burst"], clock)
+                own, wall = timed_call.block(run, asked["calls"], asked["burst"], clock)
                 channel.tell(event="block", own_ns=own, wall_ns=wall)
         del padding
     except Exception as error:
@@ -151,131 +155,11 @@ def _padding() -> list[Any]:
     return [torch.empty(size, dtype=torch.uint8) for size in sizes][::2]
 
 
-class HostClock:
-    """The CPU's: a mark is the time of this process alone, and the time of day."""
-
-    def mark(self) -> Any:
-        return time.process_time_ns(), time.perf_counter_ns()
-
-    def spans(self, marks: Sequence[Any]) -> tuple[list[int], list[int]]:
-        """Own and wall time from each mark to the next, in nanoseconds."""
-        own, wall = zip(*marks, strict=True)
-        return [b - a for a, b in pairwise(own)], [b - a for a, b in pairwise(wall)]
-
-
-class EventClock:
-    """A device's, which runs behind the host: a mark is an event in its queue, read once the device is done.
-
-    `device` makes events (`Event(enable_timing=True)`) and can `synchronize`, as torch.cuda does. No call has a wall
-    time of its own there: each has its share of the whole.
-    """
-
-    def __init__(self, device: Any, now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
-        self.device, self.now_ns = device, now_ns
-
-    def mark(self) -> Any:
-        event = self.device.Event(enable_timing=True)
-        event.record()
-        return event, self.now_ns()
-
-    def spans(self, marks: Sequence[Any]) -> tuple[list[int], list[int]]:
-        self.device.synchronize()
-        wall = (self.now_ns() - marks[0][1]) // (len(marks) - 1)
-        events = [event for event, _ in marks]
-        return [round(1e6 * a.elapsed_time(b)) for a, b in pairwise(events)], [wall] * (len(marks) - 1)
-
-
-def clock_of(device: str) -> Any:
-    """The clock of a torch device. Raises RuntimeError for one that is not here."""
-    import torch
-
-    if device == "cpu":
-        return HostClock()
-    if not torch.cuda.is_available():
-        raise RuntimeError(f"there is no device {device}: torch {torch.__version__} finds no CUDA")
-    torch.cuda.set_device(device)
-    return EventClock(torch.cuda)
-
-
-def _ready(name: str, device: str) -> Run:
-    """The model in eval mode, fed with normal random numbers; integers stay as the model's inputs have them."""
-    import torch
-
-    model, args, kwargs = _reference(name) if ":" in name or name.endswith(".pt2") else _variant(name)
-    model.eval().requires_grad_(False).to(device)
-
-    def filled(tensor: Any) -> Any:
-        made = torch.randn(tensor.shape).to(tensor.dtype) if tensor.is_floating_point() else tensor
-        return made.to(device)
-
-    fed = _mapped((list(args), dict(kwargs)), filled)
-    return lambda: model(*fed[0], **fed[1])
-
-
-def _variant(name: str) -> tuple[Any, Any, Any]:
-    import torch
-
-    from analyzer.models import variants
-
-    base = name.partition("@")[0]
-    with suppress(LookupError):
-        points = importlib.import_module("importlib.metadata").entry_points(group="analyzer.models")
-        if base in points.names and base not in importlib.import_module("analyzer.networks").VARIANTS:
-            return _reference(name)
-    from analyzer.builder import build
-
-    (chosen,) = variants([name])
-    return build(base, overrides=chosen.overrides), [torch.empty(1, *chosen.network.input)], {}
-
-
-def _reference(name: str) -> tuple[Any, Any, Any]:
-    from analyzer.references import resolve
-
-    found = resolve(name)
-    model = found.model
-    if found.real and any(one.is_meta for one in [*model.parameters(), *model.buffers()]):
-        model = found.real()
-    return model, found.args, found.kwargs
-
-
-def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        return change(value)
-    if isinstance(value, dict):
-        return {key: _mapped(one, change) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        items = [_mapped(one, change) for one in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return value
-
-
-def _warm(run: Run, clock: Any) -> float:
-    """Calls until caches are warm and lazy work is done. Returns the own time of the fastest, in seconds."""
-    end, fastest, calls = time.perf_counter() + WARM_S, float("inf"), 0
-    while calls < WARM_CALLS or time.perf_counter() < end:
-        own, _ = block(run, 1, 1, clock)
-        fastest, calls = min(fastest, own[0] * 1e-9), calls + 1
-    return fastest
-
-
-def block(run: Run, calls: int, burst: int, clock: Any) -> tuple[list[int], list[int]]:
-    """Own and wall time of each of `calls` calls, in nanoseconds; one shorter than the clock is run `burst` times."""
-    marks = [clock.mark()]
-    for _ in range(calls):
-        for _ in range(burst):
-            run()
-        marks.append(clock.mark())
-    own, wall = clock.spans(marks)
-    return [span // burst for span in own], [span // burst for span in wall]
-
-
 def _strangers(apart: str) -> list[str]:
     """Modules that came from the other side's folder: they are not what this side is to be timed with."""
     inside = os.path.realpath(apart) + os.sep
-    here = os.path.realpath(__file__)  # It has two names where multiprocessing was imported, and is neither side's.
-    files = {name: file for name in list(sys.modules) if (file := _file(name)) != here}
+    here = {os.path.realpath(one) for one in (__file__, timed_call.__file__)}  # These are neither side's.
+    files = {name: file for name in list(sys.modules) if (file := _file(name)) not in here}
     return sorted(name for name, file in files.items() if apart and file.startswith(inside) and not _installed(file))
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from analyzer.counting import closed_form
-from analyzer.errors import CannotMeasure, one_line
+from analyzer.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.models import Variant, variant
 from analyzer.networks.walk import Mode, walk
 from analyzer.record import Record
@@ -59,6 +59,10 @@ def count(
         return count_variant(
             chosen, input=input, batch=batch, train=bool(train), counter=counter, verify=verify, memory=memory
         )
+    if not hasattr(model, "named_modules"):  # torch need not be imported to say so.
+        raise AnalyzerError(f"cannot count a {type(model).__name__}; wanted the name of a network or an nn.Module")
+    if not isinstance(kwargs, Mapping | None):
+        raise AnalyzerError(f"kwargs is a {type(kwargs).__name__}; wanted a dict of the arguments by name")
     # One input may stand for itself: a tensor is a sequence too, of its samples.
     args = args if isinstance(args, list | tuple) else (args,)
     return count_module(model, args, kwargs or {}, train=train, memory=memory)

@@ -32,7 +32,7 @@ compared, 4 unclear under --strict.
 
 
 def timeable(context: click.Context, parameter: click.Parameter, device: str | None) -> str | None:
-    if device is None or re.fullmatch(r"cpu|cuda(:\d{1,3})?", device):
+    if device is None or re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
         return device
     raise click.BadParameter(f"{one_line(device)!r} cannot be timed in pairs; wanted cpu, cuda or cuda:1")
 

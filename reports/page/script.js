@@ -175,7 +175,28 @@
     target.hidden = false;
     choices.forEach((open) => open(target));
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
-    target.scrollIntoView({ block: target.tagName === "TR" ? "center" : "start" });
+    hold(target);
+  }
+
+  // What stands above a place is laid out only when it comes near or the page is idle, and moves the place: it is held
+  // in view until all is laid out, or until the reader takes over.
+  let taken = 0;
+  for (const kind of ["wheel", "touchstart", "pointerdown", "keydown", "hashchange"])
+    addEventListener(kind, () => (taken += 1), { passive: true });
+  function hold(target) {
+    const since = taken;
+    const block = target.tagName === "TR" ? "center" : "start";
+    let rests = 0;
+    let last = null;
+    const step = () => {
+      if (taken !== since) return;
+      target.scrollIntoView({ block });
+      const place = target.getBoundingClientRect().top + scrollY;
+      rests = place === last && root.classList.contains("settled") ? rests + 1 : 0;
+      last = place;
+      if (rests < 3) setTimeout(step, 60);
+    };
+    step();
   }
   addEventListener("hashchange", reveal);
 

@@ -50,6 +50,18 @@ def test_one_input_may_stand_for_itself():
     assert analyzer.count(nn.Conv2d(3, 4, 3), torch.zeros(2, 3, 8, 8)).totals.macs == 2 * 6 * 6 * 4 * 27
 
 
+def test_a_wrong_type_is_said_in_a_line():
+    import analyzer
+    from analyzer.errors import AnalyzerError
+
+    with pytest.raises(AnalyzerError, match=r"cannot count a int; wanted the name of a network or an nn.Module"):
+        analyzer.count(42)
+    from torch import nn
+
+    with pytest.raises(AnalyzerError, match="kwargs is a int; wanted a dict"):
+        analyzer.count(nn.Identity(), (), 5)
+
+
 def test_what_is_meant_is_said(analyze, asked):
     assert "analyze --variant googlenet counts it" in analyze("googlenet").err
     assert "give --variant NAME with it" in analyze(*asked, "--set", "a.b=3").err

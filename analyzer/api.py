@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from analyzer.counting import closed_form
 from analyzer.errors import AnalyzerError, CannotMeasure, one_line
-from analyzer.models import Variant, variant
+from analyzer.inputs import Input, image, inputs_of
+from analyzer.models import Variant, is_reference, variant
 from analyzer.networks.walk import Mode, walk
 from analyzer.record import Record
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from analyzer.comparison import Comparison
-    from analyzer.inputs import Input
     from analyzer.networks.override import Overrides
     from analyzer.networks.spec import Network, Shape
     from analyzer.networks.walk import Step
@@ -31,18 +31,20 @@ def count(
     kwargs: Mapping[str, Any] | None = None,
     *,
     train: bool | None = None,
-    input: Shape | None = None,
+    input: Shape | str | Sequence[str] | None = None,
     batch: int = 1,
     overrides: Overrides | None = None,
     counter: Counter = "closed_form",
     verify: bool = False,
     memory: bool = False,
 ) -> Record:
-    """Counts a named network, or any `nn.Module` called with `args` and `kwargs`.
+    """Counts a named network, a model by reference such as `net.py:Net`, or any `nn.Module`, called with `args` and
+    `kwargs`.
 
-    Names take `input`, (channels, height, width), `batch` and `overrides`; `counter="dispatch"` counts what runs when
-    the network is built in torch; `verify` holds three counters against each other. A module is run on meta, or where
-    it cannot run there on its own tensors (the record's `notes` say so), and left exactly as it was.
+    Names and references take `input`, a shape without the batch or texts as on the command line
+    (`"ids=128:int64"`), and `batch`. A named network takes `overrides`; `counter="dispatch"` counts what runs when it
+    is built in torch; `verify` holds three counters against each other. A reference runs the code it names. A module is
+    run on meta, or where it cannot run there on its own tensors (the record's `notes` say so), and left as it was.
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's own mode and
     counts the forward pass only. `memory` adds the bytes alive, at the peak and by module. Raises AnalyzerError for a
@@ -55,12 +57,19 @@ def count(
     5268480
     """
     if isinstance(model, str):
-        chosen = variant(model, overrides)
-        return count_variant(
-            chosen, input=input, batch=batch, train=bool(train), counter=counter, verify=verify, memory=memory
-        )
+        if not isinstance(args, tuple) or args or kwargs:
+            raise AnalyzerError(f"{one_line(model)} is a name; args and kwargs are for an nn.Module, give input")
+        how: dict[str, Any] = {"batch": batch, "train": bool(train), "memory": memory}
+        if not is_reference(model):
+            size = image(inputs_of(input))
+            return count_variant(variant(model, overrides), input=size, counter=counter, verify=verify, **how)
+        if overrides or verify:
+            raise AnalyzerError(f"{one_line(model)} is a reference; overrides and verify are for named networks")
+        return count_reference(model, inputs=inputs_of(input), **how)
     if not hasattr(model, "named_modules"):  # torch need not be imported to say so.
         raise AnalyzerError(f"cannot count a {type(model).__name__}; wanted the name of a network or an nn.Module")
+    if input is not None:
+        raise AnalyzerError("input is for names; an nn.Module is called with args, such as torch.zeros(1, 3, 224, 224)")
     if not isinstance(kwargs, Mapping | None):
         raise AnalyzerError(f"kwargs is a {type(kwargs).__name__}; wanted a dict of the arguments by name")
     # One input may stand for itself: a tensor is a sequence too, of its samples.
@@ -68,8 +77,8 @@ def count(
     return count_module(model, args, kwargs or {}, train=train, memory=memory)
 
 
-def compare(*names: str, input: Shape | None = None, batch: int = 1, train: bool = False) -> Comparison:
-    """Counts named networks and sets them side by side, each against the first.
+def compare(*names: str, input: Shape | str | None = None, batch: int = 1, train: bool = False) -> Comparison:
+    """Counts named networks, or models by reference, and sets them side by side, each against the first.
 
     >>> totals = compare("googlenet", "alexnet").totals
     >>> f"{totals['params'].ratio:.2f} {totals['macs'].ratio:.3f}"

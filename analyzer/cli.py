@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from analyzer.commands.options import complete_variant, output_options
 from analyzer.errors import AnalyzerError
 from analyzer.output import Closed, discard, say
 
+# What can become of a write to standard output; any other refusal, such as of a new process, is not about the result.
+WRITING = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
 METRIC_NAMES = ("params", "macs", "flops", "activations", "bytes_moved")
 
 EXAMPLES = """\b
@@ -122,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard(sys.stdout)
         return 0
     except OSError as error:
-        say(f"cannot write the result: {error.strerror or error}")
+        what = "cannot write the result" if error.errno in WRITING else "the system refuses to go on"
+        say(f"{what}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         discard(sys.stdout)
         return 2
 

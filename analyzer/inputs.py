@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from analyzer.errors import AnalyzerError, quoted
+from analyzer.errors import AnalyzerError, one_line, quoted
 from analyzer.frozen import Frozen
 from analyzer.networks.spec import Shape
 
@@ -42,6 +43,18 @@ def parse_input(text: str) -> Input:
     if dtype is not None and dtype not in TYPES:
         raise AnalyzerError(f"input {quoted(text)} has an unknown type; known: {', '.join(TYPES)}")
     return Input(name, shape, dtype or "float32", bool(literal))
+
+
+def inputs_of(given: Shape | str | Sequence[str] | None) -> list[Input]:
+    """From Python: a shape without the batch, or one or several texts as on the command line."""
+    if given is None or isinstance(given, str):
+        return [] if given is None else [parse_input(given)]
+    if isinstance(given, list | tuple):
+        if all(isinstance(one, str) for one in given):
+            return list(map(parse_input, given))
+        if all(isinstance(size, int) and size > 0 for size in given):
+            return [Input(None, tuple(given))]
+    raise AnalyzerError(f"input is {one_line(repr(given))[:80]}; wanted a shape without the batch: (3, 224, 224)")
 
 
 def image(inputs: list[Input]) -> Shape | None:

@@ -20,7 +20,13 @@ class Variant(Frozen):
 
 def variant(name: str, overrides: Overrides | None = None) -> Variant:
     """The variant of that name with those numbers changed. Raises AnalyzerError for what does not exist."""
-    return Variant(*apply(find(name), overrides or {}))
+    base, own = _split(name)
+    return Variant(*apply(find(base), {**own, **(overrides or {})}))
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name says where a model's code is, such as `net.py:Net`, and is not one of a list."""
+    return ":" in name or name.endswith(".pt2")
 
 
 def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant]:

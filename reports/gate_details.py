@@ -58,9 +58,8 @@ def _total(verdict: Verdict) -> tuple[Cell, ...]:
     if verdict.mode == "training" and verdict.metric != "backward_macs":
         name += " (train)"
     if verdict.budget is not None:
-        limit = f"{verdict.budget:,.0f}" if verdict.budget == int(verdict.budget) else f"{verdict.budget:,}"
         word = "over budget" if verdict.outcome == "regressed" else "no figure"
-        return Name(f"{name} budget"), limit, _exact(verdict.after), "", word
+        return Name(f"{name} budget"), f"{verdict.budget:,}", _exact(verdict.after), "", word
     if verdict.before is None or verdict.after is None or verdict.outcome == "incomparable":
         return Name(name), _exact(verdict.before), _exact(verdict.after), "", verdict.outcome
     unit = verdict.metric if verdict.metric in METRICS else "calls"

@@ -67,7 +67,7 @@ def _environment(history: History, environment: str, every: Sequence[str]) -> Ta
         *([Column("held against", "left")] if timed else []),
     )
     title = f"History of {'time' if timed else METRICS[history.metric].title}"
-    title += f", machine {every.index(environment) + 1} of {len(every)}" if len(every) > 1 and timed else ""
+    title += f", environment {every.index(environment) + 1} of {len(every)}" if len(every) > 1 and timed else ""
     return Table(title, columns, tuple(rows), notes=_notes(history, environment, every))
 
 
@@ -85,7 +85,7 @@ def _notes(history: History, environment: str, every: Sequence[str]) -> tuple[st
         shared = [one for one in own if (one.model, one.setting) in apart and one.model in names]
         if shared:
             notes.append(
-                f"incomparable with machine {every.index(other) + 1}: {', '.join(differing([environment, other]))}"
+                f"incomparable with environment {every.index(other) + 1}: {', '.join(differing([environment, other]))}"
                 if own[0].timed
                 else f"incomparable with figures of another {', '.join(differing([environment, other]))}"
             )
@@ -112,7 +112,7 @@ def _changes(history: History, environments: Sequence[str]) -> Table:
     timed = history.metric == TIME
     columns = (
         Column("model", "left", cut="start"),
-        *([Column("machine")] if len(environments) > 1 else []),
+        *([Column("environment")] if len(environments) > 1 else []),
         Column("by"),
         *([Column("95 % interval")] if timed else []),
         Column("between commits", "left"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import analyzer
 from analyzer.comparison import Comparison
@@ -55,3 +56,51 @@ def test_compare_gives_a_comparison():
 def test_unknown_names_are_refused():
     with pytest.raises(analyzer.AnalyzerError, match="unknown variant 'resnet'"):
         analyzer.count("resnet")
+
+
+NET = """
+import torch
+from torch import nn
+
+
+def Net():
+    return nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 3, bias=False))
+
+
+def Wider():
+    return nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 6, bias=False))
+"""
+
+
+def test_a_reference_counts_like_on_the_command_line(tmp_path):
+    """A batch of 2 with 7 words of 8 numbers, 3 products of 8 each: 2 x 7 x 3 x 8."""
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    reference = f"{tmp_path / 'net.py'}:Net"
+    for given in ("7:int64", ["7:int64"]):
+        record = analyzer.count(reference, input=given, batch=2)
+        assert (record.totals.macs, record.totals.params) == (336, 50 * 8 + 8 * 3)
+    assert analyzer.count(reference, input="7:int64", train=True).totals.backward_macs == 2 * 168
+    wider = reference.replace(":Net", ":Wider")
+    assert analyzer.compare(reference, wider, input="7:int64").totals["macs"].ratio == 2
+
+
+def test_a_name_holds_its_changes_like_on_the_command_line():
+    changed = analyzer.count("googlenet@inception_4a.reduce_5x5=32")
+    assert changed.totals == analyzer.count("googlenet", overrides={"inception_4a.reduce_5x5": 32}).totals
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model": "googlenet", "input": 224}, r"input is 224; wanted a shape without the batch: \(3, 224"),
+        ({"model": "googlenet", "input": (3, 2.5, 224)}, r"input is \(3, 2.5, 224\); wanted"),
+        ({"model": "googlenet", "input": (3, 0, 224)}, r"input is \(3, 0, 224\); wanted"),
+        ({"model": "googlenet", "input": "ids=7:int64"}, "a variant takes one input"),
+        ({"model": "googlenet", "args": (1,)}, "googlenet is a name; args and kwargs are for an nn.Module, give input"),
+        ({"model": "net.py:Net", "verify": True}, "net.py:Net is a reference; overrides and verify are for named"),
+        ({"model": torch.nn.Identity(), "input": (3, 8, 8)}, "input is for names; an nn.Module is called with args"),
+    ],
+)
+def test_what_does_not_go_together_is_said(given, said):
+    with pytest.raises(analyzer.AnalyzerError, match=said):
+        analyzer.count(**given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import re
@@ -578,3 +579,13 @@ def test_options_come_in_any_order(analyze):
 def test_the_shell_completes_variants(process):
     completed = process(_ANALYZE_COMPLETE="bash_complete", COMP_WORDS="analyze --variant googlenet-n", COMP_CWORD="2")
     assert completed.out.split() == ["plain,googlenet-no-reduction", "plain,googlenet-naive"]
+
+
+def test_what_the_system_refuses_is_not_said_of_the_result(analyze, monkeypatch):
+    def refuse(**options):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("analyzer.job.run", refuse)
+    status, out, err = analyze("--variant", "nin")
+    assert (status, out) == (2, "")
+    assert err == "analyze: the system refuses to go on: Resource temporarily unavailable\n"

@@ -79,7 +79,7 @@ def rebuild(root: Path) -> Found:
         except Unusable as error:
             if last or not isinstance(error.__cause__, sqlite3.DatabaseError) or _held(error.__cause__):
                 raise
-        for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+        for part in (path, *(path.with_name(path.name + end) for end in ("-journal", "-wal", "-shm"))):
             with suppress(OSError):
                 part.unlink(missing_ok=True)
     raise AssertionError("unreachable")
@@ -97,7 +97,6 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(_connect(path)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
             _make(database)
             yield database
     except sqlite3.Error as error:
@@ -107,6 +106,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    # With SQLite's own journal: a write-ahead log is set up and cleared away under a lock that others do not wait for.
     return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from analyzer.api import count_variant, reference_counter
 from analyzer.errors import AnalyzerError, nearest, quoted
 from analyzer.frozen import Frozen
-from analyzer.models import variants
+from analyzer.models import is_reference, variants
 from analyzer.networks import GROUP, VARIANTS
 from analyzer.record import Record
 from analyzer.regression.gate import MODES
@@ -33,7 +33,7 @@ def runs_code(name: str) -> bool:
 
     Raises AnalyzerError for a name that is neither.
     """
-    if ":" in name or name.endswith(".pt2"):
+    if is_reference(name):
         return True
     base = name.partition("@")[0]
     if base in VARIANTS:

@@ -102,7 +102,11 @@ def _budgets(value: object, models: Sequence[str]) -> dict[str, dict[str, float]
                                     f"{nearest(metric, MODEL_METRICS)}")  # fmt: skip
             if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit) or limit < 0:
                 raise _wrong(f"budgets.{model}.{metric}", limit, "a number of at least 0, such as 1.6e9")
-    return value
+    # Figures are whole numbers: 1.6e9, which TOML calls a float, is shown as one.
+    return {
+        model: {metric: int(limit) if limit == int(limit) else limit for metric, limit in limits.items()}
+        for model, limits in value.items()
+    }
 
 
 def _wrong(key: str, value: object, wanted: str) -> AnalyzerError:

@@ -15,7 +15,7 @@ from analyzer.envelope import record_from_json
 from analyzer.errors import AnalyzerError, CannotMeasure, quoted
 from analyzer.frozen import Frozen
 from analyzer.inputs import image, parse_input
-from analyzer.models import Variant, variants
+from analyzer.models import Variant, is_reference, variants
 from analyzer.record import Count, Record
 from analyzer.timing.processes import Answer, Ask, ask, ask_all
 from analyzer.timing.request import Request
@@ -72,8 +72,7 @@ def measure(
     mode = "training" if train else "inference"
     cells = settings([batch], [threads or processors()], [dtype], [layout], mode=mode, compiled=compile, device=device)
     inputs = [inputs] if isinstance(inputs, str) else inputs
-    referred = ":" in model or model.endswith(".pt2")
-    chosen, references = ([], [model]) if referred else (variants([model]), [])
+    chosen, references = ([], [model]) if is_reference(model) else (variants([model]), [])
     wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
     found = measured(wanted, rounds=processes)
     if not found.complete:

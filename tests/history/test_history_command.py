@@ -94,8 +94,8 @@ def test_two_machines_stand_apart_and_are_called_incomparable(analyze, project):
         written(project / "runs", f"{day}.json", bench({"a": 0.01}, day=day))
         written(project / "runs", f"other{day}.json", bench({"a": 0.02}, day=day, machine=other))
     out = " ".join(analyze("history", "--import", "runs").out.split())
-    assert "machine 1 of 2" in out
-    assert "incomparable with machine 2: processor" in out
+    assert "environment 1 of 2" in out
+    assert "incomparable with environment 2: processor" in out
 
 
 def test_names_from_files_are_inert(analyze, project):

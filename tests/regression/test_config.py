@@ -31,6 +31,7 @@ def test_everything_that_can_be_said(project):
     assert found.models == ("googlenet", "net.py:Net")
     assert found.baseline == "ci/counts.json"
     assert found.budgets == {"googlenet": {"macs": 1.6e9, "calls": 200}}
+    assert str(found.budgets["googlenet"]["macs"]) == "1600000000"  # Shown as the whole number it is.
     assert (found.tolerance, found.time_tolerance, found.time_limit) == (0.01, 0.02, 1)
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from analyzer.errors import one_line
 from analyzer.units import percent
-from reports.table import Cell, Name, Share, Table
+from reports.table import Cell, Column, Name, Share, Table
 
 BAR_CELLS = 6
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -41,8 +41,9 @@ def show(tables: Sequence[Table], to: Console) -> None:
         later = {note for after in tables[index + 1 :] for note in after.notes}
         with to.capture() as page:
             to.print(Text(_safe(table.title, plain), style="bold cyan"))
-            to.print(_prose(table, plain) if table.prose else _grid(table, plain, to.width))
-            for note in table.notes:
+            body, left_out = (_prose(table, plain), ()) if table.prose else _grid(table, plain, to.width)
+            to.print(body)
+            for note in (*left_out, *table.notes):
                 if note not in later:
                     to.print(Text(_safe(note, plain), style="dim"))
         # rich fills lines to the table's width, and cuts names with a character that ASCII does not have.
@@ -51,8 +52,8 @@ def show(tables: Sequence[Table], to: Console) -> None:
         to.file.write(text.translate(ASCII) if plain else text)
 
 
-def _grid(table: Table, plain: bool, room: int) -> RichTable:
-    """Figures: each column is one text of many lines.
+def _grid(table: Table, plain: bool, room: int) -> tuple[RichTable, tuple[str, ...]]:
+    """Figures: each column is one text of many lines. With a note where not all columns fit.
 
     rich measures, pads and wraps every cell by itself, which for a cell a figure takes longer than the count.
     """
@@ -62,13 +63,14 @@ def _grid(table: Table, plain: bool, room: int) -> RichTable:
         max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
         for index, column in enumerate(table.columns)
     ]
-    if table.columns[0].cut == "start":
+    fit, left_out = _fitting(table.columns, widths, room)
+    columns, cells, widths = table.columns[:fit], [row[:fit] for row in cells], widths[:fit]
+    if columns[0].cut == "start":
         left = room - sum(1 + width for width in widths[1:])
         cells = [[_cut(row[0], max(left, NARROWEST)), *row[1:]] for row in cells]
     body, total = (cells[:-1], cells[-1:]) if table.total else (cells, [])
-    for index, column in enumerate(table.columns):
-        # Only names and what stands last on the left may give way; a figure cut short would be another figure.
-        yields = index == 0 or (column.align == "left" and index == len(table.columns) - 1)
+    for index, column in enumerate(columns):
+        yields = _yields(columns, index)
         grid.add_column(
             Text(_header(_safe(column.title, plain)), style="bold"),
             justify=column.align,
@@ -77,10 +79,26 @@ def _grid(table: Table, plain: bool, room: int) -> RichTable:
         )
     for rows in (body, total):
         if rows:
-            columns = zip(*rows, strict=True)
-            texts = [Text("\n", no_wrap=True, overflow="ellipsis").join(column) for column in columns]
+            texts = [Text("\n", no_wrap=True, overflow="ellipsis").join(column) for column in zip(*rows, strict=True)]
             grid.add_row(*texts, style="bold" if rows is total else "", end_section=True)
-    return grid
+    return grid, left_out
+
+
+def _yields(columns: Sequence[Column], index: int) -> bool:
+    """Only names and what stands last on the left may give way; a figure cut short would be another figure."""
+    return index == 0 or (columns[index].align == "left" and index == len(columns) - 1)
+
+
+def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> tuple[int, tuple[str, ...]]:
+    """How many of the columns fit, the last left out first, and a note of those that do not; two always stay."""
+    least = [min(width, NARROWEST) if _yields(columns, index) else width for index, width in enumerate(widths)]
+    fit = len(columns)
+    while fit > 2 and sum(least[:fit]) + fit - 1 > room:
+        fit -= 1
+    if fit == len(columns):
+        return fit, ()
+    names = ", ".join(column.title for column in columns[fit:])
+    return fit, (f"Left out, since {room} columns do not hold it: {names}. {sum(least) + len(least) - 1} do.",)
 
 
 def _prose(table: Table, plain: bool) -> RichTable:

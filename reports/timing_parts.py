@@ -168,7 +168,7 @@ def kernels(record: Record) -> list[Table]:
     )
     note = f"By torch.profiler, whose own cost is in them; {min(KERNELS, len(found))} of {len(found)} shown."
     names = (Column("kernel", "left"), Column("module", "left"))
-    columns = (*names, Column("at"), Column("time"), Column("share", "left"))
+    columns = (*names, Column("places"), Column("time"), Column("share", "left"))
     return [Table(f"{record.label}: kernels", columns, rows, notes=(note,))]
 
 

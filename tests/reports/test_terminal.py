@@ -154,6 +154,24 @@ def assert_whole(table: Table, lines: list[str]) -> None:
         assert any(whole.fullmatch(line) for line in rest), f"{name} {figures} is not whole in its place"
 
 
+def test_columns_that_do_not_fit_are_named(monkeypatch):
+    """A name of at least 12 signs, and columns of 9 one apart: 12 + 2 x 10 are 32, with a third 42, with four 52."""
+    columns = (Column("module", "left"), *(Column(f"figure {number}") for number in range(4)))
+    table = Table("t", columns, ((Name("n" * 30), *("1,234,567",) * 4),))
+    lines = page([table], 40, monkeypatch)
+    assert lines[3] == "n" * 19 + "… 1,234,567 1,234,567"
+    assert " ".join(lines[4:]) == "Left out, since 40 columns do not hold it: figure 2, figure 3. 52 do."
+    assert page([table], 52, monkeypatch)[3].endswith(" 1,234,567" * 4)
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60])
+def test_a_narrow_terminal_keeps_names(analyze, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for page_ in (("--variant", "googlenet"), ("--variant", "googlenet", "--variant", "alexnet")):
+        lines = analyze(*page_).out.splitlines()
+        assert any(line.startswith("inception") or line.startswith("incep") for line in lines)
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_no_figure_of_a_network_is_cut(name, depth, monkeypatch):

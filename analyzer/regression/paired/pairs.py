@@ -19,12 +19,10 @@ from analyzer.regression.paired.parent import Failed, Lost, Parent
 # Timed calls of a pair, about as long as building and warming its two workers: processes differ by more than rounds of
 # one do, so that more pairs tell more than longer ones. benchmarks/time_gate.py shows it.
 PAIR_S = 0.8
-LEAST_ROUNDS, MOST_ROUNDS = 1, 4
-BLOCK_S = 0.03  # A block is short, so that the two sides of a round see the same machine.
-LEAST_CALLS, MOST_CALLS = (
-    2,
-    12,
-)  # Timed. One more comes first, finds the other side's data in the caches, and is dropped.
+LEAST_ROUNDS, MOST_ROUNDS = 1, 12
+BLOCK_S = 0.01  # What disturbs a machine lasts for longer: many short blocks see the same of it on both sides.
+# Timed. One more comes first, finds the other side's data in the caches, and is dropped.
+LEAST_CALLS, MOST_CALLS = 2, 12
 BURST_S = 1e-3  # What one reading of the clock covers at least.
 BUILD_S = 120.0
 LIMIT_S, LIMIT_FACTOR = 20.0, 100.0
@@ -54,16 +52,12 @@ class Pair(Frozen):
 
     @property
     def own(self) -> float:
-        """The natural logarithm of head ÷ base in their own time: the median over rounds of that of their median calls.
-
-        Not of their fastest: on a busy machine hardly a call of some milliseconds is left alone, and which side met one
-        that was is luck. There the fastest spread half as much again.
-        """
-        return median(math.log(median(one.own_ns[HEAD]) / median(one.own_ns[BASE])) for one in self.rounds)
+        """The natural logarithm of head ÷ base in their own time: the median over rounds of that of their fastest."""
+        return median(math.log(min(one.own_ns[HEAD]) / min(one.own_ns[BASE])) for one in self.rounds)
 
     @property
     def wall(self) -> float:
-        return median(math.log(median(one.wall_ns[HEAD]) / median(one.wall_ns[BASE])) for one in self.rounds)
+        return median(math.log(min(one.wall_ns[HEAD]) / min(one.wall_ns[BASE])) for one in self.rounds)
 
     def own_s(self, side: int) -> float:
         """A side's typical own time of a call."""
@@ -89,7 +83,8 @@ def take(
     parents: int = 0,
     imports: dict[int, list[str]] | None = None,
 ) -> Pair:
-    """One pair of fresh workers of `sides`, base and head, each with its model; both use the same weights.
+    """One pair of fresh workers of `sides`, base and head, each with its model; both use the same weights and lie in
+    memory alike as far as they do the same.
 
     `imports` remembers, by side, what its workers had to import, so that its parent does so before the next pair.
     Raises Lost for a worker that was killed or hung, Failed for a model that a side cannot run.
@@ -122,12 +117,12 @@ def take(
 def plan(call_s: float) -> Plan:
     """By how long a call takes, in seconds of its own time.
 
-    >>> plan(0.005)  # 4 blocks of 6 + 1 calls are 0.14 s
-    Plan(rounds=4, calls=6, burst=1)
+    >>> plan(0.005)  # 4 blocks of 2 + 1 calls are 60 ms
+    Plan(rounds=12, calls=2, burst=1)
     >>> plan(0.09)  # 4 blocks of 2 + 1 calls are 1.08 s
     Plan(rounds=1, calls=2, burst=1)
     >>> plan(20e-6)
-    Plan(rounds=4, calls=12, burst=50)
+    Plan(rounds=12, calls=10, burst=50)
     """
     burst = max(1, math.ceil(BURST_S / max(call_s, 1e-7)))
     calls = min(max(round(BLOCK_S / (call_s * burst)), LEAST_CALLS), MOST_CALLS)

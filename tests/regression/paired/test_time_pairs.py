@@ -77,7 +77,7 @@ def test_both_get_the_same_weights_and_blocks_and_the_parent_learns_what_to_impo
     assert first[0]["seed"] != first[1]["seed"]
     assert [one["imports"] for one in first] == [[], ["numpy"]]
     blocks = [{(one["calls"], one["burst"]) for one in side.commands if one["do"] == "block"} for side in sides]
-    assert blocks[0] == blocks[1] == {(3 + 1, 1)}  # 30 ms of the slower one's 9 ms are 3 calls.
+    assert blocks[0] == blocks[1] == {(2 + 1, 1)}  # 10 ms are one call of the slower one's 9 ms: the least is two.
 
 
 def test_a_side_that_runs_the_others_code_is_no_side():

@@ -31,6 +31,7 @@ import gc
 import importlib
 import json
 import random
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -123,14 +124,30 @@ def _import(names: Sequence[str]) -> None:
 
 
 def _work(channel: Channel, command: Mapping[str, Any]) -> int:
+    """Imports what makes the model; a thread then makes and times it, in memory of its own that holds nothing yet.
+
+    In the main thread's, what a side's files happened to leave behind would decide where its data lies.
+    """
+    before = set(sys.modules)
+    try:
+        make = timed_call.maker(command["model"])
+    except Exception as error:
+        channel.tell(event="failed", reason=_said(error))
+        return 0
+    thread = threading.Thread(target=_timed, args=(channel, command, make, before))
+    thread.start()
+    thread.join()
+    return 0
+
+
+def _timed(channel: Channel, command: Mapping[str, Any], make: timed_call.Make, before: set[str]) -> None:
     import torch
 
-    before = set(sys.modules)
     try:
         padding = _padding(command["seed"])
         torch.manual_seed(command["seed"])
         clock = timed_call.clock_of(command["device"])
-        run = timed_call.ready(command["model"], command["device"])
+        run = timed_call.ready(make, command["device"])
         with torch.inference_mode():
             gc.disable()
             call_s = timed_call.warm(run, clock)
@@ -142,7 +159,6 @@ def _work(channel: Channel, command: Mapping[str, Any]) -> int:
         del padding
     except Exception as error:
         channel.tell(event="failed", reason=_said(error))
-    return 0
 
 
 def _padding(seed: int) -> list[Any]:

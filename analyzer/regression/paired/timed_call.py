@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 WARM_S, WARM_CALLS = 0.1, 2
 
 Run: TypeAlias = Callable[[], Any]
+Make: TypeAlias = Callable[[], tuple[Any, Any, Any]]  # A model, its arguments by place and by name.
 
 
 class HostClock:
@@ -60,11 +61,16 @@ def clock_of(device: str) -> Any:
     return EventClock(torch.cuda)
 
 
-def ready(name: str, device: str) -> Run:
+def maker(name: str) -> Make:
+    """What makes the model of that name, with all that it needs imported."""
+    return _reference(name) if ":" in name or name.endswith(".pt2") else _variant(name)
+
+
+def ready(make: Make, device: str) -> Run:
     """The model in eval mode, fed with normal random numbers; integers stay as the model's inputs have them."""
     import torch
 
-    model, args, kwargs = _reference(name) if ":" in name or name.endswith(".pt2") else _variant(name)
+    model, args, kwargs = make()
     model.eval().requires_grad_(False).to(device)
 
     def filled(tensor: Any) -> Any:
@@ -75,7 +81,7 @@ def ready(name: str, device: str) -> Run:
     return lambda: model(*fed[0], **fed[1])
 
 
-def _variant(name: str) -> tuple[Any, Any, Any]:
+def _variant(name: str) -> Make:
     import torch
 
     from analyzer.models import variants
@@ -88,17 +94,15 @@ def _variant(name: str) -> tuple[Any, Any, Any]:
     from analyzer.builder import build
 
     (chosen,) = variants([name])
-    return build(base, overrides=chosen.overrides), [torch.empty(1, *chosen.network.input)], {}
+    return lambda: (build(base, overrides=chosen.overrides), [torch.empty(1, *chosen.network.input)], {})
 
 
-def _reference(name: str) -> tuple[Any, Any, Any]:
+def _reference(name: str) -> Make:
     from analyzer.references import resolve
 
     found = resolve(name)
-    model = found.model
-    if found.real and any(one.is_meta for one in [*model.parameters(), *model.buffers()]):
-        model = found.real()
-    return model, found.args, found.kwargs
+    # What a file holds ready made is used as it is.
+    return lambda: (found.real() if found.real else found.model, found.args, found.kwargs)
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:

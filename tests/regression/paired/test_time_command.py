@@ -54,6 +54,41 @@ def test_a_pair_of_real_workers(sides):
     assert pair.own_s(0) > 0
 
 
+PLACED = """
+import json, time
+from pathlib import Path
+
+
+def placed():
+    net = Net()
+    places = [one.data_ptr() for one in net.parameters()]
+    if any(places):  # Not on meta.
+        Path(f"{time.time_ns()}.json").write_text(json.dumps(places))
+    return net
+
+
+placed_inputs = Net_inputs
+"""
+
+
+def test_the_two_of_a_pair_lie_in_memory_alike_and_another_pair_does_not(tmp_path):
+    """Where data lies changes what the same code takes by several percent: it must not tell the two sides apart, nor
+    must the length of a path or of a file, which an import leaves traces of in memory."""
+    folders = tmp_path / "base", tmp_path / "a head in a folder with a longer name" / "project"
+    for folder, more in zip(folders, ("", "# What the other side does not have.\n" * 200), strict=True):
+        folder.mkdir(parents=True)
+        (folder / "net.py").write_text(NET.format(layers=8) + PLACED + more, encoding="utf-8")
+    sides = started([Place(name, folder) for name, folder in zip(("base", "head"), folders, strict=True)])
+    try:
+        for seed in range(3):
+            take(sides, ("net.py:placed", "net.py:placed"), random.Random(seed))
+    finally:
+        sides[0].close()
+    base, head = ([json.loads(one.read_text()) for one in sorted(folder.glob("*.json"))] for folder in folders)
+    assert base == head
+    assert len({tuple(one) for one in base}) == 3
+
+
 def test_sides_of_one_python_share_a_process(sides):
     base, head = sides
     assert base.group is head.group

@@ -44,7 +44,7 @@ class Side:
         self.closed = True
 
 
-def test_a_pair_is_the_ratio_of_medians_with_the_first_call_of_a_block_dropped():
+def test_a_pair_is_a_ratio_with_the_first_call_of_a_block_dropped():
     turns: list[str] = []
     pair = take((Side("base", 5_000_000, turns), Side("head", 5_100_000, turns)), ("net", "net"), random.Random(1))
     assert pair.own == pytest.approx(math.log(5.1 / 5.0))
@@ -65,6 +65,13 @@ def test_the_median_over_rounds_ignores_a_disturbed_one():
     still, disturbed = ((100,), (102,)), ((100,), (900,))
     pair = Pair(tuple(Round(one, one) for one in (still, disturbed, still)))
     assert pair.own == pytest.approx(math.log(1.02))
+
+
+def test_a_round_is_judged_by_its_fastest_calls():
+    """3 % between the fastest, whatever the others took: 103 against 100."""
+    one = Round(((100, 180, 140), (103, 103, 190)), ((250, 200, 300), (900, 210, 500)))
+    assert Pair((one,)).own == pytest.approx(math.log(1.03))
+    assert Pair((one,)).wall == pytest.approx(math.log(1.05))
 
 
 def test_both_get_the_same_weights_and_blocks_and_the_parent_learns_what_to_import():

@@ -96,7 +96,7 @@ def take(
         place, known = sides[side].place, imports.get(side, [])
         command = {"do": "worker", "model": models[side], "seed": seed, "device": place.device,
                    "apart": place.apart, "imports": known}  # fmt: skip
-        warm[side] = sides[side].ask(command, BUILD_S)
+        warm[side] = _asked(sides[side], command, BUILD_S, "warm")
         imports[side] = list(dict.fromkeys([*known, *warm[side]["imported"]]))
         _own_code(place.name, warm[side]["strangers"])
     call_s = max(one["call_s"] for one in warm.values())
@@ -107,7 +107,7 @@ def take(
     for _ in range(planned.rounds):
         told: tuple[list[Mapping[str, Any]], ...] = ([], [])
         for side in order.choice(ORDERS):
-            told[side].append(_block(sides[side], command, limit_s))
+            told[side].append(_asked(sides[side], command, limit_s, "block"))
         rounds.append(_round(told))
     for one in sides:
         one.ask({"do": "end"}, LIMIT_S)
@@ -140,9 +140,9 @@ def _own_code(side: str, strangers: Sequence[str]) -> None:
         )
 
 
-def _block(side: Parent, command: Mapping[str, Any], limit_s: float) -> Mapping[str, Any]:
+def _asked(side: Parent, command: Mapping[str, Any], limit_s: float, event: str) -> Mapping[str, Any]:
     answer = side.ask(command, limit_s)
-    if answer["event"] != "block":
+    if answer["event"] != event:
         raise Lost(f"{side.place.name}: its worker ended early")
     return answer
 

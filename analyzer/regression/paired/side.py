@@ -107,7 +107,8 @@ def _serve(channel: Channel, side: Mapping[str, Any]) -> int:
         if (pid := os.fork()) == 0:
             status = 1
             try:
-                status = _work(channel, command)
+                _work(channel, command)
+                status = 0
             finally:
                 os._exit(status)
         _, status = os.waitpid(pid, 0)
@@ -123,7 +124,7 @@ def _import(names: Sequence[str]) -> None:
                 importlib.import_module(name)
 
 
-def _work(channel: Channel, command: Mapping[str, Any]) -> int:
+def _work(channel: Channel, command: Mapping[str, Any]) -> None:
     """Imports what makes the model; a thread then makes and times it, in memory of its own that holds nothing yet.
 
     In the main thread's, what a side's files happened to leave behind would decide where its data lies.
@@ -131,13 +132,12 @@ def _work(channel: Channel, command: Mapping[str, Any]) -> int:
     before = set(sys.modules)
     try:
         make = timed_call.maker(command["model"])
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         channel.tell(event="failed", reason=_said(error))
-        return 0
+        return
     thread = threading.Thread(target=_timed, args=(channel, command, make, before))
     thread.start()
     thread.join()
-    return 0
 
 
 def _timed(channel: Channel, command: Mapping[str, Any], make: timed_call.Make, before: set[str]) -> None:
@@ -157,7 +157,7 @@ def _timed(channel: Channel, command: Mapping[str, Any], make: timed_call.Make, 
                 own, wall = timed_call.block(run, asked["calls"], asked["burst"], clock)
                 channel.tell(event="block", own_ns=own, wall_ns=wall)
         del padding
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         channel.tell(event="failed", reason=_said(error))
 
 

@@ -108,6 +108,19 @@ def test_a_model_that_is_not_there(sides, model, reason):
     assert str(failed.value).startswith(reason)
 
 
+@pytest.mark.parametrize("where", ["sys.exit(3)", "Net.forward = lambda self, x: sys.exit(3)"])
+def test_a_model_that_ends_the_process_is_said(sides, tmp_path, where):
+    (tmp_path / "net.py").write_text(NET.format(layers=2) + f"\nimport sys\n{where}\n", encoding="utf-8")
+    with pytest.raises(Failed, match=r"base: .*SystemExit"):
+        worker(sides[0])
+
+
+def test_a_worker_that_ends_without_a_word_is_lost(sides, tmp_path):
+    (tmp_path / "net.py").write_text(NET.format(layers=2) + "\nimport os\nos._exit(0)\n", encoding="utf-8")
+    with pytest.raises(Lost, match="its worker ended early"):
+        take(sides, ("net.py:Net", "net.py:Net"), random.Random(1))
+
+
 def test_a_killed_worker_is_lost_with_the_signal(sides, tmp_path):
     (tmp_path / "net.py").write_text(
         NET.format(layers=2)

@@ -55,7 +55,7 @@ class Pair(Frozen):
         """The natural logarithm of head ÷ base in their own time: the median over rounds of that of their median calls.
 
         Not of their fastest: where the two do not do the same, how data lies in the caches makes more of a difference
-        to these, and they spread a third more.
+        to these, and they spread up to a third more.
         """
         return median(math.log(median(one.own_ns[HEAD]) / median(one.own_ns[BASE])) for one in self.rounds)
 

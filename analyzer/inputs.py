@@ -49,7 +49,7 @@ def inputs_of(given: Shape | str | Sequence[str] | None) -> list[Input]:
     """From Python: a shape without the batch, or one or several texts as on the command line."""
     if given is None or isinstance(given, str):
         return [] if given is None else [parse_input(given)]
-    if isinstance(given, list | tuple):
+    if isinstance(given, list | tuple) and given:
         if all(isinstance(one, str) for one in given):
             return list(map(parse_input, given))
         if all(isinstance(size, int) and size > 0 for size in given):

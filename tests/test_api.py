@@ -94,6 +94,8 @@ def test_a_name_holds_its_changes_like_on_the_command_line():
     [
         ({"model": "googlenet", "input": 224}, r"input is 224; wanted a shape without the batch: \(3, 224"),
         ({"model": "googlenet", "input": (3, 2.5, 224)}, r"input is \(3, 2.5, 224\); wanted"),
+        ({"model": "googlenet", "input": ()}, r"input is \(\); wanted"),
+        ({"model": "googlenet", "input": (3, 224)}, "a variant takes one input, CHANNELSxHEIGHTxWIDTH"),
         ({"model": "googlenet", "input": (3, 0, 224)}, r"input is \(3, 0, 224\); wanted"),
         ({"model": "googlenet", "input": "ids=7:int64"}, "a variant takes one input"),
         ({"model": "googlenet", "args": (1,)}, "googlenet is a name; args and kwargs are for an nn.Module, give input"),

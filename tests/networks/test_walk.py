@@ -170,7 +170,7 @@ def test_statistics_of_one_value_are_refused_as_torch_refuses_them():
 @pytest.mark.parametrize("shape", [(0, 224, 224), (3, 0, 224), (3, 224, -1)])
 def test_sizes_below_one_are_refused(shape):
     with pytest.raises(AnalyzerError, match=f"input {shape_text(shape)} with batch 1: every size must be at least 1"):
-        count("googlenet", input=shape)
+        walk(find("googlenet"), shape)
 
 
 @pytest.mark.parametrize("batch", [0, -3])
@@ -182,7 +182,7 @@ def test_batches_below_one_are_refused(batch):
 @pytest.mark.parametrize("shape", [(), (3,), (3, 224), (3, 8, 8, 8)])
 def test_inputs_of_another_rank_are_refused(shape):
     with pytest.raises(AnalyzerError, match=r"googlenet\.conv1\.conv .*wants \(batch, channels, height, width\)"):
-        count("googlenet", input=shape)
+        walk(find("googlenet"), shape)
 
 
 # --- order, paths, roles, side exits ---------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from analyzer.counting import closed_form
-from analyzer.errors import AnalyzerError, CannotMeasure, one_line
+from analyzer.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_whole
 from analyzer.inputs import Input, image, inputs_of
 from analyzer.models import Variant, is_reference, variant
 from analyzer.networks.walk import Mode, walk
@@ -38,13 +38,13 @@ def count(
     verify: bool = False,
     memory: bool = False,
 ) -> Record:
-    """Counts a named network, a model by reference such as `net.py:Net`, or any `nn.Module`, called with `args` and
-    `kwargs`.
+    """Counts a named network, a model by reference such as `net.py:Net`, or an `nn.Module` called with its arguments.
 
     Names and references take `input`, a shape without the batch or texts as on the command line
     (`"ids=128:int64"`), and `batch`. A named network takes `overrides`; `counter="dispatch"` counts what runs when it
-    is built in torch; `verify` holds three counters against each other. A reference runs the code it names. A module is
-    run on meta, or where it cannot run there on its own tensors (the record's `notes` say so), and left as it was.
+    is built in torch; `verify` holds three counters against each other. A reference runs the code it names. A module
+    takes `args` and `kwargs`, is run on meta, or where it cannot run there on its own tensors (the record's `notes` say
+    so), and is left exactly as it was.
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's own mode and
     counts the forward pass only. `memory` adds the bytes alive, at the peak and by module. Raises AnalyzerError for a
@@ -56,6 +56,9 @@ def count(
     >>> count("googlenet", overrides={"inception_4a.reduce_5x5": 32}).totals.macs - record.totals.macs
     5268480
     """
+    require_whole("batch", batch)
+    if counter not in get_args(Counter):
+        raise AnalyzerError(f"unknown counter {quoted(counter)}; wanted one of: {', '.join(get_args(Counter))}")
     if isinstance(model, str):
         if not isinstance(args, tuple) or args or kwargs:
             raise AnalyzerError(f"{one_line(model)} is a name; args and kwargs are for an nn.Module, give input")
@@ -66,8 +69,9 @@ def count(
         if overrides or verify:
             raise AnalyzerError(f"{one_line(model)} is a reference; overrides and verify are for named networks")
         return count_reference(model, inputs=inputs_of(input), **how)
-    if not hasattr(model, "named_modules"):  # torch need not be imported to say so.
-        raise AnalyzerError(f"cannot count a {type(model).__name__}; wanted the name of a network or an nn.Module")
+    if isinstance(model, type) or not hasattr(model, "named_modules"):  # torch need not be imported to say so.
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise AnalyzerError(f"cannot count {what}; wanted a name, a reference or an nn.Module")
     if input is not None:
         raise AnalyzerError("input is for names; an nn.Module is called with args, such as torch.zeros(1, 3, 224, 224)")
     if not isinstance(kwargs, Mapping | None):

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
-from analyzer.networks import find
+from analyzer.models import variant
 from analyzer.networks.googlenet import AUXILIARY_WEIGHT
-from analyzer.networks.override import Overrides, apply
+from analyzer.networks.override import Overrides
 from analyzer.networks.spec import (
     LRN,
     AdaptiveAvgPool,
@@ -60,7 +60,7 @@ def build(
     eval mode and returns logits. `input` is (channels, height, width): fully connected layers are built for it.
     Raises AnalyzerError for an unknown name or an input that the network cannot take.
     """
-    network, _ = apply(find(name), overrides or {})
+    network = variant(name, overrides).network
     model = construct(network, walk(network, input, mode="training" if train else "inference"), train=train)
     model.to_empty(device="cpu")
     for module in model.modules():

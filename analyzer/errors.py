@@ -31,6 +31,17 @@ def quoted(name: object) -> str:
     return f"'{one_line(name)}'"
 
 
+def is_whole(value: object) -> bool:
+    """Whether it counts something that is there: a whole number of at least 1, and no truth value."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def require_whole(name: str, value: object) -> None:
+    """Raises AnalyzerError for what counts nothing."""
+    if not is_whole(value):
+        raise AnalyzerError(f"{name} is {one_line(repr(value))[:80]}; wanted a whole number of at least 1")
+
+
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> str:
     """ "; nearest: a, b" for a name that is not among `known`, or every known name if none is near."""
     import difflib

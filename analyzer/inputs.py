@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from analyzer.errors import AnalyzerError, one_line, quoted
+from analyzer.errors import AnalyzerError, is_whole, one_line, quoted
 from analyzer.frozen import Frozen
 from analyzer.networks.spec import Shape
 
@@ -52,7 +52,7 @@ def inputs_of(given: Shape | str | Sequence[str] | None) -> list[Input]:
     if isinstance(given, list | tuple) and given:
         if all(isinstance(one, str) for one in given):
             return list(map(parse_input, given))
-        if all(isinstance(size, int) and size > 0 for size in given):
+        if all(map(is_whole, given)):
             return [Input(None, tuple(given))]
     raise AnalyzerError(f"input is {one_line(repr(given))[:80]}; wanted a shape without the batch: (3, 224, 224)")
 

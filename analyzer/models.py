@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.errors import AnalyzerError
 from analyzer.frozen import Frozen
@@ -20,8 +20,13 @@ class Variant(Frozen):
 
 def variant(name: str, overrides: Overrides | None = None) -> Variant:
     """The variant of that name with those numbers changed. Raises AnalyzerError for what does not exist."""
+    if not isinstance(name, str):
+        raise AnalyzerError(f"a {type(name).__name__} is no network's name; see analyze list")
+    overrides = {} if overrides is None else overrides
+    if not isinstance(overrides, Mapping):
+        raise AnalyzerError(f"overrides is a {type(overrides).__name__}; wanted a dict of PATH.KEY: NUMBER")
     base, own = _split(name)
-    return Variant(*apply(find(base), {**own, **(overrides or {})}))
+    return Variant(*apply(find(base), {**own, **overrides}))
 
 
 def is_reference(name: str) -> bool:

@@ -98,7 +98,7 @@ def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> tup
     if fit == len(columns):
         return fit, ()
     names = ", ".join(column.title for column in columns[fit:])
-    return fit, (f"Left out, since {room} columns do not hold it: {names}. {sum(least) + len(least) - 1} do.",)
+    return fit, (f"Left out for want of room: {names}; a terminal of {sum(least) + len(least) - 1} columns has it.",)
 
 
 def _prose(table: Table, plain: bool) -> RichTable:

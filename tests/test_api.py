@@ -97,6 +97,15 @@ def test_a_name_holds_its_changes_like_on_the_command_line():
         ({"model": "googlenet", "input": ()}, r"input is \(\); wanted"),
         ({"model": "googlenet", "input": (3, 224)}, "a variant takes one input, CHANNELSxHEIGHTxWIDTH"),
         ({"model": "googlenet", "input": (3, 0, 224)}, r"input is \(3, 0, 224\); wanted"),
+        ({"model": "googlenet", "input": (True, 224, 224)}, r"input is \(True, 224, 224\); wanted"),
+        ({"model": "googlenet", "batch": 2.5}, r"batch is 2\.5; wanted a whole number of at least 1"),
+        ({"model": "googlenet", "batch": "8"}, r"batch is '8'; wanted a whole number"),
+        ({"model": "net.py:Net", "batch": 0}, r"batch is 0; wanted a whole number"),
+        ({"model": "googlenet", "counter": "x"}, "unknown counter 'x'; wanted one of: closed_form, dispatch"),
+        ({"model": "googlenet", "overrides": 5}, "overrides is a int; wanted a dict"),
+        ({"model": "googlenet", "overrides": {"conv1.out": 2.5}}, r"conv1\.out is 2\.5; wanted a whole number"),
+        ({"model": "googlenet", "overrides": {5: 1}}, "no number '5' in googlenet"),
+        ({"model": torch.nn.Linear}, "cannot count the class Linear; wanted a name, a reference or an nn.Module"),
         ({"model": "googlenet", "input": "ids=7:int64"}, "a variant takes one input"),
         ({"model": "googlenet", "args": (1,)}, "googlenet is a name; args and kwargs are for an nn.Module, give input"),
         ({"model": "net.py:Net", "verify": True}, "net.py:Net is a reference; overrides and verify are for named"),
@@ -106,3 +115,11 @@ def test_a_name_holds_its_changes_like_on_the_command_line():
 def test_what_does_not_go_together_is_said(given, said):
     with pytest.raises(analyzer.AnalyzerError, match=said):
         analyzer.count(**given)
+
+
+def test_build_takes_the_same_names():
+    built = analyzer.build("googlenet@inception_4a.reduce_5x5=32")
+    assert built.inception_4a.branch_5x5.reduce.conv.out_channels == 32
+    for name in (5, None):
+        with pytest.raises(analyzer.AnalyzerError, match="is no network's name; see analyze list"):
+            analyzer.build(name)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
-from analyzer.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.errors import AnalyzerError, nearest, one_line, quoted, require_whole
 from analyzer.networks.spec import Network, Node, Sequence
 from analyzer.networks.walk import join
 
@@ -59,11 +59,10 @@ def apply(network: Network, overrides: Overrides) -> tuple[Network, dict[str, in
     """The network with those numbers changed, and the changes by full path. Raises AnalyzerError for unknown keys."""
     changes: dict[str, int] = {}
     for key, value in overrides.items():
-        full = full_key(network, key)
+        full = full_key(network, str(key))
         if full is None:
-            raise unknown(key, [network])
-        if value < 1:
-            raise AnalyzerError(f"{one_line(key)}={value}: wanted a number of at least 1")
+            raise unknown(str(key), [network])
+        require_whole(one_line(key), value)
         changes[full] = value
     for full, value in changes.items():
         path, _, name = full.rpartition(".")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.envelope import record_from_json
-from analyzer.errors import AnalyzerError, CannotMeasure, quoted
+from analyzer.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_whole
 from analyzer.frozen import Frozen
 from analyzer.inputs import image, parse_input
 from analyzer.models import Variant, is_reference, variants
@@ -65,13 +65,14 @@ def measure(
         raise AnalyzerError(f"unknown option {quoted(unknown[0])}; wanted some of: {', '.join(OPTIONS)}")
     whole = {"batch": batch, "processes": processes, **({} if threads is None else {"threads": threads})}
     for name, value in whole.items():
-        if not isinstance(value, int) or value < 1:
-            raise AnalyzerError(f"{name} is {value!r}; wanted a whole number of at least 1")
-    if not budget_s > 0:
+        require_whole(name, value)
+    if not isinstance(budget_s, int | float) or not budget_s > 0:
         raise AnalyzerError(f"budget_s is {budget_s!r}; wanted seconds")
+    inputs = [inputs] if isinstance(inputs, str) else inputs
+    if not isinstance(inputs, list | tuple) or not all(isinstance(one, str) for one in inputs):
+        raise AnalyzerError(f"inputs is {one_line(repr(inputs))[:80]}; wanted texts such as '3x224x224'")
     mode = "training" if train else "inference"
     cells = settings([batch], [threads or processors()], [dtype], [layout], mode=mode, compiled=compile, device=device)
-    inputs = [inputs] if isinstance(inputs, str) else inputs
     chosen, references = ([], [model]) if is_reference(model) else (variants([model]), [])
     wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
     found = measured(wanted, rounds=processes)

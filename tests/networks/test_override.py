@@ -250,7 +250,7 @@ def test_what_is_no_number_of_the_table_is_refused(key):
 
 @pytest.mark.parametrize("value", [0, -1])
 def test_numbers_below_one_are_refused(value):
-    with pytest.raises(AnalyzerError, match=f"conv1.out={value}: wanted a number of at least 1"):
+    with pytest.raises(AnalyzerError, match=f"conv1.out is {value}; wanted a whole number of at least 1"):
         apply(find("googlenet"), {"conv1.out": value})[0]
 
 

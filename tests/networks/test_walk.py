@@ -176,7 +176,7 @@ def test_sizes_below_one_are_refused(shape):
 @pytest.mark.parametrize("batch", [0, -3])
 def test_batches_below_one_are_refused(batch):
     with pytest.raises(AnalyzerError, match=f"with batch {batch}: every size must be at least 1"):
-        count("googlenet", batch=batch)
+        walk(find("googlenet"), batch=batch)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (3, 224), (3, 8, 8, 8)])

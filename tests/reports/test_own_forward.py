@@ -54,7 +54,7 @@ def test_a_wrong_type_is_said_in_a_line():
     import analyzer
     from analyzer.errors import AnalyzerError
 
-    with pytest.raises(AnalyzerError, match=r"cannot count a int; wanted the name of a network or an nn.Module"):
+    with pytest.raises(AnalyzerError, match=r"cannot count a int; wanted a name, a reference or an nn.Module"):
         analyzer.count(42)
     from torch import nn
 

@@ -160,7 +160,7 @@ def test_columns_that_do_not_fit_are_named(monkeypatch):
     table = Table("t", columns, ((Name("n" * 30), *("1,234,567",) * 4),))
     lines = page([table], 40, monkeypatch)
     assert lines[3] == "n" * 19 + "… 1,234,567 1,234,567"
-    assert " ".join(lines[4:]) == "Left out, since 40 columns do not hold it: figure 2, figure 3. 52 do."
+    assert " ".join(lines[4:]) == "Left out for want of room: figure 2, figure 3; a terminal of 52 columns has it."
     assert page([table], 52, monkeypatch)[3].endswith(" 1,234,567" * 4)
 
 

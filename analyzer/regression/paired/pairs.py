@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 from analyzer.frozen import Frozen
 from analyzer.regression.paired.parent import Failed, Lost, Parent
 
-# Timed calls of a pair, about as long as building and warming its two workers: processes differ by more than rounds of
-# one do, so that more pairs tell more than longer ones. benchmarks/time_gate.py shows it.
+# Timed calls of a pair, about as long as building and warming its two workers. Processes differ, quiet by more than
+# halves of a pair do, so that more pairs tell more than longer ones: benchmarks/time_gate.py keeps every call.
 PAIR_S = 0.8
 LEAST_ROUNDS, MOST_ROUNDS = 1, 12
 BLOCK_S = 0.01  # What disturbs a machine lasts for longer: many short blocks see the same of it on both sides.

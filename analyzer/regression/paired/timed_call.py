@@ -101,8 +101,10 @@ def _reference(name: str) -> Make:
     from analyzer.references import resolve
 
     found = resolve(name)
-    # What a file holds ready made is used as it is.
-    return lambda: (found.real() if found.real else found.model, found.args, found.kwargs)
+    model, real, args, kwargs = found.model, found.real, found.args, found.kwargs
+    if real is None:
+        return lambda: (model, args, kwargs)  # Ready made in a file: it lies where it lies.
+    return lambda: (real(), args, kwargs)  # Does not hold the other, which may be large.
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -1,7 +1,7 @@
 """How often is the paired time gate wrong? A pool of real pairs of fresh processes, and trials drawn from it.
 
-    python -m benchmarks.time_gate collect [--minutes 15]    adds to the pool; stop and go on at any time
-    python -m benchmarks.time_gate report [--trials 400]     draws trials from it, prints rates with 95 % intervals
+    python -m benchmarks.time_gate collect [--minutes 15] [--neighbours 4]    adds to the pool; stop and go on
+    python -m benchmarks.time_gate report [--trials 400]    draws trials from it, prints rates with 95 % intervals
 
 Three arms of one network of about 5 ms on one thread (benchmarks/slowed.py): the same code twice, and head slowed by
 real operators that take 2 % and 5 % of its CPU time. Arms take turns, so that all see the same neighbours. Parents are
@@ -23,7 +23,7 @@ from statistics import fmean, median, variance
 from typing import Any
 
 from analyzer.frozen import Frozen
-from analyzer.regression.paired import pairs
+from analyzer.regression.paired import equal_terms, pairs
 from analyzer.regression.paired.decide import (
     CONFIRM_ALPHA,
     LEAST_PAIRS,
@@ -37,6 +37,7 @@ from analyzer.regression.paired.decide import (
 )
 from analyzer.regression.paired.parent import Failed, Lost, Place, Process, started
 from benchmarks.contention import interval
+from benchmarks.neighbours import neighbours
 
 ROOT = Path(__file__).parents[1]
 POOL = ROOT / "benchmarks" / "results" / "gate-pool.jsonl"
@@ -46,7 +47,7 @@ RESAMPLED = 100
 
 
 def calibrated() -> float:
-    """The share of the network's CPU time that one more product takes: in turn with none, by the medians of many.
+    """The share of the network's CPU time that one more product takes, on a worker's terms: in turn with none, medians.
 
     On a busy machine the fastest would not do: a product lives in the caches, and what the rest takes depends on them.
     """
@@ -54,6 +55,7 @@ def calibrated() -> float:
 
     from benchmarks.slowed import Net, inputs
 
+    equal_terms.keep_memory()
     torch.set_num_threads(1)
     nets, (x,) = (Net().eval(), Net(100).eval()), inputs()
     times: tuple[list[float], list[float]] = ([], [])
@@ -278,11 +280,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=("collect", "report"))
     parser.add_argument("--pool", type=Path, default=POOL)
     parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--neighbours", type=int, default=0, metavar="N", help="while collecting: others that compute")
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--time-budget", type=float, default=60.0)
     asked = parser.parse_args(arguments)
     if asked.what == "collect":
-        collect(asked.pool, asked.minutes)
+        with neighbours(asked.neighbours):
+            collect(asked.pool, asked.minutes)
     else:
         report(asked.pool, asked.trials, asked.time_budget)
     return 0

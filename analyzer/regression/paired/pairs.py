@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 from analyzer.frozen import Frozen
 from analyzer.regression.paired.parent import Failed, Lost, Parent
 
-# Timed calls of a pair, about as long as building and warming its two workers. Processes differ, quiet by more than
-# halves of a pair do, so that more pairs tell more than longer ones: benchmarks/time_gate.py keeps every call.
+# Calls of a pair, several times as long as starting its two workers, and few enough for ten pairs of a large model in a
+# minute: benchmarks/time_gate.py keeps every call.
 PAIR_S = 0.8
 LEAST_ROUNDS, MOST_ROUNDS = 1, 12
 BLOCK_S = 0.01  # What disturbs a machine lasts for longer: many short blocks see the same of it on both sides.
@@ -54,8 +54,7 @@ class Pair(Frozen):
     def own(self) -> float:
         """The natural logarithm of head ÷ base in their own time: the median over rounds of that of their median calls.
 
-        Not of their fastest: where the two do not do the same, how data lies in the caches makes more of a difference
-        to these, and they spread up to a third more.
+        Not of their fastest, which come of one lucky moment and spread as much or up to a half more.
         """
         return median(math.log(median(one.own_ns[HEAD]) / median(one.own_ns[BASE])) for one in self.rounds)
 

@@ -7,8 +7,8 @@ share a Python come of one process: where libraries happened to lie in memory ma
 by one or two percent, and what both inherit they have in common. Commands come in and answers go out as JSON lines,
 strictly in turn, so that a worker can take over its parent's very descriptors and hand them back by ending.
 
-The file is always the checking side's, and so is timed_call.py beside it: an older state of a project has none, or
-others. Hence they import of `analyzer` only what has been there from the start, and inside functions.
+The file is always the checking side's, and so are equal_terms.py and timed_call.py beside it: an older state of a
+project has none, or others. Hence they import of `analyzer` only what has been there from the start, in functions.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ if __name__ == "__main__":
     # Its neighbours' names are too common to be importable: the folder is on the path for one of them, and then off it.
     folder = str(Path(__file__).resolve().parent)
     sys.path.insert(0, folder)
+    import equal_terms  # type: ignore[import-not-found]
     import timed_call  # type: ignore[import-not-found]
 
     sys.path[:] = [one for one in sys.path if os.path.realpath(one) != folder]
 else:
-    from analyzer.regression.paired import timed_call
+    from analyzer.regression.paired import equal_terms, timed_call
 
+import functools
 import gc
 import importlib
 import json
-import random
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -73,6 +74,7 @@ def main() -> int:
         for channel in channels:
             channel.tell(event="failed", reason=f"torch cannot be imported: {_said(error)}")
         return 0
+    equal_terms.keep_memory()
     torch.set_num_threads(1)  # A pool of threads would not survive a fork.
     gc.collect()
     gc.freeze()  # Whoever looks through all of it for garbage copies every page.
@@ -103,6 +105,7 @@ def _serve(channel: Channel, side: Mapping[str, Any]) -> int:
         if command["do"] != "worker":
             continue
         _import(command.get("imports", []))
+        _strangers(command["apart"])  # Every worker is asked; what they inherit is looked up once.
         gc.freeze()
         if (pid := os.fork()) == 0:
             status = 1
@@ -130,6 +133,7 @@ def _work(channel: Channel, command: Mapping[str, Any]) -> None:
     In the main thread's, what a side's files happened to leave behind would decide where its data lies.
     """
     before = set(sys.modules)
+    equal_terms.stay(command["seed"])
     try:
         make = timed_call.maker(command["model"])
     except (Exception, SystemExit) as error:
@@ -144,7 +148,7 @@ def _timed(channel: Channel, command: Mapping[str, Any], make: timed_call.Make, 
     import torch
 
     try:
-        padding = _padding(command["seed"])
+        padding = equal_terms.padding(command["seed"])
         torch.manual_seed(command["seed"])
         clock = timed_call.clock_of(command["device"])
         run = timed_call.ready(make, command["device"])
@@ -161,29 +165,23 @@ def _timed(channel: Channel, command: Mapping[str, Any], make: timed_call.Make, 
         channel.tell(event="failed", reason=_said(error))
 
 
-def _padding(seed: int) -> list[Any]:
-    """Blocks of chance sizes, every other one given back: else all workers of a parent would lie in memory alike, and
-    what one state of the code gains by that would be taken for speed. The two of a pair get the same: where data lies
-    makes more of a difference than most changes do, and is nothing to judge."""
-    import torch
-
-    draw = random.Random(seed)
-    sizes = [draw.randrange(64, 1 << draw.randrange(7, 19)) for _ in range(draw.randrange(32, 96))]
-    return [torch.empty(size, dtype=torch.uint8) for size in sizes][::2]
-
-
 def _strangers(apart: str) -> list[str]:
     """Modules that came from the other side's folder: they are not what this side is to be timed with."""
     inside = os.path.realpath(apart) + os.sep
-    here = {os.path.realpath(one) for one in (__file__, timed_call.__file__)}  # These are neither side's.
+    here = {
+        os.path.realpath(one) for one in (__file__, equal_terms.__file__, timed_call.__file__)
+    }  # These are neither side's.
     files = {name: file for name in list(sys.modules) if (file := _file(name)) not in here}
     return sorted(name for name, file in files.items() if apart and file.startswith(inside) and not _installed(file))
+
+
+_real = functools.cache(os.path.realpath)
 
 
 def _file(module: str) -> str:
     # torch.ops and torch.classes are no files, and say a relative name all the same.
     file = getattr(sys.modules[module], "__file__", None) or ""
-    return os.path.realpath(file) if file.startswith(os.sep) else ""
+    return _real(file) if file.startswith(os.sep) else ""
 
 
 def _installed(file: str) -> bool:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-WARM_S, WARM_CALLS = 0.1, 2
+WARM_CALLS = 2
 
 Run: TypeAlias = Callable[[], Any]
 Make: TypeAlias = Callable[[], tuple[Any, Any, Any]]  # A model, its arguments by place and by name.
@@ -17,6 +17,8 @@ Make: TypeAlias = Callable[[], tuple[Any, Any, Any]]  # A model, its arguments b
 
 class HostClock:
     """The CPU's: a mark is the time of this process alone, and the time of day."""
+
+    warm_s = 0.03
 
     def mark(self) -> Any:
         return time.process_time_ns(), time.perf_counter_ns()
@@ -33,6 +35,8 @@ class EventClock:
     `device` makes events (`Event(enable_timing=True)`) and can `synchronize`, as torch.cuda does. No call has a wall
     time of its own there: each has its share of the whole.
     """
+
+    warm_s = 0.1
 
     def __init__(self, device: Any, now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self.device, self.now_ns = device, now_ns
@@ -122,7 +126,7 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def warm(run: Run, clock: Any) -> float:
     """Calls until caches are warm and lazy work is done. Returns the own time of the fastest, in seconds."""
-    end, fastest, calls = time.perf_counter() + WARM_S, float("inf"), 0
+    end, fastest, calls = time.perf_counter() + clock.warm_s, float("inf"), 0
     while calls < WARM_CALLS or time.perf_counter() < end:
         own, _ = block(run, 1, 1, clock)
         fastest, calls = min(fastest, own[0] * 1e-9), calls + 1

@@ -6,8 +6,8 @@ Seconds everywhere. Statistics are computed when asked for: none is stored that 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
-from typing import Any, Literal, TypeAlias
+from statistics import fmean, median
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from analyzer.frozen import Frozen
 
@@ -18,7 +18,14 @@ Kind: TypeAlias = Literal["whole", "tile", "gap", "kernel", "replay", "replay_co
 Phase: TypeAlias = Literal["forward", "backward", "optimizer", "pass"]
 Verdict: TypeAlias = Literal["trusted", "noisy", "void"]
 
+T = TypeVar("T")
+
 UNRESOLVED_S = 50e-6  # A tile shorter than this is shown without a rank: the clock and the cut are no longer small.
+
+
+def middle_half(ordered: Sequence[T]) -> Sequence[T]:
+    """Without the quarter that comes first and the quarter that comes last."""
+    return ordered[len(ordered) // 4 : len(ordered) - len(ordered) // 4]
 
 
 class Setting(Frozen):
@@ -69,6 +76,11 @@ class Timing(Frozen):
         return median(self.samples_s)
 
     @property
+    def middle_s(self) -> float:
+        """The mean over the middle half of the samples: what the sum of a cell's parts is to be held against."""
+        return fmean(middle_half(sorted(self.samples_s)))
+
+    @property
     def resolved(self) -> bool:
         return self.median_s >= UNRESOLVED_S
 
@@ -102,7 +114,7 @@ class Cell(Frozen):
         """
         cut = self.of("tile") + self.of("gap")
         passes = [sum(samples) for samples in zip(*(one.samples_s for one in cut), strict=True)]
-        middle = sorted(range(len(passes)), key=passes.__getitem__)[len(passes) // 4 : len(passes) - len(passes) // 4]
+        middle = middle_half(sorted(range(len(passes)), key=passes.__getitem__))
         return {one: sum(one.samples_s[index] for index in middle) / len(middle) for one in cut} if middle else {}
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Does a second run say the same? `analyze time` several times over: rank correlation of modules, variation of medians.
 
-    python -m benchmarks.repeat [--variant googlenet] [--batch 8] [--budget 60] [--runs 5]
+    python -m benchmarks.repeat [--variant googlenet] [--batch 8] [--threads N] [--budget 60] [--runs 5]
 
 Each run is a whole one, fresh processes and all. Figures of runs that were not trusted are shown apart.
 """
@@ -31,18 +31,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", default="googlenet")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, help="default: all that this process may use")
     parser.add_argument("--budget", type=float, default=60.0)
     parser.add_argument("--runs", type=int, default=5)
     asked = parser.parse_args()
     records = []
     for number in range(asked.runs):
-        record = measure(asked.variant, batch=asked.batch, budget_s=asked.budget)
+        record = measure(asked.variant, batch=asked.batch, threads=asked.threads, budget_s=asked.budget)
         cell, parts = cell_of(record), cell_of(record).parts
         assert cell.whole is not None
         gap = sum(seconds for one, seconds in parts.items() if one.kind == "gap") / sum(parts.values())
         print(
             f"run {number}: {1e3 * cell.whole.median_s:.2f} ms, {len(cell.whole.samples_s)} passes, parts ÷ whole "
-            f"{sum(parts.values()) / cell.whole.median_s:.4f}, gap {100 * gap:.2f} %, {cell.verdict} {cell.reason}",
+            f"{sum(parts.values()) / cell.whole.middle_s:.4f}, gap {100 * gap:.2f} %, {cell.verdict} {cell.reason}",
             flush=True,
         )
         records.append(record)

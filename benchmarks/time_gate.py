@@ -42,30 +42,35 @@ from benchmarks.neighbours import neighbours
 ROOT = Path(__file__).parents[1]
 POOL = ROOT / "benchmarks" / "results" / "gate-pool.jsonl"
 ARMS = (0.0, 0.02, 0.05)
+SOME, MANY = 10, 60  # Products, to learn what one takes.
 TURNS = 8
 RESAMPLED = 100
 
 
-def calibrated() -> float:
-    """The share of the network's CPU time that one more product takes, on a worker's terms: in turn with none, medians.
+def calibrated() -> dict[float, int]:
+    """How many products more each arm's head makes: by the medians of passes with none, some and many, in turn.
 
-    On a busy machine the fastest would not do: a product lives in the caches, and what the rest takes depends on them.
+    With two of these the first product's own cost is known apart: it is that of several later ones. On a busy machine
+    the fastest would not do: a product lives in the caches, and what the rest takes depends on them.
     """
     import torch
 
     from benchmarks.slowed import Net, inputs
 
-    equal_terms.keep_memory()
+    equal_terms.keep_memory()  # As workers do: a pass takes longer without.
     torch.set_num_threads(1)
-    nets, (x,) = (Net().eval(), Net(100).eval()), inputs()
-    times: tuple[list[float], list[float]] = ([], [])
+    nets, (x,) = {extra: Net(extra).eval() for extra in (0, SOME, MANY)}, inputs()
+    times: dict[int, list[float]] = {extra: [] for extra in nets}
     with torch.inference_mode():
         for _ in range(300):
-            for which, net in enumerate(nets):
+            for extra, net in nets.items():
                 start = time.process_time()
                 net(x)
-                times[which].append(time.process_time() - start)
-    return (median(times[1]) / median(times[0]) - 1) / 100
+                times[extra].append(time.process_time() - start)
+    none, some, many = (median(times[extra]) for extra in nets)
+    one = (many - some) / (MANY - SOME)
+    first = some - none - SOME * one
+    return {arm: max(round((arm * none - first) / one), 1) if arm else 0 for arm in ARMS}
 
 
 def collect(pool: Path, minutes: float) -> None:
@@ -74,9 +79,8 @@ def collect(pool: Path, minutes: float) -> None:
     lines = loaded(pool)
     extras = {line["arm"]: line["extra"] for line in lines}
     if not extras:
-        one = calibrated()
-        extras = {arm: round(arm / one) for arm in ARMS}
-        print(f"a product takes {100 * one:.3f} % of a pass; " + str(extras), flush=True)
+        extras = calibrated()
+        print(f"products more, by arm: {extras}", flush=True)
     generation = max((line["parents"] for line in lines), default=-1)
     order = random.Random()
     while time.monotonic() < end:

@@ -105,13 +105,16 @@ def checks(records: Sequence[Record]) -> Table:
         assert whole is not None
         total = sum(parts.values())
         gap = sum(time for one, time in parts.items() if one.kind == "gap")
-        sums = (f"{100 * total / whole.median_s:.1f} %", percent(gap / total)) if parts else (MISSING, MISSING)
+        sums = (f"{100 * total / whole.middle_s:.1f} %", percent(gap / total)) if parts else (MISSING, MISSING)
         rows.append(
             (Name(record.label), label, *sums, f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.verdict)
         )
     columns = (Column("model", "left"), Column("setting", "left"), Column("parts"), Column("gap"))
     counted = (Column("passes"), Column("processes"), Column("verdict", "left"))
-    note = "Parts: their sum against the un-instrumented pass. Gap: what lies between operators, in the sum."
+    note = (
+        "Parts: their sum against the un-instrumented pass, both as means over the middle half. Gap: what lies between "
+        "operators, in the sum."
+    )
     return Table("Do the parts add up?", (*columns, *counted), tuple(rows), notes=(note,))
 
 

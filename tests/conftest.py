@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,7 +28,12 @@ settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every warning is an error but one: fvcore, when it is imported, calls what torch 2.13 deprecates."""
+    """Every warning is an error but one: fvcore, when it is imported, calls what torch 2.13 deprecates.
+
+    Ctrl-C is heard: a shell starts what runs in its background deaf to it, and all that we start would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 

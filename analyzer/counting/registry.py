@@ -13,6 +13,7 @@ from analyzer.counting.formulas import AS_IF_DENSE, PRODUCTS, QUANTIZED
 from analyzer.counting.higher_order import name_of
 from analyzer.counting.operations import FREE, NOT_ARITHMETIC, OPERATIONS, per_output
 from analyzer.counting.work import Call, Formula, Work
+from analyzer.errors import AnalyzerError, one_line
 
 
 class Kind(Enum):
@@ -50,10 +51,15 @@ _OTHER_VIEWS = frozenset(
 def register(op: str, formula: Callable[[Call], Work | int]) -> None:
     """Teaches the counter an operator, such as `"mylib::fused_attention"`; replaces what it knew of that name.
 
-    `formula` sees a `Call`: shapes in place of tensors. It returns `Work(macs, flops)`, or MACs alone.
+    `formula` sees a `Call`: shapes in place of tensors. It returns `Work(macs, flops)`, or MACs alone. Raises
+    AnalyzerError for what is no operator's name, and for a formula that cannot be called.
     """
-    if "::" not in op:
-        raise ValueError(f"{op!r} is no operator's name; wanted NAMESPACE::NAME, such as mylib::fused_attention")
+    if not isinstance(op, str) or "::" not in op:
+        shown = one_line(repr(op))[:80]
+        raise AnalyzerError(f"{shown} is no operator's name; wanted NAMESPACE::NAME, such as mylib::fused_attention")
+    if not callable(formula):
+        shown = one_line(repr(formula))[:80]  # type: ignore[unreachable]
+        raise AnalyzerError(f"the formula of {one_line(op)} is {shown}; wanted a function of a call")
 
     def work(call: Call) -> Work:
         said = formula(call)

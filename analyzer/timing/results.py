@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, TypeAlias
 
+from analyzer.timing.paging import remark
 from analyzer.timing.processes import Answer
 from analyzer.timing.request import Request
 from analyzer.timings import Cell, Kind, Timing, Verdict
@@ -45,7 +46,7 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
         verdict,
         reason,
         "partial" if reasons else "ok",
-        (*reasons, *([note] if note else []), *_launches(started)),
+        (*reasons, *([note] if note else []), *_launches(started), *_paging(started)),
     )
 
 
@@ -121,6 +122,11 @@ def _others(answers: Sequence[Answer], event: str, verdict: Verdict) -> list[Tim
         _timing(path, op, call, kind, phase, lots, verdict, "")
         for (path, op, call, kind, phase), lots in merged.items()
     ]
+
+
+def _paging(answers: Sequence[Answer]) -> list[str]:
+    ready = next((line for answer in answers if (line := answer.of("ready"))), {})
+    return remark([done for answer in answers if (done := answer.of("done"))], ready.get("environment", {}))
 
 
 def _launches(answers: Sequence[Answer]) -> list[str]:

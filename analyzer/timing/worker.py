@@ -27,6 +27,7 @@ from analyzer.timing.contention import Contention
 from analyzer.timing.gpu import GpuContention, nvml
 from analyzer.timing.loading import counted, loaded, passes, takes_gradients, unsupported
 from analyzer.timing.machine import fingerprint
+from analyzer.timing.paging import Paging
 from analyzer.timing.passes import Changed, Key, Pass
 from analyzer.timing.prepare import Prepared
 from analyzer.timing.request import Request
@@ -108,7 +109,7 @@ def _measure(ready: Prepared, request: Request, clock: Clock, started: float, te
     tell({"event": "ready", "record": record, "environment": environment})
     with nullcontext() if setting.training or gradients else torch.inference_mode(), undisturbed():
         passed = passes(ready, tiles, clock, training=setting.training)
-        launch_share = _sample(request, passed, clock, watch, started, tell)
+        beside = _sample(request, passed, clock, watch, started, tell)
         if request.kernels or request.trace:
             from analyzer.timing.kernels import kernels
 
@@ -118,7 +119,7 @@ def _measure(ready: Prepared, request: Request, clock: Clock, started: float, te
             from analyzer.timing.replay import replay
 
             tell({"event": "replay", "replay": replay(ready, clock, flusher(setting.device))})
-    tell({"event": "done", "launch_share": launch_share})
+    tell({"event": "done", **beside})
 
 
 def _watch(setting: Setting) -> Contention | GpuContention:
@@ -127,15 +128,16 @@ def _watch(setting: Setting) -> Contention | GpuContention:
     return Contention(setting.threads)
 
 
-def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started: float, tell: Tell) -> float | None:
-    """Tells the samples. Returns the clock's `launch_share` of whole passes, their median."""
+def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started: float, tell: Tell) -> dict[str, Any]:
+    """Tells the samples. Returns what was seen beside: the clock's `launch_share` of whole passes, and paging."""
     end = started + request.budget_s
     before = reference(request.setting, watch)
     warm = warm_up(passed.whole, time.perf_counter, budget_s=WARM_SHARE * max(end - time.perf_counter(), 0.0))
     shares: list[float] = []
+    paging = Paging()
 
     def whole() -> float:
-        seconds = passed.whole()
+        seconds = paging.watched(passed.whole)
         if clock.launch_share is not None:
             shares.append(clock.launch_share)
         return seconds
@@ -183,7 +185,8 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started:
         lot += [*before, *reference(request.setting, watch)]
     finally:
         tell(_lot(lot))  # Those before a pass that raised stand too.
-    return median(shares) if shares else None
+    paged = paging.told() if request.setting.device == "cpu" else {}  # Else it is not the host that computes.
+    return {"launch_share": median(shares) if shares else None, **paged}
 
 
 def _lot(lot: Sequence[Sample]) -> dict[str, Any]:

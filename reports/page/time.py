@@ -72,7 +72,7 @@ def wholes(subjects: Sequence[Subject]) -> Table:
             cells.words(f"{seconds(low)} to {seconds(high)}"),
             _plain(cell.setting.batch / whole.median_s),
             _plain(work(record.rows) / whole.median_s / 1e9),
-            Cell(percent(total / whole.median_s), total / whole.median_s) if found else cells.NONE,
+            Cell(percent(total / whole.middle_s), total / whole.middle_s) if found else cells.NONE,
             Cell(percent(gap / total), gap / total) if total else cells.NONE,
             cells.whole(len(whole.samples_s)),
             Cell(cell.verdict, tone={"trusted": "good", "noisy": "warn", "void": "bad"}[cell.verdict]),

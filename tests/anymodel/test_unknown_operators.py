@@ -196,10 +196,15 @@ def test_registrations_do_not_outlive_their_test():
     assert count_model(nn.Linear(4, 4), ARGS).count.totals.macs == 3 * 4 * 4
 
 
-@pytest.mark.parametrize("name", ["mix", "aten.linear", ""])
+@pytest.mark.parametrize("name", ["mix", "aten.linear", "", 5])
 def test_a_name_without_its_library_is_refused(name, formulas):
-    with pytest.raises(ValueError, match="wanted NAMESPACE::NAME"):
+    with pytest.raises(analyzer.AnalyzerError, match="wanted NAMESPACE::NAME"):
         analyzer.register(name, lambda call: 1)
+
+
+def test_a_formula_that_is_no_function_is_refused(formulas):
+    with pytest.raises(analyzer.AnalyzerError, match=r"the formula of mylib::mix is 5; wanted a function of a call"):
+        analyzer.register("mylib::mix", 5)  # type: ignore[arg-type]
 
 
 # --- the sets themselves ---------------------------------------------------------------------------------------------

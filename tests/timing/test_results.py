@@ -15,15 +15,15 @@ REQUEST = Request(Setting(), variant="googlenet", floor=3)
 KEYS = [["forward", "conv", "conv2d", 1], ["forward", "", "gap", 1]]
 
 
-def answer(whole, cut=(), end="done", reason="", note="", launch=None):
+def answer(whole, cut=(), end="done", reason="", note="", launch=None, **beside):
     lot = [["whole", seconds, dirty] for seconds, dirty in whole] + [["cut", list(parts), None] for parts in cut]
     lines = [
-        {"event": "ready", "record": None, "environment": {}},
+        {"event": "ready", "record": None, "environment": {"system": {"os": "Linux"}, "allocator": "the system's"}},
         {"event": "keys", "keys": KEYS if cut else [], "warm_up_s": [], "note": note},
         {"event": "samples", "samples": lot},
     ]
     if end == "done":
-        lines.append({"event": "done", "launch_share": launch})
+        lines.append({"event": "done", "launch_share": launch, **beside})
     return Answer(tuple(lines), end, reason)
 
 
@@ -96,6 +96,13 @@ def test_a_pass_bound_by_launches_is_flagged():
     made = cell(REQUEST, [answer(clean(1.0, 1.0, 1.0), launch=0.97)])
     assert "bound by launches: the host took 97 %" in made.warnings[0]
     assert not cell(REQUEST, [answer(clean(1.0, 1.0, 1.0), launch=0.5)]).warnings
+
+
+def test_memory_that_is_fetched_anew_each_pass_is_said():
+    lots = [answer(clean(1.0, 1.0, 1.0), faults=faults, system_share=0.08) for faults in (31000, 33000, 35000)]
+    (said,) = cell(REQUEST, lots).warnings
+    assert said.startswith("the system took 8 % of the processors' time, with 33,000 page faults a pass: ")
+    assert "MALLOC_MMAP_MAX_=0" in said
 
 
 class Asked:

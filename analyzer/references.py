@@ -15,8 +15,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -85,12 +86,21 @@ def _named(reference: str, place: str, name: str) -> tuple[Any, Callable[[], Any
     return found, beside if callable(beside) else None
 
 
+class _Source(SourceFileLoader):
+    """Compiles what the file says now, and leaves no `__pycache__` beside it: Python's cache takes a file of the same
+    size, changed within the same second, for the one before."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
 def _file(reference: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
     # A file may be called as a module that is there already, such as random.py.
     name = path.stem if path.stem not in sys.modules else str(path.resolve())
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
     assert spec is not None
     loader = spec.loader
     assert loader is not None

@@ -86,6 +86,7 @@ def _started(name: str, run: Command, folder: Path, clock: Callable[[], float]) 
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},  # Its last words come last.
             start_new_session=True,  # What it starts in turn ends with it.
         )
     return _Running(process, place, clock())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 import pytest
 import torch
 from torch import nn
+
+import analyzer
 
 NET = '''
 import torch
@@ -113,6 +117,19 @@ def test_named_and_typed_inputs(counted):
 def test_training_adds_the_backward_pass(counted):
     record = counted("--model", "net.py:Plain", "--input", "3x8x8", "--train")
     assert (record["mode"], record["totals"]["backward_macs"]) == ("training", CONV)
+
+
+def test_a_file_is_read_as_it_is_now(tmp_path, monkeypatch):
+    """Two states of one size and one second: Python's cache of compiled files would take the second for the first."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "changing.py"
+    found = []
+    for size in (4, 8):
+        path.write_text(f"from torch import nn\n\n\ndef net():\n    return nn.Linear(4, {size})\n", encoding="utf-8")
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        found.append(analyzer.count(f"{path}:net", input="4").count.totals.macs)
+    assert found == [4 * 4, 4 * 8]
+    assert [one.name for one in tmp_path.iterdir()] == ["changing.py"]  # Nothing is left beside it.
 
 
 def test_a_package_is_imported_from_where_one_stands(counted, folder):

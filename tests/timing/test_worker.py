@@ -186,14 +186,14 @@ def behind():
 def sampled(passed, clock):
     told = []
     request = Request(Setting(device="cuda:0"), variant="nin", budget_s=0.05, floor=4)
-    share = _sample(request, passed, clock, Quiet(), time.perf_counter(), told.append)
-    return share, told
+    beside = _sample(request, passed, clock, Quiet(), time.perf_counter(), told.append)
+    return beside, told
 
 
 def test_a_pass_is_bound_by_launches_as_it_is_and_not_as_it_is_cut(behind):
-    share, told = sampled(Queued(*behind), behind[0])
+    beside, told = sampled(Queued(*behind), behind[0])
     # The host issues two launches of 1 ms; the device begins after the first and works for 10 ms.
-    assert share == pytest.approx(0.002 / 0.011)
+    assert beside == {"launch_share": pytest.approx(0.002 / 0.011)}  # And no pages: it is not the host that computes.
     assert told[0]["keys"] == [("forward", "", "gap", 1)]
 
 

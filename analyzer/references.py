@@ -100,7 +100,8 @@ def _file(reference: str, path: Path) -> ModuleType:
         raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
     # A file may be called as a module that is there already, such as random.py.
     name = path.stem if path.stem not in sys.modules else str(path.resolve())
-    spec = importlib.util.spec_from_file_location(name, path, loader=_Source(name, str(path)))
+    place = path.absolute()
+    spec = importlib.util.spec_from_file_location(name, place, loader=_Source(name, str(place)))
     assert spec is not None
     loader = spec.loader
     assert loader is not None

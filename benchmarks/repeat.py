@@ -1,6 +1,7 @@
 """Does a second run say the same? `analyze time` several times over: rank correlation of modules, variation of medians.
 
-    python -m benchmarks.repeat [--variant googlenet] [--batch 8] [--threads N] [--budget 60] [--runs 5]
+    python -m benchmarks.repeat [--variant googlenet] [--batch 8] [--threads N] [--budget 60] [--processes 3]
+                               [--runs 5]
 
 Each run is a whole one, fresh processes and all. Figures of runs that were not trusted are shown apart.
 """
@@ -33,11 +34,18 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, help="default: all that this process may use")
     parser.add_argument("--budget", type=float, default=60.0)
+    parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--runs", type=int, default=5)
     asked = parser.parse_args()
     records = []
     for number in range(asked.runs):
-        record = measure(asked.variant, batch=asked.batch, threads=asked.threads, budget_s=asked.budget)
+        record = measure(
+            asked.variant,
+            batch=asked.batch,
+            threads=asked.threads,
+            budget_s=asked.budget,
+            processes=asked.processes,
+        )
         cell, parts = cell_of(record), cell_of(record).parts
         assert cell.whole is not None
         gap = sum(seconds for one, seconds in parts.items() if one.kind == "gap") / sum(parts.values())
@@ -58,11 +66,14 @@ def main() -> int:
         whole = [one.median_s for record in chosen if (one := cell_of(record).whole)]
         notable = [path for path in runs[0] if median(run[path] for run in runs) >= NOTABLE * median(whole)]
         ranks = [rank_correlation([a[p] for p in notable], [b[p] for p in notable]) for a, b in combinations(runs, 2)]
-        varies = [stdev(run[path] for run in runs) / mean(run[path] for run in runs) for path in notable]
+        varies = {path: stdev(run[path] for run in runs) / mean(run[path] for run in runs) for path in notable}
+        worst = max(varies, key=varies.__getitem__)
+        steady = sum(one < 0.02 for one in varies.values())
         print(
             f"{what}: {len(chosen)}, {len(notable)} modules; rank correlation lowest {min(ranks):.4f}, median "
-            f"{median(ranks):.4f}; variation of a module's median: median {100 * median(varies):.2f} %, highest "
-            f"{100 * max(varies):.2f} %; of the whole pass {100 * stdev(whole) / mean(whole):.2f} %"
+            f"{median(ranks):.4f}; variation of a module's median: median {100 * median(varies.values()):.2f} %, "
+            f"below 2 % in {steady}, highest {100 * varies[worst]:.2f} % ({worst}); of the whole pass "
+            f"{100 * stdev(whole) / mean(whole):.2f} %"
         )
     return 0
 

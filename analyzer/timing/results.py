@@ -16,6 +16,7 @@ Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, 
 
 NOISY_SHARE = 0.3  # Of samples that were void and had to be taken again.
 NOISY_SPREAD = 0.05  # Between the medians of fresh processes.
+TRIMMED_FROM = 5  # Processes: the lowest and the highest median are then left out, or more of them would be worse.
 LAUNCH_BOUND = 0.95  # Of the device's time: what the host took to issue a pass.
 
 
@@ -46,7 +47,7 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
         verdict,
         reason,
         "partial" if reasons else "ok",
-        (*reasons, *([note] if note else []), *_launches(started), *_paging(started)),
+        (*reasons, *([note] if note else []), *_beside(started)),
     )
 
 
@@ -82,18 +83,25 @@ def judged(lots: Sequence[Samples], floor: int, beside: Sequence[Samples] = ()) 
         return "void", f"{dirty} of {taken} samples were disturbed: {most}" if dirty else f"only {taken} samples"
     if dirty > NOISY_SHARE * taken:
         return "noisy", f"{dirty} of {taken} samples were disturbed and left out: {most}"
-    spread = _spread(lots)
+    medians = _medians(lots)
+    spread = _spread(medians)
     if spread > NOISY_SPREAD:
-        fixed = f", those of fixed work beside them {100 * _spread(beside):.1f} %" if any(beside) else ""
-        return "noisy", f"the medians of {sum(map(bool, lots))} processes lie {100 * spread:.1f} % apart{fixed}"
+        all_but = " but the lowest and the highest" if len(medians) >= TRIMMED_FROM else ""
+        fixed = f", those of fixed work beside them {100 * _spread(_medians(beside)):.1f} %" if any(beside) else ""
+        return "noisy", f"the medians of {len(medians)} processes{all_but} lie {100 * spread:.1f} % apart{fixed}"
     return "trusted", ""
 
 
-def _spread(lots: Sequence[Samples]) -> float:
-    """Of the medians of processes, by their clean samples: the highest ÷ the lowest, less 1."""
+def _medians(lots: Sequence[Samples]) -> list[float]:
+    """Of the clean samples of each process, in order."""
     clean = [[seconds for seconds, dirty in lot if dirty is None] for lot in lots]
-    middles = [median(lot) for lot in clean if lot]
-    return max(middles) / min(middles) - 1 if middles and min(middles) > 0 else 0.0
+    return sorted(median(lot) for lot in clean if lot)
+
+
+def _spread(medians: Sequence[float]) -> float:
+    """The highest ÷ the lowest, less 1; of five and more, of those between the two."""
+    middle = medians[1:-1] if len(medians) >= TRIMMED_FROM else medians
+    return middle[-1] / middle[0] - 1 if middle and middle[0] > 0 else 0.0
 
 
 def _samples(answer: Answer, arm: str) -> Samples:
@@ -124,17 +132,18 @@ def _others(answers: Sequence[Answer], event: str, verdict: Verdict) -> list[Tim
     ]
 
 
-def _paging(answers: Sequence[Answer]) -> list[str]:
+def _beside(answers: Sequence[Answer]) -> list[str]:
+    """What processes that ended well saw beside the passes: launches of a device, page faults."""
+    done = [line for answer in answers if (line := answer.of("done"))]
     ready = next((line for answer in answers if (line := answer.of("ready"))), {})
-    return remark([done for answer in answers if (done := answer.of("done"))], ready.get("environment", {}))
+    shares = [line["launch_share"] for line in done if line["launch_share"] is not None]
+    return [*_launches(shares), *remark(done, ready.get("environment", {}))]
 
 
-def _launches(answers: Sequence[Answer]) -> list[str]:
-    shares = [done["launch_share"] for answer in answers if (done := answer.of("done"))]
-    known = [share for share in shares if share is not None]
-    if not known or median(known) < LAUNCH_BOUND:
+def _launches(shares: Sequence[float]) -> list[str]:
+    if not shares or median(shares) < LAUNCH_BOUND:
         return []
     return [
-        f"bound by launches: the host took {100 * median(known):.0f} % of the device's time to issue the pass; "
+        f"bound by launches: the host took {100 * median(shares):.0f} % of the device's time to issue the pass; "
         "a larger batch, or --compile, gives the device more to do at once"
     ]

@@ -77,6 +77,15 @@ def test_noise_says_whether_fixed_work_beside_it_moved_too():
     assert reason == "the medians of 2 processes lie 10.0 % apart, those of fixed work beside them 20.0 %"
 
 
+def test_of_five_processes_one_that_lies_apart_is_no_noise():
+    """Medians 1.00 to 1.04 and one of 1.30: without lowest and highest 1.04 ÷ 1.01 − 1 = 3.0 %. Of four, 30 %."""
+    lots = [clean(one, one, one) for one in (1.30, 1.01, 1.00, 1.04, 1.02)]
+    assert judged(lots, 3) == ("trusted", "")
+    assert judged(lots[:4], 3) == ("noisy", "the medians of 4 processes lie 30.0 % apart")
+    two_apart = [*lots, *[clean(1.32, 1.32, 1.32)]]  # 1.30 ÷ 1.01 − 1 = 28.7 %.
+    assert judged(two_apart, 3)[1] == "the medians of 6 processes but the lowest and the highest lie 28.7 % apart"
+
+
 def test_a_cell_that_never_began_says_why():
     failed = cell(REQUEST, [Answer((), "failed", "out of memory at batch 512")])
     assert (failed.status, failed.verdict, failed.reason) == ("failed", "void", "out of memory at batch 512")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import click
 
 from analyzer.commands import COMMANDS
-from analyzer.commands.options import complete_variant, output_options
+from analyzer.commands.options import output_options, variant_option
 from analyzer.errors import AnalyzerError
 from analyzer.output import Closed, discard, say
 
@@ -22,7 +23,7 @@ EXAMPLES = """\b
 Examples:
   analyze --variant googlenet
   analyze --variant googlenet --module inception_4a --depth 2
-  analyze --variant googlenet --variant googlenet-naive --variant alexnet
+  analyze --variant googlenet,googlenet-naive,alexnet
   analyze --variant googlenet --variant googlenet@inception_4a.reduce_5x5=32
   analyze --variant googlenet --train --verify
   analyze --variant googlenet --format json -o googlenet.json
@@ -46,8 +47,7 @@ def _version(context: click.Context, parameter: click.Parameter, asked: bool) ->
 
 
 @click.group(invoke_without_command=True, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--variant", "names", multiple=True, metavar="NAME", shell_complete=complete_variant,
-              help="A named network; repeat to compare. NAME@PATH.KEY=N changes one number of it.")  # fmt: skip
+@variant_option("Named networks, to compare. NAME@PATH.KEY=N changes one number of it.")
 @click.option("--model", "references", multiple=True, metavar="REF",
               help="FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME, "
                    "FILE.pt2. Runs that code.")  # fmt: skip
@@ -132,11 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _meant(arguments: Sequence[str] | None) -> str:
-    """For a variant in a command's place."""
+    """For variants in a command's place, or one after the other."""
     from analyzer.networks import VARIANTS
 
-    first = next(iter(sys.argv[1:] if arguments is None else arguments), "")
-    return f"analyze --variant {first} counts it; " if first in VARIANTS else ""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    named = [one for one in given if one in VARIANTS]
+    loose = any(one in VARIANTS and not before.startswith("-") for before, one in pairwise(["", *given]))
+    return f"write --variant {','.join(named)}; " if loose else ""
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -25,6 +25,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 TITANX = ROOT / "tests" / "reference"
 PAGE = ROOT / "docs" / "findings.md"
 BATCH = 128  # Of the published layer times.
+HOW = "--batch 1,8 --processes 5 --no-keep --format json -o"  # How the records were taken.
+NETWORKS = f"--variant googlenet,googlenet-naive,googlenet-no-reduction,googlenet-fc-head,alexnet --budget 36 {HOW}"
+LAYOUTS = f"--variant googlenet,alexnet --layout contiguous,channels_last --budget 40 {HOW}"
 HIDDEN = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "local_response_norm")
 
 
@@ -32,8 +35,8 @@ def page() -> str:
     """The whole page as Markdown."""
     networks = load((RESULTS / "networks.json").read_text(encoding="utf-8"), name="networks.json")
     layouts = load((RESULTS / "layouts.json").read_text(encoding="utf-8"), name="layouts.json")
-    parts = [_head(networks), _wholes(networks), _hidden(networks), _kinds(networks), _layouts(layouts), _titanx()]
-    return "\n\n".join(parts) + "\n"
+    parts = [_head(networks), _wholes(networks), _beside(networks), _hidden(networks), _kinds(networks)]
+    return "\n\n".join([*parts, _layouts(layouts), _titanx()]) + "\n"
 
 
 def _head(records: Sequence[Record]) -> str:
@@ -46,7 +49,9 @@ def _head(records: Sequence[Record]) -> str:
         f"Measured {str(records[0].created)[:10]} on {processor['model']} ({processor['count']} processors, "
         f"{torch['capability']}, a virtual machine), torch {torch['version']}, in float32, "
         f"{cell_of(records[0]).setting.threads} threads. CUDA: not yet measured; published GPU times stand below, "
-        "labelled so."
+        "labelled so.\n\n"
+        f"```sh\nanalyze time {NETWORKS} benchmarks/results/networks.json\n"
+        f"analyze time {LAYOUTS} benchmarks/results/layouts.json\n```"
     )
 
 
@@ -68,6 +73,14 @@ def _wholes(records: Sequence[Record]) -> str:
             f"{batch / time:.1f} | {rate} | {verdict} |"
         )
     return "\n".join(lines)
+
+
+def _beside(records: Sequence[Record]) -> str:
+    lines = ["## What the runs said beside\n"]
+    for record in records:
+        cell = cell_of(record)
+        lines += [f"- `{record.label}`, batch {cell.setting.batch}: {warning}" for warning in cell.warnings]
+    return "\n".join(lines if len(lines) > 1 else [*lines, "Nothing."])
 
 
 def _hidden(records: Sequence[Record]) -> str:

@@ -265,6 +265,34 @@ def test_a_variant_stands_beside_its_own_change(analyze):
     assert other["totals"]["macs"] - first["totals"]["macs"] == REDUCE + CONV_5X5
 
 
+def test_several_variants_stand_after_one_option(analyze):
+    """What follows a comma and has a `=` changes the name before it."""
+    found = records(analyze("--variant", "googlenet, alexnet@fc8.out=10,conv1.out=48,nin", "--format", "json"))
+    assert [one["model"] for one in found] == ["googlenet", "alexnet", "nin"]
+    assert found[1]["overrides"] == {"fc8.out": 10, "conv1.out": 48}
+    apart = analyze("--variant", "googlenet", "--variant", "alexnet").out
+    assert analyze("--variant", "googlenet,alexnet").out == apart
+    assert "unknown variant ''" in analyze("--variant", "googlenet,").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "written"),
+    [
+        (("--variant", "googlenet", "alexnet"), "googlenet,alexnet"),
+        (("time", "nin", "vgg16"), "nin,vgg16"),
+        (("alexnet", "--batch", "8"), "alexnet"),
+    ],
+)
+def test_names_without_an_option_are_shown_how_to_be_written(analyze, arguments, written):
+    said = analyze(*arguments)
+    assert said.status == 2
+    assert f"; write --variant {written}; see" in said.err
+
+
+def test_a_wrong_number_is_no_advice_on_names(analyze):
+    assert "write --variant" not in analyze("--variant", "googlenet", "--batch", "x").err
+
+
 def test_a_variants_own_change_wins_over_set(analyze):
     first, other = records(
         analyze(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from analyzer.commands.options import complete_variant, output_option, writable
+from analyzer.commands.options import output_option, variant_option, writable
 from analyzer.errors import AnalyzerError, one_line
 from analyzer.output import FORMATS
 
@@ -38,8 +38,7 @@ def timeable(context: click.Context, parameter: click.Parameter, device: str | N
 
 
 @click.command(epilog=EXAMPLES, short_help="Did this change make a model heavier, or slower?")
-@click.option("--variant", "names", multiple=True, metavar="NAME", shell_complete=complete_variant,
-              help="Check this in place of the project's models; repeatable.")  # fmt: skip
+@variant_option("Check these in place of the project's models.")
 @click.option("--model", "references", multiple=True, metavar="REF",
               help="The same for a model by reference, as in analyze --help; runs that code.")  # fmt: skip
 @click.option("--update", is_flag=True, help="Take the counts into the baseline, after showing what changed.")

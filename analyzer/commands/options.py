@@ -16,6 +16,31 @@ def complete_variant(context: click.Context, parameter: click.Parameter, incompl
     return [name for name in VARIANTS if name.startswith(incomplete)]
 
 
+def listed(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """`a,b@x.out=1,y.out=2,c` names three: what comes after a comma and has a `=` but no `@` changes the one before."""
+    names: list[str] = []
+    for text in texts:
+        for number, part in enumerate(text.split(",")):
+            if number and "=" in part and "@" not in part:
+                names[-1] += f",{part}"
+            else:
+                names.append(part.strip())
+    return tuple(names)
+
+
+def variant_option(said: str) -> Callable[..., Any]:
+    """`--variant`, of commands that take several."""
+    return click.option(
+        "--variant",
+        "names",
+        multiple=True,
+        metavar="NAME[,NAME]",
+        shell_complete=complete_variant,
+        callback=listed,
+        help=said,
+    )
+
+
 def writable(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
     """A file that cannot be written is refused before the work, which may take long."""
     if path not in (None, "-") and not context.resilient_parsing:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from analyzer.commands.options import complete_variant, writable
+from analyzer.commands.options import variant_option, writable
 from analyzer.errors import AnalyzerError
 
 EXAMPLES = """\b
@@ -20,8 +20,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="One HTML page that compares variants and stored records.")
 @click.argument("files", nargs=-1, metavar="[RECORD.json ...]")
-@click.option("--variant", "names", multiple=True, metavar="NAME", shell_complete=complete_variant,
-              help="A named network; repeatable. NAME@PATH.KEY=N changes one number of it.")  # fmt: skip
+@variant_option("Named networks. NAME@PATH.KEY=N changes one number of it.")
 @click.option("--model", "references", multiple=True, metavar="REF", help="As in analyze --help; runs that code.")
 @click.option("--set", "changes", multiple=True, metavar="PATH.KEY=N", help="As in analyze --help; repeatable.")
 @click.option(

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from analyzer.commands.options import complete_variant, output_options, writable
+from analyzer.commands.options import output_options, variant_option, writable
 from analyzer.errors import AnalyzerError, one_line
 
 EXAMPLES = """\b
 Examples:
   analyze time --variant googlenet
-  analyze time --variant googlenet --variant alexnet --batch 1,8
+  analyze time --variant googlenet,alexnet --batch 1,8
   analyze time --variant googlenet --layout contiguous,channels_last
   analyze time --model net.py:Net --input 3x224x224 --train
   analyze time --variant googlenet --kernels --trace trace.json
@@ -46,8 +46,7 @@ class Several(click.ParamType[Any]):
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--variant", "names", multiple=True, metavar="NAME", shell_complete=complete_variant,
-              help="A named network; repeatable. NAME@PATH.KEY=N changes one number of it.")  # fmt: skip
+@variant_option("Named networks. NAME@PATH.KEY=N changes one number of it.")
 @click.option("--model", "references", multiple=True, metavar="REF", help="As in the main job; runs that code.")
 @click.option("--set", "changes", multiple=True, metavar="PATH.KEY=N", help="As in the main job; repeatable.")
 @click.option("--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in the main job; repeatable.")

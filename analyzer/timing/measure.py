@@ -15,7 +15,7 @@ from analyzer.envelope import record_from_json
 from analyzer.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_whole
 from analyzer.frozen import Frozen
 from analyzer.inputs import image, parse_input
-from analyzer.models import Variant, is_reference, variants
+from analyzer.models import Variant, is_reference, variant
 from analyzer.record import Count, Record
 from analyzer.timing.processes import Answer, Ask, ask, ask_all
 from analyzer.timing.request import Request
@@ -73,7 +73,7 @@ def measure(
         raise AnalyzerError(f"inputs is {one_line(repr(inputs))[:80]}; wanted texts such as '3x224x224'")
     mode = "training" if train else "inference"
     cells = settings([batch], [threads or processors()], [dtype], [layout], mode=mode, compiled=compile, device=device)
-    chosen, references = ([], [model]) if is_reference(model) else (variants([model]), [])
+    chosen, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
     wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
     found = measured(wanted, rounds=processes)
     if not found.complete:
@@ -171,7 +171,6 @@ def _record(request: Request, counted: Record | None, answers: Sequence[Answer],
 def _closed(request: Request) -> Record:
     """A named network's count, its bytes at the setting's type."""
     from analyzer.api import count_variant
-    from analyzer.models import variant
 
     setting = request.setting
     record = count_variant(

@@ -63,5 +63,5 @@ def test_a_wrong_type_is_said_in_a_line():
 
 
 def test_what_is_meant_is_said(analyze, asked):
-    assert "analyze --variant googlenet counts it" in analyze("googlenet").err
+    assert "; write --variant googlenet; see analyze --help" in analyze("googlenet").err
     assert "give --variant NAME with it" in analyze(*asked, "--set", "a.b=3").err

@@ -12,7 +12,8 @@ help:
 	@echo "make demo    install, then show GoogLeNet against AlexNet and the naive modules, and the claims"
 	@echo "make test    install what tests need, run them          (ARGS=... goes to pytest)"
 	@echo "make check   format, lint, types, import contracts, counts, tests (SKIP_TESTS=1 leaves the tests out)"
-	@echo "make bench   speed as ratios, measured side by side"
+	@echo "make bench   speed as ratios, measured side by side     (MINUTES on two processors; do nothing beside it)"
+	@echo "make zoo     every torchvision and timm model against published figures, in .venv-zoo"
 	@echo "make clean   remove .venv and caches"
 
 $(BIN)/python:
@@ -29,7 +30,7 @@ $(BIN)/python:
 	@touch $@ .venv/core.stamp
 
 demo: .venv/core.stamp
-	$(BIN)/analyze --variant googlenet --variant alexnet --variant googlenet-naive
+	$(BIN)/analyze --variant googlenet,alexnet,googlenet-naive
 	$(BIN)/analyze claims
 
 test: .venv/dev.stamp

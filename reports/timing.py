@@ -12,7 +12,7 @@ from analyzer.timing.statistics import interval
 from analyzer.timings import Cell as TimedCell
 from analyzer.units import percent, seconds
 from reports.table import Cell, Column, Name, Table
-from reports.timing_parts import Bound, by_kind, cell_of, kernels, modules, operators, replays, work
+from reports.timing_parts import GAP, Bound, by_kind, cell_of, kernels, modules, operators, replays, work
 from reports.views import MISSING
 
 NOTES = (
@@ -28,7 +28,7 @@ SHORT = {
     "adaptive_avg_pool2d": "avg pool",
     "local_response_norm": "LRN",
     "batch_norm": "norm",
-    "between operators": "gap",
+    GAP: "gap",
 }
 
 

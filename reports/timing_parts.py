@@ -20,6 +20,7 @@ from reports.views import MISSING, TOP_LEVEL, tree_name
 # A part's operators and its seconds → the fraction of its bound that it reaches, and what bounds it.
 Bound = Callable[[Record, Sequence[Work], float], "tuple[float, str] | None"]
 
+GAP = "between operators"
 KERNELS = 15
 
 
@@ -62,10 +63,11 @@ def modules(record: Record, depth: int, bound: Bound | None) -> Table:
         own = [row for row in record.rows if row.path == path or row.path.startswith(f"{path}.")]
         times = [time for one, time in parts.items() if one.path == path or one.path.startswith(f"{path}.")]
         rows.append((name, *_figures(record, part(own, times), whole, bound)))
+    several = len({one.phase for one in parts}) > 1
     for (phase, op), times in _between(parts).items():
-        text = f"{TOP_LEVEL} {op}" if op != "gap" else "between operators"
+        text = f"{TOP_LEVEL} {op}" if op != "gap" else GAP
         own = [row for row in record.rows if not row.path and row.op == op]
-        rows.append((Name(f"{text}, {phase}"), *_figures(record, part(own, times), whole, bound)))
+        rows.append((Name(f"{text}, {phase}" if several else text), *_figures(record, part(own, times), whole, bound)))
     rows.append((Name("total"), *_figures(record, whole, whole, bound)))
     title = f"{record.label}: {cell.setting.label}, {cell.verdict}"
     return Table(title, _columns("module", record, bound), tuple(rows), total=True)
@@ -99,7 +101,7 @@ def by_kind(record: Record) -> dict[str, Part]:
     rows: dict[str, list[Row]] = defaultdict(list)
     several: dict[str, tuple[float, str]] = {}
     for one, time in parts.items():
-        op = one.op if one.kind == "tile" else "between operators"
+        op = one.op if one.kind == "tile" else GAP
         times[op].append(time)
         if one.kind != "tile" or one.phase != "forward":
             continue

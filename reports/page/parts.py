@@ -13,15 +13,9 @@ from analyzer.units import percent, scaled, seconds
 from reports.page import cells, figures, points
 from reports.page.context import Block, Chart, Table
 from reports.page.subjects import Subject
-from reports.timing_parts import by_kind
+from reports.timing_parts import GAP, by_kind, cell_of
 
 KINDS, KERNELS = 8, 12
-GAP = "between operators"
-
-
-def cell_of(record: Record) -> Timed:
-    assert record.cell
-    return record.cell
 
 
 def kinds(one: Subject, record: Record) -> Chart:

@@ -7,8 +7,8 @@ from analyzer.timing.roofline import Ceilings, measured
 from analyzer.units import intensity, rate, scaled
 from reports.page import cells, figures, points
 from reports.page.context import Block, Cell, Chart, Table
-from reports.page.parts import cell_of
 from reports.page.subjects import Subject
+from reports.timing_parts import cell_of
 
 NO_CEILINGS = "No ceilings: the record carries no measured peaks of its machine (analyze machine measures them)."
 

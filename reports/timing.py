@@ -12,7 +12,7 @@ from analyzer.timing.statistics import interval
 from analyzer.timings import Cell as TimedCell
 from analyzer.units import percent, seconds
 from reports.table import Cell, Column, Name, Table
-from reports.timing_parts import GAP, Bound, by_kind, cell_of, kernels, modules, operators, replays, work
+from reports.timing_parts import GAP, Limits, by_kind, cell_of, kernels, modules, operators, replays, work
 from reports.views import MISSING
 
 NOTES = (
@@ -32,13 +32,13 @@ SHORT = {
 }
 
 
-def tables(records: Sequence[Record], depth: int, bound: Bound | None = None) -> list[Table]:
+def tables(records: Sequence[Record], depth: int, limits: Limits = lambda record: None) -> list[Table]:
     """All cells side by side and what can be held against them; then what one cell is made of, or several, by kind."""
     timed = [record for record in records if record.cell and record.cell.whole]
     found = [wholes(records), checks(timed)] if timed else [wholes(records)]
     cut = [record for record in timed if cell_of(record).parts]
     if len(records) == 1 and cut:
-        found += [modules(cut[0], depth, bound), operators(cut[0], bound)]
+        found += [modules(cut[0], depth, limits(cut[0])), operators(cut[0], limits(cut[0]))]
     elif cut:
         found.append(kinds(cut))
     for record in timed:

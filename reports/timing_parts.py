@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from analyzer.frozen import Frozen
 from analyzer.record import Record, Row
-from analyzer.timing.roofline import Work
+from analyzer.timing.roofline import Ceilings, Work, place
 from analyzer.timings import UNRESOLVED_S, Timing
 from analyzer.timings import Cell as TimedCell
 from analyzer.units import intensity, percent, scaled, seconds
 from reports.table import Cell, Column, Name, Share, Table
 from reports.views import MISSING, TOP_LEVEL, tree_name
 
-# A part's operators and its seconds → the fraction of its bound that it reaches, and what bounds it.
-Bound = Callable[[Record, Sequence[Work], float], "tuple[float, str] | None"]
+Limits = Callable[[Record], "Ceilings | None"]  # What bounds the parts of a record, where that is known.
 
 GAP = "between operators"
 KERNELS = 15
@@ -38,12 +37,14 @@ class Part(Frozen):
     works: tuple[Work, ...]
 
 
-def part(rows: Sequence[Row], times: Sequence[float]) -> Part:
+def part(rows: Sequence[Row], times: Sequence[float], phase: str = "") -> Part:
+    """`rows` and the seconds of their tiles; of one phase of a training step alone only that one's work."""
+    forward, backward = phase in ("", "forward"), phase in ("", "backward")
     return Part(
         sum(times),
-        sum(row.macs for row in rows),
-        work(rows),
-        tuple((row.flops, row.bytes_read, row.bytes_written) for row in rows),
+        sum(row.macs for row in rows) if forward else 0,
+        sum(forward * row.flops + backward * 2 * (row.backward_macs or 0) for row in rows),
+        tuple((row.flops, row.bytes_read, row.bytes_written) for row in rows) if forward else (),
     )
 
 
@@ -52,7 +53,7 @@ def work(rows: Sequence[Row]) -> int:
     return sum(row.flops + 2 * (row.backward_macs or 0) for row in rows)
 
 
-def modules(record: Record, depth: int, bound: Bound | None) -> Table:
+def modules(record: Record, depth: int, ceilings: Ceilings | None) -> Table:
     """A row a module down to `depth`; what runs between operators is a row of its own."""
     cell = cell_of(record)
     parts = cell.parts
@@ -62,15 +63,17 @@ def modules(record: Record, depth: int, bound: Bound | None) -> Table:
     for path, name in shown.items():
         own = [row for row in record.rows if row.path == path or row.path.startswith(f"{path}.")]
         times = [time for one, time in parts.items() if one.path == path or one.path.startswith(f"{path}.")]
-        rows.append((name, *_figures(record, part(own, times), whole, bound)))
+        rows.append((name, *_figures(part(own, times), whole, ceilings)))
     several = len({one.phase for one in parts}) > 1
     for (phase, op), times in _between(parts).items():
         text = f"{TOP_LEVEL} {op}" if op != "gap" else GAP
         own = [row for row in record.rows if not row.path and row.op == op]
-        rows.append((Name(f"{text}, {phase}" if several else text), *_figures(record, part(own, times), whole, bound)))
-    rows.append((Name("total"), *_figures(record, whole, whole, bound)))
+        rows.append(
+            (Name(f"{text}, {phase}" if several else text), *_figures(part(own, times, phase), whole, ceilings))
+        )
+    rows.append((Name("total"), *_figures(whole, whole, ceilings)))
     title = f"{record.label}: {cell.setting.label}, {cell.verdict}"
-    return Table(title, _columns("module", record, bound), tuple(rows), total=True)
+    return Table(title, _columns("module", record, ceilings), tuple(rows), total=True)
 
 
 def _between(parts: dict[Timing, float]) -> dict[tuple[str, str], list[float]]:
@@ -82,12 +85,12 @@ def _between(parts: dict[Timing, float]) -> dict[tuple[str, str], list[float]]:
     return found
 
 
-def operators(record: Record, bound: Bound | None) -> Table:
+def operators(record: Record, ceilings: Ceilings | None) -> Table:
     """A row a kind of operator, the longest first."""
     found = by_kind(record)
     whole = part(record.rows, list(cell_of(record).parts.values()))
-    rows = tuple((Name(name), *_figures(record, found[name], whole, bound)) for name in _longest(found))
-    return Table("By kind of operator", _columns("operator", record, bound), rows)
+    rows = tuple((Name(name), *_figures(found[name], whole, ceilings)) for name in _longest(found))
+    return Table("By kind of operator", _columns("operator", record, ceilings), rows)
 
 
 def _longest(found: Mapping[str, Part]) -> list[str]:
@@ -115,15 +118,17 @@ def by_kind(record: Record) -> dict[str, Part]:
     return {op: part(rows[op], times[op]) for op in times}
 
 
-def _columns(first: str, record: Record, bound: Bound | None) -> tuple[Column, ...]:
+def _columns(first: str, record: Record, ceilings: Ceilings | None) -> tuple[Column, ...]:
     macs = "MACs" if record.mode == "inference" else "fwd MACs"
     # Of a path the end tells more. Beside bounds there is no room for bars in 80 columns.
-    share = Column("share", "right" if bound else "left")
-    columns = (Column(first, "left", "start"), Column(macs), Column("share"), Column("time"), share)
-    return (*columns, Column("GFLOP/s"), *((Column("FLOP/B"), Column("of bound", "left")) if bound else ()))
+    share = Column("share", "right" if ceilings else "left")
+    columns = (Column(first, "left", "start"), Column(macs), Column("share"), Column("time"), share, Column("GFLOP/s"))
+    if ceilings is None:
+        return columns
+    return (*columns, Column("FLOP/B"), Column("at least" if ceilings.published else "of bound", "left"))
 
 
-def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tuple[Cell, ...]:
+def _figures(part: Part, whole: Part, ceilings: Ceilings | None) -> tuple[Cell, ...]:
     """MACs with their share, time with its share, FLOP/s, and where it stands on the roofline."""
     resolved = part.seconds >= UNRESOLVED_S
     macs = percent(part.macs / whole.macs) if whole.macs and part.macs else MISSING
@@ -132,15 +137,18 @@ def _figures(record: Record, part: Part, whole: Part, bound: Bound | None) -> tu
         scaled(part.macs) if part.macs else MISSING,
         macs,
         _time(part.seconds),
-        MISSING if share is None else percent(share) if bound else Share(share),
+        MISSING if share is None else percent(share) if ceilings else Share(share),
         f"{part.flops / part.seconds / 1e9:.3g}" if resolved and part.flops else MISSING,
     )
-    if bound is None:
+    if ceilings is None:
         return cells
-    found = bound(record, part.works, part.seconds) if resolved and record.mode == "inference" else None
     moved = sum(read + written for _, read, written in part.works)
     ratio = intensity(part.flops / moved) if moved and part.flops else MISSING
-    return (*cells, ratio, f"{percent(found[0])} {found[1]}" if found else MISSING)
+    found = place(part.works, part.seconds, ceilings) if resolved else None
+    if found is None:
+        return (*cells, ratio, MISSING)
+    reached = seconds(found.reached * part.seconds) if ceilings.published else percent(found.reached)
+    return (*cells, ratio, f"{reached} {found.bound_by}")
 
 
 def _rank(value: float) -> float:

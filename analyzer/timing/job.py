@@ -21,7 +21,7 @@ from analyzer.timing.processes import uninterrupted
 from analyzer.timing.request import Request
 
 if TYPE_CHECKING:
-    from reports.timing_parts import Bound
+    from analyzer.timing.roofline import Ceilings
 
 
 def run(
@@ -55,7 +55,7 @@ def run(
     for text in inputs:
         parse_input(text)
     chosen = variants(names, changes)
-    if against:
+    if against is not None:
         known_device(against)
     mode = "training" if training else "inference"
     cells = settings(batches, threads or [processors()], dtypes, layouts, mode=mode, compiled=compiled, device=device)
@@ -145,50 +145,51 @@ def _emit(
     for record in records:
         for note in record.notes:
             say(f"{record.label}: {note}")
-    return emit_tables(tables(records, depth, _bound(records, device)), form, output)
+    return emit_tables(tables(records, depth, _ceilings(records, device)), form, output)
 
 
-def _bound(records: Sequence[Record], against: str | None) -> Bound | None:
-    """What a part reaches of its bound: on a named device's published ceilings, or on those kept of this machine."""
-    from analyzer.timing.roofline import Ceilings, Work, measured, of_device, place
+def _ceilings(records: Sequence[Record], device: str | None) -> Callable[[Record], Ceilings | None]:
+    """What bounds a record's parts: a named device's published ceilings, or those kept of this machine."""
+    from analyzer.timing.roofline import measured, of_device
 
-    records = [record for record in records if record.cell and record.cell.whole]
-    if not records:
-        return None
     peaks = next((kept_peaks(record.environment) for record in records if record.environment), [])
-    named = known_device(against) if against else None
+    named = known_device(device) if device is not None else None
 
     def ceilings(record: Record) -> Ceilings | None:
         assert record.cell is not None
+        if record.mode != "inference":
+            return None
         if named:
             return of_device(named, record.dtype)
         processor = record.environment.get("processor", {})
         return measured(peaks, processor.get("caches") or [], record.cell.setting)
 
-    def bound(record: Record, works: Sequence[Work], seconds: float) -> tuple[float, str] | None:
-        limits = ceilings(record)
-        found = place(works, seconds, limits) if limits else None
-        return (found.reached, found.bound_by) if found else None
-
-    limits = next((found for record in records if record.cell and (found := ceilings(record))), None)
-    if limits:
-        say(f"bounds: {limits.source}; what nobody can beat, not a forecast")
-        return bound
-    if named and against:
-        say(f"no bounds: {named['name']} has no published figure for this type")
-        return None
-    say(f"no bounds: {_lack(records[0], peaks)}; --against DEVICE names another's")
-    return None
+    cut = [record for record in records if record.cell and record.cell.parts]
+    found = next((limits for record in cut if (limits := ceilings(record))), None)
+    if found and found.published:
+        say(f"least times: {found.source}; what it takes at the least with its data in memory, not a forecast")
+    elif found:
+        say("bounds: products of matrices and copies, measured here; what beats them reaches more than 100 %")
+    elif cut:
+        say(f"no bounds: {_lack(cut[0], peaks, named)}")
+    elif named and any(record.cell and record.cell.whole for record in records):
+        say("no bounds: no pass was cut into parts")
+    return ceilings
 
 
-def _lack(record: Record, peaks: Sequence[Mapping[str, Any]]) -> str:
-    """Why there are no measured bounds, and what measures them."""
+def _lack(record: Record, peaks: Sequence[Mapping[str, Any]], named: Mapping[str, Any] | None) -> str:
+    """Why there are no bounds, and what measures them."""
     assert record.cell is not None
     setting = record.cell.setting
+    if setting.training:
+        return "the bytes of a backward pass are not counted"
+    if named:
+        return f"{named['name']} has no published figure for {setting.dtype}"
+    others = "--against DEVICE names another's"
     if setting.device != "cpu":
-        return "the peaks of a GPU are not measured"
+        return f"the peaks of a GPU are not measured; {others}"
     if not peaks:
-        return "analyze machine measures this machine's peaks"
+        return f"analyze machine measures this machine's peaks; {others}"
     wanted = f"{setting.dtype} on {setting.threads} thread{'s' if setting.threads != 1 else ''}"
-    counts = sorted({setting.threads, *(peak["threads"] for peak in peaks)})
-    return f"the peaks kept have none of {wanted}; analyze machine --threads {','.join(map(str, counts))} measures them"
+    counts = ",".join(map(str, sorted({setting.threads, *(peak["threads"] for peak in peaks)})))
+    return f"the peaks kept have none of {wanted}; analyze machine --threads {counts} measures them; {others}"

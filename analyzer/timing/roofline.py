@@ -31,11 +31,15 @@ class Level(Frozen):
 
 
 class Ceilings(Frozen):
-    """What bounds a part: FLOP/s, and the levels from the smallest; `source` says whose they are."""
+    """What bounds a part: FLOP/s, and the levels from the smallest; `source` says whose they are.
+
+    `published` are another machine's: a time here is then no part of them, and only the least time there is of use.
+    """
 
     flops_per_s: float
     levels: tuple[Level, ...]
     source: str
+    published: bool = False
 
     def level(self, read: int) -> Level:
         """The first level that holds so many bytes: where an operator may find what it reads, at best."""
@@ -48,7 +52,10 @@ class Ceilings(Frozen):
 
 
 class Place(Frozen):
-    """Where a part stands: its FLOPs per byte, what it achieved, the part of its bound that is, and what bounds it."""
+    """Where a part stands: its FLOPs per byte, what it achieved, the part of its bound that is, and what bounds it.
+
+    `reached` is the least time that the ceilings leave it ÷ the time it took.
+    """
 
     intensity: float
     achieved_per_s: float
@@ -107,7 +114,7 @@ def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
     if not flops or not moved:
         return None
     memory = Level("memory", float("inf"), moved * 1e9)
-    return Ceilings(flops * 1e12, (memory,), f"{device['name']}, {device['confidence']}")
+    return Ceilings(flops * 1e12, (memory,), f"{device['name']}, {device['confidence']}", published=True)
 
 
 def emulated(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:

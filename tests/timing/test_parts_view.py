@@ -9,6 +9,7 @@ import pytest
 
 import analyzer
 from analyzer.record import Count, Record
+from analyzer.timing.roofline import Ceilings, Level
 from analyzer.timings import Cell, Setting, Timing
 from reports.table import Name, Share
 from reports.terminal import console, show
@@ -60,12 +61,36 @@ def test_two_rows_of_one_function_can_be_told_apart(monkeypatch, columns):
 
 
 def test_what_bounds_a_part_is_not_cut_off_at_80_columns(monkeypatch):
+    """2 MFLOP in 0.4 ms of a peak of 1 TFLOP/s: 0.5 %; 2 GFLOP in 20 ms: 10 %. Of another machine: 2 us and 2 ms."""
     inference = record(LONG.rows, *(one for one in LONG.cell.timings if one.phase == "forward"))
-    text = page(tables([inference], 1, lambda record, works, seconds: (0.1234, "compute")), monkeypatch)
-    lines = [line for line in text.splitlines() if line.startswith(("conv", "inception"))]
-    assert max(map(len, text.splitlines())) <= 80
-    assert all("12.3 % compute" in line for line in lines if "µs" in line or "ms" in line[:40])
-    assert sum("12.3 % compute" in line for line in text.splitlines()) >= 4
+    here = Ceilings(1e12, (Level("memory", float("inf"), 1e15),), "here")
+    for ceilings, first, second in (
+        (here, "0.5 % compute", "10.0 % compute"),
+        (here.replace(published=True), "2.000 µs compute", "2.000 ms compute"),
+    ):
+        lines = page(tables([inference], 1, lambda record, given=ceilings: given), monkeypatch).splitlines()
+        assert max(map(len, lines)) <= 80
+        (conv,) = [line for line in lines if line.startswith("conv ")]
+        (inception,) = [line for line in lines if line.startswith("inception")]
+        assert conv.endswith(first)
+        assert inception.endswith(second)
+
+
+def test_a_step_of_training_gives_each_phase_its_own_work():
+    """1 M multiply-adds forward in 1 ms, 2 M backward in 4 ms: 2 and 1 GFLOP/s, and 6 M FLOPs in 5 ms are 1.2."""
+    called = row("", "conv2d", 10**6).replace(backward_macs=2 * 10**6)
+    made = record(
+        [called],
+        timing("", "conv2d", 0.001),
+        timing("", "conv2d", 0.004, phase="backward"),
+        mode="training",
+    )
+    found = cells(modules(made, 1, None))
+    assert found["(top level) conv2d, forward"][0:2] == ("1.000 M", "100 %")
+    assert found["(top level) conv2d, forward"][-1] == "2"
+    assert found["(top level) conv2d, backward"][0:2] == ("-", "-")
+    assert found["(top level) conv2d, backward"][-1] == "1"
+    assert (found["total"][0], found["total"][-1]) == ("1.000 M", "1.2")
 
 
 def test_a_part_too_short_for_the_clock_has_no_figure_and_no_rank():

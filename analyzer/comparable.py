@@ -41,6 +41,8 @@ def why_not(first: Record, other: Record) -> str | None:
         ours, theirs = (stable_key(one.environment, one.cell.setting) for one in (first, other) if one.cell)
         if not ours or not theirs:
             return "the machine of one of them is unknown"
+        caches = {False: "warm", True: "flushed"}
+        pairs.append(("caches", caches[first.cell.setting.flushed], caches[other.cell.setting.flushed]))
         pairs += [(part, one, two) for part, one, two in zip(PARTS, ours, theirs, strict=True)]
     apart = [f"{name} {one} against {two}" for name, one, two in pairs if one != two]
     return "; ".join(dict.fromkeys(apart)) or None

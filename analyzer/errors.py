@@ -42,8 +42,8 @@ def require_whole(name: str, value: object) -> None:
         raise AnalyzerError(f"{name} is {one_line(repr(value))[:80]}; wanted a whole number of at least 1")
 
 
-def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> str:
-    """ "; nearest: a, b" for a name that is not among `known`, or every known name if none is near."""
+def nearest(name: str, known: Iterable[str], *, limit: int = 3, shown: int = 12) -> str:
+    """ "; nearest: a, b" for a name that is not among `known`, or those, of more than `shown` the first few."""
     import difflib
 
     known = list(known)
@@ -52,5 +52,4 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> str:
     close = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
     if close:
         return f"nearest: {one_line(', '.join(close))}"
-    shown = known if len(known) <= 12 else [*known[:8], "…"]
-    return f"known: {one_line(', '.join(shown))}"
+    return f"known: {one_line(', '.join(known if len(known) <= shown else [*known[:8], '…']))}"

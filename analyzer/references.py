@@ -51,6 +51,8 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     scheme, colon, name = reference.rpartition(":")
     if reference.endswith(".pt2"):
         model, args, kwargs = _exported(Path(reference))
+        if inputs or batch != 1:
+            raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out --input and --batch")
         return Reference(reference, model, args, kwargs, None)
     if scheme in libraries.LIBRARIES:
         library = libraries.LIBRARIES[scheme]
@@ -69,7 +71,7 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     if inputs or beside is None:
         args, kwargs = _fed(inputs, batch)
     else:
-        args, kwargs = _returned(reference, _asked(reference, beside))
+        args, kwargs = _returned(reference, _asked(reference, _of_batch(reference, beside, batch)))
     return Reference(reference, model, args, kwargs, again)
 
 
@@ -191,6 +193,19 @@ def _fed(inputs: Sequence[Input], batch: int) -> tuple[list[Any], dict[str, Any]
     """Zeros of the shapes asked for; integers are zeros too, which every vocabulary has."""
     made = [(one.name, torch.zeros(one.batched(batch), dtype=getattr(torch, one.dtype))) for one in inputs]
     return [value for name, value in made if name is None], {name: value for name, value in made if name is not None}
+
+
+def _of_batch(reference: str, beside: Callable[..., Any], batch: int) -> Callable[[], Any]:
+    """A function of inputs may take the batch. Raises AnalyzerError if it does not and one is asked for."""
+    if "batch" in inspect.signature(beside).parameters:
+        return lambda: beside(batch=batch)
+    if batch != 1:
+        name = one_line(getattr(beside, "__name__", "inputs"))
+        raise AnalyzerError(
+            f"{name} beside {one_line(reference)} makes inputs of its own batch; let it take one, {name}(batch), or "
+            "leave out --batch"
+        )
+    return beside
 
 
 def _returned(reference: str, value: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:

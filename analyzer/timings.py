@@ -29,7 +29,10 @@ def middle_half(ordered: Sequence[T]) -> Sequence[T]:
 
 
 class Setting(Frozen):
-    """One cell: everything that makes its times another's. `device` is torch's name; `compiled` by torch.compile."""
+    """One cell: everything that makes its times another's.
+
+    `device` is torch's name; `compiled` by torch.compile; `flushed` are caches, before every sample.
+    """
 
     device: str = "cpu"
     dtype: str = "float32"
@@ -38,6 +41,7 @@ class Setting(Frozen):
     layout: str = "contiguous"
     mode: str = "inference"
     compiled: bool = False
+    flushed: bool = False
 
     @property
     def training(self) -> bool:
@@ -51,6 +55,7 @@ class Setting(Frozen):
         parts += [self.layout] if self.layout != "contiguous" else []
         parts += [self.mode] if self.mode != "inference" else []
         parts += ["compiled"] if self.compiled else []
+        parts += ["flushed"] if self.flushed else []
         return ", ".join([*parts, *([self.device] if self.device != "cpu" else [])])
 
 

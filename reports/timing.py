@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from analyzer.record import Record
 from analyzer.timing.statistics import interval
 from analyzer.timings import Cell as TimedCell
-from analyzer.units import percent, seconds
+from analyzer.units import percent, scaled, seconds
 from reports.table import Cell, Column, Name, Table
 from reports.timing_parts import GAP, Limits, by_kind, cell_of, kernels, modules, operators, replays, work
 from reports.views import MISSING
@@ -35,8 +35,8 @@ SHORT = {
 def tables(records: Sequence[Record], depth: int, limits: Limits = lambda record: None) -> list[Table]:
     """All cells side by side and what can be held against them; then what one cell is made of, or several, by kind."""
     timed = [record for record in records if record.cell and record.cell.whole]
-    found = [wholes(records), checks(timed)] if timed else [wholes(records)]
     cut = [record for record in timed if cell_of(record).parts]
+    found = [wholes(records), checks(timed)] if cut else [wholes(records)]
     if len(records) == 1 and cut:
         found += [modules(cut[0], depth, limits(cut[0])), operators(cut[0], limits(cut[0]))]
     elif cut:
@@ -66,7 +66,7 @@ def wholes(records: Sequence[Record]) -> Table:
                 seconds(time),
                 percent((high - low) / 2 / time),
                 f"{_per_s(cell) / first:.2f}x",
-                f"{_per_s(cell):.3g}",
+                scaled(_per_s(cell), digits=3),
                 f"{work(record.rows) / time / 1e9:.3g}",
                 cell.verdict,
             )

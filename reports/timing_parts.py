@@ -160,7 +160,7 @@ def _time(value: float | None) -> str:
     """Too short for the clock and the cut, a part has no figure, and so no rank."""
     if value is None:
         return MISSING
-    return seconds(value) if value >= UNRESOLVED_S else f"< {seconds(UNRESOLVED_S)}"
+    return seconds(value) if value >= UNRESOLVED_S else f"< {1e6 * UNRESOLVED_S:.0f} µs"
 
 
 def kernels(record: Record) -> list[Table]:
@@ -179,7 +179,7 @@ def kernels(record: Record) -> list[Table]:
     note = f"By torch.profiler, whose own cost is in them; {min(KERNELS, len(found))} of {len(found)} shown."
     names = (Column("kernel", "left"), Column("module", "left"))
     columns = (*names, Column("places"), Column("time"), Column("share", "left"))
-    return [Table(f"{record.label}: kernels", columns, rows, notes=(note,))]
+    return [Table(f"{record.label}: kernels, {cell.verdict}", columns, rows, notes=(note,))]
 
 
 def replays(record: Record) -> list[Table]:
@@ -197,4 +197,4 @@ def replays(record: Record) -> list[Table]:
         rows.append((Name(key[0]), _time(inside.get(key)), _time(hot[key].median_s), _time(flushed)))
     columns = (Column("module alone", "left"), Column("in the pass"), Column("hot"), Column("flushed"))
     note = "A what-if: by itself, its data in the caches or flushed from them. Not what it costs in its place."
-    return [Table(f"{record.label}: replay", columns, tuple(rows), notes=(note,))]
+    return [Table(f"{record.label}: replay, {cell.verdict}", columns, tuple(rows), notes=(note,))]

@@ -22,7 +22,8 @@ def failed(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], err
     """The model's own words, what it was fed, and where in its code it failed."""
     fed = [_fed(value) for value in args] + [f"{name}={_fed(value)}" for name, value in kwargs.items()]
     what = f"{type(model).__name__} does not run on {', '.join(fed) or 'no input'}"
-    raised = AnalyzerError(f"{what}: {short(error)}; give its input with --input")
+    advice = "if it takes another, give that" if fed else "give its input"
+    raised = AnalyzerError(f"{what}: {short(error)}; {advice} with --input")
     raised.details = own_frames(error)
     return raised
 

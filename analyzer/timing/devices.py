@@ -20,9 +20,9 @@ def devices() -> dict[str, dict[str, Any]]:
 def device(name: str) -> dict[str, Any]:
     """By name, or by a part of it that only one has. Raises AnalyzerError with the nearest for any other."""
     known = devices()
-    found = [one for one in known if name.lower() in one.lower()]
+    found = [one for one in known if name and name.lower() in one.lower()]
     if name in known or len(found) == 1:
         return known[name] if name in known else known[found[0]]
     if found:
         raise AnalyzerError(f"{one_line(name)!r} may be any of {', '.join(found)}; give more of the name")
-    raise AnalyzerError(f"no device {one_line(name)!r}; {nearest(name, dict.fromkeys(known))}")
+    raise AnalyzerError(f"no device {one_line(name)!r}; {nearest(name, known, shown=len(known))}")

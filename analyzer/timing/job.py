@@ -58,18 +58,16 @@ def run(
     if against is not None:
         known_device(against)
     mode = "training" if training else "inference"
-    cells = settings(batches, threads or [processors()], dtypes, layouts, mode=mode, compiled=compiled, device=device)
-    how: dict[str, Any] = {
-        "kernels": kernels,
-        "replay": replay,
-        "flush": flush,
-        "trace": str(Path(trace).resolve()) if trace else None,
-    }
+    everywhere: dict[str, Any] = {"mode": mode, "compiled": compiled, "device": device, "flushed": flush}
+    cells = settings(batches, threads or [processors()], dtypes, layouts, **everywhere)
+    how = {"kernels": kernels, "replay": replay, "trace": str(Path(trace).resolve()) if trace else None}
     wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
     if trace and len(wanted) > 1:
         raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
     found = _with_progress(wanted, processes)
     records = [_told(record, found.records) for record in found.records]
+    if trace and Path(trace).exists() and any(record.cell and record.cell.status == "ok" for record in records):
+        say(f"wrote {trace}")
     timed = any(record.cell and record.cell.timings for record in records)
     if not found.complete and timed and keep:
         with uninterrupted():  # First of all: somebody impatient may interrupt the tables too.

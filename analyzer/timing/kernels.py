@@ -6,6 +6,7 @@ what the device ran, by name. In training a backward kernel belongs to the tile 
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,12 +84,19 @@ def _marked(ready: Prepared, tiles: Sequence[Tile]) -> Iterator[list[Tile]]:
 
 
 def _write(profiler: Any, trace: Path) -> None:
-    """Whole or not at all. The profiler itself says nothing of a full disk, and leaves a file cut short or a `.tmp`."""
+    """Whole or not at all. The profiler itself says nothing of a full disk, and leaves a file cut short or a `.tmp`.
+
+    Its names of the host and of the file's folder, where a person's may stand, are left out.
+    """
     part = trace.with_name(f"{trace.name}.part")
     try:
         profiler.export_chrome_trace(str(part))
-        if not part.read_bytes()[-64:].rstrip().endswith(b"}"):
-            raise OSError
+        try:
+            told = json.loads(part.read_bytes())
+        except ValueError:
+            raise OSError from None
+        named = {key: value for key, value in told.items() if key != "host_name"}
+        part.write_text(json.dumps({**named, "traceName": trace.name}), encoding="utf-8")
         part.replace(trace)
     except OSError as error:
         why = error.strerror or "it came out cut short"

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from inspect import signature
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ PROCESSES = 3
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 LAYOUTS = ("contiguous", "channels_last")
 DEVICES = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
-OPTIONS = ("kernels", "replay", "flush", "trace")
+OPTIONS = ("kernels", "replay", "trace")
 
 
 class Measured(Frozen):
@@ -48,6 +49,7 @@ def measure(
     train: bool = False,
     compile: bool = False,
     device: str = "cpu",
+    flush: bool = False,
     budget_s: float = 20.0,
     processes: int = PROCESSES,
     **how: Any,
@@ -55,14 +57,15 @@ def measure(
     """Times a named network, or a model by reference such as `net.py:Net`, in fresh processes; see `analyze time`.
 
     Returns its record: counts, and in `cell` every timing in seconds with its samples and verdict. A module object
-    cannot be handed to a fresh process: give the reference of what makes it. `how` may have `kernels`, `replay`,
-    `flush`, `trace`. Raises AnalyzerError for bad input, CannotMeasure where the cell failed or its process was lost,
-    KeyboardInterrupt if it was interrupted.
+    cannot be handed to a fresh process: give the reference of what makes it. `flush` empties caches before every
+    sample; `how` may have `kernels`, `replay`, `trace`. Raises AnalyzerError for bad input, CannotMeasure where the
+    cell failed or its process was lost, KeyboardInterrupt if it was interrupted.
     """
     if not isinstance(model, str):
         raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
     if unknown := [name for name in how if name not in OPTIONS]:
-        raise AnalyzerError(f"unknown option {quoted(unknown[0])}; wanted some of: {', '.join(OPTIONS)}")
+        known = [name for name in signature(measure).parameters if name not in ("model", "how")]
+        raise AnalyzerError(f"unknown option {quoted(unknown[0])}; wanted some of: {', '.join([*known, *OPTIONS])}")
     whole = {"batch": batch, "processes": processes, **({} if threads is None else {"threads": threads})}
     for name, value in whole.items():
         require_whole(name, value)
@@ -72,7 +75,8 @@ def measure(
     if not isinstance(inputs, list | tuple) or not all(isinstance(one, str) for one in inputs):
         raise AnalyzerError(f"inputs is {one_line(repr(inputs))[:80]}; wanted texts such as '3x224x224'")
     mode = "training" if train else "inference"
-    cells = settings([batch], [threads or processors()], [dtype], [layout], mode=mode, compiled=compile, device=device)
+    everywhere: dict[str, Any] = {"mode": mode, "compiled": compile, "device": device, "flushed": flush}
+    cells = settings([batch], [threads or processors()], [dtype], [layout], **everywhere)
     chosen, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
     wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
     found = measured(wanted, rounds=processes)
@@ -103,6 +107,7 @@ def settings(
     mode: str = "inference",
     compiled: bool = False,
     device: str = "cpu",
+    flushed: bool = False,
 ) -> list[Setting]:
     """Every combination, batch slowest. Raises AnalyzerError for one that no machine has."""
     known = {"dtype": tuple(ITEM_BYTES), "layout": LAYOUTS}
@@ -112,7 +117,7 @@ def settings(
     if not DEVICES.fullmatch(device):
         raise AnalyzerError(f"unknown device {quoted(device)}; wanted cpu, cuda, cuda:1 or mps")
     return [
-        Setting(device, dtype, batch, count, layout, mode, compiled)
+        Setting(device, dtype, batch, count, layout, mode, compiled, flushed)
         for batch, count, dtype, layout in product(batches, threads, dtypes, layouts)
     ]
 
@@ -161,11 +166,21 @@ def _record(request: Request, counted: Record | None, answers: Sequence[Answer],
         counted = record_from_json(ready["record"]) if ready else nothing
     return counted.replace(
         dtype=request.setting.dtype,
+        notes=(*counted.notes, *_batched(counted, request.setting)),
         cell=cell(request, answers),
         environment=ready["environment"] if ready else {},
         commit=commit(),
         created=created,
     )
+
+
+def _batched(counted: Record, setting: Setting) -> tuple[str, ...]:
+    """Said of inputs that are not of the batch asked for: a function beside the model made them, or it has no axis."""
+    sizes = {shape[0] for shape in counted.input if shape}
+    if not sizes or setting.batch in sizes:
+        return ()
+    shapes = ", ".join("x".join(map(str, shape)) for shape in counted.input)
+    return (f"its input is {shapes}, not of batch {setting.batch}: its speed is in passes, not samples, a second",)
 
 
 def _closed(request: Request) -> Record:

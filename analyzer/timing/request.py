@@ -28,7 +28,6 @@ class Request(Frozen):
     tiles: bool = True
     kernels: bool = False
     replay: bool = False
-    flush: bool = False
     trace: str | None = None
 
     @property

@@ -15,6 +15,7 @@ from analyzer.timings import Cell, Kind, Timing, Verdict
 Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, or None.
 
 NOISY_SHARE = 0.3  # Of samples that were void and had to be taken again.
+VOID_SHARE = 0.9  # Then the few that seem clean are those in which nothing was noticed.
 NOISY_SPREAD = 0.05  # Between the medians of fresh processes.
 TRIMMED_FROM = 5  # Processes: the lowest and the highest median are then left out, or more of them would be worse.
 LAUNCH_BOUND = 0.95  # Of the device's time: what the host took to issue a pass.
@@ -79,7 +80,7 @@ def judged(lots: Sequence[Samples], floor: int, beside: Sequence[Samples] = ()) 
     why = Counter(dirty for lot in lots for _, dirty in lot if dirty)
     dirty = why.total()
     most = f"{why.most_common(1)[0][0]}" if why else ""
-    if taken - dirty < floor:
+    if taken - dirty < floor or dirty > VOID_SHARE * taken:
         return "void", f"{dirty} of {taken} samples were disturbed: {most}" if dirty else f"only {taken} samples"
     if dirty > NOISY_SHARE * taken:
         return "noisy", f"{dirty} of {taken} samples were disturbed and left out: {most}"

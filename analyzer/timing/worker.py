@@ -161,7 +161,7 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started:
         arms |= {"cut": cut} if request.cut else {}
     except Changed as error:
         say([], f"not cut into operators: {error}")
-    if request.flush:
+    if request.setting.flushed:
         flush = flusher(request.setting.device)
         arms = {name: flushed(flush, arm) for name, arm in arms.items()}
     lot: list[Sample] = []

@@ -63,6 +63,14 @@ def Plain_inputs():
     return (torch.zeros(2, 3, 8, 8),), {}
 
 
+class Batched(Plain):
+    pass
+
+
+def Batched_inputs(batch):
+    return torch.zeros(batch, 3, 8, 8)
+
+
 def broken():
     raise ValueError("no luck\\nsecond line")
 
@@ -92,6 +100,16 @@ def counted(analyze, folder):
 
 
 CONV = 5 * 6 * 6 * 3 * 9
+
+
+def test_a_function_of_inputs_may_take_the_batch(analyze, counted):
+    """Of one that makes its own, another batch is refused: it would be in the output and not in the counts."""
+    assert counted("--model", "net.py:Batched", "--batch", "5")["input"] == [[5, 3, 8, 8]]
+    assert counted("--model", "net.py:Plain")["input"] == [[2, 3, 8, 8]]
+    assert counted("--model", "net.py:Plain", "--input", "3x8x8", "--batch", "5")["input"] == [[5, 3, 8, 8]]
+    refused = analyze("--model", "net.py:Plain", "--batch", "5")
+    assert refused.status == 2
+    assert "Plain_inputs beside net.py:Plain makes inputs of its own batch; let it take one" in refused.err
 
 
 @pytest.mark.parametrize("name", ["Plain", "factory", "instance"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from torch.autograd import DeviceType
 
@@ -103,6 +105,13 @@ class Profiler:
 def test_a_trace_is_written_whole(tmp_path):
     _write(Profiler('{"traceEvents": []}\n'), tmp_path / "t.json")
     assert [path.name for path in tmp_path.iterdir()] == ["t.json"]
+
+
+def test_a_trace_names_neither_host_nor_folder(tmp_path):
+    _write(
+        Profiler('{"traceEvents": [], "host_name": "vm", "traceName": "/home/ann/t.json.part"}'), tmp_path / "t.json"
+    )
+    assert json.loads((tmp_path / "t.json").read_text()) == {"traceEvents": [], "traceName": "t.json"}
 
 
 @pytest.mark.parametrize("broken", [Profiler('{"traceEvents": [{"ph'), Profiler(""), Profiler("", ".tmp")])

@@ -182,7 +182,10 @@ def test_a_module_object_is_refused_with_the_way_out():
         ({"threads": -1}, "threads is -1"),
         ({"processes": 0}, "processes is 0"),
         ({"budget_s": -1.0}, "budget_s is -1.0; wanted seconds"),
-        ({"kernel": True}, "unknown option 'kernel'; wanted some of: kernels, replay, flush, trace"),
+        (
+            {"kernel": True},
+            "wanted some of: inputs, batch, threads, dtype, layout, train, compile, device, flush, budget_s, ",
+        ),
         ({"compile": True, "replay": True}, "leave out one of the two"),
         ({"inputs": "3x0x3"}, "every size must be at least 1"),
     ],

@@ -64,6 +64,14 @@ def test_many_dirty_samples_are_noise_and_too_many_are_void():
     assert len(void.whole.samples_s) == 6  # Shown all the same, as void.
 
 
+def test_a_tenth_of_clean_samples_is_the_least():
+    """Eight of 7,092 samples seem clean, as happened beside a busy neighbour: chance, and no figure."""
+    dirty = [(5.0, "another process was running")]
+    assert judged([[*clean(*[1.0] * 8), *dirty * 7084]], floor=3)[0] == "void"
+    assert judged([[*clean(*[1.0] * 8), *dirty * 73]], floor=3)[0] == "void"
+    assert judged([[*clean(*[1.0] * 8), *dirty * 72]], floor=3)[0] == "noisy"
+
+
 def test_processes_that_lie_apart_are_noise():
     verdict, reason = judged([clean(1.0, 1.0, 1.0), clean(1.1, 1.1, 1.1)], floor=3)
     assert (verdict, reason) == ("noisy", "the medians of 2 processes lie 10.0 % apart")

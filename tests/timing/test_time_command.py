@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.envelope import load
+from analyzer.comparable import why_not
+from analyzer.envelope import dump, load
+from analyzer.record import Count, Record
+from analyzer.timing.measure import _batched, settings
 from analyzer.timings import Cell, Setting
+from tests.timed_records import MACHINE
 from tests.timing.pretended import timed
 
 
@@ -61,6 +65,27 @@ def test_a_cell_is_shown_with_counts_beside_times_and_kept(analyze, pretend, gol
     assert load(kept.read_text())[0] == timed(googlenet)
     assert f"kept in {kept.resolve()}" in outcome.err
     assert "no bounds: analyze machine measures this machine's peaks" in outcome.err
+
+
+def test_flushed_caches_are_part_of_the_setting(analyze, pretend, googlenet):
+    """In the record too: a flushed time is not held against a warm one."""
+    warm = timed(googlenet)
+    flushed = warm.replace(cell=warm.cell.replace(setting=warm.cell.setting.replace(flushed=True)))
+    assert settings([1], [1], flushed=True) == [flushed.cell.setting]
+    pretend(warm, flushed)
+    assert "flushed" in analyze("time", "--variant", "googlenet", "--no-keep").out
+    assert load(dump([flushed]))[0].cell.setting.flushed
+    known = {"environment": MACHINE}
+    assert why_not(warm.replace(**known), flushed.replace(**known)) == "caches warm against flushed"
+
+
+def test_an_input_of_another_batch_is_said():
+    """What a function beside the model made: samples a second would be of a batch that never ran."""
+    made = Record("net.py:Net", ((4, 64),), "inference", Count("dispatch", ()))
+    assert _batched(made, Setting(batch=4)) == ()
+    assert _batched(made.replace(input=((), (3, 4, 5))), Setting(batch=3)) == ()
+    (said,) = _batched(made, Setting(batch=1))
+    assert said == "its input is 4x64, not of batch 1: its speed is in passes, not samples, a second"
 
 
 def test_cells_are_compared_and_the_slower_setting_is_told(analyze, pretend, golden, googlenet):

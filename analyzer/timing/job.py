@@ -188,6 +188,8 @@ def _lack(record: Record, peaks: Sequence[Mapping[str, Any]], named: Mapping[str
         return f"the peaks of a GPU are not measured; {others}"
     if not peaks:
         return f"analyze machine measures this machine's peaks; {others}"
-    wanted = f"{setting.dtype} on {setting.threads} thread{'s' if setting.threads != 1 else ''}"
+    have = any(peak["name"] == setting.dtype and peak["threads"] == setting.threads for peak in peaks)
+    lacking = "memory" if have else setting.dtype
+    wanted = f"{lacking} on {setting.threads} thread{'s' if setting.threads != 1 else ''}"
     counts = ",".join(map(str, sorted({setting.threads, *(peak["threads"] for peak in peaks)})))
     return f"the peaks kept have none of {wanted}; analyze machine --threads {counts} measures them; {others}"

@@ -9,11 +9,14 @@ from contextlib import nullcontext
 from typing import Any
 
 from analyzer.output import emit_tables, say, write
-from analyzer.store import PEAKS_VERSION, keep_peaks
+from analyzer.store import PEAKS_VERSION, keep_peaks, kept_peaks
 
 
 def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, output: str | None) -> int:
-    """Measures the peaks, prints them below the fingerprint, keeps them if all can be trusted; if not, status 3."""
+    """Measures the peaks, prints them below the fingerprint, keeps those that can be trusted; if not all can, status 3.
+
+    What was kept of this machine before stays, where it was not measured anew.
+    """
     from analyzer.timing.contention import Contention
     from analyzer.timing.gpu import gpus
     from analyzer.timing.machine import fingerprint
@@ -31,12 +34,18 @@ def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, ou
         from reports.machine import tables
 
         emit_tables(tables(found, measured, wrapped=form == "table"), form, output)
+    clean = [peak for peak in measured if peak["verdict"] != "void"]
+    if keep and clean:
+        together = {_what(peak): peak for peak in [*kept_peaks(found), *clean]}
+        say(f"kept in {keep_peaks({**data, 'status': 'ok', 'peaks': list(together.values())})}")
     if void:
-        say(f"{len(void)} of {len(measured)} peaks are void, and none is kept: {void[0]['reason']}; run it again alone")
+        say(f"{len(void)} of {len(measured)} peaks are void, and not kept: {void[0]['reason']}; run it again alone")
         return 3
-    if keep and measured:
-        say(f"kept in {keep_peaks(data)}")
     return 0
+
+
+def _what(peak: Mapping[str, Any]) -> tuple[Any, ...]:
+    return peak["name"], peak["unit"], peak["threads"]
 
 
 def _measured(counts: Sequence[int], found: Mapping[str, Any]) -> list[dict[str, Any]]:

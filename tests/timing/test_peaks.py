@@ -157,25 +157,44 @@ def run(analyze, monkeypatch, found, *arguments):
 TRUSTED, VOID = Peak("float32", "FLOP", 1, 1e11, 0.01), Peak("copy memory", "B", 1, 1e9, 0.9, "void", BUSY)
 
 
+def kept(folder):
+    return json.loads((folder / PEAKS).read_text())["peaks"]
+
+
 def test_void_peaks_are_shown_and_not_kept(analyze, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     outcome = run(analyze, monkeypatch, [TRUSTED, VOID])
     assert outcome.status == 3
-    assert f"1 of 2 peaks are void, and none is kept: {BUSY}; run it again alone" in outcome.err
+    assert f"1 of 2 peaks are void, and not kept: {BUSY}; run it again alone" in outcome.err
     assert "1.00 GB/s   void" in outcome.out
-    assert not (tmp_path / PEAKS).exists()
+    assert kept(tmp_path) == [vars(TRUSTED)]
     data = json.loads(run(analyze, monkeypatch, [VOID], "--format", "json").out)
     assert (data["status"], data["peaks"][0]["verdict"]) == ("failed", "void")
 
 
-def test_trusted_peaks_are_kept(analyze, monkeypatch, tmp_path):
+def test_trusted_peaks_are_kept_until_they_are_measured_anew(analyze, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    outcome = run(analyze, monkeypatch, [TRUSTED])
-    assert outcome.status == 0
-    assert json.loads((tmp_path / PEAKS).read_text())["peaks"] == [vars(TRUSTED)]
-    assert run(analyze, monkeypatch, [VOID]).status == 3  # What was kept before stays.
-    assert json.loads((tmp_path / PEAKS).read_text())["peaks"] == [vars(TRUSTED)]
+    assert run(analyze, monkeypatch, [VOID]).status == 3
+    assert not (tmp_path / PEAKS).exists()
+    assert run(analyze, monkeypatch, [TRUSTED]).status == 0
+    assert run(analyze, monkeypatch, [VOID]).status == 3
+    assert kept(tmp_path) == [vars(TRUSTED)]
+    faster, memory = TRUSTED.replace(value=2e11), VOID.replace(verdict="trusted", reason="")
+    assert run(analyze, monkeypatch, [faster, memory]).status == 0
+    assert kept(tmp_path) == [vars(faster), vars(memory)]
     assert run(analyze, monkeypatch, [TRUSTED], "--no-keep").err.count("kept") == 0
+    assert kept(tmp_path) == [vars(faster), vars(memory)]
+
+
+def test_peaks_of_another_machine_do_not_stay(analyze, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    run(analyze, monkeypatch, [TRUSTED])
+    data = json.loads((tmp_path / PEAKS).read_text())
+    data["environment"]["processor"]["model"] = "another"
+    (tmp_path / PEAKS).write_text(json.dumps(data))
+    memory = VOID.replace(verdict="trusted", reason="")
+    run(analyze, monkeypatch, [memory])
+    assert kept(tmp_path) == [vars(memory)]
 
 
 def test_products_are_what_the_processor_does(peaks):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from statistics import quantiles
 
 from analyzer.errors import one_line
 from analyzer.networks.spec import shape_text
 from analyzer.record import ROW_KEYS, SUMMED_KEYS, Record
-from analyzer.timings import Setting
 from analyzer.units import percent
 from reports.table import Cell, Name, Share, Table
 
@@ -94,21 +92,6 @@ def records_csv(records: Sequence[Record]) -> str:
             for key in ("inputs", "outputs"):
                 values[key] = " ".join(map(shape_text, values[key]))
             writer.writerow([inert(record.label), *(inert(v) if isinstance(v, str) else v for v in values.values())])
-    return target.getvalue()
-
-
-def timings_csv(records: Sequence[Record]) -> str:
-    """Long CSV: a line a timing, the model and its setting first; seconds as medians and quartiles."""
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    keys = ("path", "op", "call", "kind", "phase", "verdict")
-    writer.writerow(["model", *Setting.fields, *keys, "samples", "median_s", "lower_quartile_s", "upper_quartile_s"])
-    for record in records:
-        for one in record.cell.timings if record.cell else ():
-            quartiles = quantiles(one.samples_s, n=4, method="inclusive") if len(one.samples_s) > 1 else [""] * 3
-            values = [*vars(record.cell.setting).values(), *(getattr(one, key) for key in keys)]  # type: ignore[union-attr]
-            texts = [inert(value) if isinstance(value, str) else value for value in [record.label, *values]]
-            writer.writerow([*texts, len(one.samples_s), one.median_s, quartiles[0], quartiles[2]])
     return target.getvalue()
 
 

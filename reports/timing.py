@@ -6,6 +6,7 @@ Every figure has the verdict of its cell in the caption or in its row; a part to
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from analyzer.record import Record
 from analyzer.timing.statistics import interval
@@ -22,6 +23,7 @@ NOTES = (
     "backward: 2 x its MACs) per second of time.",
 )
 KINDS = 5
+ACROSS, MOST_ACROSS = 3, 6  # Settings side by side, and of how many modules are still shown.
 SHORT = {
     "max_pool2d": "max pool",
     "avg_pool2d": "avg pool",
@@ -41,6 +43,8 @@ def tables(records: Sequence[Record], depth: int, limits: Limits = lambda record
         found += [modules(cut[0], depth, limits(cut[0])), operators(cut[0], limits(cut[0]))]
     elif cut:
         found.append(kinds(cut))
+        if len({record.label for record in cut}) == 1 and len(cut) <= MOST_ACROSS:
+            found += beside(cut, depth)
     for record in timed:
         found += [*kernels(record), *replays(record)]
     return found
@@ -55,7 +59,7 @@ def wholes(records: Sequence[Record]) -> Table:
         cell = cell_of(record)
         whole = cell.whole
         if whole is None or first is None:
-            rows.append((Name(record.label), label, *[MISSING] * 5, cell.status))
+            rows.append((Name(record.label), label, *[MISSING] * 3, cell.status, *[MISSING] * 3))
             continue
         low, high = interval(whole)
         time = whole.median_s
@@ -63,16 +67,18 @@ def wholes(records: Sequence[Record]) -> Table:
             (
                 Name(record.label),
                 label,
+                scaled(record.totals.macs, digits=3),
                 seconds(time),
                 percent((high - low) / 2 / time),
+                cell.verdict,
                 f"{_per_s(cell) / first:.2f}x",
                 scaled(_per_s(cell), digits=3),
                 f"{work(record.rows) / time / 1e9:.3g}",
-                cell.verdict,
             )
         )
     titles = (Column("model", "left"), Column("setting", "left"))
-    figures = (Column("time"), Column("±"), Column("speed"), Column("per s"), Column("GFLOP/s"))
+    # A terminal too narrow leaves out columns from the right, and a time without its verdict is none.
+    figures = (Column("MACs"), Column("time"), Column("±"), Column("verdict", "left"))
     said = [
         f"{record.label}, {cell_of(record).setting.label}: {text}"
         for record in records
@@ -80,7 +86,12 @@ def wholes(records: Sequence[Record]) -> Table:
         if text
     ]
     title = f"Time of a pass: {shared}"
-    return Table(title, (*titles, *figures, Column("verdict", "left")), tuple(rows), notes=(*said, *NOTES))
+    return Table(
+        title,
+        (*titles, *figures, Column("speed"), Column("per s"), Column("GFLOP/s")),
+        tuple(rows),
+        notes=(*said, *NOTES),
+    )
 
 
 def _per_s(cell: TimedCell) -> float:
@@ -116,6 +127,26 @@ def checks(records: Sequence[Record]) -> Table:
         "operators, in the sum."
     )
     return Table("Do the parts add up?", (*columns, *counted), tuple(rows), notes=(note,))
+
+
+def beside(records: Sequence[Record], depth: int) -> list[Table]:
+    """Of one model at several settings: what each module takes at each, three of them a table at the most."""
+    _, own = _labels(records)
+    each = [modules(record, depth, None) for record in records]
+    names = list(dict.fromkeys(row[0] for table in each for row in table.rows))
+    found = [{row[0]: row for row in table.rows} for table in each]
+    tables = []
+    across = ceil(len(records) / ceil(len(records) / ACROSS))
+    for start in range(0, len(records), across):
+        shown = range(start, min(start + across, len(records)))
+        rows = []
+        for name in names:
+            first = next(lines[name] for lines in found if name in lines)
+            times = [found[index][name][3] if name in found[index] else MISSING for index in shown]
+            rows.append((name, first[2], *times))
+        columns = (Column("module", "left", "start"), Column("share of MACs"), *(Column(own[index]) for index in shown))
+        tables.append(Table(f"{records[0].label}: time by module", columns, tuple(rows), total=True))
+    return tables
 
 
 def kinds(records: Sequence[Record]) -> Table:

@@ -135,7 +135,7 @@ def _emit(
         whole = complete and all(record.cell and record.cell.status == "ok" for record in records)
         return write(dump(records, status="ok" if whole else "partial"), output)
     if form == "csv":
-        from reports.text import timings_csv
+        from reports.timing_csv import timings_csv
 
         return write(timings_csv(records), output)
     from reports.timing import tables

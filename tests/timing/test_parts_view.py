@@ -13,7 +13,7 @@ from analyzer.timing.roofline import Ceilings, Level
 from analyzer.timings import Cell, Setting, Timing
 from reports.table import Name, Share
 from reports.terminal import console, show
-from reports.timing import tables
+from reports.timing import beside, tables
 from reports.timing_parts import by_kind, modules, operators, replays
 
 
@@ -91,6 +91,28 @@ def test_a_step_of_training_gives_each_phase_its_own_work():
     assert found["(top level) conv2d, backward"][0:2] == ("-", "-")
     assert found["(top level) conv2d, backward"][-1] == "1"
     assert (found["total"][0], found["total"][-1]) == ("1.000 M", "1.2")
+
+
+def at(batch, seconds, layout="contiguous"):
+    made = record([row("a", "conv2d", batch * 10**6)], timing("a", "conv2d", seconds), timing("", "gap", 0.0002, "gap"))
+    return made.replace(cell=made.cell.replace(setting=Setting(batch=batch, layout=layout)))
+
+
+def test_one_model_at_several_settings_has_each_modules_times_side_by_side(monkeypatch):
+    """Four settings in two tables of two, rather than of three and one; the share of MACs is that of any batch."""
+    four = [at(1, 0.001), at(1, 0.002, "channels_last"), at(8, 0.003), at(8, 0.004, "channels_last")]
+    first, second = beside(four, 1)
+    assert [column.title for column in first.columns[2:]] == ["batch 1", "batch 1, channels_last"]
+    assert cells(first)["a"] == ("100 %", "1.000 ms", "2.000 ms")
+    assert cells(second)["a"] == ("100 %", "3.000 ms", "4.000 ms")
+    assert cells(first)["total"] == ("100 %", "1.200 ms", "2.200 ms")
+    assert cells(first)["between operators"] == ("-", "200.0 µs", "200.0 µs")
+    lines = page(tables(four, 1), monkeypatch).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("a model: time by module") for line in lines) == 2
+    assert sum("verdict" in line for line in lines[:2]) == 1  # Whatever is left out for want of room.
+    others = [one.replace(model="another") for one in four]
+    assert not any("time by module" in table.title for table in tables([*four, *others], 1))
 
 
 def test_a_part_too_short_for_the_clock_has_no_figure_and_no_rank():

@@ -166,6 +166,10 @@ def test_json_is_the_envelope_and_csv_a_line_a_timing(analyze, pretend, googlene
     assert len(lines) == 1 + len(googlenet.rows) + 1
     assert float(lines[0]["median_s"]) == 0.010
     assert (lines[1]["path"], lines[1]["kind"], lines[1]["samples"]) == ("conv1.conv", "tile", "3")
+    assert (lines[1]["macs"], lines[1]["flops"]) == ("118013952", str(2 * 118_013_952 + 64 * 112 * 112))  # A bias too.
+    assert lines[0]["macs"] == str(googlenet.totals.macs)
+    assert (lines[-1]["kind"], lines[-1]["macs"]) == ("gap", "")
+    assert sum(float(line["part_s"]) for line in lines[1:]) == pytest.approx(0.010, rel=0.02)
 
 
 @pytest.mark.parametrize("form", ["md", "latex"])

@@ -48,15 +48,17 @@ class Setting(Frozen):
         return self.mode == "training"
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """All of it, a word a field."""
+        threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
+        how = ("compiled" if self.compiled else "eager", "flushed" if self.flushed else "warm")
+        return (f"batch {self.batch}", threads, self.dtype, self.layout, self.mode, *how, self.device)
+
+    @property
     def label(self) -> str:
-        """`batch 8, 2 threads, channels_last`: what a table's heading says."""
-        parts = [f"batch {self.batch}", f"{self.threads} thread{'s' if self.threads != 1 else ''}"]
-        parts += [self.dtype] if self.dtype != "float32" else []
-        parts += [self.layout] if self.layout != "contiguous" else []
-        parts += [self.mode] if self.mode != "inference" else []
-        parts += ["compiled"] if self.compiled else []
-        parts += ["flushed"] if self.flushed else []
-        return ", ".join([*parts, *([self.device] if self.device != "cpu" else [])])
+        """`batch 8, 2 threads, channels_last`: what a table's heading says, the usual left out."""
+        usual = ("", "", *Setting().words[2:])
+        return ", ".join(word for word, left_out in zip(self.words, usual, strict=True) if word != left_out)
 
 
 class Timing(Frozen):

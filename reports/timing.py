@@ -102,9 +102,12 @@ def _per_s(cell: TimedCell) -> float:
 
 def _labels(records: Sequence[Record]) -> tuple[str, list[str]]:
     """What all settings have in common, and what each has of its own."""
-    parts = [cell_of(record).setting.label.split(", ") for record in records]
-    shared = [part for part in parts[0] if all(part in one for one in parts)]
-    return ", ".join(shared), [", ".join(part for part in one if part not in shared) or MISSING for one in parts]
+    settings = [cell_of(record).setting for record in records]
+    columns = list(zip(*(setting.words for setting in settings), strict=True))
+    differ = [len(set(column)) > 1 for column in columns]
+    shared = [word for word in settings[0].label.split(", ") if all(word in setting.words for setting in settings)]
+    own = [", ".join(word for word, tells in zip(setting.words, differ, strict=True) if tells) for setting in settings]
+    return ", ".join(shared), [label or MISSING for label in own]
 
 
 def checks(records: Sequence[Record]) -> Table:

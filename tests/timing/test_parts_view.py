@@ -102,7 +102,7 @@ def test_one_model_at_several_settings_has_each_modules_times_side_by_side(monke
     """Four settings in two tables of two, rather than of three and one; the share of MACs is that of any batch."""
     four = [at(1, 0.001), at(1, 0.002, "channels_last"), at(8, 0.003), at(8, 0.004, "channels_last")]
     first, second = beside(four, 1)
-    assert [column.title for column in first.columns[2:]] == ["batch 1", "batch 1, channels_last"]
+    assert [column.title for column in first.columns[2:]] == ["batch 1, contiguous", "batch 1, channels_last"]
     assert cells(first)["a"] == ("100 %", "1.000 ms", "2.000 ms")
     assert cells(second)["a"] == ("100 %", "3.000 ms", "4.000 ms")
     assert cells(first)["total"] == ("100 %", "1.200 ms", "2.200 ms")

@@ -13,7 +13,7 @@ from analyzer.timing.statistics import interval
 from analyzer.timings import Cell as TimedCell
 from analyzer.units import percent, scaled, seconds
 from reports.table import Cell, Column, Name, Table
-from reports.timing_parts import GAP, Limits, by_kind, cell_of, kernels, modules, operators, replays, work
+from reports.timing_parts import GAP, Limits, by_kind, cell_of, kernels, module_rows, modules, operators, replays, work
 from reports.views import MISSING
 
 NOTES = (
@@ -135,20 +135,23 @@ def checks(records: Sequence[Record]) -> Table:
 def beside(records: Sequence[Record], depth: int) -> list[Table]:
     """Of one model at several settings: what each module takes at each, three of them a table at the most."""
     _, own = _labels(records)
-    each = [modules(record, depth, None) for record in records]
-    names = list(dict.fromkeys(row[0] for table in each for row in table.rows))
-    found = [{row[0]: row for row in table.rows} for table in each]
+    found = [module_rows(record, depth) for record in records]
+    rows = {key: row for lines in reversed(found) for key, row in lines.items()}
+    keys = [key for key in dict.fromkeys(key for lines in found for key in lines) if key != "total"]
     tables = []
     across = ceil(len(records) / ceil(len(records) / ACROSS))
     for start in range(0, len(records), across):
         shown = range(start, min(start + across, len(records)))
-        rows = []
-        for name in names:
-            first = next(lines[name] for lines in found if name in lines)
-            times = [found[index][name][3] if name in found[index] else MISSING for index in shown]
-            rows.append((name, first[2], *times))
+        lines = [
+            (
+                *rows[key][:1],
+                rows[key][2],
+                *(found[index][key][3] if key in found[index] else MISSING for index in shown),
+            )
+            for key in [*keys, "total"]
+        ]
         columns = (Column("module", "left", "start"), Column("share of MACs"), *(Column(own[index]) for index in shown))
-        tables.append(Table(f"{records[0].label}: time by module", columns, tuple(rows), total=True))
+        tables.append(Table(f"{records[0].label}: time by module", columns, tuple(lines), total=True))
     return tables
 
 

@@ -15,7 +15,7 @@ from analyzer.timings import UNRESOLVED_S, Timing
 from analyzer.timings import Cell as TimedCell
 from analyzer.units import intensity, percent, scaled, seconds
 from reports.table import Cell, Column, Name, Share, Table
-from reports.views import MISSING, TOP_LEVEL, tree_name
+from reports.views import MISSING, OWN, TOP_LEVEL, is_open, tree_name
 
 Limits = Callable[[Record], "Ceilings | None"]  # What bounds the parts of a record, where that is known.
 
@@ -55,25 +55,33 @@ def work(rows: Sequence[Row]) -> int:
 
 def modules(record: Record, depth: int, ceilings: Ceilings | None) -> Table:
     """A row a module down to `depth`; what runs between operators is a row of its own."""
-    cell = cell_of(record)
-    parts = cell.parts
+    title = f"{record.label}: {cell_of(record).setting.label}, {cell_of(record).verdict}"
+    rows = module_rows(record, depth, ceilings)
+    return Table(title, _columns("module", record, ceilings), tuple(rows.values()), total=True)
+
+
+def module_rows(record: Record, depth: int, ceilings: Ceilings | None = None) -> dict[str, tuple[Cell, ...]]:
+    """Rows by what they are of, which their names alone do not tell: a path, or a phase and operator of no module."""
+    parts = cell_of(record).parts
     whole = part(record.rows, list(parts.values()))
-    rows: list[tuple[Cell, ...]] = []
+    found: dict[str, tuple[Cell, ...]] = {}
     shown = {module.path: name for module in record.modules if (name := tree_name(module.path, "", depth))}
     for path, name in shown.items():
-        own = [row for row in record.rows if row.path == path or row.path.startswith(f"{path}.")]
-        times = [time for one, time in parts.items() if one.path == path or one.path.startswith(f"{path}.")]
-        rows.append((name, *_figures(part(own, times), whole, ceilings)))
+        rows = [row for row in record.rows if row.path == path or row.path.startswith(f"{path}.")]
+        times = {one: time for one, time in parts.items() if one.path == path or one.path.startswith(f"{path}.")}
+        found[path] = (name, *_figures(part(rows, list(times.values())), whole, ceilings))
+        if is_open(record, path, "", depth):
+            own = [time for one, time in times.items() if one.path == path]
+            if sum(own) >= UNRESOLVED_S:
+                figures = _figures(part([row for row in rows if row.path == path], own), whole, ceilings)
+                found[f"{path} {OWN}"] = (Name(OWN, name.depth + 1), *figures)
     several = len({one.phase for one in parts}) > 1
-    for (phase, op), times in _between(parts).items():
-        text = f"{TOP_LEVEL} {op}" if op != "gap" else GAP
-        own = [row for row in record.rows if not row.path and row.op == op]
-        rows.append(
-            (Name(f"{text}, {phase}" if several else text), *_figures(part(own, times, phase), whole, ceilings))
-        )
-    rows.append((Name("total"), *_figures(whole, whole, ceilings)))
-    title = f"{record.label}: {cell.setting.label}, {cell.verdict}"
-    return Table(title, _columns("module", record, ceilings), tuple(rows), total=True)
+    for (phase, op), own in _between(parts).items():
+        text = (f"{TOP_LEVEL} {op}" if op != "gap" else GAP) + (f", {phase}" if several else "")
+        rows = [row for row in record.rows if not row.path and row.op == op]
+        found[f"{phase} {op}"] = (Name(text), *_figures(part(rows, own, phase), whole, ceilings))
+    found["total"] = (Name("total"), *_figures(whole, whole, ceilings))
+    return found
 
 
 def _between(parts: dict[Timing, float]) -> dict[tuple[str, str], list[float]]:

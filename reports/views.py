@@ -11,6 +11,7 @@ from reports.table import Cell, Column, Name, Share, Table
 
 MISSING = "-"
 TOP_LEVEL = "(top level)"
+OWN = "(own forward)"
 
 CONVENTIONS = (
     "MACs: multiply-adds of convolutions and linear layers; bias not counted, padding counts as data. "
@@ -30,10 +31,13 @@ def network(record: Record, depth: int = 1) -> Table:
         if name is not None:
             output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
             rows.append((name, output, *_sums(module.totals, whole)))
+            own = total([row for row in record.rows if row.path == module.path])
+            if is_open(record, module.path, base, depth) and (own.macs or own.params):
+                rows.append((Name(OWN, name.depth + 1), MISSING, *_sums(own, whole)))
     # What the model's own forward computes is below no module, and would be seen in the total alone.
-    own = () if record.module else tuple(row for row in record.rows if not row.path)
-    if own:
-        rows.append((Name(TOP_LEVEL), MISSING, *_sums(total(own), whole)))
+    top = () if record.module else tuple(row for row in record.rows if not row.path)
+    if top:
+        rows.append((Name(TOP_LEVEL), MISSING, *_sums(total(top), whole)))
     rows.append((Name("total"), "", *_sums(whole, whole)))
     columns = (
         Column("module", "left"),
@@ -103,6 +107,13 @@ def tree_name(path: str, base: str, depth: int) -> Name | None:
         return None
     indent = below if base else below - 1
     return Name(path.rpartition(".")[2] if indent else path, indent)
+
+
+def is_open(record: Record, path: str, base: str, depth: int) -> bool:
+    """Whether a module's children are shown below it: what its own forward computes is then in none of the rows."""
+    return tree_name(f"{path}.child", base, depth) is not None and any(
+        module.path.startswith(f"{path}.") for module in record.modules
+    )
 
 
 def agreement(record: Record) -> Table:

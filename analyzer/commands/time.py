@@ -70,7 +70,7 @@ class Several(click.ParamType[Any]):
 @click.option("--replay", is_flag=True, help="Each module alone, hot in the caches and flushed from them.")
 @click.option("--flush", is_flag=True, help="Flush caches before every sample.")
 @click.option("--keep/--no-keep", default=True, help="A file of the run under .analyze/records. Default: keep.")
-@click.option("--against", metavar="DEVICE", help="Bounds of a named device, such as maxwell, not of this machine.")
+@click.option("--against", metavar="DEVICE", help="The least times of a named device, such as maxwell; ? lists them.")
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, help="How deep the table goes.")
 @output_options
 def time(mode: str | None, train: bool, **options: Any) -> int:

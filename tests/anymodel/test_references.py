@@ -67,6 +67,25 @@ class Batched(Plain):
     pass
 
 
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.weight = nn.Parameter(torch.randn(5, 3, 1, 1))
+
+    def forward(self, x):
+        return torch.nn.functional.conv2d(self.conv(x), self.weight)
+
+
+class Nested(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = Block()
+
+    def forward(self, x):
+        return self.block(x)
+
+
 def Batched_inputs(batch):
     return torch.zeros(batch, 3, 8, 8)
 
@@ -100,6 +119,17 @@ def counted(analyze, folder):
 
 
 CONV = 5 * 6 * 6 * 3 * 9
+
+
+def test_what_an_opened_module_runs_itself_has_a_row(analyze, folder):
+    """8 x 8 x 3 x 3 multiply-adds in its child, 8 x 8 x 5 x 3 by its own weight: 576 and 960 of 1,536."""
+    shown = analyze("--model", "net.py:Nested", "--input", "3x8x8", "--depth", "2").out
+    lines = [line.split() for line in shown.splitlines()[3:6]]
+    assert [line[0] for line in lines] == ["block", "(own", "conv"]
+    assert lines[0][3:5] == ["1.536", "k"]
+    assert lines[1][3:7] == ["15", "960", "62.5", "%"]
+    assert "576" in lines[2]
+    assert "(own forward)" not in analyze("--model", "net.py:Nested", "--input", "3x8x8").out
 
 
 def test_a_function_of_inputs_may_take_the_batch(analyze, counted):

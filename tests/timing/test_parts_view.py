@@ -115,6 +115,24 @@ def test_one_model_at_several_settings_has_each_modules_times_side_by_side(monke
     assert not any("time by module" in table.title for table in tables([*four, *others], 1))
 
 
+def test_children_of_one_name_are_not_taken_for_each_other():
+    """Two blocks with a child `c` each, and 3 ms of what the first block's own forward runs."""
+    made = record(
+        [row("a", "cat", 0), row("a.c", "conv2d", 10**6), row("b.c", "conv2d", 3 * 10**6)],
+        timing("a", "cat", 0.003), timing("a.c", "conv2d", 0.001), timing("b.c", "conv2d", 0.002),
+    )  # fmt: skip
+    assert [(line[0].text, line[3]) for line in modules(made, 2, None).rows] == [
+        ("a", "4.000 ms"),
+        ("(own forward)", "3.000 ms"),
+        ("c", "1.000 ms"),
+        ("b", "2.000 ms"),
+        ("c", "2.000 ms"),
+        ("total", "6.000 ms"),
+    ]
+    (table,) = beside([made, made], 2)
+    assert [line[2:] for line in table.rows] == [(line[3], line[3]) for line in modules(made, 2, None).rows]
+
+
 def test_a_part_too_short_for_the_clock_has_no_figure_and_no_rank():
     short = [timing(name, f"op_{name}", seconds) for name, seconds in (("c", 40e-6), ("a", 10e-6), ("b", 49e-6))]
     made = record([row("long", "conv2d", 10)], timing("long", "conv2d", 0.001), *short)

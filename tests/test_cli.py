@@ -272,7 +272,7 @@ def test_several_variants_stand_after_one_option(analyze):
     assert found[1]["overrides"] == {"fc8.out": 10, "conv1.out": 48}
     apart = analyze("--variant", "googlenet", "--variant", "alexnet").out
     assert analyze("--variant", "googlenet,alexnet").out == apart
-    assert "unknown variant ''" in analyze("--variant", "googlenet,").err
+    assert "nothing beside a comma in --variant 'googlenet,'" in analyze("--variant", "googlenet,").err
 
 
 @pytest.mark.parametrize(

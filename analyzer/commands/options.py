@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from analyzer.errors import AnalyzerError, quoted
 from analyzer.output import FORMATS
 
 
@@ -20,7 +21,10 @@ def listed(context: click.Context, parameter: click.Parameter, texts: tuple[str,
     """`a,b@x.out=1,y.out=2,c` names three: what comes after a comma and has a `=` but no `@` changes the one before."""
     names: list[str] = []
     for text in texts:
-        for number, part in enumerate(text.split(",")):
+        parts = text.split(",")
+        if len(parts) > 1 and not all(map(str.strip, parts)):
+            raise AnalyzerError(f"nothing beside a comma in --variant {quoted(text)}; wanted NAME[,NAME], no spaces")
+        for number, part in enumerate(parts):
             if number and "=" in part and "@" not in part:
                 names[-1] += f",{part}"
             else:

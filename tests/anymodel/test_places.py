@@ -200,4 +200,4 @@ def test_an_error_without_words_is_named():
         def forward(self, x: Tensor) -> Tensor:
             raise ValueError
 
-    assert "float32: ValueError; give" in str(raised(Silent(), torch.zeros(2)))
+    assert "float32: ValueError; if it takes another, give" in str(raised(Silent(), torch.zeros(2)))

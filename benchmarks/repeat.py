@@ -1,6 +1,6 @@
 """Does a second run say the same? `analyze time` several times over: rank correlation of modules, variation of medians.
 
-    python -m benchmarks.repeat [--variant googlenet] [--batch 8] [--threads N] [--budget 60] [--processes 3]
+    python -m benchmarks.repeat [--variant googlenet] [--batch 8] [--threads N] [--budget 60] [--processes N]
                                [--runs 5]
 
 Each run is a whole one, fresh processes and all. Figures of runs that were not trusted are shown apart.
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, help="default: all that this process may use")
     parser.add_argument("--budget", type=float, default=60.0)
-    parser.add_argument("--processes", type=int, default=3)
+    parser.add_argument("--processes", type=int, help="default: as analyze time takes")
     parser.add_argument("--runs", type=int, default=5)
     asked = parser.parse_args()
     records = []

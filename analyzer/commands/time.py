@@ -62,7 +62,8 @@ class Several(click.ParamType[Any]):
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps. CUDA and MPS are untested.")
 @click.option("--budget", "budget_s", type=click.FloatRange(1, 3600), default=20.0, show_default=True,
               metavar="SECONDS", help="For each model at each setting, processes together.")  # fmt: skip
-@click.option("--processes", type=click.IntRange(1, 50), default=3, show_default=True, help="Fresh ones, for each.")
+@click.option("--processes", type=click.IntRange(1, 50), metavar="N",
+              help="Fresh ones, for each. Default: 10, or what fits thrice the budget, of long passes.")  # fmt: skip
 @click.option("--kernels", is_flag=True, help="What torch's profiler sees under each module.")
 @click.option(
     "--trace", metavar="FILE", callback=writable, help="A chrome trace of one pass of one model at one setting."

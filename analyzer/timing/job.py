@@ -16,7 +16,7 @@ from analyzer.record import Record
 from analyzer.store import kept_peaks, save
 from analyzer.timing.advice import advice
 from analyzer.timing.devices import device as known_device
-from analyzer.timing.measure import Measured, measured, processors, requests, settings
+from analyzer.timing.measure import Measured, measured, processors, requests, settings, shares
 from analyzer.timing.processes import uninterrupted
 from analyzer.timing.request import Request
 
@@ -38,7 +38,7 @@ def run(
     compiled: bool,
     device: str,
     budget_s: float,
-    processes: int,
+    processes: int | None,
     kernels: bool,
     replay: bool,
     flush: bool,
@@ -61,7 +61,7 @@ def run(
     everywhere: dict[str, Any] = {"mode": mode, "compiled": compiled, "device": device, "flushed": flush}
     cells = settings(batches, threads or [processors()], dtypes, layouts, **everywhere)
     how = {"kernels": kernels, "replay": replay, "trace": str(Path(trace).resolve()) if trace else None}
-    wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
+    wanted = requests(chosen, references, inputs, cells, **shares(budget_s, processes), **how)
     if trace and len(wanted) > 1:
         raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
     found = _with_progress(wanted, processes)
@@ -117,13 +117,13 @@ def _keep_at_least(records: Sequence[Record]) -> None:
         say(str(error))
 
 
-def _with_progress(wanted: Sequence[Request], processes: int) -> Measured:
+def _with_progress(wanted: Sequence[Request], processes: int | None) -> Measured:
     from reports.progress import Bar
 
     bar: Any = Bar("timing") if sys.stderr.isatty() else nullcontext()
     with bar:
         tell: Callable[[int, int, str], None] = bar.tell if isinstance(bar, Bar) else lambda done, of, label: None
-        return measured(wanted, rounds=processes, tell=tell)
+        return measured(wanted, processes=processes, tell=tell)
 
 
 def _emit(

@@ -24,7 +24,9 @@ from analyzer.timing.results import cell
 from analyzer.timings import Setting
 from analyzer.version import commit
 
-PROCESSES = 3
+PROCESSES, LEAST = 10, 3  # Of a cell: as many as make a second run say the same, and of long passes the fewest.
+ROUNDS = 15  # Of samples, at the least, all processes of a cell together; and of one process no more than FLOOR.
+FLOOR = 5
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 LAYOUTS = ("contiguous", "channels_last")
 DEVICES = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
@@ -51,24 +53,25 @@ def measure(
     device: str = "cpu",
     flush: bool = False,
     budget_s: float = 20.0,
-    processes: int = PROCESSES,
+    processes: int | None = None,
     **how: Any,
 ) -> Record:
     """Times a named network, or a model by reference such as `net.py:Net`, in fresh processes; see `analyze time`.
 
     Returns its record: counts, and in `cell` every timing in seconds with its samples and verdict. A module object
     cannot be handed to a fresh process: give the reference of what makes it. `flush` empties caches before every
-    sample; `how` may have `kernels`, `replay`, `trace`. Raises AnalyzerError for bad input, CannotMeasure where the
-    cell failed or its process was lost, KeyboardInterrupt if it was interrupted.
+    sample. There are 10 `processes`; where none are asked for and passes are so long that ten would take three times
+    the budget, there are fewer. `how` may have `kernels`, `replay`, `trace`. Raises AnalyzerError for bad input,
+    CannotMeasure where the cell failed or its process was lost, KeyboardInterrupt if it was interrupted.
     """
     if not isinstance(model, str):
         raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
     if unknown := [name for name in how if name not in OPTIONS]:
         known = [name for name in signature(measure).parameters if name not in ("model", "how")]
         raise AnalyzerError(f"unknown option {quoted(unknown[0])}; wanted some of: {', '.join([*known, *OPTIONS])}")
-    whole = {"batch": batch, "processes": processes, **({} if threads is None else {"threads": threads})}
-    for name, value in whole.items():
-        require_whole(name, value)
+    for name, value in {"batch": batch, "processes": processes, "threads": threads}.items():
+        if value is not None:
+            require_whole(name, value)
     if not isinstance(budget_s, int | float) or not budget_s > 0:
         raise AnalyzerError(f"budget_s is {budget_s!r}; wanted seconds")
     inputs = [inputs] if isinstance(inputs, str) else inputs
@@ -78,8 +81,8 @@ def measure(
     everywhere: dict[str, Any] = {"mode": mode, "compiled": compile, "device": device, "flushed": flush}
     cells = settings([batch], [threads or processors()], [dtype], [layout], **everywhere)
     chosen, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
-    wanted = requests(chosen, references, inputs, cells, budget_s=budget_s / processes, **how)
-    found = measured(wanted, rounds=processes)
+    wanted = requests(chosen, references, inputs, cells, **shares(budget_s, processes), **how)
+    found = measured(wanted, processes=processes)
     if not found.complete:
         raise KeyboardInterrupt
     record = found.records[0]
@@ -122,6 +125,12 @@ def settings(
     ]
 
 
+def shares(budget_s: float, processes: int | None) -> dict[str, Any]:
+    """Of one process, as a request has them: seconds, and rounds of samples at the least."""
+    count = processes or PROCESSES
+    return {"budget_s": budget_s / count, "floor": min(FLOOR, -(-ROUNDS // count))}
+
+
 def requests(
     chosen: Sequence[Variant], references: Sequence[str], inputs: Sequence[str], cells: Sequence[Setting], **how: Any
 ) -> list[Request]:
@@ -139,18 +148,21 @@ def requests(
 def measured(
     wanted: Sequence[Request],
     *,
-    rounds: int = PROCESSES,
+    processes: int | None = None,
     seed: int = 0,
     ask: Ask = ask,
     tell: Callable[[int, int, str], None] = lambda done, of, label: None,
 ) -> Measured:
-    """Times every request in fresh processes, `rounds` of them, and puts the times beside the counts.
+    """Times every request in fresh processes and puts the times beside the counts.
+
+    As many `processes` as asked for; else PROCESSES, and of a cell whose passes are too long for that LEAST and more.
 
     A cell that fails has a record without timings, whose cell says why; the rest stand. Raises AnalyzerError, before
     anything is timed, for a named network that cannot take its input.
     """
     counts = [_closed(request) if request.variant else None for request in wanted]
-    answers, complete = ask_all(wanted, rounds=rounds, order=random.Random(seed), ask=ask, tell=tell)
+    rounds, least = processes or PROCESSES, processes or LEAST
+    answers, complete = ask_all(wanted, rounds=rounds, least=least, order=random.Random(seed), ask=ask, tell=tell)
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     records = [
         _record(request, counted, own, created) for request, counted, own in zip(wanted, counts, answers, strict=True)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from analyzer.frozen import Frozen
 from analyzer.timing.request import Request
 
 PATIENCE_S = 180.0  # Beyond its budget: importing torch, building, compiling, one pass that takes long.
+OVER = 3.0  # Starting ten processes takes about as long as their budget, and is not in it.
 LEAVE_S = 5.0  # For a process that has told everything: what a model does at exit.
 LAST = (b'{"event": "done"', b'{"event": "failed"')
 VAIN = ("failed", "hung")  # How an answer ends that another process would only give again.
@@ -158,26 +160,40 @@ def ask_all(
     requests: Sequence[Request],
     *,
     rounds: int,
+    least: int,
     order: random.Random,
     ask: Ask = ask,
     tell: Callable[[int, int, str], None] = lambda done, of, label: None,
+    now: Callable[[], float] = time.monotonic,
 ) -> tuple[list[list[Answer]], bool]:
     """Every cell once a round, the order drawn anew each round. Returns answers by cell, and whether all were asked.
 
-    A cell that failed or hung is not asked again. `tell` hears how many of how many are done.
+    A cell that failed or hung is not asked again; nor, from `least` rounds on, is one that took OVER times the budget
+    of all its processes: its passes are so long that a few of them are more. `tell` hears how many of how many are
+    done.
     """
     answers: list[list[Answer]] = [[] for _ in requests]
+    took_s = [0.0] * len(requests)
+
+    def ended(index: int) -> bool:
+        own, limit_s = answers[index], OVER * rounds * requests[index].budget_s
+        over = len(own) >= least and took_s[index] > limit_s
+        return over or len(own) == rounds or any(answer.end in VAIN for answer in own)
+
     try:
         for done, index in enumerate(_turns(len(requests), rounds, order)):
-            request = requests[index]
-            tell(done, rounds * len(requests), request.label)
-            if not any(answer.end in VAIN for answer in answers[index]):
-                answers[index].append(ask(request.replace(seed=order.randrange(2**31))))
-                if answers[index][-1].end == "interrupted":
-                    raise KeyboardInterrupt
+            tell(done, rounds * len(requests), requests[index].label)
+            if ended(index):
+                continue
+            start = now()
+            well = sum(answer.end == "done" for answer in answers[index])
+            answers[index].append(ask(requests[index].turn(well, seed=order.randrange(2**31))))
+            took_s[index] += now() - start
+            if answers[index][-1].end == "interrupted":
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
-        for own in answers:
-            if len(own) < rounds and not any(answer.end in (*VAIN, "interrupted") for answer in own):
+        for index, own in enumerate(answers):
+            if not ended(index) and not any(answer.end == "interrupted" for answer in own):
                 own.append(Answer((), "interrupted", "interrupted"))
         return answers, False
     return answers, True

@@ -8,12 +8,14 @@ from typing import Any
 from analyzer.frozen import Frozen
 from analyzer.timings import Setting
 
+BESIDE = 3  # Processes that look for kernels and replay modules, where that is asked for. One writes a trace.
+
 
 class Request(Frozen):
     """`variant` with `overrides`, or `reference`: which model. `inputs` as on the command line, without the batch.
 
     `budget_s` is for one process, from when it has imported torch; `floor` and `ceiling` bound the samples that it
-    takes of each arm.
+    takes of each arm. Of fewer than `fewest` clean samples, all processes together, no figure is made.
     """
 
     setting: Setting
@@ -23,12 +25,19 @@ class Request(Frozen):
     inputs: tuple[str, ...] = ()
     budget_s: float = 10.0
     floor: int = 5
+    fewest: int = 5
     ceiling: int = 200
     seed: int = 0
     tiles: bool = True
     kernels: bool = False
     replay: bool = False
     trace: str | None = None
+
+    def turn(self, number: int, seed: int) -> Request:
+        """What the process after `number` that ended well is asked: what stands beside the times is soon known."""
+        beside = number < BESIDE
+        trace = None if number else self.trace
+        return self.replace(seed=seed, kernels=self.kernels and beside, replay=self.replay and beside, trace=trace)
 
     @property
     def cut(self) -> bool:

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from analyzer.timing.paging import remark
 from analyzer.timing.processes import Answer
 from analyzer.timing.request import Request
+from analyzer.timing.statistics import Lot, bootstrap
 from analyzer.timings import Cell, Kind, Timing, Verdict
 
 Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, or None.
 
 NOISY_SHARE = 0.3  # Of samples that were void and had to be taken again.
 VOID_SHARE = 0.9  # Then the few that seem clean are those in which nothing was noticed.
-NOISY_SPREAD = 0.05  # Between the medians of fresh processes.
-TRIMMED_FROM = 5  # Processes: the lowest and the highest median are then left out, or more of them would be worse.
+PRECISE = 0.025  # Of a median: half of its interval, at most. Another run is to say the same within that.
 LAUNCH_BOUND = 0.95  # Of the device's time: what the host took to issue a pass.
 
 
@@ -31,7 +33,7 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
         status = {"failed": "failed", "interrupted": "partial"}.get(early.end, "lost")
         return Cell(request.setting, (), "void", early.reason, status)  # type: ignore[arg-type]
     whole = [_samples(answer, "whole") for answer in started]
-    verdict, reason = judged(whole, request.floor, [_samples(answer, "reference") for answer in started])
+    verdict, reason = judged(whole, request.fewest, [_samples(answer, "reference") for answer in started])
     ok = {dirty is None for lot in whole for _, dirty in lot} if verdict == "void" else {True}
     timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
     parts, note = _parts(started, ok, verdict)
@@ -71,8 +73,10 @@ def _parts(answers: Sequence[Answer], ok: set[bool], verdict: Verdict) -> tuple[
     return found, ""
 
 
-def judged(lots: Sequence[Samples], floor: int, beside: Sequence[Samples] = ()) -> tuple[Verdict, str]:
-    """Trusted, noisy or void, and why: from how many samples were dirty, and how far processes lie apart.
+def judged(lots: Sequence[Samples], fewest: int, beside: Sequence[Samples] = ()) -> tuple[Verdict, str]:
+    """Trusted, noisy or void, and why: from how many samples were dirty, and how well processes agree on the median.
+
+    One process alone agrees with itself, and shows only what disturbed it.
 
     `beside` are samples of a fixed piece of work in the same processes: where these lie apart too, it is the machine.
     """
@@ -80,29 +84,32 @@ def judged(lots: Sequence[Samples], floor: int, beside: Sequence[Samples] = ()) 
     why = Counter(dirty for lot in lots for _, dirty in lot if dirty)
     dirty = why.total()
     most = f"{why.most_common(1)[0][0]}" if why else ""
-    if taken - dirty < floor or dirty > VOID_SHARE * taken:
+    if taken - dirty < fewest or dirty > VOID_SHARE * taken:
         return "void", f"{dirty} of {taken} samples were disturbed: {most}" if dirty else f"only {taken} samples"
     if dirty > NOISY_SHARE * taken:
         return "noisy", f"{dirty} of {taken} samples were disturbed and left out: {most}"
-    medians = _medians(lots)
-    spread = _spread(medians)
-    if spread > NOISY_SPREAD:
-        all_but = " but the lowest and the highest" if len(medians) >= TRIMMED_FROM else ""
-        fixed = f", those of fixed work beside them {100 * _spread(_medians(beside)):.1f} %" if any(beside) else ""
-        return "noisy", f"the medians of {len(medians)} processes{all_but} lie {100 * spread:.1f} % apart{fixed}"
+    clean = _clean(lots)
+    if len(clean) < 2:
+        return "trusted", ""
+    low, high = bootstrap(clean)
+    middle = float(np.median(np.concatenate(clean)))
+    if high - low > 2 * PRECISE * middle:
+        fixed = f", those of fixed work beside them {_apart(_clean(beside))}" if any(beside) else ""
+        doubt = f"± {100 * (high - low) / 2 / middle:.1f} %"
+        return "noisy", f"{doubt}: the medians of {len(clean)} processes lie {_apart(clean)} apart{fixed}"
     return "trusted", ""
 
 
-def _medians(lots: Sequence[Samples]) -> list[float]:
-    """Of the clean samples of each process, in order."""
-    clean = [[seconds for seconds, dirty in lot if dirty is None] for lot in lots]
-    return sorted(median(lot) for lot in clean if lot)
+def _clean(lots: Sequence[Samples]) -> list[Lot]:
+    """The clean samples of each process that has some."""
+    found = [np.array([seconds for seconds, dirty in lot if dirty is None]) for lot in lots]
+    return [lot for lot in found if lot.size]
 
 
-def _spread(medians: Sequence[float]) -> float:
-    """The highest ÷ the lowest, less 1; of five and more, of those between the two."""
-    middle = medians[1:-1] if len(medians) >= TRIMMED_FROM else medians
-    return middle[-1] / middle[0] - 1 if middle and middle[0] > 0 else 0.0
+def _apart(lots: Sequence[Lot]) -> str:
+    """The highest of their medians ÷ the lowest, less 1."""
+    medians = [float(np.median(lot)) for lot in lots]
+    return f"{100 * (max(medians) / min(medians) - 1):.1f} %" if medians and min(medians) > 0 else "0.0 %"
 
 
 def _samples(answer: Answer, arm: str) -> Samples:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from analyzer.timings import Timing
+
+Lot: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]  # The samples of one process.
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -22,7 +25,11 @@ def interval(timing: Timing, *, confidence: float = CONFIDENCE, seed: int = 0) -
     >>> interval(one)
     (1.0, 1.0)
     """
-    lots = split(timing)
+    return bootstrap(split(timing), confidence=confidence, seed=seed)
+
+
+def bootstrap(lots: Sequence[Lot], *, confidence: float = CONFIDENCE, seed: int = 0) -> tuple[float, float]:
+    """The same of samples by process, none of them empty."""
     draw = np.random.default_rng(seed)
     medians = np.empty(RESAMPLES)
     for index in range(RESAMPLES):
@@ -32,7 +39,7 @@ def interval(timing: Timing, *, confidence: float = CONFIDENCE, seed: int = 0) -
     return float(low), float(high)
 
 
-def split(timing: Timing) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def split(timing: Timing) -> list[Lot]:
     """The samples by process."""
     samples = np.asarray(timing.samples_s, dtype=np.float64)
     sizes: Sequence[int] = timing.processes or (len(samples),)

@@ -115,7 +115,7 @@ def test_a_reference_that_fails_says_so_in_its_own_words(net):
 
 def test_a_setting_that_fails_leaves_the_others(net):
     cells = settings([2, 8], [1])
-    found = measured(requests([], [net("Raises")], ["3x16x16"], cells, budget_s=1.5, floor=2), rounds=1)
+    found = measured(requests([], [net("Raises")], ["3x16x16"], cells, budget_s=1.5, floor=2), processes=1)
     good, bad = found.records
     assert good.cell.status == "ok"
     assert good.cell.whole is not None
@@ -201,7 +201,7 @@ def test_the_command_knows_the_same_types_and_layouts():
 
 
 def test_measure_passes_an_interrupt_on(monkeypatch):
-    monkeypatch.setattr(measuring, "measured", lambda wanted, rounds: measuring.Measured((), complete=False))
+    monkeypatch.setattr(measuring, "measured", lambda wanted, processes: measuring.Measured((), complete=False))
     with pytest.raises(KeyboardInterrupt):
         measure("nin", inputs="3x64x64")
 

@@ -86,7 +86,7 @@ def asked(tmp_path):
 def test_a_model_whose_passes_change_is_timed_whole_and_says_why_it_has_no_parts(asked):
     answer = asked("Sometimes")
     assert answer.end == "done", answer.reason
-    made = cell(Request(Setting(), floor=3), [answer])
+    made = cell(Request(Setting(), fewest=3), [answer])
     assert made.status == "ok"
     assert len(made.whole.samples_s) >= 3
     assert made.parts == {}
@@ -219,7 +219,7 @@ def test_what_was_sampled_before_a_pass_that_raised_is_told(behind):
         _sample(request, Raises(*behind), behind[0], Quiet(), time.perf_counter(), told.append)
     # Ten passes to warm up: two windows of five that agree. Two samples, and the one that raised.
     assert len(told[-1]["samples"]) == 2
-    assert cell(Request(Setting(), floor=2), [Answer(tuple(told), "failed", "no more")]).status == "partial"
+    assert cell(Request(Setting(), fewest=2), [Answer(tuple(told), "failed", "no more")]).status == "partial"
 
 
 def test_a_pass_that_changes_in_the_middle_leaves_whole_ones(behind):
@@ -234,6 +234,6 @@ def test_a_pass_that_changes_in_the_middle_leaves_whole_ones(behind):
 
     _, told = sampled(Changes(*behind), behind[0])
     assert [line["keys"] for line in told if line["event"] == "keys"] == [[("forward", "", "gap", 1)], []]
-    made = cell(Request(Setting(), floor=3), [Answer((*told, {"event": "done", "launch_share": None}), "done")])
+    made = cell(Request(Setting(), fewest=3), [Answer((*told, {"event": "done", "launch_share": None}), "done")])
     assert made.of("gap") == ()
     assert made.warnings == ("not cut into operators: other operators ran than were counted",)

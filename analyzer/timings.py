@@ -114,15 +114,25 @@ class Cell(Frozen):
         return tuple(one for one in self.timings if one.kind == kind)
 
     @property
+    def middle(self) -> Sequence[int]:
+        """The numbers of the cut passes that are the middle half by their length."""
+        passes = [sum(times) for times in zip(*(one.samples_s for one in self._cut), strict=True)]
+        return middle_half(sorted(range(len(passes)), key=passes.__getitem__))
+
+    @property
     def parts(self) -> dict[Timing, float]:
         """What each tile and gap takes, in seconds, so that all of them add up to one pass.
 
-        It is the mean over the middle half of the cut passes by their length: medians of parts would not add up.
+        It is the mean over the middle half of the cut passes: medians of parts would not add up.
         """
-        cut = self.of("tile") + self.of("gap")
-        passes = [sum(samples) for samples in zip(*(one.samples_s for one in cut), strict=True)]
-        middle = middle_half(sorted(range(len(passes)), key=passes.__getitem__))
-        return {one: sum(one.samples_s[index] for index in middle) / len(middle) for one in cut} if middle else {}
+        middle = self.middle
+        if not middle:
+            return {}
+        return {one: sum(one.samples_s[index] for index in middle) / len(middle) for one in self._cut}
+
+    @property
+    def _cut(self) -> tuple[Timing, ...]:
+        return self.of("tile") + self.of("gap")
 
     def to_json(self) -> dict[str, Any]:
         """The keys that a record's JSON takes up: what it was measured at, whether to trust it, and every timing."""

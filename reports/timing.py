@@ -19,7 +19,7 @@ from reports.views import MISSING
 NOTES = (
     "Time: median of un-instrumented passes in fresh processes; ±: half its 95 % bootstrap interval. Speed: samples of "
     "a batch per second against the first. Parts: mean over the "
-    "middle half of passes cut into operators, so that they add up to a pass. FLOP/s: FLOPs (2 x MACs and all else; "
+    "middle half of passes cut into operators, so that they add up to a pass, with half its interval. FLOP/s: FLOPs (2 x MACs and all else; "
     "backward: 2 x its MACs) per second of time.",
 )
 KINDS = 5
@@ -30,7 +30,6 @@ SHORT = {
     "adaptive_avg_pool2d": "avg pool",
     "local_response_norm": "LRN",
     "batch_norm": "norm",
-    GAP: "gap",
 }
 
 

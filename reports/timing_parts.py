@@ -19,7 +19,7 @@ from reports.views import MISSING, OWN, TOP_LEVEL, is_open, tree_name
 
 Limits = Callable[[Record], "Ceilings | None"]  # What bounds the parts of a record, where that is known.
 
-GAP = "between operators"
+GAP = "(gap)"  # In brackets, since a module may be called so.
 KERNELS = 15
 
 
@@ -29,19 +29,21 @@ def cell_of(record: Record) -> TimedCell:
 
 
 class Part(Frozen):
-    """Some tiles together: their time, and the work of the rows they hold."""
+    """Some tiles and gaps together: which, their time, and the work of the rows they hold."""
 
+    timings: tuple[Timing, ...]
     seconds: float
     macs: int
     flops: int
     works: tuple[Work, ...]
 
 
-def part(rows: Sequence[Row], times: Sequence[float], phase: str = "") -> Part:
+def part(rows: Sequence[Row], times: Mapping[Timing, float], phase: str = "") -> Part:
     """`rows` and the seconds of their tiles; of one phase of a training step alone only that one's work."""
     forward, backward = phase in ("", "forward"), phase in ("", "backward")
     return Part(
-        sum(times),
+        tuple(times),
+        sum(times.values()),
         sum(row.macs for row in rows) if forward else 0,
         sum(forward * row.flops + backward * 2 * (row.backward_macs or 0) for row in rows),
         tuple((row.flops, row.bytes_read, row.bytes_written) for row in rows) if forward else (),
@@ -63,41 +65,42 @@ def modules(record: Record, depth: int, ceilings: Ceilings | None) -> Table:
 def module_rows(record: Record, depth: int, ceilings: Ceilings | None = None) -> dict[str, tuple[Cell, ...]]:
     """Rows by what they are of, which their names alone do not tell: a path, or a phase and operator of no module."""
     parts = cell_of(record).parts
-    whole = part(record.rows, list(parts.values()))
+    whole = part(record.rows, parts)
+    figures = _figures(record, whole, ceilings)
     found: dict[str, tuple[Cell, ...]] = {}
     shown = {module.path: name for module in record.modules if (name := tree_name(module.path, "", depth))}
     for path, name in shown.items():
         rows = [row for row in record.rows if row.path == path or row.path.startswith(f"{path}.")]
         times = {one: time for one, time in parts.items() if one.path == path or one.path.startswith(f"{path}.")}
-        found[path] = (name, *_figures(part(rows, list(times.values())), whole, ceilings))
+        found[path] = (name, *figures(part(rows, times)))
         if is_open(record, path, "", depth):
-            own = [time for one, time in times.items() if one.path == path]
-            if sum(own) >= UNRESOLVED_S:
-                figures = _figures(part([row for row in rows if row.path == path], own), whole, ceilings)
-                found[f"{path} {OWN}"] = (Name(OWN, name.depth + 1), *figures)
+            own = {one: time for one, time in times.items() if one.path == path}
+            if sum(own.values()) >= UNRESOLVED_S:
+                itself = part([row for row in rows if row.path == path], own)
+                found[f"{path} {OWN}"] = (Name(OWN, name.depth + 1), *figures(itself))
     several = len({one.phase for one in parts}) > 1
     for (phase, op), own in _between(parts).items():
         text = (f"{TOP_LEVEL} {op}" if op != "gap" else GAP) + (f", {phase}" if several else "")
         rows = [row for row in record.rows if not row.path and row.op == op]
-        found[f"{phase} {op}"] = (Name(text), *_figures(part(rows, own, phase), whole, ceilings))
-    found["total"] = (Name("total"), *_figures(whole, whole, ceilings))
+        found[f"{phase} {op}"] = (Name(text), *figures(part(rows, own, phase)))
+    found["total"] = (Name("total"), *figures(whole))
     return found
 
 
-def _between(parts: dict[Timing, float]) -> dict[tuple[str, str], list[float]]:
+def _between(parts: Mapping[Timing, float]) -> dict[tuple[str, str], dict[Timing, float]]:
     """Times of what belongs to no module: gaps, the optimizer, operators of the model itself."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    found: dict[tuple[str, str], dict[Timing, float]] = defaultdict(dict)
     for one, time in parts.items():
         if not one.path:
-            found[one.phase, one.op].append(time)
+            found[one.phase, one.op][one] = time
     return found
 
 
 def operators(record: Record, ceilings: Ceilings | None) -> Table:
     """A row a kind of operator, the longest first."""
     found = by_kind(record)
-    whole = part(record.rows, list(cell_of(record).parts.values()))
-    rows = tuple((Name(name), *_figures(found[name], whole, ceilings)) for name in _longest(found))
+    figures = _figures(record, part(record.rows, cell_of(record).parts), ceilings)
+    rows = tuple((Name(name), *figures(found[name])) for name in _longest(found))
     return Table("By kind of operator", _columns("operator", record, ceilings), rows)
 
 
@@ -108,12 +111,12 @@ def _longest(found: Mapping[str, Part]) -> list[str]:
 def by_kind(record: Record) -> dict[str, Part]:
     parts = cell_of(record).parts
     named = {(row.path, row.op, row.call): row for row in record.rows}
-    times: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, dict[Timing, float]] = defaultdict(dict)
     rows: dict[str, list[Row]] = defaultdict(list)
     several: dict[str, tuple[float, str]] = {}
     for one, time in parts.items():
         op = one.op if one.kind == "tile" else GAP
-        times[op].append(time)
+        times[op][one] = time
         if one.kind != "tile" or one.phase != "forward":
             continue
         if row := named.pop((one.path, one.op, one.call), None):
@@ -130,33 +133,50 @@ def _columns(first: str, record: Record, ceilings: Ceilings | None) -> tuple[Col
     macs = "MACs" if record.mode == "inference" else "fwd MACs"
     # Of a path the end tells more. Beside bounds there is no room for bars in 80 columns.
     share = Column("share", "right" if ceilings else "left")
-    columns = (Column(first, "left", "start"), Column(macs), Column("share"), Column("time"), share, Column("GFLOP/s"))
+    counts, times = (Column(macs), Column("share")), (Column("time"), Column("±"), share)
+    columns = (Column(first, "left", "start"), *counts, *times, Column("GFLOP/s"))
     if ceilings is None:
         return columns
     return (*columns, Column("FLOP/B"), Column("at least" if ceilings.published else "of bound", "left"))
 
 
-def _figures(part: Part, whole: Part, ceilings: Ceilings | None) -> tuple[Cell, ...]:
-    """MACs with their share, time with its share, FLOP/s, and where it stands on the roofline."""
-    resolved = part.seconds >= UNRESOLVED_S
-    macs = percent(part.macs / whole.macs) if whole.macs and part.macs else MISSING
-    share = part.seconds / whole.seconds if resolved and whole.seconds else None
-    cells: tuple[Cell, ...] = (
-        scaled(part.macs) if part.macs else MISSING,
-        macs,
-        _time(part.seconds),
-        MISSING if share is None else percent(share) if ceilings else Share(share),
-        f"{part.flops / part.seconds / 1e9:.3g}" if resolved and part.flops else MISSING,
-    )
-    if ceilings is None:
-        return cells
+def _figures(record: Record, whole: Part, ceilings: Ceilings | None) -> Callable[[Part], tuple[Cell, ...]]:
+    """Of each part: MACs with their share, time with its doubt and share, FLOP/s, where it stands on the roofline."""
+    from analyzer.timing.statistics import doubts  # Numpy, which the page does without.
+
+    doubt = doubts(cell_of(record))
+
+    def figures(part: Part) -> tuple[Cell, ...]:
+        resolved = part.seconds >= UNRESOLVED_S
+        share = part.seconds / whole.seconds if resolved and whole.seconds else None
+        unsure = doubt(part.timings) if resolved else None
+        cells: tuple[Cell, ...] = (
+            scaled(part.macs) if part.macs else MISSING,
+            percent(part.macs / whole.macs) if whole.macs and part.macs else MISSING,
+            _time(part.seconds),
+            MISSING if unsure is None else _doubt(unsure / part.seconds),
+            MISSING if share is None else percent(share) if ceilings else Share(share),
+            f"{part.flops / part.seconds / 1e9:.3g}" if resolved and part.flops else MISSING,
+        )
+        return (*cells, *_bound(part, ceilings, resolved)) if ceilings else cells
+
+    return figures
+
+
+def _bound(part: Part, ceilings: Ceilings, resolved: bool) -> tuple[str, str]:
+    """FLOPs per byte, and what is reached of what bounds it."""
     moved = sum(read + written for _, read, written in part.works)
     ratio = intensity(part.flops / moved) if moved and part.flops else MISSING
     found = place(part.works, part.seconds, ceilings) if resolved else None
     if found is None:
-        return (*cells, ratio, MISSING)
+        return ratio, MISSING
     reached = seconds(found.reached * part.seconds) if ceilings.published else percent(found.reached)
-    return (*cells, ratio, f"{reached} {found.bound_by}")
+    return ratio, f"{reached} {found.bound_by}"
+
+
+def _doubt(share: float) -> str:
+    """Whole percents are enough to know by, and there is no room for more."""
+    return f"{100 * share:.0f} %" if share >= 0.01 else "<1 %"
 
 
 def _rank(value: float) -> float:

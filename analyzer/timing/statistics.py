@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
-from analyzer.timings import Timing
+from analyzer.timings import Cell, Timing
 
 Lot: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]  # The samples of one process.
 
@@ -37,6 +37,37 @@ def bootstrap(lots: Sequence[Lot], *, confidence: float = CONFIDENCE, seed: int 
         medians[index] = np.median(np.concatenate([draw.choice(lots[which], lots[which].size) for which in chosen]))
     low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def doubts(cell: Cell) -> Callable[[Sequence[Timing]], float | None]:
+    """How well a cell's parts are known: of some of them together, half of the 95 % interval of their mean, in seconds.
+
+    Drawn as medians are, processes first, from the passes that `Cell.parts` takes its means over. None where there is
+    one pass alone.
+    """
+    cut = list(cell.parts)
+    passes = cell.middle
+    if len(passes) < 2:
+        return lambda some: None
+    samples = np.array([one.samples_s for one in cut])[:, passes]
+    edges = np.cumsum(cut[0].processes or (samples.shape[1],))
+    lots = np.searchsorted(edges, passes, side="right")  # The process of each pass.
+    own = [np.flatnonzero(lots == lot) for lot in np.unique(lots)]
+    draw = np.random.default_rng(0)
+    weights = np.zeros((RESAMPLES, len(passes)))
+    for row in weights:
+        drawn = [draw.choice(own[which], own[which].size) for which in draw.integers(len(own), size=len(own))]
+        np.add.at(row, np.concatenate(drawn), 1.0)
+    means = (weights / weights.sum(axis=1, keepdims=True)) @ samples.T
+    place = {one: index for index, one in enumerate(cut)}
+
+    def doubt(some: Sequence[Timing]) -> float | None:
+        if not some:
+            return None
+        low, high = np.quantile(means[:, [place[one] for one in some]].sum(axis=1), [0.025, 0.975])
+        return float(high - low) / 2
+
+    return doubt
 
 
 def split(timing: Timing) -> list[Lot]:

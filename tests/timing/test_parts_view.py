@@ -106,7 +106,7 @@ def test_one_model_at_several_settings_has_each_modules_times_side_by_side(monke
     assert cells(first)["a"] == ("100 %", "1.000 ms", "2.000 ms")
     assert cells(second)["a"] == ("100 %", "3.000 ms", "4.000 ms")
     assert cells(first)["total"] == ("100 %", "1.200 ms", "2.200 ms")
-    assert cells(first)["between operators"] == ("-", "200.0 µs", "200.0 µs")
+    assert cells(first)["(gap)"] == ("-", "200.0 µs", "200.0 µs")
     lines = page(tables(four, 1), monkeypatch).splitlines()
     assert max(map(len, lines)) <= 80
     assert sum(line.startswith("a model: time by module") for line in lines) == 2
@@ -139,8 +139,8 @@ def test_a_part_too_short_for_the_clock_has_no_figure_and_no_rank():
     found = cells(operators(made, None))
     assert list(found) == ["conv2d", "op_a", "op_b", "op_c"]  # By name, and not by how long they seem to be.
     for name in ("op_a", "op_b", "op_c"):
-        assert found[name][2:] == ("< 50 µs", "-", "-")
-    assert isinstance(found["conv2d"][3], Share)
+        assert found[name][2:] == ("< 50 µs", "-", "-", "-")
+    assert isinstance(found["conv2d"][4], Share)
 
 
 def test_a_replay_too_short_for_the_clock_has_none_either():

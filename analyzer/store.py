@@ -45,9 +45,15 @@ def kept_peaks(environment: Mapping[str, Any], root: Path | None = None) -> list
         data = json.loads(((root or project_root()) / PEAKS).read_text(encoding="utf-8"))
         theirs = data["environment"]
         same = data["schema_version"] == PEAKS_VERSION and _chip(theirs) == _chip(environment)
-        return [dict(peak) for peak in data["peaks"]] if same else []
-    except (OSError, ValueError, KeyError, TypeError):
+        return [dict(peak) for peak in data["peaks"] if _is_peak(peak)] if same else []
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
+
+
+def _is_peak(peak: Mapping[str, Any]) -> bool:
+    """Whether its figures can be reckoned with: anybody may have edited the file."""
+    texts, numbers = (peak.get("name"), peak.get("unit")), (peak.get("value"), peak.get("threads"))
+    return all(isinstance(text, str) for text in texts) and all(isinstance(one, int | float) for one in numbers)
 
 
 def _chip(environment: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -13,15 +13,16 @@ from analyzer.timing.statistics import interval
 from analyzer.timings import Cell as TimedCell
 from analyzer.units import percent, scaled, seconds
 from reports.table import Cell, Column, Name, Table
-from reports.timing_parts import GAP, Limits, by_kind, cell_of, kernels, module_rows, modules, operators, replays, work
+from reports.timing_parts import Limits, by_kind, cell_of, kernels, module_rows, modules, operators, replays, work
 from reports.views import MISSING
 
 NOTES = (
     "Time: median of un-instrumented passes in fresh processes; ±: half its 95 % bootstrap interval. Speed: samples of "
-    "a batch per second against the first. Parts: mean over the "
-    "middle half of passes cut into operators, so that they add up to a pass, with half its interval. FLOP/s: FLOPs (2 x MACs and all else; "
-    "backward: 2 x its MACs) per second of time.",
+    "a batch per second against the first. Parts: mean over the middle half of passes cut into operators, so that they "
+    "add up to a pass, with half its interval. FLOP/s: FLOPs (2 x MACs and all else; backward: 2 x its MACs) per "
+    "second of time.",
 )
+AGAIN = "To be surer: run it again with nothing else running, or with a larger --budget."
 KINDS = 5
 ACROSS, MOST_ACROSS = 3, 6  # Settings side by side, and of how many modules are still shown.
 SHORT = {
@@ -84,12 +85,13 @@ def wholes(records: Sequence[Record]) -> Table:
         for text in (cell_of(record).reason, *cell_of(record).warnings)
         if text
     ]
+    again = [AGAIN] if any(cell_of(one).whole and cell_of(one).verdict != "trusted" for one in records) else []
     title = f"Time of a pass: {shared}"
     return Table(
         title,
         (*titles, *figures, Column("speed"), Column("per s"), Column("GFLOP/s")),
         tuple(rows),
-        notes=(*said, *NOTES),
+        notes=(*said, *again, *NOTES),
     )
 
 

@@ -47,9 +47,11 @@ class Several(click.ParamType[Any]):
 
 @click.command(epilog=EXAMPLES)
 @variant_option("Named networks. NAME@PATH.KEY=N changes one number of it.")
-@click.option("--model", "references", multiple=True, metavar="REF", help="As in the main job; runs that code.")
-@click.option("--set", "changes", multiple=True, metavar="PATH.KEY=N", help="As in the main job; repeatable.")
-@click.option("--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in the main job; repeatable.")
+@click.option("--model", "references", multiple=True, metavar="REF", help="As in analyze --help; runs that code.")
+@click.option("--set", "changes", multiple=True, metavar="PATH.KEY=N", help="As in analyze --help; repeatable.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in analyze --help; repeatable."
+)
 @click.option("--batch", "batches", type=Several(), default="1", show_default=True, metavar="N[,N]", help="Batches.")
 @click.option("--threads", type=Several(), metavar="N[,N]", help="Threads of torch. Default: all this process may use.")
 @click.option("--dtype", "dtypes", type=Several(DTYPES), default="float32", show_default=True, metavar="TYPE[,TYPE]",
@@ -63,7 +65,7 @@ class Several(click.ParamType[Any]):
 @click.option("--budget", "budget_s", type=click.FloatRange(1, 3600), default=20.0, show_default=True,
               metavar="SECONDS", help="For each model at each setting, processes together.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",
-              help="Fresh ones, for each. Default: 10, or what fits thrice the budget, of long passes.")  # fmt: skip
+              help="Fresh ones, for each. Default: 10; where passes take seconds fewer, 3 at the least.")  # fmt: skip
 @click.option("--kernels", is_flag=True, help="What torch's profiler sees under each module.")
 @click.option(
     "--trace", metavar="FILE", callback=writable, help="A chrome trace of one pass of one model at one setting."

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from analyzer.counting.naming import is_leaf, op_name
 
 _watching = torch._C._len_torch_dispatch_stack
+_modes = torch._C._len_torch_function_stack
 _pop, _push = torch._C._pop_torch_function_stack, torch._C._push_on_torch_function_stack
 
 
@@ -81,7 +82,9 @@ class Cut(TorchFunctionMode):
         cut, mark, noted, forward, number = self, self.mark, self.noted, module.forward, id(module)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if cut.inside:
+            if (
+                cut.inside or not _modes()
+            ):  # In a thread of the model's own, which has no modes; its time is in the gap.
                 return forward(*args, **kwargs)
             if noted:
                 noted(op_name(module), module)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from analyzer.record import Record
 from analyzer.store import kept_peaks, save
 from analyzer.timing.advice import advice
 from analyzer.timing.devices import device as known_device
+from analyzer.timing.devices import devices
 from analyzer.timing.measure import Measured, measured, processors, requests, settings, shares
-from analyzer.timing.processes import uninterrupted
+from analyzer.timing.processes import terminated_as_interrupted, uninterrupted
 from analyzer.timing.request import Request
 
 if TYPE_CHECKING:
@@ -50,10 +52,15 @@ def run(
     output: str | None,
 ) -> int:
     """Returns 3 if a cell could not be measured or is void, 130 if it was interrupted; what was measured is shown."""
+    if against == "?":
+        write("".join(f"{one['name']} ({one['confidence']})\n" for one in devices().values()), output)
+        return 0
     if not names and not references:
         raise AnalyzerError("nothing to time: give --variant NAME or --model REF; see analyze list")
     for text in inputs:
         parse_input(text)
+    if not isfinite(budget_s):
+        raise AnalyzerError(f"--budget {budget_s} is no number of seconds; wanted 1 to 3600")
     chosen = variants(names, changes)
     if against is not None:
         known_device(against)
@@ -62,11 +69,15 @@ def run(
     cells = settings(batches, threads or [processors()], dtypes, layouts, **everywhere)
     how = {"kernels": kernels, "replay": replay, "trace": str(Path(trace).resolve()) if trace else None}
     wanted = requests(chosen, references, inputs, cells, **shares(budget_s, processes), **how)
+    if trace == "-":
+        raise AnalyzerError("--trace writes a file, not to the terminal; give it a name")
     if trace and len(wanted) > 1:
         raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
-    found = _with_progress(wanted, processes)
+    before = _written(trace)
+    with terminated_as_interrupted():
+        found = _with_progress(wanted, processes)
     records = [_told(record, found.records) for record in found.records]
-    if trace and Path(trace).exists() and any(record.cell and record.cell.status == "ok" for record in records):
+    if trace and _written(trace) != before:
         say(f"wrote {trace}")
     timed = any(record.cell and record.cell.timings for record in records)
     if not found.complete and timed and keep:
@@ -87,6 +98,11 @@ def run(
         say("interrupted: what was measured is shown, marked partial")
         return 130
     return 3 if any(record.cell and record.cell.verdict == "void" for record in records) else 0
+
+
+def _written(trace: str | None) -> int | None:
+    """When the trace was last written."""
+    return Path(trace).stat().st_mtime_ns if trace and Path(trace).exists() else None
 
 
 def _told(record: Record, records: Sequence[Record]) -> Record:

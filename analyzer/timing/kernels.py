@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from analyzer.errors import AnalyzerError, quoted
+from analyzer.files import write_text
 from analyzer.timing.cut import Cut
 from analyzer.timing.prepare import Prepared
 from analyzer.timing.tiles import Tile
@@ -88,22 +90,19 @@ def _write(profiler: Any, trace: Path) -> None:
 
     Its names of the host and of the file's folder, where a person's may stand, are left out.
     """
-    part = trace.with_name(f"{trace.name}.part")
     try:
-        profiler.export_chrome_trace(str(part))
-        try:
-            told = json.loads(part.read_bytes())
-        except ValueError:
-            raise OSError from None
-        named = {key: value for key, value in told.items() if key != "host_name"}
-        part.write_text(json.dumps({**named, "traceName": trace.name}), encoding="utf-8")
-        part.replace(trace)
+        with TemporaryDirectory(dir=trace.parent, prefix=".") as folder:
+            part = Path(folder) / "trace.json"
+            profiler.export_chrome_trace(str(part))
+            try:
+                told = json.loads(part.read_bytes())
+            except ValueError:
+                raise OSError from None
     except OSError as error:
         why = error.strerror or "it came out cut short"
         raise AnalyzerError(f"cannot write the trace {quoted(trace)}: {why}; is the disk full?") from None
-    finally:
-        part.unlink(missing_ok=True)
-        part.with_name(f"{part.name}.tmp").unlink(missing_ok=True)
+    named = {key: value for key, value in told.items() if key != "host_name"}
+    write_text(trace, json.dumps({**named, "traceName": trace.name}), advice="is the disk full?")
 
 
 def _bracket(names: Sequence[str] = ()) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from inspect import signature
 from itertools import product
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,10 @@ def measure(
     for name, value in {"batch": batch, "processes": processes, "threads": threads}.items():
         if value is not None:
             require_whole(name, value)
-    if not isinstance(budget_s, int | float) or not budget_s > 0:
+    for name, value in {"train": train, "compile": compile, "flush": flush}.items():
+        if not isinstance(value, bool):
+            raise AnalyzerError(f"{name} is {one_line(repr(value))[:80]}; wanted True or False")
+    if isinstance(budget_s, bool) or not isinstance(budget_s, int | float) or not 0 < budget_s < inf:
         raise AnalyzerError(f"budget_s is {budget_s!r}; wanted seconds")
     inputs = [inputs] if isinstance(inputs, str) else inputs
     if not isinstance(inputs, list | tuple) or not all(isinstance(one, str) for one in inputs):
@@ -117,7 +121,7 @@ def settings(
     for name, value in [*(("dtype", one) for one in dtypes), *(("layout", one) for one in layouts)]:
         if value not in known[name]:
             raise AnalyzerError(f"unknown {name} {quoted(value)}; wanted one of: {', '.join(known[name])}")
-    if not DEVICES.fullmatch(device):
+    if not isinstance(device, str) or not DEVICES.fullmatch(device):
         raise AnalyzerError(f"unknown device {quoted(device)}; wanted cpu, cuda, cuda:1 or mps")
     return [
         Setting(device, dtype, batch, count, layout, mode, compiled, flushed)
@@ -158,11 +162,16 @@ def measured(
     As many `processes` as asked for; else PROCESSES, and of a cell whose passes are too long for that LEAST and more.
 
     A cell that fails has a record without timings, whose cell says why; the rest stand. Raises AnalyzerError, before
-    anything is timed, for a named network that cannot take its input.
+    anything is timed, for a named network that cannot take its input, and where nothing that was asked for is there.
     """
     counts = [_closed(request) if request.variant else None for request in wanted]
     rounds, least = processes or PROCESSES, processes or LEAST
     answers, complete = ask_all(wanted, rounds=rounds, least=least, order=random.Random(seed), ask=ask, tell=tell)
+    first = [own[0] for own in answers if own]
+    if first and all(answer.end == "refused" for answer in first):
+        refused = AnalyzerError(first[0].reason)
+        refused.details = first[0].details
+        raise refused
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     records = [
         _record(request, counted, own, created) for request, counted, own in zip(wanted, counts, answers, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -39,6 +40,7 @@ class Inference:
         self.keys: list[Key] = [("forward", tile.path, tile.op, tile.call) for tile in tiles]
         self.counted = [tile.ran for tile in tiles]
         self.cutter = Cut(clock.mark)
+        self.process = os.getpid()
 
     def whole(self) -> float:
         self.clock.settle()
@@ -46,6 +48,7 @@ class Inference:
         marks = [mark()]
         self.run()
         marks.append(mark())
+        no_twin(self.process)
         return self.clock.seconds(marks)[-1]
 
     def cut(self) -> dict[Key, float]:
@@ -56,6 +59,7 @@ class Inference:
             cutter.marks = [cutter.mark()]
             self.run()
             cutter.marks.append(cutter.mark())
+        no_twin(self.process)
         _same(cutter.ran, self.counted)
         return _added(self.clock.seconds(cutter.marks), self.keys, "forward")
 
@@ -83,6 +87,7 @@ class Training:
                     self.parameters[id(parameter)] = len(self.parameters)
                     self.backward.append(("backward", owners[id(module)], "accumulate_grad", 1))
         self.cutter = Cut(self._numbered)
+        self.process = os.getpid()
 
     def _numbered(self) -> tuple[Any, int]:
         return self.clock.mark(), sequence_number()
@@ -98,6 +103,7 @@ class Training:
         self.loss().backward()  # type: ignore[no-untyped-call]
         self._step()
         marks.append(mark())
+        no_twin(self.process)
         return self.clock.seconds(marks)[-1]
 
     def cut(self) -> dict[Key, float]:
@@ -108,6 +114,7 @@ class Training:
             cutter.marks = [cutter.mark()]
             loss = self.loss()
             cutter.marks.append(cutter.mark())
+        no_twin(self.process)
         _same(cutter.ran, self.counted)
         numbers = [number for _, number in cutter.marks]
         times = _added(self.clock.seconds([at for at, _ in cutter.marks]), self.keys, "forward")
@@ -125,6 +132,12 @@ class Training:
         marks.append(mark())
         times["optimizer", "", "step", 1] = self.clock.seconds(marks)[-1]
         return times
+
+
+def no_twin(process: int) -> None:
+    """Ends what a model forked in its pass and let run on: it would sample too, and fork anew in each pass."""
+    if os.getpid() != process:
+        os._exit(0)
 
 
 def _same(ran: Sequence[int | str], counted: Sequence[int | str]) -> None:

@@ -44,7 +44,9 @@ def prepared(
     fed = mapped((list(args), dict(kwargs)), lambda tensor: _random(tensor, dtype, setting.device, layout))
     if layout is torch.channels_last and not _has_images(fed):
         raise AnalyzerError("channels_last is a layout of images: no input of this model has four axes")
-    model = model.to(device=setting.device, dtype=dtype)
+    model = model.to(device=setting.device)
+    # Not by `to(dtype)`, which makes complex parameters real.
+    model._apply(lambda one: one.to(dtype) if one.is_floating_point() else one)  # type: ignore[no-untyped-call]
     model = model.to(memory_format=layout)  # type: ignore[call-overload]
     model.train(setting.training)
     if not setting.training:

@@ -27,7 +27,8 @@ PATIENCE_S = 180.0  # Beyond its budget: importing torch, building, compiling, o
 OVER = 3.0  # Starting ten processes takes about as long as their budget, and is not in it.
 LEAVE_S = 5.0  # For a process that has told everything: what a model does at exit.
 LAST = (b'{"event": "done"', b'{"event": "failed"')
-VAIN = ("failed", "hung")  # How an answer ends that another process would only give again.
+FAILED = ("failed", "refused")  # It said why, itself.
+VAIN = (*FAILED, "hung")  # How an answer ends that another process would only give again.
 # Not `-m`: that would put the current folder first, where a random.py of the user's would stand for Python's own.
 RUN = """
 import sys
@@ -42,7 +43,8 @@ COMMAND = [sys.executable, "-P", "-c", RUN.strip(), str(Path(__file__).parents[2
 class Answer(Frozen):
     """What one process told: its lines by event, and why it ended early if it did.
 
-    `end` is "done", "failed" (it said why), "hung" (it did not end), "lost" (it was killed) or "interrupted".
+    `end` is "done", "failed" (it said why), "refused" (the same, of what was asked: no such model or device), "hung"
+    (it did not end), "lost" (it was killed) or "interrupted".
     """
 
     lines: tuple[dict[str, Any], ...]
@@ -109,6 +111,20 @@ def ask(request: Request) -> Answer:
 
 
 @contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, as a cancelled job of CI gets, is heard as Ctrl-C: what was measured is kept, what runs is ended."""
+    try:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    except ValueError:  # Not in the main thread, which alone hears signals.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def uninterrupted() -> Iterator[None]:
     """A second Ctrl-C, of somebody impatient, must not cost what the first one was to keep."""
     try:
@@ -147,13 +163,15 @@ def _answer(lines: Sequence[dict[str, Any]], status: int, *, hung: bool, said: S
     if last["event"] == "done":
         return Answer(tuple(lines), "done")
     if last["event"] == "failed":
-        return Answer(tuple(lines[:-1]), "failed", last["reason"], tuple(last["details"]))
+        end = "refused" if last.get("refused") else "failed"
+        return Answer(tuple(lines[:-1]), end, last["reason"], tuple(last["details"]))
     if hung:
         return Answer(tuple(lines), "hung", f"its process did not end within {limit_s:.0f} s")
     if status < 0:
         killed = " (the system kills so when memory runs out)" if status == -9 else ""
         return Answer(tuple(lines), "lost", f"its process was killed by signal {-status}{killed}")
-    return Answer(tuple(lines), "lost", f"its process ended with status {status}: {one_line(said[-1] if said else '')}")
+    words = f": {one_line(said[-1])}" if said else " and said nothing; does the model end it?"
+    return Answer(tuple(lines), "lost", f"its process ended with status {status}{words}")
 
 
 def ask_all(

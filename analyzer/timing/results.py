@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from analyzer.timing.paging import remark
-from analyzer.timing.processes import Answer
+from analyzer.timing.processes import FAILED, Answer
 from analyzer.timing.request import Request
 from analyzer.timing.statistics import Lot, bootstrap
 from analyzer.timings import Cell, Kind, Timing, Verdict
@@ -26,11 +26,11 @@ LAUNCH_BOUND = 0.95  # Of the device's time: what the host took to issue a pass.
 def cell(request: Request, answers: Sequence[Answer]) -> Cell:
     """The timings of one cell. Samples that were dirty are left out, unless too few clean ones remain."""
     started = [answer for answer in answers if _samples(answer, "whole")]
-    failed = next((answer for answer in answers if answer.end == "failed"), None)
-    unfinished = [answer for answer in answers if answer.end not in ("done", "failed")]
+    failed = next((answer for answer in answers if answer.end in FAILED), None)
+    unfinished = [answer for answer in answers if answer.end not in ("done", *FAILED)]
     if not started:
         early = failed or (unfinished or [Answer((), "lost", "it was not measured")])[0]
-        status = {"failed": "failed", "interrupted": "partial"}.get(early.end, "lost")
+        status = {"interrupted": "partial", **dict.fromkeys(FAILED, "failed")}.get(early.end, "lost")
         return Cell(request.setting, (), "void", early.reason, status)  # type: ignore[arg-type]
     whole = [_samples(answer, "whole") for answer in started]
     verdict, reason = judged(whole, request.fewest, [_samples(answer, "reference") for answer in started])

@@ -118,8 +118,12 @@ def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
 
 
 def emulated(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Half types whose products are slower than float32's at the same threads, with how many times."""
-    by = {(peak["name"], peak["threads"]): peak["value"] for peak in peaks if peak["unit"] == "FLOP" and peak["value"]}
+    """Half types whose products are slower than float32's at the same threads, with how many times.
+
+    Void figures are too low by nobody knows how much, and are not compared.
+    """
+    clean = [peak for peak in peaks if peak["unit"] == "FLOP" and peak["value"] and peak.get("verdict") != "void"]
+    by = {(peak["name"], peak["threads"]): peak["value"] for peak in clean}
     slow: dict[str, float] = {}
     for (name, threads), value in by.items():
         if name in HALF and value < EMULATED * by.get(("float32", threads), 0.0):

@@ -28,7 +28,7 @@ from analyzer.timing.gpu import GpuContention, nvml
 from analyzer.timing.loading import counted, loaded, passes, takes_gradients, unsupported
 from analyzer.timing.machine import fingerprint
 from analyzer.timing.paging import Paging
-from analyzer.timing.passes import Changed, Key, Pass
+from analyzer.timing.passes import Changed, Key, Pass, no_twin
 from analyzer.timing.prepare import Prepared
 from analyzer.timing.request import Request
 from analyzer.timing.sampling import Sample, Watch, samples, undisturbed, warm_up
@@ -51,7 +51,10 @@ def main() -> int:
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
+    process = os.getpid()
+
     def tell(line: Mapping[str, Any]) -> None:
+        no_twin(process)
         channel.write(json.dumps(line) + "\n")
         channel.flush()
 
@@ -79,10 +82,12 @@ def _end_with_parent() -> None:
 
 def _time(request: Request, started: float, tell: Tell) -> None:
     setting = request.setting
-    clock = clock_of(setting.device)
     torch.set_num_threads(setting.threads)
     torch.manual_seed(request.seed)
-    ready = loaded(request)
+    try:
+        clock, ready = clock_of(setting.device), loaded(request)
+    except AnalyzerError as error:
+        return tell({"event": "failed", "refused": True, "reason": str(error), "details": list(error.details)})
     try:
         _measure(ready, request, clock, started, tell)
     except (NotImplementedError, RuntimeError) as error:

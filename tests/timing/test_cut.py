@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Thread
+
 import pytest
 import torch
 from torch import nn
@@ -85,6 +87,25 @@ def test_parts_and_gap_add_up_by_construction():
     # One tick a mark: every tile takes 1, and so does every gap, of which there is one more.
     assert times["forward", "", "gap", 1] == len(tiles) + 1
     assert sum(times.values()) == 2 * len(tiles) + 1
+
+
+def test_a_leaf_that_runs_in_a_thread_of_the_models_own_stands_in_the_gap():
+    class Threaded(nn.Sequential):
+        def forward(self, x):
+            made = []
+            thread = Thread(target=lambda: made.append(self[0](x)))
+            thread.start()
+            thread.join()
+            return self[1](made[0])
+
+    model, x = Threaded(nn.Linear(4, 4), nn.ReLU()), torch.randn(2, 4)
+    with torch.inference_mode():
+        tiles, _ = tiles_of(model, lambda: model(x))
+        assert [tile.path for tile in tiles] == ["1"]
+        assert list(Inference(lambda: model(x), model, tiles, HostClock()).cut()) == [
+            ("forward", "1", "relu", 1),
+            ("forward", "", "gap", 1),
+        ]
 
 
 def test_nothing_stays_on_the_model():

@@ -37,6 +37,15 @@ class Forks(nn.Module):
                 os._exit(0)
         return x.relu()
 
+class Twins(nn.Module):  # Forks in each of six passes, and lets both run on.
+    forked = 0
+    def forward(self, x):
+        if not x.is_meta and Twins.forked < 6:
+            Twins.forked += 1
+            if os.fork() == 0:
+                tell()
+        return x.relu()
+
 class Hangs(nn.Module):
     def forward(self, x):
         if not x.is_meta:
@@ -79,6 +88,15 @@ def test_a_process_that_a_model_forked_is_ended_and_nobody_waits_for_it(net):
     assert ended()
 
 
+def test_a_twin_that_a_model_lets_run_on_takes_no_samples_and_ends(net):
+    """Else each would fork anew in every pass, and write its own samples between those of the first."""
+    answer = ask(net("Twins"))
+    assert answer.end == "done", answer.reason
+    assert sum(line["event"] == "ready" for line in answer.lines) == 1
+    assert sum(line["event"] == "done" for line in answer.lines) == 1
+    assert ended()
+
+
 def test_what_hangs_is_ended_with_all_that_it_started(net, monkeypatch):
     monkeypatch.setattr(processes, "PATIENCE_S", 7.0)
     assert ask(net("Hangs")).end == "hung"
@@ -113,6 +131,21 @@ def test_nothing_goes_on_measuring_when_the_program_is_killed(net):
     assert len(running()) == 1
     os.kill(program.pid, signal.SIGKILL)
     program.wait()
+    assert ended()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of a Unix")
+def test_a_cancelled_run_ends_as_an_interrupted_one_does(net):
+    command = [sys.executable, "-m", "analyzer", "time", "--model", "net.py:Hangs", "--input", "4", "--no-keep"]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while not Path("pids").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    program.terminate()
+    _, err = program.communicate(timeout=60)
+    assert program.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
     assert ended()
 
 

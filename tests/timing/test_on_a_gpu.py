@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.errors import CannotMeasure
+from analyzer.errors import AnalyzerError, CannotMeasure
 from analyzer.timing.gpu import GpuContention, gpus, nvml
 from analyzer.timing.measure import measure
 
@@ -53,7 +53,7 @@ def test_a_batch_that_does_not_fit_is_named():
 
 
 def test_a_device_that_is_not_there_names_those_that_are():
-    with pytest.raises(CannotMeasure, match=r"no device cuda:99 here; there are: cpu, cuda:0"):
+    with pytest.raises(AnalyzerError, match=r"no device cuda:99 here; there are: cpu, cuda:0"):
         timed(device="cuda:99")
 
 

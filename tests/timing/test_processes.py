@@ -109,7 +109,7 @@ def test_a_chrome_trace_is_written_whole(net, tmp_path):
 
 def test_a_reference_that_fails_says_so_in_its_own_words(net):
     answer = ask(request(net("Nothing")))
-    assert answer.end == "failed"
+    assert answer.end == "refused"
     assert "Nothing" in answer.reason
 
 
@@ -128,7 +128,7 @@ def test_channels_last_without_an_image_is_refused(tmp_path):
     wanted = Request(Setting(layout="channels_last"), reference=f"{tmp_path}/flat.py:Net", inputs=("4",), budget_s=1.0)
     answer = ask(wanted)
     assert (answer.end, answer.reason) == (
-        "failed",
+        "refused",
         "channels_last is a layout of images: no input of this model has four axes",
     )
 
@@ -150,7 +150,7 @@ def test_a_process_that_hangs_is_ended(net, monkeypatch):
 
 def test_a_device_that_is_not_there_fails_its_cell():
     answer = ask(Request(Setting(device="cuda:9"), variant="nin", budget_s=1.0))
-    assert answer.end == "failed"
+    assert answer.end == "refused"
     assert answer.reason.endswith("there are: cpu") or "cuda" in answer.reason
 
 
@@ -182,6 +182,11 @@ def test_a_module_object_is_refused_with_the_way_out():
         ({"threads": -1}, "threads is -1"),
         ({"processes": 0}, "processes is 0"),
         ({"budget_s": -1.0}, "budget_s is -1.0; wanted seconds"),
+        ({"budget_s": float("inf")}, "budget_s is inf"),
+        ({"budget_s": True}, "budget_s is True"),
+        ({"train": "no"}, "train is 'no'; wanted True or False"),
+        ({"device": None}, "unknown device 'None'"),
+        ({"dtype": ["float32"]}, "unknown dtype"),
         (
             {"kernel": True},
             "wanted some of: inputs, batch, threads, dtype, layout, train, compile, device, flush, budget_s, ",

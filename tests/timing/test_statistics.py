@@ -31,7 +31,7 @@ def cut(conv, gap, processes):
 
 def test_a_part_is_as_sure_as_its_processes_agree_on_it():
     """Eight passes of one length, so that the middle half is passes 2 to 5, two of each process: 1 s and 3 s of conv,
-    and the gap takes the rest. The mean is 1 s, 2 s or 3 s by which processes are drawn; of both parts together, 4 s."""
+    and the gap takes the rest. The mean is 1, 2 or 3 s by which processes are drawn; of both parts together 4 s."""
     made = cut([1.0] * 4 + [3.0] * 4, [3.0] * 4 + [1.0] * 4, (4, 4))
     assert list(made.middle) == [2, 3, 4, 5]
     conv, gap = made.parts

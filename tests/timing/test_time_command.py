@@ -45,6 +45,10 @@ def elsewhere(tmp_path, monkeypatch):
         (["--variant", "nin", "--device", "cpu:0"], "unknown device 'cpu:0'"),
         (["--variant", "nin", "--compile", "--replay"], "replay times modules alone, and compiled code has none"),
         (["--variant", "nin", "--budget", "0"], "budget"),
+        (["--variant", "nin", "--budget", "nan"], "--budget nan is no number of seconds"),
+        (["--variant", "nin", "--trace", "-"], "--trace writes a file"),
+        (["--variant", "nin", "--device", "cuda:99"], "no device cuda:99 here; there are: cpu"),
+        (["--model", "nope.py:X", "--input", "4"], "no file nope.py"),
     ],
 )
 def test_bad_input_is_one_line_and_times_nothing(analyze, arguments, said):
@@ -107,6 +111,27 @@ def test_a_named_device_bounds_and_its_confidence_is_said(analyze, pretend, goog
     assert conv1.endswith(f"{1e6 * least:.2f} µs compute")
     assert "at least" in outcome.out
     assert "GeForce GTX Titan X (Maxwell), quoted" in outcome.err
+
+
+def test_named_devices_are_listed(analyze):
+    outcome = analyze("time", "--against", "?")
+    assert outcome.status == 0
+    assert "GeForce GTX Titan X (Maxwell) (quoted)" in outcome.out.splitlines()
+
+
+@pytest.mark.parametrize("peak", [{}, {"name": 5, "unit": "B", "threads": 1, "value": 1.0}, {"name": "x", "unit": "B",
+                                  "threads": 1, "value": "much"}])  # fmt: skip
+def test_kept_peaks_that_somebody_edited_are_none(analyze, pretend, googlenet, peak):
+    from analyzer.store import PEAKS
+    from analyzer.timing.machine import fingerprint
+
+    here = fingerprint()
+    PEAKS.parent.mkdir()
+    PEAKS.write_text(json.dumps({"schema_version": 1, "environment": here, "peaks": [peak]}))
+    pretend(timed(googlenet).replace(environment=here))
+    outcome = analyze("time", "--variant", "googlenet", "--no-keep")
+    assert outcome.status == 0
+    assert "no bounds" in outcome.err
 
 
 def test_a_failed_cell_that_comes_first_does_not_hide_the_bounds_of_the_others(analyze, pretend, googlenet):

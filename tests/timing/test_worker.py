@@ -237,3 +237,16 @@ def test_a_pass_that_changes_in_the_middle_leaves_whole_ones(behind):
     made = cell(Request(Setting(), fewest=3), [Answer((*told, {"event": "done", "launch_share": None}), "done")])
     assert made.of("gap") == ()
     assert made.warnings == ("not cut into operators: other operators ran than were counted",)
+
+
+def test_complex_parameters_stay_complex():
+    """`to(float64)` would make them real."""
+    import torch
+    from torch import nn
+
+    from analyzer.timing.prepare import prepared
+
+    model = nn.Linear(4, 4)
+    model.phase = nn.Parameter(torch.zeros(4, dtype=torch.complex64))
+    prepared(model, [torch.zeros(1, 4)], {}, Setting(dtype="float64"))
+    assert (model.weight.dtype, model.phase.dtype) == (torch.float64, torch.complex64)

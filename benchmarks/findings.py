@@ -26,8 +26,8 @@ TITANX = ROOT / "tests" / "reference"
 PAGE = ROOT / "docs" / "findings.md"
 BATCH = 128  # Of the published layer times.
 HOW = "--batch 1,8 --processes 10 --no-keep --format json -o"  # How the records were taken.
-NETWORKS = f"--variant googlenet,googlenet-naive,googlenet-no-reduction,googlenet-fc-head,alexnet --budget 36 {HOW}"
-LAYOUTS = f"--variant googlenet,alexnet --layout contiguous,channels_last --budget 40 {HOW}"
+NETWORKS = f"--variant googlenet,googlenet-naive,googlenet-no-reduction,googlenet-fc-head,alexnet --budget 30 {HOW}"
+LAYOUTS = f"--variant googlenet,alexnet --layout contiguous,channels_last --budget 30 {HOW}"
 HIDDEN = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "local_response_norm")
 
 

@@ -14,7 +14,7 @@ BESIDE = 3  # Processes that look for kernels and replay modules, where that is 
 class Request(Frozen):
     """`variant` with `overrides`, or `reference`: which model. `inputs` as on the command line, without the batch.
 
-    `budget_s` is for one process, from when it has imported torch; `floor` and `ceiling` bound the samples that it
+    `budget_s` is for one process, from when its model is ready; `floor` and `ceiling` bound the samples that it
     takes of each arm. Of fewer than `fewest` clean samples, all processes together, no figure is made.
     """
 

@@ -58,10 +58,9 @@ def main() -> int:
         channel.write(json.dumps(line) + "\n")
         channel.flush()
 
-    started = time.perf_counter()
     request = Request.from_json(json.loads(sys.stdin.readline()))
     try:
-        _time(request, started, tell)
+        _time(request, tell)
     except AnalyzerError as error:
         tell({"event": "failed", "reason": str(error), "details": list(error.details)})
     except (torch.OutOfMemoryError, MemoryError) as error:
@@ -80,7 +79,7 @@ def _end_with_parent() -> None:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _time(request: Request, started: float, tell: Tell) -> None:
+def _time(request: Request, tell: Tell) -> None:
     setting = request.setting
     torch.set_num_threads(setting.threads)
     torch.manual_seed(request.seed)
@@ -89,7 +88,7 @@ def _time(request: Request, started: float, tell: Tell) -> None:
     except AnalyzerError as error:
         return tell({"event": "failed", "refused": True, "reason": str(error), "details": list(error.details)})
     try:
-        _measure(ready, request, clock, started, tell)
+        _measure(ready, request, clock, tell)
     except (NotImplementedError, RuntimeError) as error:
         where = unsupported(ready, setting) if "not implemented for" in str(error) else ""
         if not where:
@@ -98,7 +97,7 @@ def _time(request: Request, started: float, tell: Tell) -> None:
         raise AnalyzerError(said) from error
 
 
-def _measure(ready: Prepared, request: Request, clock: Clock, started: float, tell: Tell) -> None:
+def _measure(ready: Prepared, request: Request, clock: Clock, tell: Tell) -> None:
     setting = request.setting
     record = counted(ready, request)
     gradients = False
@@ -114,7 +113,7 @@ def _measure(ready: Prepared, request: Request, clock: Clock, started: float, te
     tell({"event": "ready", "record": record, "environment": environment})
     with nullcontext() if setting.training or gradients else torch.inference_mode(), undisturbed():
         passed = passes(ready, tiles, clock, training=setting.training)
-        beside = _sample(request, passed, clock, watch, started, tell)
+        beside = _sample(request, passed, clock, watch, time.perf_counter(), tell)
         if request.kernels or request.trace:
             from analyzer.timing.kernels import kernels
 
@@ -158,6 +157,7 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started:
 
     def say(keys: Sequence[Key], note: str = "") -> None:
         tell({"event": "keys", "keys": keys, "warm_up_s": warm, "note": note})
+        time.sleep(SETTLE_S)  # The parent takes it, and would disturb the first sample.
 
     arms: dict[str, Callable[[], Any]] = {"whole": whole}
     try:

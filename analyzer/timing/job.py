@@ -14,12 +14,12 @@ from analyzer.inputs import parse_input
 from analyzer.models import variants
 from analyzer.output import emit_tables, say, write
 from analyzer.record import Record
+from analyzer.signals import ended_as_interrupted, uninterrupted
 from analyzer.store import kept_peaks, save
 from analyzer.timing.advice import advice
 from analyzer.timing.devices import device as known_device
 from analyzer.timing.devices import devices
 from analyzer.timing.measure import Measured, measured, processors, requests, settings, shares
-from analyzer.timing.processes import terminated_as_interrupted, uninterrupted
 from analyzer.timing.request import Request
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def run(
     if trace and len(wanted) > 1:
         raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
     before = _written(trace)
-    with terminated_as_interrupted():
+    with ended_as_interrupted():
         found = _with_progress(wanted, processes)
     records = [_told(record, found.records) for record in found.records]
     if trace and _written(trace) != before:

@@ -15,12 +15,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from analyzer.errors import one_line
 from analyzer.frozen import Frozen
+from analyzer.signals import uninterrupted
 from analyzer.timing.request import Request
 
 PATIENCE_S = 180.0  # Beyond its budget: importing torch, building, compiling, one pass that takes long.
@@ -108,34 +109,6 @@ def ask(request: Request) -> Answer:
     if interrupted:
         return Answer(_parsed(told), "interrupted", "interrupted")
     return _answer(_parsed(told), child.returncode, hung=hung.is_set(), said=said, limit_s=limit_s)
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM, as a cancelled job of CI gets, is heard as Ctrl-C: what was measured is kept, what runs is ended."""
-    try:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    except ValueError:  # Not in the main thread, which alone hears signals.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """A second Ctrl-C, of somebody impatient, must not cost what the first one was to keep."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # Not in the main thread, which alone is interrupted.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

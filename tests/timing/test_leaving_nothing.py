@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.signals import uninterrupted
 from analyzer.timing import processes
 from analyzer.timing.processes import ask
 from analyzer.timing.request import Request
@@ -109,14 +110,14 @@ def test_a_second_interrupt_waits_until_what_the_first_keeps_is_safe():
         try:
             signal.raise_signal(signal.SIGINT)
         finally:
-            with processes.uninterrupted():
+            with uninterrupted():
                 signal.raise_signal(signal.SIGINT)
                 interrupted.append(False)
     assert interrupted == [False]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
-    thread = threading.Thread(target=lambda: processes.uninterrupted().__enter__())
+    thread = threading.Thread(target=lambda: uninterrupted().__enter__())
     thread.start()
     thread.join()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -24,6 +23,7 @@ from analyzer.regression.paired.measure import Gathered, Sides, confirm, gather
 from analyzer.regression.paired.parent import Place, started
 from analyzer.regression.paired.result import Times, exit_status, judged, suspected, verdicts
 from analyzer.regression.telling import Telling, tell
+from analyzer.signals import ended_as_interrupted
 from reports import gate, gate_time
 
 Tell = Callable[[int, int, str], None]
@@ -48,7 +48,7 @@ def run(
     settings = config.read()
     models = _models(settings, names, references)
     rules = Rules(settings.time_tolerance, settings.time_limit, models=len(models))
-    with _ended_by_signal(), lock.alone(lock.place(), say), ExitStack() as stack:
+    with ended_as_interrupted(), lock.alone(lock.place(), say), ExitStack() as stack:
         here = _offset(settings.root) if names or references else Path()
         places, notes, shown = _places(stack, settings.root, here, base, base_python, self_test=self_test)
         places = tuple(place.replace(device=device) for place in places)
@@ -160,21 +160,3 @@ def _bar() -> Iterator[Tell]:
 
     with Bar("timing") as bar:
         yield bar.tell
-
-
-@contextmanager
-def _ended_by_signal() -> Iterator[None]:
-    """A CI server ends a job by SIGTERM: as with Ctrl-C, workers and the worktree go too."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # Not the main thread: whoever runs us there ends us his own way.
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -82,9 +82,8 @@ class Cut(TorchFunctionMode):
         cut, mark, noted, forward, number = self, self.mark, self.noted, module.forward, id(module)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            if (
-                cut.inside or not _modes()
-            ):  # In a thread of the model's own, which has no modes; its time is in the gap.
+            # In a thread of the model's own there are no modes: its time is in the gap.
+            if cut.inside or not _modes():
                 return forward(*args, **kwargs)
             if noted:
                 noted(op_name(module), module)

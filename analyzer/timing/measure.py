@@ -71,7 +71,7 @@ def measure(
         known = [name for name in signature(measure).parameters if name not in ("model", "how")]
         raise AnalyzerError(f"unknown option {quoted(unknown[0])}; wanted some of: {', '.join([*known, *OPTIONS])}")
     for name, value in {"batch": batch, "processes": processes, "threads": threads}.items():
-        if value is not None:
+        if value is not None or name == "batch":
             require_whole(name, value)
     for name, value in {"train": train, "compile": compile, "flush": flush}.items():
         if not isinstance(value, bool):

@@ -179,6 +179,7 @@ def test_a_module_object_is_refused_with_the_way_out():
         ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"batch": 0}, "batch is 0; wanted a whole number of at least 1"),
         ({"batch": "8"}, "batch is '8'"),
+        ({"batch": None}, "batch is None"),
         ({"threads": -1}, "threads is -1"),
         ({"processes": 0}, "processes is 0"),
         ({"budget_s": -1.0}, "budget_s is -1.0; wanted seconds"),

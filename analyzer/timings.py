@@ -20,6 +20,7 @@ Verdict: TypeAlias = Literal["trusted", "noisy", "void"]
 
 T = TypeVar("T")
 
+PRECISE = 0.03  # Of what is trusted: half of its 95 % interval, at most. Another run is to say the same within that.
 UNRESOLVED_S = 50e-6  # A tile shorter than this is shown without a rank: the clock and the cut are no longer small.
 
 

@@ -1,9 +1,11 @@
-"""Does a second run say the same? `analyze time` several times over: rank correlation of modules, variation of medians.
+"""Does a second run say the same? `analyze time` several times over: ranks of modules, and how their times vary.
 
     python -m benchmarks.repeat [--variant googlenet] [--batch 8] [--threads N] [--budget 60] [--processes N]
-                               [--runs 5]
+                               [--runs 5] [--keep FOLDER]
+    python -m benchmarks.repeat RECORD [RECORD ...]     of runs that were kept
 
-Each run is a whole one, fresh processes and all. Figures of runs that were not trusted are shown apart.
+Each run is a whole one, fresh processes and all. Modules are those of 0.3 % of a pass or more. Beside how far runs lie
+apart stands what each run said of that by itself: which modules it trusts, and whether its intervals hold.
 """
 
 from __future__ import annotations
@@ -11,41 +13,74 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import combinations
+from math import hypot
+from pathlib import Path
 from statistics import mean, median, stdev
+from typing import Any
 
+from analyzer.envelope import dump, load
+from analyzer.frozen import Frozen
 from analyzer.record import Record
 from analyzer.timing.measure import measure
+from analyzer.timing.statistics import doubts
+from analyzer.timings import PRECISE, Timing
 from benchmarks.tiling import NOTABLE, rank_correlation
 from reports.timing_parts import cell_of
 
 
-def modules(record: Record) -> dict[str, float]:
-    """The median of every module with operators of its own, in seconds: passes are summed operator by operator."""
-    samples: dict[str, list[list[float]]] = defaultdict(list)
+class Module(Frozen):
+    """Its median, and its time as a part with half of the interval of that, in seconds."""
+
+    median_s: float
+    part_s: float
+    doubt_s: float
+
+    @property
+    def known(self) -> bool:
+        return self.doubt_s <= PRECISE * self.part_s
+
+
+Run = dict[str, Module]
+
+
+def modules(record: Record) -> Run:
+    """Every module with operators of its own: passes are summed operator by operator."""
+    parts, doubt = cell_of(record).parts, doubts(cell_of(record))
+    own: dict[str, list[Timing]] = defaultdict(list)
     for one in cell_of(record).of("tile"):
-        samples[one.path].append(list(one.samples_s))
-    return {path: median(map(sum, zip(*lots, strict=True))) for path, lots in samples.items()}
+        own[one.path].append(one)
+    return {
+        path: Module(
+            median(map(sum, zip(*(one.samples_s for one in some), strict=True))),
+            sum(parts[one] for one in some),
+            doubt(some) or 0.0,
+        )
+        for path, some in own.items()
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", nargs="*", type=Path)
     parser.add_argument("--variant", default="googlenet")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, help="default: all that this process may use")
     parser.add_argument("--budget", type=float, default=60.0)
     parser.add_argument("--processes", type=int, help="default: as analyze time takes")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="a folder for the records")
     asked = parser.parse_args()
     records = []
-    for number in range(asked.runs):
-        record = measure(
-            asked.variant,
-            batch=asked.batch,
-            threads=asked.threads,
-            budget_s=asked.budget,
-            processes=asked.processes,
-        )
+    for number in range(len(asked.records) or asked.runs):
+        if asked.records:
+            (record,) = load(asked.records[number].read_text(encoding="utf-8"), name=str(asked.records[number]))
+        else:
+            record = _measured(asked)
+            if asked.keep:
+                asked.keep.mkdir(parents=True, exist_ok=True)
+                (asked.keep / f"run{number}.json").write_text(dump([record]), encoding="utf-8")
         cell, parts = cell_of(record), cell_of(record).parts
         assert cell.whole is not None
         gap = sum(seconds for one, seconds in parts.items() if one.kind == "gap") / sum(parts.values())
@@ -55,27 +90,57 @@ def main() -> int:
             flush=True,
         )
         records.append(record)
-    for what, chosen in (
-        ("all runs", records),
-        ("trusted runs", [record for record in records if cell_of(record).verdict == "trusted"]),
-    ):
-        if len(chosen) < 2:
-            print(f"{what}: {len(chosen)}, too few to compare")
-            continue
-        runs = [modules(record) for record in chosen]
-        whole = [one.median_s for record in chosen if (one := cell_of(record).whole)]
-        notable = [path for path in runs[0] if median(run[path] for run in runs) >= NOTABLE * median(whole)]
-        ranks = [rank_correlation([a[p] for p in notable], [b[p] for p in notable]) for a, b in combinations(runs, 2)]
-        varies = {path: stdev(run[path] for run in runs) / mean(run[path] for run in runs) for path in notable}
-        worst = max(varies, key=varies.__getitem__)
-        steady = sum(one < 0.02 for one in varies.values())
-        print(
-            f"{what}: {len(chosen)}, {len(notable)} modules; rank correlation lowest {min(ranks):.4f}, median "
-            f"{median(ranks):.4f}; variation of a module's median: median {100 * median(varies.values()):.2f} %, "
-            f"below 2 % in {steady}, highest {100 * varies[worst]:.2f} % ({worst}); of the whole pass "
-            f"{100 * stdev(whole) / mean(whole):.2f} %"
-        )
+    tell("all runs", records)
+    tell("trusted runs", [record for record in records if cell_of(record).verdict == "trusted"])
     return 0
+
+
+def _measured(asked: Any) -> Record:
+    return measure(
+        asked.variant,
+        batch=asked.batch,
+        threads=asked.threads,
+        budget_s=asked.budget,
+        processes=asked.processes,
+    )
+
+
+def tell(what: str, records: Sequence[Record]) -> None:
+    """Prints how far these runs lie apart."""
+    if len(records) < 2:
+        print(f"{what}: {len(records)}, too few to compare")
+        return
+    runs = [modules(record) for record in records]
+    whole = [one.median_s for record in records if (one := cell_of(record).whole)]
+    notable = [path for path in runs[0] if median(run[path].median_s for run in runs) >= NOTABLE * median(whole)]
+    ranks = [
+        rank_correlation([a[path].median_s for path in notable], [b[path].median_s for path in notable])
+        for a, b in combinations(runs, 2)
+    ]
+    print(
+        f"{what}: {len(records)}; rank correlation of {len(notable)} modules lowest {min(ranks):.4f}, median "
+        f"{median(ranks):.4f}; the pass varies {100 * stdev(whole) / mean(whole):.2f} %"
+    )
+    print(f"  all modules: {_varies(runs, notable)}")
+    known = [path for path in notable if all(run[path].known for run in runs)]
+    print(f"  known to ± {100 * PRECISE:.0f} % in every run: {_varies(runs, known)}")
+    pairs = [(a[path], b[path]) for a, b in combinations(runs, 2) for path in notable]
+    held = mean(abs(a.part_s - b.part_s) <= hypot(a.doubt_s, b.doubt_s) for a, b in pairs)
+    print(f"  two runs lie as close as their intervals say: {100 * held:.0f} % of {len(pairs)} pairs (wanted 95)")
+
+
+def _varies(runs: Sequence[Run], paths: Sequence[str]) -> str:
+    """A standard deviation over runs ÷ the mean, of each module's median."""
+    if not paths:
+        return "none"
+    found = {
+        path: stdev(run[path].median_s for run in runs) / mean(run[path].median_s for run in runs) for path in paths
+    }
+    worst = max(found, key=found.__getitem__)
+    return (
+        f"{len(found)}; the median varies {100 * median(found.values()):.2f} % (the median module), below 2 % in "
+        f"{sum(one < 0.02 for one in found.values())}, highest {100 * found[worst]:.2f} % ({worst})"
+    )
 
 
 if __name__ == "__main__":

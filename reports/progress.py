@@ -1,13 +1,33 @@
-"""A spinner for long work: on standard error, only on a terminal, only after two seconds."""
+"""How far long work is, on standard error: a spinner or a bar on a terminal, now and then a line in a log."""
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import TypeAlias
 
 from rich.console import Console
 
-PATIENCE_S = 2.0
+from analyzer.output import say
+
+PATIENCE_S = 2.0  # Shorter work shows nothing.
+EVERY_S = 60.0  # In a log.
+
+Tell: TypeAlias = Callable[[int, int, str], None]  # How many of how many are done, and what is under way.
+
+
+@contextmanager
+def steps(description: str) -> Iterator[Tell]:
+    """For work of known length."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        with Bar(description) as bar:
+            yield bar.tell
+    else:
+        yield Log(description).tell
 
 
 class Progress:
@@ -53,3 +73,16 @@ class Bar:
 
     def __exit__(self, *rest: object) -> None:
         self.progress.stop()
+
+
+class Log:
+    """A line a minute where nobody watches, as in a job of CI: long silence there looks like a hang."""
+
+    def __init__(self, description: str, now: Callable[[], float] = time.monotonic) -> None:
+        self.description, self.now, self.last = description, now, now()
+
+    def tell(self, done: int, of: int, label: str) -> None:
+        now = self.now()
+        if now - self.last >= EVERY_S:
+            self.last = now
+            say(f"{self.description}: {done} of {of} done, now {label}")

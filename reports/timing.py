@@ -13,7 +13,18 @@ from analyzer.timing.statistics import interval
 from analyzer.timings import Cell as TimedCell
 from analyzer.units import percent, scaled, seconds
 from reports.table import Cell, Column, Name, Table
-from reports.timing_parts import Limits, by_kind, cell_of, kernels, module_rows, modules, operators, replays, work
+from reports.timing_beside import kernels, replays
+from reports.timing_parts import (
+    Limits,
+    by_kind,
+    cell_of,
+    module_parts,
+    modules,
+    operators,
+    share_of_macs,
+    time_of,
+    work,
+)
 from reports.views import MISSING
 
 NOTES = (
@@ -136,19 +147,19 @@ def checks(records: Sequence[Record]) -> Table:
 def beside(records: Sequence[Record], depth: int) -> list[Table]:
     """Of one model at several settings: what each module takes at each, three of them a table at the most."""
     _, own = _labels(records)
-    found = [module_rows(record, depth) for record in records]
-    rows = {key: row for lines in reversed(found) for key, row in lines.items()}
-    keys = [key for key in dict.fromkeys(key for lines in found for key in lines) if key != "total"]
+    found = [module_parts(record, depth) for record in records]
+    names = {
+        key: (name, share_of_macs(part, parts["total"][1]))
+        for parts in reversed(found)
+        for key, (name, part) in parts.items()
+    }
+    keys = [key for key in dict.fromkeys(key for parts in found for key in parts) if key != "total"]
     tables = []
     across = ceil(len(records) / ceil(len(records) / ACROSS))
     for start in range(0, len(records), across):
         shown = range(start, min(start + across, len(records)))
-        lines = [
-            (
-                *rows[key][:1],
-                rows[key][2],
-                *(found[index][key][3] if key in found[index] else MISSING for index in shown),
-            )
+        lines: list[tuple[Cell, ...]] = [
+            (*names[key], *(time_of(found[at][key][1].seconds) if key in found[at] else MISSING for at in shown))
             for key in [*keys, "total"]
         ]
         columns = (Column("module", "left", "start"), Column("share of MACs"), *(Column(own[index]) for index in shown))

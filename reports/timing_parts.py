@@ -1,4 +1,4 @@
-"""What one timed cell is made of, as tables: its modules, kinds of operators, kernels, and its modules alone.
+"""What one timed cell is made of, as tables: its modules and its kinds of operators.
 
 A part too short for the clock has no share. What bounds a part stands beside it where the machine was measured.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from analyzer.frozen import Frozen
 from analyzer.record import Record, Row
 from analyzer.timing.roofline import Ceilings, Work, place
-from analyzer.timings import UNRESOLVED_S, Timing
+from analyzer.timings import PRECISE, UNRESOLVED_S, Timing
 from analyzer.timings import Cell as TimedCell
 from analyzer.units import intensity, percent, scaled, seconds
 from reports.table import Cell, Column, Name, Share, Table
@@ -19,8 +19,10 @@ from reports.views import MISSING, OWN, TOP_LEVEL, is_open, tree_name
 
 Limits = Callable[[Record], "Ceilings | None"]  # What bounds the parts of a record, where that is known.
 
+Doubt = Callable[[Sequence[Timing]], "float | None"]  # Half of the interval of some timings together, in seconds.
+
 GAP = "(gap)"  # In brackets, since a module may be called so.
-KERNELS = 15
+NOISY = 5  # Of those that are, the worst are named.
 
 
 def cell_of(record: Record) -> TimedCell:
@@ -57,34 +59,53 @@ def work(rows: Sequence[Row]) -> int:
 
 def modules(record: Record, depth: int, ceilings: Ceilings | None) -> Table:
     """A row a module down to `depth`; what runs between operators is a row of its own."""
-    title = f"{record.label}: {cell_of(record).setting.label}, {cell_of(record).verdict}"
-    rows = module_rows(record, depth, ceilings)
-    return Table(title, _columns("module", record, ceilings), tuple(rows.values()), total=True)
+    cell = cell_of(record)
+    found = module_parts(record, depth)
+    doubt = _doubts(cell)
+    figures = _figures(record, found["total"][1], ceilings, doubt)
+    rows = tuple((name, *figures(part)) for name, part in found.values())
+    title = f"{record.label}: {cell.setting.label}, {cell.verdict}"
+    return Table(title, _columns("module", record, ceilings), rows, total=True, notes=_noisy(cell, found, doubt))
 
 
-def module_rows(record: Record, depth: int, ceilings: Ceilings | None = None) -> dict[str, tuple[Cell, ...]]:
-    """Rows by what they are of, which their names alone do not tell: a path, or a phase and operator of no module."""
+def module_parts(record: Record, depth: int) -> dict[str, tuple[Name, Part]]:
+    """Parts by what they are of, which their names alone do not tell: a path, or a phase and operator of no module."""
     parts = cell_of(record).parts
-    whole = part(record.rows, parts)
-    figures = _figures(record, whole, ceilings)
-    found: dict[str, tuple[Cell, ...]] = {}
+    found: dict[str, tuple[Name, Part]] = {}
     shown = {module.path: name for module in record.modules if (name := tree_name(module.path, "", depth))}
     for path, name in shown.items():
         rows = [row for row in record.rows if row.path == path or row.path.startswith(f"{path}.")]
         times = {one: time for one, time in parts.items() if one.path == path or one.path.startswith(f"{path}.")}
-        found[path] = (name, *figures(part(rows, times)))
+        found[path] = (name, part(rows, times))
         if is_open(record, path, "", depth):
             own = {one: time for one, time in times.items() if one.path == path}
             if sum(own.values()) >= UNRESOLVED_S:
                 itself = part([row for row in rows if row.path == path], own)
-                found[f"{path} {OWN}"] = (Name(OWN, name.depth + 1), *figures(itself))
+                found[f"{path} {OWN}"] = (Name(OWN, name.depth + 1), itself)
     several = len({one.phase for one in parts}) > 1
     for (phase, op), own in _between(parts).items():
         text = (f"{TOP_LEVEL} {op}" if op != "gap" else GAP) + (f", {phase}" if several else "")
         rows = [row for row in record.rows if not row.path and row.op == op]
-        found[f"{phase} {op}"] = (Name(text), *figures(part(rows, own, phase)))
-    found["total"] = (Name("total"), *figures(whole))
+        found[f"{phase} {op}"] = (Name(text), part(rows, own, phase))
+    found["total"] = (Name("total"), part(record.rows, parts))
     return found
+
+
+def _noisy(cell: TimedCell, found: Mapping[str, tuple[Name, Part]], doubt: Doubt) -> tuple[str, ...]:
+    """Says which parts of a trusted cell are known less well than what is trusted."""
+    if cell.verdict != "trusted" or cell.whole is None or len(cell.whole.processes) < 2:
+        return ()
+    unsure: dict[str, float] = {}
+    for key, (name, part) in found.items():
+        half = doubt(part.timings) if part.seconds >= UNRESOLVED_S else None
+        if half is not None and half > PRECISE * part.seconds:
+            unsure[key if part.timings[0].path else name.text] = half / part.seconds
+    if not unsure:
+        return ()
+    worst = sorted(unsure, key=lambda name: -unsure[name])
+    listed = ", ".join(f"{name} (± {100 * unsure[name]:.0f} %)" for name in worst[:NOISY])
+    more = f" and {len(worst) - NOISY} more" if len(worst) > NOISY else ""
+    return (f"Noisy, processes disagree on them and another run may too: {listed}{more}.",)
 
 
 def _between(parts: Mapping[Timing, float]) -> dict[tuple[str, str], dict[Timing, float]]:
@@ -99,13 +120,14 @@ def _between(parts: Mapping[Timing, float]) -> dict[tuple[str, str], dict[Timing
 def operators(record: Record, ceilings: Ceilings | None) -> Table:
     """A row a kind of operator, the longest first."""
     found = by_kind(record)
-    figures = _figures(record, part(record.rows, cell_of(record).parts), ceilings)
+    whole = part(record.rows, cell_of(record).parts)
+    figures = _figures(record, whole, ceilings, _doubts(cell_of(record)))
     rows = tuple((Name(name), *figures(found[name])) for name in _longest(found))
     return Table("By kind of operator", _columns("operator", record, ceilings), rows)
 
 
 def _longest(found: Mapping[str, Part]) -> list[str]:
-    return sorted(found, key=lambda name: (_rank(found[name].seconds), name))
+    return sorted(found, key=lambda name: (rank(found[name].seconds), name))
 
 
 def by_kind(record: Record) -> dict[str, Part]:
@@ -140,11 +162,16 @@ def _columns(first: str, record: Record, ceilings: Ceilings | None) -> tuple[Col
     return (*columns, Column("FLOP/B"), Column("at least" if ceilings.published else "of bound", "left"))
 
 
-def _figures(record: Record, whole: Part, ceilings: Ceilings | None) -> Callable[[Part], tuple[Cell, ...]]:
-    """Of each part: MACs with their share, time with its doubt and share, FLOP/s, where it stands on the roofline."""
+def _doubts(cell: TimedCell) -> Doubt:
     from analyzer.timing.statistics import doubts  # Numpy, which the page does without.
 
-    doubt = doubts(cell_of(record))
+    return doubts(cell)
+
+
+def _figures(
+    record: Record, whole: Part, ceilings: Ceilings | None, doubt: Doubt
+) -> Callable[[Part], tuple[Cell, ...]]:
+    """Of each part: MACs with their share, time with its doubt and share, FLOP/s, where it stands on the roofline."""
 
     def figures(part: Part) -> tuple[Cell, ...]:
         resolved = part.seconds >= UNRESOLVED_S
@@ -152,8 +179,8 @@ def _figures(record: Record, whole: Part, ceilings: Ceilings | None) -> Callable
         unsure = doubt(part.timings) if resolved else None
         cells: tuple[Cell, ...] = (
             scaled(part.macs) if part.macs else MISSING,
-            percent(part.macs / whole.macs) if whole.macs and part.macs else MISSING,
-            _time(part.seconds),
+            share_of_macs(part, whole),
+            time_of(part.seconds),
             MISSING if unsure is None else _doubt(unsure / part.seconds),
             MISSING if share is None else percent(share) if ceilings else Share(share),
             f"{part.flops / part.seconds / 1e9:.3g}" if resolved and part.flops else MISSING,
@@ -179,50 +206,17 @@ def _doubt(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.01 else "<1 %"
 
 
-def _rank(value: float) -> float:
+def rank(value: float) -> float:
     """For sorting, the longest first; those too short for the clock stand last and have no order."""
     return -value if value >= UNRESOLVED_S else 0.0
 
 
-def _time(value: float | None) -> str:
+def share_of_macs(part: Part, whole: Part) -> str:
+    return percent(part.macs / whole.macs) if whole.macs and part.macs else MISSING
+
+
+def time_of(value: float | None) -> str:
     """Too short for the clock and the cut, a part has no figure, and so no rank."""
     if value is None:
         return MISSING
     return seconds(value) if value >= UNRESOLVED_S else f"< {1e6 * UNRESOLVED_S:.0f} µs"
-
-
-def kernels(record: Record) -> list[Table]:
-    """The kernels that take most, under the top-level module that ran them."""
-    cell = cell_of(record)
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for one in cell.of("kernel"):
-        found[one.op, one.path.partition(".")[0] or TOP_LEVEL].append(one.median_s)
-    if not found:
-        return []
-    total = sum(map(sum, found.values()))
-    rows = tuple(
-        (Name(kernel), path, f"{len(times)}", seconds(sum(times)), Share(sum(times) / total))
-        for (kernel, path), times in sorted(found.items(), key=lambda item: -sum(item[1]))[:KERNELS]
-    )
-    note = f"By torch.profiler, whose own cost is in them; {min(KERNELS, len(found))} of {len(found)} shown."
-    names = (Column("kernel", "left"), Column("module", "left"))
-    columns = (*names, Column("places"), Column("time"), Column("share", "left"))
-    return [Table(f"{record.label}: kernels, {cell.verdict}", columns, rows, notes=(note,))]
-
-
-def replays(record: Record) -> list[Table]:
-    """Each module alone, hot and flushed, beside its time in the pass; never part of its sums."""
-    cell = cell_of(record)
-    hot = {(one.path, one.op, one.call): one for one in cell.of("replay")}
-    cold = {(one.path, one.op, one.call): one for one in cell.of("replay_cold")}
-    if not hot:
-        return []
-    inside = {(one.path, one.op, one.call): time for one, time in cell.parts.items() if one.phase == "forward"}
-    longest = sorted(hot, key=lambda key: _rank(hot[key].median_s))[:KERNELS]
-    rows: list[tuple[Cell, ...]] = []
-    for key in longest:
-        flushed = cold[key].median_s if key in cold else None
-        rows.append((Name(key[0]), _time(inside.get(key)), _time(hot[key].median_s), _time(flushed)))
-    columns = (Column("module alone", "left"), Column("in the pass"), Column("hot"), Column("flushed"))
-    note = "A what-if: by itself, its data in the caches or flushed from them. Not what it costs in its place."
-    return [Table(f"{record.label}: replay, {cell.verdict}", columns, tuple(rows), notes=(note,))]

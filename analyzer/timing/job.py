@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,7 @@ from analyzer.store import kept_peaks, save
 from analyzer.timing.advice import advice
 from analyzer.timing.devices import device as known_device
 from analyzer.timing.devices import devices
-from analyzer.timing.measure import Measured, measured, processors, requests, settings, shares
-from analyzer.timing.request import Request
+from analyzer.timing.measure import measured, processors, requests, settings, shares
 
 if TYPE_CHECKING:
     from analyzer.timing.roofline import Ceilings
@@ -52,6 +50,8 @@ def run(
     output: str | None,
 ) -> int:
     """Returns 3 if a cell could not be measured or is void, 130 if it was interrupted; what was measured is shown."""
+    from reports.progress import steps
+
     if against == "?":
         write("".join(f"{one['name']} ({one['confidence']})\n" for one in devices().values()), output)
         return 0
@@ -74,8 +74,8 @@ def run(
     if trace and len(wanted) > 1:
         raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
     before = _written(trace)
-    with ended_as_interrupted():
-        found = _with_progress(wanted, processes)
+    with ended_as_interrupted(), steps("timing") as tell:
+        found = measured(wanted, processes=processes, tell=tell)
     records = [_told(record, found.records) for record in found.records]
     if trace and _written(trace) != before:
         say(f"wrote {trace}")
@@ -131,15 +131,6 @@ def _keep_at_least(records: Sequence[Record]) -> None:
         _keep(records)
     except AnalyzerError as error:
         say(str(error))
-
-
-def _with_progress(wanted: Sequence[Request], processes: int | None) -> Measured:
-    from reports.progress import Bar
-
-    bar: Any = Bar("timing") if sys.stderr.isatty() else nullcontext()
-    with bar:
-        tell: Callable[[int, int, str], None] = bar.tell if isinstance(bar, Bar) else lambda done, of, label: None
-        return measured(wanted, processes=processes, tell=tell)
 
 
 def _emit(

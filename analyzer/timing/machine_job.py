@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from analyzer.output import emit_tables, say, write
@@ -50,9 +48,7 @@ def _what(peak: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _measured(counts: Sequence[int], found: Mapping[str, Any]) -> list[dict[str, Any]]:
     from analyzer.timing.peaks import measure
-    from reports.progress import Bar
+    from reports.progress import steps
 
-    bar: Any = Bar("measuring peaks") if sys.stderr.isatty() else nullcontext()
-    with bar:
-        tell = bar.tell if isinstance(bar, Bar) else lambda done, of, label: None
+    with steps("measuring peaks") as tell:
         return [dict(vars(peak)) for peak in measure(counts, found["processor"]["caches"], tell)]

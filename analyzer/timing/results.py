@@ -12,14 +12,13 @@ import numpy as np
 from analyzer.timing.paging import remark
 from analyzer.timing.processes import FAILED, Answer
 from analyzer.timing.request import Request
-from analyzer.timing.statistics import Lot, bootstrap
-from analyzer.timings import Cell, Kind, Timing, Verdict
+from analyzer.timing.statistics import Lot, bootstrap, doubts
+from analyzer.timings import PRECISE, Cell, Kind, Timing, Verdict
 
 Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, or None.
 
 NOISY_SHARE = 0.3  # Of samples that were void and had to be taken again.
 VOID_SHARE = 0.9  # Then the few that seem clean are those in which nothing was noticed.
-PRECISE = 0.025  # Of a median: half of its interval, at most. Another run is to say the same within that.
 LAUNCH_BOUND = 0.95  # Of the device's time: what the host took to issue a pass.
 
 
@@ -44,14 +43,31 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
     for event in ("kernels", "replay"):
         timings += _others(started, event, verdict)
     reasons = [answer.reason for answer in [*unfinished, *([failed] if failed else [])]]
-    return Cell(
-        request.setting,
-        tuple(timings),
-        verdict,
-        reason,
-        "partial" if reasons else "ok",
-        (*reasons, *([note] if note else []), *_beside(started)),
+    return _each_judged(
+        Cell(
+            request.setting,
+            tuple(timings),
+            verdict,
+            reason,
+            "partial" if reasons else "ok",
+            (*reasons, *([note] if note else []), *_beside(started)),
+        )
     )
+
+
+def _each_judged(cell: Cell) -> Cell:
+    """No part is trusted more than its cell is; of a trusted cell each is trusted that is known as well as a pass."""
+    if cell.verdict != "trusted":
+        return cell
+    parts, doubt = cell.parts, doubts(cell)
+
+    def judged(one: Timing) -> Timing:
+        unsure = doubt([one]) if one in parts and sum(map(bool, one.processes)) > 1 else None
+        if unsure is None or unsure <= PRECISE * parts[one]:
+            return one
+        return one.replace(verdict="noisy", reason=f"± {100 * unsure / parts[one]:.1f} %: processes disagree on it")
+
+    return cell.replace(timings=tuple(map(judged, cell.timings)))
 
 
 def _parts(answers: Sequence[Answer], ok: set[bool], verdict: Verdict) -> tuple[list[Timing], str]:

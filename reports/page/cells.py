@@ -54,6 +54,11 @@ def time(value: float | None) -> Cell:
     return NONE if value is None else Cell(seconds(value), value)
 
 
+def verdict(word: str) -> Cell:
+    """Whether a time is to be trusted."""
+    return Cell(word, tone={"trusted": "good", "noisy": "warn", "void": "bad"}[word])
+
+
 def part(value: float, of: float) -> Cell:
     """A share of a whole, with its bar."""
     return Cell(percent(value / of), value / of, share=value / of) if of else NONE

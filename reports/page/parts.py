@@ -113,7 +113,8 @@ def operators(one: Subject, record: Record) -> Chart:
         if part.kind != "tile" or row is None or part.phase != "forward":
             continue
         short += not part.resolved
-        rows.append([cells.words(part.path), cells.words(part.op), cells.figure("macs", row.macs), cells.time(time)])
+        counted = [cells.words(part.path), cells.words(part.op), cells.figure("macs", row.macs)]
+        rows.append([*counted, cells.time(time), cells.verdict(part.verdict)])
         if row.macs and part.resolved:
             groups[part.op].append((row.macs, float(f"{time:.4g}"), figures.safe(part.path)))
     drawn = {
@@ -129,7 +130,7 @@ def operators(one: Subject, record: Record) -> Chart:
     )
     if short:
         summary += f" {short} operators are too short for the clock and have no point."
-    heads = (cells.left("path"), cells.left("op"), cells.right("MACs"), cells.right("time"))
+    heads = (cells.left("path"), cells.left("op"), cells.right("MACs"), cells.right("time"), cells.left("verdict"))
     return _chart(
         one, cell, "operators", "Time against multiply-adds",
         summary,

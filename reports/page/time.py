@@ -20,7 +20,7 @@ ADD = (
 )
 LEAD = (
     "Measured times beside the counts. Every figure has the verdict of its run: trusted, noisy (neighbours disturbed "
-    "it) or void (too much to say anything)."
+    "it) or void (too much to say anything). An operator of a trusted run is noisy where its processes disagree on it."
 )
 
 
@@ -75,7 +75,7 @@ def wholes(subjects: Sequence[Subject]) -> Table:
             Cell(percent(total / whole.middle_s), total / whole.middle_s) if found else cells.NONE,
             Cell(percent(gap / total), gap / total) if total else cells.NONE,
             cells.whole(len(whole.samples_s)),
-            Cell(cell.verdict, tone={"trusted": "good", "noisy": "warn", "void": "bad"}[cell.verdict]),
+            cells.verdict(cell.verdict),
         ]
         rows.append(row)
     heads = ("time", "middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")

@@ -8,7 +8,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from reports.progress import Progress
+from reports.progress import Log, Progress, steps
 
 
 @pytest.fixture
@@ -50,3 +50,23 @@ def test_nothing_is_written_by_default_where_standard_error_is_no_terminal(capsy
     with Progress("counting", patience_s=0):
         pass
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_has_a_line_a_minute(capsys):
+    """Told each 25 s: what is told at 75 s and at 150 s is a line, the rest is none."""
+    seconds = iter(range(0, 200, 25))
+    log = Log("timing", now=lambda: float(next(seconds)))
+    for done in range(6):
+        log.tell(done, 6, f"model {done}")
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "analyze: timing: 2 of 6 done, now model 2",
+        "analyze: timing: 5 of 6 done, now model 5",
+    ]
+
+
+def test_steps_are_silent_where_work_is_short(capsys):
+    with steps("timing") as tell:
+        tell(0, 2, "one")
+        tell(1, 2, "two")
+    assert capsys.readouterr().err == ""

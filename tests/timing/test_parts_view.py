@@ -14,7 +14,8 @@ from analyzer.timings import Cell, Setting, Timing
 from reports.table import Name, Share
 from reports.terminal import console, show
 from reports.timing import beside, tables
-from reports.timing_parts import by_kind, modules, operators, replays
+from reports.timing_beside import replays
+from reports.timing_parts import by_kind, modules, operators
 
 
 def row(path, op, macs, call=1):
@@ -131,6 +132,27 @@ def test_children_of_one_name_are_not_taken_for_each_other():
     ]
     (table,) = beside([made, made], 2)
     assert [line[2:] for line in table.rows] == [(line[3], line[3]) for line in modules(made, 2, None).rows]
+
+
+def test_modules_on_which_processes_disagree_are_named_where_the_pass_is_trusted():
+    """Two processes of two passes of 10 ms: seven modules `a` to `g` take 1.0 ms in one and from 1.1 to 1.7 in the
+    other, so that half of what lies between is 5 to 26 % of the mean; `rest` has 3.0 ms and 0.2: 88 %. Five are
+    named."""
+    names, other = "abcdefg", {name: 1e-3 + 1e-4 * (at + 1) for at, name in enumerate("abcdefg")}
+    samples = {name: (1e-3, 1e-3, other[name], other[name]) for name in names}
+    samples["rest"] = tuple(10e-3 - sum(samples[name][at] for name in names) for at in range(4))
+    parts = [
+        Timing(name, "conv2d", 1, "tile", "forward", some, "trusted", "", (2, 2)) for name, some in samples.items()
+    ]
+    whole = Timing("", "", 1, "whole", "pass", (0.01,) * 4, "trusted", "", (2, 2))
+    rows = tuple(row(name, "conv2d", 100) for name in samples)
+    made = Record("a model", ((1, 4),), "inference", Count("dispatch", rows))
+    timed = made.replace(cell=Cell(Setting(), (whole, *parts)))
+    (note,) = modules(timed, 1, None).notes
+    assert note.startswith("Noisy, processes disagree on them and another run may too: rest (± 88 %), g (± 26 %), ")
+    assert note.endswith("and 3 more.")
+    noisy = timed.replace(cell=timed.cell.replace(verdict="noisy"))
+    assert modules(noisy, 1, None).notes == ()  # All of it is.
 
 
 def test_a_part_too_short_for_the_clock_has_no_figure_and_no_rank():

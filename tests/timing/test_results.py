@@ -99,6 +99,26 @@ def test_one_process_has_nobody_to_disagree_with():
     assert judged([clean(1.0, 1.5, 2.0)], 3) == ("trusted", "")
 
 
+def test_a_part_on_which_processes_disagree_is_noisy_in_a_trusted_cell():
+    """Passes of 1 s everywhere, of which the first process has 0.6 in conv and the second 0.4: of two processes drawn
+    both are the same one half of the time, so that the interval is all of 0.4 to 0.6, half of it 20 % of 0.5. The gap
+    is 0.4 and 0.6 s. Of one process, and of a cell that is not trusted, nothing more is said."""
+    lots = [clean(*[1.0] * 4)] * 2
+    made = cell(REQUEST, [answer(lots[0], [(0.6, 0.4)] * 4), answer(lots[1], [(0.4, 0.6)] * 4)])
+    assert (made.verdict, made.reason) == ("trusted", "")
+    conv, gap = made.parts
+    assert (conv.verdict, conv.reason) == ("noisy", "± 20.0 %: processes disagree on it")
+    assert gap.verdict == "noisy"
+    assert made.whole.verdict == "trusted"
+    agreed = cell(REQUEST, [answer(lots[0], [(0.6, 0.4)] * 4), answer(lots[1], [(0.61, 0.39)] * 4)])
+    assert [one.verdict for one in agreed.parts] == ["trusted", "trusted"]
+    alone = cell(REQUEST, [answer(lots[0], [(0.6, 0.4), (0.4, 0.6)] * 2)])
+    assert [one.verdict for one in alone.parts] == ["trusted", "trusted"]
+    noisy = cell(REQUEST, [answer(clean(*[1.0] * 4), [(0.6, 0.4)] * 4), answer(clean(*[1.2] * 4), [(0.6, 0.6)] * 4)])
+    assert {one.verdict for one in noisy.timings} == {"noisy"}
+    assert {one.reason for one in noisy.parts} == {""}
+
+
 def test_a_cell_that_never_began_says_why():
     failed = cell(REQUEST, [Answer((), "failed", "out of memory at batch 512")])
     assert (failed.status, failed.verdict, failed.reason) == ("failed", "void", "out of memory at batch 512")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from analyzer.timing.statistics import doubts, interval
+from analyzer.timing.statistics import bootstrap, doubts, interval
 from analyzer.timings import Cell, Setting, Timing
 
 
@@ -48,3 +49,21 @@ def test_parts_that_agree_are_sure_and_one_pass_says_nothing():
     alone = cut([1.0], [0.5], (1,))
     assert doubts(alone)(list(alone.parts)) is None
     assert doubts(Cell(Setting()))([]) is None
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """Ten processes of six samples, drawn 300 times: the true median and mean are 1, and 95 % of intervals hold it.
+    Fewer than 276 of 300 is what chance does of those twice in 100. Drawn of samples too, intervals are too wide where
+    these scatter most (299 of 300); of the 2.5 and 97.5 % of resamples, those of the mean are too narrow (275)."""
+    draw = np.random.default_rng(0)
+    for between, within in ((0.05, 0.02), (0.01, 0.05)):
+        held = dict.fromkeys(("median", "mean"), 0)
+        for _ in range(300):
+            lots = 1 + between * draw.normal(size=(10, 1)) + within * draw.normal(size=(10, 6))
+            low, high = bootstrap(list(lots))
+            held["median"] += low <= 1 <= high
+            made = cut(lots.ravel(), [0.0] * 60, (6,) * 10)
+            conv, _ = made.parts
+            held["mean"] += abs(made.parts[conv] - 1) <= doubts(made)([conv])
+        assert min(held.values()) >= 276, held
+    assert max(held.values()) <= 297, held

@@ -6,8 +6,8 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,8 +25,6 @@ from analyzer.regression.paired.result import Times, exit_status, judged, suspec
 from analyzer.regression.telling import Telling, tell
 from analyzer.signals import ended_as_interrupted
 from reports import gate, gate_time
-
-Tell = Callable[[int, int, str], None]
 
 
 def run(
@@ -133,8 +131,10 @@ def _measured(
     sides: Sides, models: Sequence[str], rules: Rules, budget_s: float, *, self_test: bool
 ) -> tuple[dict[str, Gathered], dict[str, Gathered]]:
     """Every model once; then those that grew a second time."""
+    from reports.progress import steps
+
     order = random.Random()
-    with _bar() as told:
+    with steps("timing") as told:
 
         def taken(model: str, done: int, what: str, *, again: bool = False) -> Gathered:
             def tell(count: int) -> None:
@@ -149,14 +149,3 @@ def _measured(
         found = {model: taken(model, done, "timing") for done, model in enumerate(models)}
         suspects = [] if self_test else [model for model in models if model in suspected(found, rules)]
         return found, {model: taken(model, len(models), "confirming", again=True) for model in suspects}
-
-
-@contextmanager
-def _bar() -> Iterator[Tell]:
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda done, of, label: None
-        return
-    from reports.progress import Bar
-
-    with Bar("timing") as bar:
-        yield bar.tell

@@ -13,9 +13,11 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from analyzer.envelope import load
 from analyzer.record import Record
-from analyzer.timing.statistics import interval
+from analyzer.timing.statistics import bootstrap, interval
 from analyzer.timings import Timing
 from analyzer.units import percent, seconds
 from reports.timing_parts import by_kind, cell_of, work
@@ -124,9 +126,9 @@ def _kinds(records: Sequence[Record]) -> str:
 def _layouts(records: Sequence[Record]) -> str:
     lines = [
         "## What a layout is worth\n",
-        "Ratios are of medians over all processes; beside them the lowest and the highest of the rounds, in each of "
-        "which every cell had one fresh process.\n",
-        "| network | batch | contiguous | channels_last | ratio | by round | verdicts |",
+        "A ratio is the median over the rounds, in each of which every cell had one fresh process: what slows the "
+        "machine down slows both. Beside it its 95 % interval.\n",
+        "| network | batch | contiguous | channels_last | ratio | interval | verdicts |",
         "|:--|--:|--:|--:|--:|:--|:--|",
     ]
     cells = {(one.label, cell_of(one).setting.batch, cell_of(one).setting.layout): cell_of(one) for one in records}
@@ -135,10 +137,10 @@ def _layouts(records: Sequence[Record]) -> str:
         assert one.whole is not None
         assert other.whole is not None
         ratios = [a / b for a, b in zip(_by_process(one.whole), _by_process(other.whole), strict=True)]
+        low, high = bootstrap([np.array([ratio]) for ratio in ratios])
         lines.append(
             f"| `{label}` | {batch} | {seconds(one.whole.median_s)} | {seconds(other.whole.median_s)} | "
-            f"{one.whole.median_s / other.whole.median_s:.2f} | {min(ratios):.2f} to {max(ratios):.2f} | "
-            f"{one.verdict}, {other.verdict} |"
+            f"{median(ratios):.2f} | {low:.2f} to {high:.2f} | {one.verdict}, {other.verdict} |"
         )
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
-from math import hypot
+from math import hypot, sqrt
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -125,6 +125,10 @@ def tell(what: str, records: Sequence[Record]) -> None:
     known = [path for path in notable if all(run[path].known for run in runs)]
     print(f"  known to ± {100 * PRECISE:.0f} % in every run: {_varies(runs, known)}")
     pairs = [(a[path], b[path]) for a, b in combinations(runs, 2) for path in notable]
+    sure = [(a, b) for a, b in pairs if a.known and b.known]
+    if sure:
+        apart = sqrt(mean(2 * ((a.median_s - b.median_s) / (a.median_s + b.median_s)) ** 2 for a, b in sure))
+        print(f"  known so well in both of two runs: {len(sure)} pairs, which vary {100 * apart:.2f} %")
     held = mean(abs(a.part_s - b.part_s) <= hypot(a.doubt_s, b.doubt_s) for a, b in pairs)
     print(f"  two runs lie as close as their intervals say: {100 * held:.0f} % of {len(pairs)} pairs (wanted 95)")
 

@@ -56,11 +56,14 @@ class Bar:
 
     def __init__(self, description: str, console: Console | None = None) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        # What is under way comes last and gives way: a terminal too narrow must not cut off how far it is.
+        label = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+        columns = BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), label
         # Every two seconds: what is measured next door must not be disturbed.
         self.progress = Progress(
-            *columns, console=console or Console(stderr=True), transient=True, refresh_per_second=0.5
+            *columns, console=console or Console(stderr=True), transient=True, refresh_per_second=0.5, expand=True
         )
         self.task = self.progress.add_task(description, total=None)
 

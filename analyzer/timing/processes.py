@@ -173,7 +173,7 @@ def ask_all(
 
     try:
         for done, index in enumerate(_turns(len(requests), rounds, order)):
-            tell(done, rounds * len(requests), requests[index].label)
+            tell(done, rounds * len(requests), f"{requests[index].label}, {requests[index].setting.label}")
             if ended(index):
                 continue
             start = now()

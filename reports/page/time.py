@@ -26,7 +26,7 @@ LEAD = (
 
 def section(subjects: Sequence[Subject]) -> Section:
     timed = [one for one in subjects if any(record.cell and record.cell.whole for record in one.timed)]
-    failed = _said(subjects)
+    failed = _said(subjects, timed=False)
     if not timed:
         blocks: list[Block] = [Words((ADD, *failed), "notice")]
         return Section("time", "Time", "Time", "", tuple(blocks))
@@ -41,12 +41,15 @@ def section(subjects: Sequence[Subject]) -> Section:
     return Section("time", "Time", "Time", LEAD, tuple(blocks))
 
 
-def _said(subjects: Sequence[Subject]) -> list[str]:
-    """What a reader must know of runs: how they ended, why they are not trusted, what they warned of."""
+def _said(subjects: Sequence[Subject], *, timed: bool) -> list[str]:
+    """What a reader must know of runs with a time, or of those without: how they ended, why they are not trusted, what
+    they warned of."""
     found: dict[str, list[str]] = {}
     for one in subjects:
         for record in one.timed:
             assert record.cell
+            if (record.cell.whole is not None) != timed:
+                continue
             ended = [] if record.cell.status == "ok" else [f"the run ended {record.cell.status}"]
             for text in (*ended, record.cell.reason, *record.cell.warnings):
                 found.setdefault(text, []).append(f"{one.name} at {record.cell.setting.label}")
@@ -80,7 +83,8 @@ def wholes(subjects: Sequence[Subject]) -> Table:
         rows.append(row)
     heads = ("time", "middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")
     columns = (cells.left("network"), cells.left("setting"), *map(cells.right, heads), cells.left("verdict"))
-    return Table("passes", "Time of a pass", columns, cells.lines(rows), _apart(records), ("sort", "csv"))
+    notes = (*_said(subjects, timed=True), *_apart(records))
+    return Table("passes", "Time of a pass", columns, cells.lines(rows), notes, ("sort", "csv"))
 
 
 def _apart(records: Sequence[tuple[Subject, Record]]) -> tuple[str, ...]:

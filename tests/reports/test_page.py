@@ -138,6 +138,8 @@ def test_every_measured_figure_has_its_verdict():
     }  # fmt: skip
     assert {chart.trust for chart in measured} == {"noisy"}
     assert {chart.reason for chart in measured} == {"a neighbour"}
+    table = next(block for block in section(built, "time").blocks if getattr(block, "id", "") == "passes")
+    assert any(note.startswith("a neighbour: ") for note in table.notes)  # Below the figure, not before it.
 
 
 def test_the_roofline_has_ceilings_only_where_they_were_measured():

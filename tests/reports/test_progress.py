@@ -8,7 +8,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from reports.progress import Log, Progress, steps
+from reports.progress import Bar, Log, Progress, steps
 
 
 @pytest.fixture
@@ -50,6 +50,17 @@ def test_nothing_is_written_by_default_where_standard_error_is_no_terminal(capsy
     with Progress("counting", patience_s=0):
         pass
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_shows_how_far_it_is_however_long_the_name_of_what_is_under_way():
+    page = io.StringIO()
+    with Bar("timing", Console(file=page, force_terminal=True, width=60)) as bar:
+        bar.tell(3, 100, "googlenet-no-reduction, batch 8, 2 threads, channels_last, training")
+        bar.progress.refresh()
+    shown = page.getvalue()
+    assert "3/100" in shown
+    assert "googlenet-no-reduct" in shown
+    assert "…" in shown
 
 
 def test_a_log_has_a_line_a_minute(capsys):

@@ -70,7 +70,7 @@ class Workload:
     def window(self, threads: int, seconds: float) -> dict[str, Any]:
         """One window: its verdict, why, how many samples were dirty, and what other processes used meanwhile."""
         from analyzer.timing.contention import Contention
-        from analyzer.timing.results import judged
+        from analyzer.timing.results import disturbed
 
         self.torch.set_num_threads(threads)
         with self.torch.inference_mode():
@@ -84,7 +84,7 @@ class Workload:
                 took = time.perf_counter() - began
                 lot.append((took, watch.dirty(before, watch.look())))
             used = (others_s([os.getpid()]) - before_s) / (time.perf_counter() - start)
-        verdict, reason = judged([lot], FLOOR)
+        verdict, reason = disturbed([lot], FLOOR)
         dirty = sum(why is not None for _, why in lot)
         return {"verdict": verdict, "reason": reason, "samples": len(lot), "dirty": dirty, "others": round(used, 4)}
 

@@ -3,7 +3,8 @@
     python -m benchmarks.observer [--variant googlenet] [--batch 1] [--threads N] [--rounds 10] [--seconds 5]
 
 The plain loop imports nothing of ours but the network: it warms up, times passes with `time.perf_counter`, and takes
-the median. Whatever watching does to a process, to its caches and above all to its allocator, is in the ratio.
+the median. Whatever watching does to a process, to its caches and above all to its allocator, is in the ratio; so is,
+where other programs run, that ours leaves disturbed samples out.
 """
 
 from __future__ import annotations

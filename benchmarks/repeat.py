@@ -15,7 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
-from math import hypot, sqrt
+from math import hypot, inf, sqrt
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -55,7 +55,7 @@ def modules(record: Record) -> Run:
         path: Module(
             median(map(sum, zip(*(one.samples_s for one in some), strict=True))),
             sum(parts[one] for one in some),
-            doubt(some) or 0.0,
+            inf if (half := doubt(some)) is None else half,
         )
         for path, some in own.items()
     }
@@ -72,17 +72,18 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--keep", type=Path, help="a folder for the records")
     asked = parser.parse_args()
-    records = []
+    records: list[Record] = []
     for number in range(len(asked.records) or asked.runs):
         if asked.records:
-            (record,) = load(asked.records[number].read_text(encoding="utf-8"), name=str(asked.records[number]))
+            (record,) = load(asked.records[number].read_text(encoding="utf-8"), name=str(asked.records[number]))[:1]
         else:
             record = _measured(asked)
             if asked.keep:
                 asked.keep.mkdir(parents=True, exist_ok=True)
                 (asked.keep / f"run{number}.json").write_text(dump([record]), encoding="utf-8")
         cell, parts = cell_of(record), cell_of(record).parts
-        assert cell.whole is not None
+        if cell.whole is None or not sum(parts.values()) or (records and record.label != records[0].label):
+            sys.exit(f"run {number}, {record.label}, was not cut into parts, or is of another model")
         gap = sum(seconds for one, seconds in parts.items() if one.kind == "gap") / sum(parts.values())
         print(
             f"run {number}: {1e3 * cell.whole.median_s:.2f} ms, {len(cell.whole.samples_s)} passes, parts ÷ whole "
@@ -113,6 +114,9 @@ def tell(what: str, records: Sequence[Record]) -> None:
     runs = [modules(record) for record in records]
     whole = [one.median_s for record in records if (one := cell_of(record).whole)]
     notable = [path for path in runs[0] if median(run[path].median_s for run in runs) >= NOTABLE * median(whole)]
+    if len(notable) < 2:
+        print(f"{what}: {len(notable)} modules of 0.3 % of a pass or more, too few to compare")
+        return
     ranks = [
         rank_correlation([a[path].median_s for path in notable], [b[path].median_s for path in notable])
         for a, b in combinations(runs, 2)

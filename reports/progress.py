@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from rich.console import Console
+from rich.text import Text
 
 from analyzer.output import say
 
@@ -35,7 +36,7 @@ class Progress:
 
     def __init__(self, description: str, console: Console | None = None, *, patience_s: float = PATIENCE_S) -> None:
         self.console = console or Console(stderr=True)
-        self.status = self.console.status(description)
+        self.status = self.console.status(Text(description))  # A name of a file is no markup.
         self.timer = threading.Timer(patience_s, self.status.start)
         self.timer.daemon = True
 
@@ -59,7 +60,9 @@ class Bar:
         from rich.table import Column
 
         # What is under way comes last and gives way: a terminal too narrow must not cut off how far it is.
-        label = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+        label = TextColumn(
+            "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        )
         columns = BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), label
         # Every two seconds: what is measured next door must not be disturbed.
         self.progress = Progress(
@@ -79,7 +82,8 @@ class Bar:
 
 
 class Log:
-    """A line a minute where nobody watches, as in a job of CI: long silence there looks like a hang."""
+    """Where nobody watches, as in a job of CI: a line when something begins, once a minute at most. There long silence
+    looks like a hang."""
 
     def __init__(self, description: str, now: Callable[[], float] = time.monotonic) -> None:
         self.description, self.now, self.last = description, now, now()

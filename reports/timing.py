@@ -6,7 +6,7 @@ Every figure has the verdict of its cell in the caption or in its row; a part to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, isinf
 
 from analyzer.record import Record
 from analyzer.timing.statistics import interval
@@ -15,6 +15,7 @@ from analyzer.units import percent, scaled, seconds
 from reports.table import Cell, Column, Name, Table
 from reports.timing_beside import kernels, replays
 from reports.timing_parts import (
+    TOTAL,
     Limits,
     by_kind,
     cell_of,
@@ -30,10 +31,13 @@ from reports.views import MISSING
 NOTES = (
     "Time: median of un-instrumented passes in fresh processes; ±: half its 95 % bootstrap interval. Speed: samples of "
     "a batch per second against the first. Parts: mean over the middle half of passes cut into operators, so that they "
-    "add up to a pass, with half its interval. FLOP/s: FLOPs (2 x MACs and all else; backward: 2 x its MACs) per "
-    "second of time.",
+    "add up to a pass, with half its interval; shares of MACs, then of time. FLOP/s: FLOPs (2 x MACs and all else; "
+    "backward: 2 x its MACs) per second of time.",
 )
-AGAIN = "To be surer: run it again with nothing else running, or with a larger --budget."
+AGAIN = (
+    "To be surer: run it again with nothing else running, or with a larger --budget and more --processes. Fixed work "
+    "is the same product and sum in every process: where its times lie as far apart, it was the machine, not the model."
+)
 KINDS = 5
 ACROSS, MOST_ACROSS = 3, 6  # Settings side by side, and of how many modules are still shown.
 SHORT = {
@@ -50,14 +54,14 @@ def tables(records: Sequence[Record], depth: int, limits: Limits = lambda record
     timed = [record for record in records if record.cell and record.cell.whole]
     cut = [record for record in timed if cell_of(record).parts]
     found = [wholes(records), checks(timed)] if cut else [wholes(records)]
-    if len(records) == 1 and cut:
+    if len(cut) == 1:
         found += [modules(cut[0], depth, limits(cut[0])), operators(cut[0], limits(cut[0]))]
     elif cut:
         found.append(kinds(cut))
         if len({record.label for record in cut}) == 1 and len(cut) <= MOST_ACROSS:
             found += beside(cut, depth)
     for record in timed:
-        found += [*kernels(record), *replays(record)]
+        found += [*kernels(record, depth), *replays(record)]
     return found
 
 
@@ -80,7 +84,7 @@ def wholes(records: Sequence[Record]) -> Table:
                 label,
                 scaled(record.totals.macs, digits=3),
                 seconds(time),
-                percent((high - low) / 2 / time),
+                MISSING if isinf(high) else percent(min((high - low) / 2 / time, 1.0)),
                 cell.verdict,
                 f"{_per_s(cell) / first:.2f}x",
                 scaled(_per_s(cell), digits=3),
@@ -91,9 +95,9 @@ def wholes(records: Sequence[Record]) -> Table:
     # A terminal too narrow leaves out columns from the right, and a time without its verdict is none.
     figures = (Column("MACs"), Column("time"), Column("±"), Column("verdict", "left"))
     said = [
-        f"{record.label}, {cell_of(record).setting.label}: {text}"
-        for record in records
-        for text in (cell_of(record).reason, *cell_of(record).warnings)
+        f"{_which(record, label)}: {text}"
+        for record, label in zip(records, own, strict=True)
+        for text in (cell_of(record).reason, *cell_of(record).warnings, *record.notes)
         if text
     ]
     again = [AGAIN] if any(cell_of(one).whole and cell_of(one).verdict != "trusted" for one in records) else []
@@ -110,6 +114,11 @@ def _per_s(cell: TimedCell) -> float:
     """Samples of a batch per second."""
     assert cell.whole is not None
     return cell.setting.batch / cell.whole.median_s
+
+
+def _which(record: Record, own: str) -> str:
+    """A cell among others, by what sets it apart."""
+    return f"{record.label}, {own if own != MISSING else cell_of(record).setting.label}"
 
 
 def _labels(records: Sequence[Record]) -> tuple[str, list[str]]:
@@ -138,8 +147,9 @@ def checks(records: Sequence[Record]) -> Table:
     columns = (Column("model", "left"), Column("setting", "left"), Column("parts"), Column("gap"))
     counted = (Column("passes"), Column("processes"), Column("verdict", "left"))
     note = (
-        "Parts: their sum against the un-instrumented pass, both as means over the middle half. Gap: what lies between "
-        "operators, in the sum."
+        "Parts: their sum against the un-instrumented pass, both as means over the middle half; more than 3 % from "
+        "100, the machine changed between the two, or cutting changes what runs. Gap: what lies between operators, in "
+        "the sum. Passes, processes: with clean samples."
     )
     return Table("Do the parts add up?", (*columns, *counted), tuple(rows), notes=(note,))
 
@@ -149,20 +159,23 @@ def beside(records: Sequence[Record], depth: int) -> list[Table]:
     _, own = _labels(records)
     found = [module_parts(record, depth) for record in records]
     names = {
-        key: (name, share_of_macs(part, parts["total"][1]))
+        key: (name, share_of_macs(part, parts[TOTAL][1]))
         for parts in reversed(found)
         for key, (name, part) in parts.items()
     }
-    keys = [key for key in dict.fromkeys(key for parts in found for key in parts) if key != "total"]
+    keys = [key for key in dict.fromkeys(key for parts in found for key in parts) if key != TOTAL]
     tables = []
     across = ceil(len(records) / ceil(len(records) / ACROSS))
     for start in range(0, len(records), across):
         shown = range(start, min(start + across, len(records)))
         lines: list[tuple[Cell, ...]] = [
             (*names[key], *(time_of(found[at][key][1].seconds) if key in found[at] else MISSING for at in shown))
-            for key in [*keys, "total"]
+            for key in [*keys, TOTAL]
         ]
-        columns = (Column("module", "left", "start"), Column("share of MACs"), *(Column(own[index]) for index in shown))
+        titles = [
+            own[at] + ("" if (verdict := cell_of(records[at]).verdict) == "trusted" else f", {verdict}") for at in shown
+        ]
+        columns = (Column("module", "left", "start"), Column("share of MACs"), *map(Column, titles))
         tables.append(Table(f"{records[0].label}: time by module", columns, tuple(lines), total=True))
     return tables
 

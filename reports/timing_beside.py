@@ -13,12 +13,12 @@ from reports.views import TOP_LEVEL
 KERNELS = 15
 
 
-def kernels(record: Record) -> list[Table]:
-    """The kernels that take most, under the top-level module that ran them."""
+def kernels(record: Record, depth: int) -> list[Table]:
+    """The kernels that take most, under the modules down to `depth` that ran them."""
     cell = cell_of(record)
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for one in cell.of("kernel"):
-        found[one.op, one.path.partition(".")[0] or TOP_LEVEL].append(one.median_s)
+        found[one.op, ".".join(one.path.split(".")[:depth]) or TOP_LEVEL].append(one.median_s)
     if not found:
         return []
     total = sum(map(sum, found.values()))
@@ -26,7 +26,10 @@ def kernels(record: Record) -> list[Table]:
         (Name(kernel), path, f"{len(times)}", seconds(sum(times)), Share(sum(times) / total))
         for (kernel, path), times in sorted(found.items(), key=lambda item: -sum(item[1]))[:KERNELS]
     )
-    note = f"By torch.profiler, whose own cost is in them; {min(KERNELS, len(found))} of {len(found)} shown."
+    note = (
+        "By torch.profiler, whose own cost is in them: time of one pass, without that of kernels called inside; "
+        f"{min(KERNELS, len(found))} of {len(found)} shown."
+    )
     names = (Column("kernel", "left"), Column("module", "left"))
     columns = (*names, Column("places"), Column("time"), Column("share", "left"))
     return [Table(f"{record.label}: kernels, {cell.verdict}", columns, rows, notes=(note,))]
@@ -46,5 +49,8 @@ def replays(record: Record) -> list[Table]:
         flushed = cold[key].median_s if key in cold else None
         rows.append((Name(key[0]), time_of(inside.get(key)), time_of(hot[key].median_s), time_of(flushed)))
     columns = (Column("module alone", "left"), Column("in the pass"), Column("hot"), Column("flushed"))
-    note = "A what-if: by itself, its data in the caches or flushed from them. Not what it costs in its place."
+    note = (
+        "A what-if: by itself, its data in the caches or flushed from them. Not what it costs in its place; "
+        f"{len(longest)} of {len(hot)} shown."
+    )
     return [Table(f"{record.label}: replay, {cell.verdict}", columns, tuple(rows), notes=(note,))]

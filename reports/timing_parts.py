@@ -21,6 +21,9 @@ Limits = Callable[[Record], "Ceilings | None"]  # What bounds the parts of a rec
 
 Doubt = Callable[[Sequence[Timing]], "float | None"]  # Half of the interval of some timings together, in seconds.
 
+Key = tuple[str, ...]  # "module" or "own" and a path; "between", a phase and an operator; or TOTAL.
+
+TOTAL: Key = ("total",)
 GAP = "(gap)"  # In brackets, since a module may be called so.
 NOISY = 5  # Of those that are, the worst are named.
 
@@ -62,50 +65,66 @@ def modules(record: Record, depth: int, ceilings: Ceilings | None) -> Table:
     cell = cell_of(record)
     found = module_parts(record, depth)
     doubt = _doubts(cell)
-    figures = _figures(record, found["total"][1], ceilings, doubt)
+    figures = _figures(record, found[TOTAL][1], ceilings, doubt)
     rows = tuple((name, *figures(part)) for name, part in found.values())
     title = f"{record.label}: {cell.setting.label}, {cell.verdict}"
-    return Table(title, _columns("module", record, ceilings), rows, total=True, notes=_noisy(cell, found, doubt))
+    notes = (*_noisy(cell, found, doubt), *_bounds(ceilings))
+    return Table(title, _columns("module", record, ceilings), rows, total=True, notes=notes)
 
 
-def module_parts(record: Record, depth: int) -> dict[str, tuple[Name, Part]]:
-    """Parts by what they are of, which their names alone do not tell: a path, or a phase and operator of no module."""
+def module_parts(record: Record, depth: int) -> dict[Key, tuple[Name, Part]]:
+    """Parts by what they are of, which their names alone do not tell. The last is TOTAL."""
     parts = cell_of(record).parts
-    found: dict[str, tuple[Name, Part]] = {}
+    found: dict[Key, tuple[Name, Part]] = {}
     shown = {module.path: name for module in record.modules if (name := tree_name(module.path, "", depth))}
     for path, name in shown.items():
         rows = [row for row in record.rows if row.path == path or row.path.startswith(f"{path}.")]
         times = {one: time for one, time in parts.items() if one.path == path or one.path.startswith(f"{path}.")}
-        found[path] = (name, part(rows, times))
+        found["module", path] = (name, part(rows, times))
         if is_open(record, path, "", depth):
             own = {one: time for one, time in times.items() if one.path == path}
             if sum(own.values()) >= UNRESOLVED_S:
                 itself = part([row for row in rows if row.path == path], own)
-                found[f"{path} {OWN}"] = (Name(OWN, name.depth + 1), itself)
+                found["own", path] = (Name(OWN, name.depth + 1), itself)
     several = len({one.phase for one in parts}) > 1
     for (phase, op), own in _between(parts).items():
         text = (f"{TOP_LEVEL} {op}" if op != "gap" else GAP) + (f", {phase}" if several else "")
         rows = [row for row in record.rows if not row.path and row.op == op]
-        found[f"{phase} {op}"] = (Name(text), part(rows, own, phase))
-    found["total"] = (Name("total"), part(record.rows, parts))
+        found["between", phase, op] = (Name(text), part(rows, own, phase))
+    found[TOTAL] = (Name("total"), part(record.rows, parts))
     return found
 
 
-def _noisy(cell: TimedCell, found: Mapping[str, tuple[Name, Part]], doubt: Doubt) -> tuple[str, ...]:
+def _noisy(cell: TimedCell, found: Mapping[Key, tuple[Name, Part]], doubt: Doubt) -> tuple[str, ...]:
     """Says which parts of a trusted cell are known less well than what is trusted."""
-    if cell.verdict != "trusted" or cell.whole is None or len(cell.whole.processes) < 2:
+    if cell.verdict != "trusted":
         return ()
-    unsure: dict[str, float] = {}
+    unsure: list[tuple[float, str]] = []
     for key, (name, part) in found.items():
         half = doubt(part.timings) if part.seconds >= UNRESOLVED_S else None
         if half is not None and half > PRECISE * part.seconds:
-            unsure[key if part.timings[0].path else name.text] = half / part.seconds
+            texts = {"module": key[-1], "own": f"{key[-1]} {OWN}"}
+            unsure.append((half / part.seconds, texts.get(key[0], name.text)))
     if not unsure:
         return ()
-    worst = sorted(unsure, key=lambda name: -unsure[name])
-    listed = ", ".join(f"{name} (± {100 * unsure[name]:.0f} %)" for name in worst[:NOISY])
+    worst = sorted(unsure, reverse=True)
+    listed = ", ".join(f"{text} (± {_doubt(share)})" for share, text in worst[:NOISY])
     more = f" and {len(worst) - NOISY} more" if len(worst) > NOISY else ""
-    return (f"Noisy, processes disagree on them and another run may too: {listed}{more}.",)
+    return (f"Noisy, another run may well say otherwise: {listed}{more}.",)
+
+
+def _bounds(ceilings: Ceilings | None) -> tuple[str, ...]:
+    """What the last two columns say."""
+    if ceilings is None:
+        return ()
+    ratio = "FLOP/B: FLOPs per byte moved."
+    if ceilings.published:
+        source = f"published figures of {ceilings.source}, with its data in memory, not a forecast"
+        return (f"{ratio} At least: what a part takes at the least by {source}; and what bounds most of it.",)
+    return (
+        f"{ratio} Of bound: how much of what the ceilings measured here allow a part reaches, and which bounds most of "
+        "it. Ceilings are products of matrices and copies: what beats them reaches more than 100 %.",
+    )
 
 
 def _between(parts: Mapping[Timing, float]) -> dict[tuple[str, str], dict[Timing, float]]:
@@ -203,7 +222,7 @@ def _bound(part: Part, ceilings: Ceilings, resolved: bool) -> tuple[str, str]:
 
 def _doubt(share: float) -> str:
     """Whole percents are enough to know by, and there is no room for more."""
-    return f"{100 * share:.0f} %" if share >= 0.01 else "<1 %"
+    return "<1 %" if share < 0.01 else f"{100 * share:.0f} %" if share < 1 else ">99 %"
 
 
 def rank(value: float) -> float:

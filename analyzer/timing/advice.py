@@ -27,13 +27,11 @@ def advice(record: Record, records: Sequence[Record]) -> list[str]:
     said = []
     flags, wanted = record.environment.get("processor", {}).get("flags"), NATIVE.get(cell.setting.dtype)
     if cell.setting.device == "cpu" and flags and wanted and not wanted.intersection(flags):
-        said.append(
-            f"{cell.setting.label}: this processor has no instructions for {cell.setting.dtype} and emulates it"
-        )
+        said.append(f"this processor has no instructions for {cell.setting.dtype} and emulates it")
     processor = record.environment.get("processor", {})
     usable = len(processor.get("affinity") or []) or processor.get("count") or cell.setting.threads
     if cell.setting.device == "cpu" and cell.setting.threads > usable:
-        said.append(f"{cell.setting.label}: more threads than the {usable} processors take turns on them")
+        said.append(f"more threads than the {usable} processors take turns on them")
     if cell.whole is None or cell.verdict == "void":
         return said
     for knob, title in KNOBS.items():
@@ -48,10 +46,9 @@ def advice(record: Record, records: Sequence[Record]) -> list[str]:
             gain = cell.whole.median_s / best.cell.whole.median_s
             if gain >= SLOWER and interval(cell.whole)[0] > interval(best.cell.whole)[1]:
                 mine, theirs = getattr(cell.setting, knob), getattr(best.cell.setting, knob)
-                doubt = "" if cell.verdict == best.cell.verdict == "trusted" else ", but one of the two is noisy"
-                said.append(
-                    f"{cell.setting.label}: {title} {theirs} was measured {factor(gain)} faster than {mine}{doubt}"
-                )
+                noisy = [cell.verdict, best.cell.verdict].count("noisy")
+                doubt = ("", ", but one of the two is noisy", ", but both are noisy")[noisy]
+                said.append(f"{title} {theirs} was measured {factor(gain)} faster than {mine}{doubt}")
     return said
 
 

@@ -147,9 +147,6 @@ def _emit(
         return write(timings_csv(records), output)
     from reports.timing import tables
 
-    for record in records:
-        for note in record.notes:
-            say(f"{record.label}: {note}")
     return emit_tables(tables(records, depth, _ceilings(records, device)), form, output)
 
 
@@ -171,11 +168,9 @@ def _ceilings(records: Sequence[Record], device: str | None) -> Callable[[Record
 
     cut = [record for record in records if record.cell and record.cell.parts]
     found = next((limits for record in cut if (limits := ceilings(record))), None)
-    if found and found.published:
-        say(f"least times: {found.source}; what it takes at the least with its data in memory, not a forecast")
-    elif found:
-        say("bounds: products of matrices and copies, measured here; what beats them reaches more than 100 %")
-    elif cut:
+    if found:
+        return ceilings
+    if cut:
         say(f"no bounds: {_lack(cut[0], peaks, named)}")
     elif named and any(record.cell and record.cell.whole for record in records):
         say("no bounds: no pass was cut into parts")

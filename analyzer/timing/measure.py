@@ -61,8 +61,8 @@ def measure(
 
     Returns its record: counts, and in `cell` every timing in seconds with its samples and verdict. A module object
     cannot be handed to a fresh process: give the reference of what makes it. `flush` empties caches before every
-    sample. There are 10 `processes`; where none are asked for and passes are so long that ten would take three times
-    the budget, there are fewer. `how` may have `kernels`, `replay`, `trace`. Raises AnalyzerError for bad input,
+    sample. There are 10 `processes`; where none are asked for and ten would take more than three times the budget,
+    there are fewer. `how` may have `kernels`, `replay`, `trace`. Raises AnalyzerError for bad input,
     CannotMeasure where the cell failed or its process was lost, KeyboardInterrupt if it was interrupted.
     """
     if not isinstance(model, str):
@@ -159,7 +159,7 @@ def measured(
 ) -> Measured:
     """Times every request in fresh processes and puts the times beside the counts.
 
-    As many `processes` as asked for; else PROCESSES, and of a cell whose passes are too long for that LEAST and more.
+    As many `processes` as asked for; else PROCESSES, of a cell for which these take too long fewer, LEAST at the least.
 
     A cell that fails has a record without timings, whose cell says why; the rest stand. Raises AnalyzerError, before
     anything is timed, for a named network that cannot take its input, and where nothing that was asked for is there.

@@ -44,7 +44,7 @@ COMMAND = [sys.executable, "-P", "-c", RUN.strip(), str(Path(__file__).parents[2
 class Answer(Frozen):
     """What one process told: its lines by event, and why it ended early if it did.
 
-    `end` is "done", "failed" (it said why), "refused" (the same, of what was asked: no such model or device), "hung"
+    `end` is "done", "failed" (it said why), "refused" (so too, of what was asked: no such model, device, input), "hung"
     (it did not end), "lost" (it was killed) or "interrupted".
     """
 

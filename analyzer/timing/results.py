@@ -13,7 +13,7 @@ from analyzer.timing.paging import remark
 from analyzer.timing.processes import FAILED, Answer
 from analyzer.timing.request import Request
 from analyzer.timing.statistics import Lot, bootstrap, doubts
-from analyzer.timings import PRECISE, Cell, Kind, Timing, Verdict
+from analyzer.timings import PRECISE, UNRESOLVED_S, Cell, Kind, Timing, Verdict
 
 Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, or None.
 
@@ -62,10 +62,10 @@ def _each_judged(cell: Cell) -> Cell:
     parts, doubt = cell.parts, doubts(cell)
 
     def judged(one: Timing) -> Timing:
-        unsure = doubt([one]) if one in parts and sum(map(bool, one.processes)) > 1 else None
+        unsure = doubt([one]) if parts.get(one, 0.0) >= UNRESOLVED_S else None
         if unsure is None or unsure <= PRECISE * parts[one]:
             return one
-        return one.replace(verdict="noisy", reason=f"± {100 * unsure / parts[one]:.1f} %: processes disagree on it")
+        return one.replace(verdict="noisy", reason=f"± {100 * unsure / parts[one]:.1f} %")
 
     return cell.replace(timings=tuple(map(judged, cell.timings)))
 
@@ -90,12 +90,16 @@ def _parts(answers: Sequence[Answer], ok: set[bool], verdict: Verdict) -> tuple[
 
 
 def judged(lots: Sequence[Samples], fewest: int, beside: Sequence[Samples] = ()) -> tuple[Verdict, str]:
-    """Trusted, noisy or void, and why: from how many samples were dirty, and how well processes agree on the median.
-
-    One process alone agrees with itself, and shows only what disturbed it.
+    """Trusted, noisy or void, and why: from how many samples were dirty, and how well the median is known.
 
     `beside` are samples of a fixed piece of work in the same processes: where these lie apart too, it is the machine.
     """
+    verdict, reason = disturbed(lots, fewest)
+    return (verdict, reason) if verdict != "trusted" else _known(lots, beside)
+
+
+def disturbed(lots: Sequence[Samples], fewest: int) -> tuple[Verdict, str]:
+    """The same of what was seen of neighbours alone."""
     taken = sum(map(len, lots))
     why = Counter(dirty for lot in lots for _, dirty in lot if dirty)
     dirty = why.total()
@@ -104,16 +108,23 @@ def judged(lots: Sequence[Samples], fewest: int, beside: Sequence[Samples] = ())
         return "void", f"{dirty} of {taken} samples were disturbed: {most}" if dirty else f"only {taken} samples"
     if dirty > NOISY_SHARE * taken:
         return "noisy", f"{dirty} of {taken} samples were disturbed and left out: {most}"
-    clean = _clean(lots)
-    if len(clean) < 2:
-        return "trusted", ""
+    return "trusted", ""
+
+
+def _known(lots: Sequence[Samples], beside: Sequence[Samples]) -> tuple[Verdict, str]:
+    """Whether the median is known to PRECISE. One process, where others were disturbed, agrees with nobody."""
+    clean, took = _clean(lots), sum(map(bool, lots))
+    if len(clean) == 1 < took:
+        return "noisy", f"only one of {took} processes had clean samples"
     low, high = bootstrap(clean)
     middle = float(np.median(np.concatenate(clean)))
-    if high - low > 2 * PRECISE * middle:
-        fixed = f", those of fixed work beside them {_apart(_clean(beside))}" if any(beside) else ""
-        doubt = f"± {100 * (high - low) / 2 / middle:.1f} %"
-        return "noisy", f"{doubt}: the medians of {len(clean)} processes lie {_apart(clean)} apart{fixed}"
-    return "trusted", ""
+    if high - low <= 2 * PRECISE * middle:
+        return "trusted", ""
+    doubt = f"± {100 * (high - low) / 2 / middle:.1f} %"
+    if len(clean) == 1:
+        return "noisy", f"{doubt}: so far do the samples of its one process scatter"
+    fixed = f", those of fixed work beside them {_apart(_clean(beside))}" if any(beside) else ""
+    return "noisy", f"{doubt}: the medians of {len(clean)} processes lie {_apart(clean)} apart{fixed}"
 
 
 def _clean(lots: Sequence[Samples]) -> list[Lot]:

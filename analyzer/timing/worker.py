@@ -85,10 +85,11 @@ def _time(request: Request, tell: Tell) -> None:
     torch.manual_seed(request.seed)
     try:
         clock, ready = clock_of(setting.device), loaded(request)
+        record = counted(ready, request)
     except AnalyzerError as error:
         return tell({"event": "failed", "refused": True, "reason": str(error), "details": list(error.details)})
     try:
-        _measure(ready, request, clock, tell)
+        _measure(ready, record, request, clock, tell)
     except (NotImplementedError, RuntimeError) as error:
         where = unsupported(ready, setting) if "not implemented for" in str(error) else ""
         if not where:
@@ -97,9 +98,8 @@ def _time(request: Request, tell: Tell) -> None:
         raise AnalyzerError(said) from error
 
 
-def _measure(ready: Prepared, request: Request, clock: Clock, tell: Tell) -> None:
+def _measure(ready: Prepared, record: dict[str, Any] | None, request: Request, clock: Clock, tell: Tell) -> None:
     setting = request.setting
-    record = counted(ready, request)
     gradients = False
     if request.reference:
         if setting.training:

@@ -26,7 +26,7 @@ def kinds(one: Subject, record: Record) -> Chart:
     shown = names[:KINDS]
     times = [found[name].seconds / whole for name in shown]
     works = [found[name].macs / macs if macs else 0.0 for name in shown]
-    free = sum(part.seconds for part in found.values() if not part.macs) / whole
+    free = sum(part.seconds for name, part in found.items() if not part.macs and name != GAP) / whole
     rows = [
         [
             cells.words(name),
@@ -123,8 +123,8 @@ def operators(one: Subject, record: Record) -> Chart:
     }
     rates = sorted(x / y for found in groups.values() for x, y, _ in found if y)
     summary = (
-        f"Between {scaled(rates[0])} and {scaled(rates[-1])} multiply-adds a second: the same count takes up to "
-        f"{rates[-1] / rates[0]:.0f} times longer in another place."
+        f"Between {scaled(rates[0])} and {scaled(rates[-1])} multiply-adds a second: as many take up to "
+        f"{rates[-1] / rates[0]:.0f} times longer in one operator than in another."
         if rates
         else "No operator with multiply-adds was long enough for the clock."
     )

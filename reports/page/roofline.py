@@ -10,7 +10,10 @@ from reports.page.context import Block, Cell, Chart, Table
 from reports.page.subjects import Subject
 from reports.timing_parts import cell_of
 
-NO_CEILINGS = "No ceilings: the record carries no measured peaks of its machine (analyze machine measures them)."
+NO_CEILINGS = (
+    "No ceilings: the record carries no measured peaks of its machine. analyze machine measures them, and runs of "
+    "analyze time after it carry them."
+)
 
 HOVER = "%{x:.3s} FLOP/B, %{y:.4s}FLOP/s"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isinf
 from statistics import quantiles
 
 from analyzer.comparable import why_not
@@ -19,9 +20,11 @@ ADD = (
     ".analyze/records; analyze report with that file shows it here."
 )
 LEAD = (
-    "Measured times beside the counts. Every figure has the verdict of its run: trusted, noisy (neighbours disturbed "
-    "it) or void (too much to say anything). An operator of a trusted run is noisy where its processes disagree on it."
+    "Measured times beside the counts. Every figure has the verdict of its run: trusted (known to ± 3 %), noisy "
+    "(neighbours disturbed it, or its processes disagree by more) or void (disturbed too much to say anything). An "
+    "operator of a trusted run is noisy where it is known less well itself."
 )
+DOUBT = "±: half the 95 % interval of the median, processes drawn. Middle half: of the samples."
 
 
 def section(subjects: Sequence[Subject]) -> Section:
@@ -58,6 +61,8 @@ def _said(subjects: Sequence[Subject], *, timed: bool) -> list[str]:
 
 def wholes(subjects: Sequence[Subject]) -> Table:
     """A line a run: the pass, its middle half, throughput, rate, and how well its parts add up. No ratios of runs."""
+    from analyzer.timing.statistics import interval  # Numpy, which a page without times does without.
+
     rows = []
     records = [(one, record) for one in subjects for record in one.timed if record.cell and record.cell.whole]
     for one, record in records:
@@ -65,6 +70,8 @@ def wholes(subjects: Sequence[Subject]) -> Table:
         assert cell
         assert whole
         low, high = spread(whole)
+        least, most = interval(whole)
+        doubt = (most - least) / 2 / whole.median_s
         found = cell.parts
         gap = sum(time for part, time in found.items() if part.kind == "gap")
         total = sum(found.values())
@@ -72,18 +79,20 @@ def wholes(subjects: Sequence[Subject]) -> Table:
             cells.words(one.name),
             cells.words(cell.setting.label),
             cells.time(whole.median_s),
+            cells.NONE if isinf(doubt) else Cell(percent(doubt), doubt),
+            cells.verdict(cell.verdict),
             cells.words(f"{seconds(low)} to {seconds(high)}"),
             _plain(cell.setting.batch / whole.median_s),
             _plain(work(record.rows) / whole.median_s / 1e9),
             Cell(percent(total / whole.middle_s), total / whole.middle_s) if found else cells.NONE,
             Cell(percent(gap / total), gap / total) if total else cells.NONE,
             cells.whole(len(whole.samples_s)),
-            cells.verdict(cell.verdict),
         ]
         rows.append(row)
-    heads = ("time", "middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")
-    columns = (cells.left("network"), cells.left("setting"), *map(cells.right, heads), cells.left("verdict"))
-    notes = (*_said(subjects, timed=True), *_apart(records))
+    trust = (cells.right("time"), cells.right("±"), cells.left("verdict"))
+    heads = ("middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")
+    columns = (cells.left("network"), cells.left("setting"), *trust, *map(cells.right, heads))
+    notes = (DOUBT, *_said(subjects, timed=True), *_apart(records))
     return Table("passes", "Time of a pass", columns, cells.lines(rows), notes, ("sort", "csv"))
 
 

@@ -63,6 +63,19 @@ def test_a_bar_shows_how_far_it_is_however_long_the_name_of_what_is_under_way():
     assert "…" in shown
 
 
+@pytest.mark.parametrize("name", ["d[/x]/net.py:Net", "n[bold].py:Net"])
+def test_a_name_is_no_markup(name):
+    page = io.StringIO()
+    with Bar("timing", Console(file=page, force_terminal=True, width=100)) as bar:
+        bar.tell(0, 1, name)
+        bar.progress.refresh()
+    assert name in page.getvalue()
+    page = io.StringIO()
+    with Progress(name, Console(file=page, force_terminal=True, width=100), patience_s=0) as progress:
+        progress.timer.join(30)
+    assert name in page.getvalue()
+
+
 def test_a_log_has_a_line_a_minute(capsys):
     """Told each 25 s: what is told at 75 s and at 150 s is a line, the rest is none."""
     seconds = iter(range(0, 200, 25))

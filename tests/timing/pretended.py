@@ -7,7 +7,7 @@ from analyzer.timings import Cell, Setting, Timing
 
 def timed(record, *, batch=1, layout="contiguous", seconds=0.010, verdict="trusted", status="ok", reason=""):
     """A record as if its rows had taken what its FLOPs say, and 1 % for what lies between."""
-    whole = Timing("", "", 1, "whole", "pass", (seconds, seconds * 1.01, seconds * 0.99), verdict, reason, (3,))
+    whole = Timing("", "", 1, "whole", "pass", (seconds, seconds * 1.001, seconds * 0.999), verdict, reason, (3,))
     flops = record.totals.flops
     tiles = [
         Timing(row.path, row.op, row.call, "tile", "forward", (0.99 * seconds * row.flops / flops,) * 3, verdict)

@@ -4,6 +4,7 @@ figure and no rank, and a part of several rows has their counts."""
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -135,24 +136,42 @@ def test_children_of_one_name_are_not_taken_for_each_other():
 
 
 def test_modules_on_which_processes_disagree_are_named_where_the_pass_is_trusted():
-    """Two processes of two passes of 10 ms: seven modules `a` to `g` take 1.0 ms in one and from 1.1 to 1.7 in the
-    other, so that half of what lies between is 5 to 26 % of the mean; `rest` has 3.0 ms and 0.2: 88 %. Five are
-    named."""
+    """Sixteen processes of one pass of 10 ms, in turn of two kinds: modules `a` to `g` take 1.0 ms in one and from
+    1.1 to 1.7 in the other, and `rest` 3.0 and 0.2. All eight are known to no better than 3 %, and five are named,
+    those that differ most first."""
     names, other = "abcdefg", {name: 1e-3 + 1e-4 * (at + 1) for at, name in enumerate("abcdefg")}
-    samples = {name: (1e-3, 1e-3, other[name], other[name]) for name in names}
-    samples["rest"] = tuple(10e-3 - sum(samples[name][at] for name in names) for at in range(4))
+    samples = {name: (1e-3, other[name]) * 8 for name in names}
+    samples["rest"] = tuple(10e-3 - sum(samples[name][at] for name in names) for at in range(16))
     parts = [
-        Timing(name, "conv2d", 1, "tile", "forward", some, "trusted", "", (2, 2)) for name, some in samples.items()
+        Timing(name, "conv2d", 1, "tile", "forward", some, "trusted", "", (1,) * 16) for name, some in samples.items()
     ]
-    whole = Timing("", "", 1, "whole", "pass", (0.01,) * 4, "trusted", "", (2, 2))
+    whole = Timing("", "", 1, "whole", "pass", (0.01,) * 16, "trusted", "", (1,) * 16)
     rows = tuple(row(name, "conv2d", 100) for name in samples)
     made = Record("a model", ((1, 4),), "inference", Count("dispatch", rows))
     timed = made.replace(cell=Cell(Setting(), (whole, *parts)))
     (note,) = modules(timed, 1, None).notes
-    assert note.startswith("Noisy, processes disagree on them and another run may too: rest (± 88 %), g (± 26 %), ")
-    assert note.endswith("and 3 more.")
+    named = r"rest \(± \d\d %\), g \(± \d\d %\), f \(± \d\d %\), e \(± \d\d %\), d \(± \d\d? %\) and 3 more"
+    assert re.fullmatch(f"Noisy, another run may well say otherwise: {named}\\.", note)
     noisy = timed.replace(cell=timed.cell.replace(verdict="noisy"))
     assert modules(noisy, 1, None).notes == ()  # All of it is.
+
+
+def test_one_cell_that_was_timed_beside_one_that_failed_is_shown_whole():
+    failed = at(1, 0.001).replace(model="another", cell=Cell(Setting(batch=1), (), "void", "no memory", "failed"))
+    titles = [table.title for table in tables([at(1, 0.001), failed], 1)]
+    assert "a model: batch 1, 1 thread, trusted" in titles
+    assert "By kind of operator" in titles
+
+
+def test_modules_are_called_what_they_are_called():
+    """Also as rows of the table's own are."""
+    named = [row(name, "conv2d", 100) for name in ("total", "forward gap", "(gap)")]
+    made = record(named, *(timing(one.path, "conv2d", 0.001) for one in named), timing("", "gap", 0.0002, "gap"))
+    names = ["total", "forward gap", "(gap)", "(gap)", "total"]
+    assert [line[0].text for line in modules(made, 1, None).rows] == names
+    (table,) = beside([made, made], 1)
+    assert [line[0].text for line in table.rows] == names
+    assert [line[2] for line in table.rows] == [*["1.000 ms"] * 3, "200.0 µs", "3.200 ms"]
 
 
 def test_a_part_too_short_for_the_clock_has_no_figure_and_no_rank():

@@ -113,6 +113,15 @@ def test_a_reference_that_fails_says_so_in_its_own_words(net):
     assert "Nothing" in answer.reason
 
 
+def test_a_model_that_does_not_run_on_its_input_is_refused_with_the_way_out(net):
+    """As bad input: where nothing else was asked for it is one line, and status 2."""
+    answer = ask(request(net("Net")).replace(inputs=()))
+    assert answer.end == "refused"
+    assert answer.reason.endswith("give its input with --input")
+    with pytest.raises(AnalyzerError, match="give its input with --input"):
+        measured([request(net("Net")).replace(inputs=())], processes=1)
+
+
 def test_a_setting_that_fails_leaves_the_others(net):
     cells = settings([2, 8], [1])
     found = measured(requests([], [net("Raises")], ["3x16x16"], cells, budget_s=1.5, floor=2), processes=1)

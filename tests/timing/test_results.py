@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
 from analyzer.timing.processes import Answer, ask_all
 from analyzer.timing.request import Request
-from analyzer.timing.results import cell, judged
+from analyzer.timing.results import cell, disturbed, judged
 from analyzer.timings import Setting
 
 REQUEST = Request(Setting(), variant="googlenet", fewest=3)
@@ -32,8 +33,8 @@ def clean(*seconds):
 
 
 def test_samples_of_processes_stand_one_after_the_other():
-    made = cell(REQUEST, [answer(clean(1.0, 1.03)), answer(clean(1.02, 1.01, 1.02))])
-    assert made.whole.samples_s == (1.0, 1.03, 1.02, 1.01, 1.02)
+    made = cell(REQUEST, [answer(clean(1.01, 1.01)), answer(clean(1.02, 1.0, 1.01))])
+    assert made.whole.samples_s == (1.01, 1.01, 1.02, 1.0, 1.01)
     assert made.whole.processes == (2, 3)
     assert (made.verdict, made.status) == ("trusted", "ok")
 
@@ -73,10 +74,11 @@ def test_a_tenth_of_clean_samples_is_the_least():
 
 
 def test_processes_that_lie_apart_are_noise():
+    """Medians of two draws are 1.0, 1.05, 1.05 and 1.1: they scatter by 0.0354, of which 17.97 are unsure: 61 %."""
     verdict, reason = judged([clean(1.0, 1.0, 1.0), clean(1.1, 1.1, 1.1)], fewest=3)
     assert verdict == "noisy"
-    assert reason == "± 4.8 %: the medians of 2 processes lie 10.0 % apart"  # Half of 0.1 ÷ 1.05.
-    assert judged([clean(1.0, 1.0, 1.0), clean(1.04, 1.04, 1.04)], fewest=3)[0] == "trusted"
+    assert re.fullmatch(r"± (59|60|61|62)\.\d %: the medians of 2 processes lie 10\.0 % apart", reason)
+    assert judged([clean(1.0, 1.0, 1.0), clean(1.004, 1.004, 1.004)], fewest=3)[0] == "trusted"
 
 
 def test_noise_says_whether_fixed_work_beside_it_moved_too():
@@ -87,33 +89,42 @@ def test_noise_says_whether_fixed_work_beside_it_moved_too():
 
 
 def test_more_processes_bear_one_that_lies_apart():
-    """Drawn ten times of ten the odd one is rarely in the middle; of three it is all three once in 27."""
+    """Drawn ten times of ten the odd one is rarely in the middle; of three it is drawn twice or more in 7 cases of 27:
+    medians scatter by 0.13, of which 5.27 are unsure."""
     even = [1.00, 1.01, 1.02, 1.00, 1.01, 1.02, 1.00, 1.01, 1.02]
     lots = [clean(one, one, one) for one in (1.30, *even)]
     assert judged(lots, 3) == ("trusted", "")
-    verdict, reason = judged(lots[:3], 3)  # Half of 0.3 ÷ 1.01.
-    assert (verdict, reason) == ("noisy", "± 14.9 %: the medians of 3 processes lie 30.0 % apart")
+    verdict, reason = judged(lots[:3], 3)
+    assert verdict == "noisy"
+    assert re.fullmatch(r"± 6\d\.\d %: the medians of 3 processes lie 30\.0 % apart", reason)
 
 
-def test_one_process_has_nobody_to_disagree_with():
-    assert judged([clean(1.0, 1.5, 2.0)], 3) == ("trusted", "")
+def test_of_one_process_its_own_samples_are_all_that_is_known():
+    """Of 1.0, 1.5 and 2.0 medians scatter by 0.36, of which 5.27 are unsure: 126 % of 1.5. Where more processes ran and
+    the others were disturbed there is nobody that it agrees with."""
+    assert judged([clean(*[1.0] * 9, 1.5)], 3) == ("trusted", "")
+    verdict, reason = judged([clean(1.0, 1.5, 2.0)], 3)
+    assert verdict == "noisy"
+    assert re.fullmatch(r"± 12\d\.\d %: so far do the samples of its one process scatter", reason)
+    lots = [clean(*[1.0] * 9), [(1.0, "another process was running")]]
+    assert judged(lots, 3) == ("noisy", "only one of 2 processes had clean samples")
+    assert disturbed(lots, 3) == ("trusted", "")
 
 
 def test_a_part_on_which_processes_disagree_is_noisy_in_a_trusted_cell():
-    """Passes of 1 s everywhere, of which the first process has 0.6 in conv and the second 0.4: of two processes drawn
-    both are the same one half of the time, so that the interval is all of 0.4 to 0.6, half of it 20 % of 0.5. The gap
-    is 0.4 and 0.6 s. Of one process, and of a cell that is not trusted, nothing more is said."""
+    """Passes of 1 s everywhere, of which the first process has 0.6 in conv and the second 0.4: means of two draws are
+    0.4, 0.5, 0.5 and 0.6, which scatter by 0.0707, of which 17.97 are unsure: 254 % of 0.5. The gap is 0.4 and 0.6 s.
+    Of a cell that is not trusted nothing more is said."""
     lots = [clean(*[1.0] * 4)] * 2
     made = cell(REQUEST, [answer(lots[0], [(0.6, 0.4)] * 4), answer(lots[1], [(0.4, 0.6)] * 4)])
     assert (made.verdict, made.reason) == ("trusted", "")
     conv, gap = made.parts
-    assert (conv.verdict, conv.reason) == ("noisy", "± 20.0 %: processes disagree on it")
+    assert conv.verdict == "noisy"
+    assert re.fullmatch(r"± 2[45]\d\.\d %", conv.reason)
     assert gap.verdict == "noisy"
     assert made.whole.verdict == "trusted"
-    agreed = cell(REQUEST, [answer(lots[0], [(0.6, 0.4)] * 4), answer(lots[1], [(0.61, 0.39)] * 4)])
+    agreed = cell(REQUEST, [answer(lots[0], [(0.6, 0.4)] * 4), answer(lots[1], [(0.601, 0.399)] * 4)])
     assert [one.verdict for one in agreed.parts] == ["trusted", "trusted"]
-    alone = cell(REQUEST, [answer(lots[0], [(0.6, 0.4), (0.4, 0.6)] * 2)])
-    assert [one.verdict for one in alone.parts] == ["trusted", "trusted"]
     noisy = cell(REQUEST, [answer(clean(*[1.0] * 4), [(0.6, 0.4)] * 4), answer(clean(*[1.2] * 4), [(0.6, 0.6)] * 4)])
     assert {one.verdict for one in noisy.timings} == {"noisy"}
     assert {one.reason for one in noisy.parts} == {""}

@@ -65,7 +65,7 @@ class Several(click.ParamType[Any]):
 @click.option("--budget", "budget_s", type=click.FloatRange(1, 3600), default=20.0, show_default=True,
               metavar="SECONDS", help="For each model at each setting, processes together.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",
-              help="Fresh ones, for each. Default: 10; where these take over 3 budgets fewer, but 3.")  # fmt: skip
+              help="Fresh ones, for each. Default: 10; fewer, at least 3, where 10 take over 3 budgets.")  # fmt: skip
 @click.option("--kernels", is_flag=True, help="What torch's profiler sees under each module.")
 @click.option(
     "--trace", metavar="FILE", callback=writable, help="A chrome trace of one pass of one model at one setting."

@@ -51,31 +51,30 @@ def index(path: Path, root: Path) -> None:
 
 def read(root: Path) -> Found:
     """All points. The index is brought up to date with the files first; without an index the files are read."""
-    files = _files(root)
-    if not files and not (root / FILE).exists():
+    if _nothing(root):
         return Found(())
     try:
         with _opened(root / FILE) as database:
-            return _read(database, files, root)
+            return _read(database, root)
     except Unusable as error:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
             _make(database)
-            found = _read(database, files, root)
+            found = _read(database, root)
         return found.replace(notes=(f"{error}; read the files instead", *found.notes))
 
 
 def rebuild(root: Path) -> Found:
     """Makes the index again from the files; a damaged one is put out of the way first. Raises Unusable."""
-    files, path = _files(root), root / FILE
-    if not files and not path.exists():
+    if _nothing(root):
         return Found(())
+    path = root / FILE
     for last in (False, True):
         try:
             with _opened(path) as database:
                 with _transaction(database):
                     database.execute("DELETE FROM points")
                     database.execute("DELETE FROM runs")
-                return _read(database, files, root)
+                return _read(database, root)
         except Unusable as error:
             if last or not isinstance(error.__cause__, sqlite3.DatabaseError) or _held(error.__cause__):
                 raise
@@ -137,9 +136,10 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     database.execute("COMMIT")
 
 
-def _read(database: sqlite3.Connection, files: Sequence[Path], root: Path) -> Found:
+def _read(database: sqlite3.Connection, root: Path) -> Found:
     """Files that are new or changed go in, those that are gone go out, then everything is handed out."""
     known = dict(database.execute("SELECT path, stamp FROM runs").fetchall())
+    files = _files(root)  # After what is known: a run that another process takes in between is not one that is gone.
     notes: list[str] = []
     names = {_name(path, root) for path in files}
     _put(database, _new(files, known, root, notes), gone=[name for name in known if name not in names])
@@ -187,6 +187,11 @@ def _bound(value: str | float | None) -> str | float | None:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     return None if value is None else float(value)
+
+
+def _nothing(root: Path) -> bool:
+    """Whether there are neither runs nor an index: nobody who only looks is left a file."""
+    return not _files(root) and not (root / FILE).exists()
 
 
 def _files(root: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -206,6 +207,24 @@ def test_writers_at_once_lose_no_run(tmp_path):
         assert connection.execute("SELECT COUNT(*) FROM points").fetchone() == (25,)
     connection.close()
     assert len(runs(read(tmp_path))) == 25
+
+
+@pytest.mark.parametrize("look", [read, rebuild])
+def test_a_run_taken_in_while_a_reader_waits_is_not_taken_out(root, monkeypatch, look):
+    """A reader that listed the files before it waited for the lock took out whatever came in meanwhile."""
+    connect, late = database._connect, [bench({"one": 0.01}, day=20)]
+
+    def waits(path):
+        if late:
+            kept, _ = imported.keep(imported.parse(late.pop()), root)
+            index(kept, root)
+        return connect(path)
+
+    monkeypatch.setattr(database, "_connect", waits)
+    found = look(root)
+    assert len(runs(found)) == 4
+    with closing(sqlite3.connect(root / FILE)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM runs").fetchone() == (4,)
 
 
 def test_an_import_has_no_host_and_is_the_same_file_again(tmp_path):

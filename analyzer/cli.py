@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import click
@@ -144,6 +146,8 @@ def _meant(arguments: Sequence[str] | None) -> str:
 def _run(arguments: Sequence[str] | None) -> int:
     if sys.stdout is None:
         sys.stdout = Closed()
+    if sys.stderr is None:  # Closed before we began: what is said is lost, and whoever asks what it is gets an answer.
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 – until the end
     if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
         sys.stdout.reconfigure(errors="backslashreplace")  # A pipe in ASCII gets names escaped rather than an error.
     try:

@@ -17,6 +17,7 @@ SIGNALS = {
     "others": "what runs or wants to",
     "waited_s": "how long our threads waited",
     "queued_s": "how long anyone did",
+    "own_s": "our own processor time",
     "busy_s": "what others used",
     "stolen_s": "what the hypervisor took",
     "throttled": "the quota's stops",

@@ -38,6 +38,10 @@ AGAIN = (
     "To be surer: run it again with nothing else running, or with a larger --budget and more --processes. Fixed work "
     "is the same product and sum in every process: where its times lie as far apart, it was the machine, not the model."
 )
+TRAINING = (
+    "Training: a pass is a step of SGD with momentum. What computes the loss (cross entropy of a named network, else "
+    "the sum of all outputs) is among the operators of the top level."
+)
 KINDS = 5
 ACROSS, MOST_ACROSS = 3, 6  # Settings side by side, and of how many modules are still shown.
 SHORT = {
@@ -101,12 +105,13 @@ def wholes(records: Sequence[Record]) -> Table:
         if text
     ]
     again = [AGAIN] if any(cell_of(one).whole and cell_of(one).verdict != "trusted" for one in records) else []
+    steps = [TRAINING] if any(cell_of(one).setting.training for one in records) else []
     title = f"Time of a pass: {shared}"
     return Table(
         title,
         (*titles, *figures, Column("speed"), Column("per s"), Column("GFLOP/s")),
         tuple(rows),
-        notes=(*said, *again, *NOTES),
+        notes=(*said, *again, *steps, *NOTES),
     )
 
 

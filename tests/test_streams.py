@@ -160,6 +160,25 @@ def test_no_standard_error(command):
 
 
 @posix
+def test_a_model_is_counted_without_standard_error(command):
+    done = command("--model", "torch.nn:Identity", "--input", "3", stdout=subprocess.PIPE, closed=2)
+    assert done.returncode == 0
+    assert "Identity" in done.stdout
+
+
+@posix
+def test_a_reader_that_is_gone_and_no_standard_error(command):
+    """Status 120 is Python's own, where it cannot flush at its end."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = command(*JOBS["help"], stdout=write, closed=2)
+    finally:
+        os.close(write)
+    assert done.returncode == 0
+
+
+@posix
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_standard_error_changes_no_exit_status(command):
     with Path("/dev/full").open("w") as full:

@@ -127,9 +127,10 @@ class Contention:
         return disturbed(before, after, threads=self.threads, processors=self.processors, usable=usable)
 
     def signals(self) -> list[str]:
-        """Which signals this system gives, by the names of a look's fields."""
+        """Which signals this system gives, by the names of a look's fields; those that mean something here."""
         look = self.look()
-        return [name for name in Look.fields if getattr(look, name) is not None]
+        told = [name for name in Look.fields if getattr(look, name) is not None]
+        return told if HOST_WORKS else [name for name in told if name != "own_s"]
 
     def _own(self) -> tuple[int | None, float | None]:
         """How many of our own threads run now, and how long all of them have waited."""

@@ -83,7 +83,8 @@ def modules(one: Subject, record: Record) -> Chart:
     gap = f" The gap between operators is {percent(values[GAP] / whole)}." if GAP in values else ""
     return _chart(
         one, cell, "modules", "Modules and gap, which add up to the pass",
-        f"{most} takes most, {seconds(values[most])}, {percent(values[most] / whole)} of the cut pass.{gap}",
+        f"{most} takes most, {seconds(values[most])}, {percent(values[most] / whole)} of the cut pass.{gap} "
+        "Whiskers: the middle half of the passes.",
         figures.bars(
             order, [values[name] for name in order], [seconds(values[name]) for name in order], unit="time", suffix="s",
             colours=[figures.SLATE if name == GAP else figures.BLUE for name in order], spread=(above, below),

@@ -242,6 +242,7 @@
 
   function draw(plot, print = false) {
     const { data, layout } = current(plot);
+    for (const trace of data) if (trace.error_x) trace.error_x.color = colours(print).ink;
     const size = print ? { width: PAPER, height: Math.max(layout.height * SHRUNK, 170), autosize: false } : {};
     const done = Plotly[isDrawn(plot) ? "react" : "newPlot"](plot, data, { ...themed(layout, print), ...size }, config);
     plot.dataset.drawn = "1";

@@ -67,7 +67,7 @@ def test_the_figures_stand_there():
     assert said["cores"] == "32 in 2 sockets, in a virtual machine"
     assert said["quota"] == "1.5 processors"
     assert said["governor"] == "not told"
-    assert said["neighbours seen"] == f"{SIGNALS['others']}, {SIGNALS['throttled']}"
+    assert said["neighbours seen"] == ", ".join(SIGNALS[name] for name in ("own_s", "others", "throttled"))
     peaks = tables(FOUND, [vars(peak) for peak in PEAKS])[1]
     assert cells(peaks)["matrix product float32"] == "101 GFLOP/s 13.3 % 203 GFLOP/s 5.2 %"
     assert cells(peaks)["copy memory"] == "32.7 GB/s 4.2 % - -"

@@ -21,6 +21,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 from analyzer.envelope import dump, load
+from analyzer.errors import AnalyzerError
 from analyzer.frozen import Frozen
 from analyzer.record import Record
 from analyzer.timing.measure import measure
@@ -75,7 +76,7 @@ def main() -> int:
     records: list[Record] = []
     for number in range(len(asked.records) or asked.runs):
         if asked.records:
-            (record,) = load(asked.records[number].read_text(encoding="utf-8"), name=str(asked.records[number]))[:1]
+            record = _kept(asked.records[number])
         else:
             record = _measured(asked)
             if asked.keep:
@@ -94,6 +95,16 @@ def main() -> int:
     tell("all runs", records)
     tell("trusted runs", [record for record in records if cell_of(record).verdict == "trusted"])
     return 0
+
+
+def _kept(path: Path) -> Record:
+    try:
+        found = load(path.read_text(encoding="utf-8"), name=str(path))
+    except (AnalyzerError, OSError, UnicodeDecodeError) as error:
+        sys.exit(f"cannot read {path}: {error}")
+    if len(found) != 1 or found[0].cell is None:
+        sys.exit(f"{path} holds no single timed record")
+    return found[0]
 
 
 def _measured(asked: Any) -> Record:

@@ -11,10 +11,11 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from analyzer.frozen import Frozen
 
-# whole: the un-instrumented pass. tile: one operator inside the pass; gap: what lies between. kernel: a profiler's.
+# whole: the un-instrumented pass; device: the same on a device that waited until all of it was issued, so without
+# waiting for launches. tile: one operator inside the pass; gap: what lies between. kernel: a profiler's.
 # replay: one module alone with its recorded inputs, its data in the caches; replay_cold: flushed from them.
 # reference: a fixed piece of work, the same for every model and release: what the machine did, for `analyze history`.
-Kind: TypeAlias = Literal["whole", "tile", "gap", "kernel", "replay", "replay_cold", "reference"]
+Kind: TypeAlias = Literal["whole", "device", "tile", "gap", "kernel", "replay", "replay_cold", "reference"]
 Phase: TypeAlias = Literal["forward", "backward", "optimizer", "pass"]
 Verdict: TypeAlias = Literal["trusted", "noisy", "void"]
 
@@ -111,6 +112,11 @@ class Cell(Frozen):
     def whole(self) -> Timing | None:
         return next((one for one in self.timings if one.kind == "whole"), None)
 
+    @property
+    def uncut(self) -> Timing | None:
+        """The un-instrumented pass that the parts add up to: on a device that was held its own time, else the whole."""
+        return next(iter(self.of("device")), self.whole)
+
     def of(self, kind: Kind) -> tuple[Timing, ...]:
         return tuple(one for one in self.timings if one.kind == kind)
 
@@ -122,7 +128,7 @@ class Cell(Frozen):
 
     @property
     def parts(self) -> dict[Timing, float]:
-        """What each tile and gap takes, in seconds, so that all of them add up to one pass.
+        """What each tile and gap takes, in seconds, so that all of them add up to one pass, `uncut`.
 
         It is the mean over the middle half of the cut passes: medians of parts would not add up.
         """

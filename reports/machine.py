@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from analyzer.timing.roofline import emulated
+from analyzer.timing.roofline import emulated, on_device
 from analyzer.units import percent, rate, scaled
 from reports.table import Cell, Column, Name, Table
 from reports.views import MISSING
 
 LINE = 62  # Beside the names, in 80 columns.
 UNITS = {"_w": " W", "_mhz": " MHz"}
+TF32 = (
+    "tf32: products of float32 with 10 bits of fraction, which torch's convolutions take where "
+    "torch.backends.cudnn.allow_tf32 is set, as it is by default; its matrix products do not. Times are the device's "
+    "own: none waits for a launch."
+)
 SIGNALS = {
     "others": "what runs or wants to",
     "waited_s": "how long our threads waited",
@@ -26,7 +31,9 @@ SIGNALS = {
 
 def tables(found: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]], *, wrapped: bool = True) -> list[Table]:
     """What it is, and what it reaches. `wrapped` is for a terminal: a row a line of it, not a row a thing."""
-    return [_fingerprint(found, wrapped), *([_peaks(peaks)] if peaks else [])]
+    named = dict.fromkeys(on_device(peak) for peak in peaks)
+    own = {name: [peak for peak in peaks if on_device(peak) == name] for name in named}
+    return [_fingerprint(found, wrapped), *(_peaks(name, some) for name, some in own.items())]
 
 
 def _fingerprint(found: Mapping[str, Any], wrapped: bool) -> Table:
@@ -74,7 +81,7 @@ def _gpu(one: Mapping[str, Any]) -> str:
     """Its name and memory first, then whatever else is told of it."""
     rest = []
     for key, value in one.items():
-        if value is not None and key not in ("name", "memory_bytes"):
+        if value is not None and key not in ("name", "memory_bytes", "l2_bytes"):
             unit = next((text for end, text in UNITS.items() if key.endswith(end)), "")
             title = key.removesuffix(f"_{unit.strip().lower()}").replace("_", " ")
             rest.append(f"{title} {value:.0f}{unit}" if unit else f"{title} {value}")
@@ -88,7 +95,8 @@ def _cores(processor: Mapping[str, Any]) -> str | None:
     return f"{processor['cores']} in {sockets} socket{'s' if sockets != 1 else ''}{virtual}"
 
 
-def _peaks(peaks: Sequence[Mapping[str, Any]]) -> Table:
+def _peaks(device: str, peaks: Sequence[Mapping[str, Any]]) -> Table:
+    """Of the processor a column a thread count; a GPU has one alone."""
     threads = sorted({peak["threads"] for peak in peaks})
     names = list(dict.fromkeys(peak["name"] for peak in peaks))
     by = {(peak["name"], peak["threads"]): peak for peak in peaks}
@@ -99,7 +107,8 @@ def _peaks(peaks: Sequence[Mapping[str, Any]]) -> Table:
         )
         for name in names
     )
-    heads = [column for n in threads for column in (Column(f"{n} thread{'s' if n > 1 else ''}"), Column("spread"))]
+    titles = [f"{n} thread{'s' if n > 1 else ''}" for n in threads] if device == "cpu" else ["at most"]
+    heads = [column for title in titles for column in (Column(title), Column("spread"))]
     columns = (Column("peak", "left"), *heads)
     slow = [
         f"{name} is emulated here: its products are {times:.0f} times slower than float32's"
@@ -112,7 +121,8 @@ def _peaks(peaks: Sequence[Mapping[str, Any]]) -> Table:
         "FLOP/s count a multiply-add as 2. Bandwidth counts bytes read and written: copy 2 a byte, triad (a = b + 3c) "
         "3; the cost of a call is taken off, and a level too small to be seen beside it is left out.",
     )
-    return Table("What it reaches, measured now", columns, rows, notes=notes)
+    title = "What it reaches, measured now" if device == "cpu" else f"What {device} reaches, measured now"
+    return Table(title, columns, rows, notes=notes if device == "cpu" else (*notes, TF32))
 
 
 def by_unit(by: Mapping[tuple[str, int], Mapping[str, Any]], name: str) -> str:

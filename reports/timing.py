@@ -42,6 +42,10 @@ TRAINING = (
     "Training: a pass is a step of SGD with momentum. What computes the loss (cross entropy of a named network, else "
     "the sum of all outputs) is among the operators of the top level."
 )
+DEVICE = (
+    "Device: the un-instrumented pass on a device that waits until all of it is issued; busy: of the pass as the host "
+    "issues it. Parts are the device's own time too, less what the marks between them were measured to take."
+)
 KINDS = 5
 ACROSS, MOST_ACROSS = 3, 6  # Settings side by side, and of how many modules are still shown.
 SHORT = {
@@ -139,24 +143,35 @@ def _labels(records: Sequence[Record]) -> tuple[str, list[str]]:
 def checks(records: Sequence[Record]) -> Table:
     """How well the parts of each cell add up, and what its figures rest on."""
     _, own = _labels(records)
+    devices = any(cell_of(record).of("device") for record in records)
     rows: list[tuple[Cell, ...]] = []
     for record, label in zip(records, own, strict=True):
-        cell, parts, whole = cell_of(record), cell_of(record).parts, cell_of(record).whole
+        cell, parts, whole = cell_of(record), cell_of(record).parts, cell_of(record).uncut
         assert whole is not None
         total = sum(parts.values())
         gap = sum(time for one, time in parts.items() if one.kind == "gap")
         sums = (f"{100 * total / whole.middle_s:.1f} %", percent(gap / total)) if parts else (MISSING, MISSING)
-        rows.append(
-            (Name(record.label), label, *sums, f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.verdict)
-        )
-    columns = (Column("model", "left"), Column("setting", "left"), Column("parts"), Column("gap"))
+        alone = _alone(cell) if devices else ()
+        counts = (f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.verdict)
+        rows.append((Name(record.label), label, *alone, *sums, *counts))
+    alone_columns = (Column("device"), Column("busy")) if devices else ()
+    columns = (Column("model", "left"), Column("setting", "left"), *alone_columns, Column("parts"), Column("gap"))
     counted = (Column("passes"), Column("processes"), Column("verdict", "left"))
     note = (
         "Parts: their sum against the un-instrumented pass, both as means over the middle half; more than 3 % from "
         "100, the machine changed between the two, or cutting changes what runs. Gap: what lies between operators, in "
         "the sum. Passes, processes: with clean samples."
     )
-    return Table("Do the parts add up?", (*columns, *counted), tuple(rows), notes=(note,))
+    notes = (note, DEVICE) if devices else (note,)
+    return Table("Do the parts add up?", (*columns, *counted), tuple(rows), notes=notes)
+
+
+def _alone(cell: TimedCell) -> tuple[str, str]:
+    """What a device needs by itself, and its part of the pass."""
+    found = next(iter(cell.of("device")), None)
+    if found is None or cell.whole is None:
+        return MISSING, MISSING
+    return seconds(found.median_s), percent(found.median_s / cell.whole.median_s)
 
 
 def beside(records: Sequence[Record], depth: int) -> list[Table]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 from analyzer.errors import AnalyzerError
+from analyzer.timing.ahead import Hold, MarkCost, mark_cost
 
 
 class Clock(Protocol):
@@ -27,6 +29,20 @@ class Clock(Protocol):
         """Waits until nothing is under way."""
         ...
 
+    def hold(self) -> None:
+        """Settles, and has the device wait until what follows is issued: marks then say what it takes, not when it was
+        told. Where that cannot be done, it only settles."""
+        ...
+
+    def let_go(self) -> None:
+        """From now on nothing is held: for a pass that waits for the device itself, and is never ahead of it."""
+        ...
+
+    @property
+    def late(self) -> int | None:
+        """How many held passes were not issued in time. None for a clock that cannot hold."""
+        ...
+
     @property
     def launch_share(self) -> float | None:
         """Of the last read pass, the time in which the host issued it ÷ the time in which the device ran it.
@@ -39,7 +55,7 @@ class Clock(Protocol):
 class HostClock:
     """The CPU's: operators return when they are done."""
 
-    launch_share = None
+    launch_share = late = None
 
     def __init__(self, nanoseconds: Callable[[], int] = time.perf_counter_ns) -> None:
         self.mark = nanoseconds
@@ -50,17 +66,38 @@ class HostClock:
     def settle(self) -> None:
         pass
 
+    def hold(self) -> None:
+        pass
+
+    def let_go(self) -> None:
+        pass
+
 
 class EventClock:
     """A device's: `device` makes events (`Event(enable_timing=True)`) and can `synchronize`, as torch.cuda does.
 
+    `sleep` keeps it busy for so many cycles and `nothing` launches the least of kernels; without them it cannot hold.
     Events are used again pass after pass: to make one takes longer than to record one.
     """
 
-    def __init__(self, device: Any, nanoseconds: Callable[[], int] = time.perf_counter_ns) -> None:
+    def __init__(
+        self,
+        device: Any,
+        nanoseconds: Callable[[], int] = time.perf_counter_ns,
+        sleep: Callable[[int], Any] | None = None,
+        nothing: Callable[[], Any] | None = None,
+    ) -> None:
         self.device, self.nanoseconds = device, nanoseconds
         self.free: list[Any] = []
         self.launch_share: float | None = None
+        self.held = Hold(sleep) if sleep else None
+        self.cost = MarkCost()
+        if nothing:
+            self.cost = mark_cost(self, nothing)
+
+    @property
+    def late(self) -> int | None:
+        return self.held.late if self.held else None
 
     def mark(self) -> tuple[Any, int]:
         event = self.free.pop() if self.free else self.device.Event(enable_timing=True)
@@ -73,11 +110,21 @@ class EventClock:
         reached = [first.elapsed_time(event) / 1e3 for event, _ in marks]
         if reached[-1] > 0:
             self.launch_share = (marks[-1][1] - issued) * 1e-9 / reached[-1]
+        if self.held:
+            self.held.read(marks, reached)
         self.free += [event for event, _ in marks]
-        return reached
+        return self.cost.without([later - earlier for earlier, later in pairwise(reached)])
 
     def settle(self) -> None:
         self.device.synchronize()
+
+    def hold(self) -> None:
+        self.settle()
+        if self.held:
+            self.held.begin(self.mark)
+
+    def let_go(self) -> None:
+        self.held = None
 
 
 def clock_of(device: str) -> Clock:
@@ -93,7 +140,11 @@ def clock_of(device: str) -> Clock:
         raise AnalyzerError(f"no device {device} here; there are: {', '.join(present())}")
     if kind == "cuda":
         torch.cuda.set_device(int(index or 0))
-        return EventClock(torch.cuda)
+        # Not public, and there since 2018: torch's own tests of streams wait with it.
+        if not (sleep := getattr(torch.cuda, "_sleep", None)):
+            return EventClock(torch.cuda)
+        least = torch.zeros(1, device=device)
+        return EventClock(torch.cuda, sleep=sleep, nothing=lambda: least.add_(1.0))
     return EventClock(_Mps(torch))
 
 

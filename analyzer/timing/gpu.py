@@ -1,11 +1,8 @@
-"""A GPU's own account of itself: name, driver, clocks and caps, and who else is on it. Through NVML where it is there.
-
-Untested on a real GPU; the logic is tested with a stand-in for NVML.
-"""
+"""A GPU's own account of itself: name, driver, clocks and caps, and who else is on it. From NVML where it is there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from analyzer.frozen import Frozen
@@ -42,7 +39,9 @@ def describe(torch: Any, device: str, library: Any | None = None) -> dict[str, A
         "capability": f"{properties.major}.{properties.minor}",
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
+        "l2_bytes": getattr(properties, "L2_cache_size", None),
         "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_convolutions": getattr(torch.backends.cudnn, "allow_tf32", None),
         "driver": None,
     }
     library = library or nvml()
@@ -101,10 +100,13 @@ class GpuLook(Frozen):
 
 
 class GpuContention:
-    """The watch of a sampling loop on a GPU. What NVML does not tell accuses nobody, and is not among `signals`."""
+    """The watch of a sampling loop on a GPU. What NVML does not tell accuses nobody, and is not among `signals`.
 
-    def __init__(self, index: int, own: int, library: Any | None) -> None:
-        self.library, self.own = library, own
+    `allowed` are throttles that accuse nobody either.
+    """
+
+    def __init__(self, index: int, own: int, library: Any | None, allowed: Collection[str] = ()) -> None:
+        self.library, self.own, self.allowed = library, own, allowed
         self.handle = handle(library, index, _uuid_of(index)) if library else None
 
     def signals(self) -> list[str]:
@@ -117,7 +119,7 @@ class GpuContention:
     def dirty(self, before: GpuLook, after: GpuLook) -> str | None:
         if before.others or after.others:
             return "another process used the GPU"
-        held = after.throttles or before.throttles
+        held = [one for one in after.throttles or before.throttles or () if one not in self.allowed]
         return f"the GPU's clock was held down by {held[0]}" if held else None
 
     def _throttles(self) -> tuple[str, ...] | None:

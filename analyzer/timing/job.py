@@ -19,6 +19,7 @@ from analyzer.timing.advice import advice
 from analyzer.timing.devices import device as known_device
 from analyzer.timing.devices import devices
 from analyzer.timing.measure import measured, processors, requests, settings, shares
+from analyzer.timing.roofline import on_device
 
 if TYPE_CHECKING:
     from analyzer.timing.roofline import Ceilings
@@ -163,8 +164,7 @@ def _ceilings(records: Sequence[Record], device: str | None) -> Callable[[Record
             return None
         if named:
             return of_device(named, record.dtype)
-        processor = record.environment.get("processor", {})
-        return measured(peaks, processor.get("caches") or [], record.cell.setting)
+        return measured(peaks, record.environment, record.cell.setting)
 
     cut = [record for record in records if record.cell and record.cell.parts]
     found = next((limits for record in cut if (limits := ceilings(record))), None)
@@ -186,12 +186,16 @@ def _lack(record: Record, peaks: Sequence[Mapping[str, Any]], named: Mapping[str
     if named:
         return f"{named['name']} has no published figure for {setting.dtype}"
     others = "--against DEVICE names another's"
-    if setting.device != "cpu":
-        return f"the peaks of a GPU are not measured; {others}"
-    if not peaks:
+    if not setting.device.startswith(("cpu", "cuda")):
+        return f"the peaks of {setting.device} cannot be measured; {others}"
+    gpu = record.environment.get("gpu", {}).get("name")
+    if not any(on_device(peak) == (gpu or "cpu") for peak in peaks):
         return f"analyze machine measures this machine's peaks; {others}"
-    have = any(peak["name"] == setting.dtype and peak["threads"] == setting.threads for peak in peaks)
+    if gpu:
+        return f"the peaks kept of {gpu} have none of {setting.dtype}; analyze machine measures them; {others}"
+    own = [peak for peak in peaks if on_device(peak) == "cpu"]
+    have = any(peak["name"] == setting.dtype and peak["threads"] == setting.threads for peak in own)
     lacking = "memory" if have else setting.dtype
     wanted = f"{lacking} on {setting.threads} thread{'s' if setting.threads != 1 else ''}"
-    counts = ",".join(map(str, sorted({setting.threads, *(peak["threads"] for peak in peaks)})))
+    counts = ",".join(map(str, sorted({setting.threads, *(peak["threads"] for peak in own)})))
     return f"the peaks kept have none of {wanted}; analyze machine --threads {counts} measures them; {others}"

@@ -7,6 +7,7 @@ what the device ran, by name. In training a backward kernel belongs to the tile 
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from analyzer.timings import Phase, Setting
 
 PASSES = 5
 TILE = "analyzer tile "
+# Calls of CUDA's own, numbered apart from torch's operators: where two numbers meet, torch's profiler gives a call the
+# kernels of an operator, a second time. (pytorch/pytorch#196282.)
+RUNTIME = re.compile(r"(cuda|cu|hip)[A-Z]")
 Found = tuple[str, str, int, str, Phase, list[float]]
 
 
@@ -139,7 +143,8 @@ def times_of(
             continue
         tile = _tile(event) if phase == "forward" else _made(event, numbers)
         path = tiles[tile].path if tile is not None and tile < len(tiles) else ""
-        launched = [(kernel.name, kernel.duration) for kernel in event.kernels]
+        own = [] if RUNTIME.match(event.name) else event.kernels
+        launched = [(kernel.name, kernel.duration) for kernel in own]
         for name, microseconds in launched if device else [(event.name, event.self_cpu_time_total)]:
             if microseconds > 0:
                 times[path, name, phase] += microseconds * 1e-6

@@ -6,14 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analyzer.errors import AnalyzerError
 from analyzer.output import emit_tables, say, write
 from analyzer.store import PEAKS_VERSION, keep_peaks, kept_peaks
+from analyzer.timing.roofline import on_device
 
 
-def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, output: str | None) -> int:
+def run(
+    *, peaks: bool, threads: Sequence[int] | None, device: str | None, keep: bool, form: str, output: str | None
+) -> int:
     """Measures the peaks, prints them below the fingerprint, keeps those that can be trusted; if not all can, status 3.
 
-    What was kept of this machine before stays, where it was not measured anew.
+    What was kept of this machine before stays, where it was not measured anew. Without `device` the processor is
+    measured, and of GPUs one of each name. Raises AnalyzerError for a device that is not here.
     """
     from analyzer.timing.contention import Contention
     from analyzer.timing.gpu import gpus
@@ -22,7 +27,7 @@ def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, ou
 
     counts = threads or sorted({1, processors()})
     found = {**fingerprint(), "gpus": gpus(), "signals": Contention(counts[-1]).signals()}
-    measured = _measured(counts, found) if peaks else []
+    measured = _measured(_chosen(device, found["gpus"]), counts, found) if peaks else []
     void = [peak for peak in measured if peak["verdict"] == "void"]
     status = "failed" if void else "ok"
     data = {"schema_version": PEAKS_VERSION, "status": status, "environment": found, "peaks": measured}
@@ -43,12 +48,31 @@ def run(*, peaks: bool, threads: Sequence[int] | None, keep: bool, form: str, ou
 
 
 def _what(peak: Mapping[str, Any]) -> tuple[Any, ...]:
-    return peak["name"], peak["unit"], peak["threads"]
+    return peak["name"], peak["unit"], peak["threads"], on_device(peak)
 
 
-def _measured(counts: Sequence[int], found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    from analyzer.timing.peaks import measure
+def _chosen(device: str | None, gpus: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to measure, by torch's names: one GPU stands for all of its name."""
+    from analyzer.timing.clock import clock_of
+
+    if device is None:
+        first = {gpu["name"]: f"cuda:{index}" for index, gpu in reversed(list(enumerate(gpus)))}
+        return ["cpu", *sorted(first.values())]
+    clock_of(device)
+    if device.startswith("mps"):
+        raise AnalyzerError("the peaks of mps cannot be measured: its queue cannot be held; wanted cpu or cuda")
+    return [device]
+
+
+def _measured(devices: Sequence[str], counts: Sequence[int], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    from analyzer.timing import gpu_peaks, peaks
     from reports.progress import steps
 
-    with steps("measuring peaks") as tell:
-        return [dict(vars(peak)) for peak in measure(counts, found["processor"]["caches"], tell)]
+    measured = []
+    for device in devices:
+        with steps("measuring peaks") as tell:
+            if device == "cpu":
+                measured += peaks.measure(counts, found["processor"]["caches"], tell)
+            else:
+                measured += gpu_peaks.measure(device, tell)
+    return [dict(vars(peak)) for peak in measured]

@@ -21,9 +21,10 @@ Key = tuple[Phase, str, str, int]  # Phase, path, op and call: what a tile is ca
 
 
 class Pass(Protocol):
-    """`whole` is one un-instrumented pass in seconds; `cut` one pass by key, the gap among them."""
+    """`whole` is one un-instrumented pass in seconds, `held` until it is issued where the clock can do that; `cut` one
+    such pass by key, the gap among them."""
 
-    def whole(self) -> float: ...
+    def whole(self, *, held: bool = False) -> float: ...
 
     def cut(self) -> dict[Key, float]: ...
 
@@ -42,8 +43,8 @@ class Inference:
         self.cutter = Cut(clock.mark)
         self.process = os.getpid()
 
-    def whole(self) -> float:
-        self.clock.settle()
+    def whole(self, *, held: bool = False) -> float:
+        self.clock.hold() if held else self.clock.settle()
         mark = self.clock.mark
         marks = [mark()]
         self.run()
@@ -54,7 +55,7 @@ class Inference:
     def cut(self) -> dict[Key, float]:
         cutter = self.cutter
         with cutter.installed(self.model), cutter:
-            self.clock.settle()
+            self.clock.hold()
             cutter.ran.clear()
             cutter.marks = [cutter.mark()]
             self.run()
@@ -96,8 +97,8 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def whole(self) -> float:
-        self.clock.settle()
+    def whole(self, *, held: bool = False) -> float:
+        self.clock.hold() if held else self.clock.settle()
         mark = self.clock.mark
         marks = [mark()]
         self.loss().backward()  # type: ignore[no-untyped-call]
@@ -109,7 +110,7 @@ class Training:
     def cut(self) -> dict[Key, float]:
         cutter, mark = self.cutter, self.clock.mark
         with cutter.installed(self.model), cutter:
-            self.clock.settle()
+            self.clock.hold()
             cutter.ran.clear()
             cutter.marks = [cutter.mark()]
             loss = self.loss()
@@ -120,13 +121,13 @@ class Training:
         times = _added(self.clock.seconds([at for at, _ in cutter.marks]), self.keys, "forward")
         backward = Backward(mark, list(zip(numbers[1:-1:2], numbers[2:-1:2], strict=True)), self.parameters)
         with backward.attached(loss):
-            self.clock.settle()
+            self.clock.hold()
             backward.marks.append(mark())
             loss.backward()  # type: ignore[no-untyped-call]
             backward.marks.append(mark())
         keys = [self.backward[at] if at != NOWHERE else ("backward", "", "autograd", 1) for at in backward.places]
         times |= _added(self.clock.seconds(backward.marks), keys, "backward")
-        self.clock.settle()
+        self.clock.hold()
         marks = [mark()]
         self._step()
         marks.append(mark())

@@ -1,4 +1,4 @@
-"""What this machine can do at most: matrix products per type and thread count, bandwidth per cache level and in memory.
+"""What the processor can do at most: matrix products per type and thread count, bandwidth per cache level and memory.
 
 Ceilings of a roofline, measured then and there. Each is the best median of several shapes: a ceiling is what can be
 reached, so the fastest shape counts, but its median, not its luckiest run. A neighbour makes them too low, and every
@@ -26,6 +26,7 @@ ENOUGH = 3  # Clean samples of a lot.
 SPARE_S = 6.0  # For samples taken again, all peaks together.
 SLOW_PER_S = 5e9  # FLOP/s of one product below which a type is emulated, and is not asked for more.
 Now = Callable[[], float]
+Runs = Callable[[Callable[[], Any], float], tuple[int, float]]  # Calls something for so long → how often, seconds.
 RESOLVED = 2.0  # A call shorter than this many times the call of one element says nothing of bandwidth.
 
 
@@ -33,6 +34,7 @@ class Peak(Frozen):
     """One ceiling: `value` in FLOP/s or bytes/s, `spread` the range of its samples ÷ the median.
 
     `verdict` is trusted or void: something else used the machine, `reason` says what, and the value is too low.
+    `device` is "cpu" or the name of a GPU, which has no `threads`.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Peak(Frozen):
     spread: float
     verdict: Verdict = "trusted"
     reason: str = ""
+    device: str = "cpu"
 
 
 class Lot(Frozen):
@@ -54,8 +57,8 @@ class Lot(Frozen):
 class Meter:
     """Takes samples, watched as those of a pass are; disturbed ones again, while `spare_s` for all of them lasts."""
 
-    def __init__(self, now: Now, watch: Watch, spare_s: float = SPARE_S) -> None:
-        self.now, self.watch, self.spare_s = now, watch, spare_s
+    def __init__(self, runs: Runs, watch: Watch, spare_s: float = SPARE_S) -> None:
+        self.runs, self.watch, self.spare_s = runs, watch, spare_s
 
     def lot(self, work: float, once: Callable[[], Any]) -> Lot:
         """Several samples, each long enough for the clock; the first warms up and is dropped."""
@@ -75,14 +78,24 @@ class Meter:
 
     def sample(self, work: float, once: Callable[[], Any], at_least_s: float = SAMPLE_S) -> tuple[float, str | None]:
         """Work per second, and why it is not to be trusted."""
-        before, start, times = self.watch.look(), self.now(), 0
-        while self.now() - start < at_least_s or not times:
-            once()
-            times += 1
-        took = self.now() - start
+        before = self.watch.look()
+        times, took = self.runs(once, at_least_s)
         why = self.watch.dirty(before, self.watch.look())
         self.spare_s -= took if why else 0
         return work * times / took, why
+
+
+def on_host(now: Now) -> Runs:
+    """Call after call, by the host's clock."""
+
+    def run(once: Callable[[], Any], at_least_s: float) -> tuple[int, float]:
+        start, times = now(), 0
+        while now() - start < at_least_s or not times:
+            once()
+            times += 1
+        return times, now() - start
+
+    return run
 
 
 def best(lots: Iterable[Lot]) -> Lot:
@@ -125,25 +138,26 @@ def measure(
     with torch.inference_mode():
         for count in threads:
             torch.set_num_threads(count)
-            meter, label = Meter(now, watch(count), spare_s), f"{count} thread{'s' if count > 1 else ''}"
+            meter, label = Meter(on_host(now), watch(count), spare_s), f"{count} thread{'s' if count > 1 else ''}"
             for dtype in DTYPES:
                 tell(done, of, f"matrix product, {dtype}, {label}")
                 done += 1
-                found.append(peak(dtype, "FLOP", count, best(_products(torch, getattr(torch, dtype), meter))))
+                found.append(peak(dtype, "FLOP", count, best(products(torch, getattr(torch, dtype), meter))))
             for level, size in sets.items():
                 tell(done, of, f"bandwidth of {level}, {label}")
                 done += 2
-                lots = _streams(torch, size, count, meter)
+                lots = streams(torch, size * (count if size < SHARED else 1), meter)
                 found += [peak(f"{kind} {level}", "B", count, lot) for kind, lot in lots if lot.rates]
             spare_s = meter.spare_s
     return found
 
 
-def _products(torch: Any, dtype: Any, meter: Meter) -> Iterable[Lot]:
-    for side in SIDES:
+def products(torch: Any, dtype: Any, meter: Meter, sides: Sequence[int] = SIDES, **where: Any) -> Iterable[Lot]:
+    """A lot a size, of square matrices; none of a type that has no product here."""
+    for side in sides:
         try:
-            left, right = torch.randn(side, side).to(dtype), torch.randn(side, side).to(dtype)
-            out = torch.empty(side, side, dtype=dtype)
+            left, right = (torch.randn(side, side, **where).to(dtype) for _ in range(2))
+            out = torch.empty(side, side, dtype=dtype, **where)
 
             def once(left: Any = left, right: Any = right, out: Any = out) -> None:
                 torch.mm(left, right, out=out)
@@ -151,30 +165,29 @@ def _products(torch: Any, dtype: Any, meter: Meter) -> Iterable[Lot]:
             once()
             rate, why = meter.sample(2 * side**3, once, at_least_s=0)
         except RuntimeError:
-            return  # The type has no matrix product here.
+            return  # The type has no matrix product here, or no memory is left for a larger one.
         if rate < SLOW_PER_S:
             yield Lot((rate,), why or "")  # Emulated: one sample says so, and larger ones would take long.
             return
         yield meter.lot(2 * side**3, once)
 
 
-def _streams(torch: Any, size: int, threads: int, meter: Meter) -> list[tuple[str, Lot]]:
-    """Copy moves 2 bytes a byte, triad (a = b + s · c) 3; the buffers together are the working set.
+def streams(torch: Any, size: int, meter: Meter, **where: Any) -> list[tuple[str, Lot]]:
+    """Copy moves 2 bytes a byte, triad (a = b + s · c) 3; the buffers together are the working set of `size` bytes.
 
     What a call costs by itself is taken off. A level that is too small to be seen beside it has no rates: with
     operators of torch that is L1 on most machines.
     """
 
     def calls(kind: str, count: int) -> tuple[list[float], str]:
-        a, b, c = (torch.zeros(count) for _ in range(3))
+        a, b, c = (torch.zeros(count, **where) for _ in range(3))
         once = (lambda: a.copy_(b)) if kind == "copy" else (lambda: torch.add(b, c, alpha=3.0, out=a))
         lot = meter.lot(1, once)
         return [1 / rate for rate in lot.rates], lot.disturbed
 
     found = []
-    private = threads if size < SHARED else 1
     for kind, buffers in (("copy", 2), ("triad", 3)):
-        count = size * private // (4 * buffers)
+        count = size // (4 * buffers)
         empties, why = calls(kind, 1)
         times, why_too = calls(kind, count)
         empty = median(empties)

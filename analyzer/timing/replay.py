@@ -64,7 +64,7 @@ def _timed(
     end = time.perf_counter() + BUDGET_S
     while len(times) < 2 or (len(times) <= wanted and time.perf_counter() < end):
         before()
-        clock.settle()
+        clock.hold()
         marks = [clock.mark()]
         module(*args, **kwargs)
         marks.append(clock.mark())

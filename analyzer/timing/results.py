@@ -14,12 +14,17 @@ from analyzer.timing.processes import FAILED, Answer
 from analyzer.timing.request import Request
 from analyzer.timing.statistics import Lot, bootstrap, doubts
 from analyzer.timings import PRECISE, UNRESOLVED_S, Cell, Kind, Timing, Verdict
+from analyzer.units import seconds
 
 Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, or None.
 
 NOISY_SHARE = 0.3  # Of samples that were void and had to be taken again.
 VOID_SHARE = 0.9  # Then the few that seem clean are those in which nothing was noticed.
-LAUNCH_BOUND = 0.95  # Of the device's time: what the host took to issue a pass.
+LAUNCH_BOUND = 0.95  # Of a pass: what the device needs alone, at most; or what the host took to issue it, at least.
+LATE = (
+    "its parts hold waiting for the host too: the pass could not be issued before the device came to it, since it "
+    "waits for the device itself, or is longer than the device's queue"
+)
 
 
 def cell(request: Request, answers: Sequence[Answer]) -> Cell:
@@ -35,6 +40,9 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
     verdict, reason = judged(whole, request.fewest, [_samples(answer, "reference") for answer in started])
     ok = {dirty is None for lot in whole for _, dirty in lot} if verdict == "void" else {True}
     timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
+    alone = [_kept(_samples(answer, "device"), ok) for answer in started]
+    if any(alone):
+        timings.append(_timing("", "", 1, "device", "pass", alone, verdict, ""))
     parts, note = _parts(started, ok, verdict)
     timings += parts
     references = [_kept(_samples(answer, "reference"), ok) for answer in started]
@@ -50,7 +58,7 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
             verdict,
             reason,
             "partial" if reasons else "ok",
-            (*reasons, *([note] if note else []), *_beside(started)),
+            (*reasons, *([note] if note else []), *_beside(started, timings)),
         )
     )
 
@@ -159,26 +167,32 @@ def _others(answers: Sequence[Answer], event: str, verdict: Verdict) -> list[Tim
     """Kernels and replays, which are told as finished lists: the same thing of several processes is one timing."""
     merged: dict[tuple[Any, ...], list[list[float]]] = {}
     for answer in answers:
-        for path, op, call, kind, phase, seconds in (answer.of(event) or {event: []})[event]:
-            merged.setdefault((path, op, call, kind, phase), []).append(seconds)
+        for path, op, call, kind, phase, samples in (answer.of(event) or {event: []})[event]:
+            merged.setdefault((path, op, call, kind, phase), []).append(samples)
     return [
         _timing(path, op, call, kind, phase, lots, verdict, "")
         for (path, op, call, kind, phase), lots in merged.items()
     ]
 
 
-def _beside(answers: Sequence[Answer]) -> list[str]:
+def _beside(answers: Sequence[Answer], timings: Sequence[Timing]) -> list[str]:
     """What processes that ended well saw beside the passes: launches of a device, page faults."""
     done = [line for answer in answers if (line := answer.of("done"))]
     ready = next((line for answer in answers if (line := answer.of("ready"))), {})
     shares = [line["launch_share"] for line in done if line["launch_share"] is not None]
-    return [*_launches(shares), *remark(done, ready.get("environment", {}))]
+    late = any(line.get("ahead") is False for line in done)
+    return [*_launches(shares, timings), *([LATE] if late else []), *remark(done, ready.get("environment", {}))]
 
 
-def _launches(shares: Sequence[float]) -> list[str]:
-    if not shares or median(shares) < LAUNCH_BOUND:
+def _launches(shares: Sequence[float], timings: Sequence[Timing]) -> list[str]:
+    """Whether a device waits for its host; from its own time where that is known."""
+    by = {one.kind: one.median_s for one in timings if one.kind in ("whole", "device")}
+    if "device" in by:
+        if by["device"] >= LAUNCH_BOUND * by["whole"]:
+            return []
+        found = f"the device alone needs {seconds(by['device'])} of {seconds(by['whole'])}"
+    elif shares and median(shares) >= LAUNCH_BOUND:
+        found = f"the host took {100 * median(shares):.0f} % of the device's time to issue the pass"
+    else:
         return []
-    return [
-        f"bound by launches: the host took {100 * median(shares):.0f} % of the device's time to issue the pass; "
-        "a larger batch, or --compile, gives the device more to do at once"
-    ]
+    return [f"bound by launches: {found}; a larger batch, or --compile, gives the device more to do at once"]

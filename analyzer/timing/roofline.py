@@ -83,17 +83,17 @@ def place(works: Sequence[Work], seconds: float, ceilings: Ceilings) -> Place | 
     return Place(flops / moved if moved else float("inf"), flops / seconds, sum(bounds.values()) / seconds, most)
 
 
-def measured(
-    peaks: Sequence[Mapping[str, Any]], caches: Sequence[Mapping[str, Any]], setting: Setting
-) -> Ceilings | None:
+def measured(peaks: Sequence[Mapping[str, Any]], environment: Mapping[str, Any], setting: Setting) -> Ceilings | None:
     """The ceilings of this machine for a setting: its own type and thread count, and bandwidth of every level seen.
 
-    None where they were not measured: of a GPU they never are.
+    Of a GPU those of the one in `environment`, where a convolution of float32 may take tf32, as it may by torch's
+    default, tf32's. None where they were not measured.
     """
-    if setting.device != "cpu":
-        return None
-    own = [peak for peak in peaks if peak["threads"] == setting.threads and peak.get("verdict") != "void"]
-    flops = next((peak["value"] for peak in own if peak["name"] == setting.dtype), 0.0)
+    gpu = environment.get("gpu") or {}
+    on, threads = ("cpu", setting.threads) if setting.device == "cpu" else (gpu.get("name"), 0)
+    own = [peak for peak in _clean(peaks) if on_device(peak) == on and peak["threads"] == threads]
+    types = (setting.dtype, "tf32") if setting.dtype == "float32" and gpu.get("tf32_convolutions") else (setting.dtype,)
+    flops = max((peak["value"] for peak in own if peak["name"] in types), default=0.0)
     rates: dict[str, float] = {}
     for peak in own:
         if peak["unit"] == "B":
@@ -101,10 +101,25 @@ def measured(
             rates[level] = max(rates.get(level, 0.0), peak["value"])
     if not flops or not rates.get("memory"):
         return None
-    sizes = {f"L{one['level']}": one["bytes"] for one in caches if one["kind"] in ("data", "unified")}
-    held = {level: size * (setting.threads if size < SHARED else 1) for level, size in sizes.items()}
+    held = _held(environment.get("processor") or {}, threads) if on == "cpu" else {"L2": gpu.get("l2_bytes") or 0}
     levels = [Level(level, held[level], rates[level]) for level in sorted(held) if rates.get(level)]
     return Ceilings(flops, (*levels, Level("memory", float("inf"), rates["memory"])), "measured here")
+
+
+def _held(processor: Mapping[str, Any], threads: int) -> dict[str, int]:
+    """What each cache holds for so many threads."""
+    caches = processor.get("caches") or []
+    sizes = {f"L{one['level']}": one["bytes"] for one in caches if one["kind"] in ("data", "unified")}
+    return {level: size * (threads if size < SHARED else 1) for level, size in sizes.items()}
+
+
+def on_device(peak: Mapping[str, Any]) -> str:
+    """Whose a peak is: "cpu", or a GPU's name."""
+    return str(peak.get("device", "cpu"))
+
+
+def _clean(peaks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [peak for peak in peaks if peak.get("verdict") != "void"]
 
 
 def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
@@ -118,11 +133,12 @@ def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
 
 
 def emulated(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Half types whose products are slower than float32's at the same threads, with how many times.
+    """Half types whose products are slower than float32's at the same threads of the processor, with how many times.
 
     Void figures are too low by nobody knows how much, and are not compared.
     """
-    clean = [peak for peak in peaks if peak["unit"] == "FLOP" and peak["value"] and peak.get("verdict") != "void"]
+    own = [peak for peak in _clean(peaks) if on_device(peak) == "cpu"]
+    clean = [peak for peak in own if peak["unit"] == "FLOP" and peak["value"]]
     by = {(peak["name"], peak["threads"]): peak["value"] for peak in clean}
     slow: dict[str, float] = {}
     for (name, threads), value in by.items():

@@ -15,20 +15,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from statistics import median
 from typing import Any
 
 import torch
 
 from analyzer.errors import AnalyzerError, one_line
+from analyzer.timing.arms import Arms
 from analyzer.timing.beside import flushed, flusher, reference
 from analyzer.timing.clock import Clock, clock_of
 from analyzer.timing.contention import Contention
 from analyzer.timing.gpu import GpuContention, nvml
 from analyzer.timing.loading import counted, loaded, passes, takes_gradients, unsupported
 from analyzer.timing.machine import fingerprint
-from analyzer.timing.paging import Paging
-from analyzer.timing.passes import Changed, Key, Pass, no_twin
+from analyzer.timing.passes import Key, Pass, no_twin
 from analyzer.timing.prepare import Prepared
 from analyzer.timing.request import Request
 from analyzer.timing.sampling import Sample, Watch, samples, undisturbed, warm_up
@@ -133,46 +132,24 @@ def _watch(setting: Setting) -> Contention | GpuContention:
 
 
 def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started: float, tell: Tell) -> dict[str, Any]:
-    """Tells the samples. Returns what was seen beside: the clock's `launch_share` of whole passes, and paging."""
+    """Tells the samples. Returns what was seen beside."""
     end = started + request.budget_s
     before = reference(request.setting, watch)
     warm = warm_up(passed.whole, time.perf_counter, budget_s=WARM_SHARE * max(end - time.perf_counter(), 0.0))
-    shares: list[float] = []
-    paging = Paging()
 
-    def whole() -> float:
-        seconds = paging.watched(passed.whole)
-        if clock.launch_share is not None:
-            shares.append(clock.launch_share)
-        return seconds
-
-    keys: list[Key] = []
-
-    def cut() -> list[float]:
-        try:
-            return _in_order(passed.cut(), keys)
-        except Changed as error:
-            say([], f"not cut into operators: {error}")
-            raise
-
-    def say(keys: Sequence[Key], note: str = "") -> None:
+    def say(keys: Sequence[Key], note: str) -> None:
         tell({"event": "keys", "keys": keys, "warm_up_s": warm, "note": note})
         time.sleep(SETTLE_S)  # The parent takes it, and would disturb the first sample.
 
-    arms: dict[str, Callable[[], Any]] = {"whole": whole}
-    try:
-        keys += passed.cut() if request.cut else ()
-        say(keys)
-        arms |= {"cut": cut} if request.cut else {}
-    except Changed as error:
-        say([], f"not cut into operators: {error}")
+    arms = Arms(passed, clock, say)
+    found = arms.found(cut=request.cut)
     if request.setting.flushed:
         flush = flusher(request.setting.device)
-        arms = {name: flushed(flush, arm) for name, arm in arms.items()}
+        found = {name: flushed(flush, arm) for name, arm in found.items()}
     lot: list[Sample] = []
     told = time.perf_counter()
     taken = samples(
-        arms,
+        found,
         time.perf_counter,
         watch,
         budget_s=max(end - time.perf_counter(), 0.0),
@@ -190,18 +167,11 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started:
         lot += [*before, *reference(request.setting, watch)]
     finally:
         tell(_lot(lot))  # Those before a pass that raised stand too.
-    paged = paging.told() if request.setting.device == "cpu" else {}  # Else it is not the host that computes.
-    return {"launch_share": median(shares) if shares else None, **paged}
+    return arms.seen()
 
 
 def _lot(lot: Sequence[Sample]) -> dict[str, Any]:
     return {"event": "samples", "samples": [[one.arm, one.seconds, one.dirty] for one in lot]}
-
-
-def _in_order(times: Mapping[Key, float], keys: Sequence[Key]) -> list[float]:
-    if times.keys() != set(keys):
-        raise Changed("the operators of a pass change from pass to pass")
-    return [times[key] for key in keys]
 
 
 def _memory(request: Request, error: BaseException) -> str:

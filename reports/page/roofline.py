@@ -88,11 +88,11 @@ def charts(one: Subject, record: Record) -> list[Block]:
 
 def ceilings(record: Record) -> Ceilings | None:
     """What the record's own environment says its machine reaches, or None."""
-    peaks, processor = record.environment.get("peaks"), record.environment.get("processor")
-    if not peaks or not isinstance(processor, dict) or record.cell is None:
+    peaks = record.environment.get("peaks")
+    if not peaks or record.cell is None:
         return None
     try:
-        return measured(peaks, processor.get("caches") or [], record.cell.setting)
+        return measured(peaks, record.environment, record.cell.setting)
     except (KeyError, TypeError, AttributeError):
         return None  # Peaks that another program wrote.
 

@@ -24,6 +24,9 @@ LEAD = (
     "(neighbours disturbed it, or its processes disagree by more) or void (disturbed too much to say anything). An "
     "operator of a trusted run is noisy where it is known less well itself."
 )
+DEVICE = (
+    "Device alone: the same pass on a device that waits until all of it is issued. Its parts are the device's own time."
+)
 DOUBT = "±: half the 95 % interval of the median, processes drawn. Middle half: of the samples."
 
 
@@ -65,10 +68,13 @@ def wholes(subjects: Sequence[Subject]) -> Table:
 
     rows = []
     records = [(one, record) for one in subjects for record in one.timed if record.cell and record.cell.whole]
+    devices = any(record.cell and record.cell.of("device") for _, record in records)
     for one, record in records:
-        cell, whole = record.cell, record.cell and record.cell.whole
+        cell = record.cell
         assert cell
+        whole, uncut = cell.whole, cell.uncut
         assert whole
+        assert uncut
         low, high = spread(whole)
         least, most = interval(whole)
         doubt = (most - least) / 2 / whole.median_s
@@ -84,15 +90,17 @@ def wholes(subjects: Sequence[Subject]) -> Table:
             cells.words(f"{seconds(low)} to {seconds(high)}"),
             _plain(cell.setting.batch / whole.median_s),
             _plain(work(record.rows) / whole.median_s / 1e9),
-            Cell(percent(total / whole.middle_s), total / whole.middle_s) if found else cells.NONE,
+            *([cells.time(uncut.median_s) if uncut is not whole else cells.NONE] if devices else []),
+            Cell(percent(total / uncut.middle_s), total / uncut.middle_s) if found else cells.NONE,
             Cell(percent(gap / total), gap / total) if total else cells.NONE,
             cells.whole(len(whole.samples_s)),
         ]
         rows.append(row)
     trust = (cells.right("time"), cells.right("±"), cells.left("verdict"))
-    heads = ("middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")
+    alone = ("device alone",) if devices else ()
+    heads = ("middle half", "samples/s", "GFLOP/s", *alone, "parts sum to", "gap", "passes")
     columns = (cells.left("network"), cells.left("setting"), *trust, *map(cells.right, heads))
-    notes = (DOUBT, *_said(subjects, timed=True), *_apart(records))
+    notes = (DOUBT, *([DEVICE] if devices else []), *_said(subjects, timed=True), *_apart(records))
     return Table("passes", "Time of a pass", columns, cells.lines(rows), notes, ("sort", "csv"))
 
 

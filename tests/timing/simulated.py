@@ -22,11 +22,13 @@ class Turned:
 class Device:
     """A queue: a launch costs the host `launch_s` and the device the kernel's time; an event is reached in its turn.
 
+    An event costs the host `record_s` and the device `mark_s`; `sleep` keeps the device busy, at 2e9 cycles a second.
     `Event` and `synchronize` are torch.cuda's names.
     """
 
-    def __init__(self, host: Turned, launch_s: float) -> None:
+    def __init__(self, host: Turned, launch_s: float, *, record_s: float = 0.0, mark_s: float = 0.0) -> None:
         self.host, self.launch_s, self.free_at_s = host, launch_s, 0.0
+        self.record_s, self.mark_s = record_s, mark_s
         self.made = 0
         self.synchronized = 0
         device = self
@@ -38,7 +40,8 @@ class Device:
                 self.reached_s: float | None = None
 
             def record(self) -> None:
-                self.reached_s = max(device.free_at_s, host.at_s)
+                host.turn(device.record_s)
+                device.free_at_s = self.reached_s = max(device.free_at_s, host.at_s) + device.mark_s
 
             def elapsed_time(self, later: Event) -> float:
                 assert device.host.at_s >= later.reached_s, "read before it was reached"
@@ -49,6 +52,9 @@ class Device:
     def launch(self, seconds: float) -> None:
         self.host.turn(self.launch_s)
         self.free_at_s = max(self.free_at_s, self.host.at_s) + seconds
+
+    def sleep(self, cycles: int) -> None:
+        self.free_at_s = max(self.free_at_s, self.host.at_s) + cycles / 2e9
 
     def synchronize(self) -> None:
         self.synchronized += 1

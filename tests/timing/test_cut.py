@@ -82,7 +82,7 @@ def test_parts_and_gap_add_up_by_construction():
     tiles, _ = tiles_of(model, lambda: model(x))
     clock = Counting()
     clock.seconds = lambda marks: [float(mark - marks[0]) for mark in marks]
-    clock.settle = lambda: None
+    clock.hold = clock.settle = lambda: None
     times = Inference(lambda: model(x), model, tiles, clock).cut()
     # One tick a mark: every tile takes 1, and so does every gap, of which there is one more.
     assert times["forward", "", "gap", 1] == len(tiles) + 1

@@ -169,6 +169,9 @@ def test_nothing_has_no_place():
     assert place([(0, 0, 0)], 1.0, LIMITS) is None
 
 
+HERE = {"processor": {"caches": caches(read)}}
+
+
 def test_measured_ceilings_are_those_of_the_setting():
     peaks = [
         {"name": "float32", "unit": "FLOP", "threads": 2, "value": 2e11},
@@ -176,15 +179,38 @@ def test_measured_ceilings_are_those_of_the_setting():
         {"name": "triad L2", "unit": "B", "threads": 2, "value": 2e11},
         {"name": "copy memory", "unit": "B", "threads": 2, "value": 3e10},
     ]
-    found = measured(peaks, caches(read), Setting(threads=2))
+    found = measured(peaks, HERE, Setting(threads=2))
     # L2 is a core's own: two threads have two of them. L1 was too small to be measured.
     assert found.levels == (Level("L2", 2 * 2**20, 2e11), Level("memory", float("inf"), 3e10))
     assert found.ridge == pytest.approx(2e11 / 3e10)
-    assert measured(peaks, caches(read), Setting(threads=1)) is None
+    assert measured(peaks, HERE, Setting(threads=1)) is None
     void = [peak | {"verdict": "void"} if peak["name"] == "triad L2" else peak for peak in peaks]
-    assert measured(void, caches(read), Setting(threads=2)).levels[0].bytes_per_s == 1e11
-    assert measured(peaks, caches(read), Setting(threads=2, dtype="bfloat16")) is None
-    assert measured(peaks, caches(read), Setting(threads=2, device="cuda:0")) is None  # They are the processor's.
+    assert measured(void, HERE, Setting(threads=2)).levels[0].bytes_per_s == 1e11
+    assert measured(peaks, HERE, Setting(threads=2, dtype="bfloat16")) is None
+    assert measured(peaks, HERE, Setting(threads=2, device="cuda:0")) is None  # They are the processor's.
+
+
+H100 = {"name": "H100", "l2_bytes": 50 * 2**20, "tf32_convolutions": True}
+
+
+def test_measured_ceilings_of_a_gpu_are_that_gpus():
+    rates = {"float32": 50e12, "tf32": 400e12, "bfloat16": 700e12}
+    own = {"threads": 0, "device": "H100"}
+    peaks = [
+        {"name": "float32", "unit": "FLOP", "threads": 2, "value": 2e11},
+        *({"name": name, "unit": "FLOP", "value": value, **own} for name, value in rates.items()),
+        {"name": "copy L2", "unit": "B", "value": 5e12, **own},
+        {"name": "triad memory", "unit": "B", "value": 3e12, **own},
+    ]
+    setting = Setting(threads=2, device="cuda:0")
+    found = measured(peaks, {**HERE, "gpu": H100}, setting)
+    assert found.flops_per_s == 400e12  # A convolution of float32 may take tf32, as it may by torch's default.
+    assert found.levels == (Level("L2", 50 * 2**20, 5e12), Level("memory", float("inf"), 3e12))
+    assert measured(peaks, {**HERE, "gpu": {**H100, "tf32_convolutions": False}}, setting).flops_per_s == 50e12
+    assert measured(peaks, {**HERE, "gpu": H100}, setting.replace(dtype="bfloat16")).flops_per_s == 700e12
+    assert measured(peaks, {**HERE, "gpu": {**H100, "name": "A100"}}, setting) is None
+    assert measured(peaks, HERE, setting.replace(device="mps")) is None
+    assert emulated([*peaks, {"name": "float16", "unit": "FLOP", "value": 1e9, **own}]) == {}
 
 
 def test_the_shipped_devices_are_the_reference(reference):

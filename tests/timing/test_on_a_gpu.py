@@ -3,9 +3,13 @@ and test_worker, kernels in test_kernels, NVML in test_gpu, bounds in test_machi
 
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 
 from analyzer.errors import AnalyzerError, CannotMeasure
+from analyzer.timing import gpu_peaks
+from analyzer.timing.clock import clock_of
 from analyzer.timing.gpu import GpuContention, gpus, nvml
 from analyzer.timing.measure import measure
 
@@ -27,8 +31,12 @@ def timed(**how):
 def test_parts_add_up_to_the_pass_and_kernels_are_the_devices():
     record = timed(kernels=True, replay=True, flush=True)
     cell = record.cell
-    assert cell.whole is not None
-    assert sum(cell.parts.values()) == pytest.approx(cell.whole.median_s, rel=0.15)
+    assert cell.uncut.kind == "device"
+    assert cell.uncut.median_s <= cell.whole.median_s
+    assert sum(cell.parts.values()) == pytest.approx(cell.uncut.middle_s, rel=0.05)
+    # What the device ran is no more than its pass: between its kernels it is idle for a microsecond each.
+    ran = sum(median(one.samples_s) for one in cell.of("kernel"))
+    assert 0.6 * cell.uncut.median_s < ran < cell.uncut.median_s
     rows = {(row.path, row.op, row.call) for row in record.rows}
     assert {(one.path, one.op, one.call) for one in cell.of("tile")} == rows
     assert cell.of("kernel")
@@ -36,6 +44,20 @@ def test_parts_add_up_to_the_pass_and_kernels_are_the_devices():
     assert {one.path for one in cell.of("replay")} >= {"conv1.conv", "linear"}
     assert record.environment["gpu"]["name"]
     assert not cell.of("reference")  # The host's clock is not the device's.
+
+
+def test_marks_cost_the_device_microseconds():
+    clock = clock_of("cuda:0")
+    assert clock.late is not None
+    assert 0.1e-6 < clock.cost.work_s < 20e-6
+    assert 0.1e-6 < clock.cost.empty_s < clock.cost.between_s
+
+
+def test_a_gpus_ceilings_are_in_their_order():
+    found = {one.name: one for one in gpu_peaks.measure("cuda:0")}
+    assert {one.device for one in found.values()} == {gpus()[0]["name"]}
+    assert found["float16"].value >= found["float32"].value > 1e11
+    assert found["copy L2"].value > found["copy memory"].value > 1e10
 
 
 def test_a_step_has_all_three_phases():

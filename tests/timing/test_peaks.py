@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import nullcontext
 
 import pytest
 
 from analyzer.store import PEAKS
-from analyzer.timing.peaks import Lot, Meter, Peak, best, measure, peak
-from tests.timing.simulated import Turned
+from analyzer.timing import gpu_peaks
+from analyzer.timing.clock import EventClock
+from analyzer.timing.machine_job import _chosen
+from analyzer.timing.peaks import Lot, Meter, Peak, best, measure, on_host, peak
+from tests.timing.simulated import Device, Turned
 
 KIB = 1024
 CACHES = [
@@ -100,7 +104,7 @@ def peaks():
 
 
 def meter(clock, watch=QUIET, spare_s=1.0):
-    return Meter(clock.now, watch, spare_s)
+    return Meter(on_host(clock.now), watch, spare_s)
 
 
 def test_rates_are_work_per_second_and_the_first_sample_is_dropped():
@@ -249,3 +253,98 @@ def test_it_takes_some_seconds_and_no_more():
     clock = Turned()
     measure([1, 2], CACHES, torch=Torch(clock), now=clock.now, watch=lambda count: QUIET)
     assert clock.now() < 18  # Six of them for memory that moves 1 GB/s.
+
+
+class Gpu:
+    """A queue of its own behind `host`: as much of torch as the peaks of a GPU ask for."""
+
+    float32, float64, bfloat16, float16 = "float32", "float64", "bfloat16", "float16"
+    rates = {"highest": 50e12, "high": 400e12, "float64": 60e12, "bfloat16": 700e12, "float16": 700e12}
+    precision = "highest"
+
+    class Field:
+        def __init__(self, count, dtype="float32"):
+            self.count, self.dtype = count, dtype
+
+        def to(self, dtype):
+            return Gpu.Field(self.count, dtype)
+
+    def __init__(self, launch_s=5e-6, lacks=()):
+        self.device, self.lacks, self.host = Device(host := Turned(), launch_s, record_s=10e-6), lacks, host
+        self.inference_mode = nullcontext
+        self.cuda = self
+        self.clock = EventClock(self.device, host.nanoseconds, self.device.sleep)
+
+    def get_device_properties(self, device):
+        assert device == "cuda:0"
+        return type("P", (), {"name": "H100", "L2_cache_size": 50 * 2**20, "total_memory": 80 * 2**30})
+
+    def get_float32_matmul_precision(self):
+        return self.precision
+
+    def set_float32_matmul_precision(self, wanted):
+        self.precision = wanted
+
+    def randn(self, side, _, device):
+        return Gpu.Field(side)
+
+    def empty(self, side, _, dtype, device):
+        return Gpu.Field(side, dtype)
+
+    def zeros(self, count, device):
+        field = Gpu.Field(count)
+        field.copy_ = lambda other: self.stream(2, count)
+        return field
+
+    def mm(self, left, right, out):
+        if left.dtype in self.lacks:
+            raise RuntimeError(f"no product of {left.dtype}")
+        rate = self.rates[self.precision if left.dtype == "float32" else left.dtype]
+        self.device.launch(2 * left.count**3 / rate)
+
+    def add(self, b, c, alpha, out):
+        self.stream(3, b.count)
+
+    def stream(self, buffers, count):
+        moved = 4 * buffers * count
+        self.device.launch(1e-6 + moved / (5e12 if moved < 2**26 else 3e12))
+
+
+def test_a_gpus_peaks_are_its_own_time_and_not_its_launches():
+    gpu = Gpu()
+    found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=QUIET)}
+    assert {(one.threads, one.device, one.verdict) for one in found.values()} == {(0, "H100", "trusted")}
+    products = {name: one.value for name, one in found.items() if one.unit == "FLOP"}
+    assert products == pytest.approx(
+        {"float32": 50e12, "tf32": 400e12, "float64": 60e12, "bfloat16": 700e12, "float16": 700e12}
+    )
+    assert gpu.precision == "highest"
+    # A copy in the L2 cache takes 5 µs and its launch as long: the launches are not in it, nor what a call costs.
+    rates = {name: one.value for name, one in found.items() if one.unit == "B"}
+    assert rates == pytest.approx({"copy L2": 5e12, "triad L2": 5e12, "copy memory": 3e12, "triad memory": 3e12})
+
+
+def test_a_gpu_without_a_type_or_beside_a_neighbour_says_so():
+    gpu = Gpu(lacks=("bfloat16",))
+    busy = Says(last="another process used the GPU")
+    found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=busy)}
+    assert found["bfloat16"].value == 0
+    assert {one.verdict for one in found.values() if one.value} == {"void"}
+
+
+def test_peaks_of_a_gpu_stand_in_a_table_of_their_own_and_are_kept_beside(analyze, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    own = Peak("tf32", "FLOP", 0, 4e14, 0.01, device="H100")
+    outcome = run(analyze, monkeypatch, [TRUSTED, own])
+    assert "What H100 reaches, measured now" in outcome.out
+    assert re.search(r"matrix product tf32 +400 TFLOP/s", outcome.out)
+    assert kept(tmp_path) == [vars(TRUSTED), vars(own)]
+    assert analyze("machine", "--device", "cuda:7").err.startswith("analyze: no device cuda:7 here; there are: cpu")
+    assert "unknown device 'tpu'" in analyze("machine", "--device", "tpu").err
+
+
+def test_one_gpu_stands_for_all_of_its_name():
+    h100, a100 = {"name": "H100"}, {"name": "A100"}
+    assert _chosen(None, [h100, h100, a100]) == ["cpu", "cuda:0", "cuda:2"]
+    assert _chosen(None, []) == ["cpu"]
+    assert _chosen("cpu", [h100]) == ["cpu"]

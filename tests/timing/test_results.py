@@ -151,6 +151,22 @@ def test_a_pass_bound_by_launches_is_flagged():
     assert not cell(REQUEST, [answer(clean(1.0, 1.0, 1.0), launch=0.5)]).warnings
 
 
+def test_what_a_device_needs_alone_says_better_whether_launches_bind_it():
+    def timed(whole, device, **beside):
+        lines = [{"event": "samples", "samples": [["whole", whole, None], ["device", device, None]] * 3}]
+        done = {"event": "done", "launch_share": 0.99, **beside}
+        return cell(REQUEST, [Answer((*lines, done), "done")])
+
+    made = timed(4e-3, 1e-3, ahead=True)
+    assert made.warnings == (
+        "bound by launches: the device alone needs 1.000 ms of 4.000 ms; a larger batch, or --compile, gives the "
+        "device more to do at once",
+    )
+    assert (made.uncut.kind, made.uncut.median_s) == ("device", 1e-3)
+    assert timed(4e-3, 3.9e-3).warnings == ()  # It is busy, though the host has no time to spare either.
+    assert "could not be issued before the device came to it" in timed(4e-3, 3.9e-3, ahead=False).warnings[0]
+
+
 def test_memory_that_is_fetched_anew_each_pass_is_said():
     lots = [answer(clean(1.0, 1.0, 1.0), faults=faults, system_share=0.08) for faults in (31000, 33000, 35000)]
     (said,) = cell(REQUEST, lots).warnings

@@ -161,18 +161,19 @@ class Queued:
     def __init__(self, clock, device):
         self.clock, self.device = clock, device
 
-    def _pass(self, launches, seconds):
+    def _pass(self, launches, seconds, held):
+        self.clock.hold() if held else self.clock.settle()
         marks = [self.clock.mark()]
         for _ in range(launches):
             self.device.launch(seconds / launches)
         marks.append(self.clock.mark())
         return self.clock.seconds(marks)[-1]
 
-    def whole(self):
-        return self._pass(2, 0.010)
+    def whole(self, *, held=False):
+        return self._pass(2, 0.010, held)
 
     def cut(self):
-        return {("forward", "", "gap", 1): self._pass(50, 0.010)}
+        return {("forward", "", "gap", 1): self._pass(50, 0.010, True)}
 
 
 @pytest.fixture
@@ -193,7 +194,10 @@ def sampled(passed, clock):
 def test_a_pass_is_bound_by_launches_as_it_is_and_not_as_it_is_cut(behind):
     beside, told = sampled(Queued(*behind), behind[0])
     # The host issues two launches of 1 ms; the device begins after the first and works for 10 ms.
-    assert beside == {"launch_share": pytest.approx(0.002 / 0.011)}  # And no pages: it is not the host that computes.
+    assert beside == {
+        "launch_share": pytest.approx(0.002 / 0.011),
+        "ahead": None,
+    }  # And no pages: it is not the host that computes.
     assert told[0]["keys"] == [("forward", "", "gap", 1)]
 
 
@@ -207,11 +211,11 @@ def test_what_was_sampled_before_a_pass_that_raised_is_told(behind):
     class Raises(Queued):
         left = 13
 
-        def whole(self):
+        def whole(self, *, held=False):
             Raises.left -= 1
             if not Raises.left:
                 raise RuntimeError("no more")
-            return super().whole()
+            return super().whole(held=held)
 
     told = []
     request = Request(Setting(device="cuda:0"), variant="nin", budget_s=60.0, floor=9, tiles=False)

@@ -61,7 +61,7 @@ def clock_of(device: str) -> Any:
         return HostClock()
     if not torch.cuda.is_available():
         raise RuntimeError(f"there is no device {device}: torch {torch.__version__} finds no CUDA")
-    torch.cuda.set_device(device)
+    torch.cuda.set_device(torch.device(device).index or 0)
     return EventClock(torch.cuda)
 
 

@@ -1,0 +1,101 @@
+"""What a GPU can do at most: matrix products per type, copy and triad in its L2 cache and its memory.
+
+Its own time: calls are issued while it is held, so that none of them waits for its launch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from analyzer.timing.arms import TRIES
+from analyzer.timing.clock import Clock, clock_of
+from analyzer.timing.gpu import GpuContention, nvml
+from analyzer.timing.peaks import SPARE_S, Meter, Peak, Runs, best, peak, products, streams
+from analyzer.timing.sampling import Watch
+
+SIDES = (2048, 4096, 8192)
+# "tf32" are products of float32 with the multiplier's 10 bits of fraction, which convolutions take by torch's default.
+PRODUCTS = {"float32": "highest", "tf32": "high", "float64": "highest", "bfloat16": "highest", "float16": "highest"}
+QUEUED = 400  # Calls at the most: queues hold about a thousand.
+OWN_LIMITS = ("power cap",)  # A product at full rate reaches it, and so do a network's: it is part of the ceiling.
+
+
+def measure(
+    device: str,
+    tell: Callable[[int, int, str], None] = lambda done, of, label: None,
+    *,
+    torch: Any = None,
+    clock: Clock | None = None,
+    watch: Watch | None = None,
+) -> list[Peak]:
+    """All ceilings of one GPU, by torch's name such as `cuda:1`; some five seconds."""
+    if torch is None:
+        import torch  # type: ignore[no-redef, unused-ignore]
+    index = int(device.partition(":")[2] or 0)
+    meter = Meter(
+        runs(clock or clock_of(device)),
+        watch or GpuContention(index, os.getpid(), nvml(), allowed=OWN_LIMITS),
+        SPARE_S,
+    )
+    properties = torch.cuda.get_device_properties(device)
+    sets = working_sets(getattr(properties, "L2_cache_size", 0), properties.total_memory)
+    of, done, found = len(PRODUCTS) + 2 * len(sets), 0, []
+    with torch.inference_mode():
+        for name, precision in PRODUCTS.items():
+            tell(done, of, f"matrix product, {name}, {device}")
+            done += 1
+            dtype = torch.float32 if name == "tf32" else getattr(torch, name)
+            with _precision(torch, precision):
+                found.append(peak(name, "FLOP", 0, best(products(torch, dtype, meter, SIDES, device=device))))
+        for level, size in sets.items():
+            tell(done, of, f"bandwidth of {level}, {device}")
+            done += 2
+            lots = streams(torch, size, meter, device=device)
+            found += [peak(f"{kind} {level}", "B", 0, lot) for kind, lot in lots if lot.rates]
+    return [one.replace(device=properties.name) for one in found]
+
+
+def working_sets(l2_bytes: int, memory_bytes: int) -> dict[str, int]:
+    """Bytes that fit half of the L2 cache; then many times more, and no more than a quarter of the memory.
+
+    >>> working_sets(50 * 2**20, 80 * 2**30)
+    {'L2': 26214400, 'memory': 1073741824}
+    """
+    memory = min(max(8 * l2_bytes, 2**30), memory_bytes // 4)
+    return {**({"L2": l2_bytes // 2} if l2_bytes else {}), "memory": memory}
+
+
+def runs(clock: Clock) -> Runs:
+    """Calls in one held queue, more of them until they take long enough."""
+
+    def run(once: Callable[[], Any], at_least_s: float) -> tuple[int, float]:
+        times, tries = 1, 1
+        while True:
+            late = clock.late
+            clock.hold()
+            marks = [clock.mark()]
+            for _ in range(times):
+                once()
+            marks.append(clock.mark())
+            took = clock.seconds(marks)[-1]
+            if clock.late != late and tries < TRIES:
+                tries += 1
+            elif took >= at_least_s or times == QUEUED:
+                return times, took
+            else:
+                times = min(max(2 * times, int(times * at_least_s / max(took, 1e-6))), QUEUED)
+
+    return run
+
+
+@contextmanager
+def _precision(torch: Any, wanted: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(wanted)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -97,7 +97,7 @@ class Timing(Frozen):
 class Cell(Frozen):
     """All timings of one model at one setting.
 
-    `verdict` is that of the whole cell, `reason` why it is not trusted. `status` is "ok", "partial" (interrupted: what
+    `verdict` is that of the whole pass, `reason` why it is not trusted. `status` is "ok", "partial" (interrupted: what
     was measured stands), "failed" or "lost" (with `reason`: the model's own words, out of memory, a child killed).
     """
 
@@ -116,6 +116,11 @@ class Cell(Frozen):
     def uncut(self) -> Timing | None:
         """The un-instrumented pass that the parts add up to: on a device that was held its own time, else the whole."""
         return next(iter(self.of("device")), self.whole)
+
+    @property
+    def trust(self) -> tuple[Verdict, str]:
+        """The verdict on the parts and its reason: a device may be sure of its own time where launches are not of theirs."""
+        return (self.uncut.verdict, self.uncut.reason) if self.uncut else (self.verdict, self.reason)
 
     def of(self, kind: Kind) -> tuple[Timing, ...]:
         return tuple(one for one in self.timings if one.kind == kind)

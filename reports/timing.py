@@ -152,7 +152,7 @@ def checks(records: Sequence[Record]) -> Table:
         gap = sum(time for one, time in parts.items() if one.kind == "gap")
         sums = (f"{100 * total / whole.middle_s:.1f} %", percent(gap / total)) if parts else (MISSING, MISSING)
         alone = _alone(cell) if devices else ()
-        counts = (f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.verdict)
+        counts = (f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.trust[0])
         rows.append((Name(record.label), label, *alone, *sums, *counts))
     alone_columns = (Column("device"), Column("busy")) if devices else ()
     columns = (Column("model", "left"), Column("setting", "left"), *alone_columns, Column("parts"), Column("gap"))
@@ -193,7 +193,8 @@ def beside(records: Sequence[Record], depth: int) -> list[Table]:
             for key in [*keys, TOTAL]
         ]
         titles = [
-            own[at] + ("" if (verdict := cell_of(records[at]).verdict) == "trusted" else f", {verdict}") for at in shown
+            own[at] + ("" if (verdict := cell_of(records[at]).trust[0]) == "trusted" else f", {verdict}")
+            for at in shown
         ]
         columns = (Column("module", "left", "start"), Column("share of MACs"), *map(Column, titles))
         tables.append(Table(f"{records[0].label}: time by module", columns, tuple(lines), total=True))

@@ -32,7 +32,7 @@ def kernels(record: Record, depth: int) -> list[Table]:
     )
     names = (Column("kernel", "left"), Column("module", "left"))
     columns = (*names, Column("places"), Column("time"), Column("share", "left"))
-    return [Table(f"{record.label}: kernels, {cell.verdict}", columns, rows, notes=(note,))]
+    return [Table(f"{record.label}: kernels, {cell.trust[0]}", columns, rows, notes=(note,))]
 
 
 def replays(record: Record) -> list[Table]:
@@ -53,4 +53,4 @@ def replays(record: Record) -> list[Table]:
         "A what-if: by itself, its data in the caches or flushed from them. Not what it costs in its place; "
         f"{len(longest)} of {len(hot)} shown."
     )
-    return [Table(f"{record.label}: replay, {cell.verdict}", columns, tuple(rows), notes=(note,))]
+    return [Table(f"{record.label}: replay, {cell.trust[0]}", columns, tuple(rows), notes=(note,))]

@@ -67,7 +67,7 @@ def modules(record: Record, depth: int, ceilings: Ceilings | None) -> Table:
     doubt = _doubts(cell)
     figures = _figures(record, found[TOTAL][1], ceilings, doubt)
     rows = tuple((name, *figures(part)) for name, part in found.values())
-    title = f"{record.label}: {cell.setting.label}, {cell.verdict}"
+    title = f"{record.label}: {cell.setting.label}, {cell.trust[0]}"
     notes = (*_noisy(cell, found, doubt), *_bounds(ceilings))
     return Table(title, _columns("module", record, ceilings), rows, total=True, notes=notes)
 
@@ -97,7 +97,7 @@ def module_parts(record: Record, depth: int) -> dict[Key, tuple[Name, Part]]:
 
 def _noisy(cell: TimedCell, found: Mapping[Key, tuple[Name, Part]], doubt: Doubt) -> tuple[str, ...]:
     """Says which parts of a trusted cell are known less well than what is trusted."""
-    if cell.verdict != "trusted":
+    if cell.trust[0] != "trusted":
         return ()
     unsure: list[tuple[float, str]] = []
     for key, (name, part) in found.items():

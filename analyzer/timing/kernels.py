@@ -27,9 +27,10 @@ from analyzer.timings import Phase, Setting
 
 PASSES = 5
 TILE = "analyzer tile "
-# Calls of CUDA's own, numbered apart from torch's operators: where two numbers meet, torch's profiler gives a call the
-# kernels of an operator, a second time. (pytorch/pytorch#196282.)
-RUNTIME = re.compile(r"(cuda|cu|hip)[A-Z]")
+# What is no operator: CUDA's own calls ("cudaLaunchKernel"), the profiler's doings ("Activity Buffer Request"). They are
+# numbered apart from operators, and where two numbers meet, torch's profiler gives them an operator's kernels a second
+# time. (pytorch/pytorch#196282.)
+NO_OPERATOR = re.compile(r"(?!.*::)(?:(?:cuda|cu|hip)[A-Z]|.* )")
 Found = tuple[str, str, int, str, Phase, list[float]]
 
 
@@ -143,7 +144,7 @@ def times_of(
             continue
         tile = _tile(event) if phase == "forward" else _made(event, numbers)
         path = tiles[tile].path if tile is not None and tile < len(tiles) else ""
-        own = [] if RUNTIME.match(event.name) else event.kernels
+        own = [] if NO_OPERATOR.match(event.name) else event.kernels
         launched = [(kernel.name, kernel.duration) for kernel in own]
         for name, microseconds in launched if device else [(event.name, event.self_cpu_time_total)]:
             if microseconds > 0:

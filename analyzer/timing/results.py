@@ -40,16 +40,17 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
     verdict, reason = judged(whole, request.fewest, [_samples(answer, "reference") for answer in started])
     ok = {dirty is None for lot in whole for _, dirty in lot} if verdict == "void" else {True}
     timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
-    alone = [_kept(_samples(answer, "device"), ok) for answer in started]
+    alone = [_samples(answer, "device") for answer in started]
+    own, why = judged(alone, request.fewest) if any(alone) else (verdict, reason)
     if any(alone):
-        timings.append(_timing("", "", 1, "device", "pass", alone, verdict, ""))
-    parts, note = _parts(started, ok, verdict)
+        timings.append(_timing("", "", 1, "device", "pass", [_kept(lot, ok) for lot in alone], own, why))
+    parts, note = _parts(started, ok, own)
     timings += parts
     references = [_kept(_samples(answer, "reference"), ok) for answer in started]
     if any(references):
         timings.append(_timing("", "reference", 1, "reference", "pass", references, verdict, ""))
     for event in ("kernels", "replay"):
-        timings += _others(started, event, verdict)
+        timings += _others(started, event, own)
     reasons = [answer.reason for answer in [*unfinished, *([failed] if failed else [])]]
     return _each_judged(
         Cell(
@@ -64,8 +65,8 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
 
 
 def _each_judged(cell: Cell) -> Cell:
-    """No part is trusted more than its cell is; of a trusted cell each is trusted that is known as well as a pass."""
-    if cell.verdict != "trusted":
+    """No part is trusted more than its pass is; of a trusted pass each is trusted that is known as well."""
+    if cell.trust[0] != "trusted":
         return cell
     parts, doubt = cell.parts, doubts(cell)
 

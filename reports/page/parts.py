@@ -181,6 +181,6 @@ def _chart(
         table=table.replace(id=f"{id}-data", title=f"{one.name}: {table.title.lower()}"),
         marks=marks,
         legend=legend or figures.key(figure),
-        trust=cell.verdict,
-        reason=cell.reason,
+        trust=cell.trust[0],
+        reason=cell.trust[1],
     )

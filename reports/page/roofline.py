@@ -80,8 +80,8 @@ def charts(one: Subject, record: Record) -> list[Block]:
             ),
             marks=len(spread),
             legend=figures.key(drawn),
-            trust=cell.verdict,
-            reason=cell.reason,
+            trust=cell.trust[0],
+            reason=cell.trust[1],
         )
     ]
 

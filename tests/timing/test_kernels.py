@@ -35,8 +35,9 @@ def forward():
     launch = Event("cudaLaunchKernel", 5.0, inner, [Kernel("copy", 60.0)])
     cat = Event("aten::cat", 10.0, second, [Kernel("copy", 60.0)], number=8)
     alone = Event("aten::empty", 1.0)
+    doing = Event("Activity Buffer Request", 0.0, second, [Kernel("copy", 60.0)])
     ran = Event("sgemm", 0.0, device=DeviceType.CUDA)
-    return [first, second, conv, inner, launch, cat, alone, ran]
+    return [first, second, conv, inner, launch, cat, alone, doing, ran]
 
 
 def test_on_a_cpu_a_kernel_is_an_operators_own_time():

@@ -37,6 +37,9 @@ def test_parts_add_up_to_the_pass_and_kernels_are_the_devices():
     # What the device ran is no more than its pass: between its kernels it is idle for a microsecond each.
     ran = sum(median(one.samples_s) for one in cell.of("kernel"))
     assert 0.6 * cell.uncut.median_s < ran < cell.uncut.median_s
+    for path in {one.path for one in cell.of("kernel")}:
+        tile = sum(time for one, time in cell.parts.items() if one.path == path)
+        assert sum(median(one.samples_s) for one in cell.of("kernel") if one.path == path) < tile + 2e-6, path
     rows = {(row.path, row.op, row.call) for row in record.rows}
     assert {(one.path, one.op, one.call) for one in cell.of("tile")} == rows
     assert cell.of("kernel")

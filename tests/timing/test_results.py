@@ -163,8 +163,23 @@ def test_what_a_device_needs_alone_says_better_whether_launches_bind_it():
         "device more to do at once",
     )
     assert (made.uncut.kind, made.uncut.median_s) == ("device", 1e-3)
+    assert made.trust == ("trusted", "")
     assert timed(4e-3, 3.9e-3).warnings == ()  # It is busy, though the host has no time to spare either.
     assert "could not be issued before the device came to it" in timed(4e-3, 3.9e-3, ahead=False).warnings[0]
+
+
+def test_a_device_is_sure_of_its_own_time_where_launches_are_not():
+    def process(whole):
+        lot = [sample for _ in range(4) for sample in (["whole", whole, None], ["device", 1e-3, None])]
+        cuts = [["cut", [0.6e-3, 0.4e-3], None]] * 4
+        keys = {"event": "keys", "keys": KEYS, "warm_up_s": [], "note": ""}
+        return Answer((keys, {"event": "samples", "samples": lot + cuts}), "done")
+
+    made = cell(REQUEST, [process(4e-3), process(6e-3), process(5e-3)])
+    assert made.verdict == "noisy"
+    assert made.trust == ("trusted", "")
+    assert {one.verdict for one in made.parts} == {"trusted"}
+    assert made.of("device")[0].verdict == "trusted"
 
 
 def test_memory_that_is_fetched_anew_each_pass_is_said():

@@ -119,7 +119,7 @@ class Cell(Frozen):
 
     @property
     def trust(self) -> tuple[Verdict, str]:
-        """The verdict on the parts and its reason: a device may be sure of its own time where launches are not of theirs."""
+        """The verdict on the parts and its reason: a device's own time may be known well where its launches are not."""
         return (self.uncut.verdict, self.uncut.reason) if self.uncut else (self.verdict, self.reason)
 
     def of(self, kind: Kind) -> tuple[Timing, ...]:

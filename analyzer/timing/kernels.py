@@ -27,7 +27,7 @@ from analyzer.timings import Phase, Setting
 
 PASSES = 5
 TILE = "analyzer tile "
-# What is no operator: CUDA's own calls ("cudaLaunchKernel"), the profiler's doings ("Activity Buffer Request"). They are
+# No operators: CUDA's own calls ("cudaLaunchKernel") and the profiler's doings ("Activity Buffer Request"). They are
 # numbered apart from operators, and where two numbers meet, torch's profiler gives them an operator's kernels a second
 # time. (pytorch/pytorch#196282.)
 NO_OPERATOR = re.compile(r"(?!.*::)(?:(?:cuda|cu|hip)[A-Z]|.* )")

@@ -120,7 +120,8 @@ class Cell(Frozen):
     @property
     def trust(self) -> tuple[Verdict, str]:
         """The verdict on the parts and its reason: a device's own time may be known well where its launches are not."""
-        return (self.uncut.verdict, self.uncut.reason) if self.uncut else (self.verdict, self.reason)
+        alone = self.of("device")
+        return (alone[0].verdict, alone[0].reason) if alone else (self.verdict, self.reason)
 
     def of(self, kind: Kind) -> tuple[Timing, ...]:
         return tuple(one for one in self.timings if one.kind == kind)

@@ -188,11 +188,11 @@ def _lack(record: Record, peaks: Sequence[Mapping[str, Any]], named: Mapping[str
     others = "--against DEVICE names another's"
     if not setting.device.startswith(("cpu", "cuda")):
         return f"the peaks of {setting.device} cannot be measured; {others}"
-    gpu = record.environment.get("gpu", {}).get("name")
-    if not any(on_device(peak) == (gpu or "cpu") for peak in peaks):
+    on = "cpu" if setting.device == "cpu" else record.environment.get("gpu", {}).get("name")
+    if not any(on_device(peak) == on for peak in peaks):
         return f"analyze machine measures this machine's peaks; {others}"
-    if gpu:
-        return f"the peaks kept of {gpu} have none of {setting.dtype}; analyze machine measures them; {others}"
+    if on != "cpu":
+        return f"the peaks kept of {on} have none of {setting.dtype}; analyze machine measures them; {others}"
     own = [peak for peak in peaks if on_device(peak) == "cpu"]
     have = any(peak["name"] == setting.dtype and peak["threads"] == setting.threads for peak in own)
     lacking = "memory" if have else setting.dtype

@@ -142,6 +142,7 @@ def test_a_failed_cell_that_comes_first_does_not_hide_the_bounds_of_the_others(a
     here = fingerprint()
     peaks = [{"name": name, "unit": unit, "threads": 1, "value": 1e11, "spread": 0.0, "verdict": "trusted"}
              for name, unit in (("float32", "FLOP"), ("copy memory", "B"))]  # fmt: skip
+    peaks.append({"name": "float32", "unit": "FLOP", "threads": 0, "value": 5e13, "spread": 0.0, "device": "H100"})
     PEAKS.parent.mkdir()
     PEAKS.write_text(json.dumps({"schema_version": 1, "environment": here, "peaks": peaks}))
     failed = googlenet.replace(cell=Cell(Setting(batch=512), (), "void", "out of memory at batch 512", "failed"))
@@ -155,9 +156,12 @@ def test_a_failed_cell_that_comes_first_does_not_hide_the_bounds_of_the_others(a
             "the peaks kept have none of float32 on 7 threads; analyze machine --threads 1,7 measures",
         ),
         (Setting(dtype="float64"), "the peaks kept have none of float64 on 1 thread"),
-        (Setting(device="cuda"), "the peaks of a GPU are not measured"),
+        (Setting(device="cuda"), "analyze machine measures this machine's peaks"),
+        (Setting(device="cuda", dtype="float64"), "the peaks kept of H100 have none of float64; analyze machine"),
+        (Setting(device="mps"), "the peaks of mps cannot be measured"),
     ):
-        one = timed(googlenet).replace(environment=here)
+        gpu = {"gpu": {"name": "H100"}} if setting.dtype == "float64" and setting.device == "cuda" else {}
+        one = timed(googlenet).replace(environment={**here, **gpu})
         pretend(one.replace(cell=one.cell.replace(setting=setting)))
         assert f"no bounds: {lack}" in analyze("time", "--variant", "googlenet", "--no-keep").err
     pretend(failed)

@@ -20,6 +20,10 @@ Samples: TypeAlias = list[tuple[Any, str | None]]  # Each with why it is dirty, 
 
 NOISY_SHARE = 0.3  # Of samples that were void and had to be taken again.
 VOID_SHARE = 0.9  # Then the few that seem clean are those in which nothing was noticed.
+SLOWED = (
+    0.2  # Of the fixed work's quickest tenth: how much longer its median may be. docs/timing.md says what above was.
+)
+FEW = 10  # Too few of these to have a tenth.
 LAUNCH_BOUND = 0.95  # Of a pass: what the device needs alone, at most; or what the host took to issue it, at least.
 LATE = (
     "its parts hold waiting for the host too: the pass could not be issued before the device came to it, since it "
@@ -104,7 +108,9 @@ def judged(lots: Sequence[Samples], fewest: int, beside: Sequence[Samples] = ())
     `beside` are samples of a fixed piece of work in the same processes: where these lie apart too, it is the machine.
     """
     verdict, reason = disturbed(lots, fewest)
-    return (verdict, reason) if verdict != "trusted" else _known(lots, beside)
+    if verdict == "trusted":
+        verdict, reason = _known(lots, beside)
+    return (verdict, reason) if verdict != "trusted" else _slowed(beside)
 
 
 def disturbed(lots: Sequence[Samples], fewest: int) -> tuple[Verdict, str]:
@@ -134,6 +140,23 @@ def _known(lots: Sequence[Samples], beside: Sequence[Samples]) -> tuple[Verdict,
         return "noisy", f"{doubt}: so far do the samples of its one process scatter"
     fixed = f", those of fixed work beside them {_apart(_clean(beside))}" if any(beside) else ""
     return "noisy", f"{doubt}: the medians of {len(clean)} processes lie {_apart(clean)} apart{fixed}"
+
+
+def _slowed(beside: Sequence[Samples]) -> tuple[Verdict, str]:
+    """Whether the machine was about as fast as it can be. A neighbour in another virtual machine slows all passes of a
+    run alike: they agree, and another hour says otherwise. Only what is known to be the same work shows that.
+    """
+    clean = _clean(beside)
+    fixed = np.concatenate(clean) if clean else np.array([])
+    if fixed.size < FEW:
+        return "trusted", ""
+    over = float(np.median(fixed) / np.quantile(fixed, 0.1)) - 1
+    if over <= SLOWED:
+        return "trusted", ""
+    return (
+        "noisy",
+        f"fixed work beside it took {100 * over:.0f} % longer than its quickest tenth: the machine was slowed",
+    )
 
 
 def _clean(lots: Sequence[Samples]) -> list[Lot]:

@@ -88,6 +88,20 @@ def test_noise_says_whether_fixed_work_beside_it_moved_too():
     assert reason.endswith("the medians of 2 processes lie 10.0 % apart, those of fixed work beside them 20.0 %")
 
 
+def test_a_machine_that_was_slowed_all_the_while_is_noise_however_well_processes_agree():
+    """Of 20 references a tenth lies below the second and third quickest, at 1.00 ms; the median is 1.20 or 1.22."""
+    passes = [clean(1.0, 1.0, 1.0)] * 2
+    quick, slow = clean(*[1.00e-3] * 3, *[1.20e-3] * 7), clean(*[1.20e-3] * 10)
+    assert judged(passes, 3, [quick, slow]) == ("trusted", "")
+    slower = clean(*[1.22e-3] * 10)
+    verdict, reason = judged(passes, 3, [clean(*[1.00e-3] * 3, *[1.22e-3] * 7), slower])
+    assert verdict == "noisy"
+    assert reason == "fixed work beside it took 22 % longer than its quickest tenth: the machine was slowed"
+    assert judged(passes, 3, [clean(1e-3, 2e-3, 2e-3, 2e-3)]) == ("trusted", "")  # Too few to have a tenth.
+    disturbed = [(9e-3, "another process was running")] * 99
+    assert judged(passes, 3, [[*quick, *disturbed], slow]) == ("trusted", "")  # Those are void.
+
+
 def test_more_processes_bear_one_that_lies_apart():
     """Drawn ten times of ten the odd one is rarely in the middle; of three it is drawn twice or more in 7 cases of 27:
     medians scatter by 0.13, of which 5.27 are unsure."""

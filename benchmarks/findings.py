@@ -18,8 +18,9 @@ import numpy as np
 from analyzer.envelope import load
 from analyzer.record import Record
 from analyzer.timing.statistics import bootstrap, interval
-from analyzer.timings import Timing
+from analyzer.timings import Setting, Timing
 from analyzer.units import percent, seconds
+from benchmarks import findings_gpu
 from reports.timing_parts import by_kind, cell_of, work
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +32,10 @@ PROCESSES = 10
 HOW = f"--batch 1,8 --processes {PROCESSES} --no-keep --format json -o"  # How the records were taken.
 NETWORKS = f"--variant googlenet,googlenet-naive,googlenet-no-reduction,googlenet-fc-head,alexnet --budget 30 {HOW}"
 LAYOUTS = f"--variant googlenet,alexnet --layout contiguous,channels_last --budget 30 {HOW}"
+HIDDEN_TITLE = "## Pooling and LRN: hardly any FLOPs, much of the time"
+KINDS_TITLE = "## Share of the time by kind of operator"
+HIDDEN_GPU = "Pooling and LRN on it, of the device's own time:"
+KINDS_GPU = "Share of the device's own time by kind of operator:"
 HIDDEN = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "local_response_norm")
 
 
@@ -38,8 +43,14 @@ def page() -> str:
     """The whole page as Markdown."""
     networks = load((RESULTS / "networks.json").read_text(encoding="utf-8"), name="networks.json")
     layouts = load((RESULTS / "layouts.json").read_text(encoding="utf-8"), name="layouts.json")
-    parts = [_head(networks), _wholes(networks), _beside(networks), _hidden(networks), _kinds(networks)]
-    return "\n\n".join([*parts, _layouts(layouts), _titanx()]) + "\n"
+    cuda = load((RESULTS / "cuda.json").read_text(encoding="utf-8"), name="cuda.json")
+    cuda_layouts = load((RESULTS / "cuda_layouts.json").read_text(encoding="utf-8"), name="cuda_layouts.json")
+    gpu = [*cuda, *cuda_layouts]
+    googlenet = [record for record in gpu if record.label == "googlenet"]
+    parts = [_head(networks), _wholes(networks), _beside(networks)]
+    parts += [HIDDEN_TITLE, _hidden(networks), KINDS_TITLE, _kinds(networks), _layouts(layouts)]
+    parts += [findings_gpu.head(cuda), findings_gpu.wholes(gpu), HIDDEN_GPU, _hidden(gpu), KINDS_GPU, _kinds(gpu)]
+    return "\n\n".join([*parts, findings_gpu.bounds(googlenet), _titanx()]) + "\n"
 
 
 def _head(records: Sequence[Record]) -> str:
@@ -51,8 +62,7 @@ def _head(records: Sequence[Record]) -> str:
         "none of these figures is typed by hand. What the words mean is in [timing.md](timing.md).\n\n"
         f"Measured {str(records[0].created)[:10]} on {processor['model']} ({processor['count']} processors, "
         f"{torch['capability']}, a virtual machine), torch {torch['version']}, in float32, "
-        f"{cell_of(records[0]).setting.threads} threads. CUDA: not yet measured; published GPU times stand below, "
-        "labelled so.\n\n"
+        f"{cell_of(records[0]).setting.threads} threads; a GPU, measured and published, stands below.\n\n"
         f"```sh\nanalyze time {NETWORKS} benchmarks/results/networks.json\n"
         f"analyze time {LAYOUTS} benchmarks/results/layouts.json\n```"
     )
@@ -89,7 +99,6 @@ def _beside(records: Sequence[Record]) -> str:
 def _hidden(records: Sequence[Record]) -> str:
     """Pools and LRN: their part of the FLOPs beside their part of the time."""
     lines = [
-        "## Pooling and LRN: hardly any FLOPs, much of the time\n",
         "| network | batch | their share of FLOPs | their share of time |",
         "|:--|--:|--:|--:|",
     ]
@@ -98,10 +107,8 @@ def _hidden(records: Sequence[Record]) -> str:
         whole = sum(part.seconds for part in kinds.values())
         flops = sum(row.flops for row in record.rows if row.op in HIDDEN)
         time = sum(part.seconds for kind, part in kinds.items() if kind in HIDDEN)
-        batch = cell_of(record).setting.batch
-        lines.append(
-            f"| `{record.label}` | {batch} | {percent(flops / record.totals.flops)} | {percent(time / whole)} |"
-        )
+        shares = f"{percent(flops / record.totals.flops)} | {percent(time / whole)}"
+        lines.append(f"| `{record.label}` | {_batch(record)} | {shares} |")
     return "\n".join(lines)
 
 
@@ -114,14 +121,22 @@ def _kinds(records: Sequence[Record]) -> str:
         if max(one[name].seconds / whole for one, whole in zip(kinds, wholes, strict=True) if name in one) >= 0.01
     ]  # fmt: skip
     lines = [
-        "## Share of the time by kind of operator\n",
         f"| network | batch | {' | '.join(shown)} |",
         f"|:--|--:|{'--:|' * len(shown)}",
     ]
     for record, one, whole in zip(records, kinds, wholes, strict=True):
         cells = [percent(one[name].seconds / whole) if name in one else "-" for name in shown]
-        lines.append(f"| `{record.label}` | {cell_of(record).setting.batch} | {' | '.join(cells)} |")
+        lines.append(f"| `{record.label}` | {_batch(record)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _batch(record: Record) -> str:
+    """`8`, or `8, bfloat16, channels_last` where these are not the usual."""
+    setting, usual = cell_of(record).setting, Setting()
+    return ", ".join(
+        [str(setting.batch), *(getattr(setting, name) for name in ("dtype", "layout")
+                               if getattr(setting, name) != getattr(usual, name))]
+    )  # fmt: skip
 
 
 def _layouts(records: Sequence[Record]) -> str:

@@ -121,6 +121,11 @@ def seconds(value: float) -> str:
     raise AssertionError("unreachable")
 
 
+def plain(value: float) -> str:
+    """A figure under a heading that has its unit: 53.42 → `53.4`, 15998.2 → `15,998`."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+
+
 def rate(per_s: float, unit: str) -> str:
     """`82.3 GFLOP/s`: three significant digits with a decimal prefix."""
     return f"{scaled(per_s, digits=3)}{unit}/s" if per_s >= 1000 else f"{_digits(per_s, 3)} {unit}/s"

@@ -11,7 +11,7 @@ from math import ceil, isinf
 from analyzer.record import Record
 from analyzer.timing.statistics import interval
 from analyzer.timings import Cell as TimedCell
-from analyzer.units import percent, scaled, seconds
+from analyzer.units import percent, plain, scaled, seconds
 from reports.table import Cell, Column, Name, Table
 from reports.timing_beside import kernels, replays
 from reports.timing_parts import (
@@ -34,10 +34,8 @@ NOTES = (
     "add up to a pass, with half its interval; shares of MACs, then of time. FLOP/s: FLOPs (2 x MACs and all else; "
     "backward: 2 x its MACs) per second of time.",
 )
-AGAIN = (
-    "To be surer: run it again with nothing else running, or with a larger --budget and more --processes. Fixed work "
-    "is the same product and sum in every process: where its times lie as far apart, it was the machine, not the model."
-)
+AGAIN = "To be surer: run it again with nothing else running, or with a larger --budget and more --processes."
+FIXED = "Fixed work: the same product and sum in every process. Where its times scatter too, it is the machine."
 TRAINING = (
     "Training: a pass is a step of SGD with momentum. What computes the loss (cross entropy of a named network, else "
     "the sum of all outputs) is among the operators of the top level."
@@ -96,7 +94,7 @@ def wholes(records: Sequence[Record]) -> Table:
                 cell.verdict,
                 f"{_per_s(cell) / first:.2f}x",
                 scaled(_per_s(cell), digits=3),
-                f"{work(record.rows) / time / 1e9:.3g}",
+                plain(work(record.rows) / time / 1e9),
             )
         )
     titles = (Column("model", "left"), Column("setting", "left"))
@@ -108,7 +106,9 @@ def wholes(records: Sequence[Record]) -> Table:
         for text in (cell_of(record).reason, *cell_of(record).warnings, *record.notes)
         if text
     ]
-    again = [AGAIN] if any(cell_of(one).whole and cell_of(one).verdict != "trusted" for one in records) else []
+    unsure = [cell for cell in map(cell_of, records) if cell.whole and cell.verdict != "trusted"]
+    fixed = any("fixed work" in cell.reason for cell in unsure)
+    again = [AGAIN + (f" {FIXED}" if fixed else "")] if unsure else []
     steps = [TRAINING] if any(cell_of(one).setting.training for one in records) else []
     title = f"Time of a pass: {shared}"
     return Table(

@@ -13,7 +13,7 @@ from analyzer.record import Record, Row
 from analyzer.timing.roofline import Ceilings, Work, place
 from analyzer.timings import PRECISE, UNRESOLVED_S, Timing
 from analyzer.timings import Cell as TimedCell
-from analyzer.units import intensity, percent, scaled, seconds
+from analyzer.units import intensity, percent, plain, scaled, seconds
 from reports.table import Cell, Column, Name, Share, Table
 from reports.views import MISSING, OWN, TOP_LEVEL, is_open, tree_name
 
@@ -202,7 +202,7 @@ def _figures(
             time_of(part.seconds),
             MISSING if unsure is None else _doubt(unsure / part.seconds),
             MISSING if share is None else percent(share) if ceilings else Share(share),
-            f"{part.flops / part.seconds / 1e9:.3g}" if resolved and part.flops else MISSING,
+            plain(part.flops / part.seconds / 1e9) if resolved and part.flops else MISSING,
         )
         return (*cells, *_bound(part, ceilings, resolved)) if ceilings else cells
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.record import TOTAL_KEYS, Totals
-from analyzer.units import METRICS, PREFIXES, factor, intensity, percent, ratio, scaled
+from analyzer.units import METRICS, PREFIXES, factor, intensity, percent, plain, ratio, scaled
 
 SCALED = {
     0: "0",
@@ -166,3 +166,10 @@ def test_every_total_has_a_metric():
         assert metric.meaning
         text = metric.text(getattr(totals, name, 8_000))
         assert text.endswith("kB" if metric.unit == "bytes" else "k")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5339, "0.534"), (53.42, "53.4"), (999.4, "999"), (999.6, "1,000"), (15998.2, "15,998")]
+)
+def test_a_figure_under_a_heading_is_never_in_powers_of_ten(value, text):
+    assert plain(value) == text

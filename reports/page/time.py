@@ -9,7 +9,7 @@ from statistics import quantiles
 from analyzer.comparable import why_not
 from analyzer.record import Record
 from analyzer.timings import Timing
-from analyzer.units import percent, seconds
+from analyzer.units import percent, plain, seconds
 from reports.page import cells, parts, roofline, speed
 from reports.page.context import Block, Cell, Section, Table, Words
 from reports.page.subjects import Subject
@@ -128,4 +128,4 @@ def spread(timing: Timing) -> tuple[float, float]:
 
 
 def _plain(value: float) -> Cell:
-    return Cell(f"{value:.3g}" if value < 1000 else f"{value:,.0f}", value)
+    return Cell(plain(value), value)

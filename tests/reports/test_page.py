@@ -13,6 +13,7 @@ from analyzer.comparable import why_not
 from analyzer.envelope import dump, pretty
 from analyzer.models import variant
 from analyzer.record import Count, Record, Row
+from analyzer.units import seconds
 from reports.page.build import page
 from reports.page.context import Chart, Choice, Table, flat, to_json
 from reports.page.subjects import subjects
@@ -140,6 +141,25 @@ def test_every_measured_figure_has_its_verdict():
     assert {chart.reason for chart in measured} == {"a neighbour"}
     table = next(block for block in section(built, "time").blocks if getattr(block, "id", "") == "passes")
     assert any(note.startswith("a neighbour: ") for note in table.notes)  # Below the figure, not before it.
+
+
+def test_a_device_alone_has_a_column_and_parts_have_its_verdict():
+    noisy = timed("nin", verdict="noisy", reason="bound by launches")
+    whole = noisy.cell.whole
+    half = tuple(sample / 2 for sample in whole.samples_s)
+    alone = whole.replace(kind="device", samples_s=half, verdict="trusted", reason="")
+    built = page([noisy.replace(cell=noisy.cell.replace(timings=(*noisy.cell.timings, alone)))])
+    table = next(block for block in section(built, "time").blocks if getattr(block, "id", "") == "passes")
+    titles = [column.title for column in table.columns]
+    (line,) = table.lines
+    cells = {title: cell.text for title, cell in zip(titles, line.cells, strict=True)}
+    assert (cells["verdict"], cells["device alone"]) == ("noisy", seconds(alone.median_s))
+    assert {chart.trust for chart in built.charts if chart.trust} == {"trusted"}
+    assert "device alone" not in [
+        column.title
+        for block in section(page([noisy]), "time").blocks if getattr(block, "id", "") == "passes"
+        for column in block.columns
+    ]  # fmt: skip
 
 
 def test_the_roofline_has_ceilings_only_where_they_were_measured():

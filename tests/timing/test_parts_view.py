@@ -208,3 +208,28 @@ def test_a_part_of_several_rows_has_their_counts():
     assert kinds["linear"].macs == 7
     assert sum(one.macs for one in kinds.values()) == made.totals.macs
     assert cells(modules(made, 1, None))["attention"][0] == "177"
+
+
+def test_what_a_device_needs_alone_stands_beside_the_pass_and_its_parts_have_its_verdict(monkeypatch):
+    """A pass of 4 ms as it is issued, noisy, of which the device works 1.000 ms; its parts come to 0.990 ms."""
+    made = record(
+        [row("a", "conv2d", 10_000_000_000)],
+        timing("", "", 1e-3, "device", "pass"),
+        timing("a", "conv2d", 0.98e-3),
+        timing("", "gap", 0.01e-3, "gap"),
+    )
+    whole = Timing("", "", 1, "whole", "pass", (4e-3,) * 4, "noisy", "± 9 %", (4,))
+    cell = made.cell.replace(
+        setting=Setting(device="cuda"), timings=(whole, *made.cell.timings[1:]), verdict="noisy", reason="± 9 %"
+    )
+    made = made.replace(cell=cell)
+    times, sums, parts, _ = tables([made], 1)
+    assert times.rows[0][3:6] == ("4.000 ms", "0.0 %", "noisy")
+    assert [column.title for column in sums.columns][2:5] == ["device", "busy", "parts"]
+    assert sums.rows[0][2:6] == ("1.000 ms", "25.0 %", "99.0 %", "1.0 %")
+    assert sums.rows[0][-1] == "trusted"
+    assert parts.title == "a model: batch 1, 1 thread, cuda, trusted"
+    assert parts.rows[0][6] == "20,408"  # 20 GFLOP in 0.98 ms; a device's figures are large.
+    text = page([times, sums], monkeypatch)
+    assert "Device: the un-instrumented pass on a device that waits" in text
+    assert "Fixed work" not in text  # A GPU has none.

@@ -48,7 +48,7 @@ def timeable(context: click.Context, parameter: click.Parameter, device: str | N
 @click.option("--base-python", metavar="PATH", help="The base's own Python, where its packages differ.")
 @click.option("--self-test", is_flag=True, help="Time one state against itself: what this machine can show.")
 @click.option("--device", callback=timeable, metavar="DEVICE",
-              help="Where to time: cpu, cuda, cuda:1. Default: cpu. CUDA is untested.")  # fmt: skip
+              help="Where to time: cpu, cuda, cuda:1. Default: cpu. No whole check ran on CUDA yet.")  # fmt: skip
 @click.option("--time-budget", "budget_s", type=click.FloatRange(1, 86_400), metavar="SECONDS",
               help="For timing a model; as much again to confirm a regression. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail on unknown operators, where there is nothing to compare with, "

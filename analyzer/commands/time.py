@@ -61,7 +61,7 @@ class Several(click.ParamType[Any]):
 @click.option("--mode", type=click.Choice(["inference", "training"]), help="Training times whole steps, with SGD.")
 @click.option("--train", is_flag=True, help="Short for --mode training.")
 @click.option("--compile", "compiled", is_flag=True, help="torch.compile the model; whole passes only.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps. CUDA and MPS are untested.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps. MPS is untested.")
 @click.option("--budget", "budget_s", type=click.FloatRange(1, 3600), default=20.0, show_default=True,
               metavar="SECONDS", help="For each model at each setting, processes together.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",

@@ -83,12 +83,17 @@ def main() -> int:
                 asked.keep.mkdir(parents=True, exist_ok=True)
                 (asked.keep / f"run{number}.json").write_text(dump([record]), encoding="utf-8")
         cell, parts = cell_of(record), cell_of(record).parts
-        if cell.whole is None or not sum(parts.values()) or (records and record.label != records[0].label):
+        if (
+            cell.whole is None
+            or cell.uncut is None
+            or not sum(parts.values())
+            or (records and record.label != records[0].label)
+        ):
             sys.exit(f"run {number}, {record.label}, was not cut into parts, or is of another model")
         gap = sum(seconds for one, seconds in parts.items() if one.kind == "gap") / sum(parts.values())
         print(
             f"run {number}: {1e3 * cell.whole.median_s:.2f} ms, {len(cell.whole.samples_s)} passes, parts ÷ whole "
-            f"{sum(parts.values()) / cell.whole.middle_s:.4f}, gap {100 * gap:.2f} %, {cell.verdict} {cell.reason}",
+            f"{sum(parts.values()) / cell.uncut.middle_s:.4f}, gap {100 * gap:.2f} %, {cell.verdict} {cell.reason}",
             flush=True,
         )
         records.append(record)

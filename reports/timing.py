@@ -1,6 +1,6 @@
 """Timed records as tables: whole passes, operators, modules, kernels and replays, with counts beside times.
 
-Every figure has the verdict of its cell in the caption or in its row; a part too short for the clock has no share.
+Every figure has a verdict in the caption or in its row; a part too short for the clock has no share.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ SHORT = {
 def tables(records: Sequence[Record], depth: int, limits: Limits = lambda record: None) -> list[Table]:
     """All cells side by side and what can be held against them; then what one cell is made of, or several, by kind."""
     timed = [record for record in records if record.cell and record.cell.whole]
-    cut = [record for record in timed if cell_of(record).parts]
+    cut = [record for record in timed if sum(cell_of(record).parts.values()) > 0]
     found = [wholes(records), checks(timed)] if cut else [wholes(records)]
     if len(cut) == 1:
         found += [modules(cut[0], depth, limits(cut[0])), operators(cut[0], limits(cut[0]))]
@@ -103,10 +103,10 @@ def wholes(records: Sequence[Record]) -> Table:
     said = [
         f"{_which(record, label)}: {text}"
         for record, label in zip(records, own, strict=True)
-        for text in (cell_of(record).reason, *cell_of(record).warnings, *record.notes)
+        for text in (cell_of(record).reason, *_of_parts(cell_of(record)), *cell_of(record).warnings, *record.notes)
         if text
     ]
-    unsure = [cell for cell in map(cell_of, records) if cell.whole and cell.verdict != "trusted"]
+    unsure = [cell for cell in map(cell_of, records) if cell.whole and {cell.verdict, cell.trust[0]} != {"trusted"}]
     fixed = any("fixed work" in cell.reason for cell in unsure)
     again = [AGAIN + (f" {FIXED}" if fixed else "")] if unsure else []
     steps = [TRAINING] if any(cell_of(one).setting.training for one in records) else []
@@ -117,6 +117,12 @@ def wholes(records: Sequence[Record]) -> Table:
         tuple(rows),
         notes=(*said, *again, *steps, *NOTES),
     )
+
+
+def _of_parts(cell: TimedCell) -> list[str]:
+    """Why its parts are not trusted, where that is another matter than why the pass is not."""
+    why = cell.trust[1]
+    return [f"the device alone: {why}"] if why and why != cell.reason else []
 
 
 def _per_s(cell: TimedCell) -> float:
@@ -150,7 +156,7 @@ def checks(records: Sequence[Record]) -> Table:
         assert whole is not None
         total = sum(parts.values())
         gap = sum(time for one, time in parts.items() if one.kind == "gap")
-        sums = (f"{100 * total / whole.middle_s:.1f} %", percent(gap / total)) if parts else (MISSING, MISSING)
+        sums = (f"{100 * total / whole.middle_s:.1f} %", percent(gap / total)) if total else (MISSING, MISSING)
         alone = _alone(cell) if devices else ()
         counts = (f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.trust[0])
         rows.append((Name(record.label), label, *alone, *sums, *counts))

@@ -40,7 +40,7 @@ def timings_csv(records: Sequence[Record]) -> str:
 
 def _counts(record: Record, one: Timing, row: Row | None) -> tuple[int | str, int | str]:
     """MACs and FLOPs of what a timing is of; empty where nothing was counted, as of a gap."""
-    if one.kind == "whole":
+    if one.kind in ("whole", "device"):
         return record.totals.macs, work(record.rows)
     if one.kind not in ("tile", "replay", "replay_cold") or row is None:
         return "", ""

@@ -16,11 +16,11 @@ from analyzer.frozen import Frozen
 
 Mark = tuple[Any, int]  # An event, and the host's nanoseconds when it was issued.
 
-FIRST_S, MOST_S = 0.01, 0.5  # Of a hold.
+FIRST_S, LEAST_S, MOST_S = 0.01, 0.001, 0.5  # Of a hold; a shorter one would say little of the device's cycles.
 CYCLES_PER_S = 1e9  # A first guess; every hold is itself timed.
 SPARE = 1.5  # How much longer than issuing took the last time.
 SHRINK = 0.9
-KERNELS, TIMES = 100, 5
+KERNELS, TIMES, ROUNDS = 100, 5, 12
 
 
 class Hold:
@@ -39,10 +39,11 @@ class Hold:
         self.cycles = int(self.seconds * self.rate)
         self.sleep(self.cycles)
 
-    def read(self, marks: Sequence[Mark], reached: Sequence[float]) -> None:
-        """`reached` are the seconds of `marks` from the first one. Does nothing if no hold was begun before them."""
+    def read(self, marks: Sequence[Mark], reached: Sequence[float]) -> list[Any]:
+        """`reached` are the seconds of `marks` from the first one. Returns the hold's own event, to be used again; none
+        if no hold was begun before the marks."""
         if self.start is None:
-            return
+            return []
         (event, began), self.start = self.start, None
         held = event.elapsed_time(marks[0][0]) / 1e3
         if held > 0:
@@ -51,35 +52,38 @@ class Hold:
         # Work between two marks waited for nobody if all of it was issued before the device came to the first of them.
         ahead = all(own <= held + at for own, at in zip(issued[1:], reached, strict=False))
         self.late += not ahead
-        self.seconds = min(max(SPARE * issued[-1], (SHRINK if ahead else 2) * self.seconds), MOST_S)
+        self.seconds = min(max(SPARE * issued[-1], (SHRINK if ahead else 2) * self.seconds, LEAST_S), MOST_S)
+        return [event]
 
 
 class MarkCost(Frozen):
-    """Seconds that marks add: to work between two of them, and how far two lie apart with nothing between."""
+    """Seconds that marks add to work between two of them; an interval shorter than `least_s` is taken to be empty."""
 
     work_s: float = 0.0
-    empty_s: float = 0.0
-    between_s: float = 0.0  # Shorter than that, an interval is taken to be empty.
+    least_s: float = 0.0
 
     def without(self, intervals: Sequence[float]) -> list[float]:
         """When each mark was reached, from the first one, if marks took no time."""
-        own = [0.0 if one < self.between_s else max(one - self.work_s, 0.0) for one in intervals]
+        own = [0.0 if one < self.least_s else max(one - self.work_s, 0.0) for one in intervals]
         return list(accumulate(own, initial=0.0))
 
 
 class _Marking(Protocol):
     def mark(self) -> Mark: ...
     def hold(self) -> None: ...
+    @property
+    def late(self) -> int | None: ...
     def seconds(self, marks: Sequence[Mark]) -> list[float]: ...
 
 
 def mark_cost(clock: _Marking, nothing: Callable[[], Any]) -> MarkCost:
     """Measured with the least of kernels, held: many of them marked as operators are, and as many with no mark between.
 
-    `clock` takes no cost off yet.
+    `clock` takes no cost off yet. None is taken off where the host is never in time.
     """
     work, empty, bare = [], [], []
-    for _ in range(TIMES + 1):
+    for _ in range(ROUNDS):
+        late = clock.late
         clock.hold()
         marks = []
         for _ in range(KERNELS):
@@ -88,14 +92,21 @@ def mark_cost(clock: _Marking, nothing: Callable[[], Any]) -> MarkCost:
             marks.append(clock.mark())
         reached = clock.seconds(marks)
         intervals = [later - earlier for earlier, later in pairwise(reached)]
-        work.append(median(intervals[::2]))
-        empty.append(median(intervals[1::2]))
         clock.hold()
         ends = [clock.mark()]
         for _ in range(KERNELS):
             nothing()
         ends.append(clock.mark())
+        took = clock.seconds(ends)[-1]
+        if clock.late != late:
+            continue
+        work.append(median(intervals[::2]))
+        empty.append(median(intervals[1::2]))
         # One of them has the marks' cost, which is in `work`; the others have none.
-        bare.append((clock.seconds(ends)[-1] - work[-1]) / (KERNELS - 1))
-    marked, apart, alone = (median(times[1:]) for times in (work, empty, bare))  # The first warms up.
-    return MarkCost(max(marked - alone, 0.0), apart, (marked + apart) / 2)
+        bare.append((took - work[-1]) / (KERNELS - 1))
+        if len(work) > TIMES:
+            break
+    if not work:
+        return MarkCost()
+    marked, apart, alone = (median(times[1:] or times) for times in (work, empty, bare))  # The first warms up.
+    return MarkCost(max(marked - alone, 0.0), (marked + apart) / 2)

@@ -1,19 +1,35 @@
-"""What is sampled in turn of one cell: the pass as it is issued, on a device alone, and cut into operators."""
+"""What is sampled in turn of one cell: the pass as it is issued, on a device alone, and cut into operators.
+
+A held pass that was not issued in time is a disturbed sample as any other, and is taken again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any
 
 from analyzer.timing.clock import Clock
 from analyzer.timing.paging import Paging
 from analyzer.timing.passes import Changed, Key, Pass
+from analyzer.timing.sampling import Watch
 
 TRIES = 3  # To issue a pass in time. Each that was late makes the next hold longer.
+LATE = "the host did not issue it in time"
 Say = Callable[[Sequence[Key], str], None]
-T = TypeVar("T")
+
+
+class InTime:
+    """A watch that sees too whether held passes were issued in time."""
+
+    def __init__(self, watch: Watch, clock: Clock) -> None:
+        self.watch, self.clock = watch, clock
+
+    def look(self) -> Any:
+        return self.clock.late, self.watch.look()
+
+    def dirty(self, before: Any, after: Any) -> str | None:
+        return self.watch.dirty(before[1], after[1]) or (LATE if before[0] != after[0] else None)
 
 
 class Arms:
@@ -27,14 +43,13 @@ class Arms:
         self.ahead: bool | None = None  # Whether cut passes are issued in time; None where nothing is held.
 
     def found(self, *, cut: bool) -> dict[str, Callable[[], Any]]:
-        """Those that this model and clock allow, by name. Each is tried once or more before."""
-        holds = self.clock.late is not None
+        """Those that this model and clock allow, by name. What is held is tried before."""
         arms: dict[str, Callable[[], Any]] = {"whole": self.whole}
-        if holds and self._tried(partial(self.passed.whole, held=True))[1]:
+        if self._in_time(self.device):
             arms["device"] = self.device
         try:
-            if cut and holds:
-                self.ahead = self._tried(self.passed.cut)[1]
+            if cut and self.clock.late is not None:
+                self.ahead = self._in_time(self.passed.cut)
                 if not self.ahead:
                     self.clock.let_go()
                     arms.pop("device", None)  # What it is cut into waits for the host, and does not add up to it.
@@ -53,11 +68,11 @@ class Arms:
         return seconds
 
     def device(self) -> float:
-        return self._tried(partial(self.passed.whole, held=True))[0]
+        return self.passed.whole(held=True)
 
     def cut(self) -> list[float]:
         try:
-            return _in_order(self._tried(self.passed.cut)[0], self.keys)
+            return _in_order(self.passed.cut(), self.keys)
         except Changed as error:
             self._uncut(error)
             raise
@@ -67,14 +82,13 @@ class Arms:
         shared = {"launch_share": median(self.shares) if self.shares else None, "ahead": self.ahead}
         return shared | (self.paging.told() if self.clock.launch_share is None else {})
 
-    def _tried(self, once: Callable[[], T]) -> tuple[T, bool]:
-        """What a pass gave, and whether it was issued in time."""
-        for _ in range(TRIES):
+    def _in_time(self, once: Callable[[], Any]) -> bool:
+        """Whether a held pass can be issued in time, and takes any. Never of a clock that cannot hold."""
+        for _ in range(TRIES if self.clock.late is not None else 0):
             late = self.clock.late
-            found = once()
-            if in_time := self.clock.late == late:
-                break
-        return found, in_time
+            if once() and self.clock.late == late:
+                return True
+        return False
 
     def _uncut(self, error: Changed) -> None:
         self.say([], f"not cut into operators: {error}")

@@ -111,12 +111,14 @@ class EventClock:
         if reached[-1] > 0:
             self.launch_share = (marks[-1][1] - issued) * 1e-9 / reached[-1]
         if self.held:
-            self.held.read(marks, reached)
+            self.free += self.held.read(marks, reached)
         self.free += [event for event, _ in marks]
         return self.cost.without([later - earlier for earlier, later in pairwise(reached)])
 
     def settle(self) -> None:
         self.device.synchronize()
+        if self.held:
+            self.held.start = None  # Of a pass that raised in its middle, and was never read.
 
     def hold(self) -> None:
         self.settle()

@@ -119,7 +119,8 @@ class GpuContention:
     def dirty(self, before: GpuLook, after: GpuLook) -> str | None:
         if before.others or after.others:
             return "another process used the GPU"
-        held = [one for one in after.throttles or before.throttles or () if one not in self.allowed]
+        both = (*(after.throttles or ()), *(before.throttles or ()))
+        held = [one for one in both if one not in self.allowed]
         return f"the GPU's clock was held down by {held[0]}" if held else None
 
     def _throttles(self) -> tuple[str, ...] | None:

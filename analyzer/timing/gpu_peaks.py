@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from analyzer.errors import AnalyzerError, CannotMeasure
 from analyzer.timing.arms import TRIES
 from analyzer.timing.clock import Clock, clock_of
 from analyzer.timing.gpu import GpuContention, nvml
@@ -20,7 +21,7 @@ SIDES = (2048, 4096, 8192)
 # "tf32" are products of float32 with the multiplier's 10 bits of fraction, which convolutions take by torch's default.
 PRODUCTS = {"float32": "highest", "tf32": "high", "float64": "highest", "bfloat16": "highest", "float16": "highest"}
 QUEUED = 400  # Calls at the most: queues hold about a thousand.
-OWN_LIMITS = ("power cap",)  # A product at full rate reaches it, and so do a network's: it is part of the ceiling.
+OWN_LIMITS = ("power cap",)  # A product at full rate reaches it by itself: it is part of the ceiling.
 
 
 def measure(
@@ -31,15 +32,18 @@ def measure(
     clock: Clock | None = None,
     watch: Watch | None = None,
 ) -> list[Peak]:
-    """All ceilings of one GPU, by torch's name such as `cuda:1`; some five seconds."""
+    """All ceilings of one GPU, by torch's name such as `cuda:1`; some five seconds.
+
+    Raises AnalyzerError where its queue cannot be held: launches would be measured.
+    """
     if torch is None:
         import torch  # type: ignore[no-redef, unused-ignore]
+    clock = clock or clock_of(device)
+    if clock.late is None:
+        raise AnalyzerError(f"the peaks of {device} cannot be measured: this torch cannot hold its queue")
     index = int(device.partition(":")[2] or 0)
-    meter = Meter(
-        runs(clock or clock_of(device)),
-        watch or GpuContention(index, os.getpid(), nvml(), allowed=OWN_LIMITS),
-        SPARE_S,
-    )
+    watch = watch or GpuContention(index, os.getpid(), nvml(), allowed=OWN_LIMITS)
+    meter = Meter(runs(clock), watch, SPARE_S)
     properties = torch.cuda.get_device_properties(device)
     sets = working_sets(getattr(properties, "L2_cache_size", 0), properties.total_memory)
     of, done, found = len(PRODUCTS) + 2 * len(sets), 0, []
@@ -69,11 +73,10 @@ def working_sets(l2_bytes: int, memory_bytes: int) -> dict[str, int]:
 
 
 def runs(clock: Clock) -> Runs:
-    """Calls in one held queue, more of them until they take long enough."""
+    """Calls in one held queue, more until they take long enough. Raises CannotMeasure if never issued in time."""
 
-    def run(once: Callable[[], Any], at_least_s: float) -> tuple[int, float]:
-        times, tries = 1, 1
-        while True:
+    def timed(once: Callable[[], Any], times: int) -> float:
+        for _ in range(TRIES):
             late = clock.late
             clock.hold()
             marks = [clock.mark()]
@@ -81,12 +84,15 @@ def runs(clock: Clock) -> Runs:
                 once()
             marks.append(clock.mark())
             took = clock.seconds(marks)[-1]
-            if clock.late != late and tries < TRIES:
-                tries += 1
-            elif took >= at_least_s or times == QUEUED:
-                return times, took
-            else:
-                times = min(max(2 * times, int(times * at_least_s / max(took, 1e-6))), QUEUED)
+            if clock.late == late:
+                return took
+        raise CannotMeasure(f"{times} calls were not issued before the device came to them; run it again alone")
+
+    def run(once: Callable[[], Any], at_least_s: float) -> tuple[int, float]:
+        times = 1
+        while (took := timed(once, times)) < at_least_s and times < QUEUED:
+            times = min(max(2 * times, int(times * at_least_s / max(took, 1e-6))), QUEUED)
+        return times, took
 
     return run
 

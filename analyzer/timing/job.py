@@ -98,7 +98,7 @@ def run(
     if not found.complete:
         say("interrupted: what was measured is shown, marked partial")
         return 130
-    return 3 if any(record.cell and record.cell.verdict == "void" for record in records) else 0
+    return 3 if any(record.cell and "void" in (record.cell.verdict, record.cell.trust[0]) for record in records) else 0
 
 
 def _written(trace: str | None) -> int | None:
@@ -191,11 +191,12 @@ def _lack(record: Record, peaks: Sequence[Mapping[str, Any]], named: Mapping[str
     on = "cpu" if setting.device == "cpu" else record.environment.get("gpu", {}).get("name")
     if not any(on_device(peak) == on for peak in peaks):
         return f"analyze machine measures this machine's peaks; {others}"
-    if on != "cpu":
-        return f"the peaks kept of {on} have none of {setting.dtype}; analyze machine measures them; {others}"
-    own = [peak for peak in peaks if on_device(peak) == "cpu"]
-    have = any(peak["name"] == setting.dtype and peak["threads"] == setting.threads for peak in own)
+    own = [peak for peak in peaks if on_device(peak) == on]
+    threads = setting.threads if on == "cpu" else 0
+    have = any(peak["name"] == setting.dtype and peak["threads"] == threads for peak in own)
     lacking = "memory" if have else setting.dtype
+    if on != "cpu":
+        return f"the peaks kept of {on} have none of {lacking}; analyze machine measures them; {others}"
     wanted = f"{lacking} on {setting.threads} thread{'s' if setting.threads != 1 else ''}"
     counts = ",".join(map(str, sorted({setting.threads, *(peak["threads"] for peak in own)})))
     return f"the peaks kept have none of {wanted}; analyze machine --threads {counts} measures them; {others}"

@@ -30,7 +30,10 @@ TILE = "analyzer tile "
 # No operators: CUDA's own calls ("cudaLaunchKernel") and the profiler's doings ("Activity Buffer Request"). They are
 # numbered apart from operators, and where two numbers meet, torch's profiler gives them an operator's kernels a second
 # time. (pytorch/pytorch#196282.)
-NO_OPERATOR = re.compile(r"(?!.*::)(?:(?:cuda|cu|hip)[A-Z]|.* )")
+NO_OPERATOR = re.compile(
+    r"(cuda|cu|hip)[A-Z]\w*|Activity Buffer Request|Buffer Flush|Command Buffer Full|Driver Compiler|Instrumentation|"
+    r"Lazy Function Loading|Resource|Runtime Triggered Module Loading|UVM Activity Init|Unknown|Unrecognized"
+)
 Found = tuple[str, str, int, str, Phase, list[float]]
 
 
@@ -144,7 +147,7 @@ def times_of(
             continue
         tile = _tile(event) if phase == "forward" else _made(event, numbers)
         path = tiles[tile].path if tile is not None and tile < len(tiles) else ""
-        own = [] if NO_OPERATOR.match(event.name) else event.kernels
+        own = [] if NO_OPERATOR.fullmatch(event.name) else event.kernels
         launched = [(kernel.name, kernel.duration) for kernel in own]
         for name, microseconds in launched if device else [(event.name, event.self_cpu_time_total)]:
             if microseconds > 0:

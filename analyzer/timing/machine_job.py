@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analyzer.errors import AnalyzerError
+from analyzer.errors import AnalyzerError, one_line
 from analyzer.output import emit_tables, say, write
 from analyzer.store import PEAKS_VERSION, keep_peaks, kept_peaks
 from analyzer.timing.roofline import on_device
@@ -27,7 +27,7 @@ def run(
 
     counts = threads or sorted({1, processors()})
     found = {**fingerprint(), "gpus": gpus(), "signals": Contention(counts[-1]).signals()}
-    measured = _measured(_chosen(device, found["gpus"]), counts, found) if peaks else []
+    measured = _measured(_chosen(device, threads, found["gpus"]), counts, found) if peaks else []
     void = [peak for peak in measured if peak["verdict"] == "void"]
     status = "failed" if void else "ok"
     data = {"schema_version": PEAKS_VERSION, "status": status, "environment": found, "peaks": measured}
@@ -51,16 +51,17 @@ def _what(peak: Mapping[str, Any]) -> tuple[Any, ...]:
     return peak["name"], peak["unit"], peak["threads"], on_device(peak)
 
 
-def _chosen(device: str | None, gpus: Sequence[Mapping[str, Any]]) -> list[str]:
+def _chosen(device: str | None, threads: Sequence[int] | None, gpus: Sequence[Mapping[str, Any]]) -> list[str]:
     """What to measure, by torch's names: one GPU stands for all of its name."""
     from analyzer.timing.clock import clock_of
 
     if device is None:
         first = {gpu["name"]: f"cuda:{index}" for index, gpu in reversed(list(enumerate(gpus)))}
         return ["cpu", *sorted(first.values())]
-    clock_of(device)
-    if device.startswith("mps"):
-        raise AnalyzerError("the peaks of mps cannot be measured: its queue cannot be held; wanted cpu or cuda")
+    if device != "cpu" and threads:
+        raise AnalyzerError(f"--threads is for the processor; leave it out with --device {one_line(device)}")
+    if device != "cpu" and clock_of(device).late is None:
+        raise AnalyzerError(f"the peaks of {device} cannot be measured: its queue cannot be held; wanted cpu or cuda")
     return [device]
 
 
@@ -70,9 +71,14 @@ def _measured(devices: Sequence[str], counts: Sequence[int], found: Mapping[str,
 
     measured = []
     for device in devices:
-        with steps("measuring peaks") as tell:
-            if device == "cpu":
-                measured += peaks.measure(counts, found["processor"]["caches"], tell)
-            else:
-                measured += gpu_peaks.measure(device, tell)
+        try:
+            with steps("measuring peaks") as tell:
+                if device == "cpu":
+                    measured += peaks.measure(counts, found["processor"]["caches"], tell)
+                else:
+                    measured += gpu_peaks.measure(device, tell)
+        except AnalyzerError as error:
+            if len(devices) == 1:
+                raise
+            say(str(error))  # One GPU that cannot be measured takes nothing from the others.
     return [dict(vars(peak)) for peak in measured]

@@ -64,9 +64,12 @@ def _timed(
     end = time.perf_counter() + BUDGET_S
     while len(times) < 2 or (len(times) <= wanted and time.perf_counter() < end):
         before()
+        late = clock.late
         clock.hold()
         marks = [clock.mark()]
         module(*args, **kwargs)
         marks.append(clock.mark())
-        times.append(clock.seconds(marks)[-1])
+        seconds = clock.seconds(marks)[-1]
+        if clock.late == late or time.perf_counter() > end:  # A module that waits for the device is never in time.
+            times.append(seconds)
     return times[1:]

@@ -42,13 +42,14 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
         return Cell(request.setting, (), "void", early.reason, status)  # type: ignore[arg-type]
     whole = [_samples(answer, "whole") for answer in started]
     verdict, reason = judged(whole, request.fewest, [_samples(answer, "reference") for answer in started])
-    ok = {dirty is None for lot in whole for _, dirty in lot} if verdict == "void" else {True}
+    ok = _trusted(whole, verdict)
     timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
-    alone = [_samples(answer, "device") for answer in started]
-    own, why = judged(alone, request.fewest) if any(alone) else (verdict, reason)
-    if any(alone):
-        timings.append(_timing("", "", 1, "device", "pass", [_kept(lot, ok) for lot in alone], own, why))
-    parts, note = _parts(started, ok, own)
+    own, kept = verdict, ok
+    if any(alone := [_samples(answer, "device") for answer in started if not _late(answer)]):
+        own, why = judged(alone, request.fewest)
+        kept = _trusted(alone, own)
+        timings.append(_timing("", "", 1, "device", "pass", [_kept(lot, kept) for lot in alone], own, why))
+    parts, note = _parts(started, kept, own)
     timings += parts
     references = [_kept(_samples(answer, "reference"), ok) for answer in started]
     if any(references):
@@ -66,6 +67,16 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
             (*reasons, *([note] if note else []), *_beside(started, timings)),
         )
     )
+
+
+def _trusted(lots: Sequence[Samples], verdict: Verdict) -> set[bool]:
+    """Whether clean samples, disturbed ones or both are kept: of what is void all are shown."""
+    return {dirty is None for lot in lots for _, dirty in lot} if verdict == "void" else {True}
+
+
+def _late(answer: Answer) -> bool:
+    """Whether a process could not issue its cut passes ahead of the device."""
+    return (answer.of("done") or {}).get("ahead") is False
 
 
 def _each_judged(cell: Cell) -> Cell:
@@ -143,8 +154,10 @@ def _known(lots: Sequence[Samples], beside: Sequence[Samples]) -> tuple[Verdict,
 
 
 def _slowed(beside: Sequence[Samples]) -> tuple[Verdict, str]:
-    """Whether the machine was about as fast as it can be. A neighbour in another virtual machine slows all passes of a
-    run alike: they agree, and another hour says otherwise. Only what is known to be the same work shows that.
+    """Whether the machine was mostly as fast as it was at times.
+
+    A neighbour in another virtual machine slows all passes of a run alike: they agree, and another hour says otherwise.
+    Only the same work shows that, and not even it where the machine was equally slow from start to end.
     """
     clean = _clean(beside)
     fixed = np.concatenate(clean) if clean else np.array([])
@@ -155,7 +168,7 @@ def _slowed(beside: Sequence[Samples]) -> tuple[Verdict, str]:
         return "trusted", ""
     return (
         "noisy",
-        f"fixed work beside it took {100 * over:.0f} % longer than its quickest tenth: the machine was slowed",
+        f"fixed work beside it took {100 * over:.1f} % longer than its quickest tenth: the machine was slowed",
     )
 
 
@@ -204,7 +217,7 @@ def _beside(answers: Sequence[Answer], timings: Sequence[Timing]) -> list[str]:
     done = [line for answer in answers if (line := answer.of("done"))]
     ready = next((line for answer in answers if (line := answer.of("ready"))), {})
     shares = [line["launch_share"] for line in done if line["launch_share"] is not None]
-    late = any(line.get("ahead") is False for line in done)
+    late = any(map(_late, answers))
     return [*_launches(shares, timings), *([LATE] if late else []), *remark(done, ready.get("environment", {}))]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from analyzer.errors import AnalyzerError, one_line
-from analyzer.timing.arms import Arms
+from analyzer.timing.arms import Arms, InTime
 from analyzer.timing.beside import flushed, flusher, reference
 from analyzer.timing.clock import Clock, clock_of
 from analyzer.timing.contention import Contention
@@ -112,7 +112,7 @@ def _measure(ready: Prepared, record: dict[str, Any] | None, request: Request, c
     tell({"event": "ready", "record": record, "environment": environment})
     with nullcontext() if setting.training or gradients else torch.inference_mode(), undisturbed():
         passed = passes(ready, tiles, clock, training=setting.training)
-        beside = _sample(request, passed, clock, watch, time.perf_counter(), tell)
+        beside = _sample(request, passed, clock, InTime(watch, clock), time.perf_counter(), tell)
         if request.kernels or request.trace:
             from analyzer.timing.kernels import kernels
 

@@ -128,7 +128,7 @@ def _check_times(cell: Cell) -> None:
         raise ValueError(f"verdicts {sorted(map(str, verdicts))}")
     if not all(isfinite(sample) for one in cell.timings for sample in one.samples_s):
         raise ValueError("a sample is not finite")
-    if any(one.median_s <= 0 for one in cell.timings if one.kind == "whole"):
+    if any(one.median_s <= 0 for one in cell.timings if one.kind in ("whole", "device")):
         raise ValueError("a pass took no time")
     _ = cell.parts, cell.setting.label
 

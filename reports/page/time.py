@@ -57,7 +57,8 @@ def _said(subjects: Sequence[Subject], *, timed: bool) -> list[str]:
             if (record.cell.whole is not None) != timed:
                 continue
             ended = [] if record.cell.status == "ok" else [f"the run ended {record.cell.status}"]
-            for text in (*ended, record.cell.reason, *record.cell.warnings):
+            alone = f"the device alone: {why}" if (why := record.cell.trust[1]) and why != record.cell.reason else ""
+            for text in (*ended, record.cell.reason, alone, *record.cell.warnings):
                 found.setdefault(text, []).append(f"{one.name} at {record.cell.setting.label}")
     return [f"{text}: {'; '.join(dict.fromkeys(runs))}." for text, runs in found.items() if text]
 

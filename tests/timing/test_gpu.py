@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.timing.gpu import GpuContention, describe, gpus, handle
+from analyzer.timing.gpu import GpuContention, GpuLook, describe, gpus, handle
 
 
 class Library:
@@ -59,6 +59,13 @@ class Library:
 def test_a_gpu_is_watched_the_same_way(library, verdict):
     watch = GpuContention(0, own=7, library=library)
     assert watch.dirty(watch.look(), watch.look()) == verdict
+
+
+def test_a_throttle_that_is_allowed_hides_no_other():
+    watch = GpuContention(0, own=7, library=None, allowed=("power cap",))
+    capped, hot = GpuLook(("power cap",), 0), GpuLook(("heat",), 0)
+    assert watch.dirty(capped, capped) is None
+    assert watch.dirty(hot, capped) == "the GPU's clock was held down by heat"
 
 
 class Mute(Library):

@@ -34,10 +34,11 @@ def forward():
     # Its number is by chance that of `cat`, whose kernel torch's profiler gives it too.
     launch = Event("cudaLaunchKernel", 5.0, inner, [Kernel("copy", 60.0)])
     cat = Event("aten::cat", 10.0, second, [Kernel("copy", 60.0)], number=8)
+    region = Event("Torch-Compiled Region: 0/0", 0.0, second, [Kernel("fused", 7.0)])
     alone = Event("aten::empty", 1.0)
     doing = Event("Activity Buffer Request", 0.0, second, [Kernel("copy", 60.0)])
     ran = Event("sgemm", 0.0, device=DeviceType.CUDA)
-    return [first, second, conv, inner, launch, cat, alone, doing, ran]
+    return [first, second, conv, inner, launch, cat, region, alone, doing, ran]
 
 
 def test_on_a_cpu_a_kernel_is_an_operators_own_time():
@@ -57,6 +58,7 @@ def test_on_a_device_it_is_what_ran_there_and_not_what_issued_it():
         ("conv", "sgemm", "forward"): pytest.approx(500e-6),
         ("conv", "bias", "forward"): pytest.approx(20e-6),
         ("", "copy", "forward"): pytest.approx(60e-6),
+        ("", "fused", "forward"): pytest.approx(7e-6),
     }
 
 

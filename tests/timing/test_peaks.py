@@ -8,6 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
+from analyzer.errors import AnalyzerError, CannotMeasure
 from analyzer.store import PEAKS
 from analyzer.timing import gpu_peaks
 from analyzer.timing.clock import EventClock
@@ -345,6 +346,19 @@ def test_peaks_of_a_gpu_stand_in_a_table_of_their_own_and_are_kept_beside(analyz
 
 def test_one_gpu_stands_for_all_of_its_name():
     h100, a100 = {"name": "H100"}, {"name": "A100"}
-    assert _chosen(None, [h100, h100, a100]) == ["cpu", "cuda:0", "cuda:2"]
-    assert _chosen(None, []) == ["cpu"]
-    assert _chosen("cpu", [h100]) == ["cpu"]
+    assert _chosen(None, None, [h100, h100, a100]) == ["cpu", "cuda:0", "cuda:2"]
+    assert _chosen(None, [1, 2], []) == ["cpu"]
+    assert _chosen("cpu", [1], [h100]) == ["cpu"]
+    with pytest.raises(AnalyzerError, match="--threads is for the processor"):
+        _chosen("cuda:0", [1], [h100])
+
+
+def test_a_gpu_whose_queue_is_never_filled_in_time_or_cannot_be_held_has_no_peaks():
+    gpu = Gpu(launch_s=2e-3)  # A launch takes longer than all of the products' work that it is for.
+    gpu.clock.held.seconds = 1e-9
+    late = gpu_peaks.runs(gpu.clock)
+    with pytest.raises(CannotMeasure, match="not issued before the device came to them"):
+        late(gpu.device.synchronize, 0.02)
+    gpu.clock.let_go()
+    with pytest.raises(AnalyzerError, match="cannot hold its queue"):
+        gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=QUIET)

@@ -96,7 +96,7 @@ def test_a_machine_that_was_slowed_all_the_while_is_noise_however_well_processes
     slower = clean(*[1.22e-3] * 10)
     verdict, reason = judged(passes, 3, [clean(*[1.00e-3] * 3, *[1.22e-3] * 7), slower])
     assert verdict == "noisy"
-    assert reason == "fixed work beside it took 22 % longer than its quickest tenth: the machine was slowed"
+    assert reason == "fixed work beside it took 22.0 % longer than its quickest tenth: the machine was slowed"
     assert judged(passes, 3, [clean(1e-3, 2e-3, 2e-3, 2e-3)]) == ("trusted", "")  # Too few to have a tenth.
     disturbed = [(9e-3, "another process was running")] * 99
     assert judged(passes, 3, [[*quick, *disturbed], slow]) == ("trusted", "")  # Those are void.
@@ -179,7 +179,7 @@ def test_what_a_device_needs_alone_says_better_whether_launches_bind_it():
     assert (made.uncut.kind, made.uncut.median_s) == ("device", 1e-3)
     assert made.trust == ("trusted", "")
     assert timed(4e-3, 3.9e-3).warnings == ()  # It is busy, though the host has no time to spare either.
-    assert "could not be issued before the device came to it" in timed(4e-3, 3.9e-3, ahead=False).warnings[0]
+    assert "could not be issued before the device came to it" in timed(4e-3, 3.9e-3, ahead=False).warnings[-1]
 
 
 def test_a_device_is_sure_of_its_own_time_where_launches_are_not():
@@ -194,6 +194,21 @@ def test_a_device_is_sure_of_its_own_time_where_launches_are_not():
     assert made.trust == ("trusted", "")
     assert {one.verdict for one in made.parts} == {"trusted"}
     assert made.of("device")[0].verdict == "trusted"
+
+
+def test_of_a_device_its_own_samples_are_kept_whatever_became_of_the_whole_ones():
+    def made(whole_dirty, device_dirty, ahead=True):
+        lot = [sample for _ in range(4) for sample in (["whole", 4e-3, whole_dirty], ["device", 1e-3, device_dirty])]
+        done = {"event": "done", "launch_share": None, "ahead": ahead}
+        return cell(REQUEST, [Answer(({"event": "samples", "samples": lot}, done), "done")])
+
+    busy = "another process used the GPU"
+    only_whole, only_device = made(None, busy), made(busy, None)
+    assert (only_whole.verdict, only_whole.trust[0]) == ("trusted", "void")
+    assert len(only_whole.of("device")[0].samples_s) == 4  # Shown all the same, as void.
+    assert (only_device.verdict, only_device.trust) == ("void", ("trusted", ""))
+    assert len(only_device.of("device")[0].samples_s) == 4
+    assert made(None, None, ahead=False).of("device") == ()  # Parts that wait for the host do not add up to it.
 
 
 def test_memory_that_is_fetched_anew_each_pass_is_said():

@@ -100,9 +100,9 @@ def _names(records: Sequence[Record]) -> list[str]:
     """Labels, made longer by what sets equal ones apart, at last by a number."""
     names = [record.label or "(no name)" for record in records]
     for texts in (
-        [f"batch {batch(record)}" for record in records],
         [record.mode for record in records],
         [record.dtype for record in records],
+        [f"batch {batch(record)}" for record in records],
         [", ".join(map(shape_text, record.input)) for record in records],
         [record.created or "" for record in records],
     ):

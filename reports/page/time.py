@@ -21,8 +21,8 @@ ADD = (
 )
 LEAD = (
     "Measured times beside the counts. Every figure has the verdict of its run: trusted (known to ± 3 %), noisy "
-    "(neighbours disturbed it, or its processes disagree by more) or void (disturbed too much to say anything). An "
-    "operator of a trusted run is noisy where it is known less well itself."
+    "(neighbours disturbed it, its processes disagree by more, or fixed work beside it shows a slowed machine) or void "
+    "(disturbed too much to say anything). An operator of a trusted run is noisy where it is known less well itself."
 )
 DEVICE = (
     "Device alone: the same pass on a device that waits until all of it is issued. Its parts are the device's own time."
@@ -88,10 +88,10 @@ def wholes(subjects: Sequence[Subject]) -> Table:
             cells.time(whole.median_s),
             cells.NONE if isinf(doubt) else Cell(percent(doubt), doubt),
             cells.verdict(cell.verdict),
+            *([cells.time(uncut.median_s) if uncut is not whole else cells.NONE] if devices else []),
             cells.words(f"{seconds(low)} to {seconds(high)}"),
             _plain(cell.setting.batch / whole.median_s),
             _plain(work(record.rows) / whole.median_s / 1e9),
-            *([cells.time(uncut.median_s) if uncut is not whole else cells.NONE] if devices else []),
             Cell(percent(total / uncut.middle_s), total / uncut.middle_s) if found else cells.NONE,
             Cell(percent(gap / total), gap / total) if total else cells.NONE,
             cells.whole(len(whole.samples_s)),
@@ -99,7 +99,7 @@ def wholes(subjects: Sequence[Subject]) -> Table:
         rows.append(row)
     trust = (cells.right("time"), cells.right("±"), cells.left("verdict"))
     alone = ("device alone",) if devices else ()
-    heads = ("middle half", "samples/s", "GFLOP/s", *alone, "parts sum to", "gap", "passes")
+    heads = (*alone, "middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")
     columns = (cells.left("network"), cells.left("setting"), *trust, *map(cells.right, heads))
     notes = (DOUBT, *([DEVICE] if devices else []), *_said(subjects, timed=True), *_apart(records))
     return Table("passes", "Time of a pass", columns, cells.lines(rows), notes, ("sort", "csv"))

@@ -172,6 +172,12 @@ def test_the_roofline_has_ceilings_only_where_they_were_measured():
     assert "analyze machine" in without.summary
 
 
+def test_runs_of_several_batches_are_not_named_for_one_of_them():
+    half = timed(batch=64)
+    found = subjects([timed(), timed(batch=4), half.replace(dtype="bfloat16")])
+    assert [one.name for one in found] == ["nin (float32)", "nin (bfloat16)"]
+
+
 def test_runs_of_one_network_are_one_subject():
     found = subjects([timed(), timed(batch=4), timed(threads=1)])
     assert [one.name for one in found] == ["nin"]

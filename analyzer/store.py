@@ -16,6 +16,7 @@ from analyzer.record import Record
 FOLDER = Path(".analyze") / "records"
 PEAKS = Path(".analyze") / "machine.json"
 PEAKS_VERSION = 1
+LARGEST = 1e30  # Of FLOPs or bytes a second: no machine's.
 
 
 def save(records: Sequence[Record], root: Path | None = None) -> Path:
@@ -50,10 +51,14 @@ def kept_peaks(environment: Mapping[str, Any], root: Path | None = None) -> list
         return []
 
 
-def _is_peak(peak: Mapping[str, Any]) -> bool:
+def _is_peak(peak: Any) -> bool:
     """Whether its figures can be reckoned with: anybody may have edited the file."""
-    texts, numbers = (peak.get("name"), peak.get("unit")), (peak.get("value"), peak.get("threads"))
-    return all(isinstance(text, str) for text in texts) and all(isinstance(one, int | float) for one in numbers)
+    if not isinstance(peak, Mapping):
+        return False
+    texts = (peak.get("name"), peak.get("unit"), peak.get("device", "cpu"))
+    value, threads = peak.get("value"), peak.get("threads")
+    numbers = isinstance(value, int | float) and isinstance(threads, int) and 0 < value < LARGEST
+    return numbers and all(isinstance(text, str) for text in texts)
 
 
 def _chip(environment: Mapping[str, Any]) -> tuple[Any, ...]:

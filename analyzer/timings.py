@@ -171,6 +171,8 @@ class Cell(Frozen):
 
 
 def _timing(data: Mapping[str, Any]) -> Timing:
+    if not all(isinstance(data[name], str) for name in ("path", "op", "kind", "phase", "reason")):
+        raise TypeError("a timing's name or reason is no text")
     return Timing(**{**data, "samples_s": _seconds(data["samples_s"]), "processes": tuple(data["processes"])})
 
 

@@ -45,14 +45,14 @@ class Arms:
     def found(self, *, cut: bool) -> dict[str, Callable[[], Any]]:
         """Those that this model and clock allow, by name. What is held is tried before."""
         arms: dict[str, Callable[[], Any]] = {"whole": self.whole}
-        if self._in_time(self.device):
-            arms["device"] = self.device
+        holds, alone = self.clock.late is not None, self._in_time(self.device)
         try:
-            if cut and self.clock.late is not None:
-                self.ahead = self._in_time(self.passed.cut)
+            if cut and holds:
+                self.ahead = alone and self._in_time(self.passed.cut)
                 if not self.ahead:
-                    self.clock.let_go()
-                    arms.pop("device", None)  # What it is cut into waits for the host, and does not add up to it.
+                    self.clock.let_go()  # Of two that cannot be held against each other, neither is.
+            if alone and self.ahead is not False:
+                arms["device"] = self.device
             if cut:
                 self.keys += self.passed.cut()
                 arms["cut"] = self.cut

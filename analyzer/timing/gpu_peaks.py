@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from analyzer.errors import AnalyzerError, CannotMeasure
+from analyzer.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.timing.arms import TRIES
 from analyzer.timing.clock import Clock, clock_of
 from analyzer.timing.gpu import GpuContention, nvml
@@ -53,13 +53,25 @@ def measure(
             done += 1
             dtype = torch.float32 if name == "tf32" else getattr(torch, name)
             with _precision(torch, precision):
-                found.append(peak(name, "FLOP", 0, best(products(torch, dtype, meter, SIDES, device=device))))
+                try:
+                    lot = best(products(torch, dtype, meter, SIDES, device=device))
+                    found.append(peak(name, "FLOP", 0, lot))
+                except CannotMeasure as error:
+                    found.append(_void(name, "FLOP", error))
         for level, size in sets.items():
             tell(done, of, f"bandwidth of {level}, {device}")
             done += 2
-            lots = streams(torch, size, meter, device=device)
-            found += [peak(f"{kind} {level}", "B", 0, lot) for kind, lot in lots if lot.rates]
+            try:
+                lots = streams(torch, size, meter, device=device)
+                found += [peak(f"{kind} {level}", "B", 0, lot) for kind, lot in lots if lot.rates]
+            except (CannotMeasure, RuntimeError) as error:
+                found.append(_void(f"copy {level}", "B", error))
     return [one.replace(device=properties.name) for one in found]
+
+
+def _void(name: str, unit: str, error: Exception) -> Peak:
+    """One that could not be measured: it takes nothing from the others. `error` may be torch's, of memory."""
+    return Peak(name, unit, 0, 0.0, 0.0, "void", one_line(str(error).partition("\n")[0])[:200])
 
 
 def working_sets(l2_bytes: int, memory_bytes: int) -> dict[str, int]:
@@ -84,7 +96,7 @@ def runs(clock: Clock) -> Runs:
                 once()
             marks.append(clock.mark())
             took = clock.seconds(marks)[-1]
-            if clock.late == late:
+            if took > 0 and clock.late == late:
                 return took
         raise CannotMeasure(f"{times} calls were not issued before the device came to them; run it again alone")
 

@@ -188,12 +188,13 @@ def _lack(record: Record, peaks: Sequence[Mapping[str, Any]], named: Mapping[str
     others = "--against DEVICE names another's"
     if not setting.device.startswith(("cpu", "cuda")):
         return f"the peaks of {setting.device} cannot be measured; {others}"
-    on = "cpu" if setting.device == "cpu" else record.environment.get("gpu", {}).get("name")
+    on = "cpu" if setting.device == "cpu" else (record.environment.get("gpu") or {}).get("name")
     if not any(on_device(peak) == on for peak in peaks):
         return f"analyze machine measures this machine's peaks; {others}"
     own = [peak for peak in peaks if on_device(peak) == on]
     threads = setting.threads if on == "cpu" else 0
-    have = any(peak["name"] == setting.dtype and peak["threads"] == threads for peak in own)
+    types = (setting.dtype, "tf32") if setting.dtype == "float32" else (setting.dtype,)
+    have = any(peak["name"] in types and peak["threads"] == threads for peak in own)
     lacking = "memory" if have else setting.dtype
     if on != "cpu":
         return f"the peaks kept of {on} have none of {lacking}; analyze machine measures them; {others}"

@@ -27,9 +27,10 @@ def run(
 
     counts = threads or sorted({1, processors()})
     found = {**fingerprint(), "gpus": gpus(), "signals": Contention(counts[-1]).signals()}
-    measured = _measured(_chosen(device, threads, found["gpus"]), counts, found) if peaks else []
+    chosen = _chosen(device, threads, found["gpus"])
+    measured, complete = _measured(chosen, counts, found) if peaks else ([], True)
     void = [peak for peak in measured if peak["verdict"] == "void"]
-    status = "failed" if void else "ok"
+    status = "failed" if void or not complete else "ok"
     data = {"schema_version": PEAKS_VERSION, "status": status, "environment": found, "peaks": measured}
     if form == "json":
         write(json.dumps(data, indent=1) + "\n", output)
@@ -43,8 +44,7 @@ def run(
         say(f"kept in {keep_peaks({**data, 'status': 'ok', 'peaks': list(together.values())})}")
     if void:
         say(f"{len(void)} of {len(measured)} peaks are void, and not kept: {void[0]['reason']}; run it again alone")
-        return 3
-    return 0
+    return 0 if status == "ok" else 3
 
 
 def _what(peak: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -65,11 +65,14 @@ def _chosen(device: str | None, threads: Sequence[int] | None, gpus: Sequence[Ma
     return [device]
 
 
-def _measured(devices: Sequence[str], counts: Sequence[int], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _measured(
+    devices: Sequence[str], counts: Sequence[int], found: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], bool]:
+    """The peaks, and whether every device was measured: one that cannot be takes nothing from the others."""
     from analyzer.timing import gpu_peaks, peaks
     from reports.progress import steps
 
-    measured = []
+    measured, complete = [], True
     for device in devices:
         try:
             with steps("measuring peaks") as tell:
@@ -80,5 +83,6 @@ def _measured(devices: Sequence[str], counts: Sequence[int], found: Mapping[str,
         except AnalyzerError as error:
             if len(devices) == 1:
                 raise
-            say(str(error))  # One GPU that cannot be measured takes nothing from the others.
-    return [dict(vars(peak)) for peak in measured]
+            say(str(error))
+            complete = False
+    return [dict(vars(peak)) for peak in measured], complete

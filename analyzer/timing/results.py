@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
@@ -23,6 +23,7 @@ VOID_SHARE = 0.9  # Then the few that seem clean are those in which nothing was 
 SLOWED = (
     0.2  # Of the fixed work's quickest tenth: how much longer its median may be. docs/timing.md says what above was.
 )
+VERDICTS = get_args(Verdict)  # From the best.
 FEW = 10  # Too few of these to have a tenth.
 LAUNCH_BOUND = 0.95  # Of a pass: what the device needs alone, at most; or what the host took to issue it, at least.
 LATE = (
@@ -44,12 +45,12 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
     verdict, reason = judged(whole, request.fewest, [_samples(answer, "reference") for answer in started])
     ok = _trusted(whole, verdict)
     timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
-    own, kept = verdict, ok
-    if any(alone := [_samples(answer, "device") for answer in started if not _late(answer)]):
-        own, why = judged(alone, request.fewest)
-        kept = _trusted(alone, own)
-        timings.append(_timing("", "", 1, "device", "pass", [_kept(lot, kept) for lot in alone], own, why))
-    parts, note = _parts(started, kept, own)
+    own, kept, cut = verdict, ok, started
+    if held := [answer for answer in started if _samples(answer, "device") and not _late(answer)]:
+        alone, kept = _alone(request, held)
+        timings.append(alone)
+        own, cut = alone.verdict, held
+    parts, note = _parts(cut, kept, own)
     timings += parts
     references = [_kept(_samples(answer, "reference"), ok) for answer in started]
     if any(references):
@@ -67,6 +68,16 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
             (*reasons, *([note] if note else []), *_beside(started, timings)),
         )
     )
+
+
+def _alone(request: Request, answers: Sequence[Answer]) -> tuple[Timing, set[bool]]:
+    """A device's own time, with the verdict that its parts have too, and which samples of these are kept."""
+    alone, cuts = ([_samples(answer, arm) for answer in answers] for arm in ("device", "cut"))
+    found = judged(alone, request.fewest)
+    seen = disturbed(cuts, request.fewest) if any(cuts) else found
+    worse = max(found, seen, key=lambda one: VERDICTS.index(one[0]))
+    lots = [_kept(lot, _trusted(alone, found[0])) for lot in alone]
+    return _timing("", "", 1, "device", "pass", lots, *worse), _trusted(cuts, seen[0])
 
 
 def _trusted(lots: Sequence[Samples], verdict: Verdict) -> set[bool]:
@@ -217,8 +228,10 @@ def _beside(answers: Sequence[Answer], timings: Sequence[Timing]) -> list[str]:
     done = [line for answer in answers if (line := answer.of("done"))]
     ready = next((line for answer in answers if (line := answer.of("ready"))), {})
     shares = [line["launch_share"] for line in done if line["launch_share"] is not None]
-    late = any(map(_late, answers))
-    return [*_launches(shares, timings), *([LATE] if late else []), *remark(done, ready.get("environment", {}))]
+    late = sum(map(_late, answers))
+    some = f"{late} of {len(answers)} processes could not be ahead of the device, and are left out of it and its parts"
+    told = [some if any(one.kind == "device" for one in timings) else LATE] if late else []
+    return [*_launches(shares, timings), *told, *remark(done, ready.get("environment", {}))]
 
 
 def _launches(shares: Sequence[float], timings: Sequence[Timing]) -> list[str]:

@@ -150,8 +150,19 @@ class Quiet:
 
 def test_a_pass_without_any_work_on_the_device_has_no_time_of_its_own():
     clock, device = clock_and_device()
-    _, found, _ = arms(Passes(clock, device, []), clock)
+    made, found, _ = arms(Passes(clock, device, []), clock)
     assert list(found) == ["whole", "cut"]
+    assert made.ahead is False
+
+
+def test_parts_are_not_held_where_the_whole_pass_cannot_be():
+    """Its queue is full before the host has issued it; parts of a held pass would add up to nothing measured."""
+    clock, device = clock_and_device()
+    passes = Passes(clock, device, KERNELS)
+    passes.whole = lambda held=False: Passes(clock, device, KERNELS, waits=held).whole(held=held)
+    made, found, _ = arms(passes, clock)
+    assert list(found) == ["whole", "cut"]
+    assert (made.ahead, clock.late) == (False, None)
 
 
 def test_a_pass_that_raised_in_its_middle_leaves_no_hold_behind():

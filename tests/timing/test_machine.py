@@ -247,3 +247,18 @@ def test_kept_peaks_are_of_this_machine_only(tmp_path):
         (tmp_path / FILE).write_text(damaged)
         assert kept_peaks(here, tmp_path) == []
     assert kept_peaks(here, Path("/nowhere")) == []
+
+
+PEAK = {"name": "float32", "unit": "FLOP", "threads": 1, "value": 1e11}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["x", 5, None, [1], {**PEAK, "value": -1}, {**PEAK, "value": float("nan")}, {**PEAK, "value": float("inf")},
+     {**PEAK, "value": 10**400}, {**PEAK, "threads": "x"}, {**PEAK, "device": None}, {**PEAK, "name": 5}],
+)  # fmt: skip
+def test_a_kept_peak_that_cannot_be_reckoned_with_is_left_out(tmp_path, odd):
+    here = fingerprint(read=read)
+    (tmp_path / FILE).parent.mkdir()
+    (tmp_path / FILE).write_text(json.dumps({"schema_version": 1, "environment": here, "peaks": [odd, PEAK]}))
+    assert kept_peaks(here, tmp_path) == [PEAK]

@@ -353,6 +353,35 @@ def test_one_gpu_stands_for_all_of_its_name():
         _chosen("cuda:0", [1], [h100])
 
 
+def test_a_gpu_that_cannot_be_measured_takes_nothing_from_the_processor(analyze, monkeypatch, tmp_path):
+    def refused(device, tell):
+        raise CannotMeasure(f"the peaks of {device} cannot be measured")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("analyzer.timing.gpu.gpus", lambda: [{"name": "H100", "memory_bytes": 80 * 2**30}])
+    monkeypatch.setattr("analyzer.timing.gpu_peaks.measure", refused)
+    outcome = run(analyze, monkeypatch, [TRUSTED], "--format", "json")
+    assert outcome.status == 3
+    assert "the peaks of cuda:0 cannot be measured" in outcome.err
+    assert json.loads(outcome.out)["status"] == "failed"
+    assert kept(tmp_path) == [vars(TRUSTED)]
+
+
+def test_one_peak_that_cannot_be_had_is_void_and_the_others_stand():
+    gpu = Gpu()
+
+    def full(count, device):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 1 GiB\nmore")
+
+    gpu.zeros = full
+    found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=QUIET)}
+    assert (found["copy L2"].verdict, found["copy L2"].reason) == (
+        "void",
+        "CUDA out of memory. Tried to allocate 1 GiB",
+    )
+    assert found["float32"].value == pytest.approx(50e12)
+
+
 def test_a_gpu_whose_queue_is_never_filled_in_time_or_cannot_be_held_has_no_peaks():
     gpu = Gpu(launch_s=2e-3)  # A launch takes longer than all of the products' work that it is for.
     gpu.clock.held.seconds = 1e-9

@@ -211,6 +211,33 @@ def test_of_a_device_its_own_samples_are_kept_whatever_became_of_the_whole_ones(
     assert made(None, None, ahead=False).of("device") == ()  # Parts that wait for the host do not add up to it.
 
 
+def in_time(cuts, ahead=True):
+    """A process of five whole passes of 4 ms, five of 1 ms of the device alone, and cut ones, some late."""
+    lot = [sample for _ in range(5) for sample in (["whole", 4e-3, None], ["device", 1e-3, None])]
+    lot += [["cut", [0.6e-3, 0.4e-3], dirty] for dirty in cuts]
+    keys = {"event": "keys", "keys": KEYS, "warm_up_s": [], "note": ""}
+    done = {"event": "done", "launch_share": None, "ahead": ahead}
+    return Answer((keys, {"event": "samples", "samples": lot}, done), "done")
+
+
+def test_parts_of_a_device_are_trusted_no_more_than_their_own_samples_allow():
+    late = "the host did not issue it in time"
+    some, most, every = (cell(REQUEST, [in_time([None] * (5 - n) + [late] * n)]) for n in (2, 4, 5))
+    assert some.trust == ("noisy", f"2 of 5 samples were disturbed and left out: {late}")
+    assert len(some.of("tile")[0].samples_s) == 3
+    assert most.trust == ("void", f"4 of 5 samples were disturbed: {late}")
+    assert every.trust == ("void", f"5 of 5 samples were disturbed: {late}")
+    assert len(every.of("tile")[0].samples_s) == 5  # Shown all the same, as void.
+    assert {one.verdict for one in every.parts} == {"void"}
+
+
+def test_processes_that_were_late_are_left_out_of_a_device_and_its_parts():
+    made = cell(REQUEST, [in_time([None] * 5), in_time([None] * 40, ahead=False)])
+    assert len(made.of("device")[0].samples_s) == len(made.of("tile")[0].samples_s) == 5
+    assert len(made.whole.samples_s) == 10
+    assert made.warnings[-1].startswith("1 of 2 processes could not be ahead of the device")
+
+
 def test_memory_that_is_fetched_anew_each_pass_is_said():
     lots = [answer(clean(1.0, 1.0, 1.0), faults=faults, system_share=0.08) for faults in (31000, 33000, 35000)]
     (said,) = cell(REQUEST, lots).warnings

@@ -40,8 +40,8 @@ def head(records: Sequence[Record]) -> str:
         f"```sh\nanalyze machine --device cuda\nanalyze time {NETWORKS}\nanalyze time {LAYOUTS}\n```\n\n"
         "`alone` is the same un-instrumented pass while the device waits until all of it is issued; `busy` is its part "
         "of the pass as the host issues it: what is left, the device waits for launches. FLOP/s are the device's "
-        "own. The time with the GPU was short: cells of two processes in place of three are marked partial; `±` is "
-        "wide of so few."
+        "own. The time with the GPU was short: cells that were cut short are marked partial, and `±` is wide of three "
+        "processes or two."
     )
 
 

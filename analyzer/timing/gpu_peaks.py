@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from analyzer.errors import AnalyzerError, CannotMeasure, one_line
+from analyzer.timing.ahead import together
 from analyzer.timing.arms import TRIES
 from analyzer.timing.clock import Clock, clock_of
 from analyzer.timing.gpu import GpuContention, nvml
@@ -90,12 +91,7 @@ def runs(clock: Clock) -> Runs:
     def timed(once: Callable[[], Any], times: int) -> float:
         for _ in range(TRIES):
             late = clock.late
-            clock.hold()
-            marks = [clock.mark()]
-            for _ in range(times):
-                once()
-            marks.append(clock.mark())
-            took = clock.seconds(marks)[-1]
+            took = together(clock, once, times)
             if took > 0 and clock.late == late:
                 return took
         raise CannotMeasure(f"{times} calls were not issued before the device came to them; run it again alone")

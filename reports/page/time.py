@@ -88,7 +88,7 @@ def wholes(subjects: Sequence[Subject]) -> Table:
             cells.time(whole.median_s),
             cells.NONE if isinf(doubt) else Cell(percent(doubt), doubt),
             cells.verdict(cell.verdict),
-            *([cells.time(uncut.median_s) if uncut is not whole else cells.NONE] if devices else []),
+            *([_alone(uncut) if uncut is not whole else cells.NONE] if devices else []),
             cells.words(f"{seconds(low)} to {seconds(high)}"),
             _plain(cell.setting.batch / whole.median_s),
             _plain(work(record.rows) / whole.median_s / 1e9),
@@ -126,6 +126,12 @@ def spread(timing: Timing) -> tuple[float, float]:
         return timing.median_s, timing.median_s
     low, _, high = quantiles(timing.samples_s, n=4, method="inclusive")
     return low, high
+
+
+def _alone(timing: Timing) -> Cell:
+    """A device's own time, with its own verdict where that is not the best."""
+    verdict = "" if timing.verdict == "trusted" else f" ({timing.verdict})"
+    return Cell(f"{seconds(timing.median_s)}{verdict}", timing.median_s)
 
 
 def _plain(value: float) -> Cell:

@@ -155,6 +155,8 @@ def test_a_device_alone_has_a_column_and_parts_have_its_verdict():
     cells = {title: cell.text for title, cell in zip(titles, line.cells, strict=True)}
     assert (cells["verdict"], cells["device alone"]) == ("noisy", seconds(alone.median_s))
     assert {chart.trust for chart in built.charts if chart.trust} == {"trusted"}
+    unsure = noisy.cell.replace(timings=(*noisy.cell.timings, alone.replace(verdict="void", reason="late")))
+    assert f"{seconds(alone.median_s)} (void)" in str(section(page([noisy.replace(cell=unsure)]), "time"))
     assert "device alone" not in [
         column.title
         for block in section(page([noisy]), "time").blocks if getattr(block, "id", "") == "passes"

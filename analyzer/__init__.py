@@ -14,30 +14,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analyzer.api import compare as compare
-    from analyzer.api import count as count
-    from analyzer.builder import Outputs as Outputs
-    from analyzer.builder import auxiliary_loss as auxiliary_loss
-    from analyzer.builder import build as build
-    from analyzer.builder import drop_auxiliary as drop_auxiliary
-    from analyzer.counting.registry import register as register
-    from analyzer.counting.work import Call as Call
-    from analyzer.counting.work import Work as Work
-    from analyzer.errors import AnalyzerError as AnalyzerError
-    from analyzer.timing.measure import measure as measure
+    from analyzer.core.errors import AnalyzerError as AnalyzerError
+    from analyzer.counting.api import compare as compare
+    from analyzer.counting.api import count as count
+    from analyzer.counting.operators.call import Call as Call
+    from analyzer.counting.operators.call import Work as Work
+    from analyzer.counting.operators.registry import register as register
+    from analyzer.models.builder import Outputs as Outputs
+    from analyzer.models.builder import auxiliary_loss as auxiliary_loss
+    from analyzer.models.builder import build as build
+    from analyzer.models.builder import drop_auxiliary as drop_auxiliary
+    from analyzer.timing.driver.measure import measure as measure
 
 _HOMES = {
-    "AnalyzerError": "analyzer.errors",
-    "Call": "analyzer.counting.work",
-    "Outputs": "analyzer.builder",
-    "auxiliary_loss": "analyzer.builder",
-    "build": "analyzer.builder",
-    "compare": "analyzer.api",
-    "count": "analyzer.api",
-    "drop_auxiliary": "analyzer.builder",
-    "measure": "analyzer.timing.measure",
-    "register": "analyzer.counting.registry",
-    "Work": "analyzer.counting.work",
+    "AnalyzerError": "analyzer.core.errors",
+    "Call": "analyzer.counting.operators.call",
+    "Outputs": "analyzer.models.builder",
+    "auxiliary_loss": "analyzer.models.builder",
+    "build": "analyzer.models.builder",
+    "compare": "analyzer.counting.api",
+    "count": "analyzer.counting.api",
+    "drop_auxiliary": "analyzer.models.builder",
+    "measure": "analyzer.timing.driver.measure",
+    "register": "analyzer.counting.operators.registry",
+    "Work": "analyzer.counting.operators.call",
 }
 __all__ = [
     "AnalyzerError",

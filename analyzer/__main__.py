@@ -1,7 +1,12 @@
 """`python -m analyzer` is `analyze`."""
 
 import sys
+from pathlib import Path
 
-from analyzer.cli import main
+# `-m` puts the current folder first on the path, where a user's `reports` would hide ours.
+if not sys.flags.safe_path and sys.path[0] != str(Path(__file__).resolve().parents[1]):
+    del sys.path[0]
+
+from analyzer.cli.app import main  # noqa: E402 – after the path is set
 
 sys.exit(main())

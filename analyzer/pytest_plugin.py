@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from analyzer.history.imported import Run
-    from analyzer.regression.unpaired.compare import Files
+    from analyzer.history.pytest_benchmark import Run
+    from analyzer.regression.benchmarks.compare import Files
 
 OPTION = "--analyze-check"
 _base: pytest.StashKey[Run] = pytest.StashKey()
@@ -35,11 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
     name = config.getoption("analyze_check")
     if name is None or hasattr(config, "workerinput") or config.getoption("collectonly"):
         return
-    from analyzer.errors import AnalyzerError
+    from analyzer.core.errors import AnalyzerError
 
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError(f"{OPTION} compares what pytest-benchmark measures; pip install pytest-benchmark")
-    from analyzer.regression.unpaired.job import rules, with_samples
+    from analyzer.regression.benchmarks.load import rules, with_samples
 
     try:
         rules()
@@ -54,9 +54,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if _base not in config.stash or _unmeasured(config):
         return
-    from analyzer.errors import one_line, quoted
-    from analyzer.history.imported import environment
-    from analyzer.regression.unpaired.compare import why_not
+    from analyzer.core.errors import one_line, quoted
+    from analyzer.history.pytest_benchmark import environment
+    from analyzer.regression.benchmarks.compare import why_not
 
     config.stash[_machine] = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]
     if apart := why_not(config.stash[_base].environment, environment(config.stash[_machine])):
@@ -72,9 +72,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if _base not in config.stash:
         return
-    from analyzer.errors import AnalyzerError
-    from analyzer.regression.unpaired.compare import compare
-    from analyzer.regression.unpaired.job import rules
+    from analyzer.core.errors import AnalyzerError
+    from analyzer.regression.benchmarks.compare import compare
+    from analyzer.regression.benchmarks.load import rules
 
     try:
         now = None if _unmeasured(config) else _now(config)
@@ -102,9 +102,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     import io
 
-    from analyzer.regression import actions
-    from reports import gate_files
-    from reports.terminal import console, show
+    from reports.formats.terminal import console, show
+    from reports.regression import annotations as actions
+    from reports.regression import benchmarks as gate_files
 
     page = io.StringIO()
     show(gate_files.tables(told), console(page))
@@ -130,7 +130,7 @@ def _now(config: pytest.Config) -> Run | None:
         return None
     from pytest_benchmark.utils import safe_dumps
 
-    from analyzer.history.imported import parse
+    from analyzer.history.pytest_benchmark import parse
 
     data = config.hook.pytest_benchmark_generate_json(
         config=config, benchmarks=ran, include_data=True, machine_info=config.stash[_machine], commit_info={}

@@ -62,15 +62,15 @@ class Workload:
     def __init__(self) -> None:
         import torch
 
-        from analyzer.builder import build
+        from analyzer.models.builder import build
 
         self.torch = torch
         self.model, self.x = build("googlenet"), torch.randn(1, 3, 224, 224)
 
     def window(self, threads: int, seconds: float) -> dict[str, Any]:
         """One window: its verdict, why, how many samples were dirty, and what other processes used meanwhile."""
-        from analyzer.timing.contention import Contention
-        from analyzer.timing.results import disturbed
+        from analyzer.timing.driver.results import disturbed
+        from analyzer.timing.machine.contention import Contention
 
         self.torch.set_num_threads(threads)
         with self.torch.inference_mode():

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from itertools import product
 from typing import NamedTuple
 
-from analyzer.record import Record, Row
+from analyzer.records.record import Record, Row
 
 UNEXPLAINED = "UNEXPLAINED"
 MOST_PROPOSALS, MOST_DETECTIONS = 1000, 100

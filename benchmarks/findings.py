@@ -15,13 +15,13 @@ from statistics import median
 
 import numpy as np
 
-from analyzer.envelope import load
-from analyzer.record import Record
+from analyzer.core.units import percent, seconds
+from analyzer.records.envelope import load
+from analyzer.records.record import Record
+from analyzer.records.timings import Setting, Timing
 from analyzer.timing.statistics import bootstrap, interval
-from analyzer.timings import Setting, Timing
-from analyzer.units import percent, seconds
 from benchmarks import findings_gpu
-from reports.timing_parts import by_kind, cell_of, work
+from reports.timing.parts import by_kind, cell_of, work
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isinf
 
-from analyzer.record import Record
-from analyzer.timing.roofline import measured
+from analyzer.core.units import percent, rate, seconds
+from analyzer.records.record import Record
+from analyzer.records.timings import Timing
+from analyzer.timing.machine.roofline import measured
 from analyzer.timing.statistics import interval
-from analyzer.timings import Timing
-from analyzer.units import percent, rate, seconds
-from reports.timing_parts import by_kind, cell_of, work
+from reports.timing.parts import by_kind, cell_of, work
 
 HOW = "--device cuda --budget 4 --processes 3 --no-keep --format json -o"
 NETWORKS = (

@@ -6,11 +6,11 @@ against itself, through a file. Bounds are one-sided, 95 %, for as many trials.
 
 from __future__ import annotations
 
-from analyzer.api import count
+from analyzer.counting.api import count
 from analyzer.networks import VARIANTS
-from analyzer.regression import baseline
-from analyzer.regression.gate import MODES, hold
-from analyzer.regression.snapshot import LAYER_METRICS, Snapshot, snapshot
+from analyzer.regression.counts import baseline
+from analyzer.regression.counts.gate import MODES, hold
+from analyzer.regression.counts.snapshot import LAYER_METRICS, Snapshot, snapshot
 
 
 def changed(one: Snapshot, index: int, metric: str, value: int) -> Snapshot:

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from analyzer.frozen import Frozen
-from analyzer.history.changes import LEAST_RUNS, changes
+from analyzer.core.frozen import Frozen
+from analyzer.history.change_points import LEAST_RUNS, changes
 from analyzer.history.point import TIME, Point, packed
 from analyzer.history.series import Series, series
 

@@ -49,7 +49,7 @@ def counters(reference: str) -> dict[str, Callable[[], object]]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from analyzer.counting.running import count_model
+    from analyzer.counting.execution.run import count_model
 
     meta, real = build(reference, "meta"), build(reference, "cpu")
     there, here = torch.empty(1, *SIZE, device="meta"), torch.zeros(1, *SIZE)

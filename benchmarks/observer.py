@@ -16,9 +16,9 @@ import subprocess
 import sys
 from statistics import median
 
-from analyzer.timing.measure import measure, processors
+from analyzer.timing.driver.measure import measure, processors
 from analyzer.timing.statistics import bootstrap
-from reports.timing_parts import cell_of
+from reports.timing.parts import cell_of
 
 PLAIN = """
 import json, resource, sys, time

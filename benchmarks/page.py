@@ -19,8 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analyzer.api import count_variant
-from analyzer.models import variant
+from analyzer.counting.api import count_variant
+from analyzer.networks.variants import variant
 from reports.page.build import page
 from reports.page.write import html
 

@@ -20,15 +20,15 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-from analyzer.envelope import dump, load
-from analyzer.errors import AnalyzerError
-from analyzer.frozen import Frozen
-from analyzer.record import Record
-from analyzer.timing.measure import measure
+from analyzer.core.errors import AnalyzerError
+from analyzer.core.frozen import Frozen
+from analyzer.records.envelope import dump, load
+from analyzer.records.record import Record
+from analyzer.records.timings import PRECISE, Timing
+from analyzer.timing.driver.measure import measure
 from analyzer.timing.statistics import doubts
-from analyzer.timings import PRECISE, Timing
 from benchmarks.tiling import NOTABLE, rank_correlation
-from reports.timing_parts import cell_of
+from reports.timing.parts import cell_of
 
 
 class Module(Frozen):

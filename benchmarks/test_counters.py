@@ -18,11 +18,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from analyzer import build, count
-from analyzer.builder import construct
-from analyzer.counting.verification import dispatched
+from analyzer.counting.execution.built import dispatched
+from analyzer.models.builder import construct
 from analyzer.networks import find
 from analyzer.networks.walk import walk
-from analyzer.timing.machine import fingerprint
+from analyzer.timing.machine.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -9,8 +9,8 @@ import torch
 
 from analyzer import build, count
 from analyzer.networks import VARIANTS, find
-from analyzer.timing.clock import clock_of, present
-from analyzer.timing.machine import fingerprint
+from analyzer.timing.clock.clocks import clock_of, present
+from analyzer.timing.machine.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

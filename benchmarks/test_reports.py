@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyzer import compare, count
-from analyzer.comparison import compare_records
-from analyzer.envelope import dump, load
-from analyzer.timing.machine import fingerprint
-from reports import side_by_side, text, views
+from analyzer.records.comparison import compare_records
+from analyzer.records.envelope import dump, load
+from analyzer.timing.machine.fingerprint import fingerprint
+from reports.counting import comparison as side_by_side
+from reports.counting import network as views
+from reports.formats import text
 from reports.page.build import page
 from reports.page.write import html
 

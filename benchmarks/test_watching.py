@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyzer.timing.contention import Contention
-from analyzer.timing.machine import fingerprint
+from analyzer.timing.machine.contention import Contention
+from analyzer.timing.machine.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

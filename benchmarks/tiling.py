@@ -30,13 +30,13 @@ def child(variant: str, batch: int, seconds: float, seed: int, threads: int) -> 
     from torch import nn
     from torch.profiler import ProfilerActivity, profile
 
-    from analyzer.builder import build
-    from analyzer.models import variant as find
-    from analyzer.timing.clock import HostClock
-    from analyzer.timing.contention import Contention
-    from analyzer.timing.passes import Inference
-    from analyzer.timing.sampling import undisturbed, warm_up
-    from analyzer.timing.tiles import tiles_of
+    from analyzer.models.builder import build
+    from analyzer.networks.variants import variant as find
+    from analyzer.timing.clock.clocks import HostClock
+    from analyzer.timing.clock.sampling import undisturbed, warm_up
+    from analyzer.timing.machine.contention import Contention
+    from analyzer.timing.passes.tiles import tiles_of
+    from analyzer.timing.passes.timed_pass import Inference
 
     torch.set_num_threads(threads)
     model = build(variant)
@@ -130,7 +130,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="default: all that this process may use")
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    from analyzer.timing.measure import processors
+    from analyzer.timing.driver.measure import processors
 
     threads = asked.threads or processors()
     if asked.seed is not None:

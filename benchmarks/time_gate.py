@@ -22,9 +22,10 @@ from pathlib import Path
 from statistics import fmean, median, variance
 from typing import Any
 
-from analyzer.frozen import Frozen
-from analyzer.regression.paired import equal_terms, pairs
-from analyzer.regression.paired.decide import (
+from analyzer.core.frozen import Frozen
+from analyzer.regression.paired import pairs
+from analyzer.regression.paired.child import isolation
+from analyzer.regression.paired.sequential_test import (
     CONFIRM_ALPHA,
     LEAST_PAIRS,
     Estimate,
@@ -35,7 +36,7 @@ from analyzer.regression.paired.decide import (
     share,
     smallest,
 )
-from analyzer.regression.paired.parent import Failed, Lost, Place, Process, started
+from analyzer.regression.paired.side_process import Failed, Lost, Place, Process, started
 from benchmarks.contention import interval
 from benchmarks.neighbours import neighbours
 
@@ -57,7 +58,7 @@ def calibrated() -> dict[float, int]:
 
     from benchmarks.slowed import Net, inputs
 
-    equal_terms.keep_memory()  # As workers do: a pass takes longer without.
+    isolation.keep_memory()  # As workers do: a pass takes longer without.
     torch.set_num_threads(1)
     nets, (x,) = {extra: Net(extra).eval() for extra in (0, SOME, MANY)}, inputs()
     times: dict[int, list[float]] = {extra: [] for extra in nets}

@@ -20,9 +20,9 @@ from typing import TypeAlias
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from analyzer.history.imported import Benchmark, Run, read
-from analyzer.regression.paired.decide import Rules
-from analyzer.regression.unpaired.compare import compare
+from analyzer.history.pytest_benchmark import Benchmark, Run, read
+from analyzer.regression.benchmarks.compare import compare
+from analyzer.regression.paired.sequential_test import Rules
 
 PLACE = Path(".benchmarks") / "two_files"
 SUITE = """

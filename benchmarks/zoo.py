@@ -17,9 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analyzer.api import count_reference
-from analyzer.errors import AnalyzerError
-from analyzer.record import Record
+from analyzer.core.errors import AnalyzerError
+from analyzer.counting.api import count_reference
+from analyzer.records.record import Record
 from benchmarks.detectors import UNEXPLAINED, explained
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"

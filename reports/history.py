@@ -8,14 +8,14 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from analyzer.envelope import SCHEMA_VERSION, pretty
-from analyzer.history.changes import LEAST_RUNS, Change
-from analyzer.history.job import History, Trend
+from analyzer.core.units import METRICS, seconds
+from analyzer.history.change_points import LEAST_RUNS, Change
 from analyzer.history.point import TIME, Point, differing, unpacked
 from analyzer.history.series import Series, incomparable
-from analyzer.units import METRICS, seconds
+from analyzer.history.trends import History, Trend
+from analyzer.records.envelope import SCHEMA_VERSION, pretty
+from reports.counting.network import MISSING
 from reports.table import Cell, Column, Name, Table
-from reports.views import MISSING
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK = 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from analyzer.frozen import Frozen
+from analyzer.core.frozen import Frozen
 
 
 class Column(Frozen):

@@ -72,7 +72,7 @@ class Outcome(NamedTuple):
 @pytest.fixture
 def analyze(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """`analyze("--variant", "nin")` – the command inside this process: exit status, standard output and error."""
-    from analyzer.cli import main
+    from analyzer.cli.app import main
 
     for name in LOOKS:
         monkeypatch.delenv(name, raising=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from analyzer.api import count_variant
-from analyzer.models import variant
-from analyzer.record import Record
-from analyzer.timings import Cell, Setting, Timing
+from analyzer.counting.api import count_variant
+from analyzer.networks.variants import variant
+from analyzer.records.record import Record
+from analyzer.records.timings import Cell, Setting, Timing
 
 PASSES = 8
 MACHINE: dict[str, Any] = {

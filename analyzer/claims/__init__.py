@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from analyzer.claims import auxiliary, reduction, size, structure
 from analyzer.claims.claim import VERDICTS, Claim, dump
 from analyzer.claims.reduction import saving
-from analyzer.errors import AnalyzerError, nearest, quoted
+from analyzer.core.errors import AnalyzerError, nearest, quoted
 
 __all__ = ["VERDICTS", "Claim", "dump", "find", "ledger", "saving"]
 

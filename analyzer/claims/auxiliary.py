@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from analyzer.api import count
 from analyzer.claims.claim import NOTE, PAPER, Claim, confirmed_if, part
-from analyzer.models import variant
+from analyzer.core.units import percent, scaled
+from analyzer.counting.api import count
 from analyzer.networks.googlenet import AUXILIARY_WEIGHT
 from analyzer.networks.spec import Auxiliary, AvgPool, Conv, Dropout, Flatten, Network
+from analyzer.networks.variants import variant
 from analyzer.networks.walk import walk
-from analyzer.record import Row
-from analyzer.units import percent, scaled
+from analyzer.records.record import Row
 
 # A head's parts by path, and what train_val.prototxt calls them after `loss1/` and `loss2/`. ReLUs are left out.
 CAFFE = {

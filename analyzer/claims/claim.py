@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
 
-from analyzer.envelope import SCHEMA_VERSION
-from analyzer.frozen import Frozen
-from analyzer.record import Record, Totals, restrict
+from analyzer.core.frozen import Frozen
+from analyzer.records.envelope import SCHEMA_VERSION
+from analyzer.records.record import Record, Totals, restrict
 
 Verdict: TypeAlias = Literal["confirmed", "confirmed under a condition", "not reproduced", "not decidable by counting"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

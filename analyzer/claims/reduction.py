@@ -6,14 +6,14 @@ input. A saving is multiply-adds without the reduction over multiply-adds with i
 
 from __future__ import annotations
 
-from analyzer.api import count
 from analyzer.claims.claim import NOTE, PAPER, Claim, Printed, Verdict, confirmed_if, part
-from analyzer.comparison import TOTAL
-from analyzer.models import variant
+from analyzer.core.units import factor, scaled
+from analyzer.counting.api import count
 from analyzer.networks.spec import Conv
+from analyzer.networks.variants import variant
 from analyzer.networks.walk import Step, walk
-from analyzer.record import Record, unknown_module
-from analyzer.units import factor, scaled
+from analyzer.records.comparison import TOTAL
+from analyzer.records.record import Record, unknown_module
 
 REDUCED, UNREDUCED = "googlenet", "googlenet-no-reduction"
 BRANCH = "inception_4a.branch_5x5"

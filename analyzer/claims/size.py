@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from analyzer.api import count
 from analyzer.claims import table1
 from analyzer.claims.claim import NOTE, PAPER, Claim, Printed, Verdict, confirmed_if, part
-from analyzer.record import Record
-from analyzer.units import factor, percent, scaled
+from analyzer.core.units import factor, percent, scaled
+from analyzer.counting.api import count
+from analyzer.records.record import Record
 
 
 def twelve_times_fewer() -> Claim:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from analyzer.api import count
 from analyzer.claims.auxiliary import heads
 from analyzer.claims.claim import NOTE, PAPER, Claim, Verdict, confirmed_if
-from analyzer.models import variant
+from analyzer.counting.api import count
 from analyzer.networks.spec import (
     AdaptiveAvgPool,
     Auxiliary,
@@ -22,6 +21,7 @@ from analyzer.networks.spec import (
     Node,
     Sequence,
 )
+from analyzer.networks.variants import variant
 from analyzer.networks.walk import Mode, walk
 
 POOLS = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")

@@ -13,15 +13,15 @@ from fractions import Fraction
 from importlib.resources import files
 from typing import Any
 
-from analyzer.api import count
 from analyzer.claims.claim import Match, Printed
-from analyzer.envelope import SCHEMA_VERSION
-from analyzer.frozen import Frozen
-from analyzer.models import variant
+from analyzer.core.frozen import Frozen
+from analyzer.core.units import percent, scaled
+from analyzer.counting.api import count
 from analyzer.networks.spec import Conv
+from analyzer.networks.variants import variant
 from analyzer.networks.walk import walk
-from analyzer.record import Record, Row, under
-from analyzer.units import percent, scaled
+from analyzer.records.envelope import SCHEMA_VERSION
+from analyzer.records.record import Record, Row, under
 
 K, M = 1024, 10**6
 

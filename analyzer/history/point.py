@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from analyzer.comparable import PARTS, stable_key
-from analyzer.frozen import Frozen
-from analyzer.record import Record
+from analyzer.core.frozen import Frozen
+from analyzer.records.comparable import PARTS, stable_key
+from analyzer.records.record import Record
 
 TIME = "time"
 REFERENCE = "reference"  # The time of a fixed piece of work in the same run: what the machine did, not the code.

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Literal, TypeAlias
 
-from analyzer.frozen import Frozen
+from analyzer.core.frozen import Frozen
 from analyzer.history.point import REFERENCE, TIME, Point, differing
 
 Against: TypeAlias = Literal["reference", "shared", "nothing"]

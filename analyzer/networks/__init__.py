@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from analyzer.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.networks.spec import Network
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ VARIANTS: dict[str, tuple[str, str]] = {
     "googlenet-torchvision": ("googlenet_torchvision", "GOOGLENET_TORCHVISION"),
     "alexnet": ("alexnet", "ALEXNET"),
     "alexnet-torchvision": ("alexnet", "ALEXNET_TORCHVISION"),
-    "nin": ("context", "NIN"),
-    "vgg16": ("context", "VGG16"),
+    "nin": ("nin", "NIN"),
+    "vgg16": ("vgg", "VGG16"),
 }
 
 
@@ -68,7 +68,6 @@ def _entry_points() -> list[EntryPoint]:
 
 def _load(point: EntryPoint) -> Network:
     """Another package's code runs here, so whatever it raises is its error, named, and nothing else's end."""
-    from analyzer.counting import closed_form
     from analyzer.networks.walk import walk
 
     owner = point.dist.name if point.dist else "an unknown package"
@@ -82,7 +81,7 @@ def _load(point: EntryPoint) -> Network:
         raise AnalyzerError(f"{where} gives a {type(network).__name__}; wanted an analyzer.networks.spec.Network")
     network = network.replace(name=point.name)  # The name it was asked for by, whatever it calls itself.
     try:
-        if not closed_form.count(walk(network)).rows:
+        if not walk(network):
             raise AnalyzerError("it has no layers")
     except Exception as error:
         raise AnalyzerError(f"{where} cannot be counted: {type(error).__name__}: {one_line(error)}") from error

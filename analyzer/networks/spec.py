@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from math import gcd, prod
 from typing import ClassVar, TypeAlias
 
-from analyzer.frozen import Frozen
-
-Shape: TypeAlias = tuple[int, ...]
+from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import Shape, shape_text
 
 
 class Misfit(ValueError):
@@ -46,11 +45,6 @@ def _slide(shape: Shape, kernel: int, stride: int, padding: int, *, ceil: bool =
     if height < 1 or width < 1:
         raise Misfit(f"ran out of pixels: a {kernel}x{kernel} window on {shape[2]}x{shape[3]}")
     return height, width
-
-
-def shape_text(shape: Shape) -> str:
-    """`(1, 64, 112, 112)` → `1x64x112x112`."""
-    return "x".join(map(str, shape))
 
 
 class Conv(Frozen):

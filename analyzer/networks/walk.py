@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from math import prod
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
-from analyzer.errors import AnalyzerError, one_line
-from analyzer.frozen import Frozen
+from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import Shape, shape_text
 from analyzer.networks.spec import (
     Auxiliary,
     BatchNorm,
@@ -21,8 +22,6 @@ from analyzer.networks.spec import (
     Network,
     Node,
     Sequence,
-    Shape,
-    shape_text,
 )
 
 Mode: TypeAlias = Literal["inference", "training"]

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
-from analyzer.frozen import Frozen
+from analyzer.core.frozen import Frozen
 from analyzer.reconcile.families import BATCH, PRODUCTS, family
 from analyzer.reconcile.hypotheses import Kind, Option, Part, Term, options, solve
 from analyzer.reconcile.opinion import Opinion, Peer, PeerRow
-from analyzer.record import Row, prefixes
+from analyzer.records.record import Row, prefixes
 
 
 class Cause(Frozen):

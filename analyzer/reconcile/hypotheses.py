@@ -11,7 +11,7 @@ from math import gcd, prod
 from typing import Literal, NamedTuple, TypeAlias
 
 from analyzer.reconcile.families import family
-from analyzer.record import Row
+from analyzer.records.record import Row
 
 Kind: TypeAlias = Literal["convention", "skipped", "wrong formula", "counted twice"]
 GATES = 10  # Operations a recurrent unit and step that are no products: the peers count 1 to 10.

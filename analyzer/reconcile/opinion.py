@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from analyzer.frozen import Frozen
+from analyzer.core.frozen import Frozen
 
 Status: TypeAlias = Literal["ok", "failed", "missing"]
 

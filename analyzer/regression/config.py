@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analyzer.errors import AnalyzerError, nearest, one_line, quoted
-from analyzer.files import project_root
-from analyzer.frozen import Frozen
-from analyzer.regression.snapshot import MODEL_METRICS
+from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.files import project_root
+from analyzer.core.frozen import Frozen
+from analyzer.regression.counts.snapshot import MODEL_METRICS
 
 TABLE = "[tool.analyzer.check]"
 BASELINE = "analyzer-baseline.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
-from analyzer.frozen import Frozen
+from analyzer.core.frozen import Frozen
 
 Outcome: TypeAlias = Literal["regressed", "improved", "unchanged", "unclear", "incomparable"]
 # Of several outcomes the first of these stands for all. Counts are never unclear; times are.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analyzer.frozen import Frozen
-from analyzer.timings import Setting
+from analyzer.core.frozen import Frozen
+from analyzer.records.timings import Setting
 
 BESIDE = 3  # Processes that look for kernels and replay modules, where that is asked for. One writes a trace.
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from analyzer.timings import Cell, Timing
+from analyzer.records.timings import Cell, Timing
 
 Lot: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]  # The samples of one process.
 

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from analyzer.record import Record
-from reports.page import about, claims, compute, difference, head, memory, network, rows, story, time, verdict
+from analyzer.records.record import Record
 from reports.page.context import Block, Chart, Choice, Page, Section, Table, Words, flat
+from reports.page.sections import (
+    about,
+    claims,
+    compute,
+    difference,
+    head,
+    memory,
+    network,
+    rows,
+    story,
+    time,
+    verdict,
+)
 from reports.page.subjects import Subject, subjects
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from analyzer.units import METRICS, percent, seconds
+from analyzer.core.units import METRICS, percent, seconds
 from reports import table as plain
 from reports.page.context import Cell, Column, Line, Table
 

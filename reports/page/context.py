@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from analyzer.frozen import Frozen
+from analyzer.core.frozen import Frozen
 
 
 class Cell(Frozen):

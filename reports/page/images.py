@@ -6,10 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from analyzer.errors import AnalyzerError, one_line, quoted
-from analyzer.files import write_text
-from reports.page import figures
+from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.core.files import write_text
 from reports.page.context import Chart, Page, Section, Words
+from reports.page.figures import base as figures
 from reports.page.write import html
 
 WIDTH = 960

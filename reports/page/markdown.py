@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reports.formats.text import escaped
 from reports.page.context import Chart, Choice, Claims, Line, Page, Section, Table, Words, flat
-from reports.text import escaped
 
 MOST_LINES = 12
 

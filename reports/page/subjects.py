@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from analyzer.comparable import batch, why_not
-from analyzer.errors import one_line
-from analyzer.frozen import Frozen
-from analyzer.networks.spec import shape_text
-from analyzer.record import Memory, Module, Record, Row, Totals, total
-from analyzer.timings import Cell, Timing
-from reports.views import TOP_LEVEL
+from analyzer.core.errors import one_line
+from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import shape_text
+from analyzer.records.comparable import batch, why_not
+from analyzer.records.record import Memory, Module, Record, Row, Totals, total
+from analyzer.records.timings import Cell, Timing
+from reports.counting.network import TOP_LEVEL
 
 
 class Subject(Frozen):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from reports.page.context import Chart, Page, to_json
-from reports.page.figures import BASE
+from reports.page.figures.base import BASE
 
 Charts: TypeAlias = Literal["none", "embed", "link"]
 HERE = Path(__file__).parent

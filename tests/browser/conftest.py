@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from analyzer.api import count_variant
-from analyzer.models import variant
-from analyzer.record import Record
+from analyzer.counting.api import count_variant
+from analyzer.networks.variants import variant
+from analyzer.records.record import Record
 from reports.page.build import page
 from reports.page.write import html
 

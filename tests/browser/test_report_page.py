@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.record import Count, Record, Row
+from analyzer.records.record import Count, Record, Row
 from tests.browser.waiting import draw, wait
 from tests.timed_records import timed
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from analyzer.history.changes import Change, bar, changes, doubt, sized
+from analyzer.core.units import METRICS as UNITS
+from analyzer.history.change_points import Change, bar, changes, doubt, sized
 from analyzer.history.point import METRICS, REFERENCE, TIME, moment, of_record, packed, unpacked
 from analyzer.history.series import incomparable, series
-from analyzer.units import METRICS as UNITS
 from tests.history.made import points
 from tests.timed_records import MACHINE, timed
 
@@ -159,7 +159,7 @@ def test_doubt_is_how_often_chance_does_as_well():
 def test_a_long_series_is_held_in_parts(monkeypatch):
     apart = np.concatenate([QUIET * 3, np.array(QUIET * 3) + 2.0])
     whole = doubt(apart, 30)
-    monkeypatch.setattr("analyzer.history.changes.ROOM", 7 * len(apart))
+    monkeypatch.setattr("analyzer.history.change_points.ROOM", 7 * len(apart))
     assert doubt(apart, 30) == pytest.approx(whole, abs=0.01)
 
 

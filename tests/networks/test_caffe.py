@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from analyzer.api import count
-from analyzer.counting import closed_form
+from analyzer.counting.api import count
+from analyzer.counting.closed_form import formulas as closed_form
 from analyzer.networks import find
 from analyzer.networks.spec import AdaptiveAvgPool, AvgPool, Conv, Dropout, MaxPool
 from analyzer.networks.walk import Step, walk
-from analyzer.record import Row, total, under
+from analyzer.records.record import Row, total, under
 
 TYPES = {
     "conv2d": "Convolution",

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from analyzer import networks
-from analyzer.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError
 from analyzer.networks import VARIANTS, every, find
 from analyzer.networks.spec import Conv, Network
 

@@ -10,11 +10,11 @@ from math import prod
 
 import pytest
 
-from analyzer.api import count
-from analyzer.counting import closed_form
+from analyzer.counting.api import count
+from analyzer.counting.closed_form import formulas as closed_form
 from analyzer.networks import find
 from analyzer.networks.walk import Step, walk
-from analyzer.record import Row, under
+from analyzer.records.record import Row, under
 
 BURDEN, PTFLOPS, OPENVINO, WORKLOAD, TORCHVISION = (
     "albanie/convnet-burden",

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
-from analyzer.api import count
-from analyzer.builder import build
-from analyzer.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError
+from analyzer.core.shapes import shape_text
+from analyzer.counting.api import count
+from analyzer.models.builder import build
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.googlenet import TABLE
 from analyzer.networks.spec import (
@@ -30,7 +31,6 @@ from analyzer.networks.spec import (
     Network,
     ReLU,
     Sequence,
-    shape_text,
 )
 from analyzer.networks.walk import walk
 

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from analyzer.counting.running import count_model
-from analyzer.reconcile.ask import Asked, ask
+from analyzer.counting.execution.run import count_model
 from analyzer.reconcile.explain import Explanation, explain
+from analyzer.reconcile.module_tracking import by_name, positional, visits
 from analyzer.reconcile.opinion import PEERS
-from analyzer.reconcile.places import by_name, positional, visits
+from analyzer.reconcile.peer_process import Asked, ask
 
 # The peers call what newer torch and Python deprecate.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.reconcile.opinion import PEERS, Opinion, Peer, PeerRow, from_json, to_json
-from analyzer.reconcile.run import opinions
+from analyzer.reconcile.run_peers import opinions
 
 ANSWER = json.dumps(to_json(Opinion("good", "ok", version="1", total=5, rows=(PeerRow("a", "linear", 5, "b"),))))
 # A peer writes its answer whole: elsewhere, then under the name that is waited for.
@@ -148,6 +148,6 @@ def test_an_opinion_survives_its_journey():
 
 
 def test_every_peer_has_an_adapter():
-    from analyzer.reconcile.peers import ADAPTERS
+    from analyzer.reconcile.adapters import ADAPTERS
 
     assert list(ADAPTERS) == list(PEERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.regression.snapshot import Layer, Snapshot
+from analyzer.regression.counts.snapshot import Layer, Snapshot
 
 
 def layer(path: str, op: str = "conv2d", call: int = 1, **figures: int) -> Layer:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.regression import actions, junit, markdown
-from analyzer.regression.candidates import Candidate
-from analyzer.regression.gate import hold
-from analyzer.regression.result import Result, exit_status
+from analyzer.regression.counts.candidates import Candidate
+from analyzer.regression.counts.gate import hold
+from analyzer.regression.counts.result import Result, exit_status
+from reports.regression import annotations as actions
+from reports.regression import junit, markdown
 from tests.regression.made import layer, model
 
 HOSTILE = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError
 from analyzer.regression.config import KEYS, read
 
 

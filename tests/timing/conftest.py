@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.timing import job
-from analyzer.timing.measure import Measured
+from analyzer.cli.jobs import time as job
+from analyzer.timing.driver.measure import Measured
 
 
 @pytest.fixture

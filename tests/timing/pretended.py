@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.timings import Cell, Setting, Timing
+from analyzer.records.timings import Cell, Setting, Timing
 
 
 def timed(record, *, batch=1, layout="contiguous", seconds=0.010, verdict="trusted", status="ok", reason=""):

@@ -7,11 +7,11 @@ from statistics import median
 
 import pytest
 
-from analyzer.errors import AnalyzerError, CannotMeasure
-from analyzer.timing import gpu_peaks
-from analyzer.timing.clock import clock_of
-from analyzer.timing.gpu import GpuContention, gpus, nvml
-from analyzer.timing.measure import measure
+from analyzer.core.errors import AnalyzerError, CannotMeasure
+from analyzer.timing.clock.clocks import clock_of
+from analyzer.timing.driver.measure import measure
+from analyzer.timing.machine.gpu import GpuContention, gpus, nvml
+from analyzer.timing.peaks import gpu as gpu_peaks
 
 pytestmark = pytest.mark.gpu
 

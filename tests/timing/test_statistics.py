@@ -7,9 +7,9 @@ from math import inf
 import numpy as np
 import pytest
 
+from analyzer.records.timings import Cell, Setting, Timing
 from analyzer.timing import statistics
 from analyzer.timing.statistics import bootstrap, doubts, interval
-from analyzer.timings import Cell, Setting, Timing
 
 
 def timing(samples, processes=(), op="", kind="whole"):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.comparable import why_not
-from analyzer.envelope import dump, load
-from analyzer.record import Count, Record
-from analyzer.timing.measure import _batched, settings
-from analyzer.timings import Cell, Setting
+from analyzer.records.comparable import why_not
+from analyzer.records.envelope import dump, load
+from analyzer.records.record import Count, Record
+from analyzer.records.timings import Cell, Setting
+from analyzer.timing.driver.measure import _batched, settings
 from tests.timed_records import MACHINE
 from tests.timing.pretended import timed
 
@@ -122,8 +122,8 @@ def test_named_devices_are_listed(analyze):
 @pytest.mark.parametrize("peak", [{}, {"name": 5, "unit": "B", "threads": 1, "value": 1.0}, {"name": "x", "unit": "B",
                                   "threads": 1, "value": "much"}])  # fmt: skip
 def test_kept_peaks_that_somebody_edited_are_none(analyze, pretend, googlenet, peak):
-    from analyzer.store import PEAKS
-    from analyzer.timing.machine import fingerprint
+    from analyzer.records.store import PEAKS
+    from analyzer.timing.machine.fingerprint import fingerprint
 
     here = fingerprint()
     PEAKS.parent.mkdir()
@@ -136,8 +136,8 @@ def test_kept_peaks_that_somebody_edited_are_none(analyze, pretend, googlenet, p
 
 def test_a_failed_cell_that_comes_first_does_not_hide_the_bounds_of_the_others(analyze, pretend, googlenet):
     """Its machine is unknown: it never ran."""
-    from analyzer.store import PEAKS
-    from analyzer.timing.machine import fingerprint
+    from analyzer.records.store import PEAKS
+    from analyzer.timing.machine.fingerprint import fingerprint
 
     here = fingerprint()
     peaks = [{"name": name, "unit": unit, "threads": 1, "value": 1e11, "spread": 0.0, "verdict": "trusted"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.envelope import load
-from analyzer.errors import AnalyzerError
-from analyzer.timing import job
+from analyzer.cli.jobs import time as job
+from analyzer.core.errors import AnalyzerError
+from analyzer.records.envelope import load
 from tests.timing.pretended import timed
 
 

@@ -8,10 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TypeAlias
 
-from analyzer.frozen import Frozen
-from analyzer.regression.paired.decide import CONFIRM_ALPHA, LEAST_PAIRS, Estimate, Rules, estimate, settled, share
+from analyzer.core.frozen import Frozen
 from analyzer.regression.paired.pairs import Pair, take
-from analyzer.regression.paired.parent import Failed, Lost, Parent
+from analyzer.regression.paired.sequential_test import (
+    CONFIRM_ALPHA,
+    LEAST_PAIRS,
+    Estimate,
+    Rules,
+    estimate,
+    settled,
+    share,
+)
+from analyzer.regression.paired.side_process import Failed, Lost, Parent
 from analyzer.regression.verdict import Outcome
 
 MOST_LOST = 3

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, TypeAlias
 
-from analyzer.frozen import Frozen
-from analyzer.regression.paired.parent import Failed, Lost, Parent
+from analyzer.core.frozen import Frozen
+from analyzer.regression.paired.side_process import Failed, Lost, Parent
 
 # Calls of a pair, several times as long as starting its two workers, and few enough for ten pairs of a large model in a
 # minute: benchmarks/time_gate.py keeps every call.

@@ -6,9 +6,18 @@ import math
 from collections.abc import Mapping
 from statistics import median
 
-from analyzer.frozen import Frozen
-from analyzer.regression.paired.decide import LEAST_PAIRS, Estimate, Rules, estimate, holm, outcome, smallest
+from analyzer.core.frozen import Frozen
+from analyzer.core.units import signed_percent
 from analyzer.regression.paired.measure import Gathered, by_model, confirmed
+from analyzer.regression.paired.sequential_test import (
+    LEAST_PAIRS,
+    Estimate,
+    Rules,
+    estimate,
+    holm,
+    outcome,
+    smallest,
+)
 from analyzer.regression.verdict import Outcome, Verdict
 
 
@@ -121,11 +130,6 @@ def _not_confirmed(again: Gathered) -> str:
     if again.estimate is None:
         return f"grew, and only {len(again.pairs)} pairs of new parents fit in the time: not confirmed"
     return f"grew, and by new parents {signed_percent(again.estimate.centre)}: not confirmed"
-
-
-def signed_percent(log: float | None) -> str:
-    """A log ratio as a change: `+2.13 %`."""
-    return "" if log is None else f"{100 * math.expm1(log):+.2f} %"
 
 
 def verdicts(times: Times) -> tuple[Verdict, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.regression.paired import timed_call
+from analyzer.regression.paired.child import timed_call
 from tests.timing.simulated import Device, Turned
 
 

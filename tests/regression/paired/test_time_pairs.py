@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from analyzer.regression.paired import pairs
-from analyzer.regression.paired.decide import Rules
 from analyzer.regression.paired.measure import Gathered, Sides, confirm, gather
 from analyzer.regression.paired.pairs import Pair, Round, take
-from analyzer.regression.paired.parent import Failed, Lost, Place
 from analyzer.regression.paired.result import Times, exit_status, judged, suspected
+from analyzer.regression.paired.sequential_test import Rules
+from analyzer.regression.paired.side_process import Failed, Lost, Place
 
 RULES = Rules()
 

@@ -7,8 +7,17 @@ import random
 
 import pytest
 
-from analyzer.regression.paired import decide
-from analyzer.regression.paired.decide import LOOKS, Rules, estimate, holm, outcome, settled, share, smallest
+from analyzer.regression.paired import sequential_test as decide
+from analyzer.regression.paired.sequential_test import (
+    LOOKS,
+    Rules,
+    estimate,
+    holm,
+    outcome,
+    settled,
+    share,
+    smallest,
+)
 
 RULES = Rules()
 

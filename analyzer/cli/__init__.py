@@ -1,0 +1,3 @@
+"""`analyze`."""
+
+from analyzer.cli.app import main as main

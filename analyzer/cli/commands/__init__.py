@@ -1,0 +1,12 @@
+"""The commands of `analyze`, a file each; what is heavy is imported inside the command that needs it."""
+
+from analyzer.cli.commands.check import check
+from analyzer.cli.commands.claims import claims
+from analyzer.cli.commands.history import history
+from analyzer.cli.commands.list import list_variants
+from analyzer.cli.commands.machine import machine
+from analyzer.cli.commands.reconcile import reconcile
+from analyzer.cli.commands.report import report
+from analyzer.cli.commands.time import time
+
+COMMANDS = (list_variants, claims, time, report, check, history, machine, reconcile)

@@ -1,0 +1,12 @@
+"""Split."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+def shape_text(shape: Shape) -> str:
+    """`(1, 64, 112, 112)` → `1x64x112x112`."""
+    return "x".join(map(str, shape))

@@ -1,0 +1,139 @@
+"""Time, where records carry it: what FLOPs hide, parts that add up, kernels, the roofline, speed by setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isinf
+from statistics import quantiles
+
+from analyzer.core.units import percent, plain, seconds
+from analyzer.records.comparable import why_not
+from analyzer.records.record import Record
+from analyzer.records.timings import Timing
+from reports.page import cells
+from reports.page.context import Block, Cell, Section, Table, Words
+from reports.page.sections import parts, roofline, speed
+from reports.page.subjects import Subject
+from reports.timing.parts import work
+
+ADD = (
+    "Nothing on this page was timed. analyze time --variant googlenet measures each module and keeps a record under "
+    ".analyze/records; analyze report with that file shows it here."
+)
+LEAD = (
+    "Measured times beside the counts. Every figure has the verdict of its run: trusted (known to ± 3 %), noisy "
+    "(neighbours disturbed it, its processes disagree by more, or fixed work beside it shows a slowed machine) or void "
+    "(disturbed too much to say anything). An operator of a trusted run is noisy where it is known less well itself."
+)
+DEVICE = (
+    "Device alone: the same pass on a device that waits until all of it is issued. Its parts are the device's own time."
+)
+DOUBT = "±: half the 95 % interval of the median, processes drawn. Middle half: of the samples."
+
+
+def section(subjects: Sequence[Subject]) -> Section:
+    timed = [one for one in subjects if any(record.cell and record.cell.whole for record in one.timed)]
+    failed = _said(subjects, timed=False)
+    if not timed:
+        blocks: list[Block] = [Words((ADD, *failed), "notice")]
+        return Section("time", "Time", "Time", "", tuple(blocks))
+    blocks = [Words(tuple(failed), "notice")] if failed else []
+    blocks += [wholes(timed), *speed.charts(timed)]
+    for one in timed:
+        record = next(record for record in one.timed if record.cell and record.cell.whole)
+        if record.cell and sum(record.cell.parts.values()) > 0:
+            blocks += [parts.kinds(one, record), parts.modules(one, record), parts.operators(one, record)]
+            blocks += roofline.charts(one, record)
+        blocks += parts.kernels(one, record)
+    return Section("time", "Time", "Time", LEAD, tuple(blocks))
+
+
+def _said(subjects: Sequence[Subject], *, timed: bool) -> list[str]:
+    """What a reader must know of runs with a time, or of those without: how they ended, why they are not trusted, what
+    they warned of."""
+    found: dict[str, list[str]] = {}
+    for one in subjects:
+        for record in one.timed:
+            assert record.cell
+            if (record.cell.whole is not None) != timed:
+                continue
+            ended = [] if record.cell.status == "ok" else [f"the run ended {record.cell.status}"]
+            alone = f"the device alone: {why}" if (why := record.cell.trust[1]) and why != record.cell.reason else ""
+            for text in (*ended, record.cell.reason, alone, *record.cell.warnings):
+                found.setdefault(text, []).append(f"{one.name} at {record.cell.setting.label}")
+    return [f"{text}: {'; '.join(dict.fromkeys(runs))}." for text, runs in found.items() if text]
+
+
+def wholes(subjects: Sequence[Subject]) -> Table:
+    """A line a run: the pass, its middle half, throughput, rate, and how well its parts add up. No ratios of runs."""
+    from analyzer.timing.statistics import interval  # Numpy, which a page without times does without.
+
+    rows = []
+    records = [(one, record) for one in subjects for record in one.timed if record.cell and record.cell.whole]
+    devices = any(record.cell and record.cell.of("device") for _, record in records)
+    for one, record in records:
+        cell = record.cell
+        assert cell
+        whole, uncut = cell.whole, cell.uncut
+        assert whole
+        assert uncut
+        low, high = spread(whole)
+        least, most = interval(whole)
+        doubt = (most - least) / 2 / whole.median_s
+        found = cell.parts
+        gap = sum(time for part, time in found.items() if part.kind == "gap")
+        total = sum(found.values())
+        row: list[Cell] = [
+            cells.words(one.name),
+            cells.words(cell.setting.label),
+            cells.time(whole.median_s),
+            cells.NONE if isinf(doubt) else Cell(percent(doubt), doubt),
+            cells.verdict(cell.verdict),
+            *([_alone(uncut) if uncut is not whole else cells.NONE] if devices else []),
+            cells.words(f"{seconds(low)} to {seconds(high)}"),
+            _plain(cell.setting.batch / whole.median_s),
+            _plain(work(record.rows) / whole.median_s / 1e9),
+            Cell(percent(total / uncut.middle_s), total / uncut.middle_s) if found else cells.NONE,
+            Cell(percent(gap / total), gap / total) if total else cells.NONE,
+            cells.whole(len(whole.samples_s)),
+        ]
+        rows.append(row)
+    trust = (cells.right("time"), cells.right("±"), cells.left("verdict"))
+    alone = ("device alone",) if devices else ()
+    heads = (*alone, "middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")
+    columns = (cells.left("network"), cells.left("setting"), *trust, *map(cells.right, heads))
+    notes = (DOUBT, *([DEVICE] if devices else []), *_said(subjects, timed=True), *_apart(records))
+    return Table("passes", "Time of a pass", columns, cells.lines(rows), notes, ("sort", "csv"))
+
+
+def _apart(records: Sequence[tuple[Subject, Record]]) -> tuple[str, ...]:
+    """Which runs stand beside the first and must not be subtracted from it, and why."""
+    (first, ours), *others = records
+    assert ours.cell
+    found: dict[str, list[str]] = {}
+    for one, theirs in others:
+        assert theirs.cell
+        if reason := why_not(ours, theirs):
+            found.setdefault(reason, []).append(f"{one.name}, {theirs.cell.setting.label}")
+    return tuple(
+        f"Not subtracted from {first.name}, {ours.cell.setting.label}: {'; '.join(names)} ({reason})."
+        for reason, names in found.items()
+    )
+
+
+def spread(timing: Timing) -> tuple[float, float]:
+    """The middle half of samples: lower and upper quartile."""
+    if len(timing.samples_s) < 2:
+        return timing.median_s, timing.median_s
+    low, _, high = quantiles(timing.samples_s, n=4, method="inclusive")
+    return low, high
+
+
+def _alone(timing: Timing) -> Cell:
+    """A device's own time, with its own verdict where that is not the best."""
+    verdict = "" if timing.verdict == "trusted" else f" ({timing.verdict})"
+    return Cell(f"{seconds(timing.median_s)}{verdict}", timing.median_s)
+
+
+def _plain(value: float) -> Cell:
+    return Cell(plain(value), value)

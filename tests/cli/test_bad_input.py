@@ -1,0 +1,232 @@
+"""Bad input: one line that says what came, what was wanted and what to do; exit 2; nothing printed, nothing written."""
+
+from __future__ import annotations
+
+import pytest
+
+GOOGLENET = ("--variant", "googlenet")
+HUGE = "9" * 30
+
+# What a name may hold that would be markup, a new line, an escape or a change of direction if it were let through.
+HOSTILE = {
+    "markup": "<script>alert(1)</script>",
+    "newline": "a\nanalyze: all good",
+    "carriage return": "aaaaaaaa\rb",
+    "escape": "\x1b[31mred\x1b]0;title\x07",
+    "c1 escape": "\x9b31mred",
+    "right to left": "abc\u202edef\u2066",
+    "null width": "a\u200bb\ufeff",
+    "line separator": "a\u2028b\u2029c\x85d",
+    "rich markup": "[bold red]x[/]",
+    "formula": "=cmd|' /C calc'!A0",
+    "surrogate": "a\udcffb",
+    "percent": "%s %(name)s {0} {name}",
+}
+
+
+@pytest.fixture
+def refused(analyze, tmp_path, monkeypatch):
+    """A function that runs analyze, checks that it refuses as it should, and gives its message."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").write_text("what was there")
+
+    def run(*arguments: str, status: int = 2) -> str:
+        done = analyze(*arguments)
+        assert (done.status, done.out) == (status, "")
+        assert done.err.startswith("analyze: ")
+        message = done.err.removesuffix("\n")
+        assert message.isprintable(), "one line, no escapes, no marks of direction"
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        assert (tmp_path / "out").read_text() == "what was there"
+        return message
+
+    return run
+
+
+CASES = {
+    # Variants
+    "a misspelt variant": (("--variant", "googlnet"), ["'googlnet'", "nearest: googlenet,", "analyze list"]),
+    "an upper-case variant": (("--variant", "GoogLeNet"), ["'GoogLeNet'", "googlenet"]),
+    "an unknown variant": (("--variant", "resnet50"), ["'resnet50'", "analyze list"]),
+    "an empty variant": (("--variant", ""), ["unknown variant ''"]),
+    "one good, one bad": ((*GOOGLENET, "--variant", "vgg17"), ["'vgg17'", "vgg16"]),
+    "the same variant twice": ((*GOOGLENET, *GOOGLENET), ["googlenet is given twice", "@PATH.KEY=NUMBER"]),
+    "the same change twice": (
+        ("--variant", "googlenet@conv1.out=32") * 2,
+        ["googlenet@conv1.conv.out=32 is given twice"],
+    ),
+    "the same by --set": (
+        (*GOOGLENET, "--variant", "googlenet@conv1.out=32", "--set", "conv1.out=32"),
+        ["googlenet@conv1.conv.out=32 is given twice"],
+    ),
+    "an empty change": (("--variant", "googlenet@"), ["malformed setting ''"]),
+    "a path as a change": (("--variant", "googlenet@conv1"), ["'conv1'", "PATH.KEY=NUMBER"]),
+    "a comma at the end": (("--variant", "googlenet@conv1.out=32,"), ["nothing beside a comma", "NAME[,NAME]"]),
+    "a comma at the end of names": (("--variant", "googlenet,"), ["nothing beside a comma", "'googlenet,'"]),
+    "two commas": (("--variant", "googlenet,,alexnet"), ["nothing beside a comma"]),
+    "two changes, two signs": (("--variant", "googlenet@conv1.out=32@conv2.out=3"), ["PATH.KEY=NUMBER"]),
+    "no variant": (("--train",), ["--variant NAME", "analyze list"]),
+    "no variant, only a format": (("--format", "json"), ["--variant NAME"]),
+    "a variant without its value": (("--variant",), ["--variant", "requires an argument"]),
+    # Sizes
+    "an input of two sizes": ((*GOOGLENET, "--input", "3x224"), ["CHANNELSxHEIGHTxWIDTH", "such as 3x320x320"]),
+    "an input of four sizes": ((*GOOGLENET, "--input", "1x3x224x224"), ["CHANNELSxHEIGHTxWIDTH", "without the batch"]),
+    "a size of zero": ((*GOOGLENET, "--input", "3x0x224"), ["'3x0x224'", "at least 1"]),
+    "no channels": ((*GOOGLENET, "--input", "0x224x224"), ["'0x224x224'", "at least 1"]),
+    "letters": ((*GOOGLENET, "--input", "axbxc"), ["'axbxc'", "such as 3x320x320"]),
+    "a negative input": ((*GOOGLENET, "--input", "-3x224x224"), ["'-3x224x224'"]),
+    "a negative size": ((*GOOGLENET, "--input", "3x-224x224"), ["'3x-224x224'"]),
+    "a huge size": ((*GOOGLENET, "--input", f"3x{HUGE}x224"), [f"'3x{HUGE}x224'"]),
+    "commas": ((*GOOGLENET, "--input", "3,224,224"), ["'3,224,224'"]),
+    "a fraction": ((*GOOGLENET, "--input", "3x224.5x224"), ["'3x224.5x224'"]),
+    "an empty input": ((*GOOGLENET, "--input", ""), ["malformed input ''"]),
+    "too small": ((*GOOGLENET, "--input", "3x1x1"), ["googlenet.pool1", "3x1x1", "ran out of pixels", "3x3 window"]),
+    "too small for alexnet": (("--variant", "alexnet", "--input", "3x8x8"), ["alexnet.conv1", "11x11 window on 8x8"]),
+    "too flat": ((*GOOGLENET, "--input", "3x224x4"), ["googlenet.", "ran out of pixels"]),
+    "too small for the heads": ((*GOOGLENET, "--input", "3x32x32", "--train"), ["googlenet.aux1.pool", "5x5 window"]),
+    "a batch of zero": ((*GOOGLENET, "--batch", "0"), ["--batch", "0"]),
+    "a negative batch": ((*GOOGLENET, "--batch", "-2"), ["--batch", "-2"]),
+    "a batch of half": ((*GOOGLENET, "--batch", "0.5"), ["--batch", "'0.5'"]),
+    "a batch of words": ((*GOOGLENET, "--batch", "many"), ["--batch", "'many'"]),
+    "a huge batch": ((*GOOGLENET, "--batch", HUGE), ["--batch", HUGE]),
+    # Settings
+    "a word as a setting": ((*GOOGLENET, "--set", "conv1"), ["'conv1'", "PATH.KEY=NUMBER"]),
+    "a setting without a key": ((*GOOGLENET, "--set", "conv1=3"), ["'conv1=3'", "PATH.KEY=NUMBER"]),
+    "a setting without a number": ((*GOOGLENET, "--set", "conv1.out="), ["'conv1.out='"]),
+    "a setting to a word": ((*GOOGLENET, "--set", "conv1.out=many"), ["'conv1.out=many'"]),
+    "a setting to zero": ((*GOOGLENET, "--set", "conv1.out=0"), ["'conv1.out=0'", "at least 1"]),
+    "a negative setting": ((*GOOGLENET, "--set", "conv1.out=-4"), ["'conv1.out=-4'", "at least 1"]),
+    "a fraction as a setting": ((*GOOGLENET, "--set", "conv1.out=1.5"), ["'conv1.out=1.5'"]),
+    "a huge setting": ((*GOOGLENET, "--set", f"conv1.out={HUGE}"), [f"conv1.out={HUGE}"]),
+    "an empty setting": ((*GOOGLENET, "--set", ""), ["malformed setting ''"]),
+    "two equals signs": ((*GOOGLENET, "--set", "conv1.out=3=4"), ["'conv1.out=3=4'"]),
+    "an unknown key": (
+        (*GOOGLENET, "--set", "inception_4a.reduce_7x7=3"),
+        ["'inception_4a.reduce_7x7'", "inception_4a.out_1x1", "inception_4a.reduce_5x5", "inception_4a.pool_proj"],
+    ),
+    "an unknown row": ((*GOOGLENET, "--set", "inception_9a.reduce_5x5=3"), ["'inception_9a.reduce_5x5'", "nearest: "]),
+    "a key that none has": (
+        (*GOOGLENET, "--variant", "vgg16", "--set", "fc9.out=3"),
+        ["'fc9.out'", "googlenet, vgg16", "fc"],
+    ),
+    "a key that the variant lacks": (
+        ("--variant", "googlenet-naive@inception_4a.reduce_5x5=3"),
+        ["'inception_4a.reduce_5x5'", "googlenet-naive", "inception_4a.out_5x5"],
+    ),
+    "groups of the inputs only": (
+        (*GOOGLENET, "--set", "conv2.groups=5"),
+        ["googlenet.conv2.conv", "groups=5", "64", "192", "divisor of 64"],
+    ),
+    "groups of the outputs only": ((*GOOGLENET, "--set", "conv1.groups=2"), ["googlenet.conv1.conv", "groups=2"]),
+    "outputs that groups do not divide": (("--variant", "alexnet", "--set", "conv2.out=255"), ["groups=2", "255"]),
+    "a stride that leaves no pixels": ((*GOOGLENET, "--set", "conv1.stride=500"), ["googlenet.pool1", "pixels"]),
+    # Modules
+    "an unknown module": ((*GOOGLENET, "--module", "inception_4f"), ["'inception_4f'", "googlenet", "inception_4"]),
+    "half a name": ((*GOOGLENET, "--module", "inception"), ["'inception'"]),
+    "a module of a letter's case": ((*GOOGLENET, "--module", "Conv1"), ["'Conv1'", "conv1"]),
+    "a module with a dot at its end": ((*GOOGLENET, "--module", "conv1."), ["'conv1.'", "conv1"]),
+    "a dot": ((*GOOGLENET, "--module", "."), ["'.'"]),
+    "an empty module": ((*GOOGLENET, "--module", ""), ["''"]),
+    "a head at inference": ((*GOOGLENET, "--module", "aux1"), ["'aux1'"]),
+    "a module that none has": ((*GOOGLENET, "--variant", "nin", "--module", "fc6"), ["'fc6'", "googlenet, nin"]),
+    # Options
+    "two modes": ((*GOOGLENET, "--train", "--mode", "inference"), ["--train", "--mode inference", "give one"]),
+    "an unknown mode": ((*GOOGLENET, "--mode", "train"), ["--mode", "'train'", "training"]),
+    "an unknown metric": ((*GOOGLENET, "--metric", "time"), ["--metric", "'time'", "macs"]),
+    "an unknown format": ((*GOOGLENET, "--format", "html"), ["--format", "'html'", "latex"]),
+    "an unknown counter": ((*GOOGLENET, "--counter", "fvcore"), ["--counter", "'fvcore'", "dispatch"]),
+    "a depth of zero": ((*GOOGLENET, "--depth", "0"), ["--depth", "0"]),
+    "a depth without end": ((*GOOGLENET, "--depth", "99"), ["--depth", "99"]),
+    "an unknown option": ((*GOOGLENET, "--verfy"), ["--verfy", "--verify", "analyze --help"]),
+    "an option of one letter": ((*GOOGLENET, "-x"), ["-x", "analyze --help"]),
+    "a value for a flag": ((*GOOGLENET, "--train=yes"), ["--train", "analyze --help"]),
+    # Commands
+    "an unknown command": (("lst",), ["'lst'", "analyze --help"]),
+    "a variant as a command": (("googlenet",), ["'googlenet'", "analyze --help"]),
+    "options before a command": ((*GOOGLENET, "list"), ["analyze list takes its options after its name"]),
+    "a format before a command": (("--format", "json", "list"), ["analyze list takes its options after its name"]),
+    "an argument too many": (("list", "googlenet"), ["googlenet", "analyze list --help"]),
+    "an option of another command": (("list", *GOOGLENET), ["--variant", "analyze list --help"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_line_and_exit_2(refused, case):
+    arguments, words = CASES[case]
+    message = refused(*arguments)
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    "case", [case for case, (arguments, _) in CASES.items() if arguments[:2] == GOOGLENET and "list" not in arguments]
+)
+def test_bad_input_leaves_the_file_alone(refused, case):
+    refused("-o", "out", *CASES[case][0])
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv", "md", "latex"])
+def test_bad_input_is_the_same_in_every_format(refused, form):
+    assert refused(*GOOGLENET, "--format", form, "--module", "nope") == refused(*GOOGLENET, "--module", "nope")
+
+
+# What no counter that runs can run: exit 3, still in one line
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        ("--counter", "dispatch", "--input", "3x999999x999999", "--batch", "1000000"),
+        ("--counter", "dispatch", "--set", "conv1.kernel=999999999"),
+        ("--verify", "--set", "conv1.kernel=999999999"),
+    ],
+)
+def test_what_torch_cannot_hold_is_no_traceback(refused, job):
+    message = refused(*GOOGLENET, *job, status=3)
+    assert "googlenet" in message
+
+
+def test_what_torch_cannot_hold_the_closed_form_counts(analyze):
+    assert analyze(*GOOGLENET, "--input", "3x999999x999999", "--batch", "1000000").status == 0
+
+
+# Hostile names, wherever a name may stand
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=list(HOSTILE))
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("--variant", "{}"),
+        ("--variant", "googlenet@{}"),
+        ("--variant", "googlenet@{}.out=3"),
+        (*GOOGLENET, "--set", "{}"),
+        (*GOOGLENET, "--set", "{}.out=3"),
+        (*GOOGLENET, "--set", "conv1.{}=3"),
+        (*GOOGLENET, "--input", "{}"),
+        (*GOOGLENET, "--batch", "{}"),
+        (*GOOGLENET, "--module", "{}"),
+        (*GOOGLENET, "--metric", "{}"),
+        (*GOOGLENET, "--format", "{}"),
+        (*GOOGLENET, "--mode", "{}"),
+        (*GOOGLENET, "--{}"),
+        (*GOOGLENET, "-o", "missing/{}"),
+        ("{}",),
+        ("list", "{}"),
+    ],
+    ids=" ".join,
+)
+def test_a_hostile_name_is_inert_in_an_error(refused, name, place):
+    refused(*(part.replace("{}", name) for part in place))
+
+
+def test_a_hostile_name_is_escaped_once(refused):
+    """What the user typed as one new line is shown as one \\n."""
+    assert r"'a\nb\x1b[31m'" in refused("--variant", "a\nb\x1b[31m")
+
+
+@pytest.mark.parametrize("name", ["reports.py", "reports/__init__.py"])
+def test_a_reports_module_in_the_current_folder_does_not_hide_ours(name, process, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("raise ImportError('the wrong reports')", encoding="utf-8")
+    assert process("--variant", "nin").status == 0

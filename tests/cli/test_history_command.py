@@ -1,0 +1,170 @@
+"""`analyze history` from the command line: imports, every form of output, bad input; it never fails a build."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from analyzer.records.store import save
+from tests.history.made import MACHINE, bench, written
+from tests.timed_records import timed
+
+OTHERS = ("b", "c", "d", "e")
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "pyproject.toml", "")
+    return tmp_path
+
+
+@pytest.fixture
+def runs(project):
+    """Twelve runs of five benchmarks; the first of them takes 1.5 times as long from the seventh run on."""
+    for day in range(1, 13):
+        machine = 1 + 0.1 * (day % 3)  # What every benchmark of a run shares.
+        times = {"a": 0.010 * machine * (1.5 if day > 6 else 1.0), **dict.fromkeys(OTHERS, 0.002 * machine)}
+        written(project / "runs", f"{day:02}.json", bench(times, day=day))
+    return "runs"
+
+
+def test_a_step_is_named_with_its_commits_and_nothing_fails(analyze, runs):
+    done = analyze("history", "--import", runs)
+    assert done.status == 0
+    assert "imported 12 runs of runs" in done.err
+    table, changes = done.out.split("Changes")
+    assert table.count("shared") == 0
+    assert table.count("other times") == 5
+    # The sixth and the seventh day's commits, to eight digits, and half as much again.
+    (line,) = [line for line in changes.splitlines() if "00000000..00000000" in line]
+    assert line.split()[:3] == ["a", "+50.0", "%"]
+    assert "2026-01-07" in line
+
+
+def test_the_same_files_again_are_no_new_runs(analyze, runs):
+    analyze("history", "--import", runs)
+    done = analyze("history", "--import", runs)
+    assert "imported 0 runs of runs; 12 known already" in done.err
+    rows = list(csv.DictReader(io.StringIO(analyze("history", "--format", "csv", "--model", "a").out)))
+    assert len(rows) == 12
+
+
+def test_json_has_every_point_and_change(analyze, runs):
+    analyze("history", "--import", runs)
+    data = json.loads(analyze("history", "--format", "json").out)
+    assert data["metric"] == "time"
+    first = next(one for one in data["series"] if one["model"] == "a")
+    assert first["points"][0]["value"] == pytest.approx(0.011)
+    (change,) = first["changes"]
+    assert change["size"] == pytest.approx(0.5)
+    assert (change["before"]["commit"], change["after"]["commit"]) == (f"{6:040x}", f"{7:040x}")
+    assert all(not one["changes"] for one in data["series"] if one["model"] != "a")
+
+
+def test_csv_marks_where_a_level_begins(analyze, runs):
+    analyze("history", "--import", runs)
+    rows = list(csv.DictReader(io.StringIO(analyze("history", "--format", "csv", "--model", "a").out)))
+    assert [row["ratio"] for row in rows] == [""] * 6 + ["1.5"] + [""] * 5
+
+
+def test_a_named_reference_takes_the_machine_out(analyze, runs):
+    done = analyze("history", "--import", runs, "--model", "a", "--reference", "b")
+    assert "reference" in done.out
+    assert "+50.0 %" in done.out
+
+
+def test_runs_of_analyze_time_and_their_counts(analyze, project):
+    record = timed("nin")
+    for second in range(3):
+        save([record.replace(created=f"2026-01-02T03:04:0{second}Z")], project)
+    assert "nin" in analyze("history").out
+    done = analyze("history", "--metric", "macs")
+    assert done.status == 0
+    assert "Counts have no noise" in done.out
+
+
+def test_two_machines_stand_apart_and_are_called_incomparable(analyze, project):
+    other = {**MACHINE, "cpu": {"brand_raw": "Another CPU", "count": 4}}
+    for day in range(1, 4):
+        written(project / "runs", f"{day}.json", bench({"a": 0.01}, day=day))
+        written(project / "runs", f"other{day}.json", bench({"a": 0.02}, day=day, machine=other))
+    out = " ".join(analyze("history", "--import", "runs").out.split())
+    assert "environment 1 of 2" in out
+    assert "incomparable with environment 2: processor" in out
+
+
+def test_names_from_files_are_inert(analyze, project):
+    hostile = "test_x[\x1b[31m<img src=x onerror=y>|`$(z)`]"
+    written(project / "runs", "1.json", bench({hostile: 0.01}))
+    for form in ("table", "md", "csv", "json", "latex"):
+        done = analyze("history", "--import", "runs", "--format", form)
+        assert done.status == 0
+        assert "\x1b" not in done.out
+        assert form != "md" or "<img" not in done.out
+
+
+def test_under_actions_no_name_is_a_command(analyze, project, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    written(project / "runs", "1.json", bench({"::error::no": 0.01, "##[error]no": 0.01}))
+    for form in ("table", "md", "csv", "json", "latex"):
+        done = analyze("history", "--import", "runs", "--format", form)
+        assert done.status == 0
+        assert not any(line.lstrip().startswith("::") for line in done.out.splitlines())
+        assert "##[" not in done.out
+        if form == "json":
+            assert {one["model"] for one in json.loads(done.out)["series"]} == {"::error::no", "##[error]no"}
+
+
+def test_where_nothing_can_be_kept_the_import_fails(analyze, runs):
+    Path(".analyze").write_text("in the way")
+    done = analyze("history", "--import", runs)
+    assert done.status == 2
+    assert "cannot keep the import" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_folder_with_another_file_leaves_it_out_by_name(analyze, project, runs):
+    written(project / "runs", "package.json", '{"name": "other"}')
+    done = analyze("history", "--import", runs)
+    assert done.status == 0
+    assert "left out: 'runs/package.json' has no benchmarks" in done.err
+    assert "imported 12 runs" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--import", "none.json"), "there is no 'none.json'"),
+        (("--import", "pyproject.toml"), "'pyproject.toml' is not JSON"),
+        (("--import", "empty"), "has no .json files below it"),
+        (("--import", "x" * 300), "File name too long"),
+        (("--model", "googlenett"), "no runs of 'googlenett'"),
+        (("--metric", "weight"), "'weight' is not one of"),
+    ],
+)
+def test_bad_input_is_one_line(analyze, project, options, said):
+    Path("empty").mkdir()
+    done = analyze("history", *options)
+    assert done.status == 2
+    assert said in done.err
+    assert done.out == ""
+
+
+def test_rebuild_makes_the_index_again(analyze, project, runs):
+    analyze("history", "--import", runs)
+    Path(".analyze/history.sqlite").unlink()
+    done = analyze("history", "--rebuild")
+    assert "made the index again: 12 runs" in done.err
+    assert Path(".analyze/history.sqlite").exists()
+
+
+def test_without_ruptures_trends_are_shown_and_it_is_said_why_nothing_was_searched(analyze, runs, monkeypatch):
+    monkeypatch.setattr("analyzer.history.change_points.find_spec", lambda name: None)
+    done = analyze("history", "--import", runs)
+    assert done.status == 0
+    assert "pip install 'macscope[check]'" in done.out + done.err

@@ -1,0 +1,230 @@
+"""`-o FILE`: the file is replaced whole or left alone, and nothing else is left beside it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from analyzer.core.errors import AnalyzerError
+from analyzer.core.files import write_text
+
+JOB = ("--variant", "nin", "--format", "csv")
+OLD = "what was there\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_new_file(analyze, folder):
+    done = analyze(*JOB, "-o", "nin.csv")
+    assert done == (0, "", "analyze: wrote nin.csv\n")
+    assert (folder / "nin.csv").read_text() == analyze(*JOB).out
+    assert listing(folder) == ["nin.csv"]
+
+
+def test_a_longer_file_is_replaced_whole(analyze, folder):
+    (folder / "nin.csv").write_text(OLD * 10_000)
+    assert analyze(*JOB, "--output", "nin.csv").status == 0
+    assert (folder / "nin.csv").read_text() == analyze(*JOB).out
+    assert listing(folder) == ["nin.csv"]
+
+
+def test_a_dash_is_standard_output(analyze, folder):
+    assert analyze(*JOB, "-o", "-") == analyze(*JOB)
+    assert listing(folder) == []
+
+
+def test_the_list_can_be_written_too(analyze, folder):
+    assert analyze("list", "--format", "csv", "-o", "list.csv").status == 0
+    assert (folder / "list.csv").read_text() == analyze("list", "--format", "csv").out
+
+
+def test_a_failed_check_is_written_too(analyze, folder):
+    """Exit 1 is a result, and the result is what the file is for."""
+    (folder / "odd.py").write_text(
+        "import torch\n"
+        '@torch.library.custom_op("macscope_file::odd", mutates_args=())\n'
+        "def odd(x: torch.Tensor) -> torch.Tensor:\n"
+        "    return x.clone()\n"
+        "class Net(torch.nn.Module):\n"
+        "    forward = staticmethod(odd)\n"
+    )
+    arguments = ("--model", "odd.py:Net", "--input", "3", "--strict", "--format", "json", "-o", "out")
+    assert analyze(*arguments).status == 1
+    assert '"status": "failed"' in (folder / "out").read_text()
+
+
+# What cannot be written: exit 2, one line, and what was there stays.
+
+
+def refused(outcome, *words: str) -> None:
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith("analyze: cannot write ")
+    assert outcome.err.count("\n") == 1
+    for word in words:
+        assert word in outcome.err
+
+
+def test_a_missing_folder(analyze, folder):
+    refused(analyze(*JOB, "-o", "missing/nin.csv"), "missing/nin.csv", "No such file or directory")
+    assert listing(folder) == []
+
+
+def test_a_folder_as_the_file(analyze, folder):
+    (folder / "results").mkdir()
+    refused(analyze(*JOB, "-o", "results"), "results", "folder")
+    assert listing(folder) == ["results"]
+    assert listing(folder / "results") == []
+
+
+def test_a_file_as_the_folder(analyze, folder):
+    (folder / "file").write_text(OLD)
+    refused(analyze(*JOB, "-o", "file/nin.csv"), "file/nin.csv", "Not a directory")
+    assert (folder / "file").read_text() == OLD
+
+
+def test_an_empty_name(analyze, folder):
+    refused(analyze(*JOB, "-o", ""))
+    assert listing(folder) == []
+
+
+def test_a_name_that_is_too_long(analyze, folder):
+    refused(analyze(*JOB, "-o", "x" * 300), "too long")
+    assert listing(folder) == []
+
+
+def test_a_name_as_long_as_a_name_may_be(analyze, folder):
+    """The part that is written first is no longer than the file that it becomes."""
+    assert analyze(*JOB, "-o", "x" * 255).status == 0
+    assert listing(folder) == ["x" * 255]
+
+
+def test_a_link_to_itself(analyze, folder):
+    (folder / "loop").symlink_to("loop")
+    refused(analyze(*JOB, "-o", "loop"), "loop")
+    assert listing(folder) == ["loop"]
+
+
+def test_a_read_only_file(analyze, folder, monkeypatch):
+    """Whoever runs the tests may be root, whom permission bits do not bind; so the system's answer is ours."""
+    (folder / "nin.csv").write_text(OLD)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    refused(analyze(*JOB, "-o", "nin.csv"), "read-only")
+    assert (folder / "nin.csv").read_text() == OLD
+    assert listing(folder) == ["nin.csv"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permission bits do not bind root")
+def test_a_folder_that_nobody_may_write(analyze, folder):
+    (folder / "shut").mkdir()
+    (folder / "shut").chmod(0o500)
+    refused(analyze(*JOB, "-o", "shut/nin.csv"), "Permission denied")
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "tempfile.mkstemp", "pathlib.Path.replace", "pathlib.Path.chmod"])
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_disk_that_fails_at_any_step(analyze, folder, monkeypatch, call, existing):
+    if existing:
+        (folder / "nin.csv").write_text(OLD)
+
+    def fail(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(call, fail)
+    refused(analyze(*JOB, "-o", "nin.csv"), "nin.csv", "No space left on device")
+    assert listing(folder) == (["nin.csv"] if existing else [])
+    assert not existing or (folder / "nin.csv").read_text() == OLD
+
+
+def test_an_interrupt_while_writing(analyze, folder, monkeypatch):
+    (folder / "nin.csv").write_text(OLD)
+
+    def interrupt(handle):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    done = analyze(*JOB, "-o", "nin.csv")
+    assert (done.status, done.out) == (130, "")
+    assert done.err.strip() == "analyze: interrupted"
+    assert (folder / "nin.csv").read_text() == OLD
+    assert listing(folder) == ["nin.csv"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_device(analyze):
+    refused(analyze(*JOB, "-o", "/dev/full"), "/dev/full", "No space left on device")
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode), "the device is still a device"
+
+
+# What a file is: its permissions, a link, a pipe, a device
+
+
+def test_permissions_stay_and_new_files_follow_the_umask(folder):
+    mask = os.umask(0o027)
+    try:
+        write_text("new", "1")
+        write_text("old", "1")
+        (folder / "old").chmod(0o604)
+        write_text("old", "2")
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((folder / "new").stat().st_mode) == 0o640
+    assert stat.S_IMODE((folder / "old").stat().st_mode) == 0o604
+    assert (folder / "old").read_text() == "2"
+
+
+def test_a_link_stays_a_link(analyze, folder):
+    (folder / "real").write_text(OLD)
+    (folder / "link").symlink_to("real")
+    assert analyze(*JOB, "-o", "link").status == 0
+    assert (folder / "link").is_symlink()
+    assert (folder / "real").read_text() == analyze(*JOB).out
+
+
+def test_a_link_to_nothing_makes_what_it_names(analyze, folder):
+    (folder / "link").symlink_to("new")
+    assert analyze(*JOB, "-o", "link").status == 0
+    assert (folder / "link").is_symlink()
+    assert (folder / "new").read_text() == analyze(*JOB).out
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_is_written_to(analyze, folder):
+    os.mkfifo(folder / "pipe")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append((folder / "pipe").read_text()), daemon=True)
+    reader.start()
+    assert analyze(*JOB, "-o", "pipe").status == 0
+    reader.join(timeout=30)
+    assert read == [analyze(*JOB).out]
+    assert listing(folder) == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="no /dev/null here")
+def test_a_device_stays_a_device(analyze):
+    assert analyze(*JOB, "-o", "/dev/null").status == 0
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_text_is_utf_8_with_plain_line_ends_everywhere(folder):
+    write_text("text", "1x3 – ✓\nsecond\n")
+    assert (folder / "text").read_bytes() == "1x3 – ✓\nsecond\n".encode()
+
+
+def test_the_error_of_the_function_names_the_way_out(folder):
+    with pytest.raises(
+        AnalyzerError, match="cannot write 'missing/file': No such file or directory; name another file"
+    ):
+        write_text("missing/file", "text")

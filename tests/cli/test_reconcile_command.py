@@ -1,0 +1,272 @@
+"""`analyze reconcile` as a user gives it: the figures, every form of output, bad questions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from analyzer.cli.jobs import reconcile as job
+from analyzer.reconcile.explain import explain
+from analyzer.reconcile.opinion import PEERS, Opinion, PeerRow
+from analyzer.records.record import Count, Record, Row
+from reports.formats.terminal import console, show
+from reports.reconcile import tables
+
+CORE = ("fvcore", "FlopCounterMode", "profiler")
+GOOGLENET_MACS = 1_582_671_872
+NETWORK = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        print("noise from the model")
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        print("more noise")
+        return self.norm(self.conv(x))
+
+class Crashing(Net):
+    def forward(self, x):
+        import os, sys
+        if not x.is_meta:  # We count on meta; peers run on real tensors.
+            os.abort()
+        return super().forward(x)
+"""
+CONV = 4 * 6 * 6 * 3 * 9  # An image of 8 x 8 has 6 x 6 positions for a 3 x 3 window.
+NET = ("reconcile", "--model", "net.py:Net", "--input", "3x8x8")
+
+
+def core(*more: str) -> list[str]:
+    return [part for name in (*CORE, *more) for part in ("--peer", name)]
+
+
+def peers_of(text: str) -> dict[str, dict]:
+    return {one["peer"]: one for one in json.loads(text)["peers"]}
+
+
+@pytest.fixture
+def net(tmp_path, monkeypatch):
+    (tmp_path / "net.py").write_text(NETWORK)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# The whole way, with processes
+
+
+def test_googlenet(analyze):
+    done = analyze("reconcile", "--variant", "googlenet", *core(), "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    envelope = json.loads(done.out)
+    assert (envelope["schema_version"], envelope["status"], envelope["model"]) == (1, "ok", "googlenet")
+    assert envelope["ours"]["macs"] == GOOGLENET_MACS
+    peers = peers_of(done.out)
+    assert peers["FlopCounterMode"]["total"] == 2 * GOOGLENET_MACS
+    assert peers["FlopCounterMode"]["causes"] == []
+    # fvcore counts an element of the last pool's input, 7 x 7 x 1024, as a MAC.
+    assert peers["fvcore"]["difference"] == 7 * 7 * 1024
+    (cause,) = peers["fvcore"]["causes"]
+    assert cause == {
+        **{"cause": "convention", "what": "counts pools", "op": "adaptive_avg_pool2d"},
+        **{"macs": 7 * 7 * 1024, "rows": 1},
+    }
+    # torch's LRN is multiplications and additions to the profiler, one FLOP and so half a MAC an element.
+    elements = 64 * 56 * 56 + 192 * 56 * 56
+    assert {cause["op"]: cause["macs"] for cause in peers["profiler"]["causes"]} == {
+        "mul": elements,
+        "add": elements / 2,
+    }
+    assert [one["unexplained"] for one in peers.values()] == [0, 0, 0]
+
+
+def test_a_model_from_a_file(analyze, net):
+    done = analyze(*NET, *core(), "--batch", "2", "--format", "json")
+    assert done.status == 0
+    peers = peers_of(done.out)
+    assert peers["fvcore"]["macs"] == 2 * (CONV + 2 * 4 * 6 * 6)
+    assert peers["FlopCounterMode"]["macs"] == peers["profiler"]["macs"] == 2 * CONV
+    assert json.loads(done.out)["input"] == [[2, 3, 8, 8]]
+
+
+def test_peers_that_crash_are_rows_and_none_that_ran_is_status_3(analyze, net):
+    done = analyze("reconcile", "--model", "net.py:Crashing", "--input", "3x8x8", *core(), "--format", "json")
+    assert done.status == 3
+    assert json.loads(done.out)["status"] == "failed"
+    for peer in peers_of(done.out).values():
+        assert (peer["status"], peer["macs"], peer["unexplained"]) == ("failed", None, None)
+        assert peer["reason"].startswith("crashed: SIGABRT")
+
+
+def test_a_model_that_raises_for_a_peer_is_a_reason(analyze, net):
+    (net / "net.py").write_text(NETWORK.replace("os.abort()", "raise ValueError('no such luck')"))
+    done = analyze("reconcile", "--model", "net.py:Crashing", "--input", "3x8x8", "--peer", "fvcore")
+    assert done.status == 3
+    assert "fvcore: ValueError: no such luck" in " ".join(done.out.split())
+
+
+# Every form, with answers written by hand
+
+
+def answers(peers, run, *, limit_s):
+    """fvcore counts a norm, the profiler is half a FLOP off, calflops crashes, the others are not there."""
+    said = {
+        "fvcore": Opinion(
+            *("fvcore", "ok", "", "0.1"),
+            CONV + 288,
+            (PeerRow("conv", "conv", CONV), PeerRow("norm", "batch_norm", 288)),
+        ),
+        "FlopCounterMode": Opinion(
+            "FlopCounterMode", "ok", "", "2", 2 * CONV, (PeerRow("conv", "convolution", 2 * CONV),)
+        ),
+        "profiler": Opinion("profiler", "ok", "", "2", 2 * CONV + 1, (PeerRow("conv", "conv2d", 2 * CONV + 1),)),
+        "calflops": Opinion("calflops", "failed", "crashed: SIGSEGV"),
+    }
+    return [said.get(peer.name, Opinion(peer.name, "missing", "not installed")) for peer in peers]
+
+
+@pytest.fixture
+def canned(net, monkeypatch):
+    monkeypatch.setattr(job, "opinions", answers)
+
+
+def test_json(analyze, canned):
+    envelope = json.loads(analyze(*NET, "--format", "json").out)
+    assert envelope["status"] == "partial"
+    assert list(peers_of(json.dumps(envelope))) == list(PEERS)
+    assert {one["status"] for one in envelope["peers"]} == {"ok", "failed", "missing"}
+    profiler = peers_of(json.dumps(envelope))["profiler"]
+    assert (profiler["total"], profiler["macs"]) == (2 * CONV + 1, CONV + 0.5)
+    assert profiler["unexplained"] == 0.5
+    assert profiler["unexplained_rows"] == [{"path": "conv", "op": "conv2d", "macs": 0.5}]
+
+
+def test_table(analyze, canned):
+    done = analyze(*NET)
+    assert done.status == 0
+    lines = [line.split() for line in done.out.splitlines()]
+    assert ["FlopCounterMode", "7.776", "k", "2", "3.888", "k", "same", "agrees"] in lines
+    assert ["fvcore", "4.176", "k", "1", "4.176", "k", "+288", "+7.4", "%", "counts", "norms"] in lines
+    assert ["thop", "-", "-", "-", "not", "installed"] in lines
+    assert ["calflops", "-", "-", "-", "failed"] in lines
+    assert "calflops: crashed: SIGSEGV" in done.out
+    assert ["counts", "norms", "+288", "1", "batch_norm"] in lines
+    assert ["unexplained", "+0.5", "1"] in lines
+    assert "profiler, unexplained: conv2d of conv +0.5" in done.out
+
+
+def test_csv(analyze, canned):
+    lines = list(csv.DictReader(io.StringIO(analyze(*NET, "--format", "csv").out)))
+    assert [line["cause"] for line in lines if line["peer"] == "fvcore"] == ["convention", "unexplained"]
+    assert {line["status"] for line in lines if line["peer"] == "thop"} == {"missing"}
+    (first, last) = (line for line in lines if line["peer"] == "fvcore")
+    assert int(first["macs"]) - int(first["ours"]) == int(first["difference"]) == int(first["cause_macs"]) == 288
+    assert last["cause_macs"] == "0"
+
+
+@pytest.mark.parametrize(("form", "mark"), [("md", "| counts norms | +288 | 1 |"), ("latex", r"\bottomrule")])
+def test_documents(analyze, canned, form, mark):
+    done = analyze(*NET, "--format", form)
+    assert done.status == 0
+    assert mark in done.out.replace("\u00a0", "").replace("|  ", "| ")
+
+
+def test_into_a_file(analyze, canned, net):
+    done = analyze(*NET, "--format", "json", "-o", "out.json")
+    assert (done.status, done.out) == (0, "")
+    assert json.loads((net / "out.json").read_text())["model"] == "net.py:Net"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_terminal_of_80_columns_shows_every_figure(encoding):
+    """Twelve figures of the longest kind, on a terminal that may have no more than ASCII."""
+    long = "scaled_dot_product_attention"
+    rows = tuple(
+        Row(f"block.{n}", "", long, 1, ((9, 8, 7), (9, 6, 7)), ((9, 8, 7),), 0, 0, 0, 10**11, 3 * 10**11, 0, 0, 0)
+        for n in range(12)
+    )
+    record = Record(
+        "torchvision:a_model_with_a_long_name_16_224", ((1, 3, 224, 224),), "inference", Count("dispatch", rows)
+    )
+    near = [PeerRow("norm", "batch_norm", 10**10), PeerRow("a", "relu", 5)]
+    far = [*near, PeerRow("block.0", "bmm", 10**11 - 1)]
+    found = [
+        explain(
+            Opinion(name, "ok", "", "0.1.5.post2", sum(row.figure for row in rows_), tuple(rows_)), PEERS[name], rows
+        )
+        for name, rows_ in zip(PEERS, [near, far] * 4, strict=True)
+    ]
+    page = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    show(tables(record, found), console(page))
+    page.seek(0)
+    shown = page.read()
+    assert max(map(len, shown.splitlines())) <= 80
+    for whole in ("counts norms", "unexplained -1", "skips attention", long):
+        assert whole in shown
+    assert not {"~", "…", "\\"} & set(shown)
+
+
+# Bad questions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give --model REF or --variant NAME"),
+        (("--variant", "nin", "--model", "net.py:Net"), "give --model REF or --variant NAME"),
+        (("--variant", "gogglenet"), "googlenet"),
+        (("--variant", "nin", "--peer", "ptflop"), "nearest: ptflops"),
+        (("--variant", "nin", "--input", "3x"), "malformed input"),
+        (("--model", "absent.py:Net"), "no file absent.py"),
+        (("--variant", "nin", "--batch", "0"), "--batch"),
+    ],
+)
+def test_a_bad_question_is_a_line_and_status_2(analyze, arguments, said):
+    done = analyze("reconcile", *arguments)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_peers_by_any_case_once_each(analyze, net, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(job, "opinions", lambda peers, run, limit_s: [*map(_note(asked), peers)])
+    analyze(*NET, "--peer", "THOP", "--peer", "flopcountermode", "--peer", "thop", "--timeout-free")
+    assert asked == ["thop", "FlopCounterMode"]
+
+
+def _note(asked):
+    def answer(peer):
+        asked.append(peer.name)
+        return Opinion(peer.name, "missing", "not installed")
+
+    return answer
+
+
+def test_the_time_limit_is_five_minutes_or_none(analyze, net, monkeypatch):
+    limits = []
+
+    def opinions(peers, run, limit_s):
+        limits.append(limit_s)
+        return [Opinion(peer.name, "missing", "not installed") for peer in peers]
+
+    monkeypatch.setattr(job, "opinions", opinions)
+    assert [analyze(*NET).status, analyze(*NET, "--timeout-free").status] == [3, 3]
+    assert limits == [300.0, None]
+
+
+def test_the_pure_half_needs_no_torch():
+    code = (
+        "import sys; from analyzer.reconcile import envelope, explain, run; from reports import reconciliation; "
+        "print({'torch', 'fvcore', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

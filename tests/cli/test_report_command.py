@@ -1,0 +1,176 @@
+"""`analyze report`: what it writes where, what it refuses by name, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from analyzer.records.envelope import dump
+from tests.timed_records import timed
+
+NIN = ("report", "--variant", "nin", "--charts", "none")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_without_an_output_it_is_analysis_html(analyze, here):
+    outcome = analyze(*NIN)
+    assert (outcome.status, outcome.out) == (0, "")
+    assert outcome.err == "analyze: wrote analysis.html\n"
+    assert (here / "analysis.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_dash_is_standard_output(analyze, here):
+    outcome = analyze(*NIN, "-o", "-")
+    assert outcome.status == 0
+    assert outcome.out.startswith("<!doctype html>")
+    assert list(here.iterdir()) == []
+
+
+def test_charts(analyze, here):
+    sizes = {}
+    for charts in ("none", "link", "embed"):
+        assert analyze("report", "--variant", "nin", "--charts", charts).status == 0
+        sizes[charts] = (here / "analysis.html").stat().st_size
+    assert sizes["none"] < sizes["link"] < 200_000 < 1_900_000 < sizes["embed"]
+
+
+def test_a_summary_in_markdown(analyze):
+    outcome = analyze("report", "--variant", "googlenet", "--variant", "alexnet", "--format", "md")
+    assert outcome.status == 0
+    assert outcome.out.startswith("## googlenet against alexnet\n")
+    assert "8.7 times fewer parameters than alexnet, 2.2 times more multiply-adds" in outcome.out
+    assert "| total | 1.583 G | 724.4 M |" in outcome.out
+
+
+def test_figures_as_files(analyze, here):
+    outcome = analyze(*NIN, "--figures", "figures")
+    assert outcome.status == 0
+    names = {path.name for path in (here / "figures").iterdir()}
+    assert {"tiles-0.html", "alive.html", "weights.html"} <= names
+    assert "plotly" in (here / "figures" / "alive.html").read_text(encoding="utf-8")
+    if find_spec("kaleido") is None:
+        assert "kaleido is not installed" in outcome.err
+
+
+def test_figures_into_a_file_is_an_error(analyze, here):
+    (here / "taken").write_text("")
+    outcome = analyze(*NIN, "--figures", "taken/inside")
+    assert outcome.status == 2
+    assert "cannot make the folder" in outcome.err
+
+
+def test_the_page_says_how_to_make_it_again(analyze):
+    out = analyze(*NIN, "--set", "conv1.out=64", "--batch", "2", "--input", "3x128x128", "-o", "-").out
+    assert "analyze report --variant nin --set conv1.out=64 --input 3x128x128 --batch 2" in out
+
+
+def test_nothing_to_report_on(analyze):
+    outcome = analyze("report")
+    assert outcome.status == 2
+    assert "nothing to report on" in outcome.err
+
+
+# Stored records.
+
+
+def damaged(**changes):
+    data = json.loads(dump([timed()]))
+    record = data["records"][0]
+    for key, value in changes.items():
+        (data if key in data else record)[key] = value
+    return json.dumps(data)
+
+
+def bad_timing(**changes):
+    timings = json.loads(dump([timed()]))["records"][0]["timings"]
+    return damaged(timings=[{**one, **changes} for one in timings])
+
+
+REFUSED = {
+    "old.json": (damaged(schema_version=0), "schema version 0"),
+    "new.json": (damaged(schema_version=99), "schema version 99"),
+    "cut.json": (dump([timed()])[:5000], "is not JSON"),
+    "other.json": ('{"hello": 1}', "is not a record of ours"),
+    "list.json": ("[]", "is not a record of ours"),
+    "empty.json": ('{"schema_version": 1, "status": "ok", "records": []}', "holds no record"),
+    "nothing.json": ("", "is not JSON"),
+    "rows.json": (damaged(rows=[{"path": 1}]), "is damaged"),
+    "memory.json": (damaged(memory={"parameters": "x"}), "is damaged"),
+    "trust.json": (damaged(trust={"verdict": "fine", "reason": "", "status": "ok"}), "is damaged"),
+    "samples.json": (bad_timing(samples_s=[]), "is damaged"),
+    "reason.json": (bad_timing(reason=5), "is damaged"),
+    "path.json": (bad_timing(path=None), "is damaged"),
+    "infinite.json": (bad_timing(samples_s=[float("inf")]), "is damaged"),
+    "no-time.json": (bad_timing(samples_s=[0.0, 0.0]), "is damaged"),
+    "machine.json": (damaged(environment={"processor": 7}), "is damaged"),
+    "missing.json": (None, "cannot read 'missing.json': No such file"),
+    "bytes.json": (b"\xff\xfe\x00", "cannot read 'bytes.json'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_file_is_named_and_the_rest_is_shown(analyze, here, name):
+    content, reason = REFUSED[name]
+    if content is not None:
+        (here / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (here / "good.json").write_text(dump([timed("alexnet")]))
+    outcome = analyze("report", name, "good.json", "--charts", "none", "-o", "-")
+    assert outcome.status == 0
+    assert reason in outcome.err
+    assert name in outcome.err
+    assert "Traceback" not in outcome.err
+    assert name in outcome.out
+    assert "60,965,224" in outcome.out
+
+
+def test_if_all_are_refused_there_is_no_page(analyze, here):
+    (here / "cut.json").write_text(dump([timed()])[:5000])
+    outcome = analyze("report", "cut.json")
+    assert outcome.status == 2
+    assert "cut.json is not JSON" in outcome.err
+    assert "no record is left" in outcome.err
+    assert not (here / "analysis.html").exists()
+
+
+def test_a_stored_record_of_a_named_network_gets_its_memory(analyze, here):
+    (here / "run.json").write_text(dump([timed().replace(memory=None)]))
+    assert "Peak memory" in analyze("report", "run.json", "--charts", "none", "-o", "-").out
+
+
+def test_a_record_beside_a_variant_is_one_network(analyze, here):
+    (here / "run.json").write_text(dump([timed()]))
+    out = analyze("report", "run.json", "--variant", "nin", "--charts", "none", "-o", "-").out
+    assert "<h1>nin</h1>" in out
+
+
+def test_a_model_by_reference(analyze, here):
+    (here / "net.py").write_text("from torch import nn\n\n\ndef Net():\n    return nn.Conv2d(3, 8, 3)\n")
+    outcome = analyze("report", "--model", "net.py:Net", "--input", "3x8x8", "--charts", "none", "-o", "-")
+    assert outcome.status == 0
+    assert "7,776" in outcome.out  # 8 · 6 · 6 outputs of 3 · 3 · 3 products.
+
+
+def test_contradicting_modes(analyze):
+    assert analyze(*NIN, "--train", "--mode", "inference").status == 2
+
+
+def test_it_imports_neither_torch_nor_pandas_nor_plotly(environment, here):
+    script = "import sys; from analyzer.cli.app import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    arguments = ["report", "--variant", "googlenet", "--variant", "alexnet", "-o", "page.html"]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"torch", "fvcore", "pandas", "plotly", "numpy"} & set(done.stderr.split())

@@ -1,0 +1,320 @@
+"""Standard output that closes, fills up or is not there, Ctrl-C, and terminals: as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+JOBS = {
+    "table": ("--variant", "googlenet"),
+    "json": ("--variant", "googlenet", "--format", "json"),
+    "csv": ("--variant", "googlenet", "--format", "csv"),
+    "list": ("list",),
+    "help": ("--help",),
+    "version": ("--version",),
+    "bare": (),
+}
+each_job = pytest.mark.parametrize("job", JOBS)
+posix = pytest.mark.skipif(os.name != "posix", reason="signals, descriptors and devices of a Unix")
+
+# Sends Ctrl-C to its own process when the module named first is imported, then runs analyze with the rest.
+INTERRUPTED = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+from analyzer.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture
+def command(environment, tmp_path):
+    """A function that runs analyze with given file objects or descriptors, or with one closed: `closed=1`."""
+
+    def run(*arguments, closed=None, **options):
+        shell = ["sh", "-c", f'exec "$0" "$@" {closed}>&-'] if closed else []
+        return subprocess.run(
+            [*shell, sys.executable, "-m", "analyzer", *arguments],
+            **{"stderr": subprocess.PIPE, **options},
+            env=environment,
+            cwd=tmp_path,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def one_line(text: str) -> None:
+    assert text.startswith("analyze: ")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+
+
+# A closed pipe
+
+
+@posix
+@each_job
+def test_a_reader_that_is_gone(command, job):
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = command(*JOBS[job], stdout=write)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@posix
+def test_a_reader_that_has_read_enough(environment, tmp_path):
+    """`analyze … | head -1`, with more to come than a pipe holds."""
+    arguments = [*JOBS["json"], "--variant", "googlenet-torchvision", "--variant", "vgg16"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "analyzer", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert running.stdout.readline() == b"{\n"
+    running.stdout.close()
+    with running.stderr:
+        assert running.stderr.read() == b""
+    assert running.wait(60) == 0
+
+
+@posix
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+@pytest.mark.parametrize("job", ["table", "list", "help"])
+def test_head_in_a_shell(environment, tmp_path, job):
+    line = f"{sys.executable} -m analyzer {' '.join(JOBS[job])} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", line], env=environment, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
+    first, status = done.stdout.splitlines()
+    assert first
+    assert (status, done.stderr) == ("0", "")
+
+
+@posix
+def test_bad_input_into_a_closed_pipe_is_still_bad_input(command):
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = command("--variant", "nope", stdout=write)
+    finally:
+        os.close(write)
+    assert done.returncode == 2
+    one_line(done.stderr)
+
+
+# A full disk, and no standard output or error at all
+
+
+@posix
+@each_job
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk(command, job):
+    with Path("/dev/full").open("w") as full:
+        done = command(*JOBS[job], stdout=full)
+    assert done.returncode == 2
+    one_line(done.stderr)
+    assert "No space left on device" in done.stderr
+
+
+@posix
+@each_job
+def test_no_standard_output(command, job):
+    done = command(*JOBS[job], closed=1)
+    assert done.returncode == 2
+    one_line(done.stderr)
+
+
+@posix
+def test_no_standard_output_is_needed_for_a_file(command, tmp_path):
+    done = command(*JOBS["csv"], "-o", "out", closed=1)
+    assert (done.returncode, done.stderr) == (0, "analyze: wrote out\n")
+    assert (tmp_path / "out").read_text().startswith("model,path,")
+
+
+@posix
+def test_no_standard_error(command):
+    done = command(*JOBS["csv"], "-o", "out", stdout=subprocess.PIPE, closed=2)
+    assert (done.returncode, done.stdout) == (0, "")
+    done = command("--variant", "nope", stdout=subprocess.PIPE, closed=2)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@posix
+def test_a_model_is_counted_without_standard_error(command):
+    done = command("--model", "torch.nn:Identity", "--input", "3", stdout=subprocess.PIPE, closed=2)
+    assert done.returncode == 0
+    assert "Identity" in done.stdout
+
+
+@posix
+def test_a_reader_that_is_gone_and_no_standard_error(command):
+    """Status 120 is Python's own, where it cannot flush at its end."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = command(*JOBS["help"], stdout=write, closed=2)
+    finally:
+        os.close(write)
+    assert done.returncode == 0
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_standard_error_changes_no_exit_status(command):
+    with Path("/dev/full").open("w") as full:
+        assert command("--variant", "nope", stdout=subprocess.PIPE, stderr=full).returncode == 2
+
+
+# Ctrl-C
+
+
+@pytest.fixture
+def interruptible():
+    """Tests that run in the background inherit that Ctrl-C is ignored, and so would what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@posix
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(
+    ("moment", "job"),
+    [
+        ("analyzer.counting.api", ("--variant", "vgg16")),
+        ("analyzer.networks.walk", ("--variant", "vgg16")),
+        ("rich.table", ("--variant", "vgg16")),
+        ("torch.nn", ("--variant", "vgg16", "--verify")),
+        ("analyzer.counting.crosscheck.fvcore", ("--variant", "nin", "--input", "3x64x64", "--verify")),
+    ],
+)
+def test_an_interrupt_at_any_moment(environment, tmp_path, moment, job):
+    (tmp_path / "out").write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, moment, *job, "-o", "out"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.strip() == "analyze: interrupted"
+    assert (tmp_path / "out").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@posix
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_from_outside(environment, tmp_path):
+    """A real signal from another process, once torch's library is mapped."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "analyzer", "--variant", "vgg16", "--batch", "4", "--verify"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=tmp_path,
+        encoding="utf-8",
+    )
+    maps = Path(f"/proc/{running.pid}/maps")
+    if not maps.exists():
+        running.kill()
+        running.communicate()
+        pytest.skip("no /proc here")
+    while running.poll() is None and "libtorch" not in maps.read_text():
+        time.sleep(0.002)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (130, "")
+    assert err.strip() == "analyze: interrupted"
+
+
+# A terminal
+
+
+@pytest.fixture
+def terminal(environment, tmp_path):
+    """A function that runs analyze on a terminal so many columns wide; what the terminal received."""
+    pty = pytest.importorskip("pty")
+    termios = pytest.importorskip("termios")
+
+    def run(*arguments, columns=100, **changes):
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (50, columns))
+        running = subprocess.Popen(
+            [sys.executable, "-m", "analyzer", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**environment, "TERM": "xterm-256color", **changes},
+            cwd=tmp_path,
+            close_fds=True,
+        )
+        os.close(theirs)
+        received = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # Linux's end of a terminal
+                break
+            if not part:
+                break
+            received += part
+        os.close(ours)
+        assert running.wait(60) == 0
+        return received.decode().replace("\r\n", "\n")
+
+    return run
+
+
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d|10\d)(?:;\d+)*m")
+STYLE = re.compile(r"\x1b\[[\d;]*m")
+
+
+@posix
+def test_a_terminal_has_colour_and_its_own_width(terminal, process):
+    for columns in (80, 100, 120):
+        received = terminal("--variant", "googlenet", columns=columns)
+        assert COLOUR.search(received)
+        assert STYLE.sub("", received) == process("--variant", "googlenet", COLUMNS=str(columns)).out
+
+
+@posix
+@pytest.mark.parametrize("changes", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+def test_no_colour_where_none_is_wanted(terminal, changes):
+    received = terminal("--variant", "googlenet", **changes)
+    assert not COLOUR.search(received)
+    assert "1,582,671,872 MACs" in received
+
+
+@each_job
+def test_no_escapes_into_a_pipe_or_file(process, job):
+    shown = process(*JOBS[job])
+    assert (shown.status, shown.err) == (0, "")
+    assert "\x1b" not in shown.out
+
+
+def test_progress_is_no_noise_where_nobody_looks(process):
+    shown = process("--variant", "nin", "--input", "3x64x64", "--verify")
+    assert (shown.status, shown.err) == (0, "")

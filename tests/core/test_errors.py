@@ -1,0 +1,50 @@
+"""What a message shows of a name: one line, between plain quotes, with what it may have meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from analyzer.core.errors import nearest, one_line, quoted
+
+NAMES = [f"name_{number:02}" for number in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("conv1", "'conv1'"),
+        ("it's", "'it's'"),
+        ("", "''"),
+        ("a\nb\x1b[31m", r"'a\nb\x1b[31m'"),
+        ("\u202e", r"'\u202e'"),
+        ("é 數", "'é 數'"),
+        ("a\\nb", "'a\\nb'"),
+    ],
+)
+def test_quoted(name, shown):
+    assert quoted(name) == shown
+    assert one_line(name) == shown[1:-1]
+
+
+def test_what_is_near_comes_first_and_no_more_than_three():
+    assert nearest("name_07", NAMES).startswith("nearest: name_07, ")
+    assert nearest("name_07", NAMES).count(",") == 2
+    assert nearest("conv", ["conv1", "pool"]) == "nearest: conv1"
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 12])
+def test_up_to_twelve_known_names_are_all_listed(count):
+    assert nearest("???", NAMES[:count]) == f"known: {', '.join(NAMES[:count])}"
+
+
+@pytest.mark.parametrize("count", [13, 30])
+def test_of_more_the_first_eight(count):
+    assert nearest("???", NAMES[:count]) == f"known: {', '.join(NAMES[:8])}, …"
+
+
+def test_known_names_are_shown_on_one_line():
+    assert nearest("???", ["a\nb"]) == r"known: a\nb"
+
+
+def test_where_there_is_none_it_says_so():
+    assert nearest("conv1", []) == "there is none"

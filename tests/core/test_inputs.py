@@ -1,0 +1,102 @@
+"""`--input`: shapes without the batch, with names, types and shapes taken literally where a model needs them."""
+
+from __future__ import annotations
+
+import pytest
+
+from analyzer.core.errors import AnalyzerError
+from analyzer.core.inputs import TYPES, Input, image, parse_input
+
+READ = {
+    "3x224x224": Input(None, (3, 224, 224)),
+    " 3X224x224 ": Input(None, (3, 224, 224)),
+    "128": Input(None, (128,)),
+    "ids=128:int64": Input("ids", (128,), "int64"),
+    "_x1=3x4": Input("_x1", (3, 4)),
+    "3x4:bfloat16": Input(None, (3, 4), "bfloat16"),
+    "!1x128:bool": Input(None, (1, 128), "bool", True),
+    "mask=!1x128:bool": Input("mask", (1, 128), "bool", True),
+    "999999999": Input(None, (999_999_999,)),
+}
+
+
+@pytest.mark.parametrize("text", READ)
+def test_what_an_input_says(text):
+    assert parse_input(text) == READ[text]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_every_type_is_torchs(dtype):
+    import torch
+
+    assert parse_input(f"3x4:{dtype}").dtype == dtype
+    assert isinstance(getattr(torch, dtype), torch.dtype)
+
+
+def test_a_batch_is_put_in_front_unless_the_shape_is_literal():
+    assert parse_input("ids=128:int64").batched(4) == (4, 128)
+    assert parse_input("ids=!1x128:int64").batched(4) == (1, 128)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "x", "3x", "x3", "3xx4", "3x-1", "-3", "3.5", "3,4", "3 x 4", "1" * 10, "٣x٤"),
+        *("=3", "a=", "a b=3", "1a=3", "a=b=3", "a==3", "3:", ":int64", "3:int64:int64", "!!3", "!a=3", "a=!", "3!"),
+    ],
+)
+def test_malformed(text):
+    with pytest.raises(AnalyzerError) as caught:
+        parse_input(text)
+    assert str(caught.value) == (
+        f"malformed input '{text}'; wanted SIZES without the batch, such as 3x320x320, "
+        "or NAME=SIZES:TYPE, such as ids=128:int64"
+    )
+
+
+@pytest.mark.parametrize("text", ["0", "3x0x4", "ids=0:int64", "!0x3"])
+def test_a_size_of_zero(text):
+    with pytest.raises(AnalyzerError, match=rf"^input '{text}' has a size of 0; every size must be at least 1$"):
+        parse_input(text)
+
+
+def test_an_unknown_type_lists_the_known():
+    with pytest.raises(AnalyzerError) as caught:
+        parse_input("3x4:float")
+    assert str(caught.value) == f"input '3x4:float' has an unknown type; known: {', '.join(TYPES)}"
+
+
+# --- a variant's image -----------------------------------------------------------------------------------------------
+def test_a_variant_takes_its_own_image_or_one_other():
+    assert image([]) is None
+    assert image([parse_input("1x28x30")]) == (1, 28, 30)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        *(["3"], ["3x224"], ["1x3x224x224"], ["x=3x224x224"], ["!3x224x224"], ["3x224x224:float16"]),
+        *(["3x224x224", "3x224x224"], ["3x224x224", "3"]),
+    ],
+)
+def test_a_variant_takes_nothing_else(texts):
+    with pytest.raises(
+        AnalyzerError, match="a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320"
+    ):
+        image([parse_input(text) for text in texts])
+
+
+@pytest.mark.parametrize("more", [("--input", "x=3x224x224"), ("--input", "3x224x224", "--input", "3x224x224")])
+def test_on_the_command_line(analyze, more):
+    shown = analyze("--variant", "googlenet", *more)
+    assert (shown.status, shown.out) == (2, "")
+    assert "a variant takes one input, CHANNELSxHEIGHTxWIDTH" in shown.err
+
+
+def test_inputs_are_for_every_model_and_variant_of_a_call(analyze, tmp_path, monkeypatch):
+    """A model's own arguments are no variant's, and are refused before anything is counted."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("from torch import nn\nNet = lambda: nn.Bilinear(3, 5, 2)\n")
+    both = ("--input", "3", "--input", "input2=5")
+    assert analyze("--model", "net.py:Net", *both).status == 0
+    assert analyze("--model", "net.py:Net", "--variant", "nin", *both).status == 2

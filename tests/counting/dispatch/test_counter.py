@@ -1,0 +1,212 @@
+"""The dispatch counter on modules of its own: repeated calls, shared parameters, functions, what it does not know."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 – torch's own name for it
+
+from analyzer.counting.dispatch import counter as dispatch
+
+DEVICES = pytest.mark.parametrize("device", ["cpu", "meta"])
+
+
+class Twice(nn.Module):
+    """One layer, called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.layer(x))
+
+
+@DEVICES
+def test_a_second_call_is_a_row_of_its_own_without_parameters(device):
+    first, second = dispatch.count(Twice().to(device), [torch.zeros(2, 6, device=device)]).rows
+    assert (first.path, first.call, second.path, second.call) == ("layer", 1, "layer", 2)
+    assert (first.weights, first.biases, second.params) == (6 * 6, 6, 0)
+    assert first.macs == second.macs == 2 * 6 * 6
+    assert first.bytes_read == second.bytes_read == 4 * (2 * 6 + 6 * 6 + 6)
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(5, 5, bias=False), nn.Linear(5, 5, bias=False)
+        self.up.weight = self.down.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(self.down(x))
+
+
+def test_tied_parameters_count_once():
+    down, up = dispatch.count(Tied(), [torch.zeros(1, 5)]).rows
+    assert (down.params, up.params) == (5 * 5, 0)
+    assert down.macs == up.macs == 5 * 5
+
+
+class Functions(nn.Module):
+    """Nothing but functions: their rows carry the owner's path and their own operator."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(torch.cat([x, F.relu(x)], 1), 2)
+
+
+class Wrapped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Functions()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) + 1.0
+
+
+@DEVICES
+def test_functions_are_rows_under_their_owners_path(device):
+    count = dispatch.count(Wrapped(), [torch.zeros(1, 3, 4, 4, device=device)])
+    assert [(row.path, row.op) for row in count.rows] == [
+        ("inner", "relu"),
+        ("inner", "cat"),
+        ("inner", "max_pool2d"),
+        ("", "add"),
+    ]
+    relu, cat, pool, add = count.rows
+    assert relu.flops == prod((3, 4, 4))
+    assert (cat.flops, cat.bytes_read, cat.bytes_written) == (0, 4 * 2 * 48, 4 * 96)
+    assert pool.flops == 6 * 2 * 2 * (2 * 2)
+    assert add.flops == 6 * 2 * 2
+    assert count.unknown_ops == {}
+
+
+@torch.library.custom_op("macscope_test::strange", mutates_args=())
+def strange(x: Tensor) -> Tensor:
+    """An operator that the counter cannot know."""
+    return x.clone()
+
+
+@strange.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+class Strange(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return strange(x) + strange(x)
+
+
+@DEVICES
+def test_an_unknown_operator_is_named_never_zero_in_silence(device):
+    count = dispatch.count(Strange(), [torch.zeros(2, 3, device=device)])
+    assert count.unknown_ops == {"macscope_test::strange": 2}
+    assert [row.op for row in count.rows] == ["macscope_test::strange", "macscope_test::strange", "add"]
+
+
+class Pointwise(nn.Module):
+    """What torch tags as pointwise needs no formula of its own; choosing is not computing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, torch.erfinv(x), torch.special.i0e(x).atanh())
+
+
+@DEVICES
+def test_pointwise_operators_are_counted_one_an_element(device):
+    count = dispatch.count(Pointwise(), [torch.zeros(2, 3, device=device)])
+    assert count.unknown_ops == {}
+    assert {row.op: row.flops for row in count.rows} == {
+        "gt": 0, "erfinv": 2 * 3, "special_i0e": 2 * 3, "atanh": 2 * 3, "where": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "op"),
+    [
+        (nn.BatchNorm1d(4), (2, 4), "batch_norm"),
+        (nn.BatchNorm2d(4), (2, 4, 3, 3), "batch_norm"),
+        (nn.BatchNorm3d(4), (2, 4, 3, 3, 3), "batch_norm"),
+        (nn.LSTM(4, 5), (3, 2, 4), "lstm"),
+        (nn.GRU(4, 5), (3, 2, 4), "gru"),
+        (nn.RNN(4, 5), (3, 2, 4), "rnn"),
+        (nn.RMSNorm(4), (2, 4), "rms_norm"),
+        (nn.LayerNorm(4), (2, 4), "layer_norm"),
+        (nn.ReLU(), (2, 4), "relu"),
+        (nn.ReLU6(), (2, 4), "relu6"),
+        (nn.GELU(), (2, 4), "gelu"),
+        (nn.SiLU(), (2, 4), "silu"),
+        (nn.PReLU(), (2, 4), "prelu"),
+        (nn.LeakyReLU(), (2, 4), "leaky_relu"),
+        (nn.Conv1d(4, 5, 1), (2, 4, 3), "conv1d"),
+        (nn.ConvTranspose2d(4, 5, 1), (2, 4, 3, 3), "conv_transpose2d"),
+        (nn.AdaptiveAvgPool2d(1), (2, 4, 3, 3), "adaptive_avg_pool2d"),
+        (nn.LocalResponseNorm(3), (2, 4, 3, 3), "local_response_norm"),
+        (nn.Softmax(-1), (2, 4), "softmax"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_a_leaf_has_its_functional_name(module, shape, op):
+    (row,) = dispatch.count(module, [torch.zeros(shape)]).rows
+    assert row.op == op
+
+
+def test_the_models_own_mode_is_kept():
+    model = nn.Sequential(nn.Dropout(0.5))
+    assert dispatch.count(model.train(), [torch.zeros(2, 3)]).rows[0].flops == 2 * 6
+    assert dispatch.count(model.eval(), [torch.zeros(2, 3)]).rows[0].flops == 0
+    assert not model.training
+
+
+def test_nothing_is_left_behind():
+    """Neither hooks nor changed parameters nor gradients: the model is only watched."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    dispatch.count(model, [torch.ones(1, 3, 8, 8)])
+    assert not torch.nn.modules.module._global_forward_hooks
+    assert not torch.nn.modules.module._global_forward_pre_hooks
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+    assert all(value.grad is None for value in model.parameters())
+
+
+def test_a_models_own_error_comes_through_alone():
+    """No warning beside it (warnings are errors here), and the next count is right."""
+    model = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3)), nn.Linear(7, 7))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        dispatch.count(model, [torch.zeros(1, 3, 8, 8)])
+    assert not torch.nn.modules.module._global_forward_hooks
+    assert [row.path for row in dispatch.count(nn.Sequential(nn.ReLU()), [torch.zeros(3)]).rows] == ["0"]
+
+
+@DEVICES
+def test_a_number_to_the_power_of_a_tensor(device):
+    """`2 ** x` hands the number over first: it is counted on meta as it is on real tensors."""
+
+    class Power(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 2.0**x
+
+    (row,) = dispatch.count(Power(), [torch.zeros(2, 3, device=device)]).rows
+    assert (row.op, row.flops, row.outputs) == ("pow", 2 * 3, ((2, 3),))
+
+
+@DEVICES
+def test_bytes_follow_the_types_that_run(device):
+    """A concatenation of half and single precision is in single precision."""
+
+    class Mixed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([x, x.float()], 1)
+
+    rows = dispatch.count(Mixed(), [torch.zeros(2, 3, dtype=torch.float16, device=device)]).rows
+    cat = next(row for row in rows if row.op == "cat")
+    assert (cat.bytes_read, cat.bytes_written) == (2 * 6 + 4 * 6, 4 * 12)
+
+
+@DEVICES
+def test_a_transposed_convolution_spreads_every_input_element(device):
+    model = nn.ConvTranspose2d(4, 6, 3, stride=2, bias=False).to(device)
+    (row,) = dispatch.count(model, [torch.zeros(1, 4, 5, 5, device=device)]).rows
+    assert row.macs == (4 * 5 * 5) * 6 * 3 * 3
+    assert row.outputs == ((1, 6, 11, 11),)

@@ -1,0 +1,247 @@
+"""Three sets: an operator has a formula, is known to be free, or is unknown: named with its calls and its modules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import analyzer
+from analyzer.counting.execution.run import count_model
+from analyzer.counting.operators import registry
+from analyzer.counting.operators.attention import BLOCKS
+from analyzer.counting.operators.elementwise import FREE, NOT_ARITHMETIC, OPERATIONS
+from analyzer.counting.operators.products import AS_IF_DENSE, PRODUCTS, QUANTIZED
+from analyzer.counting.operators.registry import Kind, lookup
+from analyzer.records.envelope import record_from_json, record_to_json
+
+# An operator of a library of its own, with a gradient of its own, and no formula for either.
+LIBRARY = "macscope_test"
+
+
+@torch.library.custom_op(f"{LIBRARY}::mix", mutates_args=())
+def mix(x: Tensor, weight: Tensor) -> Tensor:
+    return x @ weight
+
+
+@torch.library.custom_op(f"{LIBRARY}::mix_backward", mutates_args=())
+def mix_backward(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    return gradient @ weight.T, x.T @ gradient
+
+
+@mix.register_fake
+def _(x: Tensor, weight: Tensor) -> Tensor:
+    return x.new_empty(x.shape[0], weight.shape[1])
+
+
+@mix_backward.register_fake
+def _(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(weight)
+
+
+def keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+mix.register_autograd(lambda ctx, gradient: mix_backward(gradient, *ctx.saved_tensors), setup_context=keep)
+
+
+class Mixes(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mix(x, self.weight)
+
+
+class Whole(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(Mixes() for _ in range(5))
+        self.weight = nn.Parameter(torch.zeros(4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts:
+            x = part(x)
+        return mix(x, self.weight)
+
+
+@pytest.fixture
+def formulas() -> Iterator[None]:
+    """What is registered in a test is forgotten after it."""
+    before = dict(registry._formulas)
+    yield
+    registry._formulas.clear()
+    registry._formulas.update(before)
+    registry._known.clear()
+
+
+ARGS = (torch.zeros(3, 4),)
+PLACES = pytest.mark.parametrize("on", ["meta", "real"])
+
+
+@PLACES
+def test_an_unknown_operator_is_named_with_calls_and_modules(on):
+    found = count_model(Mixes(), ARGS, train=False, on=on)
+    assert found.count.unknown_ops == {f"{LIBRARY}::mix": 1}
+    assert found.notes == (f"{LIBRARY}::mix has no formula; 1 call in the model itself",)
+    found = count_model(Whole(), ARGS, train=False, on=on)
+    assert found.count.unknown_ops == {f"{LIBRARY}::mix": 6}
+    assert found.notes == (f"{LIBRARY}::mix has no formula; 6 calls in parts.0, parts.1, parts.2, 3 more",)
+    assert [row.op for row in found.count.rows] == [f"{LIBRARY}::mix"] * 6
+    assert found.count.totals.macs == 0
+
+
+@PLACES
+def test_an_unknown_gradient_is_named_too(on):
+    found = count_model(Mixes(), ARGS, train=True, on=on)
+    assert found.count.unknown_ops == {f"{LIBRARY}::mix": 1, f"{LIBRARY}::mix_backward": 1}
+    assert f"{LIBRARY}::mix_backward has no formula; 1 call in the model itself" in found.notes
+
+
+@PLACES
+def test_an_unknown_gradient_is_of_the_module_whose_forward_made_it(on):
+    found = count_model(Whole(), ARGS, train=True, on=on).count
+    assert found.unknown_ops == {f"{LIBRARY}::mix": 6, f"{LIBRARY}::mix_backward": 6}
+    calls = {**{f"parts.{index}": 1 for index in range(5)}, "": 1}
+    assert found.unknown_in == {f"{LIBRARY}::mix": calls, f"{LIBRARY}::mix_backward": calls}
+
+
+def test_the_record_has_calls_and_modules_and_so_has_its_json(formulas):
+    record = analyzer.count(Whole(), ARGS)
+    assert record.unknown_ops == {f"{LIBRARY}::mix": 6}
+    assert record.count.unknown_in == {f"{LIBRARY}::mix": {**{f"parts.{index}": 1 for index in range(5)}, "": 1}}
+    assert record.count.uncounted == f"{LIBRARY}::mix 6 (parts.0, parts.1, parts.2, 3 more)"
+    data = record_to_json(record)
+    assert data["unknown_ops"] == {f"{LIBRARY}::mix": 6}
+    assert data["unknown_in"][f"{LIBRARY}::mix"]["parts.4"] == 1
+    assert record_from_json(json.loads(json.dumps(data))) == record
+    assert "unknown_in" not in record_to_json(analyzer.count(nn.Linear(4, 4), ARGS))
+
+
+UNKNOWN_NET = """
+import torch
+
+class Part(torch.nn.Module):
+    def forward(self, x):
+        return torch.linalg.svdvals(x)
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = Part(), Part()
+
+    def forward(self, x):
+        return self.left(x) + self.right(x) + self.left(x)
+"""
+
+
+def test_the_command_names_calls_and_modules_everywhere(analyze, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(UNKNOWN_NET, encoding="utf-8")
+    model = ("--model", "net.py:Net", "--input", "8x8")
+    named = "no formula for (calls): aten::_linalg_svd 3 (left, right)"
+    lenient, strict = analyze(*model), analyze(*model, "--strict")
+    assert (lenient.status, strict.status) == (0, 1)
+    assert lenient.out == strict.out
+    assert f"Not counted, {named}" in " ".join(lenient.out.split())
+    assert f"net.py:Net: --strict: not counted, {named}" in " ".join(strict.err.split())
+    (record,) = json.loads(analyze(*model, "--format", "json").out)["records"]
+    assert record["unknown_ops"] == {"aten::_linalg_svd": 3}
+    assert record["unknown_in"] == {"aten::_linalg_svd": {"left": 2, "right": 1}}
+    assert f"net.py:Net: not counted, {named}" in " ".join(analyze(*model, "--model", "net.py:Part").out.split())
+
+
+@PLACES
+def test_register_a_function_of_shapes(formulas, on):
+    """It may return multiply-adds alone, or both figures."""
+    analyzer.register(f"{LIBRARY}::mix", lambda call: call.args[0][0] * call.args[1][0] * call.args[1][1])
+    analyzer.register(f"{LIBRARY}::mix_backward", lambda call: analyzer.Work(2 * 3 * 4 * 4, 4 * 3 * 4 * 4))
+    count = count_model(Mixes(), ARGS, train=True, on=on).count
+    assert count.unknown_ops == {}
+    assert (count.totals.macs, count.totals.flops, count.totals.backward_macs) == (3 * 4 * 4, 2 * 3 * 4 * 4, 2 * 48)
+    whole = count_model(Whole(), ARGS, train=True, on=on).count
+    assert [row.backward_macs for row in whole.rows] == [2 * 48] * 6
+
+
+def test_a_formula_sees_shapes_settings_and_results(formulas):
+    seen = []
+
+    def formula(call: analyzer.Call) -> analyzer.Work:
+        seen.append(call)
+        return analyzer.Work(flops=7)
+
+    analyzer.register("aten::erfinv", formula)
+
+    class Erfinv(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.erfinv(x)
+
+    assert count_model(Erfinv(), ARGS, on="meta").count.totals.flops == 7
+    assert (seen[0].args, seen[0].outputs) == (((3, 4),), ((3, 4),))
+
+
+def test_registering_replaces_what_was_known(formulas):
+    analyzer.register("aten::linear", lambda call: 1)
+    assert count_model(nn.Linear(4, 4), ARGS).count.totals.macs == 1
+
+
+def test_registrations_do_not_outlive_their_test():
+    assert f"{LIBRARY}::mix" not in registry._formulas
+    assert count_model(nn.Linear(4, 4), ARGS).count.totals.macs == 3 * 4 * 4
+
+
+@pytest.mark.parametrize("name", ["mix", "aten.linear", "", 5])
+def test_a_name_without_its_library_is_refused(name, formulas):
+    with pytest.raises(analyzer.AnalyzerError, match="wanted NAMESPACE::NAME"):
+        analyzer.register(name, lambda call: 1)
+
+
+def test_a_formula_that_is_no_function_is_refused(formulas):
+    with pytest.raises(analyzer.AnalyzerError, match=r"the formula of mylib::mix is 5; wanted a function of a call"):
+        analyzer.register("mylib::mix", 5)  # type: ignore[arg-type]
+
+
+# --- the sets themselves ---------------------------------------------------------------------------------------------
+ALL = {**PRODUCTS, **AS_IF_DENSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
+# Not part of torch itself: torchvision registers it. The higher-order operator has no entry among torch's operators
+# until its module is imported.
+ELSEWHERE = {"torchvision::roi_align", "higher_order::flex_attention"}
+
+
+@pytest.mark.parametrize("names", [set(ALL), set(FREE), set(NOT_ARITHMETIC), set(registry._OTHER_VIEWS)])
+def test_every_name_is_an_operator_of_this_torch(names):
+    def exists(name: str) -> bool:
+        namespace, _, operator = name.partition("::")
+        return hasattr(getattr(torch.ops, namespace), operator)
+
+    assert sorted(name for name in names - ELSEWHERE if not exists(name)) == []
+
+
+def test_no_name_is_in_two_sets():
+    assert not set(ALL) & FREE
+    assert not set(ALL) & NOT_ARITHMETIC
+
+
+OPERATORS: dict[str, tuple[Any, Kind]] = {
+    "a product": (torch.ops.aten.mm.default, Kind.FORMULA),
+    "elementwise by torch's own tag": (torch.ops.aten.erfinv.default, Kind.FORMULA),
+    "a choice, which torch tags too": (torch.ops.aten.where.self, Kind.FREE),
+    "a view": (torch.ops.aten.transpose.int, Kind.VIEW),
+    "a view by another name": (torch.ops.aten._unsafe_view.default, Kind.VIEW),
+    "a copy": (torch.ops.aten.clone.default, Kind.FREE),
+    "made of others": (torch.ops.aten.einsum.default, Kind.COMPOSITE),
+    "a question": (torch.ops.aten.equal.default, Kind.FREE),
+    "unknown": (torch.ops.aten._linalg_svd.default, Kind.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_which_set_an_operator_is_in(name):
+    operator, kind = OPERATORS[name]
+    assert lookup(operator).kind is kind

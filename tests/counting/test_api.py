@@ -1,0 +1,125 @@
+"""The Python interface: what is there, what it takes, what it gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import analyzer
+from analyzer.records.comparison import Comparison
+from analyzer.records.record import Record
+
+
+def test_every_public_name_is_there_and_listed():
+    for name in analyzer.__all__:
+        assert getattr(analyzer, name) is not None
+        assert name in dir(analyzer)
+    with pytest.raises(AttributeError, match="module 'analyzer' has no attribute 'nothing'"):
+        _ = analyzer.nothing
+
+
+def test_count_gives_a_record():
+    record = analyzer.count("googlenet", input=(3, 320, 320), batch=4, train=True)
+    assert isinstance(record, Record)
+    assert (record.model, record.mode, record.dtype) == ("googlenet", "training", "float32")
+    assert record.input == ((4, 3, 320, 320),)
+    assert record.agreement is None
+    assert record.overrides == {}
+
+
+def test_input_defaults_to_the_networks_own():
+    assert analyzer.count("alexnet").input == ((1, 3, 227, 227),)
+    assert analyzer.count("googlenet").input == ((1, 3, 224, 224),)
+
+
+@pytest.mark.parametrize("counter", ["closed_form", "dispatch"])
+def test_the_record_names_its_counter(counter):
+    record = analyzer.count("nin", counter=counter)
+    assert record.count.counter == counter
+    assert record.totals.macs == analyzer.count("nin").totals.macs
+
+
+def test_verify_puts_the_agreement_into_the_record():
+    record = analyzer.count("nin", input=(3, 64, 64), verify=True)
+    assert record.count.counter == "closed_form"
+    assert record.agreement.differences == ()
+
+
+def test_compare_gives_a_comparison():
+    found = analyzer.compare("nin", "alexnet", input=(3, 224, 224), batch=2, train=True)
+    assert isinstance(found, Comparison)
+    assert found.labels == ("nin", "alexnet")
+    assert {record.input for record in found.records} == {((2, 3, 224, 224),)}
+    assert {record.mode for record in found.records} == {"training"}
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(analyzer.AnalyzerError, match="unknown variant 'resnet'"):
+        analyzer.count("resnet")
+
+
+NET = """
+import torch
+from torch import nn
+
+
+def Net():
+    return nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 3, bias=False))
+
+
+def Wider():
+    return nn.Sequential(nn.Embedding(50, 8), nn.Linear(8, 6, bias=False))
+"""
+
+
+def test_a_reference_counts_like_on_the_command_line(tmp_path):
+    """A batch of 2 with 7 words of 8 numbers, 3 products of 8 each: 2 x 7 x 3 x 8."""
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    reference = f"{tmp_path / 'net.py'}:Net"
+    for given in ("7:int64", ["7:int64"]):
+        record = analyzer.count(reference, input=given, batch=2)
+        assert (record.totals.macs, record.totals.params) == (336, 50 * 8 + 8 * 3)
+    assert analyzer.count(reference, input="7:int64", train=True).totals.backward_macs == 2 * 168
+    wider = reference.replace(":Net", ":Wider")
+    assert analyzer.compare(reference, wider, input="7:int64").totals["macs"].ratio == 2
+
+
+def test_a_name_holds_its_changes_like_on_the_command_line():
+    changed = analyzer.count("googlenet@inception_4a.reduce_5x5=32")
+    assert changed.totals == analyzer.count("googlenet", overrides={"inception_4a.reduce_5x5": 32}).totals
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model": "googlenet", "input": 224}, r"input is 224; wanted a shape without the batch: \(3, 224"),
+        ({"model": "googlenet", "input": (3, 2.5, 224)}, r"input is \(3, 2.5, 224\); wanted"),
+        ({"model": "googlenet", "input": ()}, r"input is \(\); wanted"),
+        ({"model": "googlenet", "input": (3, 224)}, "a variant takes one input, CHANNELSxHEIGHTxWIDTH"),
+        ({"model": "googlenet", "input": (3, 0, 224)}, r"input is \(3, 0, 224\); wanted"),
+        ({"model": "googlenet", "input": (True, 224, 224)}, r"input is \(True, 224, 224\); wanted"),
+        ({"model": "googlenet", "batch": 2.5}, r"batch is 2\.5; wanted a whole number of at least 1"),
+        ({"model": "googlenet", "batch": "8"}, r"batch is '8'; wanted a whole number"),
+        ({"model": "net.py:Net", "batch": 0}, r"batch is 0; wanted a whole number"),
+        ({"model": "googlenet", "counter": "x"}, "unknown counter 'x'; wanted one of: closed_form, dispatch"),
+        ({"model": "googlenet", "overrides": 5}, "overrides is a int; wanted a dict"),
+        ({"model": "googlenet", "overrides": {"conv1.out": 2.5}}, r"conv1\.out is 2\.5; wanted a whole number"),
+        ({"model": "googlenet", "overrides": {5: 1}}, "no number '5' in googlenet"),
+        ({"model": torch.nn.Linear}, "cannot count the class Linear; wanted a name, a reference or an nn.Module"),
+        ({"model": "googlenet", "input": "ids=7:int64"}, "a variant takes one input"),
+        ({"model": "googlenet", "args": (1,)}, "googlenet is a name; args and kwargs are for an nn.Module, give input"),
+        ({"model": "net.py:Net", "verify": True}, "net.py:Net is a reference; overrides and verify are for named"),
+        ({"model": torch.nn.Identity(), "input": (3, 8, 8)}, "input is for names; an nn.Module is called with args"),
+    ],
+)
+def test_what_does_not_go_together_is_said(given, said):
+    with pytest.raises(analyzer.AnalyzerError, match=said):
+        analyzer.count(**given)
+
+
+def test_build_takes_the_same_names():
+    built = analyzer.build("googlenet@inception_4a.reduce_5x5=32")
+    assert built.inception_4a.branch_5x5.reduce.conv.out_channels == 32
+    for name in (5, None):
+        with pytest.raises(analyzer.AnalyzerError, match="is no network's name; see analyze list"):
+            analyzer.build(name)

@@ -1,0 +1,260 @@
+"""Loading what a reference names: what may run and what may not, and what a file may be called."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import pickle
+import sys
+import zipfile
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from analyzer.core.errors import AnalyzerError
+from analyzer.core.inputs import parse_input
+from analyzer.models.references import resolve
+
+CONV = 5 * 6 * 6 * 3 * 9
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder to stand in; modules and search paths that a test adds are forgotten after it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def written(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def layer(width: int, extra: str = "") -> str:
+    return (
+        f"{extra}\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+        f"        super().__init__()\n        self.layer = nn.Linear(7, {width})\n\n"
+        "    def forward(self, x):\n        return self.layer(x)\n"
+    )
+
+
+def outputs(reference: str) -> int:
+    """How wide the last layer of a reference's model is."""
+    found = resolve(reference, [parse_input("7")])
+    return found.model.layer.out_features
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+def test_two_files_of_one_name(folder):
+    written(folder / "a" / "net.py", layer(3))
+    written(folder / "b" / "net.py", layer(5))
+    assert [outputs(f"{name}/net.py:Net") for name in "abab"] == [3, 5, 3, 5]
+
+
+@pytest.mark.parametrize("name", ["random", "json", "torch", "analyzer", "numpy"])
+def test_a_file_called_as_a_module_that_is_there(folder, name):
+    before = sys.modules[name] if name in sys.modules else __import__(name)
+    written(folder / f"{name}.py", layer(3))
+    assert outputs(f"{name}.py:Net") == 3
+    assert sys.modules[name] is before
+
+
+def test_what_stands_beside_a_file_can_be_imported_then_and_later(folder):
+    written(folder / "model" / "beside_first.py", "WIDTH = 3\n")
+    written(folder / "model" / "beside_later.py", "WIDTH = 4\n")
+    late = layer(3, "from beside_first import WIDTH").replace("nn.Linear(7, 3)", "nn.Linear(7, WIDTH + LATER)")
+    late = late.replace("super().__init__()", "super().__init__()\n        from beside_later import WIDTH as LATER")
+    written(folder / "model" / "net.py", late)
+    assert outputs("model/net.py:Net") == 3 + 4
+
+
+def test_a_dataclass_in_a_file_finds_its_own_module(folder):
+    text = "from __future__ import annotations\nimport dataclasses\n"
+    text += layer(3) + "\n\n@dataclasses.dataclass\nclass Settings:\n    width: int = 3\n"
+    written(folder / "net.py", text)
+    assert outputs("net.py:Net") == 3
+
+
+def test_a_name_inside_a_class(folder):
+    written(folder / "net.py", layer(3) + "\n\nclass Zoo:\n    small = Net\n    ready = Net()\n")
+    assert (outputs("net.py:Zoo.small"), outputs("net.py:Zoo.ready")) == (3, 3)
+
+
+INPUTS = {
+    "args and kwargs": ("return (torch.zeros(2, 7),), {'mask': None}", 1, {"mask"}),
+    "a tuple of args": ("return torch.zeros(2, 7), None", 2, set()),
+    "a dict of kwargs": ("return {'x': torch.zeros(2, 7)}", 0, {"x"}),
+    "one tensor": ("return torch.zeros(2, 7)", 1, set()),
+    "a list": ("return [torch.zeros(2, 7)]", 1, set()),
+}
+
+
+@pytest.mark.parametrize("called", ["Net_inputs", "inputs"])
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_function_beside_gives_the_inputs(folder, name, called):
+    body, count, names = INPUTS[name]
+    text = layer(3, "import torch").replace("(self, x)", "(self, x, mask=None)")
+    written(folder / "net.py", f"{text}\n\ndef {called}():\n    {body}\n")
+    found = resolve("net.py:Net")
+    assert (len(found.args), set(found.kwargs)) == (count, names)
+
+
+def test_inputs_of_the_command_line_come_before_the_function(folder):
+    written(folder / "net.py", layer(3) + "\n\ndef inputs():\n    raise AssertionError('asked')\n")
+    found = resolve("net.py:Net", [parse_input("5x7"), parse_input("mask=!3:bool")], batch=2)
+    assert [tuple(value.shape) for value in found.args] == [(2, 5, 7)]
+    assert (tuple(found.kwargs["mask"].shape), found.kwargs["mask"].dtype) == ((3,), torch.bool)
+
+
+def test_inputs_of_no_known_kind(folder):
+    written(folder / "net.py", layer(3) + "\n\ndef inputs():\n    return 'x'\n")
+    with pytest.raises(AnalyzerError, match=r"the inputs of net.py:Net are a str; wanted \(args, kwargs\)"):
+        resolve("net.py:Net")
+
+
+@pytest.mark.parametrize("body", ["raise SystemExit(5)", "import sys; sys.exit('enough')", "raise KeyError('k')"])
+@pytest.mark.parametrize("where", ["on import", "in a factory", "in the inputs"])
+def test_code_that_raises_or_exits_is_one_line_and_its_own_frames(analyze, folder, body, where):
+    """Never a silent end with status 0."""
+    name = {"on import": "Net", "in a factory": "make", "in the inputs": "Net"}[where]
+    text = layer(3, body if where == "on import" else "")
+    text += f"\n\ndef make():\n    {body}\n" if where == "in a factory" else ""
+    text += f"\n\ndef inputs():\n    {body}\n" if where == "in the inputs" else ""
+    written(folder / "net.py", text)
+    outcome = analyze("--model", f"net.py:{name}")
+    first, *frames = outcome.err.splitlines()
+    assert (outcome.status, outcome.out) == (2, "")
+    assert first.startswith(f"analyze: net.py:{name} raised ")
+    assert len(frames) == 1
+    assert f"{folder / 'net.py'}:" in frames[0]
+    assert body in frames[0]
+
+
+def test_what_a_model_prints_does_not_spoil_the_result(analyze, folder):
+    text = layer(3, "print('on import')")
+    text = text.replace("super().__init__()", "super().__init__()\n        print('in init')")
+    written(folder / "net.py", text.replace("        return", "        print('in forward')\n        return"))
+    outcome = analyze("--model", "net.py:Net", "--input", "7", "--format", "json", "--train")
+    assert outcome.status == 0
+    assert json.loads(outcome.out)["records"][0]["totals"]["macs"] == 7 * 3
+    assert {"on import", "in init", "in forward"} <= set(outcome.err.splitlines())
+
+
+# --- other packages --------------------------------------------------------------------------------------------------
+def test_the_entry_point_of_another_package(folder, monkeypatch, analyze):
+    written(folder / "their_models.py", layer(3))
+    monkeypatch.syspath_prepend(str(folder))
+    point = EntryPoint("their-net", "their_models:Net", "analyzer.models")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == point.group else [])
+    assert outputs("their-net") == 3
+    outcome = analyze("--model", "their-nett", "--input", "7")
+    assert (outcome.status, outcome.err) == (2, "analyze: unknown model 'their-nett'; nearest: their-net\n")
+
+
+# --- exported programs -----------------------------------------------------------------------------------------------
+class Attack:
+    """Makes a file when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("attacked"),))
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "net.pt2"
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 6 * 6, 2)).eval()
+    torch.export.save(torch.export.export(model, (torch.zeros(1, 3, 8, 8),)), path)
+    return path
+
+
+def changed(program: Path, target: Path, part: str, data: bytes) -> Path:
+    """The program with one part of its archive replaced."""
+    with zipfile.ZipFile(program) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
+        assert any(part in name for name in old.namelist())
+        for name in old.namelist():
+            new.writestr(name, data if part in name else old.read(name))
+    return target
+
+
+def test_an_exported_program_has_its_modules_again(program, analyze):
+    outcome = analyze("--model", str(program), "--format", "json", "--train")
+    (record,) = json.loads(outcome.out)["records"]
+    assert [(row["path"], row["op"], row["macs"]) for row in record["rows"] if row["macs"]] == [
+        ("0", "conv2d", CONV),
+        ("3", "linear", 5 * 6 * 6 * 2),
+    ]
+    assert record["totals"]["params"] == 5 * 3 * 9 + 5 + 5 * 6 * 6 * 2 + 2
+
+
+def test_nothing_in_an_exported_program_is_unpickled(program, folder, analyze):
+    """torch, left to itself, unpickles the example inputs when they are not tensors alone."""
+    buffer = io.BytesIO()
+    torch.save(Attack(), buffer)
+    path = changed(program, folder / "attack.pt2", "sample_inputs", buffer.getvalue())
+    outcome = analyze("--model", str(path))
+    assert not (folder / "attacked").exists()
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert "attack.pt2 is no torch.export program that this torch reads (UnpicklingError: " in outcome.err
+    assert pickle.loads(pickle.dumps([1])) == [1], "pickle itself is as it was"
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+    assert logging.root.manager.disable == 0
+
+
+def test_the_attack_is_one(folder):
+    """Else the test above would prove nothing."""
+    pickle.loads(pickle.dumps(Attack()))
+    assert (folder / "attacked").exists()
+
+
+def pickled_constant(program: Path, target: Path, name: str) -> Path:
+    """The program with one more constant, which its archive says is to be unpickled."""
+    kind = {"path_name": name, "is_param": False, "use_pickle": True, "tensor_meta": None}
+    buffer = io.BytesIO()
+    if name.startswith("opaque"):
+        pickle.dump(Attack(), buffer)
+    else:
+        torch.save(Attack(), buffer)
+    path = changed(program, target, "model_constants_config", json.dumps({"config": {"x": kind}}).encode())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"{program.stem}/data/constants/{name}", buffer.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("name", ["tensor_0", "opaque_obj_0"])
+def test_a_constant_that_is_pickled_is_refused(program, folder, analyze, name):
+    path = pickled_constant(program, folder / "attack.pt2", name)
+    outcome = analyze("--model", str(path))
+    assert not (folder / "attacked").exists()
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 700, -1, -100])
+def test_truncated_programs_are_one_line(program, folder, analyze, size):
+    """Also where torch logs a traceback of its own before it raises."""
+    (folder / "half.pt2").write_bytes(program.read_bytes()[:size])
+    outcome = analyze("--model", "half.pt2")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert len(outcome.err.splitlines()) == 1
+    assert outcome.err.startswith("analyze: half.pt2 is no torch.export program that this torch reads (")
+
+
+def test_a_pickled_module_is_no_program(folder, analyze):
+    torch.save(Attack(), folder / "pickled.pt2")
+    outcome = analyze("--model", "pickled.pt2")
+    assert not (folder / "attacked").exists()
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1

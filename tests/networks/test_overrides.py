@@ -1,0 +1,271 @@
+"""`--set`: one number of a table changed, by path or by role, and exactly the rows that hang on it."""
+
+from __future__ import annotations
+
+import pytest
+
+from analyzer.core.errors import AnalyzerError
+from analyzer.counting.api import count
+from analyzer.counting.closed_form import formulas as closed_form
+from analyzer.networks import VARIANTS, find
+from analyzer.networks.overrides import Setting, apply, full_key, parse, settings
+from analyzer.networks.spec import Auxiliary, Branches, Conv, Flatten, Linear, Network, Sequence
+from analyzer.networks.walk import walk
+
+
+def numbers(network: Network) -> dict[str, int]:
+    """Every number that can be set, by its full key."""
+    return {f"{one.path}.{one.key}": one.value for one in settings(network)}
+
+
+# --- the text --------------------------------------------------------------------------------------------------------
+def test_parse():
+    assert parse("inception_4a.reduce_5x5=32") == ("inception_4a.reduce_5x5", 32)
+    assert parse(" conv4-1024.out=7 ") == ("conv4-1024.out", 7)
+    assert parse("features.0.kernel=3") == ("features.0.kernel", 3)
+
+
+MALFORMED = [
+    "",
+    "=",
+    "conv1=3",
+    "conv1.out",
+    "conv1.out=",
+    "conv1.out=x",
+    "conv1.out=1.5",
+    "conv1.out=-1",
+    "conv1.out=0",
+]
+
+
+@pytest.mark.parametrize(
+    "text", [*MALFORMED, "conv1.out=1=2", "a b.out=1", ".out=1", "conv1.out=1000000000000", "x.OUT=1"]
+)
+def test_malformed_settings_say_what_was_wanted(text):
+    with pytest.raises(AnalyzerError) as caught:
+        parse(text)
+    message = str(caught.value)
+    assert message == (
+        f"malformed setting {text!r}; wanted PATH.KEY=NUMBER with a number of at least 1, "
+        "such as inception_4a.reduce_5x5=32"
+    )
+
+
+def test_a_setting_with_control_characters_stays_one_line():
+    with pytest.raises(AnalyzerError) as caught:
+        parse("conv1.out=3\nrm\x1b[2J")
+    assert str(caught.value).isprintable()
+
+
+# --- what can be set -------------------------------------------------------------------------------------------------
+def test_every_number_of_googlenet():
+    found = numbers(find("googlenet"))
+    assert {key: found[key] for key in found if key.startswith("inception_4a.")} == {
+        "inception_4a.out_1x1": 192,
+        "inception_4a.reduce_3x3": 96,
+        "inception_4a.out_3x3": 208,
+        "inception_4a.reduce_5x5": 16,
+        "inception_4a.out_5x5": 48,
+        "inception_4a.pool_proj": 64,
+    }
+    assert [key for key in found if key.startswith("conv1.")] == [
+        "conv1.conv.out", "conv1.conv.kernel", "conv1.conv.stride", "conv1.conv.groups",
+    ]  # fmt: skip
+    assert (found["pool1.kernel"], found["pool1.stride"]) == (3, 2)
+    assert found["linear.out"] == found["aux2.linear.out"] == 1000
+    assert not any(key.startswith(("norm", "dropout", "flatten")) for key in found)
+
+
+def test_a_setting_has_its_path_its_role_its_key_and_its_value():
+    found = settings(find("googlenet-torchvision"))
+    assert isinstance(found, tuple)
+    assert found[0] == Setting("conv1.conv", "conv1.conv", "out", 64)
+    assert Setting("conv2.conv", "conv2_reduce.conv", "kernel", 1) in found
+    assert Setting("inception4a", "inception_4a", "reduce_5x5", 16) in found
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "full"),
+    [
+        ("googlenet", "conv1.out", "conv1.conv.out"),
+        ("googlenet", "conv1.conv.out", "conv1.conv.out"),
+        ("googlenet", "inception_4a.reduce_5x5", "inception_4a.reduce_5x5"),
+        ("googlenet-torchvision", "inception_4a.reduce_5x5", "inception4a.reduce_5x5"),
+        ("googlenet-torchvision", "linear.out", "fc.out"),
+        # A path goes before a role: theirs `conv2` is the 1x1, the role `conv2` their `conv3`.
+        ("googlenet-torchvision", "conv2.out", "conv2.conv.out"),
+        ("googlenet-torchvision", "conv2.conv.out", "conv2.conv.out"),
+        ("googlenet-torchvision", "conv2_reduce.conv.out", "conv2.conv.out"),
+        ("googlenet-torchvision", "conv3.out", "conv3.conv.out"),
+        ("alexnet-torchvision", "conv1.out", "features.0.out"),
+        ("googlenet", "aux1.out", None),
+        ("googlenet", "conv.out", None),
+        ("googlenet", "out", None),
+        ("googlenet", "", None),
+        ("googlenet-naive", "inception_4a.reduce_5x5", None),
+    ],
+)
+def test_a_key_names_one_number_by_its_full_path_or_none(name, key, full):
+    assert full_key(find(name), key) == full
+
+
+def test_of_two_spellings_of_one_number_the_later_wins():
+    for changes, value in (
+        ({"conv1.out": 16, "conv1.conv.out": 32}, 32),
+        ({"conv1.conv.out": 32, "conv1.out": 16}, 16),
+    ):
+        network, recorded = apply(find("googlenet"), changes)
+        assert recorded == {"conv1.conv.out": value}
+        assert numbers(network)["conv1.conv.out"] == value
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_listed_number_can_be_set(name):
+    """What an error lists as the right keys must be accepted."""
+    network = find(name)
+    found = numbers(network)
+    assert found
+    assert [key for key in found if full_key(network, key) != key] == []
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_setting_a_number_to_what_it_is_changes_nothing(name):
+    network = find(name)
+    before = closed_form.count(walk(network, mode="training")).rows
+    for key, value in numbers(network).items():
+        assert closed_form.count(walk(apply(network, {key: value})[0], mode="training")).rows == before
+
+
+# --- what it does ----------------------------------------------------------------------------------------------------
+def rows(name: str, overrides: dict[str, int] | None = None, **settings_) -> dict[tuple[str, str], object]:
+    return {(row.path, row.op): row for row in count(name, overrides=overrides, **settings_).rows}
+
+
+def test_reduce_5x5_changes_its_own_rows_and_no_others():
+    before, after = rows("googlenet"), rows("googlenet", {"inception_4a.reduce_5x5": 32})
+    assert list(before) == list(after)
+    assert [key for key in before if before[key] != after[key]] == [
+        ("inception_4a.branch_5x5.reduce.conv", "conv2d"),
+        ("inception_4a.branch_5x5.reduce.relu", "relu"),
+        ("inception_4a.branch_5x5.conv", "conv2d"),
+    ]
+    reduce, _, conv = (after[key] for key in before if before[key] != after[key])
+    assert (reduce.weights, reduce.biases, reduce.macs) == (480 * 32, 32, 14 * 14 * 32 * 480)
+    assert (conv.weights, conv.biases, conv.macs) == (32 * 48 * 5 * 5, 48, 14 * 14 * 48 * 5 * 5 * 32)
+    assert conv.outputs == before["inception_4a.branch_5x5.conv", "conv2d"].outputs
+    # 16 more channels out of the reduction and into the 5x5.
+    totals, base = count("googlenet", overrides={"inception_4a.reduce_5x5": 32}).totals, count("googlenet").totals
+    assert totals.macs - base.macs == 14 * 14 * 16 * 480 + 14 * 14 * 48 * 5 * 5 * 16 == 5_268_480
+    assert totals.params - base.params == 16 * (480 + 1) + 16 * 48 * 5 * 5
+
+
+def test_a_wider_output_reaches_what_reads_it():
+    after = rows("googlenet", {"inception_5b.out_1x1": 400})
+    assert after["inception_5b", "cat"].outputs == ((1, 1024 + 16, 7, 7),)
+    assert after["linear", "linear"].weights == 1040 * 1000
+
+
+def test_kernel_and_stride():
+    after = rows("googlenet", {"conv1.conv.kernel": 5, "conv1.stride": 4})
+    conv = after["conv1.conv", "conv2d"]
+    assert conv.outputs == ((1, 64, 56, 56),)
+    assert conv.macs == 56 * 56 * 64 * 5 * 5 * 3
+
+
+def test_the_short_form_stops_above_the_part_that_alone_has_the_key():
+    assert rows("googlenet", {"conv1.out": 32}) == rows("googlenet", {"conv1.conv.out": 32})
+    assert rows("googlenet", {"conv1.out": 32})["conv1.conv", "conv2d"].outputs == ((1, 32, 112, 112),)
+    # The head has three layers with an `out`: the short form is no name of one of them.
+    with pytest.raises(AnalyzerError, match=r"aux1 has aux1\.pool\.kernel.*aux1\.linear\.out"):
+        count("googlenet", overrides={"aux1.out": 10}, train=True)
+
+
+def test_a_role_names_the_same_number_as_the_path():
+    for role, path in (
+        ("inception_4a.reduce_5x5", "inception4a.reduce_5x5"),
+        ("linear.out", "fc.out"),
+        ("inception_5b.pool_proj", "inception5b.pool_proj"),
+        ("pool4.kernel", "maxpool4.kernel"),
+        ("aux1.linear.out", "aux1.fc2.out"),
+    ):
+        by_role, by_path = (
+            rows("googlenet-torchvision", {key: 3}, train=True, input=(3, 224, 224)) for key in (role, path)
+        )
+        assert by_role == by_path != rows("googlenet-torchvision", train=True), role
+    assert rows("alexnet-torchvision", {"fc8.out": 5}) == rows("alexnet-torchvision", {"classifier.6.out": 5})
+    assert rows("alexnet-torchvision", {"conv1.out": 5}) == rows("alexnet-torchvision", {"features.0.out": 5})
+
+
+def test_a_path_goes_before_a_role_of_the_same_name():
+    """torchvision's `conv2` is the paper's `conv2_reduce`; what the table lists under `conv2` is set under `conv2`."""
+    after = rows("googlenet-torchvision", {"conv2.conv.out": 32})
+    assert after["conv2.conv", "conv2d"].outputs == ((1, 32, 56, 56),)
+    assert after["conv3.conv", "conv2d"].outputs == ((1, 192, 56, 56),)
+    assert after == rows("googlenet-torchvision", {"conv2_reduce.out": 32})
+
+
+def test_a_head_can_be_set_though_it_is_not_counted_at_inference():
+    assert count("googlenet", overrides={"aux1.fc.out": 10}).totals == count("googlenet").totals
+    assert count("googlenet", overrides={"aux1.fc.out": 10}, train=True).totals != (
+        count("googlenet", train=True).totals
+    )
+
+
+def test_several_numbers():
+    changed = {"linear.out": 10, "aux1.linear.out": 10, "aux2.linear.out": 10}
+    after = count("googlenet", overrides=changed, train=True)
+    assert after.totals.params == count("googlenet", train=True).totals.params - 3 * 990 * (1024 + 1)
+    assert after.overrides == changed
+
+
+def test_the_table_itself_stays():
+    network = find("googlenet")
+    before = numbers(network)
+    changed = apply(network, {"conv1.out": 1})[0]
+    assert numbers(network) == before
+    assert numbers(changed) == {**before, "conv1.conv.out": 1}
+    assert changed.name == network.name
+
+
+# --- what is not there -----------------------------------------------------------------------------------------------
+def test_an_unknown_key_lists_the_right_ones():
+    with pytest.raises(AnalyzerError) as caught:
+        count("googlenet", overrides={"inception_4a.reduce_7x7": 32})
+    assert str(caught.value) == (
+        "no number 'inception_4a.reduce_7x7' in googlenet; inception_4a has inception_4a.out_1x1, "
+        "inception_4a.reduce_3x3, inception_4a.out_3x3, inception_4a.reduce_5x5, inception_4a.out_5x5, "
+        "inception_4a.pool_proj"
+    )
+    with pytest.raises(AnalyzerError, match=r"no number 'inceptoin_4a.out_1x1' in googlenet; nearest: inception_4a"):
+        count("googlenet", overrides={"inceptoin_4a.out_1x1": 32})
+
+
+@pytest.mark.parametrize(
+    "key", ["conv1.bias", "norm1.size", "dropout.p", "conv1.relu.out", "conv1", "", ".", "conv1..out"]
+)
+def test_what_is_no_number_of_the_table_is_refused(key):
+    with pytest.raises(AnalyzerError, match="no number"):
+        apply(find("googlenet"), {key: 2})[0]
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_numbers_below_one_are_refused(value):
+    with pytest.raises(AnalyzerError, match=f"conv1.out is {value}; wanted a whole number of at least 1"):
+        apply(find("googlenet"), {"conv1.out": value})[0]
+
+
+def test_an_override_that_does_not_fit_names_the_layer():
+    with pytest.raises(AnalyzerError, match=r"googlenet\.pool3 with input 3x224x224: ran out of pixels"):
+        count("googlenet", overrides={"conv1.stride": 32})
+
+
+# --- in a network of one's own ---------------------------------------------------------------------------------------
+def test_nodes_within_nodes_keep_their_kind_and_roles():
+    inner = Branches({"0": Conv(4, 1), "1": Sequence({"c": Conv(5, 1)})}, {"0": "left", "1": "right"})
+    rows_ = {"block": inner, "aux1": Auxiliary({"flatten": Flatten(), "fc": Linear(3)})}
+    network = Network("own", "t", "s", rows_, (3, 8, 8))
+    changed = apply(network, {"block.right.out": 6, "aux1.out": 4})[0]
+    assert changed.rows == {
+        "block": Branches({"0": Conv(4, 1), "1": Sequence({"c": Conv(6, 1)})}, {"0": "left", "1": "right"}),
+        "aux1": Auxiliary({"flatten": Flatten(), "fc": Linear(4)}),
+    }

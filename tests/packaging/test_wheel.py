@@ -1,0 +1,116 @@
+"""The wheel: what is in it, and that it works from any folder of an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("analyzer", "reports")
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> str:
+    """Runs a command that must succeed, free of this process's Python settings; its standard output."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        env={**kept, **environment},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+    (built,) = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """The scripts of an environment that has the wheel, and what it needs from the running one."""
+    home = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home)
+    python = home / "bin" / "python"
+    run(
+        *(sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"),
+        *("install", "--no-deps", "--no-index", wheel),
+        cwd=home,
+    )
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip())
+    # A path file's folder is searched last and its own path files are not read, so an editable install stays unseen.
+    folders = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (site / "dependencies.pth").write_text("\n".join([*folders, ""]))
+    return python.parent
+
+
+def test_the_top_level_is_ours_and_no_more(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
+    assert {name.split("/")[0] for name in names} == {*PACKAGES, info}
+    assert info.startswith("macscope-")
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_everything_in_the_tree_is_in_the_wheel(wheel):
+    """Templates and data included."""
+    tree = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.split("/")[0] in PACKAGES}
+    assert packed == tree
+
+
+def test_the_metadata_names_the_command_the_licence_and_the_python(wheel):
+    archive = zipfile.ZipFile(wheel)
+    texts = {Path(name).name: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name}
+    assert "analyze = analyzer.cli.app:main" in texts["entry_points.txt"].splitlines()
+    metadata = message_from_string(texts["METADATA"])
+    assert (metadata["Name"], metadata["Requires-Python"]) == ("macscope", ">=3.11")
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert "Apache License" in texts["LICENSE"]
+    needed = {line.split(";")[0].split(">")[0] for line in metadata.get_all("Requires-Dist") if "extra" not in line}
+    assert needed == {"torch", "fvcore", "pandas", "plotly", "click", "rich", "jinja2", "numpy"}
+
+
+def test_it_is_typed_if_it_says_so(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
+    assert "Typing :: Typed" not in metadata or "analyzer/py.typed" in archive.namelist()
+
+
+def test_it_works_from_another_folder(installed, tmp_path, analyze):
+    found = run(installed / "python", "-c", "import analyzer; print(analyzer.__file__)", cwd=tmp_path).strip()
+    assert Path(found).is_relative_to(installed.parent), "the wheel's own, not this checkout"
+    printed = run(installed / "analyze", "--variant", "googlenet", "--format", "json", cwd=tmp_path)
+    assert printed == analyze("--variant", "googlenet", "--format", "json").out
+    (record,) = json.loads(printed)["records"]
+    assert (record["totals"]["params"], record["totals"]["macs"]) == (6_998_552, 1_582_671_872)
+
+
+def test_its_list_and_version_are_its_own(installed, tmp_path):
+    assert "googlenet-naive" in run(installed / "analyze", "list", cwd=tmp_path)
+    assert " (commit unknown, torch " in run(installed / "analyze", "--version", cwd=tmp_path)
+
+
+def test_it_verifies(installed, tmp_path):
+    shown = run(installed / "analyze", "--variant", "nin", "--input", "3x64x64", "--verify", cwd=tmp_path)
+    assert " 0 differences." in " ".join(shown.split())

@@ -1,0 +1,247 @@
+"""The JSON envelope both ways, and what is refused by name."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from analyzer.core.errors import AnalyzerError
+from analyzer.counting.api import compare, count
+from analyzer.networks import VARIANTS
+from analyzer.records.agreement import Agreement, Difference
+from analyzer.records.comparison import compare_records
+from analyzer.records.envelope import (
+    SCHEMA_VERSION,
+    dump,
+    listing,
+    load,
+    record_from_json,
+    record_to_json,
+    totals_to_json,
+)
+from analyzer.records.record import Record, restrict
+
+
+# --- there and back --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("train", [False, True])
+def test_every_variant_comes_back_equal(name, train):
+    record = count(name, train=train, batch=2)
+    assert load(dump([record])) == [record]
+
+
+def test_several_records_come_back_in_order():
+    records = [count("alexnet"), count("nin"), count("googlenet", overrides={"inception_4a.reduce_5x5": 32})]
+    assert load(dump(records, compare_records(records))) == records
+
+
+def test_a_module_comes_back_with_the_networks_totals():
+    part = restrict(count("googlenet"), "inception_4a")
+    (found,) = load(dump([part]))
+    assert found == part
+    assert found.network_totals == count("googlenet").totals
+
+
+AGREEMENTS = {
+    "agreed": Agreement(("closed_form", "dispatch", "fvcore"), (), {"fvcore": "has no params"}),
+    "one figure": Agreement(("closed_form", "fvcore"), (Difference("a.b", "macs", {"closed_form": 1, "fvcore": 2}),)),
+    "a missing row": Agreement(
+        ("closed_form", "dispatch"), (Difference("a", "op", {"closed_form": "relu", "dispatch": None}),)
+    ),
+    "a shape": Agreement(
+        ("closed_form", "dispatch"),
+        (Difference("a", "outputs", {"closed_form": ((1, 2, 3, 4),), "dispatch": ((1, 2, 3, 5),)}),),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", AGREEMENTS)
+def test_an_agreement_comes_back(case):
+    record = count("nin").replace(agreement=AGREEMENTS[case])
+    (found,) = load(dump([record]))
+    assert found == record
+
+
+def test_unknown_operators_come_back():
+    record = count("nin")
+    record = record.replace(count=record.count.replace(unknown_ops={"aten::erfinv": 2}))
+    assert load(dump([record]))[0].unknown_ops == {"aten::erfinv": 2}
+
+
+# --- the contract ----------------------------------------------------------------------------------------------------
+def test_the_record_is_designs_json():
+    record = count("googlenet")
+    data = json.loads(dump([record]))
+    assert list(data) == ["schema_version", "status", "records"]
+    assert (data["schema_version"], data["status"]) == (1, "ok")
+    (found,) = data["records"]
+    assert list(found) == [
+        "model", "input", "mode", "dtype", "counter", "overrides", "totals", "rows", "modules", "unknown_ops",
+        "agreement",
+    ]  # fmt: skip
+    assert found["input"] == [[1, 3, 224, 224]]
+    assert (found["mode"], found["dtype"], found["counter"]) == ("inference", "float32", "closed_form")
+    assert found["totals"]["macs"] == 1_582_671_872
+    assert found["agreement"] is None
+    assert found["rows"][0] == {
+        "path": "conv1.conv",
+        "role": "conv1.conv",
+        "op": "conv2d",
+        "call": 1,
+        "inputs": [[1, 3, 224, 224]],
+        "outputs": [[1, 64, 112, 112]],
+        "params": 64 * 3 * 7 * 7 + 64,
+        "weights": 64 * 3 * 7 * 7,
+        "biases": 64,
+        "macs": 112 * 112 * 64 * 7 * 7 * 3,
+        "flops": 2 * 112 * 112 * 64 * 7 * 7 * 3 + 112 * 112 * 64,
+        "activations": 112 * 112 * 64,
+        "bytes_read": 4 * (3 * 224 * 224 + 64 * 3 * 7 * 7 + 64),
+        "bytes_written": 4 * 112 * 112 * 64,
+    }
+    module = next(module for module in found["modules"] if module["path"] == "inception_4a")
+    assert module == {
+        "path": "inception_4a",
+        "role": "inception_4a",
+        "inputs": [[1, 480, 14, 14]],
+        "outputs": [[1, 512, 14, 14]],
+        **totals_to_json(restrict(record, "inception_4a").totals),
+    }
+
+
+def test_module_and_network_totals_only_with_a_module():
+    whole, part = count("nin"), restrict(count("nin"), "conv2")
+    assert not {"module", "network_totals"} & set(record_to_json(whole))
+    assert record_to_json(part)["module"] == "conv2"
+    assert record_to_json(part)["network_totals"] == totals_to_json(whole.totals)
+    assert record_to_json(part)["totals"]["macs"] == 27 * 27 * 256 * 5 * 5 * 96
+
+
+def test_a_comparison_is_written_line_by_line():
+    comparison = compare("googlenet-naive", "googlenet")
+    data = json.loads(dump(comparison.records, comparison))
+    assert len(data["comparison"]) == len(comparison.lines)
+    assert data["comparison"][1] == {
+        "path": "total",
+        "metric": "macs",
+        "values": {"googlenet-naive": 12_568_061_056, "googlenet": 1_582_671_872},
+        "difference": 1_582_671_872 - 12_568_061_056,
+        "ratio": 1_582_671_872 / 12_568_061_056,
+    }
+    gone = next(line for line in data["comparison"] if line["path"] == "inception_3a.branch_3x3.reduce")
+    assert gone["values"]["googlenet-naive"] is None
+    assert gone["difference"] is gone["ratio"] is None
+
+
+def test_the_text_is_plain_json_with_a_final_newline():
+    text = dump([count("nin")], status="failed")
+    assert text.endswith("}\n")
+    assert json.loads(text)["status"] == "failed"
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_a_listing():
+    record = count("nin")
+    assert json.loads(listing({"nin": record}, {"nin": "a title"})) == {
+        "schema_version": SCHEMA_VERSION,
+        "status": "ok",
+        "variants": [
+            {"model": "nin", "title": "a title", "input": [[1, 3, 224, 224]], "totals": totals_to_json(record.totals)}
+        ],
+    }
+
+
+def test_sums_are_computed_from_rows_and_never_read():
+    data = record_to_json(count("nin"))
+    data["totals"]["macs"] += 1
+    data["modules"] = []
+    assert record_from_json(data) == count("nin")
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+def refusal(text: str, name: str = "old.json") -> str:
+    with pytest.raises(AnalyzerError) as caught:
+        load(text, name=name)
+    message = str(caught.value)
+    assert message.startswith(name)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("text", ["", "{", "hello", "{'a': 1}", "\x00", '{"schema_version": 1, "records": [}'])
+def test_what_is_no_json(text):
+    assert "is not JSON" in refusal(text)
+    assert refusal(text).endswith("wanted a file written by analyze --format json")
+
+
+def test_json_nested_without_end():
+    refusal("[" * 100_000)
+
+
+@pytest.mark.parametrize("text", ["null", "1", "[]", '"text"', "{}", '{"schema_version": 1}', '{"records": []}'])
+def test_what_is_no_envelope(text):
+    assert "is not a record of ours; wanted a file written by analyze --format json" in refusal(text)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5, [1]])
+def test_another_schema_version_is_named(version):
+    data = {**json.loads(dump([count("nin")])), "schema_version": version}
+    assert f"old.json has schema version {version!r}; this analyze reads 1" in refusal(json.dumps(data))
+
+
+def damaged(change) -> str:
+    data = json.loads(dump([count("nin")]))
+    record = data["records"][0]
+    change(record)
+    return json.dumps(data)
+
+
+DAMAGE = {
+    "no rows": lambda record: record.pop("rows"),
+    "no counter": lambda record: record.pop("counter"),
+    "no agreement": lambda record: record.pop("agreement"),
+    "a row without a field": lambda record: record["rows"][0].pop("macs"),
+    "a row with a field too many": lambda record: record["rows"][0].update(extra=1),
+    "a row that is a number": lambda record: record["rows"].insert(0, 5),
+    "shapes that are numbers": lambda record: record["rows"][0].update(inputs=[1, 2]),
+    "text for a figure": lambda record: record["rows"][0].update(macs="many"),
+    "nothing for a figure": lambda record: record["rows"][0].update(flops=None),
+    "half an operation": lambda record: record["rows"][0].update(flops=0.5),
+    "no number": lambda record: record["rows"][0].update(macs=math.nan),
+    "a number for a path": lambda record: record["rows"][0].update(path=5),
+    "overrides that are a number": lambda record: record.update(overrides=5),
+    "unknown operators that are a list": lambda record: record.update(unknown_ops=[1]),
+    "an input that is a number": lambda record: record.update(input=5),
+    "an agreement that is a number": lambda record: record.update(agreement=5),
+    "an agreement without counters": lambda record: record.update(agreement={"differences": []}),
+    "a difference with a field too many": lambda record: record.update(
+        agreement={"counters": [], "differences": [{"path": "", "metric": "", "values": {}, "more": 1}]}
+    ),
+    "network totals that are too few": lambda record: record.update(network_totals={"macs": 1}),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_record_is_refused_by_name(case):
+    assert "old.json is damaged" in refusal(damaged(DAMAGE[case]))
+
+
+@pytest.mark.parametrize("records", [5, None, [5], [None], ["text"], [{}], {"a": 1}, [[]]])
+def test_records_that_are_none(records):
+    assert "old.json is damaged" in refusal(json.dumps({"schema_version": 1, "records": records}))
+
+
+def test_no_records_at_all():
+    assert load('{"schema_version": 1, "records": []}') == []
+
+
+def test_what_loads_is_whole():
+    """A record that loads can be used: its sums, modules, label and frame are there."""
+    (found,) = load(dump([count("googlenet-torchvision", train=True)]))
+    assert isinstance(found, Record)
+    assert found.totals == count("googlenet-torchvision", train=True).totals
+    assert found.modules == count("googlenet-torchvision", train=True).modules
+    assert found.label == "googlenet-torchvision"
+    assert len(found.frame()) == len(found.rows)

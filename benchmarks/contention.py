@@ -4,7 +4,7 @@
 
 The neighbour is a busy loop of another process on the last processor that we may use: beside one thread it has a core
 of its own, beside as many threads as processors it competes. Arms take turns, window by window. A window is accused if
-the verdict that `analyze time` gives to its samples is not `trusted`. Whether a quiet window really was quiet is asked
+the quality that `analyze time` gives to its samples is not `trusted`. Whether a quiet window really was quiet is asked
 of another witness, the processor time of every other process; windows that were not are counted apart, with what became
 of them. With --keep, windows are kept in a file and a run that was stopped goes on.
 """
@@ -68,7 +68,7 @@ class Workload:
         self.model, self.x = build("googlenet"), torch.randn(1, 3, 224, 224)
 
     def window(self, threads: int, seconds: float) -> dict[str, Any]:
-        """One window: its verdict, why, how many samples were dirty, and what other processes used meanwhile."""
+        """One window: its quality, why, how many samples were dirty, and what other processes used meanwhile."""
         from analyzer.timing.driver.results import disturbed
         from analyzer.timing.machine.contention import Contention
 
@@ -84,9 +84,9 @@ class Workload:
                 took = time.perf_counter() - began
                 lot.append((took, watch.dirty(before, watch.look())))
             used = (others_s([os.getpid()]) - before_s) / (time.perf_counter() - start)
-        verdict, reason = disturbed([lot], FLOOR)
+        quality, reason = disturbed([lot], FLOOR)
         dirty = sum(why is not None for _, why in lot)
-        return {"verdict": verdict, "reason": reason, "samples": len(lot), "dirty": dirty, "others": round(used, 4)}
+        return {"quality": quality, "reason": reason, "samples": len(lot), "dirty": dirty, "others": round(used, 4)}
 
 
 def interval(hits: int, of: int, alpha: float = 0.05) -> tuple[float, float]:
@@ -109,13 +109,13 @@ def summary(threads: int, busy: bool, windows: Sequence[dict[str, Any]]) -> list
     """What an arm shows, in words. A quiet arm's windows that were not quiet are told apart."""
     head = f"{threads} thread{'s' if threads > 1 else ' '}:"
     if busy:
-        missed = sum(one["verdict"] == "trusted" for one in windows)
+        missed = sum(one["quality"] == "trusted" for one in windows)
         return [f"{head} busy loop missed {_times(missed, len(windows))}"]
     quiet = [one for one in windows if abs(one["others"]) <= QUIET]  # Below 0 something ended that nobody waited for.
     loud = [one for one in windows if abs(one["others"]) > QUIET]
-    lines = [f"{head} quiet machine accused {_times(sum(one['verdict'] != 'trusted' for one in quiet), len(quiet))}"]
+    lines = [f"{head} quiet machine accused {_times(sum(one['quality'] != 'trusted' for one in quiet), len(quiet))}"]
     if loud:
-        found = sum(one["verdict"] != "trusted" for one in loud)
+        found = sum(one["quality"] != "trusted" for one in loud)
         lines.append(f"{'':>10} {len(loud)} more windows were not quiet (others above {QUIET:.0%}); {found} accused")
     return lines
 

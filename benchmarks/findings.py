@@ -18,7 +18,7 @@ import numpy as np
 from analyzer.core.units import percent, seconds
 from analyzer.records.envelope import load
 from analyzer.records.record import Record
-from analyzer.records.timings import Setting, Timing
+from analyzer.records.timings import Configuration, Timing
 from analyzer.timing.statistics import bootstrap, interval
 from benchmarks import findings_gpu
 from reports.timing.parts import by_kind, cell_of, work
@@ -62,7 +62,7 @@ def _head(records: Sequence[Record]) -> str:
         "none of these figures is typed by hand. What the words mean is in [timing.md](timing.md).\n\n"
         f"Measured {str(records[0].created)[:10]} on {processor['model']} ({processor['count']} processors, "
         f"{torch['capability']}, a virtual machine), torch {torch['version']}, in float32, "
-        f"{cell_of(records[0]).setting.threads} threads; a GPU, measured and published, stands below.\n\n"
+        f"{cell_of(records[0]).configuration.threads} threads; a GPU, measured and published, stands below.\n\n"
         f"```sh\nanalyze time {NETWORKS} benchmarks/results/networks.json\n"
         f"analyze time {LAYOUTS} benchmarks/results/layouts.json\n```"
     )
@@ -71,19 +71,19 @@ def _head(records: Sequence[Record]) -> str:
 def _wholes(records: Sequence[Record]) -> str:
     lines = [
         "## Five networks\n",
-        "| network | batch | MACs of a sample | time of a pass | ± | samples/s | GFLOP/s | verdict |",
+        "| network | batch | MACs of a sample | time of a pass | ± | samples/s | GFLOP/s | quality |",
         "|:--|--:|--:|--:|--:|--:|--:|:--|",
     ]
     for record in records:
-        cell, whole = cell_of(record), cell_of(record).whole
+        measurement, whole = cell_of(record), cell_of(record).whole
         assert whole is not None
         low, high = interval(whole)
-        time, batch = whole.median_s, cell.setting.batch
-        verdict = cell.verdict + (f" ({cell.reason})" if cell.reason else "")
+        time, batch = whole.median_s, measurement.configuration.batch
+        quality = measurement.quality + (f" ({measurement.reason})" if measurement.reason else "")
         spread, rate = percent((high - low) / 2 / time), f"{work(record.rows) / time / 1e9:.1f}"
         lines.append(
             f"| `{record.label}` | {batch} | {record.totals.macs / batch / 1e9:.3f} G | {seconds(time)} | {spread} | "
-            f"{batch / time:.1f} | {rate} | {verdict} |"
+            f"{batch / time:.1f} | {rate} | {quality} |"
         )
     return "\n".join(lines)
 
@@ -91,8 +91,11 @@ def _wholes(records: Sequence[Record]) -> str:
 def _beside(records: Sequence[Record]) -> str:
     lines = ["## What the runs said beside\n"]
     for record in records:
-        cell = cell_of(record)
-        lines += [f"- `{record.label}`, batch {cell.setting.batch}: {warning}" for warning in cell.warnings]
+        measurement = cell_of(record)
+        lines += [
+            f"- `{record.label}`, batch {measurement.configuration.batch}: {warning}"
+            for warning in measurement.warnings
+        ]
     return "\n".join(lines if len(lines) > 1 else [*lines, "Nothing."])
 
 
@@ -125,31 +128,34 @@ def _kinds(records: Sequence[Record]) -> str:
         f"|:--|--:|{'--:|' * len(shown)}",
     ]
     for record, one, whole in zip(records, kinds, wholes, strict=True):
-        cells = [percent(one[name].seconds / whole) if name in one else "-" for name in shown]
-        lines.append(f"| `{record.label}` | {_batch(record)} | {' | '.join(cells)} |")
+        measurements = [percent(one[name].seconds / whole) if name in one else "-" for name in shown]
+        lines.append(f"| `{record.label}` | {_batch(record)} | {' | '.join(measurements)} |")
     return "\n".join(lines)
 
 
 def _batch(record: Record) -> str:
     """`8`, or `8, bfloat16, channels_last` where these are not the usual."""
-    setting, usual = cell_of(record).setting, Setting()
+    configuration, usual = cell_of(record).configuration, Configuration()
     return ", ".join(
-        [str(setting.batch), *(getattr(setting, name) for name in ("dtype", "layout")
-                               if getattr(setting, name) != getattr(usual, name))]
+        [str(configuration.batch), *(getattr(configuration, name) for name in ("dtype", "layout")
+                               if getattr(configuration, name) != getattr(usual, name))]
     )  # fmt: skip
 
 
 def _layouts(records: Sequence[Record]) -> str:
     lines = [
         "## What a layout is worth\n",
-        "A ratio is the median over the rounds, in each of which every cell had one fresh process: what slows the "
+        "A ratio is the median over the rounds, in each of which every measurement had one fresh process: what slows the "
         "machine down slows both. Beside it its 95 % interval.\n",
-        "| network | batch | contiguous | channels_last | ratio | interval | verdicts |",
+        "| network | batch | contiguous | channels_last | ratio | interval | qualities |",
         "|:--|--:|--:|--:|--:|:--|:--|",
     ]
-    cells = {(one.label, cell_of(one).setting.batch, cell_of(one).setting.layout): cell_of(one) for one in records}
-    for label, batch in dict.fromkeys((label, batch) for label, batch, _ in cells):
-        one, other = cells[label, batch, "contiguous"], cells[label, batch, "channels_last"]
+    measurements = {
+        (one.label, cell_of(one).configuration.batch, cell_of(one).configuration.layout): cell_of(one)
+        for one in records
+    }
+    for label, batch in dict.fromkeys((label, batch) for label, batch, _ in measurements):
+        one, other = measurements[label, batch, "contiguous"], measurements[label, batch, "channels_last"]
         assert one.whole is not None
         assert other.whole is not None
         ratios = [a / b for a, b in zip(_by_process(one.whole), _by_process(other.whole), strict=False)]
@@ -158,7 +164,7 @@ def _layouts(records: Sequence[Record]) -> str:
         low, high = bootstrap([np.array([ratio]) for ratio in ratios])
         lines.append(
             f"| `{label}` | {batch} | {seconds(one.whole.median_s)} | {seconds(other.whole.median_s)} | "
-            f"{median(ratios):.2f} | {low:.2f} to {high:.2f} | {one.verdict}, {other.verdict} |"
+            f"{median(ratios):.2f} | {low:.2f} to {high:.2f} | {one.quality}, {other.quality} |"
         )
     return "\n".join(lines)
 

@@ -40,30 +40,30 @@ def head(records: Sequence[Record]) -> str:
         f"```sh\nanalyze machine --device cuda\nanalyze time {NETWORKS}\nanalyze time {LAYOUTS}\n```\n\n"
         "`alone` is the same un-instrumented pass while the device waits until all of it is issued; `busy` is its part "
         "of the pass as the host issues it: what is left, the device waits for launches. FLOP/s are the device's "
-        "own. The time with the GPU was short: cells that were cut short are marked partial, and `±` is wide of three "
+        "own. The time with the GPU was short: measurements that were cut short are marked partial, and `±` is wide of three "
         "processes or two."
     )
 
 
 def wholes(records: Sequence[Record]) -> str:
     lines = [
-        "| network | batch | type, layout | as issued | ± | alone | ± | busy | TFLOP/s | parts ÷ alone | verdicts |",
+        "| network | batch | type, layout | as issued | ± | alone | ± | busy | TFLOP/s | parts ÷ alone | qualities |",
         "|:--|--:|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
     for record in records:
-        cell = cell_of(record)
-        whole, (alone, *_), setting = cell.whole, cell.of("device"), cell.setting
+        measurement = cell_of(record)
+        whole, (alone, *_), configuration = measurement.whole, measurement.of("device"), measurement.configuration
         assert whole is not None
         rate_alone = f"{work(record.rows) / alone.median_s / 1e12:.2f}"
         figures = [
             *(seconds(whole.median_s), _doubt(whole), seconds(alone.median_s), _doubt(alone)),
             *(percent(alone.median_s / whole.median_s), rate_alone),
-            f"{sum(cell.parts.values()) / alone.middle_s:.4f}",
+            f"{sum(measurement.parts.values()) / alone.middle_s:.4f}",
         ]
-        status = "" if cell.status == "ok" else f", {cell.status}"
+        status = "" if measurement.status == "ok" else f", {measurement.status}"
         lines.append(
-            f"| `{record.label}` | {setting.batch} | {setting.dtype}, {setting.layout} | {' | '.join(figures)} | "
-            f"{whole.verdict}, {alone.verdict}{status} |"
+            f"| `{record.label}` | {configuration.batch} | {configuration.dtype}, {configuration.layout} | {' | '.join(figures)} | "
+            f"{whole.quality}, {alone.quality}{status} |"
         )
     return "\n".join(lines)
 
@@ -82,8 +82,8 @@ def bounds(records: Sequence[Record]) -> str:
         "|:--|--:|:--|--:|--:|--:|--:|--:|",
     ]
     for record in records:
-        setting, kinds = cell_of(record).setting, by_kind(record)
-        limits = measured(record.environment["peaks"], record.environment, setting)
+        configuration, kinds = cell_of(record).configuration, by_kind(record)
+        limits = measured(record.environment["peaks"], record.environment, configuration)
         assert limits is not None
         shares = []
         for name in ("conv2d", "max_pool2d", "relu", "local_response_norm", ""):
@@ -93,6 +93,6 @@ def bounds(records: Sequence[Record]) -> str:
                 least += max(flops / limits.flops_per_s, (read + written) / limits.level(read).bytes_per_s)
             shares.append(percent(least / sum(part.seconds for part in some)))
         lines.append(
-            f"| `{record.label}` | {setting.batch} | {setting.dtype}, {setting.layout} | {' | '.join(shares)} |"
+            f"| `{record.label}` | {configuration.batch} | {configuration.dtype}, {configuration.layout} | {' | '.join(shares)} |"
         )
     return "\n".join(lines)

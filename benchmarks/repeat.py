@@ -82,23 +82,23 @@ def main() -> int:
             if asked.keep:
                 asked.keep.mkdir(parents=True, exist_ok=True)
                 (asked.keep / f"run{number}.json").write_text(dump([record]), encoding="utf-8")
-        cell, parts = cell_of(record), cell_of(record).parts
+        measurement, parts = cell_of(record), cell_of(record).parts
         if (
-            cell.whole is None
-            or cell.uncut is None
+            measurement.whole is None
+            or measurement.uncut is None
             or not sum(parts.values())
             or (records and record.label != records[0].label)
         ):
             sys.exit(f"run {number}, {record.label}, was not cut into parts, or is of another model")
         gap = sum(seconds for one, seconds in parts.items() if one.kind == "gap") / sum(parts.values())
         print(
-            f"run {number}: {1e3 * cell.whole.median_s:.2f} ms, {len(cell.whole.samples_s)} passes, parts ÷ whole "
-            f"{sum(parts.values()) / cell.uncut.middle_s:.4f}, gap {100 * gap:.2f} %, {cell.verdict} {cell.reason}",
+            f"run {number}: {1e3 * measurement.whole.median_s:.2f} ms, {len(measurement.whole.samples_s)} passes, parts ÷ whole "
+            f"{sum(parts.values()) / measurement.uncut.middle_s:.4f}, gap {100 * gap:.2f} %, {measurement.quality} {measurement.reason}",
             flush=True,
         )
         records.append(record)
     tell("all runs", records)
-    tell("trusted runs", [record for record in records if cell_of(record).verdict == "trusted"])
+    tell("trusted runs", [record for record in records if cell_of(record).quality == "trusted"])
     return 0
 
 
@@ -107,7 +107,7 @@ def _kept(path: Path) -> Record:
         found = load(path.read_text(encoding="utf-8"), name=str(path))
     except (AnalyzerError, OSError, UnicodeDecodeError) as error:
         sys.exit(f"cannot read {path}: {error}")
-    if len(found) != 1 or found[0].cell is None:
+    if len(found) != 1 or found[0].measurement is None:
         sys.exit(f"{path} holds no single timed record")
     return found[0]
 

@@ -46,7 +46,7 @@ def _environment(history: History, environment: str, every: Sequence[str]) -> Ta
         rows.append(
             (
                 Name(one.model),
-                *([one.setting] if any(t.series.setting for t in history.trends) else []),
+                *([one.configuration] if any(t.series.configuration for t in history.trends) else []),
                 str(len(one.points)),
                 _text(first[0].value, one.metric) if first else MISSING,
                 _text(last[0].value, one.metric) if last else MISSING,
@@ -57,8 +57,10 @@ def _environment(history: History, environment: str, every: Sequence[str]) -> Ta
         )
     timed = history.metric == TIME
     columns = (
-        Column("benchmark" if not any(t.series.setting for t in history.trends) else "model", "left", cut="start"),
-        *([Column("setting", "left")] if any(t.series.setting for t in history.trends) else []),
+        Column(
+            "benchmark" if not any(t.series.configuration for t in history.trends) else "model", "left", cut="start"
+        ),
+        *([Column("configuration", "left")] if any(t.series.configuration for t in history.trends) else []),
         Column("runs"),
         Column("first"),
         Column("last"),
@@ -82,7 +84,7 @@ def _notes(history: History, environment: str, every: Sequence[str]) -> tuple[st
     others = [other for other in every if other != environment]
     for other in others:
         names = {t.series.model for t in history.trends if t.series.environment == other} & {one.model for one in own}
-        shared = [one for one in own if (one.model, one.setting) in apart and one.model in names]
+        shared = [one for one in own if (one.model, one.configuration) in apart and one.model in names]
         if shared:
             notes.append(
                 f"incomparable with environment {every.index(other) + 1}: {', '.join(differing([environment, other]))}"
@@ -189,12 +191,12 @@ def _series(trend: Trend) -> dict[str, Any]:
     return {
         "model": one.model,
         "metric": one.metric,
-        "setting": one.setting,
+        "configuration": one.configuration,
         "environment": unpacked(one.environment),
         "against": one.against,
         "void": one.void,
         "points": [
-            {"run": p.run, "created": p.created, "commit": p.commit, "value": p.value, "verdict": p.verdict or None,
+            {"run": p.run, "created": p.created, "commit": p.commit, "value": p.value, "quality": p.quality or None,
              "level": level}
             for p, level in zip(one.points, levels, strict=True)
         ],
@@ -213,7 +215,18 @@ def _change(change: Change, points: Sequence[Point]) -> dict[str, Any]:
 def sheet(history: History) -> Table:
     """For CSV: a line a point. `normalised` is the time with its machine taken out; `ratio` of two levels stands where
     the later begins."""
-    keys = ("model", "metric", "setting", "environment", "created", "commit", "value", "normalised", "ratio", "run")
+    keys = (
+        "model",
+        "metric",
+        "configuration",
+        "environment",
+        "created",
+        "commit",
+        "value",
+        "normalised",
+        "ratio",
+        "run",
+    )
     rows: list[tuple[Cell, ...]] = []
     for trend in history.trends:
         one = trend.series
@@ -222,7 +235,7 @@ def sheet(history: History) -> Table:
         for index, (point, level) in enumerate(zip(one.points, levels, strict=True)):
             rows.append(
                 (
-                    *(one.model, one.metric, one.setting, one.environment, point.created, point.commit or ""),
+                    *(one.model, one.metric, one.configuration, one.environment, point.created, point.commit or ""),
                     f"{point.value:.17g}",
                     "" if level is None else f"{math.exp(level):.9g}",
                     starts.get(index, ""),

@@ -7,7 +7,7 @@ from typing import Any
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variant
 from analyzer.records.record import Record
-from analyzer.records.timings import Cell, Setting, Timing
+from analyzer.records.timings import Configuration, Measurement, Timing
 
 PASSES = 8
 MACHINE: dict[str, Any] = {
@@ -33,7 +33,7 @@ def timed(
     *,
     batch: int = 1,
     threads: int = 2,
-    verdict: Any = "trusted",
+    quality: Any = "trusted",
     reason: str = "",
     environment: dict[str, Any] = MACHINE,
     slower: float = 1.0,
@@ -44,17 +44,19 @@ def timed(
     timings = []
     for row in record.rows:
         base = slower * (2e-5 + max(row.flops / 5e10, (row.bytes_read + row.bytes_written) / 5e9))
-        timings.append(Timing(row.path, row.op, row.call, "tile", "forward", _samples(base), verdict, "", (4, 4)))
-    timings.append(Timing("", "gap", 1, "gap", "forward", _samples(1e-4), verdict, "", (4, 4)))
+        timings.append(Timing(row.path, row.op, row.call, "tile", "forward", _samples(base), quality, "", (4, 4)))
+    timings.append(Timing("", "gap", 1, "gap", "forward", _samples(1e-4), quality, "", (4, 4)))
     whole = tuple(map(sum, zip(*(one.samples_s for one in timings), strict=True)))
-    timings.insert(0, Timing("", "", 1, "whole", "pass", whole, verdict, reason, (4, 4)))
+    timings.insert(0, Timing("", "", 1, "whole", "pass", whole, quality, reason, (4, 4)))
     if kernels:
         found = {row.op: row.path for row in record.rows}
         timings += [
-            Timing(path, f"aten::{op}", 1, "kernel", "forward", _samples(1e-3), verdict) for op, path in found.items()
+            Timing(path, f"aten::{op}", 1, "kernel", "forward", _samples(1e-3), quality) for op, path in found.items()
         ]
-    cell = Cell(Setting(batch=batch, threads=threads), tuple(timings), verdict, reason)
-    return record.replace(cell=cell, environment=environment, created="2026-01-02T03:04:05Z", commit="0123abc")
+    measurement = Measurement(Configuration(batch=batch, threads=threads), tuple(timings), quality, reason)
+    return record.replace(
+        measurement=measurement, environment=environment, created="2026-01-02T03:04:05Z", commit="0123abc"
+    )
 
 
 def _samples(base: float) -> tuple[float, ...]:

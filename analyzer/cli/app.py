@@ -20,7 +20,7 @@ from analyzer.core.errors import AnalyzerError
 
 # What can become of a write to standard output; any other refusal, such as of a new process, is not about the result.
 WRITING = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
-METRIC_NAMES = ("params", "macs", "flops", "activations", "bytes_moved")
+METRIC_NAMES = ("params", "macs", "flops", "activations", "traffic")
 
 EXAMPLES = """\b
 Examples:

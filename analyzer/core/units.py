@@ -68,7 +68,7 @@ METRICS = {
         Metric("backward_macs", "backward", "multiply-adds", "lower", _plain, "of the gradients, in training"),
         Metric("peak_memory", "peak", "bytes", "lower", _bytes, "alive at once at the peak of a pass, by liveness"),
         Metric("calls", "calls", "calls", "lower", _plain, "operators called"),
-        Metric("bytes_moved", "moved", "bytes", "lower", _bytes, "bytes read and written, each operator alone"),
+        Metric("traffic", "moved", "bytes", "lower", _bytes, "bytes read and written, each operator alone"),
     )
 }
 

@@ -25,8 +25,8 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS runs (path TEXT PRIMARY KEY, stamp TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS points (
     run TEXT NOT NULL REFERENCES runs (path) ON DELETE CASCADE, created TEXT NOT NULL, "commit" TEXT,
-    model TEXT NOT NULL, metric TEXT NOT NULL, setting TEXT NOT NULL, environment TEXT NOT NULL,
-    value REAL NOT NULL, verdict TEXT NOT NULL
+    model TEXT NOT NULL, metric TEXT NOT NULL, configuration TEXT NOT NULL, environment TEXT NOT NULL,
+    value REAL NOT NULL, quality TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_run ON points (run);
 """
@@ -144,7 +144,7 @@ def _read(database: sqlite3.Connection, root: Path) -> Found:
     names = {_name(path, root) for path in files}
     _put(database, _new(files, known, root, notes), gone=[name for name in known if name not in names])
     rows = database.execute(
-        'SELECT run, created, "commit", model, metric, setting, environment, value, verdict FROM points '
+        'SELECT run, created, "commit", model, metric, configuration, environment, value, quality FROM points '
         "ORDER BY created, run, rowid"
     ).fetchall()
     return Found(tuple(Point(*row) for row in rows), tuple(notes))

@@ -14,14 +14,14 @@ TIME = "time"
 REFERENCE = "reference"  # The time of a fixed piece of work in the same run: what the machine did, not the code.
 UNKNOWN = {"machine": "unknown"}
 COUNTS = ("params", "macs", "flops", "activations", "bytes_read", "bytes_written", "backward_macs")
-METRICS = (TIME, *COUNTS, "bytes_moved", "peak_memory")
+METRICS = (TIME, *COUNTS, "traffic", "peak_memory")
 
 
 class Point(Frozen):
     """`run` is the file that it is from, `value` in seconds or whole numbers. `created` is UTC, ISO 8601.
 
-    `environment` is JSON of what a figure depends on beside model and setting; figures of two are not held against
-    each other. `setting` is what a person chose: batch, threads, input.
+    `environment` is JSON of what a figure depends on beside model and configuration; figures of two are not held against
+    each other. `configuration` is what a person chose: batch, threads, input.
     """
 
     run: str
@@ -29,35 +29,37 @@ class Point(Frozen):
     commit: str | None
     model: str
     metric: str
-    setting: str
+    configuration: str
     environment: str
     value: float
-    verdict: str = ""
+    quality: str = ""
 
 
 def of_record(record: Record, run: str) -> list[Point]:
     """A record's points: its median pass, the reference timed beside it, and its counts, which need no machine."""
     created, commit = moment(record.created), known(record.commit)
     points = []
-    if record.cell and (whole := record.cell.whole):
-        key = stable_key(record.environment, record.cell.setting)
+    if record.measurement and (whole := record.measurement.whole):
+        key = stable_key(record.environment, record.measurement.configuration)
         environment = packed(dict(zip(PARTS, key, strict=True)) if key else UNKNOWN)
-        label = record.cell.setting.label
-        timed = [(TIME, whole), *((REFERENCE, one) for one in record.cell.of("reference"))]
+        label = record.measurement.configuration.label
+        timed = [(TIME, whole), *((REFERENCE, one) for one in record.measurement.of("reference"))]
         points += [
-            Point(run, created, commit, record.label, metric, label, environment, one.median_s, record.cell.verdict)
+            Point(
+                run, created, commit, record.label, metric, label, environment, one.median_s, record.measurement.quality
+            )
             for metric, one in timed
             if one.samples_s
         ]
     if record.rows and not record.module:
         shapes = ", ".join("x".join(map(str, shape)) for shape in record.input)
         counts: dict[str, int | None] = {key: getattr(record.totals, key) for key in COUNTS}
-        counts |= {"bytes_moved": record.totals.bytes_moved}
+        counts |= {"traffic": record.totals.traffic}
         counts |= {"peak_memory": record.memory.peak if record.memory else None}
-        setting = f"{shapes}, {record.mode}" + (f", {record.dtype}" if record.dtype != "float32" else "")
+        configuration = f"{shapes}, {record.mode}" + (f", {record.dtype}" if record.dtype != "float32" else "")
         environment = packed({"counter": record.count.counter})
         points += [
-            Point(run, created, commit, record.label, metric, setting, environment, value)
+            Point(run, created, commit, record.label, metric, configuration, environment, value)
             for metric, value in counts.items()
             if value is not None
         ]

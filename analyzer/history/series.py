@@ -1,4 +1,4 @@
-"""Points → series: one figure of one model at one setting on one machine, run after run, less the machine.
+"""Points → series: one figure of one model at one configuration on one machine, run after run, less the machine.
 
 What slowed a whole run says nothing of one model. A time is therefore held against the time of a fixed piece of work of
 the same run where there is one, and else against what the other times of the run share: the median of how far each is
@@ -28,7 +28,7 @@ class Series(Frozen):
 
     model: str
     metric: str
-    setting: str
+    configuration: str
     environment: str
     points: tuple[Point, ...]
     against: Against = "nothing"
@@ -49,7 +49,7 @@ def series(
     """
     wanted = [point for point in points if point.metric == metric]
     if metric == TIME:
-        void = [point for point in wanted if point.verdict == "void"]
+        void = [point for point in wanted if point.quality == "void"]
         found = _normalised(_grouped(wanted), _references(points, reference))
         found = [one.replace(void=sum(_key(point) == _of(one) for point in void)) for one in found]
     else:
@@ -62,20 +62,20 @@ def _grouped(points: Sequence[Point]) -> list[Series]:
     for point in points:
         own = groups.setdefault(_key(point), [])
         # A time of 0 has no logarithm: a clock that does not resolve it says nothing of it.
-        if point.verdict != "void" and (point.value > 0 or point.metric != TIME):
+        if point.quality != "void" and (point.value > 0 or point.metric != TIME):
             own.append(point)
     return [
-        Series(model, name, setting, environment, tuple(own))
-        for (model, name, setting, environment), own in groups.items()
+        Series(model, name, configuration, environment, tuple(own))
+        for (model, name, configuration, environment), own in groups.items()
     ]
 
 
 def _key(point: Point) -> tuple[str, str, str, str]:
-    return point.model, point.metric, point.setting, point.environment
+    return point.model, point.metric, point.configuration, point.environment
 
 
 def _of(one: Series) -> tuple[str, str, str, str]:
-    return one.model, one.metric, one.setting, one.environment
+    return one.model, one.metric, one.configuration, one.environment
 
 
 def _references(points: Sequence[Point], named: str | None) -> dict[tuple[str, str], float]:
@@ -114,9 +114,11 @@ def shifts(found: Sequence[Series]) -> dict[tuple[int, str], float]:
     Where a time usually is, is told by median polish. A median of others is moved neither by the series' own change
     nor, as long as fewer than half of them change at once, by theirs.
     """
-    cells = {(index, point.run): math.log(point.value) for index, one in enumerate(found) for point in one.points}
+    measurements = {
+        (index, point.run): math.log(point.value) for index, one in enumerate(found) for point in one.points
+    }
     members: dict[tuple[str, str], list[int]] = {}
-    for index, run in cells:
+    for index, run in measurements:
         members.setdefault((run, found[index].environment), []).append(index)
     shared = [(run, own) for (run, _), own in members.items() if len(own) > LEAST_OTHERS]
     shift = [0.0] * len(shared)
@@ -125,19 +127,19 @@ def shifts(found: Sequence[Series]) -> dict[tuple[int, str], float]:
         apart: dict[int, list[float]] = {}
         for (run, own), moved in zip(shared, shift, strict=True):
             for index in own:
-                apart.setdefault(index, []).append(cells[index, run] - moved)
+                apart.setdefault(index, []).append(measurements[index, run] - moved)
         usual = {index: median(values) for index, values in apart.items()}
-        shift = [median(cells[index, run] - usual[index] for index in own) for run, own in shared]
+        shift = [median(measurements[index, run] - usual[index] for index in own) for run, own in shared]
     return {
-        (index, run): median(cells[other, run] - usual[other] for other in own if other != index)
+        (index, run): median(measurements[other, run] - usual[other] for other in own if other != index)
         for run, own in shared
         for index in own
     }
 
 
 def incomparable(found: Sequence[Series]) -> dict[tuple[str, str], list[str]]:
-    """Of each (model, setting) with several environments, the parts in which these differ, by name."""
+    """Of each (model, configuration) with several environments, the parts in which these differ, by name."""
     groups: dict[tuple[str, str], list[str]] = {}
     for one in found:
-        groups.setdefault((one.model, one.setting), []).append(one.environment)
+        groups.setdefault((one.model, one.configuration), []).append(one.environment)
     return {key: differing(own) for key, own in groups.items() if len(own) > 1}

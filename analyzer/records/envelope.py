@@ -10,9 +10,11 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.records.agreement import Agreement, Difference
 from analyzer.records.comparison import Comparison
 from analyzer.records.record import ROW_KEYS, TOTAL_KEYS, Count, Memory, ModuleMemory, Record, Row, Totals
-from analyzer.records.timings import Cell
+from analyzer.records.timings import Measurement
+from analyzer.records.upgrade import upgrade_from_1
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 # Every other field of a row is a whole number.
 ROW_TYPES = {"path": str, "role": str, "op": str, "inputs": tuple, "outputs": tuple}
 
@@ -69,13 +71,15 @@ def load(text: str, *, name: str = "input") -> list[Record]:
         raise AnalyzerError(f"{name} is not JSON ({error}); wanted a file written by analyze --format json") from None
     if not isinstance(envelope, dict) or "schema_version" not in envelope or "records" not in envelope:
         raise AnalyzerError(f"{name} is not a record of ours; wanted a file written by analyze --format json")
-    if envelope["schema_version"] != SCHEMA_VERSION:
+    version = envelope["schema_version"]
+    if version not in READABLE_VERSIONS:
         raise AnalyzerError(
-            f"{name} has schema version {envelope['schema_version']!r}; this analyze reads {SCHEMA_VERSION}: "
+            f"{name} has schema version {version!r}; this analyze reads 1 to {SCHEMA_VERSION}: "
             "write it again with this version"
         )
     try:
-        return [record_from_json(record) for record in envelope["records"]]
+        upgrade = upgrade_from_1 if version == 1 else dict
+        return [record_from_json(upgrade(record)) for record in envelope["records"]]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnalyzerError(f"{name} is damaged ({type(error).__name__}: {error}); write it again") from None
 
@@ -124,8 +128,8 @@ def record_to_json(record: Record) -> dict[str, Any]:
         data["module"] = record.module
     if record.network_totals is not None:
         data["network_totals"] = totals_to_json(record.network_totals)
-    if record.cell:
-        data |= record.cell.to_json()
+    if record.measurement:
+        data |= record.measurement.to_json()
     data |= {key: value for key in ("environment", "commit", "created") if (value := getattr(record, key))}
     return data
 
@@ -177,7 +181,7 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         ),
         module=data.get("module"),
         network_totals=network and Totals(**network),
-        cell=Cell.from_json(data) if "timings" in data else None,
+        measurement=Measurement.from_json(data) if "timings" in data else None,
         environment=dict(data.get("environment", {}).items()),
         commit=data.get("commit"),
         created=data.get("created"),

@@ -15,7 +15,7 @@ from analyzer.records.agreement import Agreement
 if TYPE_CHECKING:
     import pandas
 
-    from analyzer.records.timings import Cell
+    from analyzer.records.timings import Measurement
 
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = tuple[Shape, ...]
@@ -33,13 +33,13 @@ class Totals(Frozen):
     backward_macs: int | None = None
 
     @property
-    def bytes_moved(self) -> int:
+    def traffic(self) -> int:
         return self.bytes_read + self.bytes_written
 
     @property
     def intensity(self) -> float:
         """FLOPs per byte moved; 0 where nothing moves."""
-        return self.flops / self.bytes_moved if self.bytes_moved else 0.0
+        return self.flops / self.traffic if self.traffic else 0.0
 
 
 class Row(Frozen):
@@ -145,7 +145,7 @@ OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
 class Record(Frozen):
     """One model, counted at one input in one mode.
 
-    With `module` set, rows are that module's and `network_totals` the whole network's. Where it was timed, `cell` has
+    With `module` set, rows are that module's and `network_totals` the whole network's. Where it was timed, `measurement` has
     the timings of one setting, `environment` the machine's fingerprint, `created` the time in UTC (ISO 8601).
     """
 
@@ -160,7 +160,7 @@ class Record(Frozen):
     notes: tuple[str, ...] = ()
     module: str | None = None
     network_totals: Totals | None = None
-    cell: Cell | None = None
+    measurement: Measurement | None = None
     environment: Mapping[str, Any] = {}
     commit: str | None = None
     created: str | None = None

@@ -24,7 +24,7 @@ def save(records: Sequence[Record], root: Path | None = None) -> Path:
 
     Its name is the run's time in UTC and a hash of its text: two runs at once make two files.
     """
-    whole = all(record.cell is None or record.cell.status == "ok" for record in records)
+    whole = all(record.measurement is None or record.measurement.status == "ok" for record in records)
     text = dump(records, status="ok" if whole else "partial")
     stamp = (records[0].created or "").translate({ord(sign): None for sign in "-:"})
     folder = _made((root or project_root()) / FOLDER, "the run")

@@ -1,4 +1,4 @@
-"""What makers of timings and readers share: a timing keeps its samples, and what its cell was measured at.
+"""What makers of timings and readers share: a timing keeps its samples, and what its measurement was measured at.
 
 Seconds everywhere. Statistics are computed when asked for: none is stored that its samples do not show.
 """
@@ -17,7 +17,7 @@ from analyzer.core.frozen import Frozen
 # reference: a fixed piece of work, the same for every model and release: what the machine did, for `analyze history`.
 Kind: TypeAlias = Literal["whole", "device", "tile", "gap", "kernel", "replay", "replay_cold", "reference"]
 Phase: TypeAlias = Literal["forward", "backward", "optimizer", "pass"]
-Verdict: TypeAlias = Literal["trusted", "noisy", "void"]
+Quality: TypeAlias = Literal["trusted", "noisy", "void"]
 
 T = TypeVar("T")
 
@@ -30,8 +30,8 @@ def middle_half(ordered: Sequence[T]) -> Sequence[T]:
     return ordered[len(ordered) // 4 : len(ordered) - len(ordered) // 4]
 
 
-class Setting(Frozen):
-    """One cell: everything that makes its times another's.
+class Configuration(Frozen):
+    """One measurement: everything that makes its times another's.
 
     `device` is torch's name; `compiled` by torch.compile; `flushed` are caches, before every sample.
     """
@@ -59,12 +59,12 @@ class Setting(Frozen):
     @property
     def label(self) -> str:
         """`batch 8, 2 threads, channels_last`: what a table's heading says, the usual left out."""
-        usual = ("", "", *Setting().words[2:])
+        usual = ("", "", *Configuration().words[2:])
         return ", ".join(word for word, left_out in zip(self.words, usual, strict=True) if word != left_out)
 
 
 class Timing(Frozen):
-    """Samples of one thing in one cell, in seconds, in the order they were taken; never scaled, never trimmed.
+    """Samples of one thing in one measurement, in seconds, in the order they were taken; never scaled, never trimmed.
 
     The whole pass has path "" and op ""; the gap has op "gap". A tile's `path`, `op` and `call` are those of a Row.
     `processes` are the numbers of samples that each fresh process gave: those of one process hang together.
@@ -76,7 +76,7 @@ class Timing(Frozen):
     kind: Kind
     phase: Phase
     samples_s: tuple[float, ...]
-    verdict: Verdict
+    quality: Quality
     reason: str = ""
     processes: tuple[int, ...] = ()
 
@@ -86,7 +86,7 @@ class Timing(Frozen):
 
     @property
     def middle_s(self) -> float:
-        """The mean over the middle half of the samples: what the sum of a cell's parts is to be held against."""
+        """The mean over the middle half of the samples: what the sum of a measurement's parts is to be held against."""
         return fmean(middle_half(sorted(self.samples_s)))
 
     @property
@@ -94,16 +94,16 @@ class Timing(Frozen):
         return self.median_s >= UNRESOLVED_S
 
 
-class Cell(Frozen):
-    """All timings of one model at one setting.
+class Measurement(Frozen):
+    """All timings of one model at one configuration.
 
-    `verdict` is that of the whole pass, `reason` why it is not trusted. `status` is "ok", "partial" (interrupted: what
+    `quality` is that of the whole pass, `reason` why it is not trusted. `status` is "ok", "partial" (interrupted: what
     was measured stands), "failed" or "lost" (with `reason`: the model's own words, out of memory, a child killed).
     """
 
-    setting: Setting
+    configuration: Configuration
     timings: tuple[Timing, ...] = ()
-    verdict: Verdict = "trusted"
+    quality: Quality = "trusted"
     reason: str = ""
     status: Literal["ok", "partial", "failed", "lost"] = "ok"
     warnings: tuple[str, ...] = ()
@@ -118,10 +118,10 @@ class Cell(Frozen):
         return next(iter(self.of("device")), self.whole)
 
     @property
-    def trust(self) -> tuple[Verdict, str]:
-        """The verdict on the parts and its reason: a device's own time may be known well where its launches are not."""
+    def trust(self) -> tuple[Quality, str]:
+        """The quality on the parts and its reason: a device's own time may be known well where its launches are not."""
         alone = self.of("device")
-        return (alone[0].verdict, alone[0].reason) if alone else (self.verdict, self.reason)
+        return (alone[0].quality, alone[0].reason) if alone else (self.quality, self.reason)
 
     def of(self, kind: Kind) -> tuple[Timing, ...]:
         return tuple(one for one in self.timings if one.kind == kind)
@@ -148,25 +148,30 @@ class Cell(Frozen):
         return self.of("tile") + self.of("gap")
 
     def to_json(self) -> dict[str, Any]:
-        """The keys that a record's JSON takes up: what it was measured at, whether to trust it, and every timing."""
+        """The keys that a record's JSON takes up: the configuration, whether to trust its times, and every timing."""
         return {
-            "setting": dict(vars(self.setting)),
-            "trust": {"verdict": self.verdict, "reason": self.reason, "status": self.status},
-            "warnings": list(self.warnings),
+            "measurement": {
+                "configuration": dict(vars(self.configuration)),
+                "quality": self.quality,
+                "reason": self.reason,
+                "status": self.status,
+                "warnings": list(self.warnings),
+            },
             "timings": [
-                {**vars(one), "samples_s": list(one.samples_s), "processes": list(one.processes)}
-                for one in self.timings
+                {**vars(timing), "samples_s": list(timing.samples_s), "processes": list(timing.processes)}
+                for timing in self.timings
             ],
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Cell:
+    def from_json(cls, data: Mapping[str, Any]) -> Measurement:
         """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+        measurement = dict(data["measurement"])
         return cls(
-            setting=Setting(**data["setting"]),
-            timings=tuple(_timing(one) for one in data["timings"]),
-            warnings=tuple(map(str, data["warnings"])),
-            **data["trust"],
+            configuration=Configuration(**measurement.pop("configuration")),
+            timings=tuple(map(_timing, data["timings"])),
+            warnings=tuple(map(str, measurement.pop("warnings"))),
+            **measurement,
         )
 
 

@@ -1,1 +1,1 @@
-"""What a network costs in seconds: on this machine, part by part, with spread and verdict."""
+"""What a network costs in seconds: on this machine, part by part, with spread and quality."""

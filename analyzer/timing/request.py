@@ -1,4 +1,4 @@
-"""What a fresh process is asked to time: one model at one setting, as JSON."""
+"""What a fresh process is asked to time: one model at one configuration, as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 
 BESIDE = 3  # Processes that look for kernels and replay modules, where that is asked for. One writes a trace.
 
@@ -18,7 +18,7 @@ class Request(Frozen):
     takes of each arm. Of fewer than `fewest` clean samples, all processes together, no figure is made.
     """
 
-    setting: Setting
+    configuration: Configuration
     variant: str | None = None
     overrides: Mapping[str, int] = {}
     reference: str | None = None
@@ -42,7 +42,7 @@ class Request(Frozen):
     @property
     def cut(self) -> bool:
         """Whether passes are cut into operators: compiled code has none."""
-        return self.tiles and not self.setting.compiled
+        return self.tiles and not self.configuration.compiled
 
     @property
     def label(self) -> str:
@@ -52,8 +52,8 @@ class Request(Frozen):
         return f"{name}@{changes}" if changes else name
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "setting": dict(vars(self.setting)), "inputs": list(self.inputs)}
+        return {**vars(self), "configuration": dict(vars(self.configuration)), "inputs": list(self.inputs)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Request:
-        return cls(**{**data, "setting": Setting(**data["setting"]), "inputs": tuple(data["inputs"])})
+        return cls(**{**data, "configuration": Configuration(**data["configuration"]), "inputs": tuple(data["inputs"])})

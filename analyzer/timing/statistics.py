@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from analyzer.records.timings import Cell, Timing
+from analyzer.records.timings import Measurement, Timing
 
 Lot: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]  # The samples of one process.
 
@@ -80,13 +80,13 @@ def reach(sizes: Sequence[int]) -> float:
     return float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * sqrt(count / (count - 1))
 
 
-def doubts(cell: Cell) -> Callable[[Sequence[Timing]], float | None]:
-    """How well a cell's parts are known: of some of them together, half of the 95 % interval of their mean, in seconds.
+def doubts(measurement: Measurement) -> Callable[[Sequence[Timing]], float | None]:
+    """How well a measurement's parts are known: of some of them together, half of the 95 % interval of their mean, in seconds.
 
-    Drawn as medians are, by process; of each draw the middle half by length is taken, as `Cell.parts` takes it. None
+    Drawn as medians are, by process; of each draw the middle half by length is taken, as `Measurement.parts` takes it. None
     where there is one pass alone.
     """
-    cut = list(cell.parts)
+    cut = list(measurement.parts)
     if not cut or len(cut[0].samples_s) < 2:
         return lambda some: None
     samples = np.array([one.samples_s for one in cut])

@@ -11,7 +11,7 @@ from analyzer.records.record import Totals
 from reports.counting.network import CONVENTIONS, MISSING, base_path, exact, settings, tree_name
 from reports.table import Cell, Column, Name, Table
 
-SUMMARY = ("params", "macs", "activations", "bytes_moved")
+SUMMARY = ("params", "macs", "activations", "traffic")
 MODELS_A_TABLE = 3
 
 

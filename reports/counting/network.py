@@ -61,7 +61,7 @@ def _sums(totals: Totals, whole: Totals) -> tuple[Cell, ...]:
         Share(totals.macs / whole.macs if whole.macs else 0.0),
         scaled(totals.flops),
         scaled(totals.activations),
-        intensity(totals.intensity) if totals.bytes_moved else MISSING,
+        intensity(totals.intensity) if totals.traffic else MISSING,
     )
 
 
@@ -77,7 +77,7 @@ def exact(record: Record) -> str:
     totals = record.totals
     text = (
         f"{totals.params:,} params, {totals.macs:,} MACs, {totals.flops:,} FLOPs, "
-        f"{totals.activations:,} activations, {totals.bytes_moved:,} bytes moved"
+        f"{totals.activations:,} activations, {totals.traffic:,} bytes moved"
     )
     if record.network_totals and record.network_totals.macs:
         text += f"; {percent(totals.macs / record.network_totals.macs)} of the network's MACs"

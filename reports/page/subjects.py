@@ -9,7 +9,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import shape_text
 from analyzer.records.comparable import batch, why_not
 from analyzer.records.record import Memory, Module, Record, Row, Totals, total
-from analyzer.records.timings import Cell, Timing
+from analyzer.records.timings import Measurement, Timing
 from reports.counting.network import TOP_LEVEL
 
 
@@ -56,7 +56,7 @@ def subjects(records: Sequence[Record]) -> tuple[Subject, ...]:
         Subject(
             name=name,
             record=_fullest(group),
-            timed=tuple(record for record in group if record.cell),
+            timed=tuple(record for record in group if record.measurement),
             apart=why_not(groups[0][0], group[0]) if place else None,
             place=place,
             modules=group[0].modules,
@@ -79,7 +79,7 @@ def _same(first: Record, other: Record) -> bool:
     if [shape[1:] for shape in first.input] != [shape[1:] for shape in other.input]:
         return False
     if batch(first) != batch(other):
-        return bool(first.cell and other.cell) and _kept(first) == _kept(other)
+        return bool(first.measurement and other.measurement) and _kept(first) == _kept(other)
     return first.rows == other.rows
 
 
@@ -116,7 +116,7 @@ def _names(records: Sequence[Record]) -> list[str]:
 
 def harmless(record: Record) -> Record:
     """The record with every name in it on one line, free of control and direction marks."""
-    count, cell = record.count, record.cell
+    count, cell = record.count, record.measurement
     return record.replace(
         model=one_line(record.model),
         mode=one_line(record.mode),
@@ -137,7 +137,7 @@ def harmless(record: Record) -> Record:
             },
         ),
         memory=record.memory and _memory(record.memory),
-        cell=cell and _cell(cell),
+        measurement=cell and _cell(cell),
     )
 
 
@@ -152,7 +152,7 @@ def _memory(memory: Memory) -> Memory:
     return memory.replace(peak_path=one_line(memory.peak_path), modules=modules)
 
 
-def _cell(cell: Cell) -> Cell:
+def _cell(cell: Measurement) -> Measurement:
     return cell.replace(
         reason=one_line(cell.reason),
         warnings=tuple(map(one_line, cell.warnings)),

@@ -114,7 +114,7 @@ def _peaks(device: str, peaks: Sequence[Mapping[str, Any]]) -> Table:
         f"{name} is emulated here: its products are {times:.0f} times slower than float32's"
         for name, times in emulated(peaks).items()
     ]
-    void = [peak for peak in peaks if peak.get("verdict") == "void"]
+    void = [peak for peak in peaks if peak.get("quality") == "void"]
     notes = (
         *([f"void: {void[0]['reason']} while they were measured, so they are too low"] if void else []),
         *slow,
@@ -134,4 +134,4 @@ def _cells(peak: Mapping[str, Any] | None) -> tuple[str, str]:
         return MISSING, MISSING
     unit = peak["unit"]
     text = rate(peak["value"], "FLOP") if unit == "FLOP" else f"{scaled(peak['value'], digits=3)}B/s"
-    return text, "void" if peak.get("verdict") == "void" else percent(peak["spread"])
+    return text, "void" if peak.get("quality") == "void" else percent(peak["spread"])

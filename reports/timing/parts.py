@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from analyzer.core.frozen import Frozen
 from analyzer.core.units import intensity, percent, plain, scaled, seconds
 from analyzer.records.record import Record, Row
-from analyzer.records.timings import PRECISE, UNRESOLVED_S, Timing
-from analyzer.records.timings import Cell as TimedCell
+from analyzer.records.timings import PRECISE, UNRESOLVED_S, Measurement, Timing
 from analyzer.timing.machine.roofline import Ceilings, Work, place
 from reports.counting.network import MISSING, OWN, TOP_LEVEL, is_open, tree_name
 from reports.table import Cell, Column, Name, Share, Table
@@ -28,9 +27,9 @@ GAP = "(gap)"  # In brackets, since a module may be called so.
 NOISY = 5  # Of those that are, the worst are named.
 
 
-def cell_of(record: Record) -> TimedCell:
-    assert record.cell is not None
-    return record.cell
+def cell_of(record: Record) -> Measurement:
+    assert record.measurement is not None
+    return record.measurement
 
 
 class Part(Frozen):
@@ -67,7 +66,7 @@ def modules(record: Record, depth: int, ceilings: Ceilings | None) -> Table:
     doubt = _doubts(cell)
     figures = _figures(record, found[TOTAL][1], ceilings, doubt)
     rows = tuple((name, *figures(part)) for name, part in found.values())
-    title = f"{record.label}: {cell.setting.label}, {cell.trust[0]}"
+    title = f"{record.label}: {cell.configuration.label}, {cell.trust[0]}"
     notes = (*_noisy(cell, found, doubt), *_bounds(ceilings))
     return Table(title, _columns("module", record, ceilings), rows, total=True, notes=notes)
 
@@ -95,7 +94,7 @@ def module_parts(record: Record, depth: int) -> dict[Key, tuple[Name, Part]]:
     return found
 
 
-def _noisy(cell: TimedCell, found: Mapping[Key, tuple[Name, Part]], doubt: Doubt) -> tuple[str, ...]:
+def _noisy(cell: Measurement, found: Mapping[Key, tuple[Name, Part]], doubt: Doubt) -> tuple[str, ...]:
     """Says which parts of a trusted cell are known less well than what is trusted."""
     if cell.trust[0] != "trusted":
         return ()
@@ -181,7 +180,7 @@ def _columns(first: str, record: Record, ceilings: Ceilings | None) -> tuple[Col
     return (*columns, Column("FLOP/B"), Column("at least" if ceilings.published else "of bound", "left"))
 
 
-def _doubts(cell: TimedCell) -> Doubt:
+def _doubts(cell: Measurement) -> Doubt:
     from analyzer.timing.statistics import doubts  # Numpy, which the page does without.
 
     return doubts(cell)

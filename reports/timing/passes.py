@@ -1,6 +1,6 @@
-"""Timed records as tables: whole passes, operators, modules, kernels and replays, with counts beside times.
+"""Measurement records as tables: whole passes, operators, modules, kernels and replays, with counts beside times.
 
-Every figure has a verdict in the caption or in its row; a part too short for the clock has no share.
+Every figure has a quality in the caption or in its row; a part too short for the clock has no share.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from math import ceil, isinf
 
 from analyzer.core.units import percent, plain, scaled, seconds
 from analyzer.records.record import Record
-from analyzer.records.timings import Cell as TimedCell
+from analyzer.records.timings import Measurement
 from analyzer.timing.statistics import interval
 from reports.counting.network import MISSING
 from reports.table import Cell, Column, Name, Table
@@ -57,7 +57,7 @@ SHORT = {
 
 def tables(records: Sequence[Record], depth: int, limits: Limits = lambda record: None) -> list[Table]:
     """All cells side by side and what can be held against them; then what one cell is made of, or several, by kind."""
-    timed = [record for record in records if record.cell and record.cell.whole]
+    timed = [record for record in records if record.measurement and record.measurement.whole]
     cut = [record for record in timed if sum(cell_of(record).parts.values()) > 0]
     found = [wholes(records), checks(timed)] if cut else [wholes(records)]
     if len(cut) == 1:
@@ -72,8 +72,8 @@ def tables(records: Sequence[Record], depth: int, limits: Limits = lambda record
 
 
 def wholes(records: Sequence[Record]) -> Table:
-    """A row a cell: time, interval, throughput, achieved rate, verdict."""
-    first = next((_per_s(one.cell) for one in records if one.cell and one.cell.whole), None)
+    """A row a cell: time, interval, throughput, achieved rate, quality."""
+    first = next((_per_s(one.measurement) for one in records if one.measurement and one.measurement.whole), None)
     shared, own = _labels(records)
     rows: list[tuple[Cell, ...]] = []
     for record, label in zip(records, own, strict=True):
@@ -91,25 +91,25 @@ def wholes(records: Sequence[Record]) -> Table:
                 scaled(record.totals.macs, digits=3),
                 seconds(time),
                 MISSING if isinf(high) else percent(min((high - low) / 2 / time, 1.0)),
-                cell.verdict,
+                cell.quality,
                 f"{_per_s(cell) / first:.2f}x",
                 scaled(_per_s(cell), digits=3),
                 plain(work(record.rows) / time / 1e9),
             )
         )
-    titles = (Column("model", "left"), Column("setting", "left"))
-    # A terminal too narrow leaves out columns from the right, and a time without its verdict is none.
-    figures = (Column("MACs"), Column("time"), Column("±"), Column("verdict", "left"))
+    titles = (Column("model", "left"), Column("configuration", "left"))
+    # A terminal too narrow leaves out columns from the right, and a time without its quality is none.
+    figures = (Column("MACs"), Column("time"), Column("±"), Column("quality", "left"))
     said = [
         f"{_which(record, label)}: {text}"
         for record, label in zip(records, own, strict=True)
         for text in (cell_of(record).reason, *_of_parts(cell_of(record)), *cell_of(record).warnings, *record.notes)
         if text
     ]
-    unsure = [cell for cell in map(cell_of, records) if cell.whole and {cell.verdict, cell.trust[0]} != {"trusted"}]
+    unsure = [cell for cell in map(cell_of, records) if cell.whole and {cell.quality, cell.trust[0]} != {"trusted"}]
     fixed = any("fixed work" in cell.reason for cell in unsure)
     again = [AGAIN + (f" {FIXED}" if fixed else "")] if unsure else []
-    steps = [TRAINING] if any(cell_of(one).setting.training for one in records) else []
+    steps = [TRAINING] if any(cell_of(one).configuration.training for one in records) else []
     title = f"Time of a pass: {shared}"
     return Table(
         title,
@@ -119,30 +119,35 @@ def wholes(records: Sequence[Record]) -> Table:
     )
 
 
-def _of_parts(cell: TimedCell) -> list[str]:
+def _of_parts(cell: Measurement) -> list[str]:
     """Why its parts are not trusted, where that is another matter than why the pass is not."""
     why = cell.trust[1]
     return [f"the device alone: {why}"] if why and why != cell.reason else []
 
 
-def _per_s(cell: TimedCell) -> float:
+def _per_s(cell: Measurement) -> float:
     """Samples of a batch per second."""
     assert cell.whole is not None
-    return cell.setting.batch / cell.whole.median_s
+    return cell.configuration.batch / cell.whole.median_s
 
 
 def _which(record: Record, own: str) -> str:
     """A cell among others, by what sets it apart."""
-    return f"{record.label}, {own if own != MISSING else cell_of(record).setting.label}"
+    return f"{record.label}, {own if own != MISSING else cell_of(record).configuration.label}"
 
 
 def _labels(records: Sequence[Record]) -> tuple[str, list[str]]:
     """What all settings have in common, and what each has of its own."""
-    settings = [cell_of(record).setting for record in records]
-    columns = list(zip(*(setting.words for setting in settings), strict=True))
+    settings = [cell_of(record).configuration for record in records]
+    columns = list(zip(*(configuration.words for configuration in settings), strict=True))
     differ = [len(set(column)) > 1 for column in columns]
-    shared = [word for word in settings[0].label.split(", ") if all(word in setting.words for setting in settings)]
-    own = [", ".join(word for word, tells in zip(setting.words, differ, strict=True) if tells) for setting in settings]
+    shared = [
+        word for word in settings[0].label.split(", ") if all(word in configuration.words for configuration in settings)
+    ]
+    own = [
+        ", ".join(word for word, tells in zip(configuration.words, differ, strict=True) if tells)
+        for configuration in settings
+    ]
     return ", ".join(shared), [label or MISSING for label in own]
 
 
@@ -161,8 +166,8 @@ def checks(records: Sequence[Record]) -> Table:
         counts = (f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.trust[0])
         rows.append((Name(record.label), label, *alone, *sums, *counts))
     alone_columns = (Column("device"), Column("busy")) if devices else ()
-    columns = (Column("model", "left"), Column("setting", "left"), *alone_columns, Column("parts"), Column("gap"))
-    counted = (Column("passes"), Column("processes"), Column("verdict", "left"))
+    columns = (Column("model", "left"), Column("configuration", "left"), *alone_columns, Column("parts"), Column("gap"))
+    counted = (Column("passes"), Column("processes"), Column("quality", "left"))
     note = (
         "Parts: their sum against the un-instrumented pass, both as means over the middle half; more than 3 % from "
         "100, the machine changed between the two, or cutting changes what runs. Gap: what lies between operators, in "
@@ -172,7 +177,7 @@ def checks(records: Sequence[Record]) -> Table:
     return Table("Do the parts add up?", (*columns, *counted), tuple(rows), notes=notes)
 
 
-def _alone(cell: TimedCell) -> tuple[str, str]:
+def _alone(cell: Measurement) -> tuple[str, str]:
     """What a device needs by itself, and its part of the pass."""
     found = next(iter(cell.of("device")), None)
     if found is None or cell.whole is None:
@@ -199,7 +204,7 @@ def beside(records: Sequence[Record], depth: int) -> list[Table]:
             for key in [*keys, TOTAL]
         ]
         titles = [
-            own[at] + ("" if (verdict := cell_of(records[at]).trust[0]) == "trusted" else f", {verdict}")
+            own[at] + ("" if (quality := cell_of(records[at]).trust[0]) == "trusted" else f", {quality}")
             for at in shown
         ]
         columns = (Column("module", "left", "start"), Column("share of MACs"), *map(Column, titles))
@@ -222,5 +227,9 @@ def kinds(records: Sequence[Record]) -> Table:
         rest = sum(share for name, share in one.items() if name not in shown)
         cells = [percent(one[name]) if name in one else MISSING for name in shown]
         rows.append((Name(record.label), label, *cells, percent(rest)))
-    columns = (Column("model", "left"), Column("setting", "left"), *(Column(SHORT.get(name, name)) for name in shown))
+    columns = (
+        Column("model", "left"),
+        Column("configuration", "left"),
+        *(Column(SHORT.get(name, name)) for name in shown),
+    )
     return Table("Share of the time, by kind of operator", (*columns, Column("rest")), tuple(rows))

@@ -290,7 +290,7 @@ def test_every_form_of_every_question(
     assert target.read_text(encoding="utf-8") == shown
     if form == "json":
         envelope = json.loads(shown)
-        assert (envelope["schema_version"], envelope["status"]) == (1, "ok")
+        assert (envelope["schema_version"], envelope["status"]) == (2, "ok")
         entries = envelope["table1" if "--table1" in asked else "claims"]
         assert len(entries) == (len(PAPER["rows"]) if "--table1" in asked else 1 if asked else len(EXPECTED_VERDICTS))
         if "--table1" not in asked:

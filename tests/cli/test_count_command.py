@@ -202,7 +202,7 @@ def test_modules_without_the_metric_are_left_out_and_a_note_says_so(analyze, met
     title = METRICS[metric].title
     shown = analyze("--variant", "googlenet", "--variant", "nin", "--metric", metric)
     assert f"Modules without {title} in any of them are left out." in flat(shown.out)
-    assert ("pool3" in body(shown.out)) == (metric in ("flops", "bytes_moved"))
+    assert ("pool3" in body(shown.out)) == (metric in ("flops", "traffic"))
     assert ("flatten" in body(shown.out)) is False
 
 

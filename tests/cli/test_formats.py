@@ -52,7 +52,7 @@ def envelope(analyze):
 def test_a_record_has_the_contracts_keys_in_order(envelope, name, mode):
     data = envelope("--variant", name, "--mode", mode)
     assert tuple(data) == ("schema_version", "status", "records")
-    assert (data["schema_version"], data["status"]) == (1, "ok")
+    assert (data["schema_version"], data["status"]) == (2, "ok")
     (record,) = data["records"]
     assert tuple(record) == RECORD
     assert (record["model"], record["mode"], record["dtype"]) == (name, mode, "float32")

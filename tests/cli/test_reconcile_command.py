@@ -67,7 +67,7 @@ def test_googlenet(analyze):
     done = analyze("reconcile", "--variant", "googlenet", *core(), "--format", "json")
     assert (done.status, done.err) == (0, "")
     envelope = json.loads(done.out)
-    assert (envelope["schema_version"], envelope["status"], envelope["model"]) == (1, "ok", "googlenet")
+    assert (envelope["schema_version"], envelope["status"], envelope["model"]) == (2, "ok", "googlenet")
     assert envelope["ours"]["macs"] == GOOGLENET_MACS
     peers = peers_of(done.out)
     assert peers["FlopCounterMode"]["total"] == 2 * GOOGLENET_MACS

@@ -156,8 +156,8 @@ def test_percent_and_intensity():
 
 
 def test_every_total_has_a_metric():
-    """What a record sums up has a unit, a title and a text; `bytes_moved` is a sum of two of them."""
-    assert set(METRICS) == {*TOTAL_KEYS, "bytes_moved", "peak_memory", "calls"}
+    """What a record sums up has a unit, a title and a text; `traffic` is a sum of two of them."""
+    assert set(METRICS) == {*TOTAL_KEYS, "traffic", "peak_memory", "calls"}
     totals = Totals(*range(1_000, 8_000, 1_000))
     for name, metric in METRICS.items():
         assert metric.name == name

@@ -17,25 +17,25 @@ def test_the_page_is_made_from_the_records():
 
 def test_the_records_are_complete():
     networks = load(Path(RESULTS, "networks.json").read_text(encoding="utf-8"))
-    assert {(one.label, one.cell.setting.batch) for one in networks} == {
+    assert {(one.label, one.measurement.configuration.batch) for one in networks} == {
         (name, batch)
         for name in ("googlenet", "googlenet-naive", "googlenet-no-reduction", "googlenet-fc-head", "alexnet")
         for batch in (1, 8)
     }
-    assert all(one.cell.status == "ok" and len(one.cell.whole.samples_s) >= 5 for one in networks)
+    assert all(one.measurement.status == "ok" and len(one.measurement.whole.samples_s) >= 5 for one in networks)
 
 
 def test_the_gpus_records_are_of_the_same_networks_and_their_parts_add_up():
     """Within 1.5 % of the device's own time at batch 8 and more, 3 % at batch 1."""
     cuda = load(Path(RESULTS, "cuda.json").read_text(encoding="utf-8"))
     networks = load(Path(RESULTS, "networks.json").read_text(encoding="utf-8"))
-    assert {(one.label, one.cell.setting.batch) for one in cuda} == {
-        (one.label, one.cell.setting.batch) for one in networks
+    assert {(one.label, one.measurement.configuration.batch) for one in cuda} == {
+        (one.label, one.measurement.configuration.batch) for one in networks
     }
     for one in [*cuda, *load(Path(RESULTS, "cuda_layouts.json").read_text(encoding="utf-8"))]:
-        assert one.cell.uncut.kind == "device"
-        within = 0.03 if one.cell.setting.batch == 1 else 0.015
-        assert sum(one.cell.parts.values()) / one.cell.uncut.middle_s == pytest.approx(1, abs=within)
+        assert one.measurement.uncut.kind == "device"
+        within = 0.03 if one.measurement.configuration.batch == 1 else 0.015
+        assert sum(one.measurement.parts.values()) / one.measurement.uncut.middle_s == pytest.approx(1, abs=within)
 
 
 def test_a_round_is_one_process_of_each_cell():

@@ -89,7 +89,7 @@ def test_environments_are_never_joined_and_named_by_what_differs():
 
 def test_void_times_are_left_out_and_counted():
     made = points(times(0.0))
-    (one,) = series([made[0].replace(verdict="void"), *made[1:]])
+    (one,) = series([made[0].replace(quality="void"), *made[1:]])
     assert (len(one.points), one.void) == (19, 1)
 
 
@@ -170,11 +170,11 @@ def test_an_interval_holds_the_size_and_is_a_point_without_noise():
 def test_a_record_gives_its_time_its_counts_and_no_names():
     record = timed("nin", batch=8)
     found = {point.metric: point for point in of_record(record, "run.json")}
-    assert found[TIME].value == record.cell.whole.median_s
-    assert found[TIME].setting == "batch 8, 2 threads"
+    assert found[TIME].value == record.measurement.whole.median_s
+    assert found[TIME].configuration == "batch 8, 2 threads"
     assert unpacked(found[TIME].environment)["processor"] == "Example CPU 3 GHz 6 1"
     assert found["macs"].value == record.totals.macs
-    assert found["macs"].setting == "8x3x224x224, inference"
+    assert found["macs"].configuration == "8x3x224x224, inference"
     assert found["peak_memory"].value == record.memory.peak
     assert set(found) <= {*METRICS, REFERENCE}
     assert set(METRICS) - {TIME} <= set(UNITS)

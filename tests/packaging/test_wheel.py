@@ -82,7 +82,7 @@ def test_everything_in_the_tree_is_in_the_wheel(wheel):
 def test_the_metadata_names_the_command_the_licence_and_the_python(wheel):
     archive = zipfile.ZipFile(wheel)
     texts = {Path(name).name: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name}
-    assert "analyze = analyzer.cli.app:main" in texts["entry_points.txt"].splitlines()
+    assert "analyze = analyzer.cli:main" in texts["entry_points.txt"].splitlines()
     metadata = message_from_string(texts["METADATA"])
     assert (metadata["Name"], metadata["Requires-Python"]) == ("macscope", ">=3.11")
     assert metadata["License-Expression"] == "Apache-2.0"

@@ -60,7 +60,7 @@ def test_totals_are_sums():
 
 def test_intensity_is_flops_per_byte():
     totals = Totals(0, 0, 300, 0, 50, 100)
-    assert totals.bytes_moved == 150
+    assert totals.traffic == 150
     assert totals.intensity == 2.0
     assert Totals(0, 0, 300, 0, 0, 0).intensity == 0.0
 

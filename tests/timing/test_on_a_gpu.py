@@ -30,23 +30,23 @@ def timed(**how):
 
 def test_parts_add_up_to_the_pass_and_kernels_are_the_devices():
     record = timed(kernels=True, replay=True, flush=True)
-    cell = record.cell
-    assert cell.uncut.kind == "device"
-    assert cell.uncut.median_s <= cell.whole.median_s
-    assert sum(cell.parts.values()) == pytest.approx(cell.uncut.middle_s, rel=0.05)
+    measurement = record.measurement
+    assert measurement.uncut.kind == "device"
+    assert measurement.uncut.median_s <= measurement.whole.median_s
+    assert sum(measurement.parts.values()) == pytest.approx(measurement.uncut.middle_s, rel=0.05)
     # What the device ran is no more than its pass: between its kernels it is idle for a microsecond each.
-    ran = sum(median(one.samples_s) for one in cell.of("kernel"))
-    assert 0.6 * cell.uncut.median_s < ran < cell.uncut.median_s
-    for path in {one.path for one in cell.of("kernel")}:
-        tile = sum(time for one, time in cell.parts.items() if one.path == path)
-        assert sum(median(one.samples_s) for one in cell.of("kernel") if one.path == path) < tile + 2e-6, path
+    ran = sum(median(one.samples_s) for one in measurement.of("kernel"))
+    assert 0.6 * measurement.uncut.median_s < ran < measurement.uncut.median_s
+    for path in {one.path for one in measurement.of("kernel")}:
+        tile = sum(time for one, time in measurement.parts.items() if one.path == path)
+        assert sum(median(one.samples_s) for one in measurement.of("kernel") if one.path == path) < tile + 2e-6, path
     rows = {(row.path, row.op, row.call) for row in record.rows}
-    assert {(one.path, one.op, one.call) for one in cell.of("tile")} == rows
-    assert cell.of("kernel")
-    assert not [one.op for one in cell.of("kernel") if one.op.startswith(("aten::", "cudaLaunch"))]
-    assert {one.path for one in cell.of("replay")} >= {"conv1.conv", "linear"}
+    assert {(one.path, one.op, one.call) for one in measurement.of("tile")} == rows
+    assert measurement.of("kernel")
+    assert not [one.op for one in measurement.of("kernel") if one.op.startswith(("aten::", "cudaLaunch"))]
+    assert {one.path for one in measurement.of("replay")} >= {"conv1.conv", "linear"}
     assert record.environment["gpu"]["name"]
-    assert not cell.of("reference")  # The host's clock is not the device's.
+    assert not measurement.of("reference")  # The host's clock is not the device's.
 
 
 def test_marks_cost_the_device_microseconds():
@@ -64,12 +64,12 @@ def test_a_gpus_ceilings_are_in_their_order():
 
 
 def test_a_step_has_all_three_phases():
-    phases = {one.phase for one in timed(train=True, inputs="3x96x96").cell.timings}
+    phases = {one.phase for one in timed(train=True, inputs="3x96x96").measurement.timings}
     assert phases == {"pass", "forward", "backward", "optimizer"}
 
 
 def test_compiled_code_is_timed_whole():
-    assert timed(compile=True, budget_s=5.0).cell.of("tile") == ()
+    assert timed(compile=True, budget_s=5.0).measurement.of("tile") == ()
 
 
 def test_a_batch_that_does_not_fit_is_named():

@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from analyzer.records.timings import Cell, Setting, Timing
+from analyzer.records.timings import Configuration, Measurement, Timing
 from analyzer.timing import statistics
 from analyzer.timing.statistics import bootstrap, doubts, interval
 
@@ -52,7 +52,9 @@ def test_samples_that_do_not_add_up_are_no_samples_of_processes():
 
 
 def cut(conv, gap, processes):
-    return Cell(Setting(), (timing(conv, processes, "conv2d", "tile"), timing(gap, processes, "gap", "gap")))
+    return Measurement(
+        Configuration(), (timing(conv, processes, "conv2d", "tile"), timing(gap, processes, "gap", "gap"))
+    )
 
 
 def test_a_part_is_as_sure_as_its_processes_agree_on_it():
@@ -74,7 +76,7 @@ def test_parts_that_agree_are_sure_and_one_pass_says_nothing():
     assert doubts(made)(list(made.parts)) == pytest.approx(0.0, abs=1e-12)
     alone = cut([1.0], [0.5], (1,))
     assert doubts(alone)(list(alone.parts)) is None
-    assert doubts(Cell(Setting()))([]) is None
+    assert doubts(Measurement(Configuration()))([]) is None
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():

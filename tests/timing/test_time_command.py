@@ -12,8 +12,8 @@ import pytest
 from analyzer.records.comparable import why_not
 from analyzer.records.envelope import dump, load
 from analyzer.records.record import Count, Record
-from analyzer.records.timings import Cell, Setting
-from analyzer.timing.driver.measure import _batched, settings
+from analyzer.records.timings import Configuration, Measurement
+from analyzer.timing.driver.measure import _batched, configurations
 from tests.timed_records import MACHINE
 from tests.timing.pretended import timed
 
@@ -36,7 +36,7 @@ def elsewhere(tmp_path, monkeypatch):
         (["--variant", "nin", "--train", "--mode", "inference"], "contradict each other"),
         (["--variant", "nin", "--input", "3x0x3"], "every size must be at least 1"),
         (["--variant", "nin", "--input", "3x4x4"], "nin"),
-        (["--variant", "nin", "--trace", "t.json", "--batch", "1,2"], "--trace takes one model at one setting"),
+        (["--variant", "nin", "--trace", "t.json", "--batch", "1,2"], "--trace takes one model at one configuration"),
         (["--variant", "nin", "--trace", "no/such/folder/t.json"], "name another file with --trace"),
         (["--variant", "nin", "-o", "no/such/folder/r.json"], "No such file or directory; name another file with -o"),
         (["--variant", "nin", "--against", "abacus"], "no device 'abacus'"),
@@ -74,11 +74,13 @@ def test_a_cell_is_shown_with_counts_beside_times_and_kept(analyze, pretend, gol
 def test_flushed_caches_are_part_of_the_setting(analyze, pretend, googlenet):
     """In the record too: a flushed time is not held against a warm one."""
     warm = timed(googlenet)
-    flushed = warm.replace(cell=warm.cell.replace(setting=warm.cell.setting.replace(flushed=True)))
-    assert settings([1], [1], flushed=True) == [flushed.cell.setting]
+    flushed = warm.replace(
+        measurement=warm.measurement.replace(configuration=warm.measurement.configuration.replace(flushed=True))
+    )
+    assert configurations([1], [1], flushed=True) == [flushed.measurement.configuration]
     pretend(warm, flushed)
     assert "flushed" in analyze("time", "--variant", "googlenet", "--no-keep").out
-    assert load(dump([flushed]))[0].cell.setting.flushed
+    assert load(dump([flushed]))[0].measurement.configuration.flushed
     known = {"environment": MACHINE}
     assert why_not(warm.replace(**known), flushed.replace(**known)) == "caches warm against flushed"
 
@@ -86,9 +88,9 @@ def test_flushed_caches_are_part_of_the_setting(analyze, pretend, googlenet):
 def test_an_input_of_another_batch_is_said():
     """What a function beside the model made: samples a second would be of a batch that never ran."""
     made = Record("net.py:Net", ((4, 64),), "inference", Count("dispatch", ()))
-    assert _batched(made, Setting(batch=4)) == ()
-    assert _batched(made.replace(input=((), (3, 4, 5))), Setting(batch=3)) == ()
-    (said,) = _batched(made, Setting(batch=1))
+    assert _batched(made, Configuration(batch=4)) == ()
+    assert _batched(made.replace(input=((), (3, 4, 5))), Configuration(batch=3)) == ()
+    (said,) = _batched(made, Configuration(batch=1))
     assert said == "its input is 4x64, not of batch 1: its speed is in passes, not samples, a second"
 
 
@@ -140,36 +142,38 @@ def test_a_failed_cell_that_comes_first_does_not_hide_the_bounds_of_the_others(a
     from analyzer.timing.machine.fingerprint import fingerprint
 
     here = fingerprint()
-    peaks = [{"name": name, "unit": unit, "threads": 1, "value": 1e11, "spread": 0.0, "verdict": "trusted"}
+    peaks = [{"name": name, "unit": unit, "threads": 1, "value": 1e11, "spread": 0.0, "quality": "trusted"}
              for name, unit in (("float32", "FLOP"), ("copy memory", "B"))]  # fmt: skip
     peaks.append({"name": "float32", "unit": "FLOP", "threads": 0, "value": 5e13, "spread": 0.0, "device": "H100"})
     PEAKS.parent.mkdir()
     PEAKS.write_text(json.dumps({"schema_version": 1, "environment": here, "peaks": peaks}))
-    failed = googlenet.replace(cell=Cell(Setting(batch=512), (), "void", "out of memory at batch 512", "failed"))
+    failed = googlenet.replace(
+        measurement=Measurement(Configuration(batch=512), (), "void", "out of memory at batch 512", "failed")
+    )
     pretend(failed, timed(googlenet).replace(environment=here))
     outcome = analyze("time", "--variant", "googlenet", "--batch", "512,1", "--no-keep")
     assert outcome.status == 3
     assert "no bounds" not in outcome.err
-    for setting, lack in (
+    for configuration, lack in (
         (
-            Setting(threads=7),
+            Configuration(threads=7),
             "the peaks kept have none of float32 on 7 threads; analyze machine --threads 1,7 measures",
         ),
-        (Setting(dtype="float64"), "the peaks kept have none of float64 on 1 thread"),
-        (Setting(device="cuda"), "analyze machine measures this machine's peaks"),
-        (Setting(device="cuda", dtype="float64"), "the peaks kept of H100 have none of float64; analyze machine"),
-        (Setting(device="mps"), "the peaks of mps cannot be measured"),
+        (Configuration(dtype="float64"), "the peaks kept have none of float64 on 1 thread"),
+        (Configuration(device="cuda"), "analyze machine measures this machine's peaks"),
+        (Configuration(device="cuda", dtype="float64"), "the peaks kept of H100 have none of float64; analyze machine"),
+        (Configuration(device="mps"), "the peaks of mps cannot be measured"),
     ):
-        gpu = {"gpu": {"name": "H100"}} if setting.dtype == "float64" and setting.device == "cuda" else {}
+        gpu = {"gpu": {"name": "H100"}} if configuration.dtype == "float64" and configuration.device == "cuda" else {}
         one = timed(googlenet).replace(environment={**here, **gpu})
-        pretend(one.replace(cell=one.cell.replace(setting=setting)))
+        pretend(one.replace(measurement=one.measurement.replace(configuration=configuration)))
         assert f"no bounds: {lack}" in analyze("time", "--variant", "googlenet", "--no-keep").err
     pretend(failed)
     assert "bounds" not in analyze("time", "--variant", "googlenet", "--batch", "512", "--no-keep").err
 
 
 def test_a_void_cell_is_shown_as_such_and_exits_3(analyze, pretend, googlenet):
-    pretend(timed(googlenet, verdict="void", reason="9 of 9 samples were disturbed: another process was running"))
+    pretend(timed(googlenet, quality="void", reason="9 of 9 samples were disturbed: another process was running"))
     outcome = analyze("time", "--variant", "googlenet", "--no-keep")
     assert outcome.status == 3
     assert "void" in outcome.out
@@ -177,7 +181,9 @@ def test_a_void_cell_is_shown_as_such_and_exits_3(analyze, pretend, googlenet):
 
 
 def test_a_failed_cell_stands_beside_one_that_was_measured(analyze, pretend, googlenet):
-    failed = googlenet.replace(cell=Cell(Setting(batch=512), (), "void", "out of memory at batch 512", "failed"))
+    failed = googlenet.replace(
+        measurement=Measurement(Configuration(batch=512), (), "void", "out of memory at batch 512", "failed")
+    )
     pretend(timed(googlenet), failed)
     outcome = analyze("time", "--variant", "googlenet", "--batch", "1,512", "--no-keep")
     assert outcome.status == 3

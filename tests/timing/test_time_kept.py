@@ -29,7 +29,7 @@ def test_what_cannot_be_written_after_all_is_kept_unasked(analyze, pretend, goog
     outcome = analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json", "-o", "run.json")
     assert outcome.status == 2
     (kept,) = Path(".analyze/records").iterdir()
-    assert load(kept.read_text())[0].cell == timed(googlenet).cell
+    assert load(kept.read_text())[0].measurement == timed(googlenet).measurement
     assert f"kept in {kept.resolve()}" in outcome.err
     assert "No space left on device" in outcome.err
 
@@ -80,7 +80,7 @@ def test_an_impatient_second_interrupt_loses_nothing(analyze, pretend, googlenet
     monkeypatch.setattr(job, "write", impatient)
     assert analyze("time", "--variant", "googlenet", "--format", "json").status == 130
     (kept,) = Path(".analyze/records").iterdir()
-    assert load(kept.read_text())[0].cell.status == "partial"
+    assert load(kept.read_text())[0].measurement.status == "partial"
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permission bits do not bind root")

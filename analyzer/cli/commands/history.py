@@ -25,7 +25,7 @@ METRICS = (
     "activations",
     "bytes_read",
     "bytes_written",
-    "bytes_moved",
+    "traffic",
     "backward_macs",
     "peak_memory",
 )

@@ -30,7 +30,7 @@ def run(
     found = {**fingerprint(), "gpus": gpus(), "signals": Contention(counts[-1]).signals()}
     chosen = _chosen(device, threads, found["gpus"])
     measured, complete = _measured(chosen, counts, found) if peaks else ([], True)
-    void = [peak for peak in measured if peak["verdict"] == "void"]
+    void = [peak for peak in measured if peak["quality"] == "void"]
     status = "failed" if void or not complete else "ok"
     data = {"schema_version": PEAKS_VERSION, "status": status, "environment": found, "peaks": measured}
     if form == "json":
@@ -39,7 +39,7 @@ def run(
         from reports.timing.machine import tables
 
         emit_tables(tables(found, measured, wrapped=form == "table"), form, output)
-    clean = [peak for peak in measured if peak["verdict"] != "void"]
+    clean = [peak for peak in measured if peak["quality"] != "void"]
     if keep and clean:
         together = {_what(peak): peak for peak in [*kept_peaks(found), *clean]}
         say(f"kept in {keep_peaks({**data, 'status': 'ok', 'peaks': list(together.values())})}")

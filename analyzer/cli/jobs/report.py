@@ -17,7 +17,7 @@ from analyzer.networks.variants import variants
 from analyzer.records.comparable import why_not
 from analyzer.records.envelope import load
 from analyzer.records.record import Record
-from analyzer.records.timings import Cell, Verdict
+from analyzer.records.timings import Measurement, Quality
 from reports.page.sections.about import described
 
 if TYPE_CHECKING:
@@ -115,23 +115,23 @@ def _check(record: Record, name: str) -> None:
         )
         if record.memory:
             _ = record.memory.peak + 0, [module.highest + 0 for module in record.memory.modules]
-        if record.cell:
-            _check_times(record.cell)
+        if record.measurement:
+            _check_times(record.measurement)
     except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
         raise AnalyzerError(
             f"{one_line(name)} is damaged ({type(error).__name__}: {one_line(error)}); write it again"
         ) from None
 
 
-def _check_times(cell: Cell) -> None:
-    verdicts = {cell.verdict, *(one.verdict for one in cell.timings)}
-    if not verdicts <= set(get_args(Verdict)):
-        raise ValueError(f"verdicts {sorted(map(str, verdicts))}")
-    if not all(isfinite(sample) for one in cell.timings for sample in one.samples_s):
+def _check_times(measurement: Measurement) -> None:
+    qualities = {measurement.quality, *(one.quality for one in measurement.timings)}
+    if not qualities <= set(get_args(Quality)):
+        raise ValueError(f"qualities {sorted(map(str, qualities))}")
+    if not all(isfinite(sample) for one in measurement.timings for sample in one.samples_s):
         raise ValueError("a sample is not finite")
-    if any(one.median_s <= 0 for one in cell.timings if one.kind in ("whole", "device")):
+    if any(one.median_s <= 0 for one in measurement.timings if one.kind in ("whole", "device")):
         raise ValueError("a pass took no time")
-    _ = cell.parts, cell.setting.label
+    _ = measurement.parts, measurement.configuration.label
 
 
 def counted(

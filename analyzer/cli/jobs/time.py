@@ -17,7 +17,7 @@ from analyzer.networks.variants import variants
 from analyzer.records.record import Record
 from analyzer.records.store import kept_peaks, save
 from analyzer.timing.driver.advice import advice
-from analyzer.timing.driver.measure import measured, processors, requests, settings, shares
+from analyzer.timing.driver.measure import configurations, measured, processors, requests, shares
 from analyzer.timing.machine.devices import device as known_device
 from analyzer.timing.machine.devices import devices
 from analyzer.timing.machine.roofline import on_device
@@ -51,7 +51,7 @@ def run(
     form: str,
     output: str | None,
 ) -> int:
-    """Returns 3 if a cell could not be measured or is void, 130 if it was interrupted; what was measured is shown."""
+    """Returns 3 if a measurement could not be measured or is void, 130 if it was interrupted; what was measured is shown."""
     from analyzer.cli.progress import steps
 
     if against == "?":
@@ -68,20 +68,20 @@ def run(
         known_device(against)
     mode = "training" if training else "inference"
     everywhere: dict[str, Any] = {"mode": mode, "compiled": compiled, "device": device, "flushed": flush}
-    cells = settings(batches, threads or [processors()], dtypes, layouts, **everywhere)
+    measurements = configurations(batches, threads or [processors()], dtypes, layouts, **everywhere)
     how = {"kernels": kernels, "replay": replay, "trace": str(Path(trace).resolve()) if trace else None}
-    wanted = requests(chosen, references, inputs, cells, **shares(budget_s, processes), **how)
+    wanted = requests(chosen, references, inputs, measurements, **shares(budget_s, processes), **how)
     if trace == "-":
         raise AnalyzerError("--trace writes a file, not to the terminal; give it a name")
     if trace and len(wanted) > 1:
-        raise AnalyzerError(f"--trace takes one model at one setting; this asks for {len(wanted)}")
+        raise AnalyzerError(f"--trace takes one model at one configuration; this asks for {len(wanted)}")
     before = _written(trace)
     with ended_as_interrupted(), steps("timing") as tell:
         found = measured(wanted, processes=processes, tell=tell)
     records = [_told(record, found.records) for record in found.records]
     if trace and _written(trace) != before:
         say(f"wrote {trace}")
-    timed = any(record.cell and record.cell.timings for record in records)
+    timed = any(record.measurement and record.measurement.timings for record in records)
     if not found.complete and timed and keep:
         with uninterrupted():  # First of all: somebody impatient may interrupt the tables too.
             _keep_at_least(records)
@@ -99,7 +99,14 @@ def run(
     if not found.complete:
         say("interrupted: what was measured is shown, marked partial")
         return 130
-    return 3 if any(record.cell and "void" in (record.cell.verdict, record.cell.trust[0]) for record in records) else 0
+    return (
+        3
+        if any(
+            record.measurement and "void" in (record.measurement.quality, record.measurement.trust[0])
+            for record in records
+        )
+        else 0
+    )
 
 
 def _written(trace: str | None) -> int | None:
@@ -141,7 +148,7 @@ def _emit(
     if form == "json":
         from analyzer.records.envelope import dump
 
-        whole = complete and all(record.cell and record.cell.status == "ok" for record in records)
+        whole = complete and all(record.measurement and record.measurement.status == "ok" for record in records)
         return write(dump(records, status="ok" if whole else "partial"), output)
     if form == "csv":
         from reports.timing.csv import timings_csv
@@ -160,45 +167,45 @@ def _ceilings(records: Sequence[Record], device: str | None) -> Callable[[Record
     named = known_device(device) if device is not None else None
 
     def ceilings(record: Record) -> Ceilings | None:
-        assert record.cell is not None
+        assert record.measurement is not None
         if record.mode != "inference":
             return None
         if named:
             return of_device(named, record.dtype)
-        return measured(peaks, record.environment, record.cell.setting)
+        return measured(peaks, record.environment, record.measurement.configuration)
 
-    cut = [record for record in records if record.cell and record.cell.parts]
+    cut = [record for record in records if record.measurement and record.measurement.parts]
     found = next((limits for record in cut if (limits := ceilings(record))), None)
     if found:
         return ceilings
     if cut:
         say(f"no bounds: {_lack(cut[0], peaks, named)}")
-    elif named and any(record.cell and record.cell.whole for record in records):
+    elif named and any(record.measurement and record.measurement.whole for record in records):
         say("no bounds: no pass was cut into parts")
     return ceilings
 
 
 def _lack(record: Record, peaks: Sequence[Mapping[str, Any]], named: Mapping[str, Any] | None) -> str:
     """Why there are no bounds, and what measures them."""
-    assert record.cell is not None
-    setting = record.cell.setting
-    if setting.training:
+    assert record.measurement is not None
+    configuration = record.measurement.configuration
+    if configuration.training:
         return "the bytes of a backward pass are not counted"
     if named:
-        return f"{named['name']} has no published figure for {setting.dtype}"
+        return f"{named['name']} has no published figure for {configuration.dtype}"
     others = "--against DEVICE names another's"
-    if not setting.device.startswith(("cpu", "cuda")):
-        return f"the peaks of {setting.device} cannot be measured; {others}"
-    on = "cpu" if setting.device == "cpu" else (record.environment.get("gpu") or {}).get("name")
+    if not configuration.device.startswith(("cpu", "cuda")):
+        return f"the peaks of {configuration.device} cannot be measured; {others}"
+    on = "cpu" if configuration.device == "cpu" else (record.environment.get("gpu") or {}).get("name")
     if not any(on_device(peak) == on for peak in peaks):
         return f"analyze machine measures this machine's peaks; {others}"
     own = [peak for peak in peaks if on_device(peak) == on]
-    threads = setting.threads if on == "cpu" else 0
-    types = (setting.dtype, "tf32") if setting.dtype == "float32" else (setting.dtype,)
+    threads = configuration.threads if on == "cpu" else 0
+    types = (configuration.dtype, "tf32") if configuration.dtype == "float32" else (configuration.dtype,)
     have = any(peak["name"] in types and peak["threads"] == threads for peak in own)
-    lacking = "memory" if have else setting.dtype
+    lacking = "memory" if have else configuration.dtype
     if on != "cpu":
         return f"the peaks kept of {on} have none of {lacking}; analyze machine measures them; {others}"
-    wanted = f"{lacking} on {setting.threads} thread{'s' if setting.threads != 1 else ''}"
-    counts = ",".join(map(str, sorted({setting.threads, *(peak["threads"] for peak in own)})))
+    wanted = f"{lacking} on {configuration.threads} thread{'s' if configuration.threads != 1 else ''}"
+    counts = ",".join(map(str, sorted({configuration.threads, *(peak["threads"] for peak in own)})))
     return f"the peaks kept have none of {wanted}; analyze machine --threads {counts} measures them; {others}"

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.files import write_text
-from analyzer.records.envelope import pretty
+from analyzer.records.envelope import READABLE_VERSIONS, pretty
 from analyzer.records.record import Shapes
 from analyzer.regression.counts.gate import MODES
 from analyzer.regression.counts.snapshot import LAYER_METRICS, Layer, Snapshot
@@ -97,9 +97,9 @@ def load(text: str, shown: str = "input") -> dict[str, dict[str, Snapshot]]:
     if not isinstance(data, dict) or "models" not in data or version is None:
         # Never written over: it is somebody else's file.
         raise AnalyzerError(f"{name} is no baseline of analyze check; name another file with --baseline")
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise Unreadable(
-            f"{name} has schema version {one_line(repr(version))[:40]}, and this analyze reads {SCHEMA_VERSION}"
+            f"{name} has schema version {one_line(repr(version))[:40]}, and this analyze reads 1 to {SCHEMA_VERSION}"
         )
     try:
         return {

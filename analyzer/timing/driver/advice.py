@@ -1,4 +1,4 @@
-"""What a run teaches about its settings: a layout, type or thread count that was measured to be slower than another."""
+"""What a run teaches about its configurations: a layout, type or thread count that was measured to be slower than another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analyzer.core.units import factor
 from analyzer.records.record import Record
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.statistics import interval
 
 SLOWER = 1.05  # Below that the difference may be this machine's mood; and their intervals must lie apart.
@@ -19,38 +19,38 @@ NATIVE = {
 
 
 def advice(record: Record, records: Sequence[Record]) -> list[str]:
-    """A type that this processor emulates, more threads than processors; for each knob, the best cell that differs in
+    """A type that this processor emulates, more threads than processors; for each knob, the best measurement that differs in
     that knob alone, if it is faster."""
-    cell = record.cell
-    if cell is None:
+    measurement = record.measurement
+    if measurement is None:
         return []
     said = []
-    flags, wanted = record.environment.get("processor", {}).get("flags"), NATIVE.get(cell.setting.dtype)
-    if cell.setting.device == "cpu" and flags and wanted and not wanted.intersection(flags):
-        said.append(f"this processor has no instructions for {cell.setting.dtype} and emulates it")
+    flags, wanted = record.environment.get("processor", {}).get("flags"), NATIVE.get(measurement.configuration.dtype)
+    if measurement.configuration.device == "cpu" and flags and wanted and not wanted.intersection(flags):
+        said.append(f"this processor has no instructions for {measurement.configuration.dtype} and emulates it")
     processor = record.environment.get("processor", {})
-    usable = len(processor.get("affinity") or []) or processor.get("count") or cell.setting.threads
-    if cell.setting.device == "cpu" and cell.setting.threads > usable:
+    usable = len(processor.get("affinity") or []) or processor.get("count") or measurement.configuration.threads
+    if measurement.configuration.device == "cpu" and measurement.configuration.threads > usable:
         said.append(f"more threads than the {usable} processors take turns on them")
-    if cell.whole is None or cell.verdict == "void":
+    if measurement.whole is None or measurement.quality == "void":
         return said
     for knob, title in KNOBS.items():
         others = [
             other
             for other in records
-            if other.label == record.label and other.cell and other.cell.whole and other.cell.verdict != "void"
-            and _differ_in(cell.setting, other.cell.setting) == {knob}
+            if other.label == record.label and other.measurement and other.measurement.whole and other.measurement.quality != "void"
+            and _differ_in(measurement.configuration, other.measurement.configuration) == {knob}
         ]  # fmt: skip
-        best = min(others, key=lambda other: other.cell.whole.median_s, default=None)  # type: ignore[union-attr]
-        if best and best.cell and best.cell.whole:
-            gain = cell.whole.median_s / best.cell.whole.median_s
-            if gain >= SLOWER and interval(cell.whole)[0] > interval(best.cell.whole)[1]:
-                mine, theirs = getattr(cell.setting, knob), getattr(best.cell.setting, knob)
-                noisy = [cell.verdict, best.cell.verdict].count("noisy")
+        best = min(others, key=lambda other: other.measurement.whole.median_s, default=None)  # type: ignore[union-attr]
+        if best and best.measurement and best.measurement.whole:
+            gain = measurement.whole.median_s / best.measurement.whole.median_s
+            if gain >= SLOWER and interval(measurement.whole)[0] > interval(best.measurement.whole)[1]:
+                mine, theirs = getattr(measurement.configuration, knob), getattr(best.measurement.configuration, knob)
+                noisy = [measurement.quality, best.measurement.quality].count("noisy")
                 doubt = ("", ", but one of the two is noisy", ", but both are noisy")[noisy]
                 said.append(f"{title} {theirs} was measured {factor(gain)} faster than {mine}{doubt}")
     return said
 
 
-def _differ_in(one: Setting, other: Setting) -> set[str]:
-    return {name for name in Setting.fields if getattr(one, name) != getattr(other, name)}
+def _differ_in(one: Configuration, other: Configuration) -> set[str]:
+    return {name for name in Configuration.fields if getattr(one, name) != getattr(other, name)}

@@ -1,4 +1,4 @@
-"""`measure`: what to time at which settings → records, each a cell with its counts beside its times."""
+"""`measure`: what to time at which configurations → records, each a measurement with its counts beside its times."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, is_reference, variant
 from analyzer.records.envelope import record_from_json
 from analyzer.records.record import Count, Record
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.driver.processes import Answer, Ask, ask, ask_all
-from analyzer.timing.driver.results import cell
+from analyzer.timing.driver.results import measurement
 from analyzer.timing.request import Request
 
-PROCESSES, LEAST = 10, 3  # Of a cell: as many as make a second run say the same, and of long passes the fewest.
-ROUNDS = 15  # Of samples, at the least, all processes of a cell together; and of one process no more than FLOOR.
+PROCESSES, LEAST = 10, 3  # Of a measurement: as many as make a second run say the same, and of long passes the fewest.
+ROUNDS = 15  # Of samples, at the least, all processes of a measurement together; and of one process no more than FLOOR.
 FLOOR = 5
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 LAYOUTS = ("contiguous", "channels_last")
@@ -59,11 +59,11 @@ def measure(
 ) -> Record:
     """Times a named network, or a model by reference such as `net.py:Net`, in fresh processes; see `analyze time`.
 
-    Returns its record: counts, and in `cell` every timing in seconds with its samples and verdict. A module object
+    Returns its record: counts, and in `measurement` every timing in seconds with its samples and quality. A module object
     cannot be handed to a fresh process: give the reference of what makes it. `flush` empties caches before every
     sample. There are 10 `processes`; where none are asked for and ten would take more than three times the budget,
     there are fewer. `how` may have `kernels`, `replay`, `trace`. Raises AnalyzerError for bad input,
-    CannotMeasure where the cell failed or its process was lost, KeyboardInterrupt if it was interrupted.
+    CannotMeasure where the measurement failed or its process was lost, KeyboardInterrupt if it was interrupted.
     """
     if not isinstance(model, str):
         raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
@@ -83,15 +83,15 @@ def measure(
         raise AnalyzerError(f"inputs is {one_line(repr(inputs))[:80]}; wanted texts such as '3x224x224'")
     mode = "training" if train else "inference"
     everywhere: dict[str, Any] = {"mode": mode, "compiled": compile, "device": device, "flushed": flush}
-    cells = settings([batch], [threads or processors()], [dtype], [layout], **everywhere)
+    measurements = configurations([batch], [threads or processors()], [dtype], [layout], **everywhere)
     chosen, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
-    wanted = requests(chosen, references, inputs, cells, **shares(budget_s, processes), **how)
+    wanted = requests(chosen, references, inputs, measurements, **shares(budget_s, processes), **how)
     found = measured(wanted, processes=processes)
     if not found.complete:
         raise KeyboardInterrupt
     record = found.records[0]
-    if record.cell is None or record.cell.whole is None:
-        raise CannotMeasure(f"{model}: {record.cell.reason if record.cell else 'not measured'}")
+    if record.measurement is None or record.measurement.whole is None:
+        raise CannotMeasure(f"{model}: {record.measurement.reason if record.measurement else 'not measured'}")
     return record
 
 
@@ -105,7 +105,7 @@ def processors() -> int:
         return max(count, 1)
 
 
-def settings(
+def configurations(
     batches: Sequence[int],
     threads: Sequence[int],
     dtypes: Sequence[str] = ("float32",),
@@ -115,7 +115,7 @@ def settings(
     compiled: bool = False,
     device: str = "cpu",
     flushed: bool = False,
-) -> list[Setting]:
+) -> list[Configuration]:
     """Every combination, batch slowest. Raises AnalyzerError for one that no machine has."""
     known = {"dtype": tuple(ITEM_BYTES), "layout": LAYOUTS}
     for name, value in [*(("dtype", one) for one in dtypes), *(("layout", one) for one in layouts)]:
@@ -124,7 +124,7 @@ def settings(
     if not isinstance(device, str) or not DEVICES.fullmatch(device):
         raise AnalyzerError(f"unknown device {quoted(device)}; wanted cpu, cuda, cuda:1 or mps")
     return [
-        Setting(device, dtype, batch, count, layout, mode, compiled, flushed)
+        Configuration(device, dtype, batch, count, layout, mode, compiled, flushed)
         for batch, count, dtype, layout in product(batches, threads, dtypes, layouts)
     ]
 
@@ -136,17 +136,25 @@ def shares(budget_s: float, processes: int | None) -> dict[str, Any]:
 
 
 def requests(
-    chosen: Sequence[Variant], references: Sequence[str], inputs: Sequence[str], cells: Sequence[Setting], **how: Any
+    chosen: Sequence[Variant],
+    references: Sequence[str],
+    inputs: Sequence[str],
+    measurements: Sequence[Configuration],
+    **how: Any,
 ) -> list[Request]:
-    """A request a model and setting. `how` goes into every one: budget, floor, kernels and so on.
+    """A request a model and configuration. `how` goes into every one: budget, floor, kernels and so on.
 
     Raises AnalyzerError for what cannot go together.
     """
-    if how.get("replay") and any(cell.compiled for cell in cells):
+    if how.get("replay") and any(measurement.compiled for measurement in measurements):
         raise AnalyzerError("replay times modules alone, and compiled code has none; leave out one of the two")
     whats: list[dict[str, Any]] = [{"variant": one.network.name, "overrides": dict(one.overrides)} for one in chosen]
     whats += [{"reference": reference} for reference in references]
-    return [Request(setting=setting, inputs=tuple(inputs), **what, **how) for what in whats for setting in cells]
+    return [
+        Request(configuration=configuration, inputs=tuple(inputs), **what, **how)
+        for what in whats
+        for configuration in measurements
+    ]
 
 
 def measured(
@@ -159,9 +167,9 @@ def measured(
 ) -> Measured:
     """Times every request in fresh processes and puts the times beside the counts.
 
-    As many `processes` as asked for; else PROCESSES, of a cell for which these take too long fewer, LEAST at the least.
+    As many `processes` as asked for; else PROCESSES, of a measurement for which these take too long fewer, LEAST at the least.
 
-    A cell that fails has a record without timings, whose cell says why; the rest stand. Raises AnalyzerError, before
+    A measurement that fails has a record without timings, whose measurement says why; the rest stand. Raises AnalyzerError, before
     anything is timed, for a named network that cannot take its input, and where nothing that was asked for is there.
     """
     counts = [_closed(request) if request.variant else None for request in wanted]
@@ -183,41 +191,43 @@ def _record(request: Request, counted: Record | None, answers: Sequence[Answer],
     """Of a model by reference the process that ran it sent the count; where it never ran there is none."""
     ready = next((line for answer in answers if (line := answer.of("ready"))), None)
     if counted is None:
-        nothing = Record(request.label, (), request.setting.mode, Count("dispatch", ()))
+        nothing = Record(request.label, (), request.configuration.mode, Count("dispatch", ()))
         counted = record_from_json(ready["record"]) if ready else nothing
     return counted.replace(
-        dtype=request.setting.dtype,
-        notes=(*counted.notes, *_batched(counted, request.setting)),
-        cell=cell(request, answers),
+        dtype=request.configuration.dtype,
+        notes=(*counted.notes, *_batched(counted, request.configuration)),
+        measurement=measurement(request, answers),
         environment=ready["environment"] if ready else {},
         commit=commit(),
         created=created,
     )
 
 
-def _batched(counted: Record, setting: Setting) -> tuple[str, ...]:
+def _batched(counted: Record, configuration: Configuration) -> tuple[str, ...]:
     """Said of inputs that are not of the batch asked for: a function beside the model made them, or it has no axis."""
     sizes = {shape[0] for shape in counted.input if shape}
-    if not sizes or setting.batch in sizes:
+    if not sizes or configuration.batch in sizes:
         return ()
     shapes = ", ".join("x".join(map(str, shape)) for shape in counted.input)
-    return (f"its input is {shapes}, not of batch {setting.batch}: its speed is in passes, not samples, a second",)
+    return (
+        f"its input is {shapes}, not of batch {configuration.batch}: its speed is in passes, not samples, a second",
+    )
 
 
 def _closed(request: Request) -> Record:
-    """A named network's count, its bytes at the setting's type."""
+    """A named network's count, its bytes at the configuration's type."""
     from analyzer.counting.api import count_variant
 
-    setting = request.setting
+    configuration = request.configuration
     record = count_variant(
         variant(request.variant or "", request.overrides),
         input=image([parse_input(text) for text in request.inputs]),
-        batch=setting.batch,
-        train=setting.mode == "training",
+        batch=configuration.batch,
+        train=configuration.mode == "training",
     )
-    if setting.dtype == "float32":
+    if configuration.dtype == "float32":
         return record
-    size = ITEM_BYTES[setting.dtype]
+    size = ITEM_BYTES[configuration.dtype]
     rows = tuple(
         row.replace(bytes_read=row.bytes_read * size // 4, bytes_written=row.bytes_written * size // 4)
         for row in record.rows

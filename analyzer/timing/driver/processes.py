@@ -1,4 +1,4 @@
-"""Fresh processes, one at a time, in random order over all cells: a drift of the machine is nobody's advantage.
+"""Fresh processes, one at a time, in random order over all measurements: a drift of the machine is nobody's advantage.
 
 The parent imports no torch and sleeps while a child measures. What a child told stands, whatever becomes of it.
 """
@@ -157,9 +157,9 @@ def ask_all(
     tell: Callable[[int, int, str], None] = lambda done, of, label: None,
     now: Callable[[], float] = time.monotonic,
 ) -> tuple[list[list[Answer]], bool]:
-    """Every cell once a round, the order drawn anew each round. Returns answers by cell, and whether all were asked.
+    """Every measurement once a round, the order drawn anew each round. Returns answers by measurement, and whether all were asked.
 
-    A cell that failed or hung is not asked again; nor, from `least` rounds on, is one that took OVER times the budget
+    A measurement that failed or hung is not asked again; nor, from `least` rounds on, is one that took OVER times the budget
     of all its processes: its passes are so long that a few of them are more. `tell` hears how many of how many are
     done.
     """
@@ -173,7 +173,7 @@ def ask_all(
 
     try:
         for done, index in enumerate(_turns(len(requests), rounds, order)):
-            tell(done, rounds * len(requests), f"{requests[index].label}, {requests[index].setting.label}")
+            tell(done, rounds * len(requests), f"{requests[index].label}, {requests[index].configuration.label}")
             if ended(index):
                 continue
             start = now()

@@ -1,4 +1,4 @@
-"""Answers of fresh processes made into one cell: clean samples, in order, and the verdict on them."""
+"""Answers of fresh processes made into one measurement: clean samples, in order, and the quality on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, get_args
 import numpy as np
 
 from analyzer.core.units import seconds
-from analyzer.records.timings import PRECISE, UNRESOLVED_S, Cell, Kind, Timing, Verdict
+from analyzer.records.timings import PRECISE, UNRESOLVED_S, Kind, Measurement, Quality, Timing
 from analyzer.timing.driver.processes import FAILED, Answer
 from analyzer.timing.machine.page_faults import remark
 from analyzer.timing.request import Request
@@ -23,7 +23,7 @@ VOID_SHARE = 0.9  # Then the few that seem clean are those in which nothing was 
 SLOWED = (
     0.2  # Of the fixed work's quickest tenth: how much longer its median may be. docs/timing.md says what above was.
 )
-VERDICTS = get_args(Verdict)  # From the best.
+QUALITIES = get_args(Quality)  # From the best.
 FEW = 10  # Too few of these to have a tenth.
 LAUNCH_BOUND = 0.95  # Of a pass: what the device needs alone, at most; or what the host took to issue it, at least.
 LATE = (
@@ -32,37 +32,37 @@ LATE = (
 )
 
 
-def cell(request: Request, answers: Sequence[Answer]) -> Cell:
-    """The timings of one cell. Samples that were dirty are left out, unless too few clean ones remain."""
+def measurement(request: Request, answers: Sequence[Answer]) -> Measurement:
+    """The timings of one measurement. Samples that were dirty are left out, unless too few clean ones remain."""
     started = [answer for answer in answers if _samples(answer, "whole")]
     failed = next((answer for answer in answers if answer.end in FAILED), None)
     unfinished = [answer for answer in answers if answer.end not in ("done", *FAILED)]
     if not started:
         early = failed or (unfinished or [Answer((), "lost", "it was not measured")])[0]
         status = {"interrupted": "partial", **dict.fromkeys(FAILED, "failed")}.get(early.end, "lost")
-        return Cell(request.setting, (), "void", early.reason, status)  # type: ignore[arg-type]
+        return Measurement(request.configuration, (), "void", early.reason, status)  # type: ignore[arg-type]
     whole = [_samples(answer, "whole") for answer in started]
-    verdict, reason = judged(whole, request.fewest, [_samples(answer, "reference") for answer in started])
-    ok = _trusted(whole, verdict)
-    timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], verdict, reason)]
-    own, kept, cut = verdict, ok, started
+    quality, reason = judged(whole, request.fewest, [_samples(answer, "reference") for answer in started])
+    ok = _trusted(whole, quality)
+    timings = [_timing("", "", 1, "whole", "pass", [_kept(lot, ok) for lot in whole], quality, reason)]
+    own, kept, cut = quality, ok, started
     if held := [answer for answer in started if _samples(answer, "device") and not _late(answer)]:
         alone, kept = _alone(request, held)
         timings.append(alone)
-        own, cut = alone.verdict, held
+        own, cut = alone.quality, held
     parts, note = _parts(cut, kept, own)
     timings += parts
     references = [_kept(_samples(answer, "reference"), ok) for answer in started]
     if any(references):
-        timings.append(_timing("", "reference", 1, "reference", "pass", references, verdict, ""))
+        timings.append(_timing("", "reference", 1, "reference", "pass", references, quality, ""))
     for event in ("kernels", "replay"):
         timings += _others(started, event, own)
     reasons = [answer.reason for answer in [*unfinished, *([failed] if failed else [])]]
     return _each_judged(
-        Cell(
-            request.setting,
+        Measurement(
+            request.configuration,
             tuple(timings),
-            verdict,
+            quality,
             reason,
             "partial" if reasons else "ok",
             (*reasons, *([note] if note else []), *_beside(started, timings)),
@@ -71,18 +71,18 @@ def cell(request: Request, answers: Sequence[Answer]) -> Cell:
 
 
 def _alone(request: Request, answers: Sequence[Answer]) -> tuple[Timing, set[bool]]:
-    """A device's own time, with the verdict that its parts have too, and which samples of these are kept."""
+    """A device's own time, with the quality that its parts have too, and which samples of these are kept."""
     alone, cuts = ([_samples(answer, arm) for answer in answers] for arm in ("device", "cut"))
     found = judged(alone, request.fewest)
     seen = disturbed(cuts, request.fewest) if any(cuts) else found
-    worse = max(found, seen, key=lambda one: VERDICTS.index(one[0]))
+    worse = max(found, seen, key=lambda one: QUALITIES.index(one[0]))
     lots = [_kept(lot, _trusted(alone, found[0])) for lot in alone]
     return _timing("", "", 1, "device", "pass", lots, *worse), _trusted(cuts, seen[0])
 
 
-def _trusted(lots: Sequence[Samples], verdict: Verdict) -> set[bool]:
+def _trusted(lots: Sequence[Samples], quality: Quality) -> set[bool]:
     """Whether clean samples, disturbed ones or both are kept: of what is void all are shown."""
-    return {dirty is None for lot in lots for _, dirty in lot} if verdict == "void" else {True}
+    return {dirty is None for lot in lots for _, dirty in lot} if quality == "void" else {True}
 
 
 def _late(answer: Answer) -> bool:
@@ -90,22 +90,22 @@ def _late(answer: Answer) -> bool:
     return (answer.of("done") or {}).get("ahead") is False
 
 
-def _each_judged(cell: Cell) -> Cell:
+def _each_judged(measurement: Measurement) -> Measurement:
     """No part is trusted more than its pass is; of a trusted pass each is trusted that is known as well."""
-    if cell.trust[0] != "trusted":
-        return cell
-    parts, doubt = cell.parts, doubts(cell)
+    if measurement.trust[0] != "trusted":
+        return measurement
+    parts, doubt = measurement.parts, doubts(measurement)
 
     def judged(one: Timing) -> Timing:
         unsure = doubt([one]) if parts.get(one, 0.0) >= UNRESOLVED_S else None
         if unsure is None or unsure <= PRECISE * parts[one]:
             return one
-        return one.replace(verdict="noisy", reason=f"± {100 * unsure / parts[one]:.1f} %")
+        return one.replace(quality="noisy", reason=f"± {100 * unsure / parts[one]:.1f} %")
 
-    return cell.replace(timings=tuple(map(judged, cell.timings)))
+    return measurement.replace(timings=tuple(map(judged, measurement.timings)))
 
 
-def _parts(answers: Sequence[Answer], ok: set[bool], verdict: Verdict) -> tuple[list[Timing], str]:
+def _parts(answers: Sequence[Answer], ok: set[bool], quality: Quality) -> tuple[list[Timing], str]:
     """The tiles and gaps of all processes; none, and why, of a model whose passes are not all of the same operators."""
     told = [answer.of("keys") or {"keys": [], "note": ""} for answer in answers]
     keys = told[0]["keys"]
@@ -120,22 +120,22 @@ def _parts(answers: Sequence[Answer], ok: set[bool], verdict: Verdict) -> tuple[
         kind: Kind = "gap" if op == "gap" else "tile"
         lots = [[seconds[index] for seconds in lot] for lot in passes]
         if any(lots):
-            found.append(_timing(path, op, call, kind, phase, lots, verdict, ""))
+            found.append(_timing(path, op, call, kind, phase, lots, quality, ""))
     return found, ""
 
 
-def judged(lots: Sequence[Samples], fewest: int, beside: Sequence[Samples] = ()) -> tuple[Verdict, str]:
+def judged(lots: Sequence[Samples], fewest: int, beside: Sequence[Samples] = ()) -> tuple[Quality, str]:
     """Trusted, noisy or void, and why: from how many samples were dirty, and how well the median is known.
 
     `beside` are samples of a fixed piece of work in the same processes: where these lie apart too, it is the machine.
     """
-    verdict, reason = disturbed(lots, fewest)
-    if verdict == "trusted":
-        verdict, reason = _known(lots, beside)
-    return (verdict, reason) if verdict != "trusted" else _slowed(beside)
+    quality, reason = disturbed(lots, fewest)
+    if quality == "trusted":
+        quality, reason = _known(lots, beside)
+    return (quality, reason) if quality != "trusted" else _slowed(beside)
 
 
-def disturbed(lots: Sequence[Samples], fewest: int) -> tuple[Verdict, str]:
+def disturbed(lots: Sequence[Samples], fewest: int) -> tuple[Quality, str]:
     """The same of what was seen of neighbours alone."""
     taken = sum(map(len, lots))
     why = Counter(dirty for lot in lots for _, dirty in lot if dirty)
@@ -148,7 +148,7 @@ def disturbed(lots: Sequence[Samples], fewest: int) -> tuple[Verdict, str]:
     return "trusted", ""
 
 
-def _known(lots: Sequence[Samples], beside: Sequence[Samples]) -> tuple[Verdict, str]:
+def _known(lots: Sequence[Samples], beside: Sequence[Samples]) -> tuple[Quality, str]:
     """Whether the median is known to PRECISE. One process, where others were disturbed, agrees with nobody."""
     clean, took = _clean(lots), sum(map(bool, lots))
     if len(clean) == 1 < took:
@@ -164,7 +164,7 @@ def _known(lots: Sequence[Samples], beside: Sequence[Samples]) -> tuple[Verdict,
     return "noisy", f"{doubt}: the medians of {len(clean)} processes lie {_apart(clean)} apart{fixed}"
 
 
-def _slowed(beside: Sequence[Samples]) -> tuple[Verdict, str]:
+def _slowed(beside: Sequence[Samples]) -> tuple[Quality, str]:
     """Whether the machine was mostly as fast as it was at times.
 
     A neighbour in another virtual machine slows all passes of a run alike: they agree, and another hour says otherwise.
@@ -205,20 +205,20 @@ def _kept(lot: Sequence[tuple[Any, str | None]], clean: set[bool]) -> list[Any]:
 
 
 def _timing(
-    path: str, op: str, call: int, kind: Kind, phase: Any, lots: Sequence[Sequence[float]], verdict: Verdict, why: str
+    path: str, op: str, call: int, kind: Kind, phase: Any, lots: Sequence[Sequence[float]], quality: Quality, why: str
 ) -> Timing:
     flat = tuple(round(max(seconds, 0.0), 9) for lot in lots for seconds in lot)
-    return Timing(path, op, call, kind, phase, flat, verdict, why, tuple(len(lot) for lot in lots if lot))
+    return Timing(path, op, call, kind, phase, flat, quality, why, tuple(len(lot) for lot in lots if lot))
 
 
-def _others(answers: Sequence[Answer], event: str, verdict: Verdict) -> list[Timing]:
+def _others(answers: Sequence[Answer], event: str, quality: Quality) -> list[Timing]:
     """Kernels and replays, which are told as finished lists: the same thing of several processes is one timing."""
     merged: dict[tuple[Any, ...], list[list[float]]] = {}
     for answer in answers:
         for path, op, call, kind, phase, samples in (answer.of(event) or {event: []})[event]:
             merged.setdefault((path, op, call, kind, phase), []).append(samples)
     return [
-        _timing(path, op, call, kind, phase, lots, verdict, "")
+        _timing(path, op, call, kind, phase, lots, quality, "")
         for (path, op, call, kind, phase), lots in merged.items()
     ]
 

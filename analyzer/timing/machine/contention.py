@@ -1,4 +1,4 @@
-"""Who else used the machine while a sample was taken: a look before, a look after, and a verdict on what lies between.
+"""Who else used the machine while a sample was taken: a look before, a look after, and a quality on what lies between.
 
 A look takes some 40 µs, and 6 more a thread, and stands outside of the sample. On Linux it reads /proc: how many others
 are running or waiting to run at that moment, how long our own threads waited for a processor, what others and the

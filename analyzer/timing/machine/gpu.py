@@ -7,7 +7,7 @@ from typing import Any
 
 from analyzer.core.frozen import Frozen
 
-# NVML's bits for clocks that something else than an idle queue or the user's own setting holds down.
+# NVML's bits for clocks that something else than an idle queue or the user's own configuration holds down.
 THROTTLES = {0x4: "power cap", 0x8: "hardware slowdown", 0x20: "heat", 0x40: "hardware heat", 0x80: "power brake"}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 
 HALF = ("bfloat16", "float16")
 EMULATED = 0.5  # A half type that reaches less than this of float32's rate is not native here.
@@ -83,16 +83,22 @@ def place(works: Sequence[Work], seconds: float, ceilings: Ceilings) -> Place | 
     return Place(flops / moved if moved else float("inf"), flops / seconds, sum(bounds.values()) / seconds, most)
 
 
-def measured(peaks: Sequence[Mapping[str, Any]], environment: Mapping[str, Any], setting: Setting) -> Ceilings | None:
-    """The ceilings of this machine for a setting: its own type and thread count, and bandwidth of every level seen.
+def measured(
+    peaks: Sequence[Mapping[str, Any]], environment: Mapping[str, Any], configuration: Configuration
+) -> Ceilings | None:
+    """The ceilings of this machine for a configuration: its own type and thread count, and bandwidth of every level seen.
 
     Of a GPU those of the one in `environment`, where a convolution of float32 may take tf32, as it may by torch's
     default, tf32's. None where they were not measured.
     """
     gpu = environment.get("gpu") or {}
-    on, threads = ("cpu", setting.threads) if setting.device == "cpu" else (gpu.get("name"), 0)
+    on, threads = ("cpu", configuration.threads) if configuration.device == "cpu" else (gpu.get("name"), 0)
     own = [peak for peak in _clean(peaks) if on_device(peak) == on and peak["threads"] == threads]
-    types = (setting.dtype, "tf32") if setting.dtype == "float32" and gpu.get("tf32_convolutions") else (setting.dtype,)
+    types = (
+        (configuration.dtype, "tf32")
+        if configuration.dtype == "float32" and gpu.get("tf32_convolutions")
+        else (configuration.dtype,)
+    )
     flops = max((peak["value"] for peak in own if peak["name"] in types), default=0.0)
     rates: dict[str, float] = {}
     for peak in own:
@@ -119,7 +125,7 @@ def on_device(peak: Mapping[str, Any]) -> str:
 
 
 def _clean(peaks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [peak for peak in peaks if peak.get("verdict") != "void"]
+    return [peak for peak in peaks if peak.get("quality") != "void"]
 
 
 def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:

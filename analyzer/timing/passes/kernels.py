@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from analyzer.core.errors import AnalyzerError, quoted
 from analyzer.core.files import write_text
-from analyzer.records.timings import Phase, Setting
+from analyzer.records.timings import Configuration, Phase
 from analyzer.timing.passes.instrument import Cut
 from analyzer.timing.passes.prepare import Prepared
 from analyzer.timing.passes.tiles import Tile
@@ -37,14 +37,16 @@ NO_OPERATOR = re.compile(
 Found = tuple[str, str, int, str, Phase, list[float]]
 
 
-def kernels(ready: Prepared, tiles: Sequence[Tile], setting: Setting, trace: str | None = None) -> list[Found]:
+def kernels(
+    ready: Prepared, tiles: Sequence[Tile], configuration: Configuration, trace: str | None = None
+) -> list[Found]:
     """(path, kernel, 1, "kernel", phase, seconds a pass) of each; a chrome trace of one more goes to `trace`.
 
     Without tiles, which compiled code has not, every path is "". Raises AnalyzerError if the trace cannot be written.
     """
-    device = setting.device.startswith("cuda")
+    device = configuration.device.startswith("cuda")
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device else [])]
-    training = setting.training
+    training = configuration.training
     found: dict[tuple[str, str, Phase], list[float]] = defaultdict(list)
     for index in range(PASSES + 1):
         with profile(activities=activities, acc_events=True) as profiler, _marked(ready, tiles) as known:

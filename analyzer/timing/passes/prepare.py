@@ -1,4 +1,4 @@
-"""A model made ready to be timed at one setting: built, moved, converted, fed with random data of its own kind."""
+"""A model made ready to be timed at one configuration: built, moved, converted, fed with random data of its own kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 
 LEARNING_RATE = 1e-6  # A step costs the same at any; at this one no loss runs away.
 NOTHING = "there is nothing to train: no output of this model depends on a parameter that learns"
@@ -31,29 +31,29 @@ def prepared(
     model: nn.Module,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
-    setting: Setting,
+    configuration: Configuration,
     loss: Callable[[Any], Tensor] | None = None,
 ) -> Prepared:
     """Changes the model in place. `loss` makes one of the model's output; without, it is the sum of all of it.
 
-    In training the parameters that its author froze stay frozen. Raises AnalyzerError for a setting that this model
+    In training the parameters that its author froze stay frozen. Raises AnalyzerError for a configuration that this model
     cannot have.
     """
-    dtype = getattr(torch, setting.dtype)
-    layout = torch.channels_last if setting.layout == "channels_last" else torch.contiguous_format
-    fed = mapped((list(args), dict(kwargs)), lambda tensor: _random(tensor, dtype, setting.device, layout))
+    dtype = getattr(torch, configuration.dtype)
+    layout = torch.channels_last if configuration.layout == "channels_last" else torch.contiguous_format
+    fed = mapped((list(args), dict(kwargs)), lambda tensor: _random(tensor, dtype, configuration.device, layout))
     if layout is torch.channels_last and not _has_images(fed):
         raise AnalyzerError("channels_last is a layout of images: no input of this model has four axes")
-    model = model.to(device=setting.device)
+    model = model.to(device=configuration.device)
     # Not by `to(dtype)`, which makes complex parameters real.
     model._apply(lambda one: one.to(dtype) if one.is_floating_point() else one)  # type: ignore[no-untyped-call]
     model = model.to(memory_format=layout)  # type: ignore[call-overload]
-    model.train(setting.training)
-    if not setting.training:
+    model.train(configuration.training)
+    if not configuration.training:
         for parameter in model.parameters():  # One by one: a ScriptModule has no requires_grad_ of its own.
             parameter.requires_grad_(False)
     eager, objective = model, loss or total
-    if setting.compiled:
+    if configuration.compiled:
         model = torch.compile(model)  # type: ignore[assignment]
     there, named = fed
 
@@ -75,7 +75,7 @@ def total(output: Any) -> Tensor:
 
 
 def _random(tensor: Tensor, dtype: torch.dtype, device: str, layout: torch.memory_format) -> Tensor:
-    """Floating inputs of the setting's type, normal: zeros and denormals are not what a network meets."""
+    """Floating inputs of the configuration's type, normal: zeros and denormals are not what a network meets."""
     if not tensor.is_floating_point():
         return tensor.to(device)
     made = torch.randn(tensor.shape, device=device).to(dtype)

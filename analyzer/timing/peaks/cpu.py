@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.timings import Verdict
+from analyzer.records.timings import Quality
 from analyzer.timing.clock.sampling import Watch
 from analyzer.timing.machine.contention import Contention
 from analyzer.timing.machine.roofline import SHARED
@@ -33,7 +33,7 @@ RESOLVED = 2.0  # A call shorter than this many times the call of one element sa
 class Peak(Frozen):
     """One ceiling: `value` in FLOP/s or bytes/s, `spread` the range of its samples ÷ the median.
 
-    `verdict` is trusted or void: something else used the machine, `reason` says what, and the value is too low.
+    `quality` is trusted or void: something else used the machine, `reason` says what, and the value is too low.
     `device` is "cpu" or the name of a GPU, which has no `threads`.
     """
 
@@ -42,7 +42,7 @@ class Peak(Frozen):
     threads: int
     value: float
     spread: float
-    verdict: Verdict = "trusted"
+    quality: Quality = "trusted"
     reason: str = ""
     device: str = "cpu"
 

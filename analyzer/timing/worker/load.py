@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.module_names import op_name, paths_of
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import Clock
 from analyzer.timing.passes.prepare import LEARNING_RATE, NOTHING, Prepared, prepared
 from analyzer.timing.passes.tiles import Tile
@@ -22,28 +22,28 @@ from analyzer.timing.request import Request
 
 
 def loaded(request: Request) -> Prepared:
-    """Raises AnalyzerError for a reference that names nothing, or a setting that its model cannot have."""
+    """Raises AnalyzerError for a reference that names nothing, or a configuration that its model cannot have."""
     model, args, kwargs, loss = _model(request)
-    return prepared(model, args, kwargs, request.setting, loss)
+    return prepared(model, args, kwargs, request.configuration, loss)
 
 
 def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any], Any]:
     """The model, what it is fed, and how its loss is made where that is known."""
     from analyzer.core.inputs import image, parse_input
 
-    fed, setting = [parse_input(text) for text in request.inputs], request.setting
+    fed, configuration = [parse_input(text) for text in request.inputs], request.configuration
     if request.variant is not None:
         from analyzer.models.builder import auxiliary_loss, build
         from analyzer.networks.variants import variant
 
         size = image(fed)
-        shape = (setting.batch, *(size or variant(request.variant, request.overrides).network.input))
-        model = build(request.variant, train=setting.training, overrides=request.overrides, input=size)
-        target = torch.zeros(setting.batch, dtype=torch.int64, device=setting.device)
+        shape = (configuration.batch, *(size or variant(request.variant, request.overrides).network.input))
+        model = build(request.variant, train=configuration.training, overrides=request.overrides, input=size)
+        target = torch.zeros(configuration.batch, dtype=torch.int64, device=configuration.device)
         return model, [torch.empty(shape)], {}, lambda output: auxiliary_loss(output, target)
     from analyzer.models.references import resolve
 
-    found = resolve(request.reference or "", fed, setting.batch)
+    found = resolve(request.reference or "", fed, configuration.batch)
     model = found.model
     if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]) and found.real:
         model = found.real()
@@ -57,7 +57,7 @@ def counted(ready: Prepared, request: Request) -> dict[str, Any] | None:
     from analyzer.counting.api import count_module
     from analyzer.records.envelope import record_to_json
 
-    train = True if request.setting.training else None
+    train = True if request.configuration.training else None
     return record_to_json(count_module(ready.eager, ready.args, ready.kwargs, train=train, label=request.reference))
 
 
@@ -73,7 +73,7 @@ def takes_gradients(run: Callable[[], Any]) -> bool:
     return False
 
 
-def unsupported(ready: Prepared, setting: Setting) -> str:
+def unsupported(ready: Prepared, configuration: Configuration) -> str:
     """`norm1: local_response_norm`: the innermost module in which a pass ends; "" where it does not, or in none.
 
     Of an operator that a type or a device lacks torch names only its own kernel.
@@ -82,8 +82,8 @@ def unsupported(ready: Prepared, setting: Setting) -> str:
     before = register_module_forward_pre_hook(lambda module, args: under_way.append(module))
     after = register_module_forward_hook(lambda module, args, output: under_way.pop() and None)
     try:
-        with nullcontext() if setting.training else torch.inference_mode():
-            ready.loss() if setting.training else ready.run()
+        with nullcontext() if configuration.training else torch.inference_mode():
+            ready.loss() if configuration.training else ready.run()
     except Exception:
         inside = next((module for module in reversed(under_way) if id(module) in paths), None)
         return f"{paths[id(inside)]}: {op_name(inside)}" if inside is not None and inside is not ready.eager else ""

@@ -1,4 +1,4 @@
-"""A fresh process that times one model at one setting: a request on standard input, lines of JSON on standard output.
+"""A fresh process that times one model at one configuration: a request on standard input, lines of JSON on standard output.
 
 It is the only place of the timing that imports torch. Lines: `ready` (what the parts are called), `samples`, `kernels`,
 `replay`, then `done` or `failed`. What was told stands, whatever becomes of the process afterwards.
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import Clock, clock_of
 from analyzer.timing.clock.sampling import Sample, Watch, samples, undisturbed, warm_up
 from analyzer.timing.machine.contention import Contention
@@ -79,62 +79,62 @@ def _end_with_parent() -> None:
 
 
 def _time(request: Request, tell: Tell) -> None:
-    setting = request.setting
-    torch.set_num_threads(setting.threads)
+    configuration = request.configuration
+    torch.set_num_threads(configuration.threads)
     torch.manual_seed(request.seed)
     try:
-        clock, ready = clock_of(setting.device), loaded(request)
+        clock, ready = clock_of(configuration.device), loaded(request)
         record = counted(ready, request)
     except AnalyzerError as error:
         return tell({"event": "failed", "refused": True, "reason": str(error), "details": list(error.details)})
     try:
         _measure(ready, record, request, clock, tell)
     except (NotImplementedError, RuntimeError) as error:
-        where = unsupported(ready, setting) if "not implemented for" in str(error) else ""
+        where = unsupported(ready, configuration) if "not implemented for" in str(error) else ""
         if not where:
             raise
-        said = f"{where} does not take {setting.dtype} on {setting.device}; {type(error).__name__}: {_first(error)}"
+        said = f"{where} does not take {configuration.dtype} on {configuration.device}; {type(error).__name__}: {_first(error)}"
         raise AnalyzerError(said) from error
 
 
 def _measure(ready: Prepared, record: dict[str, Any] | None, request: Request, clock: Clock, tell: Tell) -> None:
-    setting = request.setting
+    configuration = request.configuration
     gradients = False
     if request.reference:
-        if setting.training:
+        if configuration.training:
             ready.loss()  # What a model makes once and keeps must not be made in inference mode, as tiles are.
-        gradients = (request.cut or not setting.training) and takes_gradients(ready.run)
+        gradients = (request.cut or not configuration.training) and takes_gradients(ready.run)
     tiles: tuple[Tile, ...] = ()
     if request.cut:
-        tiles, _ = tiles_of(ready.eager, ready.loss if setting.training else ready.run, autograd=gradients)
-    watch = _watch(setting)
-    environment = {**fingerprint(setting.device), "signals": watch.signals()}
+        tiles, _ = tiles_of(ready.eager, ready.loss if configuration.training else ready.run, autograd=gradients)
+    watch = _watch(configuration)
+    environment = {**fingerprint(configuration.device), "signals": watch.signals()}
     tell({"event": "ready", "record": record, "environment": environment})
-    with nullcontext() if setting.training or gradients else torch.inference_mode(), undisturbed():
-        passed = passes(ready, tiles, clock, training=setting.training)
+    with nullcontext() if configuration.training or gradients else torch.inference_mode(), undisturbed():
+        passed = passes(ready, tiles, clock, training=configuration.training)
         beside = _sample(request, passed, clock, InTime(watch, clock), time.perf_counter(), tell)
         if request.kernels or request.trace:
             from analyzer.timing.passes.kernels import kernels
 
-            found = kernels(ready, tiles, setting, trace=request.trace)
+            found = kernels(ready, tiles, configuration, trace=request.trace)
             tell({"event": "kernels", "kernels": found})
         if request.replay:
             from analyzer.timing.passes.replay import replay
 
-            tell({"event": "replay", "replay": replay(ready, clock, flusher(setting.device))})
+            tell({"event": "replay", "replay": replay(ready, clock, flusher(configuration.device))})
     tell({"event": "done", **beside})
 
 
-def _watch(setting: Setting) -> Contention | GpuContention:
-    if setting.device.startswith("cuda"):
-        return GpuContention(int(setting.device.partition(":")[2] or 0), os.getpid(), nvml())
-    return Contention(setting.threads)
+def _watch(configuration: Configuration) -> Contention | GpuContention:
+    if configuration.device.startswith("cuda"):
+        return GpuContention(int(configuration.device.partition(":")[2] or 0), os.getpid(), nvml())
+    return Contention(configuration.threads)
 
 
 def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started: float, tell: Tell) -> dict[str, Any]:
     """Tells the samples. Returns what was seen beside."""
     end = started + request.budget_s
-    before = reference(request.setting, watch)
+    before = reference(request.configuration, watch)
     warm = warm_up(passed.whole, time.perf_counter, budget_s=WARM_SHARE * max(end - time.perf_counter(), 0.0))
 
     def say(keys: Sequence[Key], note: str) -> None:
@@ -143,8 +143,8 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started:
 
     arms = Arms(passed, clock, say)
     found = arms.found(cut=request.cut)
-    if request.setting.flushed:
-        flush = flusher(request.setting.device)
+    if request.configuration.flushed:
+        flush = flusher(request.configuration.device)
         found = {name: flushed(flush, arm) for name, arm in found.items()}
     lot: list[Sample] = []
     told = time.perf_counter()
@@ -164,7 +164,7 @@ def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started:
                 tell(_lot(lot))
                 time.sleep(SETTLE_S)
                 lot, told = [], time.perf_counter()
-        lot += [*before, *reference(request.setting, watch)]
+        lot += [*before, *reference(request.configuration, watch)]
     finally:
         tell(_lot(lot))  # Those before a pass that raised stand too.
     return arms.seen()
@@ -175,7 +175,7 @@ def _lot(lot: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _memory(request: Request, error: BaseException) -> str:
-    return f"out of memory at batch {request.setting.batch} ({_first(error)})"
+    return f"out of memory at batch {request.configuration.batch} ({_first(error)})"
 
 
 def _first(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What is sampled in turn of one cell: the pass as it is issued, on a device alone, and cut into operators.
+"""What is sampled in turn of one measurement: the pass as it is issued, on a device alone, and cut into operators.
 
 A held pass that was not issued in time is a disturbed sample as any other, and is taken again.
 """

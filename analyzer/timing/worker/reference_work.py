@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.clock.sampling import Sample, Watch
 from analyzer.timing.machine.fingerprint import caches
 
@@ -20,12 +20,12 @@ REFERENCES, REFERENCE_WARM = 10, 3
 FLUSHED = 128 * 2**20  # Bytes, at the least.
 
 
-def reference(setting: Setting, watch: Watch) -> list[Sample]:
+def reference(configuration: Configuration, watch: Watch) -> list[Sample]:
     """A fixed piece of work, timed before the warm-up and after the last pass: between, it would take their caches.
 
     Not on a device, whose clock is not the host's.
     """
-    if setting.device != "cpu":
+    if configuration.device != "cpu":
         return []
     left, product, field = _operands()
     found = []

@@ -66,9 +66,9 @@ def environments(subjects: Sequence[Subject]) -> Table:
     rows = []
     for one in subjects:
         for record in one.timed:
-            assert record.cell
+            assert record.measurement
             found = described(record.environment)
-            texts = (one.name, record.cell.setting.label, *found.values(), record.created or cells.MISSING)
+            texts = (one.name, record.measurement.configuration.label, *found.values(), record.created or cells.MISSING)
             rows.append([cells.words(one_line(text)) for text in texts])
     heads = ("network", "setting", *described({}), "measured (UTC)")
     return Table("machines", "Where times were measured", tuple(map(cells.left, heads)), cells.lines(rows), prose=True)

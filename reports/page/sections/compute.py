@@ -48,7 +48,7 @@ def module_times(record: Record) -> dict[str, float]:
 def _nanoseconds(record: Record) -> dict[str, int]:
     """Whole ones: tiles must not be larger together than what they are part of, by no rounding."""
     found: Counter[str] = Counter()
-    for one, time in record.cell.parts.items() if record.cell else ():
+    for one, time in record.measurement.parts.items() if record.measurement else ():
         for path in ("", *prefixes(one.path)):
             found[path] += round(time * 1e9)
     return dict(found)
@@ -147,7 +147,7 @@ def modules_table(one: Subject, times: Mapping[str, float]) -> Table:
             cells.figure("macs", own.macs),
             cells.part(own.macs, totals.macs),
             cells.figure("activations", own.activations),
-            Cell(intensity(own.intensity), own.intensity) if own.bytes_moved else cells.NONE,
+            Cell(intensity(own.intensity), own.intensity) if own.traffic else cells.NONE,
         ]
         if times:
             row += [cells.time(times.get(module.path)), cells.part(times.get(module.path, 0.0), times[""])]

@@ -8,8 +8,7 @@ from statistics import quantiles
 
 from analyzer.core.units import percent, scaled, seconds
 from analyzer.records.record import Record
-from analyzer.records.timings import Cell as Timed
-from analyzer.records.timings import Timing
+from analyzer.records.timings import Measurement, Timing
 from reports.page import cells
 from reports.page.context import Block, Chart, Table
 from reports.page.figures import base as figures
@@ -117,7 +116,7 @@ def operators(one: Subject, record: Record) -> Chart:
             continue
         short += not part.resolved
         counted = [cells.words(part.path), cells.words(part.op), cells.figure("macs", row.macs)]
-        rows.append([*counted, cells.time(time), cells.verdict(part.verdict)])
+        rows.append([*counted, cells.time(time), cells.verdict(part.quality)])
         if row.macs and part.resolved:
             groups[part.op].append((row.macs, float(f"{time:.4g}"), figures.safe(part.path)))
     drawn = {
@@ -171,14 +170,14 @@ def kernels(one: Subject, record: Record) -> list[Block]:
 
 
 def _chart(
-    one: Subject, cell: Timed, name: str, title: str, summary: str, figure: figures.Figure, table: Table, marks: int,
+    one: Subject, cell: Measurement, name: str, title: str, summary: str, figure: figures.Figure, table: Table, marks: int,
     legend: tuple[tuple[str, str], ...] = (),
 ) -> Chart:  # fmt: skip
     id = f"{name}-{one.place}"
     return Chart(
         id=id,
         title=f"{one.name}: {title}",
-        summary=f"{summary} At {cell.setting.label}.",
+        summary=f"{summary} At {cell.configuration.label}.",
         figure=figure,
         table=table.replace(id=f"{id}-data", title=f"{one.name}: {table.title.lower()}"),
         marks=marks,

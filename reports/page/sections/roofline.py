@@ -70,7 +70,7 @@ def charts(one: Subject, record: Record) -> list[Block]:
         Chart(
             id=id,
             title=f"{one.name}: roofline",
-            summary=f"{summary} At {cell.setting.label}.",
+            summary=f"{summary} At {cell.configuration.label}.",
             figure=drawn,
             table=Table(
                 f"{id}-data",
@@ -91,10 +91,10 @@ def charts(one: Subject, record: Record) -> list[Block]:
 def ceilings(record: Record) -> Ceilings | None:
     """What the record's own environment says its machine reaches, or None."""
     peaks = record.environment.get("peaks")
-    if not peaks or record.cell is None:
+    if not peaks or record.measurement is None:
         return None
     try:
-        return measured(peaks, record.environment, record.cell.setting)
+        return measured(peaks, record.environment, record.measurement.configuration)
     except (KeyError, TypeError, AttributeError):
         return None  # Peaks that another program wrote.
 

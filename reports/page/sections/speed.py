@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from reports.page import cells
 from reports.page.context import Cell, Chart, Table
 from reports.page.figures import base as figures
@@ -17,10 +17,15 @@ ORDER = ("void", "noisy", "trusted")
 def charts(subjects: Sequence[Subject]) -> list[Chart]:
     """One chart where there are several settings: lines over the batch where that varies, else a bar a setting."""
     runs = [
-        (one.name, record.cell.setting, record.cell.setting.batch / whole.median_s, record.cell.verdict)
+        (
+            one.name,
+            record.measurement.configuration,
+            record.measurement.configuration.batch / whole.median_s,
+            record.measurement.quality,
+        )
         for one in subjects
         for record in one.timed
-        if record.cell and (whole := record.cell.whole)
+        if record.measurement and (whole := record.measurement.whole)
     ]
     if len({setting for _, setting, _, _ in runs}) < 2:
         return []
@@ -67,6 +72,6 @@ def charts(subjects: Sequence[Subject]) -> list[Chart]:
     ]
 
 
-def _rest(setting: Setting) -> str:
+def _rest(setting: Configuration) -> str:
     """A setting without its batch."""
     return setting.label.partition(", ")[2]

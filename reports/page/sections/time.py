@@ -32,7 +32,7 @@ DOUBT = "±: half the 95 % interval of the median, processes drawn. Middle half:
 
 
 def section(subjects: Sequence[Subject]) -> Section:
-    timed = [one for one in subjects if any(record.cell and record.cell.whole for record in one.timed)]
+    timed = [one for one in subjects if any(record.measurement and record.measurement.whole for record in one.timed)]
     failed = _said(subjects, timed=False)
     if not timed:
         blocks: list[Block] = [Words((ADD, *failed), "notice")]
@@ -40,8 +40,8 @@ def section(subjects: Sequence[Subject]) -> Section:
     blocks = [Words(tuple(failed), "notice")] if failed else []
     blocks += [wholes(timed), *speed.charts(timed)]
     for one in timed:
-        record = next(record for record in one.timed if record.cell and record.cell.whole)
-        if record.cell and sum(record.cell.parts.values()) > 0:
+        record = next(record for record in one.timed if record.measurement and record.measurement.whole)
+        if record.measurement and sum(record.measurement.parts.values()) > 0:
             blocks += [parts.kinds(one, record), parts.modules(one, record), parts.operators(one, record)]
             blocks += roofline.charts(one, record)
         blocks += parts.kernels(one, record)
@@ -54,13 +54,17 @@ def _said(subjects: Sequence[Subject], *, timed: bool) -> list[str]:
     found: dict[str, list[str]] = {}
     for one in subjects:
         for record in one.timed:
-            assert record.cell
-            if (record.cell.whole is not None) != timed:
+            assert record.measurement
+            if (record.measurement.whole is not None) != timed:
                 continue
-            ended = [] if record.cell.status == "ok" else [f"the run ended {record.cell.status}"]
-            alone = f"the device alone: {why}" if (why := record.cell.trust[1]) and why != record.cell.reason else ""
-            for text in (*ended, record.cell.reason, alone, *record.cell.warnings):
-                found.setdefault(text, []).append(f"{one.name} at {record.cell.setting.label}")
+            ended = [] if record.measurement.status == "ok" else [f"the run ended {record.measurement.status}"]
+            alone = (
+                f"the device alone: {why}"
+                if (why := record.measurement.trust[1]) and why != record.measurement.reason
+                else ""
+            )
+            for text in (*ended, record.measurement.reason, alone, *record.measurement.warnings):
+                found.setdefault(text, []).append(f"{one.name} at {record.measurement.configuration.label}")
     return [f"{text}: {'; '.join(dict.fromkeys(runs))}." for text, runs in found.items() if text]
 
 
@@ -69,10 +73,12 @@ def wholes(subjects: Sequence[Subject]) -> Table:
     from analyzer.timing.statistics import interval  # Numpy, which a page without times does without.
 
     rows = []
-    records = [(one, record) for one in subjects for record in one.timed if record.cell and record.cell.whole]
-    devices = any(record.cell and record.cell.of("device") for _, record in records)
+    records = [
+        (one, record) for one in subjects for record in one.timed if record.measurement and record.measurement.whole
+    ]
+    devices = any(record.measurement and record.measurement.of("device") for _, record in records)
     for one, record in records:
-        cell = record.cell
+        cell = record.measurement
         assert cell
         whole, uncut = cell.whole, cell.uncut
         assert whole
@@ -85,13 +91,13 @@ def wholes(subjects: Sequence[Subject]) -> Table:
         total = sum(found.values())
         row: list[Cell] = [
             cells.words(one.name),
-            cells.words(cell.setting.label),
+            cells.words(cell.configuration.label),
             cells.time(whole.median_s),
             cells.NONE if isinf(doubt) else Cell(percent(doubt), doubt),
-            cells.verdict(cell.verdict),
+            cells.verdict(cell.quality),
             *([_alone(uncut) if uncut is not whole else cells.NONE] if devices else []),
             cells.words(f"{seconds(low)} to {seconds(high)}"),
-            _plain(cell.setting.batch / whole.median_s),
+            _plain(cell.configuration.batch / whole.median_s),
             _plain(work(record.rows) / whole.median_s / 1e9),
             Cell(percent(total / uncut.middle_s), total / uncut.middle_s) if found else cells.NONE,
             Cell(percent(gap / total), gap / total) if total else cells.NONE,
@@ -109,14 +115,14 @@ def wholes(subjects: Sequence[Subject]) -> Table:
 def _apart(records: Sequence[tuple[Subject, Record]]) -> tuple[str, ...]:
     """Which runs stand beside the first and must not be subtracted from it, and why."""
     (first, ours), *others = records
-    assert ours.cell
+    assert ours.measurement
     found: dict[str, list[str]] = {}
     for one, theirs in others:
-        assert theirs.cell
+        assert theirs.measurement
         if reason := why_not(ours, theirs):
-            found.setdefault(reason, []).append(f"{one.name}, {theirs.cell.setting.label}")
+            found.setdefault(reason, []).append(f"{one.name}, {theirs.measurement.configuration.label}")
     return tuple(
-        f"Not subtracted from {first.name}, {ours.cell.setting.label}: {'; '.join(names)} ({reason})."
+        f"Not subtracted from {first.name}, {ours.measurement.configuration.label}: {'; '.join(names)} ({reason})."
         for reason, names in found.items()
     )
 
@@ -131,7 +137,7 @@ def spread(timing: Timing) -> tuple[float, float]:
 
 def _alone(timing: Timing) -> Cell:
     """A device's own time, with its own verdict where that is not the best."""
-    verdict = "" if timing.verdict == "trusted" else f" ({timing.verdict})"
+    verdict = "" if timing.quality == "trusted" else f" ({timing.quality})"
     return Cell(f"{seconds(timing.median_s)}{verdict}", timing.median_s)
 
 

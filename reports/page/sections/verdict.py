@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analyzer.core.shapes import shape_text
 from analyzer.core.units import METRICS, intensity, percent, scaled, seconds
-from analyzer.records.timings import Cell as Timed
+from analyzer.records.timings import Measurement
 from reports.page import cells
 from reports.page.context import Block, Card, Cards, Cell, Fact, Section, Table, Words
 from reports.page.subjects import Subject
@@ -52,7 +52,7 @@ def _alone(one: Subject) -> str:
         where = f" in {one.memory.peak_path}" if one.memory.peak_path else ""
         text += f"; memory peaks at {scaled(one.memory.peak, 'B')}{where}"
     if (timed := _timed(one)) and timed.whole:
-        text += f"; a pass takes {seconds(timed.whole.median_s)} ({timed.setting.label}, {timed.verdict})"
+        text += f"; a pass takes {seconds(timed.whole.median_s)} ({timed.configuration.label}, {timed.quality})"
     return f"{text}."
 
 
@@ -69,8 +69,8 @@ def _against(first: Subject, other: Subject) -> str:
     return f"{first.name} has {head[0]} than {other.name}, {', '.join([*head[1:], ''])[:-2]} and {last}."
 
 
-def _timed(one: Subject) -> Timed | None:
-    return next((record.cell for record in one.timed if record.cell and record.cell.whole), None)
+def _timed(one: Subject) -> Measurement | None:
+    return next((record.measurement for record in one.timed if record.measurement and record.measurement.whole), None)
 
 
 def _times(first: Subject, other: Subject) -> tuple[float, float] | None:
@@ -79,8 +79,8 @@ def _times(first: Subject, other: Subject) -> tuple[float, float] | None:
 
     for ours in first.timed:
         for theirs in other.timed:
-            one, two = ours.cell and ours.cell.whole, theirs.cell and theirs.cell.whole
-            if one and two and why_not(ours, theirs) is None and "void" not in (one.verdict, two.verdict):
+            one, two = ours.measurement and ours.measurement.whole, theirs.measurement and theirs.measurement.whole
+            if one and two and why_not(ours, theirs) is None and "void" not in (one.quality, two.quality):
                 return one.median_s, two.median_s
     return None
 
@@ -102,11 +102,11 @@ def card(one: Subject, first: Subject) -> Card:
         pair = _times(first, one) if held else None
         facts.append(
             _fact(
-                f"Time of a pass, {timed.verdict}",
+                f"Time of a pass, {timed.quality}",
                 seconds(timed.whole.median_s),
                 pair[1] if pair else 0.0,
                 pair[0] if pair else None,
-                timed.setting.label,
+                timed.configuration.label,
             )
         )
     record = one.record
@@ -123,16 +123,14 @@ def _fact(title: str, text: str, value: float, before: float | None, exact: str)
 
 def totals(subjects: Sequence[Subject]) -> Table:
     """The whole of each network, to the last unit."""
-    metrics = ["params", "macs", "flops", "activations", "bytes_moved"]
+    metrics = ["params", "macs", "flops", "activations", "traffic"]
     if any(one.totals.backward_macs is not None for one in subjects):
         metrics.insert(2, "backward_macs")
     rows = []
     for one in subjects:
         row: list[Cell] = [cells.words(one.name)]
         row += [cells.whole(getattr(one.totals, metric)) for metric in metrics]
-        row.append(
-            Cell(intensity(one.totals.intensity), one.totals.intensity) if one.totals.bytes_moved else cells.NONE
-        )
+        row.append(Cell(intensity(one.totals.intensity), one.totals.intensity) if one.totals.traffic else cells.NONE)
         row.append(cells.whole(one.memory.peak if one.memory else None))
         rows.append(row)
     columns = [cells.left("network"), *(cells.right(METRICS[metric].title) for metric in metrics)]

@@ -166,7 +166,7 @@ def test_module_sums_and_intensity():
     conv_bytes = 4 * (14 * 14 * 480 + 480 * 16 + 16 + outputs)
     relu_bytes = 4 * 2 * outputs
     assert module.totals.flops == conv_flops + relu_flops
-    assert module.totals.bytes_moved == conv_bytes + relu_bytes
+    assert module.totals.traffic == conv_bytes + relu_bytes
     assert module.totals.intensity == (conv_flops + relu_flops) / (conv_bytes + relu_bytes)
 
 

@@ -71,7 +71,7 @@ def test_figures_are_exact_in_json(project, analyze):
     done = analyze("check", "--format", "json")
     assert done.status == 1
     envelope = json.loads(done.out)
-    assert (envelope["schema_version"], envelope["status"]) == (1, "failed")
+    assert (envelope["schema_version"], envelope["status"]) == (2, "failed")
     params = {v["path"]: (v["before"], v["after"], v["outcome"]) for v in envelope["verdicts"]
               if (v["metric"], v["mode"]) == ("params", "inference")}  # fmt: skip
     # cccp1 is 1x1 from 96 channels with biases; cccp2 reads what it makes.

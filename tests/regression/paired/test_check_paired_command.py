@@ -246,7 +246,7 @@ def test_the_end_of_a_job_leaves_nothing(commit, analyze, monkeypatch, own_tempo
         parents.extend(sides.now())
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("analyzer.cli.app.jobs.check.paired.gather", ended)
+    monkeypatch.setattr("analyzer.cli.jobs.check.paired.gather", ended)
     done = analyze("check", "--base", "main")
     assert done.status == 130
     assert [one.group.process.returncode for one in parents] == [-signal.SIGKILL] * 2

@@ -198,11 +198,11 @@ def test_every_total_stands_there_to_the_last_unit(monkeypatch, columns):
         record = count(name)
         text = " ".join(" ".join(page([views.network(record)], columns, monkeypatch)).split())
         totals = record.totals
-        for figure in (totals.params, totals.macs, totals.flops, totals.activations, totals.bytes_moved):
+        for figure in (totals.params, totals.macs, totals.flops, totals.activations, totals.traffic):
             assert f" {figure:,} " in f" {text} "
 
 
-@pytest.mark.parametrize("metric", ["params", "macs", "flops", "activations", "bytes_moved"])
+@pytest.mark.parametrize("metric", ["params", "macs", "flops", "activations", "traffic"])
 @pytest.mark.parametrize("other", [name for name in VARIANTS if name != "googlenet"])
 def test_no_figure_of_two_is_cut(other, metric, monkeypatch):
     for table in side_by_side.tables(compare("googlenet", other), metric, 4):
@@ -211,7 +211,7 @@ def test_no_figure_of_two_is_cut(other, metric, monkeypatch):
         assert_summary_or_whole(table, lines)
 
 
-@pytest.mark.parametrize("metric", ["params", "macs", "bytes_moved"])
+@pytest.mark.parametrize("metric", ["params", "macs", "traffic"])
 def test_no_figure_of_all_is_cut(metric, monkeypatch):
     for table in side_by_side.tables(compare(*VARIANTS), metric, 4):
         lines = page([table], 80, monkeypatch)
@@ -232,7 +232,7 @@ def assert_summary_or_whole(table: Table, lines: list[str]) -> None:
     assert all(any(line.strip().startswith(text[:4]) for line in lines) for text in texts)
 
 
-@pytest.mark.parametrize("metric", ["params", "macs", "flops", "activations", "bytes_moved"])
+@pytest.mark.parametrize("metric", ["params", "macs", "flops", "activations", "traffic"])
 def test_no_figure_of_a_network_and_its_changes_is_cut(metric, monkeypatch):
     changes = [{}, {"inception_4a.reduce_5x5": 32}, {"inception_4a.reduce_5x5": 32, "inception_4a.reduce_3x3": 32}]
     comparison = compare_records([count("googlenet", overrides=change) for change in changes])

@@ -132,7 +132,7 @@ def test_records_of_one_name_are_told_apart():
 
 
 def test_every_measured_figure_has_its_verdict():
-    built = page([timed("nin", verdict="noisy", reason="a neighbour")])
+    built = page([timed("nin", quality="noisy", reason="a neighbour")])
     measured = [chart for chart in built.charts if chart.trust]
     assert {chart.id.partition("-")[0] for chart in measured} == {
         "kinds", "modules", "operators", "roofline", "kernels",
@@ -144,19 +144,21 @@ def test_every_measured_figure_has_its_verdict():
 
 
 def test_a_device_alone_has_a_column_and_parts_have_its_verdict():
-    noisy = timed("nin", verdict="noisy", reason="bound by launches")
-    whole = noisy.cell.whole
+    noisy = timed("nin", quality="noisy", reason="bound by launches")
+    whole = noisy.measurement.whole
     half = tuple(sample / 2 for sample in whole.samples_s)
-    alone = whole.replace(kind="device", samples_s=half, verdict="trusted", reason="")
-    built = page([noisy.replace(cell=noisy.cell.replace(timings=(*noisy.cell.timings, alone)))])
+    alone = whole.replace(kind="device", samples_s=half, quality="trusted", reason="")
+    built = page([noisy.replace(measurement=noisy.measurement.replace(timings=(*noisy.measurement.timings, alone)))])
     table = next(block for block in section(built, "time").blocks if getattr(block, "id", "") == "passes")
     titles = [column.title for column in table.columns]
     (line,) = table.lines
     cells = {title: cell.text for title, cell in zip(titles, line.cells, strict=True)}
     assert (cells["verdict"], cells["device alone"]) == ("noisy", seconds(alone.median_s))
     assert {chart.trust for chart in built.charts if chart.trust} == {"trusted"}
-    unsure = noisy.cell.replace(timings=(*noisy.cell.timings, alone.replace(verdict="void", reason="late")))
-    assert f"{seconds(alone.median_s)} (void)" in str(section(page([noisy.replace(cell=unsure)]), "time"))
+    unsure = noisy.measurement.replace(
+        timings=(*noisy.measurement.timings, alone.replace(quality="void", reason="late"))
+    )
+    assert f"{seconds(alone.median_s)} (void)" in str(section(page([noisy.replace(measurement=unsure)]), "time"))
     assert "device alone" not in [
         column.title
         for block in section(page([noisy]), "time").blocks if getattr(block, "id", "") == "passes"
@@ -189,8 +191,8 @@ def test_runs_of_one_network_are_one_subject():
 def test_modules_and_gap_add_up_to_the_cut_pass():
     record = timed()
     chart = next(chart for chart in page([record]).charts if chart.id == "modules-0")
-    assert record.cell
-    assert sum(chart.figure["data"][0]["x"]) == pytest.approx(sum(record.cell.parts.values()))
+    assert record.measurement
+    assert sum(chart.figure["data"][0]["x"]) == pytest.approx(sum(record.measurement.parts.values()))
 
 
 # What may not be compared.
@@ -223,7 +225,7 @@ def test_comparable_ones_are():
 
 
 def test_void_times_are_shown_and_not_compared():
-    said = text(section(page([timed("nin"), timed("alexnet", verdict="void", reason="busy")]), "verdict"))
+    said = text(section(page([timed("nin"), timed("alexnet", quality="void", reason="busy")]), "verdict"))
     assert "void" in said
     assert " time than" not in said
 

@@ -44,7 +44,7 @@ def lines(monkeypatch):
     return of
 
 
-def cells(table):
+def measurements(table):
     """What stands beside each name, lines that follow it joined."""
     found: dict[str, str] = {}
     for name, *rest in table.rows:
@@ -58,19 +58,19 @@ def test_nothing_is_cut_off_at_80_columns(lines):
     page = lines(FOUND, PEAKS)
     assert max(map(len, page)) <= 80
     assert "…" not in "".join(page)
-    assert cells(tables(FOUND, [])[0])["instructions"].split() == FLAGS
+    assert measurements(tables(FOUND, [])[0])["instructions"].split() == FLAGS
 
 
 def test_the_figures_stand_there():
-    said = cells(tables(FOUND, [])[0])
+    said = measurements(tables(FOUND, [])[0])
     assert said["processors"] == "64, 2 of them for this process"
     assert said["cores"] == "32 in 2 sockets, in a virtual machine"
     assert said["quota"] == "1.5 processors"
     assert said["governor"] == "not told"
     assert said["neighbours seen"] == ", ".join(SIGNALS[name] for name in ("own_s", "others", "throttled"))
     peaks = tables(FOUND, [vars(peak) for peak in PEAKS])[1]
-    assert cells(peaks)["matrix product float32"] == "101 GFLOP/s 13.3 % 203 GFLOP/s 5.2 %"
-    assert cells(peaks)["copy memory"] == "32.7 GB/s 4.2 % - -"
+    assert measurements(peaks)["matrix product float32"] == "101 GFLOP/s 13.3 % 203 GFLOP/s 5.2 %"
+    assert measurements(peaks)["copy memory"] == "32.7 GB/s 4.2 % - -"
     # 101 ÷ 2 is 50.5.
     assert peaks.notes[0] == "float16 is emulated here: its products are 50 times slower than float32's"
 
@@ -91,7 +91,7 @@ def test_every_gpu_has_a_row():
         "power_cap_w": 700.0,
         "clock_mhz": 1410,
     }
-    said = cells(tables({**FOUND, "gpus": [gpu, {**gpu, "name": "A100"}]}, [])[0])
+    said = measurements(tables({**FOUND, "gpus": [gpu, {**gpu, "name": "A100"}]}, [])[0])
     assert said["GPU 0"] == "H100, 80.0 GiB, capability 9.0, power cap 700 W, clock 1410 MHz"
     assert said["GPU 1"].startswith("A100, ")
 
@@ -102,7 +102,7 @@ def test_a_record_of_an_older_fingerprint_still_reads():
         "processor": {k: v for k, v in FOUND["processor"].items() if k not in ("sockets", "cores", "virtual")},
     }
     older.pop("huge_pages"), older.pop("signals")
-    said = cells(tables(older, [])[0])
+    said = measurements(tables(older, [])[0])
     assert (said["cores"], said["huge pages"], said["neighbours seen"]) == ("not told", "not told", "not told")
 
 

@@ -1,4 +1,4 @@
-"""The tables of one timed cell: nothing is cut off that tells two rows apart, what is too short for the clock has no
+"""The tables of one timed measurement: nothing is cut off that tells two rows apart, what is too short for the clock has no
 figure and no rank, and a part of several rows has their counts."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pytest
 
 import analyzer
 from analyzer.records.record import Count, Record
-from analyzer.records.timings import Cell, Setting, Timing
+from analyzer.records.timings import Configuration, Measurement, Timing
 from analyzer.timing.machine.roofline import Ceilings, Level
 from reports.formats.terminal import console, show
 from reports.table import Name, Share
@@ -31,7 +31,7 @@ def timing(path, op, seconds, kind="tile", phase="forward", call=1):
 def record(rows, *timings, mode="inference"):
     whole = timing("", "", sum(one.median_s for one in timings if one.kind in ("tile", "gap")), "whole", "pass")
     counted = Record("a model", ((1, 4),), mode, Count("dispatch", tuple(rows)))
-    return counted.replace(cell=Cell(Setting(mode=mode), (whole, *timings)))
+    return counted.replace(measurement=Measurement(Configuration(mode=mode), (whole, *timings)))
 
 
 def page(found, monkeypatch, columns=80):
@@ -41,7 +41,7 @@ def page(found, monkeypatch, columns=80):
     return text.getvalue()
 
 
-def cells(table):
+def measurements(table):
     return {line[0].text: line[1:] for line in table.rows if isinstance(line[0], Name)}
 
 
@@ -64,7 +64,7 @@ def test_two_rows_of_one_function_can_be_told_apart(monkeypatch, columns):
 
 def test_what_bounds_a_part_is_not_cut_off_at_80_columns(monkeypatch):
     """2 MFLOP in 0.4 ms of a peak of 1 TFLOP/s: 0.5 %; 2 GFLOP in 20 ms: 10 %. Of another machine: 2 us and 2 ms."""
-    inference = record(LONG.rows, *(one for one in LONG.cell.timings if one.phase == "forward"))
+    inference = record(LONG.rows, *(one for one in LONG.measurement.timings if one.phase == "forward"))
     here = Ceilings(1e12, (Level("memory", float("inf"), 1e15),), "here")
     for ceilings, first, second in (
         (here, "0.5 % compute", "10.0 % compute"),
@@ -87,7 +87,7 @@ def test_a_step_of_training_gives_each_phase_its_own_work():
         timing("", "conv2d", 0.004, phase="backward"),
         mode="training",
     )
-    found = cells(modules(made, 1, None))
+    found = measurements(modules(made, 1, None))
     assert found["(top level) conv2d, forward"][0:2] == ("1.000 M", "100 %")
     assert found["(top level) conv2d, forward"][-1] == "2"
     assert found["(top level) conv2d, backward"][0:2] == ("-", "-")
@@ -97,22 +97,22 @@ def test_a_step_of_training_gives_each_phase_its_own_work():
 
 def at(batch, seconds, layout="contiguous"):
     made = record([row("a", "conv2d", batch * 10**6)], timing("a", "conv2d", seconds), timing("", "gap", 0.0002, "gap"))
-    return made.replace(cell=made.cell.replace(setting=Setting(batch=batch, layout=layout)))
+    return made.replace(measurement=made.measurement.replace(configuration=Configuration(batch=batch, layout=layout)))
 
 
 def test_one_model_at_several_settings_has_each_modules_times_side_by_side(monkeypatch):
-    """Four settings in two tables of two, rather than of three and one; the share of MACs is that of any batch."""
+    """Four configurations in two tables of two, rather than of three and one; the share of MACs is that of any batch."""
     four = [at(1, 0.001), at(1, 0.002, "channels_last"), at(8, 0.003), at(8, 0.004, "channels_last")]
     first, second = beside(four, 1)
     assert [column.title for column in first.columns[2:]] == ["batch 1, contiguous", "batch 1, channels_last"]
-    assert cells(first)["a"] == ("100 %", "1.000 ms", "2.000 ms")
-    assert cells(second)["a"] == ("100 %", "3.000 ms", "4.000 ms")
-    assert cells(first)["total"] == ("100 %", "1.200 ms", "2.200 ms")
-    assert cells(first)["(gap)"] == ("-", "200.0 µs", "200.0 µs")
+    assert measurements(first)["a"] == ("100 %", "1.000 ms", "2.000 ms")
+    assert measurements(second)["a"] == ("100 %", "3.000 ms", "4.000 ms")
+    assert measurements(first)["total"] == ("100 %", "1.200 ms", "2.200 ms")
+    assert measurements(first)["(gap)"] == ("-", "200.0 µs", "200.0 µs")
     lines = page(tables(four, 1), monkeypatch).splitlines()
     assert max(map(len, lines)) <= 80
     assert sum(line.startswith("a model: time by module") for line in lines) == 2
-    assert sum("verdict" in line for line in lines[:2]) == 1  # Whatever is left out for want of room.
+    assert sum("quality" in line for line in lines[:2]) == 1  # Whatever is left out for want of room.
     others = [one.replace(model="another") for one in four]
     assert not any("time by module" in table.title for table in tables([*four, *others], 1))
 
@@ -148,16 +148,18 @@ def test_modules_on_which_processes_disagree_are_named_where_the_pass_is_trusted
     whole = Timing("", "", 1, "whole", "pass", (0.01,) * 16, "trusted", "", (1,) * 16)
     rows = tuple(row(name, "conv2d", 100) for name in samples)
     made = Record("a model", ((1, 4),), "inference", Count("dispatch", rows))
-    timed = made.replace(cell=Cell(Setting(), (whole, *parts)))
+    timed = made.replace(measurement=Measurement(Configuration(), (whole, *parts)))
     (note,) = modules(timed, 1, None).notes
     named = r"rest \(± \d\d %\), g \(± \d\d %\), f \(± \d\d %\), e \(± \d\d %\), d \(± \d\d? %\) and 3 more"
     assert re.fullmatch(f"Noisy, another run may well say otherwise: {named}\\.", note)
-    noisy = timed.replace(cell=timed.cell.replace(verdict="noisy"))
+    noisy = timed.replace(measurement=timed.measurement.replace(quality="noisy"))
     assert modules(noisy, 1, None).notes == ()  # All of it is.
 
 
 def test_one_cell_that_was_timed_beside_one_that_failed_is_shown_whole():
-    failed = at(1, 0.001).replace(model="another", cell=Cell(Setting(batch=1), (), "void", "no memory", "failed"))
+    failed = at(1, 0.001).replace(
+        model="another", measurement=Measurement(Configuration(batch=1), (), "void", "no memory", "failed")
+    )
     titles = [table.title for table in tables([at(1, 0.001), failed], 1)]
     assert "a model: batch 1, 1 thread, trusted" in titles
     assert "By kind of operator" in titles
@@ -177,7 +179,7 @@ def test_modules_are_called_what_they_are_called():
 def test_a_part_too_short_for_the_clock_has_no_figure_and_no_rank():
     short = [timing(name, f"op_{name}", seconds) for name, seconds in (("c", 40e-6), ("a", 10e-6), ("b", 49e-6))]
     made = record([row("long", "conv2d", 10)], timing("long", "conv2d", 0.001), *short)
-    found = cells(operators(made, None))
+    found = measurements(operators(made, None))
     assert list(found) == ["conv2d", "op_a", "op_b", "op_c"]  # By name, and not by how long they seem to be.
     for name in ("op_a", "op_b", "op_c"):
         assert found[name][2:] == ("< 50 µs", "-", "-", "-")
@@ -190,7 +192,7 @@ def test_a_replay_too_short_for_the_clock_has_none_either():
         timing("a", "relu", 20e-6, "replay"), timing("a", "relu", 0.0003, "replay_cold"),
         timing("b", "relu", 0.0004, "replay"), timing("b", "relu", 0.0005, "replay_cold"),
     )  # fmt: skip
-    assert cells(replays(made)[0]) == {
+    assert measurements(replays(made)[0]) == {
         "b": ("-", "400.0 µs", "500.0 µs"),
         "a": ("200.0 µs", "< 50 µs", "300.0 µs"),
     }
@@ -207,7 +209,7 @@ def test_a_part_of_several_rows_has_their_counts():
     assert kinds["multi_head_attention_forward"].macs == 100 + 30 + 40
     assert kinds["linear"].macs == 7
     assert sum(one.macs for one in kinds.values()) == made.totals.macs
-    assert cells(modules(made, 1, None))["attention"][0] == "177"
+    assert measurements(modules(made, 1, None))["attention"][0] == "177"
 
 
 def test_what_a_device_needs_alone_stands_beside_the_pass_and_its_parts_have_its_verdict(monkeypatch):
@@ -219,10 +221,13 @@ def test_what_a_device_needs_alone_stands_beside_the_pass_and_its_parts_have_its
         timing("", "gap", 0.01e-3, "gap"),
     )
     whole = Timing("", "", 1, "whole", "pass", (4e-3,) * 4, "noisy", "± 9 %", (4,))
-    cell = made.cell.replace(
-        setting=Setting(device="cuda"), timings=(whole, *made.cell.timings[1:]), verdict="noisy", reason="± 9 %"
+    measurement = made.measurement.replace(
+        configuration=Configuration(device="cuda"),
+        timings=(whole, *made.measurement.timings[1:]),
+        quality="noisy",
+        reason="± 9 %",
     )
-    made = made.replace(cell=cell)
+    made = made.replace(measurement=measurement)
     times, sums, parts, _ = tables([made], 1)
     assert times.rows[0][3:6] == ("4.000 ms", "0.0 %", "noisy")
     assert [column.title for column in sums.columns][2:5] == ["device", "busy", "parts"]

@@ -1,16 +1,18 @@
-"""What a run teaches: a setting that was measured to be slower, and a type that the processor emulates."""
+"""What a run teaches: a configuration that was measured to be slower, and a type that the processor emulates."""
 
 from __future__ import annotations
 
 import analyzer
-from analyzer.records.timings import Cell, Setting, Timing
+from analyzer.records.timings import Configuration, Measurement, Timing
 from analyzer.timing.driver.advice import advice
 
 
-def record(seconds, verdict="trusted", flags=None, **setting):
-    whole = Timing("", "", 1, "whole", "pass", (seconds,) * 4, verdict, "", (1,) * 4)
+def record(seconds, quality="trusted", flags=None, **configuration):
+    whole = Timing("", "", 1, "whole", "pass", (seconds,) * 4, quality, "", (1,) * 4)
     environment = {"processor": {"flags": flags}} if flags is not None else {}
-    return analyzer.count("nin").replace(cell=Cell(Setting(**setting), (whole,), verdict), environment=environment)
+    return analyzer.count("nin").replace(
+        measurement=Measurement(Configuration(**configuration), (whole,), quality), environment=environment
+    )
 
 
 def test_the_better_of_two_layouts_is_named():
@@ -23,17 +25,17 @@ def test_a_small_difference_a_void_cell_or_two_knobs_teach_nothing():
     slow = record(0.0104)
     assert advice(slow, [slow, record(0.010, layout="channels_last")]) == []
     slow = record(0.015)
-    assert advice(slow, [slow, record(0.010, verdict="void", layout="channels_last")]) == []
+    assert advice(slow, [slow, record(0.010, quality="void", layout="channels_last")]) == []
     assert advice(slow, [slow, record(0.010, layout="channels_last", threads=2)]) == []
-    assert advice(record(0.015, verdict="void"), [slow, record(0.010, layout="channels_last")]) == []
+    assert advice(record(0.015, quality="void"), [slow, record(0.010, layout="channels_last")]) == []
 
 
 def test_two_whose_intervals_overlap_teach_nothing_and_a_noisy_one_is_called_so():
-    def spread(verdict="noisy", **setting):
-        one = record(0.0, verdict, **setting)
-        samples = (0.0150, 0.0155, 0.0155, 0.0160) if setting else (0.010, 0.020, 0.020, 0.030)
-        whole = one.cell.whole.replace(samples_s=samples)
-        return one.replace(cell=one.cell.replace(timings=(whole,)))
+    def spread(quality="noisy", **configuration):
+        one = record(0.0, quality, **configuration)
+        samples = (0.0150, 0.0155, 0.0155, 0.0160) if configuration else (0.010, 0.020, 0.020, 0.030)
+        whole = one.measurement.whole.replace(samples_s=samples)
+        return one.replace(measurement=one.measurement.replace(timings=(whole,)))
 
     wide = spread()  # 20 ms, but somewhere between 5 and 35.
     assert advice(wide, [wide, spread(layout="channels_last")]) == []

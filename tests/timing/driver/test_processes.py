@@ -16,10 +16,10 @@ import pytest
 from analyzer.cli.commands.time import DTYPES, LAYOUTS
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.envelope import load
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.driver import measure as measuring
 from analyzer.timing.driver import processes
-from analyzer.timing.driver.measure import measure, measured, requests, settings
+from analyzer.timing.driver.measure import configurations, measure, measured, requests
 from analyzer.timing.driver.processes import ask
 from analyzer.timing.request import Request
 
@@ -74,7 +74,9 @@ def net(tmp_path):
 
 
 def request(reference, budget_s=1.5, batch=1, **how):
-    return Request(Setting(batch=batch), reference=reference, inputs=("3x16x16",), budget_s=budget_s, floor=2, **how)
+    return Request(
+        Configuration(batch=batch), reference=reference, inputs=("3x16x16",), budget_s=budget_s, floor=2, **how
+    )
 
 
 def test_a_model_is_counted_and_timed_in_one_process(net):
@@ -101,7 +103,7 @@ def test_a_chrome_trace_is_written_whole(net, tmp_path):
     assert answer.end == "done", answer.reason
     names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
     assert {"aten::conv2d", "analyzer tile 0 conv conv2d"} <= names
-    answer = ask(request(net("Net"), trace=str(trace)).replace(setting=Setting(mode="training", batch=2)))
+    answer = ask(request(net("Net"), trace=str(trace)).replace(configuration=Configuration(mode="training", batch=2)))
     assert answer.end == "done", answer.reason
     assert "ConvolutionBackward0" in trace.read_text()
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
@@ -123,18 +125,20 @@ def test_a_model_that_does_not_run_on_its_input_is_refused_with_the_way_out(net)
 
 
 def test_a_setting_that_fails_leaves_the_others(net):
-    cells = settings([2, 8], [1])
-    found = measured(requests([], [net("Raises")], ["3x16x16"], cells, budget_s=1.5, floor=2), processes=1)
+    measurements = configurations([2, 8], [1])
+    found = measured(requests([], [net("Raises")], ["3x16x16"], measurements, budget_s=1.5, floor=2), processes=1)
     good, bad = found.records
-    assert good.cell.status == "ok"
-    assert good.cell.whole is not None
-    assert bad.cell.status == "failed"
-    assert bad.cell.reason.startswith("out of memory at batch 8 (")
+    assert good.measurement.status == "ok"
+    assert good.measurement.whole is not None
+    assert bad.measurement.status == "failed"
+    assert bad.measurement.reason.startswith("out of memory at batch 8 (")
 
 
 def test_channels_last_without_an_image_is_refused(tmp_path):
     (tmp_path / "flat.py").write_text("from torch import nn\nNet = lambda: nn.Linear(4, 4)\n")
-    wanted = Request(Setting(layout="channels_last"), reference=f"{tmp_path}/flat.py:Net", inputs=("4",), budget_s=1.0)
+    wanted = Request(
+        Configuration(layout="channels_last"), reference=f"{tmp_path}/flat.py:Net", inputs=("4",), budget_s=1.0
+    )
     answer = ask(wanted)
     assert (answer.end, answer.reason) == (
         "refused",
@@ -158,16 +162,16 @@ def test_a_process_that_hangs_is_ended(net, monkeypatch):
 
 
 def test_a_device_that_is_not_there_fails_its_cell():
-    answer = ask(Request(Setting(device="cuda:9"), variant="nin", budget_s=1.0))
+    answer = ask(Request(Configuration(device="cuda:9"), variant="nin", budget_s=1.0))
     assert answer.end == "refused"
     assert answer.reason.endswith("there are: cpu") or "cuda" in answer.reason
 
 
 def test_measure_from_python():
     record = measure("nin", inputs=["3x64x64"], threads=1, budget_s=2.0, processes=1)
-    assert record.cell.setting == Setting(threads=1)
+    assert record.measurement.configuration == Configuration(threads=1)
     assert record.totals.macs > 0
-    parts = record.cell.parts
+    parts = record.measurement.parts
     rows = {(row.path, row.op, row.call) for row in record.rows}
     assert {(one.path, one.op, one.call) for one in parts if one.kind == "tile"} == rows
     cut = [sum(samples) for samples in zip(*(one.samples_s for one in parts), strict=True)]
@@ -234,8 +238,8 @@ def test_ctrl_c_keeps_what_was_measured(net, tmp_path):
     out, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
     (record,) = load(out)
-    assert record.cell.status == "partial"
-    assert record.cell.whole.samples_s
+    assert record.measurement.status == "partial"
+    assert record.measurement.whole.samples_s
     kept = list(Path(tmp_path, ".analyze", "records").iterdir())
     assert len(kept) == 1
-    assert load(kept[0].read_text())[0].cell == record.cell
+    assert load(kept[0].read_text())[0].measurement == record.measurement

@@ -184,14 +184,14 @@ def test_a_busy_loop_next_door_is_seen():
     neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         time.sleep(0.3)
-        verdicts = []
+        qualities = []
         for _ in range(20):
             before = watch.look()
             end = time.perf_counter() + 0.02
             while time.perf_counter() < end:
                 pass
-            verdicts.append(watch.dirty(before, watch.look()))
+            qualities.append(watch.dirty(before, watch.look()))
     finally:
         neighbour.kill()
         neighbour.wait()
-    assert sum(verdict is not None for verdict in verdicts) >= 18
+    assert sum(quality is not None for quality in qualities) >= 18

@@ -22,8 +22,8 @@ def test_intervals_are_those_of_the_tables():
     assert interval(3, 100) == (pytest.approx(0.0062, abs=1e-4), pytest.approx(0.0852, abs=1e-4))
 
 
-def window(verdict, others=0.0):
-    return {"verdict": verdict, "others": others}
+def window(quality, others=0.0):
+    return {"quality": quality, "others": others}
 
 
 def test_a_missed_neighbour_is_a_window_that_was_trusted():

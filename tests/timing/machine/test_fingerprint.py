@@ -10,7 +10,7 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.store import PEAKS as FILE
 from analyzer.records.store import kept_peaks
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.machine.devices import device, devices
 from analyzer.timing.machine.fingerprint import (
     allocator,
@@ -120,15 +120,19 @@ def test_variables_are_kept_without_the_folders_that_they_name():
 
 def test_what_may_be_compared():
     here = fingerprint(read=read)
-    key = stable_key(here, Setting(threads=2))
-    assert key == stable_key(here | {"python": "3.99"}, Setting(threads=2, batch=8))
+    key = stable_key(here, Configuration(threads=2))
+    assert key == stable_key(here | {"python": "3.99"}, Configuration(threads=2, batch=8))
     slower = {**here, "processor": {**here["processor"], "mhz": 1000.0}}
-    assert key == stable_key(slower, Setting(threads=2))
-    for other in (Setting(threads=1), Setting(threads=2, dtype="bfloat16"), Setting(threads=2, layout="channels_last")):
+    assert key == stable_key(slower, Configuration(threads=2))
+    for other in (
+        Configuration(threads=1),
+        Configuration(threads=2, dtype="bfloat16"),
+        Configuration(threads=2, layout="channels_last"),
+    ):
         assert key != stable_key(here, other)
     newer = {**here, "torch": {**here["torch"], "version": "9.9"}}
-    assert key != stable_key(newer, Setting(threads=2))
-    assert stable_key({}, Setting()) == ()
+    assert key != stable_key(newer, Configuration(threads=2))
+    assert stable_key({}, Configuration()) == ()
 
 
 def test_working_sets_fit_their_level():
@@ -179,15 +183,15 @@ def test_measured_ceilings_are_those_of_the_setting():
         {"name": "triad L2", "unit": "B", "threads": 2, "value": 2e11},
         {"name": "copy memory", "unit": "B", "threads": 2, "value": 3e10},
     ]
-    found = measured(peaks, HERE, Setting(threads=2))
+    found = measured(peaks, HERE, Configuration(threads=2))
     # L2 is a core's own: two threads have two of them. L1 was too small to be measured.
     assert found.levels == (Level("L2", 2 * 2**20, 2e11), Level("memory", float("inf"), 3e10))
     assert found.ridge == pytest.approx(2e11 / 3e10)
-    assert measured(peaks, HERE, Setting(threads=1)) is None
-    void = [peak | {"verdict": "void"} if peak["name"] == "triad L2" else peak for peak in peaks]
-    assert measured(void, HERE, Setting(threads=2)).levels[0].bytes_per_s == 1e11
-    assert measured(peaks, HERE, Setting(threads=2, dtype="bfloat16")) is None
-    assert measured(peaks, HERE, Setting(threads=2, device="cuda:0")) is None  # They are the processor's.
+    assert measured(peaks, HERE, Configuration(threads=1)) is None
+    void = [peak | {"quality": "void"} if peak["name"] == "triad L2" else peak for peak in peaks]
+    assert measured(void, HERE, Configuration(threads=2)).levels[0].bytes_per_s == 1e11
+    assert measured(peaks, HERE, Configuration(threads=2, dtype="bfloat16")) is None
+    assert measured(peaks, HERE, Configuration(threads=2, device="cuda:0")) is None  # They are the processor's.
 
 
 H100 = {"name": "H100", "l2_bytes": 50 * 2**20, "tf32_convolutions": True}
@@ -202,14 +206,14 @@ def test_measured_ceilings_of_a_gpu_are_that_gpus():
         {"name": "copy L2", "unit": "B", "value": 5e12, **own},
         {"name": "triad memory", "unit": "B", "value": 3e12, **own},
     ]
-    setting = Setting(threads=2, device="cuda:0")
-    found = measured(peaks, {**HERE, "gpu": H100}, setting)
+    configuration = Configuration(threads=2, device="cuda:0")
+    found = measured(peaks, {**HERE, "gpu": H100}, configuration)
     assert found.flops_per_s == 400e12  # A convolution of float32 may take tf32, as it may by torch's default.
     assert found.levels == (Level("L2", 50 * 2**20, 5e12), Level("memory", float("inf"), 3e12))
-    assert measured(peaks, {**HERE, "gpu": {**H100, "tf32_convolutions": False}}, setting).flops_per_s == 50e12
-    assert measured(peaks, {**HERE, "gpu": H100}, setting.replace(dtype="bfloat16")).flops_per_s == 700e12
-    assert measured(peaks, {**HERE, "gpu": {**H100, "name": "A100"}}, setting) is None
-    assert measured(peaks, HERE, setting.replace(device="mps")) is None
+    assert measured(peaks, {**HERE, "gpu": {**H100, "tf32_convolutions": False}}, configuration).flops_per_s == 50e12
+    assert measured(peaks, {**HERE, "gpu": H100}, configuration.replace(dtype="bfloat16")).flops_per_s == 700e12
+    assert measured(peaks, {**HERE, "gpu": {**H100, "name": "A100"}}, configuration) is None
+    assert measured(peaks, HERE, configuration.replace(device="mps")) is None
     assert emulated([*peaks, {"name": "float16", "unit": "FLOP", "value": 1e9, **own}]) == {}
 
 

@@ -43,7 +43,7 @@ class Library:
 
 
 @pytest.mark.parametrize(
-    ("library", "verdict"),
+    ("library", "quality"),
     [
         (Library(), None),
         (Library(reasons=0x1), None),  # Idle: nothing holds it down.
@@ -56,9 +56,9 @@ class Library:
         (None, None),
     ],
 )
-def test_a_gpu_is_watched_the_same_way(library, verdict):
+def test_a_gpu_is_watched_the_same_way(library, quality):
     watch = GpuContention(0, own=7, library=library)
-    assert watch.dirty(watch.look(), watch.look()) == verdict
+    assert watch.dirty(watch.look(), watch.look()) == quality
 
 
 def test_a_throttle_that_is_allowed_hides_no_other():

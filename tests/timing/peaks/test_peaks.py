@@ -150,7 +150,7 @@ def test_a_ceiling_is_the_best_median_of_the_undisturbed():
 def test_beside_a_neighbour_every_peak_is_void_and_it_still_ends():
     clock = Turned()
     found = measure([1], CACHES, torch=Torch(clock), now=clock.now, watch=lambda count: Says(last=BUSY))
-    assert {(one.verdict, one.reason) for one in found} == {("void", BUSY)}
+    assert {(one.quality, one.reason) for one in found} == {("void", BUSY)}
     assert clock.now() < 20
 
 
@@ -174,7 +174,7 @@ def test_void_peaks_are_shown_and_not_kept(analyze, monkeypatch, tmp_path):
     assert "1.00 GB/s   void" in outcome.out
     assert kept(tmp_path) == [vars(TRUSTED)]
     data = json.loads(run(analyze, monkeypatch, [VOID], "--format", "json").out)
-    assert (data["status"], data["peaks"][0]["verdict"]) == ("failed", "void")
+    assert (data["status"], data["peaks"][0]["quality"]) == ("failed", "void")
 
 
 def test_trusted_peaks_are_kept_until_they_are_measured_anew(analyze, monkeypatch, tmp_path):
@@ -184,7 +184,7 @@ def test_trusted_peaks_are_kept_until_they_are_measured_anew(analyze, monkeypatc
     assert run(analyze, monkeypatch, [TRUSTED]).status == 0
     assert run(analyze, monkeypatch, [VOID]).status == 3
     assert kept(tmp_path) == [vars(TRUSTED)]
-    faster, memory = TRUSTED.replace(value=2e11), VOID.replace(verdict="trusted", reason="")
+    faster, memory = TRUSTED.replace(value=2e11), VOID.replace(quality="trusted", reason="")
     assert run(analyze, monkeypatch, [faster, memory]).status == 0
     assert kept(tmp_path) == [vars(faster), vars(memory)]
     assert run(analyze, monkeypatch, [TRUSTED], "--no-keep").err.count("kept") == 0
@@ -197,7 +197,7 @@ def test_peaks_of_another_machine_do_not_stay(analyze, monkeypatch, tmp_path):
     data = json.loads((tmp_path / PEAKS).read_text())
     data["environment"]["processor"]["model"] = "another"
     (tmp_path / PEAKS).write_text(json.dumps(data))
-    memory = VOID.replace(verdict="trusted", reason="")
+    memory = VOID.replace(quality="trusted", reason="")
     run(analyze, monkeypatch, [memory])
     assert kept(tmp_path) == [vars(memory)]
 
@@ -314,7 +314,7 @@ class Gpu:
 def test_a_gpus_peaks_are_its_own_time_and_not_its_launches():
     gpu = Gpu()
     found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=QUIET)}
-    assert {(one.threads, one.device, one.verdict) for one in found.values()} == {(0, "H100", "trusted")}
+    assert {(one.threads, one.device, one.quality) for one in found.values()} == {(0, "H100", "trusted")}
     products = {name: one.value for name, one in found.items() if one.unit == "FLOP"}
     assert products == pytest.approx(
         {"float32": 50e12, "tf32": 400e12, "float64": 60e12, "bfloat16": 700e12, "float16": 700e12}
@@ -330,7 +330,7 @@ def test_a_gpu_without_a_type_or_beside_a_neighbour_says_so():
     busy = Says(last="another process used the GPU")
     found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=busy)}
     assert found["bfloat16"].value == 0
-    assert {one.verdict for one in found.values() if one.value} == {"void"}
+    assert {one.quality for one in found.values() if one.value} == {"void"}
 
 
 def test_peaks_of_a_gpu_stand_in_a_table_of_their_own_and_are_kept_beside(analyze, monkeypatch, tmp_path):
@@ -359,7 +359,7 @@ def test_a_gpu_that_cannot_be_measured_takes_nothing_from_the_processor(analyze,
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("analyzer.timing.machine.gpu.gpus", lambda: [{"name": "H100", "memory_bytes": 80 * 2**30}])
-    monkeypatch.setattr("analyzer.timing.peaks.cpu.gpu.measure", refused)
+    monkeypatch.setattr("analyzer.timing.peaks.gpu.measure", refused)
     outcome = run(analyze, monkeypatch, [TRUSTED], "--format", "json")
     assert outcome.status == 3
     assert "the peaks of cuda:0 cannot be measured" in outcome.err
@@ -375,7 +375,7 @@ def test_one_peak_that_cannot_be_had_is_void_and_the_others_stand():
 
     gpu.zeros = full
     found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=QUIET)}
-    assert (found["copy L2"].verdict, found["copy L2"].reason) == (
+    assert (found["copy L2"].quality, found["copy L2"].reason) == (
         "void",
         "CUDA out of memory. Tried to allocate 1 GiB",
     )

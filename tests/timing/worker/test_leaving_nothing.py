@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.core.signals import uninterrupted
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.driver import processes
 from analyzer.timing.driver.processes import ask
 from analyzer.timing.request import Request
@@ -61,7 +61,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="pr
 def net(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("net.py").write_text(NET)
-    return lambda name: Request(Setting(), reference=f"net.py:{name}", inputs=("4",), budget_s=1.0, floor=2)
+    return lambda name: Request(Configuration(), reference=f"net.py:{name}", inputs=("4",), budget_s=1.0, floor=2)
 
 
 def running(file=Path("pids")) -> list[int]:
@@ -153,7 +153,7 @@ def test_a_cancelled_run_ends_as_an_interrupted_one_does(net):
 @pytest.mark.parametrize("name", ["random", "torch", "analyzer"])
 def test_a_file_of_the_users_does_not_stand_for_a_module_of_that_name(net, name):
     Path(f"{name}.py").write_text("raise SystemExit('shadowed')")
-    answer = ask(Request(Setting(), variant="nin", inputs=("3x64x64",), budget_s=0.1, floor=2))
+    answer = ask(Request(Configuration(), variant="nin", inputs=("3x64x64",), budget_s=0.1, floor=2))
     assert answer.end == "done", answer.reason
 
 
@@ -168,5 +168,5 @@ def test_a_package_beside_the_user_may_import_of_itself_when_it_runs(net):
         "        from pack.late import scale\n"
         "        return x * scale\n"
     )
-    answer = ask(Request(Setting(), reference="pack.net:Net", inputs=("4",), budget_s=0.1, floor=2))
+    answer = ask(Request(Configuration(), reference="pack.net:Net", inputs=("4",), budget_s=0.1, floor=2))
     assert answer.end == "done", answer.reason

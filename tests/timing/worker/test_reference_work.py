@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.worker import reference_work as beside
 
 MIB = 2**20
@@ -29,7 +29,7 @@ class Accuses:
 
 
 def test_the_fixed_work_is_watched_as_a_pass_is():
-    taken = beside.reference(Setting(), Accuses())
+    taken = beside.reference(Configuration(), Accuses())
     assert len(taken) == beside.REFERENCES
     assert {one.arm for one in taken} == {"reference"}
     assert all(one.seconds > 0 for one in taken)
@@ -40,7 +40,7 @@ MAPPED = """
 import ctypes, sys, torch
 from analyzer.timing.beside import reference
 from analyzer.timing.contention import Contention
-from analyzer.timings import Setting
+from analyzer.timings import Configuration
 
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in
@@ -50,7 +50,7 @@ mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
 if mallinfo2 is None:
     sys.exit("no mallinfo2")
 mallinfo2.restype = Info
-reference(Setting(), Contention(1))
+reference(Configuration(), Contention(1))
 before = mallinfo2().hblks
 field = torch.empty(3 * 2**20)
 print(mallinfo2().hblks - before)
@@ -69,7 +69,7 @@ def test_the_fixed_work_leaves_the_allocator_as_a_program_of_its_own_has_it():
 
 
 def test_there_is_none_on_a_device():
-    assert beside.reference(Setting(device="cuda:0"), Accuses()) == []
+    assert beside.reference(Configuration(device="cuda:0"), Accuses()) == []
 
 
 @pytest.mark.parametrize(("sizes", "written"), [((), 128), ((1, 32), 128), ((1, 2, 768), 1536)])

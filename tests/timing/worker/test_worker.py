@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.records.timings import Setting
+from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import EventClock
 from analyzer.timing.driver.processes import Answer, ask
-from analyzer.timing.driver.results import cell
+from analyzer.timing.driver.results import measurement
 from analyzer.timing.passes.timed_pass import Changed
 from analyzer.timing.request import Request
 from analyzer.timing.worker.main import _sample
@@ -75,9 +75,9 @@ def asked(tmp_path):
     Path(tmp_path, "net.py").write_text(NET)
 
     def of(name, mode="inference", compiled=False, **how):
-        setting = Setting(mode=mode, compiled=compiled, batch=2)
+        configuration = Configuration(mode=mode, compiled=compiled, batch=2)
         return ask(
-            Request(setting, reference=f"{tmp_path}/net.py:{name}", inputs=("4",), budget_s=0.5, floor=20, **how)
+            Request(configuration, reference=f"{tmp_path}/net.py:{name}", inputs=("4",), budget_s=0.5, floor=20, **how)
         )
 
     return of
@@ -86,7 +86,7 @@ def asked(tmp_path):
 def test_a_model_whose_passes_change_is_timed_whole_and_says_why_it_has_no_parts(asked):
     answer = asked("Sometimes")
     assert answer.end == "done", answer.reason
-    made = cell(Request(Setting(), fewest=3), [answer])
+    made = measurement(Request(Configuration(), fewest=3), [answer])
     assert made.status == "ok"
     assert len(made.whole.samples_s) >= 3
     assert made.parts == {}
@@ -125,7 +125,9 @@ def test_there_may_be_nothing_to_train(asked):
 
 
 def test_a_module_that_does_not_take_a_type_is_named():
-    answer = ask(Request(Setting(dtype="float16"), variant="googlenet", inputs=("3x64x64",), budget_s=0.5, floor=2))
+    answer = ask(
+        Request(Configuration(dtype="float16"), variant="googlenet", inputs=("3x64x64",), budget_s=0.5, floor=2)
+    )
     if answer.end == "done":
         pytest.skip("here LRN takes float16")
     assert answer.end == "failed"
@@ -186,7 +188,7 @@ def behind():
 
 def sampled(passed, clock):
     told = []
-    request = Request(Setting(device="cuda:0"), variant="nin", budget_s=0.05, floor=4)
+    request = Request(Configuration(device="cuda:0"), variant="nin", budget_s=0.05, floor=4)
     beside = _sample(request, passed, clock, Quiet(), time.perf_counter(), told.append)
     return beside, told
 
@@ -218,12 +220,14 @@ def test_what_was_sampled_before_a_pass_that_raised_is_told(behind):
             return super().whole(held=held)
 
     told = []
-    request = Request(Setting(device="cuda:0"), variant="nin", budget_s=60.0, floor=9, tiles=False)
+    request = Request(Configuration(device="cuda:0"), variant="nin", budget_s=60.0, floor=9, tiles=False)
     with pytest.raises(RuntimeError, match="no more"):
         _sample(request, Raises(*behind), behind[0], Quiet(), time.perf_counter(), told.append)
     # Ten passes to warm up: two windows of five that agree. Two samples, and the one that raised.
     assert len(told[-1]["samples"]) == 2
-    assert cell(Request(Setting(), fewest=2), [Answer(tuple(told), "failed", "no more")]).status == "partial"
+    assert (
+        measurement(Request(Configuration(), fewest=2), [Answer(tuple(told), "failed", "no more")]).status == "partial"
+    )
 
 
 def test_a_pass_that_changes_in_the_middle_leaves_whole_ones(behind):
@@ -238,7 +242,9 @@ def test_a_pass_that_changes_in_the_middle_leaves_whole_ones(behind):
 
     _, told = sampled(Changes(*behind), behind[0])
     assert [line["keys"] for line in told if line["event"] == "keys"] == [[("forward", "", "gap", 1)], []]
-    made = cell(Request(Setting(), fewest=3), [Answer((*told, {"event": "done", "launch_share": None}), "done")])
+    made = measurement(
+        Request(Configuration(), fewest=3), [Answer((*told, {"event": "done", "launch_share": None}), "done")]
+    )
     assert made.of("gap") == ()
     assert made.warnings == ("not cut into operators: other operators ran than were counted",)
 
@@ -252,5 +258,5 @@ def test_complex_parameters_stay_complex():
 
     model = nn.Linear(4, 4)
     model.phase = nn.Parameter(torch.zeros(4, dtype=torch.complex64))
-    prepared(model, [torch.zeros(1, 4)], {}, Setting(dtype="float64"))
+    prepared(model, [torch.zeros(1, 4)], {}, Configuration(dtype="float64"))
     assert (model.weight.dtype, model.phase.dtype) == (torch.float64, torch.complex64)

@@ -7,7 +7,7 @@ input. A saving is multiply-adds without the reduction over multiply-adds with i
 from __future__ import annotations
 
 from analyzer.claims.claim import NOTE, PAPER, Claim, Printed, Verdict, confirmed_if, part
-from analyzer.core.units import factor, scaled
+from analyzer.core.units import scaled, times
 from analyzer.counting.api import count
 from analyzer.networks.spec import Conv
 from analyzer.networks.variants import variant
@@ -85,7 +85,7 @@ def saving_everywhere() -> Claim:
     others = {
         label: sorted(own[label] for name, own in savings.items() if f"{name}.{label}" != BRANCH) for label in parts
     }
-    ranges = {label: f"{factor(ratios[0])} to {factor(ratios[-1])}" for label, ratios in others.items()}
+    ranges = {label: f"{times(ratios[0])} to {times(ratios[-1])}" for label, ratios in others.items()}
     return Claim(
         id="21.4x-in-every-module",
         claim="The 1x1 reduction makes the 5x5 branch of every inception module 21.4 times cheaper.",
@@ -93,7 +93,7 @@ def saving_everywhere() -> Claim:
         operands={"modules": len(names)},
         computed=savings,
         verdict=confirmed_if(all(TIMES.met(own["branch_5x5"]) for own in savings.values())),
-        condition=f"It is {factor(savings['inception_4a']['branch_5x5'])} in inception 4a alone: the other 5x5 "
+        condition=f"It is {times(savings['inception_4a']['branch_5x5'])} in inception 4a alone: the other 5x5 "
         f"branches save {ranges['branch_5x5']}, the 3x3 branches {ranges['branch_3x3']}, "
         f"whole modules {ranges['module']}.",
         figure=f"5x5 elsewhere {ranges['branch_5x5']}",
@@ -126,7 +126,7 @@ def saving(module: str = TOTAL) -> Claim:
         computed={"ratio": own, **branches},
         verdict=verdict,
         condition=condition,
-        figure=factor(own) if own else "no multiply-adds to save",
+        figure=times(own) if own else "no multiply-adds to save",
     )
 
 
@@ -137,16 +137,16 @@ def _judged(module: str, before: int, after: int, branches: dict[str, float]) ->
             "not reproduced",
             f"{module} has multiply-adds {'only with the reduction' if after else 'in neither network'}.",
         )
-    own = f"{before:,} multiply-adds in {UNREDUCED}, {after:,} in {REDUCED}: {factor(before / after)}"
+    own = f"{before:,} multiply-adds in {UNREDUCED}, {after:,} in {REDUCED}: {times(before / after)}"
     if branches and TIMES.met(branches["branch_5x5"]):
         return "confirmed under a condition", (
-            f"Of its 5x5 branch alone, {factor(branches['branch_5x5'])}; the 3x3 branch saves "
-            f"{factor(branches['branch_3x3'])} and the whole module {factor(before / after)}."
+            f"Of its 5x5 branch alone, {times(branches['branch_5x5'])}; the 3x3 branch saves "
+            f"{times(branches['branch_3x3'])} and the whole module {times(before / after)}."
         )
     if branches:
         return "not reproduced", (
-            f"{own}. Its 3x3 branch saves {factor(branches['branch_3x3'])}, its 5x5 branch "
-            f"{factor(branches['branch_5x5'])}; 21.4x is that of {BRANCH}."
+            f"{own}. Its 3x3 branch saves {times(branches['branch_3x3'])}, its 5x5 branch "
+            f"{times(branches['branch_5x5'])}; 21.4x is that of {BRANCH}."
         )
     if module == BRANCH:
         return confirmed_if(TIMES.met(before / after)), f"{own}. It holds for this branch and no other."
@@ -172,10 +172,10 @@ def modules_affordable() -> Claim:
         },
         verdict=confirmed_if(google.macs < unreduced.macs < naive.macs and google.params < naive.params),
         condition=f"{scaled(google.macs)} multiply-adds become {scaled(unreduced.macs)} "
-        f"({factor(unreduced.macs / google.macs)}) without the 1x1s before 3x3 and 5x5, and {scaled(naive.macs)} "
-        f"({factor(naive.macs / google.macs)}, params {factor(naive.params / google.params)}) without any 1x1, as in "
+        f"({times(unreduced.macs / google.macs)}) without the 1x1s before 3x3 and 5x5, and {scaled(naive.macs)} "
+        f"({times(naive.macs / google.macs)}, params {times(naive.params / google.params)}) without any 1x1, as in "
         "Figure 2a.",
-        figure=f"{factor(unreduced.macs / google.macs)} and {factor(naive.macs / google.macs)} without",
+        figure=f"{times(unreduced.macs / google.macs)} and {times(naive.macs / google.macs)} without",
     )
 
 

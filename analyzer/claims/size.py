@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.claims import table1
 from analyzer.claims.claim import NOTE, PAPER, Claim, Printed, Verdict, confirmed_if, part
-from analyzer.core.units import factor, percent, scaled
+from analyzer.core.units import percent, scaled, times
 from analyzer.counting.api import count
 from analyzer.records.record import Record
 
@@ -37,13 +37,13 @@ def twelve_times_fewer() -> Claim:
         },
         computed={"alexnet_caffe": alexnet, "googlenet_caffe": params, **ratios},
         verdict=confirmed_if(any(claimed.met(ratio) for ratio in ratios.values())),
-        condition=f"It is {factor(ratios['ratio'])}: {alexnet:,} / {params:,}. By no reading 12: the sum of the "
-        f"paper's own column gives {factor(ratios['paper_table_sum_K1024'])}, leaving out the last linear layer "
-        f"{factor(ratios['without_googlenet_linear'])}, counting the auxiliary heads "
-        f"{factor(ratios['with_aux_heads'])}. 12 times wants a network of {scaled(float(alexnet / claimed.value))} "
+        condition=f"It is {times(ratios['ratio'])}: {alexnet:,} / {params:,}. By no reading 12: the sum of the "
+        f"paper's own column gives {times(ratios['paper_table_sum_K1024'])}, leaving out the last linear layer "
+        f"{times(ratios['without_googlenet_linear'])}, counting the auxiliary heads "
+        f"{times(ratios['with_aux_heads'])}. 12 times wants a network of {scaled(float(alexnet / claimed.value))} "
         "parameters, and 5 million is what the same group later wrote (Szegedy et al. 2015, arXiv 1512.00567, "
         "section 1).",
-        figure=factor(ratios["ratio"]),
+        figure=times(ratios["ratio"]),
     )
 
 
@@ -86,9 +86,9 @@ def compute_against_alexnet() -> Claim:
         operands={"googlenet_macs": googlenet.macs, "alexnet_macs": alexnet.macs},
         computed={"googlenet_over_alexnet_macs": ratio},
         verdict=confirmed_if(ratio < 1),
-        condition=f"It has {factor(alexnet.params / googlenet.params)} fewer parameters and {factor(ratio)} more "
+        condition=f"It has {times(alexnet.params / googlenet.params)} fewer parameters and {times(ratio)} more "
         f"multiply-adds: {scaled(googlenet.macs)} against {scaled(alexnet.macs)}.",
-        figure=f"{factor(ratio)} more MACs",
+        figure=f"{times(ratio)} more MACs",
     )
 
 

@@ -82,13 +82,48 @@ def percent(share: float) -> str:
     return "100 %" if share == 1 else f"{100 * share:.1f} %"
 
 
-def ratio(value: float, reference: float) -> str:
-    """How `value` stands to `reference` in words: `21.4x fewer`, `2.80x more`, `same`."""
-    if value == reference:
+def relative_change(before: float, after: float, *, fewer: str = "fewer") -> str:
+    """How `after` differs from `before`: `-7.9 %`, `+43.9 %`; from a factor of 2 up `21.4× fewer`, `8.71× more`.
+
+    A percentage is always a share of `before`: 6,998,552 after 7,595,176 is -7.9 %. This is the only form in which the
+    project shows a ratio of two figures. `fewer` is "less" for what is not counted in pieces, such as memory.
+    """
+    if before == after:
         return "same"
-    if not value or not reference:
-        return "all gone" if reference else "new"
-    return f"{factor(value / reference)} more" if value > reference else f"{factor(reference / value)} fewer"
+    if not before or not after:
+        return "none" if before else "new"
+    ratio = after / before
+    if ratio >= 2:
+        return f"{times(ratio)} more"
+    if ratio <= 0.5:
+        return f"{times(1 / ratio)} {fewer}"
+    return f"{'+' if ratio > 1 else '-'}{_percentage(abs(ratio - 1))}"
+
+
+def relative_change_phrase(before: float, after: float, noun: str, *, fewer: str = "fewer") -> str:
+    """The same in a sentence: `7.9 % fewer parameters`, `8.71× more multiply-adds`, `the same number of parameters`."""
+    if before == after:
+        return f"the same {noun}" if fewer == "less" else f"the same number of {noun}"
+    if not before or not after:
+        return f"no {noun}" if before else f"{noun} where the other has none"
+    text = relative_change(before, after, fewer=fewer)
+    if text[0] not in "+-":
+        return f"{text} {noun}"
+    return f"{text[1:]} {'more' if after > before else fewer} {noun}"
+
+
+def times(ratio: float) -> str:
+    """A factor to three significant digits: 21.43 → `21.4×`, 1234.5 → `1,234×`."""
+    return f"{ratio:,.0f}×" if ratio >= 99.95 else f"{_digits(ratio, 3)}×"
+
+
+def _percentage(share: float) -> str:
+    """One decimal from 1 % up, two significant digits below; no trailing zero: 0.0786 → `7.9 %`, 0.07 → `7 %`."""
+    value = 100 * share
+    if round(value, 1) >= 1:
+        return f"{value:.1f}".removesuffix(".0") + " %"
+    digits = 1 - math.floor(math.log10(value))  # Decimals that hold two significant digits.
+    return f"{value:.{digits}f}".rstrip("0") + " %"
 
 
 def signed(difference: float, metric: str) -> str:
@@ -103,13 +138,6 @@ def change(before: float, after: float, metric: str) -> str:
     if not 0.0001 <= share < 10:
         return signed(after - before, metric)
     return f"{'+' if after > before else '-'}{100 * share:.2f} %"
-
-
-def factor(value: float) -> str:
-    """A ratio of at least 1 to three significant digits: 21.43 → `21.4x`; close to 1 in percent: 1.0038 → `0.38 %`."""
-    if value < 1.01:
-        return f"{100 * (value - 1):.2g} %"
-    return f"{value:,.0f}x" if value >= 99.95 else f"{_digits(value, 3)}x"
 
 
 def seconds(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from analyzer.core.units import METRICS, ratio
+from analyzer.core.units import METRICS, relative_change
 from analyzer.records.comparison import TOTAL, Comparison
 from analyzer.records.record import Totals
 from reports.counting.network import CONVENTIONS, MISSING, base_path, exact, settings, tree_name
@@ -64,7 +64,7 @@ def _texts(figures: Sequence[int | None]) -> list[str]:
 
 def _ratios(figures: Sequence[int | None], first: Sequence[int | None]) -> list[str]:
     pairs = zip(figures, first, strict=True)
-    return ["" if figure is None or before is None else ratio(figure, before) for figure, before in pairs]
+    return ["" if figure is None or before is None else relative_change(before, figure) for figure, before in pairs]
 
 
 def _pair(comparison: Comparison, metric: str, depth: int) -> Table:
@@ -77,7 +77,9 @@ def _pair(comparison: Comparison, metric: str, depth: int) -> Table:
         else:
             difference = after - before
             sign = "+" if difference > 0 else "-" if difference < 0 else ""
-            rows.append((name, text(before), text(after), f"{sign}{text(abs(difference))}", ratio(after, before)))
+            rows.append(
+                (name, text(before), text(after), f"{sign}{text(abs(difference))}", relative_change(before, after))
+            )
     first, other = comparison.labels
     columns = (Column("module", "left"), Column(first), Column(other), Column("difference"), Column("ratio to 1st"))
     return Table(_title(metric), columns, tuple(rows), total=True, notes=_notes(metric))
@@ -89,7 +91,10 @@ def _several(comparison: Comparison, metric: str, depth: int, chosen: Sequence[i
         first = values[0]
         cells = list(map_text(values[:1], metric))
         for value in values[1:]:
-            cells += [*map_text([value], metric), "" if value is None or first is None else ratio(value, first)]
+            cells += [
+                *map_text([value], metric),
+                "" if value is None or first is None else relative_change(first, value),
+            ]
         rows.append((name, *cells))
     columns = [Column("module", "left"), Column(comparison.labels[chosen[0]])]
     for index in chosen[1:]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.core.units import factor, percent, seconds, signed_percent
+from analyzer.core.units import percent, seconds, signed_percent, times
 from analyzer.regression.benchmarks.compare import ENOUGH, Compared, Files, ratio
 from analyzer.regression.paired.sequential_test import Rules
 from reports.counting.network import MISSING
@@ -64,11 +64,11 @@ def growth(change: float | None, digits: int = 0) -> str:
     """A ratio less 1: in percent, and as a factor where percents would be a row of digits."""
     if change is None:
         return "any"
-    return f"{100 * change:+.{digits}f} %" if change < FACTOR else factor(1 + change)
+    return f"{100 * change:+.{digits}f} %" if change < FACTOR else times(1 + change)
 
 
 def shows(smallest: float | None) -> str:
-    return "nothing" if smallest is None else percent(smallest) if smallest < FACTOR else factor(1 + smallest)
+    return "nothing" if smallest is None else percent(smallest) if smallest < FACTOR else times(1 + smallest)
 
 
 def notes(files: Files) -> list[str]:

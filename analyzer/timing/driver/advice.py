@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.core.units import factor
+from analyzer.core.units import times
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration
 from analyzer.timing.statistics import interval
@@ -48,7 +48,7 @@ def advice(record: Record, records: Sequence[Record]) -> list[str]:
                 mine, theirs = getattr(measurement.configuration, knob), getattr(best.measurement.configuration, knob)
                 noisy = [measurement.quality, best.measurement.quality].count("noisy")
                 doubt = ("", ", but one of the two is noisy", ", but both are noisy")[noisy]
-                said.append(f"{title} {theirs} was measured {factor(gain)} faster than {mine}{doubt}")
+                said.append(f"{title} {theirs} was measured {times(gain)} faster than {mine}{doubt}")
     return said
 
 

@@ -1,20 +1,26 @@
 # `make demo` and `make test` make their own environment in .venv; nothing needs to be active.
 # PIP_ARGS goes to pip, for example the index of PyTorch's CPU builds; ARGS goes to pytest.
+# WORKERS is the number of pytest processes; 0 runs the tests in one process.
 PYTHON ?= python3
 PIP_ARGS ?=
+WORKERS ?= auto
 ARGS ?=
+WORKERS ?= auto
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest -n $(WORKERS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
 
-.PHONY: help demo test check bench zoo clean
+.PHONY: help demo test test-slow test-all check bench zoo clean
 
 help:
-	@echo "make demo    install, then show GoogLeNet against AlexNet and the naive modules, and the claims"
-	@echo "make test    install what tests need, run them          (ARGS=... goes to pytest)"
-	@echo "make check   format, lint, types, import contracts, counts, tests (SKIP_TESTS=1 leaves the tests out)"
-	@echo "make bench   speed as ratios, measured side by side     (MINUTES on two processors; do nothing beside it)"
-	@echo "make zoo     every torchvision and timm model against published figures, in .venv-zoo"
-	@echo "make clean   remove .venv and caches"
+	@echo "make demo      install, then show GoogLeNet against AlexNet and the naive modules, and the claims"
+	@echo "make test      install what tests need, run all but the slow ones (ARGS=... goes to pytest)"
+	@echo "make test-slow only the slow tests: wheels, browsers, simulations, killed processes"
+	@echo "make test-all  both"
+	@echo "make check     format, lint, types, import contracts, counts, tests (SKIP_TESTS=1 leaves the tests out)"
+	@echo "make bench     speed as ratios, measured side by side     (MINUTES on two processors; do nothing beside it)"
+	@echo "make zoo       every torchvision and timm model against published figures, in .venv-zoo"
+	@echo "make clean     remove .venv and caches"
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -34,7 +40,13 @@ demo: .venv/core.stamp
 	$(BIN)/analyze claims
 
 test: .venv/dev.stamp
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: .venv/dev.stamp
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: .venv/dev.stamp
+	$(PYTEST) $(ARGS)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
@@ -44,7 +56,7 @@ check: .venv/dev.stamp
 	$(BIN)/analyze check --strict
 	$(BIN)/analyze check --self-test --variant nin --time-budget 10  # Noise does not fail it; what breaks does.
 ifndef SKIP_TESTS
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 endif
 
 bench: .venv/dev.stamp

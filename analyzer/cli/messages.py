@@ -1,4 +1,4 @@
-"""Split."""
+"""One-line messages to the user on standard error, which keep standard output free for the result."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TextIO
 from analyzer.core.errors import one_line
 
 
-def say(text: str) -> None:
-    """A line for the person, not for the pipe."""
+def print_message(text: str) -> None:
+    """Prints `analyze: TEXT` as one line on standard error; does nothing if standard error is closed."""
     if sys.stderr is None:
         return
     try:
         print(f"analyze: {one_line(text)}", file=sys.stderr, flush=True)
     except OSError:
-        discard(sys.stderr)  # Nobody can listen there; that is no reason to fail.
+        discard_output(sys.stderr)
 
 
-def discard(stream: TextIO) -> None:
-    """Python flushes again at exit and would complain: give it somewhere to do so."""
+def discard_output(stream: TextIO) -> None:
+    """Redirects a broken stream to the null device, because Python flushes it at exit and would fail again."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""Where results go: standard output or a file, in one of five forms; everything else goes to standard error."""
+"""Writes results to standard output or a file as a table, JSON, CSV, Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from analyzer.cli.messages import say
+from analyzer.cli.messages import print_message
 
 if TYPE_CHECKING:
     from analyzer.records.comparison import Comparison
@@ -29,7 +29,7 @@ def emit_records(
     verify: bool,
     failed: bool,
 ) -> None:
-    """The main job's result: the agreement if it was asked for, else the comparison of several, else the one."""
+    """Writes counts: the cross-check with `verify`, else the comparison of several records, else the only record."""
     if form == "json":
         from analyzer.records.envelope import dump
 
@@ -38,21 +38,21 @@ def emit_records(
         from reports.formats.text import records_csv
 
         return write(records_csv(records), output)
-    from reports.counting import network as views
+    from reports.counting import network
 
     if verify:
-        tables = [views.agreement(record) for record in records]
+        tables = [network.agreement(record) for record in records]
     elif comparison:
-        from reports.counting import comparison as side_by_side
+        from reports.counting.comparison import tables as comparison_tables
 
-        tables = side_by_side.tables(comparison, metric, depth)
+        tables = comparison_tables(comparison, metric, depth)
     else:
-        tables = [views.network(record, depth) for record in records]
+        tables = [network.network(record, depth) for record in records]
     return emit_tables(tables, form, output)
 
 
 def emit_tables(tables: Sequence[Table], form: str, output: str | None) -> None:
-    """Tables in a form that is not JSON."""
+    """Writes tables in any form but JSON."""
     if form == "table":
         from reports.formats.terminal import console, show
 
@@ -69,18 +69,18 @@ def emit_tables(tables: Sequence[Table], form: str, output: str | None) -> None:
 
 
 def write(text: str, output: str | None) -> None:
-    """Text to standard output, or to a file that is replaced whole."""
+    """Writes text to standard output (`output` None or "-") or to a file, which is replaced atomically."""
     if output is None or output == "-":
         sys.stdout.write(text)
         return
     from analyzer.core.files import write_text
 
     write_text(output, text)
-    say(f"wrote {output}")
+    print_message(f"wrote {output}")
 
 
-class Closed(io.TextIOBase):
-    """In the place of a standard output that was closed before we began: an error as soon as something is written."""
+class ClosedOutput(io.TextIOBase):
+    """Stands for a standard output that was closed before the program began: any write raises OSError (EBADF)."""
 
     encoding = "utf-8"
 
@@ -89,13 +89,13 @@ class Closed(io.TextIOBase):
 
 
 @contextmanager
-def working(description: str, *, when: bool) -> Iterator[None]:
-    """While torch is imported and others' code runs: a spinner, and what that code prints is kept out of the result."""
+def spinner(description: str, *, when: bool) -> Iterator[None]:
+    """While torch is imported and user code runs: shows a spinner on a terminal and sends prints to standard error."""
     if not when:
         yield
         return
-    from analyzer.cli.progress import Progress
+    from analyzer.cli.progress import Spinner
 
-    progress: Any = Progress(description) if sys.stderr.isatty() else nullcontext()
-    with progress, redirect_stdout(sys.stderr):
+    shown: Any = Spinner(description) if sys.stderr.isatty() else nullcontext()
+    with shown, redirect_stdout(sys.stderr):
         yield

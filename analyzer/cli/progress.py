@@ -1,4 +1,4 @@
-"""How far long work is, on standard error: a spinner or a bar on a terminal, now and then a line in a log."""
+"""Progress of long work on standard error: a spinner or a bar on a terminal, at most a line a minute in a log."""
 
 from __future__ import annotations
 
@@ -7,89 +7,85 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TypeAlias
 
 from rich.console import Console
 from rich.text import Text
 
-from analyzer.cli.messages import say
+from analyzer.cli.messages import print_message
 
-PATIENCE_S = 2.0  # Shorter work shows nothing.
-EVERY_S = 60.0  # In a log.
+DELAY_S = 2.0  # Shorter work shows no spinner.
+LOG_INTERVAL_S = 60.0
 
-Tell: TypeAlias = Callable[[int, int, str], None]  # How many of how many are done, and what is under way.
+Report: TypeAlias = Callable[[int, int, str], None]  # (steps done, steps in total, label of the current step)
 
 
 @contextmanager
-def steps(description: str) -> Iterator[Tell]:
-    """For work of known length."""
+def progress_bar(description: str) -> Iterator[Report]:
+    """For work with a known number of steps; yields the function to call before each step."""
     if sys.stderr is not None and sys.stderr.isatty():
         with Bar(description) as bar:
-            yield bar.tell
+            yield bar.report
     else:
-        yield Log(description).tell
+        yield Log(description).report
 
 
-class Progress:
-    """`with Progress("verifying googlenet"):` – shows itself if the block takes longer than two seconds."""
+class Spinner:
+    """`with Spinner("verifying googlenet"):` shows a spinner if the block takes longer than two seconds."""
 
-    def __init__(self, description: str, console: Console | None = None, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, description: str, console: Console | None = None, *, delay_s: float = DELAY_S) -> None:
         self.console = console or Console(stderr=True)
-        self.status = self.console.status(Text(description))  # A name of a file is no markup.
-        self.timer = threading.Timer(patience_s, self.status.start)
+        self.status = self.console.status(Text(description))  # Text, since a file name may contain markup.
+        self.timer = threading.Timer(delay_s, self.status.start)
         self.timer.daemon = True
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Spinner:
         if self.console.is_terminal:
             self.timer.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.timer.cancel()
         self.status.stop()
 
 
 class Bar:
-    """A bar for work of known length: how many of how many are done, what is under way, how long it may take."""
+    """A progress bar: steps done and in total, the remaining time, and the current step."""
 
     def __init__(self, description: str, console: Console | None = None) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.table import Column
 
-        # What is under way comes last and gives way: a terminal too narrow must not cut off how far it is.
+        # The label is the only column that shrinks, so that a narrow terminal still shows the step count.
         label = TextColumn(
             "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
         )
         columns = BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), label
-        # Every two seconds: what is measured next door must not be disturbed.
+        # Redrawn every two seconds only: drawing uses CPU time while another process is being timed.
         self.progress = Progress(
             *columns, console=console or Console(stderr=True), transient=True, refresh_per_second=0.5, expand=True
         )
         self.task = self.progress.add_task(description, total=None)
 
-    def tell(self, done: int, of: int, label: str) -> None:
-        self.progress.update(self.task, completed=done, total=of, description=label)
+    def report(self, done: int, total: int, label: str) -> None:
+        self.progress.update(self.task, completed=done, total=total, description=label)
 
     def __enter__(self) -> Bar:
         self.progress.start()
         return self
 
-    def __exit__(self, *rest: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.progress.stop()
 
 
 class Log:
-    """Where nobody watches, as in a job of CI: a line when something begins, once a minute at most. There long silence
-    looks like a hang."""
+    """For logs such as CI's: a line at most once a minute, so that long work is not mistaken for a hang."""
 
     def __init__(self, description: str, now: Callable[[], float] = time.monotonic) -> None:
-        self.description, self.now, self.last = description, now, now()
+        self.description, self.now, self.last_s = description, now, now()
 
-    def tell(self, done: int, of: int, label: str) -> None:
-        now = self.now()
-        if now - self.last >= EVERY_S:
-            self.last = now
-            say(f"{self.description}: {done} of {of} done, now {label}")
+    def report(self, done: int, total: int, label: str) -> None:
+        now_s = self.now()
+        if now_s - self.last_s >= LOG_INTERVAL_S:
+            self.last_s = now_s
+            print_message(f"{self.description}: {done} of {total} done, now {label}")

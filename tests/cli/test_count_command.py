@@ -613,7 +613,7 @@ def test_what_the_system_refuses_is_not_said_of_the_result(analyze, monkeypatch)
     def refuse(**options):
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("analyzer.cli.jobs.count.run", refuse)
+    monkeypatch.setattr("analyzer.cli.jobs.count.run_count", refuse)
     status, out, err = analyze("--variant", "nin")
     assert (status, out) == (2, "")
     assert err == "analyze: the system refuses to go on: Resource temporarily unavailable\n"

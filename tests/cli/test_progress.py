@@ -8,7 +8,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from analyzer.cli.progress import Bar, Log, Progress, steps
+from analyzer.cli.progress import Bar, Log, Spinner, progress_bar
 
 
 @pytest.fixture
@@ -20,12 +20,12 @@ def started(monkeypatch):
 
 
 def test_it_shows_itself_when_patience_has_run_out(started):
-    with Progress("counting", Console(file=io.StringIO(), force_terminal=True), patience_s=0):
+    with Spinner("counting", Console(file=io.StringIO(), force_terminal=True), delay_s=0):
         assert started.wait(30)
 
 
 def test_work_that_ends_in_time_shows_nothing(started):
-    with Progress("counting", Console(file=io.StringIO(), force_terminal=True), patience_s=3600) as progress:
+    with Spinner("counting", Console(file=io.StringIO(), force_terminal=True), delay_s=3600) as progress:
         assert progress.timer.is_alive()
     progress.timer.join(30)
     assert not progress.timer.is_alive()
@@ -33,13 +33,13 @@ def test_work_that_ends_in_time_shows_nothing(started):
 
 
 def test_no_terminal_no_spinner(started):
-    with Progress("counting", Console(file=io.StringIO()), patience_s=0) as progress:
+    with Spinner("counting", Console(file=io.StringIO()), delay_s=0) as progress:
         assert not progress.timer.is_alive()
     assert not started.is_set()
 
 
 def test_an_error_passes_through_and_the_spinner_is_gone(started):
-    progress = Progress("counting", Console(file=io.StringIO(), force_terminal=True), patience_s=3600)
+    progress = Spinner("counting", Console(file=io.StringIO(), force_terminal=True), delay_s=3600)
     with pytest.raises(ValueError, match="mine"), progress:
         raise ValueError("mine")
     progress.timer.join(30)
@@ -47,7 +47,7 @@ def test_an_error_passes_through_and_the_spinner_is_gone(started):
 
 
 def test_nothing_is_written_by_default_where_standard_error_is_no_terminal(capsys):
-    with Progress("counting", patience_s=0):
+    with Spinner("counting", delay_s=0):
         pass
     assert capsys.readouterr() == ("", "")
 
@@ -55,7 +55,7 @@ def test_nothing_is_written_by_default_where_standard_error_is_no_terminal(capsy
 def test_a_bar_shows_how_far_it_is_however_long_the_name_of_what_is_under_way():
     page = io.StringIO()
     with Bar("timing", Console(file=page, force_terminal=True, width=60)) as bar:
-        bar.tell(3, 100, "googlenet-no-reduction, batch 8, 2 threads, channels_last, training")
+        bar.report(3, 100, "googlenet-no-reduction, batch 8, 2 threads, channels_last, training")
         bar.progress.refresh()
     shown = page.getvalue()
     assert "3/100" in shown
@@ -67,11 +67,11 @@ def test_a_bar_shows_how_far_it_is_however_long_the_name_of_what_is_under_way():
 def test_a_name_is_no_markup(name):
     page = io.StringIO()
     with Bar("timing", Console(file=page, force_terminal=True, width=100)) as bar:
-        bar.tell(0, 1, name)
+        bar.report(0, 1, name)
         bar.progress.refresh()
     assert name in page.getvalue()
     page = io.StringIO()
-    with Progress(name, Console(file=page, force_terminal=True, width=100), patience_s=0) as progress:
+    with Spinner(name, Console(file=page, force_terminal=True, width=100), delay_s=0) as progress:
         progress.timer.join(30)
     assert name in page.getvalue()
 
@@ -81,7 +81,7 @@ def test_a_log_has_a_line_a_minute(capsys):
     seconds = iter(range(0, 200, 25))
     log = Log("timing", now=lambda: float(next(seconds)))
     for done in range(6):
-        log.tell(done, 6, f"model {done}")
+        log.report(done, 6, f"model {done}")
     said = capsys.readouterr().err.splitlines()
     assert said == [
         "analyze: timing: 2 of 6 done, now model 2",
@@ -90,7 +90,7 @@ def test_a_log_has_a_line_a_minute(capsys):
 
 
 def test_steps_are_silent_where_work_is_short(capsys):
-    with steps("timing") as tell:
+    with progress_bar("timing") as tell:
         tell(0, 2, "one")
         tell(1, 2, "two")
     assert capsys.readouterr().err == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.options import output_option, variant_option, writable
+from analyzer.cli.commands.options import output_option, require_writable_output, variant_option
 from analyzer.cli.output import FORMATS
 from analyzer.core.errors import AnalyzerError, one_line
 
@@ -53,7 +53,7 @@ def timeable(context: click.Context, parameter: click.Parameter, device: str | N
               help="For timing a model; as much again to confirm a regression. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail on unknown operators, where there is nothing to compare with, "
               "and on what is unclear.")  # fmt: skip
-@click.option("--junit", "junit_file", metavar="FILE", callback=writable,
+@click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
               help="Write JUnit XML there too: a failure a model and metric.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice((*FORMATS, "junit")), default="table", help="Default: table.")
 @output_option

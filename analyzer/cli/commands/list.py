@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from analyzer.cli.commands.options import output_options
-from analyzer.cli.messages import say
+from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.errors import AnalyzerError
 
@@ -22,12 +22,12 @@ def list_variants(form: str, output: str | None) -> int:
     records, titles = {}, {}
     for network in every():
         if isinstance(network, AnalyzerError):
-            say(f"warning: {network}")
+            print_message(f"warning: {network}")
             continue
         try:
             records[network.name] = count_variant(Variant(network, {}))
         except AnalyzerError as error:
-            say(f"warning: {error}")
+            print_message(f"warning: {error}")
             continue
         titles[network.name] = str(network.title)
     if form == "json":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from analyzer.cli.commands.options import Several, output_options
+from analyzer.cli.commands.options import CommaSeparated, output_options
 
 
 @click.command
 @click.option("--peaks/--no-peaks", default=True, help="Measure matrix products and bandwidth. Default: measure.")
-@click.option("--threads", type=Several(), metavar="N[,N]", help="Default: 1, and all that this process may use.")
+@click.option(
+    "--threads", type=CommaSeparated(), metavar="N[,N]", help="Default: 1, and all that this process may use."
+)
 @click.option(
     "--device", metavar="DEVICE", help="cpu, cuda or cuda:1. Default: the processor, and of GPUs one of each name."
 )

@@ -1,29 +1,35 @@
-"""Options that mean the same on every command."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Any, TypeAlias
 
 import click
 
 from analyzer.cli.output import FORMATS
+from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, one_line, quoted
+
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+MAX_COUNT = 1_000_000
 
 
 def complete_variant(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Shell completion: the names of the built-in networks."""
     from analyzer.networks import VARIANTS
 
     return [name for name in VARIANTS if name.startswith(incomplete)]
 
 
-def listed(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """`a,b@x.out=1,y.out=2,c` names three: what comes after a comma and has a `=` but no `@` changes the one before."""
+def split_names(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Splits at commas: `a,b@x.out=1,y.out=2,c` is three names, since `y.out=2` continues the overrides of `b`."""
     names: list[str] = []
     for text in texts:
         parts = text.split(",")
         if len(parts) > 1 and not all(map(str.strip, parts)):
-            raise AnalyzerError(f"nothing beside a comma in --variant {quoted(text)}; wanted NAME[,NAME], no spaces")
+            raise AnalyzerError(f"empty name in --variant {quoted(text)}; wanted NAME[,NAME], no spaces")
         for number, part in enumerate(parts):
             if number and "=" in part and "@" not in part:
                 names[-1] += f",{part}"
@@ -32,21 +38,83 @@ def listed(context: click.Context, parameter: click.Parameter, texts: tuple[str,
     return tuple(names)
 
 
-def variant_option(said: str) -> Callable[..., Any]:
-    """`--variant`, of commands that take several."""
-    return click.option(
+SELECTION_OPTIONS: dict[str, Decorator] = {
+    "variant": click.option(
         "--variant",
-        "names",
+        "variants",
         multiple=True,
         metavar="NAME[,NAME]",
         shell_complete=complete_variant,
-        callback=listed,
-        help=said,
-    )
+        callback=split_names,
+        help="Built-in network (see `analyze list`). NAME@PATH.KEY=N changes a number in it.",
+    ),
+    "model": click.option(
+        "--model",
+        "references",
+        multiple=True,
+        metavar="REF",
+        help="Your model: FILE.py:NAME, PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME or hf:NAME. "
+        "Runs its code.",
+    ),
+    "set": click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH.KEY=N",
+        help="Change a number in every selected variant that has it.",
+    ),
+    "input": click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="[NAME=]SIZES[:TYPE]",
+        help="Input shape without the batch, such as 3x320x320 or ids=128:int64; repeat it for several inputs. "
+        "Default: the model's own.",
+    ),
+    "batch": click.option(
+        "--batch",
+        type=click.IntRange(1, MAX_COUNT),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Batch size.",
+    ),
+    "mode": click.option(
+        "--mode",
+        type=click.Choice(["inference", "training"]),
+        help="Training adds the backward pass and the auxiliary classifiers. Default: inference.",
+    ),
+    "train": click.option("--train", is_flag=True, help="Same as --mode training."),
+}
 
 
-def writable(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
-    """A file that cannot be written is refused before the work, which may take long."""
+def selection_options(*, without: Collection[str] = ()) -> Decorator:
+    """Adds the options that select models, and passes them to the command as one `selection`.
+
+    `without` names options that the command lacks, such as `{"set", "mode"}`; `mode` includes `--train`.
+    """
+    left_out = {*without, "train"} if "mode" in without else {*without}
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_selection(*arguments: Any, mode: str | None = None, train: bool = False, **options: Any) -> Any:
+            if train and mode == "inference":
+                raise AnalyzerError("--train and --mode inference contradict each other; give one")
+            fields = {name: options.pop(name) for name in Selection.fields if name in options}
+            selection = Selection(**fields, training=train or mode == "training")
+            return command(*arguments, selection=selection, **options)
+
+        decorated: Callable[..., Any] = with_selection
+        for name, option in reversed(SELECTION_OPTIONS.items()):
+            if name not in left_out:
+                decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def require_writable_output(context: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    """Refuses a file that cannot be written before the work begins, which may take long."""
     if path not in (None, "-") and not context.resilient_parsing:
         from analyzer.core.files import require_writable
 
@@ -55,37 +123,43 @@ def writable(context: click.Context, parameter: click.Parameter, path: str | Non
 
 
 def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("-o", "--output", metavar="FILE", callback=writable,
-                        help="Write there instead; the file is replaced whole.")(command)  # fmt: skip
+    """Adds `-o FILE`."""
+    return click.option("-o", "--output", metavar="FILE", callback=require_writable_output,
+                        help="Write to FILE instead of standard output; replaces the file.")(command)  # fmt: skip
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--format` and `-o`, the same on every command."""
+    """Adds `--format` and `-o FILE`."""
     command = output_option(command)
     return click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="Default: table.")(
         command
     )
 
 
-class Several(click.ParamType[Any]):
-    """`1,8,32`: several values after one option, none twice."""
+class CommaSeparated(click.ParamType[Any]):
+    """`1,8,32`: whole numbers, or words of a known set, separated by commas; repeated values are dropped."""
 
     name = "list"
 
-    def __init__(self, known: tuple[str, ...] | None = None) -> None:
-        self.known = known
+    def __init__(self, choices: tuple[str, ...] | None = None) -> None:
+        self.choices = choices
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        found = [self._one(part.strip(), value) for part in value.split(",")]
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(self._convert_part(part.strip(), value) for part in value.split(",")))
 
-    def _one(self, part: str, value: str) -> Any:
-        if self.known is not None:
-            if part not in self.known:
-                self.fail(f"{one_line(part)!r} is none of {', '.join(self.known)}")
+    def _convert_part(self, part: str, value: str) -> Any:
+        if self.choices is not None:
+            if part not in self.choices:
+                self.fail(f"{one_line(part)!r} is none of {', '.join(self.choices)}")
             return part
-        if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= 1_000_000:
-            self.fail(f"{one_line(value)!r} is no list of whole numbers from 1 to 1000000, such as 1,8,32")
+        if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= MAX_COUNT:
+            self.fail(f"{one_line(value)!r} is not a list of whole numbers from 1 to {MAX_COUNT}, such as 1,8,32")
         return int(part)
+
+
+def variant_option(text: str) -> Decorator:
+    """`--variant` alone: until every command takes a `Selection`."""
+    return click.option("--variant", "names", multiple=True, metavar="NAME[,NAME]", shell_complete=complete_variant,
+                        callback=split_names, help=text)  # fmt: skip

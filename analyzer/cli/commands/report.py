@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.options import variant_option, writable
+from analyzer.cli.commands.options import require_writable_output, variant_option
 from analyzer.core.errors import AnalyzerError
 
 EXAMPLES = """\b
@@ -35,7 +35,7 @@ Examples:
 @click.option("--figures", metavar="DIR", help="Each figure there too, as HTML, and as PNG and SVG where kaleido is.")
 @click.option("--format", "form", type=click.Choice(["html", "md"]), default="html", show_default=True,
               help="md: a summary for a pull request.")  # fmt: skip
-@click.option("-o", "--output", metavar="FILE", callback=writable,
+@click.option("-o", "--output", metavar="FILE", callback=require_writable_output,
               help="Default: analysis.html, and standard output for md; - is that.")  # fmt: skip
 def report(mode: str | None, train: bool, **options: Any) -> int:
     """One page that compares variants and stored records: counts, time, memory, claims, differences. Reads offline."""

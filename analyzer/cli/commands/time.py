@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.options import Several, output_options, variant_option, writable
+from analyzer.cli.commands.options import CommaSeparated, output_options, require_writable_output, variant_option
 from analyzer.core.errors import AnalyzerError
 
 EXAMPLES = """\b
@@ -28,11 +28,15 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option(
     "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in analyze --help; repeatable."
 )
-@click.option("--batch", "batches", type=Several(), default="1", show_default=True, metavar="N[,N]", help="Batches.")
-@click.option("--threads", type=Several(), metavar="N[,N]", help="Threads of torch. Default: all this process may use.")
-@click.option("--dtype", "dtypes", type=Several(DTYPES), default="float32", show_default=True, metavar="TYPE[,TYPE]",
+@click.option(
+    "--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]", help="Batches."
+)
+@click.option(
+    "--threads", type=CommaSeparated(), metavar="N[,N]", help="Threads of torch. Default: all this process may use."
+)
+@click.option("--dtype", "dtypes", type=CommaSeparated(DTYPES), default="float32", show_default=True, metavar="TYPE[,TYPE]",
               help="float32, float64, float16, bfloat16.")  # fmt: skip
-@click.option("--layout", "layouts", type=Several(LAYOUTS), default="contiguous", show_default=True,
+@click.option("--layout", "layouts", type=CommaSeparated(LAYOUTS), default="contiguous", show_default=True,
               metavar="NAME[,NAME]", help="contiguous, channels_last.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["inference", "training"]), help="Training times whole steps, with SGD.")
 @click.option("--train", is_flag=True, help="Short for --mode training.")
@@ -44,7 +48,10 @@ LAYOUTS = ("contiguous", "channels_last")
               help="Fresh ones, for each. Default: 10; fewer, at least 3, where 10 take over 3 budgets.")  # fmt: skip
 @click.option("--kernels", is_flag=True, help="What torch's profiler sees under each module.")
 @click.option(
-    "--trace", metavar="FILE", callback=writable, help="A chrome trace of one pass of one model at one setting."
+    "--trace",
+    metavar="FILE",
+    callback=require_writable_output,
+    help="A chrome trace of one pass of one model at one setting.",
 )
 @click.option("--replay", is_flag=True, help="Each module alone, hot in the caches and flushed from them.")
 @click.option("--flush", is_flag=True, help="Flush caches before every sample.")

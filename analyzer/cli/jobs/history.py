@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from analyzer.cli.messages import say
+from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line, quoted
 from analyzer.core.files import project_root
@@ -38,9 +38,9 @@ def run(
         _import(Path(place), root)
     found = database.rebuild(root) if rebuild else database.read(root)
     for note in found.notes:
-        say(note)
+        print_message(note)
     if rebuild:
-        say(f"made the index again: {len({point.run for point in found.points})} runs")
+        print_message(f"made the index again: {len({point.run for point in found.points})} runs")
     if model is not None or reference is not None:
         names = {point.model for point in found.points}
         for name in (model, reference):
@@ -60,7 +60,7 @@ def searched(found: Sequence[Series]) -> tuple[Trend, ...]:
         except CannotMeasure as error:
             trends.append(Trend(one, unsearched=str(error)))
     for reason in dict.fromkeys(trend.unsearched for trend in trends if trend.unsearched):
-        say(reason)
+        print_message(reason)
     return tuple(trends)
 
 
@@ -74,11 +74,11 @@ def _import(place: Path, root: Path) -> None:
         except AnalyzerError as error:
             if len(files) == 1:
                 raise
-            say(f"left out: {error}")
+            print_message(f"left out: {error}")
             continue
         _, fresh = imported.keep(found, root)
         new, old = new + fresh, old + (not fresh)
-    say(f"imported {new} run{'s' if new != 1 else ''} of {one_line(place)}" + (f"; {old} known already" if old else ""))
+    print_message(f"imported {new} run{'s' if new != 1 else ''} of {one_line(place)}" + (f"; {old} known already" if old else ""))
 
 
 def _emit(history: History, form: str, output: str | None) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analyzer.cli.messages import say
+from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.records.store import PEAKS_VERSION, keep_peaks, kept_peaks
@@ -42,9 +42,9 @@ def run(
     clean = [peak for peak in measured if peak["quality"] != "void"]
     if keep and clean:
         together = {_what(peak): peak for peak in [*kept_peaks(found), *clean]}
-        say(f"kept in {keep_peaks({**data, 'status': 'ok', 'peaks': list(together.values())})}")
+        print_message(f"kept in {keep_peaks({**data, 'status': 'ok', 'peaks': list(together.values())})}")
     if void:
-        say(f"{len(void)} of {len(measured)} peaks are void, and not kept: {void[0]['reason']}; run it again alone")
+        print_message(f"{len(void)} of {len(measured)} peaks are void, and not kept: {void[0]['reason']}; run it again alone")
     return 0 if status == "ok" else 3
 
 
@@ -69,14 +69,14 @@ def _measured(
     devices: Sequence[str], counts: Sequence[int], found: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], bool]:
     """The peaks, and whether every device was measured: one that cannot be takes nothing from the others."""
-    from analyzer.cli.progress import steps
+    from analyzer.cli.progress import progress_bar
     from analyzer.timing.peaks import cpu as peaks
     from analyzer.timing.peaks import gpu as gpu_peaks
 
     measured, complete = [], True
     for device in devices:
         try:
-            with steps("measuring peaks") as tell:
+            with progress_bar("measuring peaks") as tell:
                 if device == "cpu":
                     measured += peaks.measure(counts, found["processor"]["caches"], tell)
                 else:
@@ -84,6 +84,6 @@ def _measured(
         except AnalyzerError as error:
             if len(devices) == 1:
                 raise
-            say(str(error))
+            print_message(str(error))
             complete = False
     return [dict(vars(peak)) for peak in measured], complete

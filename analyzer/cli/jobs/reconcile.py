@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.cli.messages import say
-from analyzer.cli.output import emit_tables, working, write
+from analyzer.cli.messages import print_message
+from analyzer.cli.output import emit_tables, spinner, write
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.inputs import image, parse_input
 from analyzer.counting.api import count_reference, count_variant
@@ -33,13 +33,13 @@ def run(
         raise AnalyzerError("one model is reconciled at a time; give --model REF or --variant NAME")
     peers = list(dict.fromkeys(map(_peer, names))) or list(PEERS.values())
     question = {"reference": reference, "variant": variant, "inputs": list(inputs), "batch": batch}
-    with working(f"counting, and asking {', '.join(peer.name for peer in peers)}", when=True):
+    with spinner(f"counting, and asking {', '.join(peer.name for peer in peers)}", when=True):
         record = _ours(reference, variant, inputs, batch)
         answers = opinions(peers, command(question), limit_s=limit_s)
     pairs = zip(answers, peers, strict=True)
     explanations = [explain(answer, peer, record.rows, batch=batch) for answer, peer in pairs]
     for note in record.notes:
-        say(f"{record.label}: {note}")
+        print_message(f"{record.label}: {note}")
     if form == "json":
         write(envelope.dump(record, explanations), output)
     else:

@@ -8,13 +8,13 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from analyzer.cli.messages import say
-from analyzer.cli.output import working, write
+from analyzer.cli.messages import print_message
+from analyzer.cli.output import spinner, write
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.inputs import image, parse_input
 from analyzer.counting.api import count_reference, count_variant
 from analyzer.networks.variants import variants
-from analyzer.records.comparable import why_not
+from analyzer.records.comparable import incompatibility
 from analyzer.records.envelope import load
 from analyzer.records.record import Record
 from analyzer.records.timings import Measurement, Quality
@@ -47,7 +47,7 @@ def run(
     records = [with_memory(record) for record in records]
     records += counted(names, references, changes, inputs, batch, training=training)
     for reason in refused:
-        say(reason)
+        print_message(reason)
     if not records:
         raise AnalyzerError("no record is left to report on")
     from reports.page.build import page
@@ -57,7 +57,7 @@ def run(
         from reports.page.images import write_figures
 
         for line in write_figures(built, Path(figures)):
-            say(line)
+            print_message(line)
     if form == "md":
         from reports.page.markdown import summary
 
@@ -110,7 +110,7 @@ def _check(record: Record, name: str) -> None:
             record.totals.intensity,
             record.modules,
             record.label,
-            why_not(record, record),
+            incompatibility(record, record),
             described(record.environment),
         )
         if record.memory:
@@ -129,9 +129,9 @@ def _check_times(measurement: Measurement) -> None:
         raise ValueError(f"qualities {sorted(map(str, qualities))}")
     if not all(isfinite(sample) for one in measurement.timings for sample in one.samples_s):
         raise ValueError("a sample is not finite")
-    if any(one.median_s <= 0 for one in measurement.timings if one.kind in ("whole", "device")):
+    if any(one.median_s <= 0 for one in measurement.timings if one.kind in ("pass", "device")):
         raise ValueError("a pass took no time")
-    _ = measurement.parts, measurement.configuration.label
+    _ = measurement.operator_times_s, measurement.configuration.label
 
 
 def counted(
@@ -147,7 +147,7 @@ def counted(
     chosen = variants(names, changes)
     fed = [parse_input(text) for text in inputs]
     size = image(fed) if chosen else None
-    with working("building and counting", when=bool(references) or (training and bool(chosen))):
+    with spinner("building and counting", when=bool(references) or (training and bool(chosen))):
         found = [count_variant(one, input=size, batch=batch, train=training, memory=True) for one in chosen]
         for reference in references:
             found.append(count_reference(reference, inputs=fed, batch=batch, train=training, memory=True))

@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyzer.cli.messages import say
+from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.inputs import parse_input
@@ -52,7 +52,7 @@ def run(
     output: str | None,
 ) -> int:
     """Returns 3 if a measurement could not be measured or is void, 130 if it was interrupted; what was measured is shown."""
-    from analyzer.cli.progress import steps
+    from analyzer.cli.progress import progress_bar
 
     if against == "?":
         write("".join(f"{one['name']} ({one['confidence']})\n" for one in devices().values()), output)
@@ -76,11 +76,11 @@ def run(
     if trace and len(wanted) > 1:
         raise AnalyzerError(f"--trace takes one model at one configuration; this asks for {len(wanted)}")
     before = _written(trace)
-    with ended_as_interrupted(), steps("timing") as tell:
+    with ended_as_interrupted(), progress_bar("timing") as tell:
         found = measured(wanted, processes=processes, tell=tell)
     records = [_told(record, found.records) for record in found.records]
     if trace and _written(trace) != before:
-        say(f"wrote {trace}")
+        print_message(f"wrote {trace}")
     timed = any(record.measurement and record.measurement.timings for record in records)
     if not found.complete and timed and keep:
         with uninterrupted():  # First of all: somebody impatient may interrupt the tables too.
@@ -97,12 +97,12 @@ def run(
     if timed and keep:
         _keep(records)  # After it was shown: a full disk loses no result.
     if not found.complete:
-        say("interrupted: what was measured is shown, marked partial")
+        print_message("interrupted: what was measured is shown, marked partial")
         return 130
     return (
         3
         if any(
-            record.measurement and "void" in (record.measurement.quality, record.measurement.trust[0])
+            record.measurement and "void" in (record.measurement.quality, record.measurement.operator_quality[0])
             for record in records
         )
         else 0
@@ -127,11 +127,11 @@ def _keep(records: Sequence[Record]) -> None:
     from analyzer.history import index as database
 
     path = save(records)
-    say(f"kept in {path}")
+    print_message(f"kept in {path}")
     try:
         database.index(path, path.parents[2])
     except AnalyzerError as error:
-        say(f"{error}; the run is kept, and analyze history reads its file")
+        print_message(f"{error}; the run is kept, and analyze history reads its file")
 
 
 def _keep_at_least(records: Sequence[Record]) -> None:
@@ -139,7 +139,7 @@ def _keep_at_least(records: Sequence[Record]) -> None:
     try:
         _keep(records)
     except AnalyzerError as error:
-        say(str(error))
+        print_message(str(error))
 
 
 def _emit(
@@ -174,14 +174,14 @@ def _ceilings(records: Sequence[Record], device: str | None) -> Callable[[Record
             return of_device(named, record.dtype)
         return measured(peaks, record.environment, record.measurement.configuration)
 
-    cut = [record for record in records if record.measurement and record.measurement.parts]
+    cut = [record for record in records if record.measurement and record.measurement.operator_times_s]
     found = next((limits for record in cut if (limits := ceilings(record))), None)
     if found:
         return ceilings
     if cut:
-        say(f"no bounds: {_lack(cut[0], peaks, named)}")
-    elif named and any(record.measurement and record.measurement.whole for record in records):
-        say("no bounds: no pass was cut into parts")
+        print_message(f"no bounds: {_lack(cut[0], peaks, named)}")
+    elif named and any(record.measurement and record.measurement.pass_timing for record in records):
+        print_message("no bounds: no pass was cut into parts")
     return ceilings
 
 

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from analyzer.cli.jobs.check.output import Telling, tell
-from analyzer.cli.messages import say
-from analyzer.cli.output import working
+from analyzer.cli.messages import print_message
+from analyzer.cli.output import spinner
 from analyzer.core.errors import AnalyzerError
 from analyzer.regression import config
 from analyzer.regression.counts import baseline
@@ -51,14 +51,14 @@ def run(
         _update(place, shown, candidates, whole=whole)
     for one in candidates:
         for note in one.notes:
-            say(f"{one.model}: {note}")
+            print_message(f"{one.model}: {note}")
         if one.error:
-            say(f"{one.model}: {one.error}")
+            print_message(f"{one.model}: {one.error}")
             for line in one.error.details:
                 print(line, file=sys.stderr)
     status = exit_status(result, strict=strict)
     if status == 3 and not exit_status(result, strict=False):
-        say("--strict: not every model has figures in the baseline to be held against")
+        print_message("--strict: not every model has figures in the baseline to be held against")
     telling = Telling(
         json=partial(envelope.dump, result),
         xml=partial(junit.dump, result),
@@ -84,7 +84,7 @@ def _before(place: Path, shown: str, *, replaceable: bool) -> baseline.Baseline 
     except baseline.Unreadable as error:
         if not replaceable:
             raise
-        say(f"{error.found}; it is written again")
+        print_message(f"{error.found}; it is written again")
         return None
 
 
@@ -99,10 +99,10 @@ def _candidates(settings: config.Config, names: Sequence[str], references: Seque
         )
     once, again = distinct([name for name, _ in chosen])
     for name in again:
-        say(f"{name} is named twice; it is checked once")
+        print_message(f"{name} is named twice; it is checked once")
     variant = dict(reversed(chosen))
     root = Path.cwd() if names or references else settings.root
-    with working("counting", when=any(_runs_code(name) for name in once if not variant[name])):
+    with spinner("counting", when=any(_runs_code(name) for name in once if not variant[name])):
         return tuple(counted(name, root, variant=variant[name]) for name in once)
 
 
@@ -118,4 +118,4 @@ def _update(place: Path, shown: str, candidates: Sequence[Candidate], *, whole: 
     with baseline.alone(place):
         now = _before(place, shown, replaceable=whole)
         changed = baseline.write(place, merged(candidates, now, whole=whole))
-    say(f"wrote {shown}" if changed else f"{shown} says so already")
+    print_message(f"wrote {shown}" if changed else f"{shown} says so already")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from analyzer.cli.messages import discard, say
+from analyzer.cli.messages import discard_output, print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.files import write_text
 from analyzer.core.frozen import Frozen
@@ -46,7 +46,7 @@ def tell(found: Telling, status: int, *, junit_file: str | None, form: str, outp
         # Whoever read has read enough. A gate that fails does so all the same.
         if not status:
             raise
-        discard(sys.stdout)
+        discard_output(sys.stdout)
     return status
 
 
@@ -58,7 +58,7 @@ def _tell_actions(found: Telling) -> None:
         try:
             actions.append_page(found.markdown(actions.SUMMARY_BYTES), path)
         except OSError as error:
-            say(f"cannot write the job's summary: {error.strerror or error}")
+            print_message(f"cannot write the job's summary: {error.strerror or error}")
 
 
 def _emit(found: Telling, form: str, output: str | None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.cli.jobs.check.output import Telling, tell
-from analyzer.cli.messages import say
+from analyzer.cli.messages import print_message
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted
 from analyzer.core.signals import ended_as_interrupted
 from analyzer.regression import config
@@ -49,7 +49,7 @@ def run(
     settings = config.read()
     models = _models(settings, names, references)
     rules = Rules(settings.time_tolerance, settings.time_limit, models=len(models))
-    with ended_as_interrupted(), lock.alone(lock.place(), say), ExitStack() as stack:
+    with ended_as_interrupted(), lock.alone(lock.place(), print_message), ExitStack() as stack:
         here = _offset(settings.root) if names or references else Path()
         places, notes, shown = _places(stack, settings.root, here, base, base_python, self_test=self_test)
         places = tuple(place.replace(device=device) for place in places)
@@ -61,10 +61,10 @@ def run(
     )
     times = Times(*shown, rules, budget_s, timed, self_test, notes, device)
     for note in notes:
-        say(note)
+        print_message(note)
     for one in timed:
         for line in one.first.lost:
-            say(f"{one.model}: {line}")
+            print_message(f"{one.model}: {line}")
     telling = Telling(
         json=partial(outputs.json, times),
         xml=partial(outputs.xml, times),
@@ -92,7 +92,7 @@ def _models(settings: config.Config, names: Sequence[str], references: Sequence[
         )
     once, again = distinct(chosen)
     for name in again:
-        say(f"{name} is named twice; it is timed once")
+        print_message(f"{name} is named twice; it is timed once")
     return once
 
 
@@ -134,10 +134,10 @@ def _measured(
     sides: Sides, models: Sequence[str], rules: Rules, budget_s: float, *, self_test: bool
 ) -> tuple[dict[str, Gathered], dict[str, Gathered]]:
     """Every model once; then those that grew a second time."""
-    from analyzer.cli.progress import steps
+    from analyzer.cli.progress import progress_bar
 
     order = random.Random()
-    with steps("timing") as told:
+    with progress_bar("timing") as told:
 
         def taken(model: str, done: int, what: str, *, again: bool = False) -> Gathered:
             def tell(count: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from analyzer.core.units import percent, scaled
 from analyzer.reconcile.families import family
-from reports.counting.network import MISSING, exact, settings
+from reports.counting.network import MISSING, conditions, exact_totals
 from reports.table import Cell, Column, Name, Table
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _verdicts(record: Record, explanations: Sequence[Explanation]) -> Table:
     ours = record.totals.macs
     rows: list[tuple[Cell, ...]] = [(Name("ours"), "", "", scaled(ours), "", "", "")]
     for one in explanations:
-        said = one.opinion
+        said = one.result
         if said.status != "ok":
             word = "not installed" if said.status == "missing" else "failed"
             rows.append((Name(said.peer), MISSING, MISSING, MISSING, "", "", word))
@@ -59,13 +59,13 @@ def _verdicts(record: Record, explanations: Sequence[Explanation]) -> Table:
         Column("of ours"),
         Column("mainly", LEFT),
     )
-    versions = ", ".join(f"{one.opinion.peer} {one.opinion.version}" for one in explanations if one.opinion.version)
-    notes = [f"Ours: {exact(record)}"]
+    versions = ", ".join(f"{one.result.peer} {one.result.version}" for one in explanations if one.result.version)
+    notes = [f"Ours: {exact_totals(record)}"]
     if record.unknown_ops:
         notes.append(f"We have no formula for: {', '.join(sorted(record.unknown_ops))}")
     notes += [f"Versions: {versions}"] if versions else []
-    notes += [f"{one.opinion.peer}: {one.opinion.reason}" for one in explanations if one.opinion.reason]
-    return Table(f"{record.label}: {settings(record)}", columns, tuple(rows), notes=tuple(notes))
+    notes += [f"{one.result.peer}: {one.result.reason}" for one in explanations if one.result.reason]
+    return Table(f"{record.label}: {conditions(record)}", columns, tuple(rows), notes=tuple(notes))
 
 
 def _share(part: float) -> str:
@@ -92,19 +92,19 @@ def _why(explanations: Sequence[Explanation]) -> Table:
     for one in explanations:
         if not one.causes and not one.unexplained:
             continue
-        rows.append((Name(one.opinion.peer), signed(one.difference), "", ""))
+        rows.append((Name(one.result.peer), signed(one.difference), "", ""))
         for words, causes in _together(one.causes):
             total, found = sum(cause.macs for cause in causes), sum(cause.rows for cause in causes)
             ops = dict.fromkeys(cause.op for cause in causes)
             rows.append((Name(words, 1), signed(total), f"{found:,}", _few(list(ops))))
-        rows.append((Name("unexplained", 1), signed(one.unexplained), f"{len(one.unmet):,}" if one.unmet else "", ""))
+        rows.append((Name("unexplained", 1), signed(one.unexplained), f"{len(one.unexplained_modules):,}" if one.unexplained_modules else "", ""))
         notes += [
-            f"{one.opinion.peer}, unexplained: {unmet.op} of {unmet.path or '(top level)'} {signed(unmet.macs)}"
-            for unmet in one.unmet[:SHOWN]
+            f"{one.result.peer}, unexplained: {unmet.op} of {unmet.path or '(top level)'} {signed(unmet.macs)}"
+            for unmet in one.unexplained_modules[:SHOWN]
         ]
-        if len(one.unmet) > SHOWN:
+        if len(one.unexplained_modules) > SHOWN:
             notes.append(
-                f"{one.opinion.peer}, unexplained: {len(one.unmet) - SHOWN} more modules; --format json has all"
+                f"{one.result.peer}, unexplained: {len(one.unexplained_modules) - SHOWN} more modules; --format json has all"
             )
     columns = (Column("peer, cause", LEFT), Column("MACs"), Column("rows"), Column("operators", LEFT))
     return Table("Why they differ from ours", columns, tuple(rows), notes=tuple(notes))
@@ -135,14 +135,14 @@ def sheet(record: Record, explanations: Sequence[Explanation]) -> Table:
              "cause", "what", "op", "cause_macs", "rows")  # fmt: skip
     lines: list[tuple[Cell, ...]] = []
     for one in explanations:
-        said = one.opinion
+        said = one.result
         head = [record.label, said.peer, said.version, said.status, said.reason]
         if said.status != "ok":
             lines.append((*head, *[""] * (len(names) - len(head))))
             continue
         head += map(str, (said.total, one.peer.per_mac, one.macs, record.totals.macs, one.difference))
         lines += [(*head, cause.cause, cause.what, cause.op, str(cause.macs), str(cause.rows)) for cause in one.causes]
-        lines.append((*head, "unexplained", "", "", str(one.unexplained), str(len(one.unmet))))
+        lines.append((*head, "unexplained", "", "", str(one.unexplained), str(len(one.unexplained_modules))))
     return Table("Reconciliation", tuple(Column(name, LEFT) for name in names), tuple(lines))
 
 

@@ -12,7 +12,7 @@ from analyzer.records.record import Record
 
 def status(explanations: Sequence[Explanation]) -> str:
     """ok; partial if a peer that is installed could not count; failed if none could."""
-    said = [one.opinion.status for one in explanations]
+    said = [one.result.status for one in explanations]
     return "failed" if "ok" not in said else "partial" if "failed" in said else "ok"
 
 
@@ -38,7 +38,7 @@ def dump(record: Record, explanations: Sequence[Explanation]) -> str:
 
 
 def _peer(one: Explanation) -> dict[str, Any]:
-    said = one.opinion
+    said = one.result
     head = {"peer": said.peer, "version": said.version or None, "status": said.status, "reason": said.reason or None}
     head["convention"] = one.peer.convention
     if said.status != "ok":
@@ -52,5 +52,5 @@ def _peer(one: Explanation) -> dict[str, Any]:
         "difference": one.difference,
         "causes": [{key: getattr(cause, key) for key in cause.fields} for cause in one.causes],
         "unexplained": one.unexplained,
-        "unexplained_rows": [{key: getattr(unmet, key) for key in unmet.fields} for unmet in one.unmet],
+        "unexplained_rows": [{key: getattr(unmet, key) for key in unmet.fields} for unmet in one.unexplained_modules],
     }

@@ -53,11 +53,11 @@ class Selection(Frozen):
 
         `counter` and `verify` apply to variants only; references are always counted by running them.
         """
-        from analyzer.core.inputs import image
+        from analyzer.core.inputs import image_shape
         from analyzer.counting.api import count_reference, count_variant
 
         variants, inputs = self.resolve_variants(), self.parse_inputs()
-        size: Shape | None = image(inputs) if variants else None
+        size: Shape | None = image_shape(inputs) if variants else None
         count = partial(count_variant, input=size, train=self.training, counter=counter, verify=verify)
         return [
             *(partial(count, variant) for variant in variants),

@@ -1,7 +1,7 @@
-"""Which tool is right? Other counters run on the same model, each in its own process, and every difference explained.
+"""Cross-checks our counts against other tools on the same model, and explains every difference.
 
-A peer's figures come as rows by module and operator (`peers`), its total is put in MACs by the convention that it
-states itself, and the difference from our count is taken apart by operator and cause (`explain`): what the peer counts
-by another convention, skips, counts by a wrong formula or counts twice. A cause is found where a formula meets the
-peer's figure to the last unit; what none meets stays unexplained and is shown as such.
+Each peer (fvcore, ptflops, …) runs in its own process and its figures are read by module and operator. Its total is
+converted to MACs by the peer's documented convention, and the difference from our count is attributed to causes: a
+different convention, skipped operators, a wrong formula, work counted twice. A cause is accepted only if it reproduces
+the peer's figure exactly; what no cause reproduces is reported as unexplained.
 """

@@ -1,10 +1,10 @@
-"""Operators by family, so that `aten::addmm`, `linear` and `matmul` are seen as the same kind of work. No torch."""
+"""Families of operators: `aten::addmm`, `linear` and `matmul` are the same kind of work. No torch."""
 
 from __future__ import annotations
 
 from functools import cache
 
-# Families whose work is multiply-adds; everything else is none by our convention.
+# Families that have MACs by our convention; all others have none.
 PRODUCTS = ("convolutions", "matrix products", "attention", "recurrent cells")
 MATRIX = frozenset("addmm mm bmm baddbmm matmul einsum bilinear mv dot inner addmv addbmm chain_matmul".split())
 ACTIVATIONS = frozenset(
@@ -12,8 +12,8 @@ ACTIVATIONS = frozenset(
     "hardsigmoid sigmoid tanh log_sigmoid threshold clamp clamp_min swish".split()
 )
 ELEMENTWISE = frozenset("add sub mul div pow exp log sqrt rsqrt neg abs square maximum minimum mean sum".split())
-# A name holds one of these: the first that fits decides, so that upsample_bilinear2d is no linear layer.
-PARTS = (
+# The first match decides, so that upsample_bilinear2d is not taken for a linear layer.
+NAME_PARTS = (
     ("upsample", "interpolation"),
     ("interpolat", "interpolation"),
     ("grid_sample", "interpolation"),
@@ -30,26 +30,26 @@ PARTS = (
     ("rnn", "recurrent cells"),
     ("linear", "matrix products"),
 )
-BATCH = "batch"  # What a peer takes off because it reports one sample of the batch.
+BATCH = "batch"  # The row that a peer subtracts because it reports one sample of the batch.
 
 
 @cache
 def family(op: str) -> str:
-    """The family of an operator or leaf layer, by torch's name for it; "other" for one that no rule knows.
+    """The family of an operator or leaf layer, by torch's name for it; "other" if no rule matches.
 
     >>> family("aten::addmm"), family("conv_transpose2d"), family("relu_"), family("upsample_bilinear2d")
     ('matrix products', 'convolutions', 'activations', 'interpolation')
     """
-    name = plain(op)
+    name = base_name(op)
     if name in MATRIX:
         return "matrix products"
     if name in ACTIVATIONS:
         return "activations"
     if name in ELEMENTWISE:
         return "elementwise"
-    return next((known for part, known in PARTS if part in name), "other")
+    return next((name_family for part, name_family in NAME_PARTS if part in name), "other")
 
 
-def plain(op: str) -> str:
+def base_name(op: str) -> str:
     """`aten::add_` and `aten.add` → `add`."""
     return op.rpartition("::")[2].removeprefix("aten.").strip("_")

@@ -1,6 +1,6 @@
-"""What a peer may have counted for an operator of ours: each hypothesis is a figure to the last unit and its causes.
+"""What a peer may have counted for one of our operators: each hypothesis is an exact figure with its causes.
 
-Figures are in the peer's unit: `per_mac` of them a multiply-add, 1 for any other operation. No torch.
+Figures are in the peer's unit: a MAC is `per_mac` units, any other operation 1. No torch.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from typing import Literal, NamedTuple, TypeAlias
 from analyzer.reconcile.families import family
 from analyzer.records.record import Row
 
-Kind: TypeAlias = Literal["convention", "skipped", "wrong formula", "counted twice"]
-GATES = 10  # Operations a recurrent unit and step that are no products: the peers count 1 to 10.
-ONE_BY_ONE = 6  # Rows of one operator of one module of which some may be skipped and others not.
+CauseKind: TypeAlias = Literal["convention", "skipped", "wrong formula", "counted twice"]
+MAX_GATE_OPERATIONS = 10  # Per unit and step of a recurrent cell; the peers count 1 to 10.
+MAX_PARTLY_SKIPPED = 6  # Rows of one operator of one module; beyond it, 2^n subsets are too many to try.
 
 
 class Term(NamedTuple):
-    """A part of a difference: how much the peer counts more, or with a minus less, than we do, and why."""
+    """A part of the difference: what the peer counts more (negative: less) than we do, and why."""
 
-    cause: Kind
+    cause: CauseKind
     what: str
     op: str
     amount: int
     rows: int
 
 
-class Option(NamedTuple):
-    """The peer's figure under one hypothesis. Where several fit, the cheapest is taken: it supposes the least."""
+class Hypothesis(NamedTuple):
+    """The peer's figure under a set of assumptions; `cost` grows with their number, and the cheapest wins."""
 
     figure: int
     terms: tuple[Term, ...]
     cost: int
 
 
-class Part(NamedTuple):
-    """Our rows of one operator of one module, those that have multiply-adds.
+class OperatorRows(NamedTuple):
+    """Our rows with MACs of one operator of one module.
 
-    `places`: how many parents hold the module. `batch`: the samples in the pass, for rows that do not show it.
+    `parents`: how many parents contain the module. `batch`: the batch size, for rows whose shapes do not show it.
     """
 
     op: str
     rows: tuple[Row, ...]
-    places: int = 1
+    parents: int = 1
     batch: int = 1
 
     @property
@@ -52,92 +52,92 @@ class Part(NamedTuple):
         return sum(row.macs for row in self.rows)
 
 
-def options(part: Part, per_mac: int, *, named: bool) -> list[Option]:
-    """Every hypothesis for one operator. `named`: the peer has a figure of its family, so that it is hardly skipped."""
-    exact, rows = part.macs * per_mac, len(part.rows)
+def hypotheses(operator: OperatorRows, per_mac: int, *, named: bool) -> list[Hypothesis]:
+    """Every hypothesis for an operator. `named`: the peer has a figure of its family, so skipping is less likely."""
+    exact, rows = operator.macs * per_mac, len(operator.rows)
 
-    def also(extras: Sequence[tuple[str, int]], base: int = exact, first: tuple[Term, ...] = ()) -> Option:
-        terms = tuple(Term("convention", f"counts {what}", part.op, amount, rows) for what, amount in extras)
-        cost = len(terms) + 2 * len(first)
-        return Option(base + sum(amount for _, amount in extras), (*first, *terms), cost)
+    def variants(base: int, assumption: Term | None = None, *, times: int = 1, biases: int = 0) -> Iterator[Hypothesis]:
+        for extra in [[], *extras, *([[("bias", biases)]] if biases else [])]:
+            terms = [Term("convention", f"counts {what}", operator.op, times * n, rows) for what, n in extra]
+            assumptions = (assumption,) if assumption else ()
+            figure = base + sum(term.amount for term in terms)
+            yield Hypothesis(figure, (*assumptions, *terms), len(terms) + 2 * len(assumptions))
 
-    beside = [[], *_beside(part)]
-    found = [also(extras) for extras in beside]
-    found.append(Option(0, (Term("skipped", "skipped", part.op, -exact, rows),), 2 if named else 1))
-    if per_mac == 1 and part.places == 1:
-        doubled = Term("convention", "counts a multiply-add as 2", part.op, exact, rows)
-        found += [also(extras, 2 * exact, (doubled,)) for extras in beside]
-    for what, macs, biases in _wrong_formulas(part):
-        wrong = Term("wrong formula", what, part.op, macs * per_mac - exact, rows)
-        own = [[("bias", biases)]] if biases else []
-        found += [also(extras, macs * per_mac, (wrong,)) for extras in [*beside, *own]]
-    # A hook that is set once for every parent of a shared module fires as often at each call.
-    for times in range(2, part.places + 1):
-        again = Term("counted twice", "counted twice", part.op, (times - 1) * exact, rows)
-        found += [also([(what, times * n) for what, n in extras], times * exact, (again,)) for extras in beside]
-    if 1 < rows <= ONE_BY_ONE:
-        found += _one_by_one(part, per_mac)
-    return found
+    extras = list(_extra_operations(operator))
+    candidates = list(variants(exact))
+    candidates.append(Hypothesis(0, (Term("skipped", "skipped", operator.op, -exact, rows),), 2 if named else 1))
+    if per_mac == 1 and operator.parents == 1:
+        candidates += variants(2 * exact, Term("convention", "counts a multiply-add as 2", operator.op, exact, rows))
+    for what, macs, biases in _wrong_formulas(operator):
+        wrong = Term("wrong formula", what, operator.op, macs * per_mac - exact, rows)
+        candidates += variants(macs * per_mac, wrong, biases=biases)
+    # A peer that sets its hook once per parent of a shared module counts each call that many times.
+    for times in range(2, operator.parents + 1):
+        repeated = Term("counted twice", "counted twice", operator.op, (times - 1) * exact, rows)
+        candidates += variants(times * exact, repeated, times=times)
+    if 1 < rows <= MAX_PARTLY_SKIPPED:
+        candidates += _partly_skipped(operator, per_mac)
+    return candidates
 
 
-def _beside(part: Part) -> Iterator[list[tuple[str, int]]]:
-    """Operations that are no multiply-adds and that a peer may add to those of this operator."""
-    kind = family(part.op)
+def _extra_operations(operator: OperatorRows) -> Iterator[list[tuple[str, int]]]:
+    """Operations other than MACs that a peer may add to this operator: combinations of (name, amount)."""
+    kind = family(operator.op)
     if kind == "attention":
-        scores = sum(prod(row.inputs[0][:-1]) * row.inputs[1][-2] for row in part.rows if len(row.inputs) > 1)
-        extras = [("softmax", scores), ("scaling", sum(prod(row.inputs[0]) for row in part.rows if row.inputs))]
+        scores = sum(prod(row.inputs[0][:-1]) * row.inputs[1][-2] for row in operator.rows if len(row.inputs) > 1)
+        extras = [("softmax", scores), ("scaling", sum(prod(row.inputs[0]) for row in operator.rows if row.inputs))]
         yield from (list(some) for n in (1, 2) for some in combinations(extras, n))
     elif kind == "recurrent cells":
-        # Each matrix and each bias is applied once a step: what is no matrix is bias.
-        params = sum(row.params for row in part.rows)
-        biases = sum(prod(row.outputs[0][:-1]) * params - row.macs for row in part.rows)
-        units = sum(map(_units, part.rows))
+        # Each weight and each bias is applied once per step: all applications that are not MACs are biases.
+        params = sum(row.params for row in operator.rows)
+        biases = sum(prod(row.outputs[0][:-1]) * params - row.macs for row in operator.rows)
+        units = sum(map(_hidden_units, operator.rows))
         bias = [("bias", biases)] if biases > 0 else []
         if bias:
-            yield bias  # Who counts gates counts biases too: without them their sums could not be told apart.
-        yield from ([*bias, ("gates", each * units)] for each in range(1, GATES + 1))
+            yield bias  # Gates come with biases only: their sums would otherwise be ambiguous.
+        yield from ([*bias, ("gates", n * units)] for n in range(1, MAX_GATE_OPERATIONS + 1))
     else:
-        biases = sum(row.flops - 2 * row.macs for row in part.rows)
-        once = sum(row.biases for row in part.rows)
+        biases = sum(row.flops - 2 * row.macs for row in operator.rows)
+        bias_parameters = sum(row.biases for row in operator.rows)
         if biases > 0:
             yield [("bias", biases)]
-        if once and once != biases:
-            yield [("bias once a call", once)]
+        if bias_parameters and bias_parameters != biases:
+            yield [("bias once a call", bias_parameters)]
 
 
-def _units(row: Row) -> int:
-    """Hidden units times steps. A whole layer hands out its last states, (layers and directions, batch, hidden)."""
+def _hidden_units(row: Row) -> int:
+    """Hidden units times steps. A whole layer also returns its last states, (layers x directions, batch, hidden)."""
     output, *states = row.outputs
     return prod(output[:-1]) * states[-1][0] * states[-1][-1] if states and len(states[-1]) == 3 else prod(output)
 
 
-def _wrong_formulas(part: Part) -> Iterator[tuple[str, int, int]]:
-    """Formulas that are known to be wrong: their multiply-adds, and the biases that they would count with them."""
-    rows = part.rows
+def _wrong_formulas(operator: OperatorRows) -> Iterator[tuple[str, int, int]]:
+    """Known wrong formulas: (name, the MACs they give, the biases that they would count with them)."""
+    rows = operator.rows
     weights, biases = sum(row.weights for row in rows), sum(row.biases for row in rows)
     if not all(row.inputs and row.outputs and len(row.outputs[0]) > 1 for row in rows):
         return
-    if "conv_transpose" in part.op or "transposed" in part.op:
-        # Each input element meets one filter; who multiplies by the output's size counts the stride in.
-        sides = [(prod(row.outputs[0][2:]), prod(row.inputs[0][2:])) for row in rows]
-        turned = [row.macs * out // into for row, (out, into) in zip(rows, sides, strict=True)]
-        yield "by the output's side", sum(turned), 0
-    if family(part.op) == "convolutions" and len(rows) == 1:
-        for groups in _groups(rows[0]):
-            yield f"leaves {groups} groups out", part.macs * groups, 0
-            if part.macs % groups == 0:
-                yield f"divides by {groups} groups twice", part.macs // groups, 0
-    if family(part.op) == "matrix products" and weights:
-        # Positions stand between batch and features, or are folded into the batch.
-        samples = [row.outputs[0][0] if len(row.outputs[0]) > 2 else part.batch for row in rows]
+    if "conv_transpose" in operator.op or "transposed" in operator.op:
+        # Each input element meets one filter; multiplying by the output's size instead includes the stride.
+        sizes = [(prod(row.outputs[0][2:]), prod(row.inputs[0][2:])) for row in rows]
+        by_output = [row.macs * output // input for row, (output, input) in zip(rows, sizes, strict=True)]
+        yield "by the output's side", sum(by_output), 0
+    if family(operator.op) == "convolutions" and len(rows) == 1:
+        for groups in _possible_groups(rows[0]):
+            yield f"leaves {groups} groups out", operator.macs * groups, 0
+            if operator.macs % groups == 0:
+                yield f"divides by {groups} groups twice", operator.macs // groups, 0
+    if family(operator.op) == "matrix products" and weights:
+        # Positions stand between the batch and the features, or are folded into the batch.
+        samples = [row.outputs[0][0] if len(row.outputs[0]) > 2 else operator.batch for row in rows]
         yield "once a sample", sum(samples) * weights, sum(samples) * biases
-        ends = [prod(row.outputs[0][2:]) if len(row.outputs[0]) > 2 else row.outputs[0][-1] for row in rows]
-        across = sum(n * end for n, end in zip(samples, ends, strict=True))
-        yield "by a convolution's axes", across * weights, across * biases
+        trailing = [prod(row.outputs[0][2:]) if len(row.outputs[0]) > 2 else row.outputs[0][-1] for row in rows]
+        positions = sum(n * size for n, size in zip(samples, trailing, strict=True))
+        yield "by a convolution's axes", positions * weights, positions * biases
 
 
-def _groups(row: Row) -> Iterator[int]:
-    """Numbers of groups that a filter's size allows, where it cannot be that of a whole convolution."""
+def _possible_groups(row: Row) -> Iterator[int]:
+    """Numbers of groups that fit the filter's size; none if the convolution has a single group."""
     inputs, outputs = row.inputs[0][1], row.outputs[0][1]
     if row.weights % (inputs * outputs) == 0:
         return
@@ -145,25 +145,31 @@ def _groups(row: Row) -> Iterator[int]:
     yield from (n for n in range(2, shared + 1) if shared % n == 0 and row.weights * n % (inputs * outputs) == 0)
 
 
-def _one_by_one(part: Part, per_mac: int) -> Iterator[Option]:
+def _partly_skipped(operator: OperatorRows, per_mac: int) -> Iterator[Hypothesis]:
     """Some rows of the operator skipped, the others exact."""
-    for n in range(1, len(part.rows)):
-        for missed in combinations(part.rows, n):
-            gone = sum(row.macs for row in missed) * per_mac
-            yield Option(part.macs * per_mac - gone, (Term("skipped", "skipped", part.op, -gone, n),), 2)
+    for n in range(1, len(operator.rows)):
+        for skipped in combinations(operator.rows, n):
+            missing = sum(row.macs for row in skipped) * per_mac
+            term = Term("skipped", "skipped", operator.op, -missing, n)
+            yield Hypothesis(operator.macs * per_mac - missing, (term,), 2)
 
 
-def solve(choices: Sequence[Sequence[Option]], figure: int, *, limit: int = 50_000) -> tuple[Option, ...] | None:
-    """One option of each, adding up to the figure and supposing the least; None if none does or there are too many."""
-    reached: dict[int, tuple[int, tuple[Option, ...]]] = {0: (0, ())}
-    for some in choices:
-        further: dict[int, tuple[int, tuple[Option, ...]]] = {}
+def solve(
+    choices: Sequence[Sequence[Hypothesis]], figure: int, *, limit: int = 50_000
+) -> tuple[Hypothesis, ...] | None:
+    """One hypothesis from each choice with the given sum and the least cost: subset sum by dynamic programming.
+
+    None if there is no solution, or if more than `limit` partial sums are reachable.
+    """
+    reached: dict[int, tuple[int, tuple[Hypothesis, ...]]] = {0: (0, ())}
+    for choice in choices:
+        extended: dict[int, tuple[int, tuple[Hypothesis, ...]]] = {}
         for total, (cost, chosen) in reached.items():
-            for option in some:
-                sum_, price = total + option.figure, cost + option.cost
-                if sum_ <= figure and (sum_ not in further or price < further[sum_][0]):
-                    further[sum_] = (price, (*chosen, option))
-        if len(further) > limit:
+            for hypothesis in choice:
+                next_total, next_cost = total + hypothesis.figure, cost + hypothesis.cost
+                if next_total <= figure and (next_total not in extended or next_cost < extended[next_total][0]):
+                    extended[next_total] = (next_cost, (*chosen, hypothesis))
+        if len(extended) > limit:
             return None
-        reached = further
+        reached = extended
     return reached[figure][1] if figure in reached else None

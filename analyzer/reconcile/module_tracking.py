@@ -1,4 +1,4 @@
-"""Where in a model something happens, what its modules are called, and its arguments as a peer takes them."""
+"""Tracks which module of a model runs, names its modules, and converts its arguments to the form a peer takes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from analyzer.counting.dispatch.module_names import op_name, paths_of
 
 
 @contextmanager
-def watched(model: nn.Module, enter: Callable[[str], None], leave: Callable[[str], None]) -> Iterator[None]:
-    """Tells of each module's call before it begins and after it ends, by the module's path in our rows."""
+def track_modules(model: nn.Module, enter: Callable[[str], None], leave: Callable[[str], None]) -> Iterator[None]:
+    """Calls `enter` before and `leave` after each module's forward pass, with the module's path in our rows."""
     paths = paths_of(model)
     stack: list[str] = []
 
     def before(module: nn.Module, args: Any) -> None:
-        # A module that was made on the way belongs to the one that made it.
+        # A module created during the forward pass has no path: it counts to the module that created it.
         stack.append(paths.get(id(module), stack[-1] if stack else ""))
         enter(stack[-1])
 
@@ -36,43 +36,43 @@ def watched(model: nn.Module, enter: Callable[[str], None], leave: Callable[[str
 
 
 @contextmanager
-def running(model: nn.Module) -> Iterator[Callable[[], str]]:
-    """A function that says which module is running, by path; "" outside any."""
+def current_module(model: nn.Module) -> Iterator[Callable[[], str]]:
+    """Yields a function that returns the path of the running module, "" outside any."""
     stack = [""]
-    with watched(model, stack.append, lambda path: stack.__delitem__(-1)):
+    with track_modules(model, stack.append, lambda path: stack.__delitem__(-1)):
         yield lambda: stack[-1]
 
 
-def visits(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Every module under every parent that holds it: how peers sum over a model, which meets shared modules again."""
+def named_modules_with_repeats(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Like `named_modules(remove_duplicate=False)`, as peers that sum down the tree meet shared modules."""
     yield path, module
     for name, child in module.named_children():
-        yield from visits(child, f"{path}.{name}" if path else name)
+        yield from named_modules_with_repeats(child, f"{path}.{name}" if path else name)
 
 
 def leaf_op(module: nn.Module) -> str:
-    """A leaf layer's operator as our rows name it; "" for what a module with others inside does itself."""
-    whole = next(module.children(), None) is None or isinstance(module, nn.MultiheadAttention)
-    return op_name(module) if whole else ""
+    """A leaf layer's operator as our rows name it; "" for a module that contains others."""
+    is_leaf = next(module.children(), None) is None or isinstance(module, nn.MultiheadAttention)
+    return op_name(module) if is_leaf else ""
 
 
-def positional(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-    """All arguments in order, for a peer that takes no named ones. Raises TypeError where that cannot be."""
+def positional_arguments(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """All arguments in order, for a peer without keyword arguments. Raises TypeError for keyword-only ones."""
     if not kwargs:
         return tuple(args)
     bound = inspect.signature(model.forward).bind(*args, **kwargs)
-    named = ", ".join(bound.kwargs)
-    ahead = [p for p in bound.signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    given = {p.name for p in ahead} & set(bound.arguments)
-    last = max((index for index, p in enumerate(ahead) if p.name in given), default=-1)
+    parameters = [p for p in bound.signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    given = {p.name for p in parameters} & set(bound.arguments)
     if set(kwargs) - given:
-        raise TypeError(f"it takes positional arguments only, and the model has named ones: {named}")
-    return tuple(bound.arguments.get(p.name, p.default) for p in ahead[: last + 1])
+        names = ", ".join(bound.kwargs)
+        raise TypeError(f"it takes positional arguments only, and the model has keyword arguments: {names}")
+    last = max((index for index, p in enumerate(parameters) if p.name in given), default=-1)
+    return tuple(bound.arguments.get(p.name, p.default) for p in parameters[: last + 1])
 
 
-def by_name(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """All arguments by name. Raises TypeError where one has none."""
+def named_arguments(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments by name. Raises TypeError for variable positional arguments, which have no names."""
     bound = inspect.signature(model.forward).bind(*args, **kwargs)
     if any(p.kind is p.VAR_POSITIONAL and p.name in bound.arguments for p in bound.signature.parameters.values()):
-        raise TypeError("it takes one argument or named ones, and the model's have no names")
+        raise TypeError("it takes one argument or keyword arguments, and the model's arguments have no names")
     return {**{name: value for name, value in bound.arguments.items() if name != "kwargs"}, **bound.kwargs}

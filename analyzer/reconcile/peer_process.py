@@ -1,4 +1,4 @@
-"""What runs in a peer's own process: the model is built, the peer asked, its answer written to a file.
+"""Runs in a peer's own process: builds the model, runs the peer and writes its result to a file.
 
 Whatever the peer prints, raises or leaves behind stays in that process.
 """
@@ -15,61 +15,57 @@ import torch
 from torch import nn
 
 from analyzer.core.errors import one_line
-from analyzer.core.inputs import image, parse_input
+from analyzer.core.inputs import image_shape, parse_input
 from analyzer.reconcile.adapters import ADAPTERS
-from analyzer.reconcile.opinion import PEERS, Opinion, to_json
+from analyzer.reconcile.peers import PEERS, PeerResult
 
 
-class Asked(NamedTuple):
-    """A model on real tensors in eval mode, and what it is called with."""
+class ModelCall(NamedTuple):
+    """A model on real tensors in eval mode, and its arguments."""
 
     model: nn.Module
     args: Any
     kwargs: Mapping[str, Any]
 
 
-def main(peer: str, question: str, answer: str) -> None:
-    """`question` is the model as JSON: reference or variant, inputs, batch. `answer` is the file to write."""
+def main(peer: str, request: str, result_file: str) -> None:
+    """`request` describes the model as JSON: reference or variant, inputs, batch."""
     try:
-        asked = build(**json.loads(question))
-        opinion = ask(peer, asked)
+        result = run_peer(peer, build_model(**json.loads(request)))
     except (Exception, SystemExit) as error:
-        said = str(error).strip().splitlines()
-        opinion = Opinion(peer, "failed", one_line(f"{type(error).__name__}: {said[0] if said else ''}")[:300])
-    part = Path(f"{answer}.part")
-    part.write_text(json.dumps(to_json(opinion)), encoding="utf-8")
-    part.rename(answer)
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        result = PeerResult(peer, "failed", one_line(f"{type(error).__name__}: {first_line}")[:300])
+    part = Path(f"{result_file}.part")
+    part.write_text(json.dumps(result.to_json()), encoding="utf-8")
+    part.rename(result_file)  # Atomic: the parent never reads half a result.
 
 
-def build(*, reference: str | None, variant: str | None, inputs: list[str], batch: int) -> Asked:
-    """The model with storage; a variant's weights are zeros, on which no count depends."""
-    fed = [parse_input(text) for text in inputs]
+def build_model(*, reference: str | None, variant: str | None, inputs: list[str], batch: int) -> ModelCall:
+    """The model with storage; a variant's weights are zeros, since counts do not depend on them."""
+    parsed = [parse_input(text) for text in inputs]
     if variant is None:
         from analyzer.models.references import resolve
 
-        found = resolve(str(reference), fed, batch)
-        model = found.real() if found.real else found.model
-        return Asked(model.eval(), found.args, found.kwargs)
+        resolved = resolve(str(reference), parsed, batch)
+        model = resolved.real() if resolved.real else resolved.model
+        return ModelCall(model.eval(), resolved.args, resolved.kwargs)
     from analyzer.models.builder import construct
     from analyzer.networks.variants import variants
     from analyzer.networks.walk import walk
 
-    (chosen,) = variants([variant])
-    steps = walk(chosen.network, image(fed), batch=batch, mode="inference")
-    model = construct(chosen.network, steps, train=False).to_empty(device="cpu")
+    network = variants([variant])[0].network
+    steps = walk(network, image_shape(parsed), batch=batch, mode="inference")
+    model = construct(network, steps, train=False).to_empty(device="cpu")
     for tensor in [*model.parameters(), *model.buffers()]:
         tensor.data.zero_()
-    return Asked(model, [torch.zeros(steps[0].inputs[0])], {})
+    return ModelCall(model, [torch.zeros(steps[0].inputs[0])], {})
 
 
-def ask(peer: str, asked: Asked) -> Opinion:
-    """One peer's opinion of a model; whatever the peer raises goes through."""
-    said = ADAPTERS[peer](asked.model, asked.args, asked.kwargs)
-    return Opinion(peer, "ok", "", _version(PEERS[peer].package), said.total, tuple(said.rows))
-
-
-def _version(package: str) -> str:
+def run_peer(peer: str, call: ModelCall) -> PeerResult:
+    """One peer's result for a model; the peer's exceptions propagate."""
+    counted = ADAPTERS[peer](*call)
     try:
-        return version(package)
+        package_version = version(PEERS[peer].package)
     except PackageNotFoundError:
-        return ""
+        package_version = ""
+    return PeerResult(peer, "ok", "", package_version, counted.total, tuple(counted.rows))

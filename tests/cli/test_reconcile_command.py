@@ -12,7 +12,7 @@ import pytest
 
 from analyzer.cli.jobs import reconcile as job
 from analyzer.reconcile.explain import explain
-from analyzer.reconcile.opinion import PEERS, Opinion, PeerRow
+from analyzer.reconcile.peers import PEERS, PeerResult, PeerRow
 from analyzer.records.record import Count, Record, Row
 from reports.formats.terminal import console, show
 from reports.reconcile import tables
@@ -119,23 +119,23 @@ def test_a_model_that_raises_for_a_peer_is_a_reason(analyze, net):
 def answers(peers, run, *, limit_s):
     """fvcore counts a norm, the profiler is half a FLOP off, calflops crashes, the others are not there."""
     said = {
-        "fvcore": Opinion(
+        "fvcore": PeerResult(
             *("fvcore", "ok", "", "0.1"),
             CONV + 288,
             (PeerRow("conv", "conv", CONV), PeerRow("norm", "batch_norm", 288)),
         ),
-        "FlopCounterMode": Opinion(
+        "FlopCounterMode": PeerResult(
             "FlopCounterMode", "ok", "", "2", 2 * CONV, (PeerRow("conv", "convolution", 2 * CONV),)
         ),
-        "profiler": Opinion("profiler", "ok", "", "2", 2 * CONV + 1, (PeerRow("conv", "conv2d", 2 * CONV + 1),)),
-        "calflops": Opinion("calflops", "failed", "crashed: SIGSEGV"),
+        "profiler": PeerResult("profiler", "ok", "", "2", 2 * CONV + 1, (PeerRow("conv", "conv2d", 2 * CONV + 1),)),
+        "calflops": PeerResult("calflops", "failed", "crashed: SIGSEGV"),
     }
-    return [said.get(peer.name, Opinion(peer.name, "missing", "not installed")) for peer in peers]
+    return [said.get(peer.name, PeerResult(peer.name, "missing", "not installed")) for peer in peers]
 
 
 @pytest.fixture
 def canned(net, monkeypatch):
-    monkeypatch.setattr(job, "opinions", answers)
+    monkeypatch.setattr(job, "run_peers", answers)
 
 
 def test_json(analyze, canned):
@@ -200,7 +200,7 @@ def test_a_terminal_of_80_columns_shows_every_figure(encoding):
     far = [*near, PeerRow("block.0", "bmm", 10**11 - 1)]
     found = [
         explain(
-            Opinion(name, "ok", "", "0.1.5.post2", sum(row.figure for row in rows_), tuple(rows_)), PEERS[name], rows
+            PeerResult(name, "ok", "", "0.1.5.post2", sum(row.figure for row in rows_), tuple(rows_)), PEERS[name], rows
         )
         for name, rows_ in zip(PEERS, [near, far] * 4, strict=True)
     ]
@@ -238,7 +238,7 @@ def test_a_bad_question_is_a_line_and_status_2(analyze, arguments, said):
 
 def test_peers_by_any_case_once_each(analyze, net, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(job, "opinions", lambda peers, run, limit_s: [*map(_note(asked), peers)])
+    monkeypatch.setattr(job, "run_peers", lambda peers, run, limit_s: [*map(_note(asked), peers)])
     analyze(*NET, "--peer", "THOP", "--peer", "flopcountermode", "--peer", "thop", "--timeout-free")
     assert asked == ["thop", "FlopCounterMode"]
 
@@ -246,7 +246,7 @@ def test_peers_by_any_case_once_each(analyze, net, monkeypatch):
 def _note(asked):
     def answer(peer):
         asked.append(peer.name)
-        return Opinion(peer.name, "missing", "not installed")
+        return PeerResult(peer.name, "missing", "not installed")
 
     return answer
 
@@ -256,9 +256,9 @@ def test_the_time_limit_is_five_minutes_or_none(analyze, net, monkeypatch):
 
     def opinions(peers, run, limit_s):
         limits.append(limit_s)
-        return [Opinion(peer.name, "missing", "not installed") for peer in peers]
+        return [PeerResult(peer.name, "missing", "not installed") for peer in peers]
 
-    monkeypatch.setattr(job, "opinions", opinions)
+    monkeypatch.setattr(job, "run_peers", opinions)
     assert [analyze(*NET).status, analyze(*NET, "--timeout-free").status] == [3, 3]
     assert limits == [300.0, None]
 

@@ -1,6 +1,6 @@
 """Peers inside this process, on small models with the arithmetic written out.
 
-fvcore and torch's own tools come with every installation; the others are asked where they are installed.
+fvcore and torch's tools are always installed; tests of the other peers are skipped where they are not.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from analyzer.counting.execution.run import count_model
 from analyzer.reconcile.explain import Explanation, explain
-from analyzer.reconcile.module_tracking import by_name, positional, visits
-from analyzer.reconcile.opinion import PEERS
-from analyzer.reconcile.peer_process import Asked, ask
+from analyzer.reconcile.module_tracking import named_arguments, named_modules_with_repeats, positional_arguments
+from analyzer.reconcile.peer_process import ModelCall, run_peer
+from analyzer.reconcile.peers import PEERS
 
 # The peers call what newer torch and Python deprecate.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -24,19 +24,19 @@ CORE = ("fvcore", "FlopCounterMode", "profiler")
 
 
 def reconciled(peer: str, model: nn.Module, *args: torch.Tensor, **kwargs: torch.Tensor) -> Explanation:
-    """One peer's opinion of a model, explained. In every test of this file nothing remains unexplained."""
+    """One peer's result, explained. In every test of this file nothing remains unexplained."""
     if peer not in CORE:
         pytest.importorskip(PEERS[peer].package, reason=f"{peer} is not installed; pip install 'macscope[peers]'")
-    ours = count_model(model.eval(), args, kwargs, train=False).count.rows
-    found = explain(ask(peer, Asked(model.eval(), list(args), kwargs)), PEERS[peer], ours)
-    assert found.opinion.total == sum(row.figure for row in found.opinion.rows)
-    assert (found.unexplained, found.unmet) == (0, ())
-    return found
+    rows = count_model(model.eval(), args, kwargs, train=False).count.rows
+    explanation = explain(run_peer(peer, ModelCall(model.eval(), list(args), kwargs)), PEERS[peer], rows)
+    assert explanation.result.total == sum(row.figure for row in explanation.result.rows)
+    assert (explanation.unexplained, explanation.unexplained_modules) == (0, ())
+    return explanation
 
 
-def causes(found: Explanation) -> dict[tuple[str, str], float]:
+def causes(explanation: Explanation) -> dict[tuple[str, str], float]:
     """(what, operator) → MACs."""
-    return {(cause.what, cause.op): cause.macs for cause in found.causes}
+    return {(cause.what, cause.op): cause.macs for cause in explanation.causes}
 
 
 # A convolution with batch norm and ReLU, then a linear layer
@@ -62,7 +62,7 @@ PLAIN: dict[str, dict[tuple[str, str], int]] = {
         ("counts pools", "max_pool2d"): POSITIONS,
         ("counted twice", "relu"): POSITIONS,
         ("counted twice", "max_pool2d"): POSITIONS,
-        # All that its hooks found, halved for a batch of 2; what its patched functions found stays whole.
+        # Figures of its hooks are divided by the batch size, those of its patched functions are not.
         ("counts one sample", "batch"): -(CONV + POSITIONS + LINEAR + 10 + 4 * POSITIONS) // 2,
     },
     "thop": {("counts norms", "batch_norm"): 4 * POSITIONS},
@@ -78,10 +78,10 @@ PLAIN: dict[str, dict[tuple[str, str], int]] = {
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_plain_network(peer):
-    found = reconciled(peer, plain(), IMAGE)
-    assert causes(found) == PLAIN[peer]
-    assert found.macs == CONV + LINEAR + sum(PLAIN[peer].values())
-    assert found.opinion.total == found.macs * PEERS[peer].per_mac
+    explanation = reconciled(peer, plain(), IMAGE)
+    assert causes(explanation) == PLAIN[peer]
+    assert explanation.macs == CONV + LINEAR + sum(PLAIN[peer].values())
+    assert explanation.result.total == explanation.macs * PEERS[peer].per_mac
 
 
 # A transposed convolution: 4 x 4 becomes 8 x 8
@@ -106,7 +106,7 @@ def test_a_transposed_convolution(peer):
     assert causes(reconciled(peer, model, torch.zeros(1, 6, 4, 4))) == TRANSPOSED[peer]
 
 
-# Attention: projections in modules of their own, the rest a function
+# Attention: the projection is a module, the rest a function
 
 
 class Attention(nn.Module):
@@ -129,17 +129,17 @@ def test_attention_is_skipped(peer):
     assert causes(reconciled(peer, Attention(), TOKENS)) == SKIPPED_ATTENTION
 
 
-def test_torchinfo_counts_a_linear_layer_once_a_sample():
+def test_torchinfo_counts_a_linear_layer_once_per_sample():
     wanted = {**SKIPPED_ATTENTION, ("once a sample", "linear"): 8 * 24 - 5 * 8 * 24}
     assert causes(reconciled("torchinfo", Attention(), TOKENS)) == wanted
 
 
 def test_flop_counter_mode_may_see_attention():
-    """By the operator that torch chooses on this machine; either way nothing is left over."""
+    """By the operator that torch chooses on this machine; either way nothing is unexplained."""
     assert causes(reconciled("FlopCounterMode", Attention(), TOKENS)) in ({}, SKIPPED_ATTENTION)
 
 
-def test_ptflops_takes_multi_head_attention_whole():
+def test_ptflops_counts_multi_head_attention_as_a_whole():
     class Heads(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -157,7 +157,7 @@ def test_ptflops_takes_multi_head_attention_whole():
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_an_encoder_layer_leaves_nothing_unexplained(peer):
-    """Fused where gradients are off, taken apart where they are on."""
+    """Fused where gradients are off, separate operators where they are on."""
     reconciled(peer, nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 12, batch_first=True), 1), TOKENS)
 
 
@@ -187,17 +187,17 @@ class Recurrent(nn.Module):
 
 @pytest.mark.parametrize("peer", LSTM)
 def test_an_lstm(peer):
-    found = causes(reconciled(peer, Recurrent(), STEPS))
-    found.pop(("counts one sample", "batch"), None)
-    assert found == LSTM[peer]
+    explanation = causes(reconciled(peer, Recurrent(), STEPS))
+    explanation.pop(("counts one sample", "batch"), None)
+    assert explanation == LSTM[peer]
 
 
 @pytest.mark.parametrize("peer", ["FlopCounterMode", "profiler"])
-def test_an_lstm_taken_apart_is_the_same_work(peer):
+def test_a_decomposed_lstm_is_the_same_work(peer):
     """Without oneDNN's fused layer the steps are ordinary products, which both tools count."""
     with torch.backends.mkldnn.flags(enabled=False):
-        found = causes(reconciled(peer, Recurrent(), STEPS))
-    assert not [what for what, _ in found if what != "counts elementwise"]
+        explanation = causes(reconciled(peer, Recurrent(), STEPS))
+    assert not [what for what, _ in explanation if what != "counts elementwise"]
 
 
 # Shared modules
@@ -222,14 +222,14 @@ SHARED = {
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_shared_module(peer):
-    found = reconciled(peer, Shared(), torch.zeros(1, 6))
-    assert causes(found) == ({("counted twice", "linear"): SHARED[peer]} if SHARED[peer] else {})
+    explanation = reconciled(peer, Shared(), torch.zeros(1, 6))
+    assert causes(explanation) == ({("counted twice", "linear"): SHARED[peer]} if SHARED[peer] else {})
 
 
-# What is around an adapter
+# Helpers
 
 
-def test_a_model_is_left_as_it_was():
+def test_the_model_is_left_unchanged():
     model = plain().eval()
     before = [set(vars(module)) for module in model.modules()], F.relu, torch.matmul
     hooks: Callable[[], list[int]] = lambda: [len(module._forward_hooks) for module in model.modules()]  # noqa: E731
@@ -245,18 +245,18 @@ class Named(nn.Module):
 
 
 def test_named_arguments_in_order():
-    one, two = torch.zeros(1), torch.ones(1)
-    assert positional(Named(), [one], {"scale": two}) == (one, two)
-    assert positional(Named(), [one], {}) == (one,)
+    x, scale = torch.zeros(1), torch.ones(1)
+    assert positional_arguments(Named(), [x], {"scale": scale}) == (x, scale)
+    assert positional_arguments(Named(), [x], {}) == (x,)
     with pytest.raises(TypeError, match="positional arguments only"):
-        positional(Named(), [one], {"flag": True})
+        positional_arguments(Named(), [x], {"flag": True})
 
 
 def test_arguments_by_name():
-    one, two = torch.zeros(1), torch.ones(1)
-    assert by_name(Named(), [one], {"scale": two}) == {"x": one, "scale": two}
+    x, scale = torch.zeros(1), torch.ones(1)
+    assert named_arguments(Named(), [x], {"scale": scale}) == {"x": x, "scale": scale}
     with pytest.raises(TypeError, match="no names"):
-        by_name(Many(), [one, two], {})
+        named_arguments(Many(), [x, scale], {})
 
 
 class Many(nn.Module):
@@ -265,4 +265,4 @@ class Many(nn.Module):
 
 
 def test_a_shared_module_is_visited_under_each_parent():
-    assert [path for path, _ in visits(Shared())] == ["", "first", "first.0", "second", "second.0"]
+    assert [path for path, _ in named_modules_with_repeats(Shared())] == ["", "first", "first.0", "second", "second.0"]

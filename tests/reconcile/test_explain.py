@@ -1,4 +1,4 @@
-"""Each cause of a difference on rows written by hand, and what no cause explains."""
+"""Each cause of a difference, on rows written by hand, and differences without a cause."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from analyzer.reconcile.explain import Explanation, explain
 from analyzer.reconcile.families import BATCH, family
-from analyzer.reconcile.opinion import PEERS, Opinion, Peer, PeerRow
+from analyzer.reconcile.peers import PEERS, Peer, PeerResult, PeerRow
 from analyzer.records.record import Row
 
 MACS = Peer("a peer", "a", 1, "MACs")
@@ -16,7 +16,7 @@ FLOPS = Peer("a peer", "a", 2, "FLOPs, a multiply-add is 2")
 def row(
     path: str, op: str, macs: int, extra: int = 0, *, inputs=(), outputs=((1, 1),), weights=0, biases=0, call=1
 ) -> Row:
-    """One of our rows; `extra`: its operations that are no multiply-adds."""
+    """One of our rows; `extra`: its operations other than MACs."""
     return Row(
         path=path,
         role=path,
@@ -35,19 +35,19 @@ def row(
     )
 
 
-def explained(ours: list[Row], theirs: list[tuple], peer: Peer = MACS, total: int | None = None) -> Explanation:
-    """A peer's rows against ours; its total is their sum unless said otherwise."""
-    rows = tuple(PeerRow(*values) for values in theirs)
-    said = sum(one.figure for one in rows) if total is None else total
-    found = explain(Opinion(peer.name, "ok", total=said, rows=rows), peer, ours)
-    # Whatever is found, it adds up.
-    assert sum(cause.macs for cause in found.causes) + found.unexplained == found.difference
-    assert found.difference == found.macs - sum(one.macs for one in ours)
-    return found
+def explained(rows: list[Row], peer_rows: list[tuple], peer: Peer = MACS, total: int | None = None) -> Explanation:
+    """A peer's rows compared with ours; `total` is their sum by default."""
+    rows_of_peer = tuple(PeerRow(*values) for values in peer_rows)
+    total = sum(row.figure for row in rows_of_peer) if total is None else total
+    explanation = explain(PeerResult(peer.name, "ok", total=total, rows=rows_of_peer), peer, rows)
+    # Causes and the unexplained rest add up to the difference, whatever they are.
+    assert sum(cause.macs for cause in explanation.causes) + explanation.unexplained == explanation.difference
+    assert explanation.difference == explanation.macs - sum(row.macs for row in rows)
+    return explanation
 
 
-def causes(found: Explanation) -> list[tuple]:
-    return [(cause.cause, cause.what, cause.op, cause.macs, cause.rows) for cause in found.causes]
+def causes(explanation: Explanation) -> list[tuple]:
+    return [(cause.cause, cause.what, cause.op, cause.macs, cause.rows) for cause in explanation.causes]
 
 
 # A 3x3 convolution of 8 to 16 channels on a batch of 2, 10 x 10 positions, with bias.
@@ -76,29 +76,29 @@ ATTENTION = row(
 
 
 def test_equal_figures_have_no_cause():
-    found = explained([CONV, RELU], [("conv", "_convolution", CONV.macs)])
-    assert (found.difference, found.causes, found.unexplained) == (0, (), 0)
+    explanation = explained([CONV, RELU], [("conv", "_convolution", CONV.macs)])
+    assert (explanation.difference, explanation.causes, explanation.unexplained) == (0, (), 0)
 
 
-def test_flops_are_put_in_macs_by_the_peers_own_convention():
-    found = explained([CONV], [("conv", "convolution", 2 * CONV.macs)], FLOPS)
-    assert (found.macs, found.difference, found.causes) == (CONV.macs, 0, ())
+def test_flops_are_converted_to_macs_by_the_peers_convention():
+    explanation = explained([CONV], [("conv", "convolution", 2 * CONV.macs)], FLOPS)
+    assert (explanation.macs, explanation.difference, explanation.causes) == (CONV.macs, 0, ())
 
 
-def test_an_odd_number_of_flops_ends_in_a_half():
-    found = explained([CONV], [("conv", "convolution", 2 * CONV.macs), ("conv", "add", 3)], FLOPS)
-    assert causes(found) == [("convention", "counts elementwise", "add", 1.5, 1)]
-    assert (found.difference, found.unexplained) == (1.5, 0)
+def test_an_odd_number_of_flops_gives_half_a_mac():
+    explanation = explained([CONV], [("conv", "convolution", 2 * CONV.macs), ("conv", "add", 3)], FLOPS)
+    assert causes(explanation) == [("convention", "counts elementwise", "add", 1.5, 1)]
+    assert (explanation.difference, explanation.unexplained) == (1.5, 0)
 
 
-def test_a_bias_is_one_operation_an_output_element():
-    found = explained([CONV], [("conv", "conv2d", CONV.macs + 2 * 16 * 10 * 10)])
-    assert causes(found) == [("convention", "counts bias", "conv2d", 2 * 16 * 10 * 10, 1)]
+def test_a_bias_is_one_operation_per_output_element():
+    explanation = explained([CONV], [("conv", "conv2d", CONV.macs + 2 * 16 * 10 * 10)])
+    assert causes(explanation) == [("convention", "counts bias", "conv2d", 2 * 16 * 10 * 10, 1)]
 
 
-def test_a_bias_may_be_counted_once_a_call():
-    found = explained([LINEAR], [("fc", "addmm", LINEAR.macs + 5)])
-    assert causes(found) == [("convention", "counts bias once a call", "linear", 5, 1)]
+def test_a_bias_may_be_counted_once_per_call():
+    explanation = explained([LINEAR], [("fc", "addmm", LINEAR.macs + 5)])
+    assert causes(explanation) == [("convention", "counts bias once a call", "linear", 5, 1)]
 
 
 @pytest.mark.parametrize(
@@ -114,27 +114,27 @@ def test_a_bias_may_be_counted_once_a_call():
         ("strange", "other"),
     ],
 )
-def test_what_is_no_multiply_add_is_a_convention_by_operator(op, what):
-    found = explained([CONV, RELU], [("conv", "conv2d", CONV.macs), ("relu", op, 40), ("elsewhere", op, 2)])
-    assert causes(found) == [("convention", f"counts {what}", op, 42, 2)]
-    assert found.unexplained == 0
+def test_operators_without_macs_are_a_convention(op, what):
+    explanation = explained([CONV, RELU], [("conv", "conv2d", CONV.macs), ("relu", op, 40), ("elsewhere", op, 2)])
+    assert causes(explanation) == [("convention", f"counts {what}", op, 42, 2)]
+    assert explanation.unexplained == 0
 
 
-def test_what_the_peer_has_no_figure_for_is_skipped():
-    found = explained([CONV, ATTENTION, RELU], [("conv", "conv2d", CONV.macs)])
-    assert causes(found) == [("skipped", "skipped", "scaled_dot_product_attention", -2 * 4 * 6 * 9 * 16, 1)]
+def test_an_operator_without_a_peer_figure_is_skipped():
+    explanation = explained([CONV, ATTENTION, RELU], [("conv", "conv2d", CONV.macs)])
+    assert causes(explanation) == [("skipped", "skipped", "scaled_dot_product_attention", -2 * 4 * 6 * 9 * 16, 1)]
 
 
-def test_skipped_and_counted_operators_of_one_module_are_told_apart():
+def test_a_module_may_have_skipped_and_counted_operators():
     linear = LINEAR.replace(path="attn")
-    found = explained([linear, ATTENTION], [("attn", "addmm", 2 * linear.macs)], FLOPS)
-    assert causes(found) == [("skipped", "skipped", "scaled_dot_product_attention", -ATTENTION.macs, 1)]
+    explanation = explained([linear, ATTENTION], [("attn", "addmm", 2 * linear.macs)], FLOPS)
+    assert causes(explanation) == [("skipped", "skipped", "scaled_dot_product_attention", -ATTENTION.macs, 1)]
 
 
 def test_some_calls_of_an_operator_may_be_skipped():
     calls = [row("m", "matmul", 30, call=1), row("m", "matmul", 70, call=2)]
-    found = explained(calls, [("m", "matmul", 30)])
-    assert causes(found) == [("skipped", "skipped", "matmul", -70, 1)]
+    explanation = explained(calls, [("m", "matmul", 30)])
+    assert causes(explanation) == [("skipped", "skipped", "matmul", -70, 1)]
 
 
 def test_the_same_work_under_other_operators_is_no_difference():
@@ -142,23 +142,23 @@ def test_the_same_work_under_other_operators_is_no_difference():
     assert causes(explained([ATTENTION], products)) == []
 
 
-def test_a_module_taken_whole_counts_softmax_scaling_and_bias():
+def test_a_module_counted_as_a_whole_includes_softmax_scaling_and_bias():
     """As ptflops counts nn.MultiheadAttention: its figure stands at the module, our rows partly below it."""
     below = LINEAR.replace(path="attn.out_proj")
     figure = ATTENTION.macs + below.macs + 2 * 4 * 6 * 9 + 2 * 4 * 6 * 8 + 2 * 7 * 5
-    found = explained([ATTENTION, below], [("attn", "multihead_attention", figure)])
-    assert sorted(causes(found)) == [
+    explanation = explained([ATTENTION, below], [("attn", "multihead_attention", figure)])
+    assert sorted(causes(explanation)) == [
         ("convention", "counts bias", "linear", 2 * 7 * 5, 1),
         ("convention", "counts scaling", "scaled_dot_product_attention", 2 * 4 * 6 * 8, 1),
         ("convention", "counts softmax", "scaled_dot_product_attention", 2 * 4 * 6 * 9, 1),
     ]
 
 
-def test_an_operator_that_runs_a_whole_layer_is_held_against_what_is_below():
-    """As torch's fused encoder layer shows in the profiler: products without a module of their own."""
+def test_an_operator_that_runs_a_whole_layer_is_compared_with_its_children():
+    """As torch's fused encoder layer shows in the profiler: matrix products without a module."""
     inner = [ATTENTION.replace(path="layer.attn"), LINEAR.replace(path="layer.fc")]
-    found = explained(inner, [("layer", "bmm", ATTENTION.macs)])
-    assert causes(found) == [("skipped", "skipped", "linear", -LINEAR.macs, 1)]
+    explanation = explained(inner, [("layer", "bmm", ATTENTION.macs)])
+    assert causes(explanation) == [("skipped", "skipped", "linear", -LINEAR.macs, 1)]
 
 
 # Two layers, both ways, 4 features and 6 hidden units, 3 samples of 5 steps.
@@ -178,112 +178,120 @@ LSTM = row(
 @pytest.mark.parametrize(("bias", "gates"), [(0, 0), (1, 0), (1, 10), (1, 7)])
 def test_a_recurrent_layer_may_be_counted_with_bias_and_gates(bias, gates):
     figure = LSTM.macs + bias * 15 * LSTM_BIASES + gates * 15 * 4 * 6
-    found = explained([LSTM], [("lstm", "lstm", figure)])
+    explanation = explained([LSTM], [("lstm", "lstm", figure)])
     wanted = {"counts bias": bias * 15 * LSTM_BIASES, "counts gates": gates * 15 * 4 * 6}
-    assert {cause.what: cause.macs for cause in found.causes} == {what: n for what, n in wanted.items() if n}
+    assert {cause.what: cause.macs for cause in explanation.causes} == {what: n for what, n in wanted.items() if n}
 
 
-def test_a_transposed_convolution_by_the_wrong_side():
-    """Stride 3 makes 12 x 12 of 4 x 4: nine times as much, by who multiplies by the output's size."""
+def test_a_transposed_convolution_by_the_output_size():
+    """Stride 3 makes 12 x 12 of 4 x 4: multiplying by the output's size gives nine times the MACs."""
     up = row("up", "conv_transpose2d", 8 * 4 * 4 * 5 * 9, inputs=[(1, 8, 4, 4)], outputs=[(1, 5, 12, 12)], weights=360)
-    found = explained([up], [("up", "conv_transpose2d", 8 * 12 * 12 * 5 * 9)])
-    assert causes(found) == [("wrong formula", "by the output's side", "conv_transpose2d", 8 * up.macs, 1)]
+    explanation = explained([up], [("up", "conv_transpose2d", 8 * 12 * 12 * 5 * 9)])
+    assert causes(explanation) == [("wrong formula", "by the output's side", "conv_transpose2d", 8 * up.macs, 1)]
 
 
-def test_a_linear_layer_once_a_sample():
-    """As torchinfo: parameters times the batch, whatever stands between."""
-    found = explained([LINEAR], [("fc", "linear", 2 * (60 + 5))])
-    assert causes(found) == [
+def test_a_linear_layer_once_per_sample():
+    """As torchinfo: parameters times the batch, without the positions."""
+    explanation = explained([LINEAR], [("fc", "linear", 2 * (60 + 5))])
+    assert causes(explanation) == [
         ("wrong formula", "once a sample", "linear", 2 * 60 - LINEAR.macs, 1),
         ("convention", "counts bias", "linear", 2 * 5, 1),
     ]
 
 
-def test_a_linear_layer_taken_for_a_convolution():
-    """As torchinfo takes a class with Conv in its name: features in the place of positions."""
-    found = explained([LINEAR], [("fc", "", 2 * 5 * (60 + 5))])
-    assert {cause.what for cause in found.causes} == {"by a convolution's axes", "counts bias"}
+def test_a_linear_layer_mistaken_for_a_convolution():
+    """As torchinfo takes a class with Conv in its name: its features as positions."""
+    explanation = explained([LINEAR], [("fc", "", 2 * 5 * (60 + 5))])
+    assert {cause.what for cause in explanation.causes} == {"by a convolution's axes", "counts bias"}
 
 
 def test_positions_may_be_folded_into_the_batch():
-    """As in GPT-2: our operator sees 14 rows, the module 2 samples of 7."""
+    """As in GPT-2: the operator has 14 rows, which are 2 samples of 7 positions."""
     folded = LINEAR.replace(inputs=((14, 12),), outputs=((14, 5),))
-    said = Opinion(MACS.name, "ok", total=2 * 5 * 65, rows=(PeerRow("fc", "", 2 * 5 * 65),))
-    found = explain(said, MACS, [folded], batch=2)
-    assert {cause.what for cause in found.causes} == {"by a convolution's axes", "counts bias"}
-    assert found.unexplained == 0
+    result = PeerResult(MACS.name, "ok", total=2 * 5 * 65, rows=(PeerRow("fc", "", 2 * 5 * 65),))
+    explanation = explain(result, MACS, [folded], batch=2)
+    assert {cause.what for cause in explanation.causes} == {"by a convolution's axes", "counts bias"}
+    assert explanation.unexplained == 0
 
 
 @pytest.mark.parametrize(("figure", "what"), [(8 * 4, "leaves 4 groups out"), (2, "divides by 4 groups twice")])
 def test_groups_left_out_or_divided_by_twice(figure, what):
     """1x1, 4 to 4 channels in 4 groups: 8 positions cost 4 each."""
     grouped = row("g", "conv1d", 4 * 2, inputs=[(1, 4, 2)], outputs=[(1, 4, 2)], weights=4)
-    found = explained([grouped], [("g", "conv1d", figure)])
-    assert causes(found) == [("wrong formula", what, "conv1d", figure - 8, 1)]
+    explanation = explained([grouped], [("g", "conv1d", figure)])
+    assert causes(explanation) == [("wrong formula", what, "conv1d", figure - 8, 1)]
 
 
-def test_two_for_a_multiply_add_where_one_is_stated():
-    found = explained([LINEAR], [("fc", "linear", 2 * LINEAR.macs)])
-    assert causes(found) == [("convention", "counts a multiply-add as 2", "linear", LINEAR.macs, 1)]
+def test_a_mac_counted_as_two():
+    explanation = explained([LINEAR], [("fc", "linear", 2 * LINEAR.macs)])
+    assert causes(explanation) == [("convention", "counts a multiply-add as 2", "linear", LINEAR.macs, 1)]
 
 
 def test_a_shared_module_counted_under_each_of_its_parents():
     calls = [LINEAR, LINEAR.replace(call=2, weights=0, biases=0, params=0)]
-    found = explained(calls, [("fc", "linear", 2 * LINEAR.macs, "a.fc"), ("fc", "linear", 2 * LINEAR.macs, "b.fc")])
-    assert causes(found) == [("counted twice", "counted twice", "linear", 2 * LINEAR.macs, 1)]
+    explanation = explained(
+        calls, [("fc", "linear", 2 * LINEAR.macs, "a.fc"), ("fc", "linear", 2 * LINEAR.macs, "b.fc")]
+    )
+    assert causes(explanation) == [("counted twice", "counted twice", "linear", 2 * LINEAR.macs, 1)]
 
 
-def test_a_hook_set_once_for_each_parent():
+def test_a_hook_set_once_per_parent():
     """As thop: two hooks on one layer, and the sum goes through both parents: four times."""
-    found = explained([LINEAR], [("fc", "linear", 2 * LINEAR.macs, "a.fc"), ("fc", "linear", 2 * LINEAR.macs, "b.fc")])
-    assert [(cause.cause, cause.macs) for cause in found.causes] == [("counted twice", 3 * LINEAR.macs)]
+    explanation = explained(
+        [LINEAR], [("fc", "linear", 2 * LINEAR.macs, "a.fc"), ("fc", "linear", 2 * LINEAR.macs, "b.fc")]
+    )
+    assert [(cause.cause, cause.macs) for cause in explanation.causes] == [("counted twice", 3 * LINEAR.macs)]
 
 
 def test_an_activation_counted_by_hook_and_by_function():
-    found = explained([RELU], [("relu", "relu", 3200, "relu"), ("relu", "relu", 3200, "function")])
-    assert sorted(causes(found)) == [
+    explanation = explained([RELU], [("relu", "relu", 3200, "relu"), ("relu", "relu", 3200, "function")])
+    assert sorted(causes(explanation)) == [
         ("convention", "counts activations", "relu", 3200, 1),
         ("counted twice", "counted twice", "relu", 3200, 1),
     ]
 
 
 def test_one_sample_of_the_batch():
-    found = explained([CONV], [("conv", "conv2d", CONV.macs), ("", BATCH, -CONV.macs // 2)])
-    assert causes(found) == [("convention", "counts one sample", BATCH, -CONV.macs // 2, 1)]
+    explanation = explained([CONV], [("conv", "conv2d", CONV.macs), ("", BATCH, -CONV.macs // 2)])
+    assert causes(explanation) == [("convention", "counts one sample", BATCH, -CONV.macs // 2, 1)]
 
 
-def test_what_no_hypothesis_meets_is_unexplained_and_named():
-    found = explained([CONV, LINEAR], [("conv", "conv2d", CONV.macs + 7), ("fc", "linear", LINEAR.macs)])
-    assert (found.causes, found.unexplained) == ((), 7)
-    assert [(unmet.path, unmet.op, unmet.macs) for unmet in found.unmet] == [("conv", "conv2d", 7)]
+def test_a_figure_without_a_hypothesis_is_unexplained_and_its_module_named():
+    explanation = explained([CONV, LINEAR], [("conv", "conv2d", CONV.macs + 7), ("fc", "linear", LINEAR.macs)])
+    assert (explanation.causes, explanation.unexplained) == ((), 7)
+    assert [(module.path, module.op, module.macs) for module in explanation.unexplained_modules] == [
+        ("conv", "conv2d", 7)
+    ]
 
 
-def test_one_operator_without_explanation_does_not_hide_those_of_its_module():
+def test_an_unexplained_operator_does_not_hide_causes_of_its_module():
     linear = LINEAR.replace(path="conv")
-    found = explained([CONV, linear], [("conv", "conv2d", CONV.macs + 7), ("conv", "linear", linear.macs + 2 * 7 * 5)])
-    assert causes(found) == [("convention", "counts bias", "linear", 2 * 7 * 5, 1)]
-    assert found.unexplained == 7
+    explanation = explained(
+        [CONV, linear], [("conv", "conv2d", CONV.macs + 7), ("conv", "linear", linear.macs + 2 * 7 * 5)]
+    )
+    assert causes(explanation) == [("convention", "counts bias", "linear", 2 * 7 * 5, 1)]
+    assert explanation.unexplained == 7
 
 
-def test_what_stands_under_other_operators_and_is_not_met_is_a_difference_once():
-    """Neither skipped on our side and a surprise on theirs, each of the whole size."""
-    found = explained([ATTENTION], [("attn", "bmm", ATTENTION.macs - 1)])
-    assert (found.causes, found.unexplained) == ((), -1)
+def test_an_unexplained_operator_family_is_a_single_difference():
+    """Not two causes of the operator's whole size: skipped by the peer, and counted by the peer only."""
+    explanation = explained([ATTENTION], [("attn", "bmm", ATTENTION.macs - 1)])
+    assert (explanation.causes, explanation.unexplained) == ((), -1)
 
 
-def test_products_of_a_module_where_we_have_none_are_unexplained():
-    found = explained([CONV], [("conv", "conv2d", CONV.macs), ("ghost", "linear", 5)])
-    assert (found.causes, found.unexplained) == ((), 5)
+def test_products_of_an_unknown_module_are_unexplained():
+    explanation = explained([CONV], [("conv", "conv2d", CONV.macs), ("ghost", "linear", 5)])
+    assert (explanation.causes, explanation.unexplained) == ((), 5)
 
 
 def test_a_total_that_is_not_the_sum_of_its_rows_is_unexplained():
-    found = explained([CONV], [("conv", "conv2d", CONV.macs)], total=CONV.macs + 11)
-    assert (found.causes, found.unexplained) == ((), 11)
+    explanation = explained([CONV], [("conv", "conv2d", CONV.macs)], total=CONV.macs + 11)
+    assert (explanation.causes, explanation.unexplained) == ((), 11)
 
 
-def test_a_peer_that_says_nothing_has_no_difference():
-    found = explain(Opinion("a peer", "failed", "crashed"), MACS, [CONV])
-    assert (found.difference, found.causes, found.opinion.reason) == (0, (), "crashed")
+def test_a_failed_peer_has_no_difference():
+    explanation = explain(PeerResult("a peer", "failed", "crashed"), MACS, [CONV])
+    assert (explanation.difference, explanation.causes, explanation.result.reason) == (0, (), "crashed")
 
 
 @pytest.mark.parametrize(

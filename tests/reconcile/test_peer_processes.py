@@ -1,4 +1,4 @@
-"""Peers as processes: whatever becomes of one is an answer, and none outlives the question."""
+"""Peers in processes: every way to end becomes a result, and no process is left behind."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.reconcile.opinion import PEERS, Opinion, Peer, PeerRow, from_json, to_json
-from analyzer.reconcile.run_peers import opinions
+from analyzer.reconcile.peers import PEERS, Peer, PeerResult, PeerRow
+from analyzer.reconcile.run_peers import run_peers
 
-ANSWER = json.dumps(to_json(Opinion("good", "ok", version="1", total=5, rows=(PeerRow("a", "linear", 5, "b"),))))
-# A peer writes its answer whole: elsewhere, then under the name that is waited for.
-WRITES = """
+RESULT = PeerResult("good", "ok", version="1", total=5, rows=(PeerRow("a", "linear", 5, "b"),))
+JSON = json.dumps(RESULT.to_json())
+# As a peer's process writes its result: to another file first, which it renames.
+PREAMBLE = """
 import os, sys, time
-def say(text, to={answer!r}):
+def write(text, to={result!r}):
     with open(to + ".part", "w") as part:
         part.write(text)
     os.rename(to + ".part", to)
 """
 PROGRAMS = {
-    "good": f"print('noise'); say({ANSWER!r})",
-    "noisy": f"print('x' * 10**6); sys.stderr.write('y' * 10**6); say({ANSWER!r})",
+    "good": f"print('noise'); write({JSON!r})",
+    "noisy": f"print('x' * 10**6); sys.stderr.write('y' * 10**6); write({JSON!r})",
     "crash": "import signal; print('last words', flush=True); os.kill(os.getpid(), signal.SIGSEGV)",
     "status": "print('on the way'); sys.exit('it gave up')",
     "silent": "pass",
-    "half": "say('{')",
-    "other": "say('{\"rows\": []}')",
+    "half": "write('{')",
+    "other": "write('{\"rows\": []}')",
     "hang": "time.sleep(600)",
-    "answers and hangs": f"say({ANSWER!r}); time.sleep(600)",
+    "answers and hangs": f"write({JSON!r}); time.sleep(600)",
 }
 PARENT = """
 import subprocess
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-say(str(child.pid), to={noted!r})
+write(str(child.pid), to={pid_file!r})
 time.sleep(600)
 """
 
 
-def command(name: str, answer: Path) -> list[str]:
-    return [sys.executable, "-c", WRITES.format(answer=str(answer)) + PROGRAMS[name]]
+def command(name: str, result: Path) -> list[str]:
+    return [sys.executable, "-c", PREAMBLE.format(result=str(result)) + PROGRAMS[name]]
 
 
-def asked(*names: str, limit_s: float | None = 60.0) -> list[Opinion]:
-    return opinions([Peer(name, "json", 1, "MACs") for name in names], command, limit_s=limit_s)
+def results(*names: str, limit_s: float | None = 60.0) -> list[PeerResult]:
+    return run_peers([Peer(name, "json", 1, "MACs") for name in names], command, limit_s=limit_s)
 
 
-def test_what_a_peer_prints_does_not_matter():
-    for opinion in asked("good", "noisy"):
-        assert opinion == Opinion("good", "ok", version="1", total=5, rows=(PeerRow("a", "linear", 5, "b"),))
+def test_prints_of_a_peer_are_ignored():
+    assert results("good", "noisy") == [RESULT, RESULT]
 
 
 @pytest.mark.parametrize(
@@ -59,60 +59,60 @@ def test_what_a_peer_prints_does_not_matter():
     [
         pytest.param(
             *("crash", "crashed: SIGSEGV; last words"),
-            marks=pytest.mark.skipif(os.name != "posix", reason="signals of a Unix"),
+            marks=pytest.mark.skipif(os.name != "posix", reason="POSIX signals"),
         ),
-        ("status", "ended with status 1 and no answer; it gave up"),
-        ("silent", "ended with status 0 and no answer"),
-        ("half", "its answer does not read"),
-        ("other", "its answer does not read"),
+        ("status", "ended with status 1 and no result; it gave up"),
+        ("silent", "ended with status 0 and no result"),
+        ("half", "its result cannot be read"),
+        ("other", "its result cannot be read"),
     ],
 )
-def test_however_a_peer_ends_the_others_answer(name, reason):
-    first, failed, last = asked("good", name, "noisy")
+def test_a_failing_peer_does_not_affect_the_others(name, reason):
+    first, failed, last = results("good", name, "noisy")
     assert (failed.peer, failed.status) == (name, "failed")
     assert failed.reason.startswith(reason)
     assert "\n" not in failed.reason
     assert (first.status, last.status) == ("ok", "ok")
 
 
-def test_a_peer_that_hangs_is_ended_at_the_limit():
+def test_a_hanging_peer_is_killed_at_the_time_limit():
     started = time.monotonic()
-    hangs, good = asked("hang", "good", limit_s=5.0)
+    hangs, good = results("hang", "good", limit_s=2.5)
     assert time.monotonic() - started < 30
-    assert (hangs.status, hangs.reason) == ("failed", "no answer within 5 s")
+    assert (hangs.status, hangs.reason) == ("failed", "no answer within 2.5 s")
     assert good.status == "ok"
 
 
-def test_an_answer_counts_even_if_its_process_does_not_end():
+def test_a_result_counts_even_if_its_process_does_not_end():
     started = time.monotonic()
-    (opinion,) = asked("answers and hangs")
-    assert opinion.status == "ok"
+    (result,) = results("answers and hangs")
+    assert result.status == "ok"
     assert time.monotonic() - started < 30
 
 
-@pytest.mark.skipif(os.name != "posix", reason="groups of processes are a Unix's")
-def test_what_a_peer_started_ends_with_it(tmp_path):
-    noted = tmp_path / "child"
+@pytest.mark.skipif(os.name != "posix", reason="POSIX process groups")
+def test_child_processes_of_a_peer_are_killed_too(tmp_path):
+    pid_file = tmp_path / "child"
 
-    def run(name: str, answer: Path) -> list[str]:
-        return [sys.executable, "-c", WRITES.format(answer=str(answer)) + PARENT.format(noted=str(noted))]
+    def command_of(name: str, result: Path) -> list[str]:
+        return [sys.executable, "-c", PREAMBLE.format(result=str(result)) + PARENT.format(pid_file=str(pid_file))]
 
-    assert opinions([Peer("children", "json", 1, "")], run, limit_s=5.0)[0].status == "failed"
-    child = int(noted.read_text())
+    assert run_peers([Peer("children", "json", 1, "")], command_of, limit_s=2.5)[0].status == "failed"
+    child = int(pid_file.read_text())
     until = time.monotonic() + 10
-    while time.monotonic() < until and _runs(child):
+    while time.monotonic() < until and _is_running(child):
         time.sleep(0.05)
-    assert not _runs(child)
+    assert not _is_running(child)
 
 
-def _runs(process: int) -> bool:
+def _is_running(process: int) -> bool:
     state = Path(f"/proc/{process}/stat")
     return state.exists() and ") Z" not in state.read_text()
 
 
-def test_an_interrupt_ends_them_all():
+def test_an_interrupt_kills_all_peers():
     class Interrupting:
-        """A clock that stops everything once both have begun."""
+        """A clock that raises once both peers have started."""
 
         calls = 0
 
@@ -124,30 +124,31 @@ def test_an_interrupt_ends_them_all():
 
     started = []
 
-    def run(name: str, answer: Path) -> list[str]:
-        started.append(answer)
-        return command("hang", answer)
+    def command_of(name: str, result: Path) -> list[str]:
+        started.append(result)
+        return command("hang", result)
 
     with pytest.raises(KeyboardInterrupt):
-        opinions([Peer(name, "json", 1, "") for name in ("a", "b")], run, clock=Interrupting())
+        run_peers([Peer(name, "json", 1, "") for name in ("a", "b")], command_of, clock=Interrupting())
     assert len(started) == 2
     assert not started[0].parent.exists(), "nothing is left on disk"
 
 
 def test_a_missing_peer_is_not_started():
-    def run(name: str, answer: Path) -> list[str]:
-        raise AssertionError("it is not there to be run")
+    def command_of(name: str, result: Path) -> list[str]:
+        raise AssertionError("a missing peer was started")
 
-    (opinion,) = opinions([Peer("absent", "no_such_package_at_all", 1, "")], run)
-    assert (opinion.status, opinion.reason) == ("missing", "not installed; pip install 'macscope[peers]'")
+    (result,) = run_peers([Peer("absent", "no_such_package_at_all", 1, "")], command_of)
+    assert (result.status, result.reason) == ("missing", "not installed; pip install 'macscope[peers]'")
 
 
-def test_an_opinion_survives_its_journey():
-    opinion = Opinion("thop", "ok", version="2", total=7, rows=(PeerRow("", "relu", 7), PeerRow("x", "conv2d", 0, "y")))
-    assert from_json(json.loads(json.dumps(to_json(opinion)))) == opinion
+def test_json_round_trip():
+    rows = (PeerRow("", "relu", 7), PeerRow("x", "conv2d", 0, "y"))
+    result = PeerResult("thop", "ok", version="2", total=7, rows=rows)
+    assert PeerResult.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
 def test_every_peer_has_an_adapter():
     from analyzer.reconcile.adapters import ADAPTERS
 
-    assert list(ADAPTERS) == list(PEERS)
+    assert ADAPTERS.keys() == PEERS.keys()

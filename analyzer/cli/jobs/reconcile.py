@@ -1,4 +1,4 @@
-"""The job of `analyze reconcile`: count the model ourselves, ask the peers, explain, show."""
+"""`analyze reconcile`: counts the model, runs the peers on it, and explains how they differ from our count."""
 
 from __future__ import annotations
 
@@ -6,60 +6,45 @@ from collections.abc import Sequence
 
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_tables, spinner, write
+from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, nearest, quoted
-from analyzer.core.inputs import image, parse_input
-from analyzer.counting.api import count_reference, count_variant
-from analyzer.networks.variants import variants
 from analyzer.reconcile.explain import explain
-from analyzer.reconcile.opinion import PEERS, Peer
-from analyzer.reconcile.run_peers import command, opinions
-from analyzer.records.record import Record
-from reports import reconcile_json as envelope
+from analyzer.reconcile.peers import PEERS, Peer
+from analyzer.reconcile.run_peers import peer_command, run_peers
+from reports import reconcile, reconcile_json
 
 
-def run(
-    *,
-    reference: str | None,
-    variant: str | None,
-    inputs: Sequence[str],
-    batch: int,
-    names: Sequence[str],
-    limit_s: float | None,
-    form: str,
-    output: str | None,
+def run_reconcile(
+    selection: Selection, *, peer_names: Sequence[str], limit_s: float | None, form: str, output: str | None
 ) -> int:
-    """Returns 0, or 3 if no peer could count: that others differ is no failure of ours."""
-    if (reference is None) == (variant is None):
-        raise AnalyzerError("one model is reconciled at a time; give --model REF or --variant NAME")
-    peers = list(dict.fromkeys(map(_peer, names))) or list(PEERS.values())
-    question = {"reference": reference, "variant": variant, "inputs": list(inputs), "batch": batch}
-    with spinner(f"counting, and asking {', '.join(peer.name for peer in peers)}", when=True):
-        record = _ours(reference, variant, inputs, batch)
-        answers = opinions(peers, command(question), limit_s=limit_s)
-    pairs = zip(answers, peers, strict=True)
-    explanations = [explain(answer, peer, record.rows, batch=batch) for answer, peer in pairs]
+    """Returns 0, or 3 if no peer could count; a difference between a peer and us is not a failure."""
+    if len(selection.references) + len(selection.variants) != 1:
+        raise AnalyzerError("reconcile takes one model; give --model REF or --variant NAME")
+    peers = list(dict.fromkeys(map(_find_peer, peer_names))) or list(PEERS.values())
+    request = {
+        "reference": next(iter(selection.references), None),
+        "variant": next(iter(selection.variants), None),
+        "inputs": list(selection.inputs),
+        "batch": selection.batch,
+    }
+    with spinner(f"counting, and running {', '.join(peer.name for peer in peers)}", when=True):
+        (record,) = selection.count()
+        results = run_peers(peers, peer_command(request), limit_s=limit_s)
+    pairs = zip(results, peers, strict=True)
+    explanations = [explain(result, peer, record.rows, batch=selection.batch) for result, peer in pairs]
     for note in record.notes:
         print_message(f"{record.label}: {note}")
     if form == "json":
-        write(envelope.dump(record, explanations), output)
+        write(reconcile_json.dump(record, explanations), output)
+    elif form == "csv":
+        emit_tables([reconcile.sheet(record, explanations)], form, output)
     else:
-        from reports import reconcile as view
-
-        sheet = form == "csv"
-        emit_tables([view.sheet(record, explanations)] if sheet else view.tables(record, explanations), form, output)
-    return 3 if envelope.status(explanations) == "failed" else 0
+        emit_tables(reconcile.tables(record, explanations), form, output)
+    return 3 if reconcile_json.status(explanations) == "failed" else 0
 
 
-def _peer(name: str) -> Peer:
+def _find_peer(name: str) -> Peer:
     known = {peer.lower(): peer for peer in PEERS}
     if name.lower() not in known:
         raise AnalyzerError(f"unknown peer {quoted(name)}; {nearest(name, PEERS)}")
     return PEERS[known[name.lower()]]
-
-
-def _ours(reference: str | None, variant: str | None, inputs: Sequence[str], batch: int) -> Record:
-    fed = [parse_input(text) for text in inputs]
-    if reference is not None:
-        return count_reference(reference, inputs=fed, batch=batch)
-    (chosen,) = variants([str(variant)])
-    return count_variant(chosen, input=image(fed), batch=batch)

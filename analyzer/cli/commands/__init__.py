@@ -1,4 +1,4 @@
-"""The commands of `analyze`, a file each; what is heavy is imported inside the command that needs it."""
+"""The commands of `analyze`, one per file. They import their jobs when they run, so that `--help` starts quickly."""
 
 from analyzer.cli.commands.check import check
 from analyzer.cli.commands.claims import claims

@@ -13,14 +13,14 @@ from analyzer.core.errors import AnalyzerError
 @click.command(name="list")
 @output_options
 def list_variants(form: str, output: str | None) -> int:
-    """Every variant with params, MACs and a line of what it is."""
+    """List the built-in networks with their parameters, MACs and a description."""
     from analyzer.counting.api import count_variant
-    from analyzer.networks import every
+    from analyzer.networks import all_networks
     from analyzer.networks.variants import Variant
     from reports.counting import network as views
 
     records, titles = {}, {}
-    for network in every():
+    for network in all_networks():
         if isinstance(network, AnalyzerError):
             print_message(f"warning: {network}")
             continue

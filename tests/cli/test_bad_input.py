@@ -1,4 +1,4 @@
-"""Bad input: one line that says what came, what was wanted and what to do; exit 2; nothing printed, nothing written."""
+"""Bad input: exit status 2 and a one-line message that names the input and the fix; no output, no file written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 GOOGLENET = ("--variant", "googlenet")
 HUGE = "9" * 30
 
-# What a name may hold that would be markup, a new line, an escape or a change of direction if it were let through.
+# Names that would act as markup, a new line, an escape sequence or a change of direction if printed as they are.
 HOSTILE = {
     "markup": "<script>alert(1)</script>",
     "newline": "a\nanalyze: all good",
@@ -26,18 +26,18 @@ HOSTILE = {
 
 @pytest.fixture
 def refused(analyze, tmp_path, monkeypatch):
-    """A function that runs analyze, checks that it refuses as it should, and gives its message."""
+    """A function that runs analyze, checks that it fails cleanly, and returns its message."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "out").write_text("what was there")
+    (tmp_path / "out").write_text("old content")
 
     def run(*arguments: str, status: int = 2) -> str:
         done = analyze(*arguments)
         assert (done.status, done.out) == (status, "")
         assert done.err.startswith("analyze: ")
         message = done.err.removesuffix("\n")
-        assert message.isprintable(), "one line, no escapes, no marks of direction"
+        assert message.isprintable(), "one line, no control characters"
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
-        assert (tmp_path / "out").read_text() == "what was there"
+        assert (tmp_path / "out").read_text() == "old content"
         return message
 
     return run
@@ -61,9 +61,9 @@ CASES = {
     ),
     "an empty change": (("--variant", "googlenet@"), ["malformed setting ''"]),
     "a path as a change": (("--variant", "googlenet@conv1"), ["'conv1'", "PATH.KEY=NUMBER"]),
-    "a comma at the end": (("--variant", "googlenet@conv1.out=32,"), ["nothing beside a comma", "NAME[,NAME]"]),
-    "a comma at the end of names": (("--variant", "googlenet,"), ["nothing beside a comma", "'googlenet,'"]),
-    "two commas": (("--variant", "googlenet,,alexnet"), ["nothing beside a comma"]),
+    "a comma at the end": (("--variant", "googlenet@conv1.out=32,"), ["empty name", "NAME[,NAME]"]),
+    "a comma at the end of names": (("--variant", "googlenet,"), ["empty name", "'googlenet,'"]),
+    "two commas": (("--variant", "googlenet,,alexnet"), ["empty name"]),
     "two changes, two signs": (("--variant", "googlenet@conv1.out=32@conv2.out=3"), ["PATH.KEY=NUMBER"]),
     "no variant": (("--train",), ["--variant NAME", "analyze list"]),
     "no variant, only a format": (("--format", "json"), ["--variant NAME"]),
@@ -73,7 +73,7 @@ CASES = {
     "an input of four sizes": ((*GOOGLENET, "--input", "1x3x224x224"), ["CHANNELSxHEIGHTxWIDTH", "without the batch"]),
     "a size of zero": ((*GOOGLENET, "--input", "3x0x224"), ["'3x0x224'", "at least 1"]),
     "no channels": ((*GOOGLENET, "--input", "0x224x224"), ["'0x224x224'", "at least 1"]),
-    "letters": ((*GOOGLENET, "--input", "axbxc"), ["'axbxc'", "such as 3x320x320"]),
+    "sizes of letters": ((*GOOGLENET, "--input", "axbxc"), ["'axbxc'", "such as 3x320x320"]),
     "a negative input": ((*GOOGLENET, "--input", "-3x224x224"), ["'-3x224x224'"]),
     "a negative size": ((*GOOGLENET, "--input", "3x-224x224"), ["'3x-224x224'"]),
     "a huge size": ((*GOOGLENET, "--input", f"3x{HUGE}x224"), [f"'3x{HUGE}x224'"]),
@@ -143,8 +143,8 @@ CASES = {
     # Commands
     "an unknown command": (("lst",), ["'lst'", "analyze --help"]),
     "a variant as a command": (("googlenet",), ["'googlenet'", "analyze --help"]),
-    "options before a command": ((*GOOGLENET, "list"), ["analyze list takes its options after its name"]),
-    "a format before a command": (("--format", "json", "list"), ["analyze list takes its options after its name"]),
+    "options before a command": ((*GOOGLENET, "list"), ["options of analyze list go after its name"]),
+    "a format before a command": (("--format", "json", "list"), ["options of analyze list go after its name"]),
     "an argument too many": (("list", "googlenet"), ["googlenet", "analyze list --help"]),
     "an option of another command": (("list", *GOOGLENET), ["--variant", "analyze list --help"]),
 }
@@ -170,7 +170,7 @@ def test_bad_input_is_the_same_in_every_format(refused, form):
     assert refused(*GOOGLENET, "--format", form, "--module", "nope") == refused(*GOOGLENET, "--module", "nope")
 
 
-# What no counter that runs can run: exit 3, still in one line
+# Networks too large for torch: exit status 3, still in one line
 
 
 @pytest.mark.parametrize(
@@ -181,16 +181,16 @@ def test_bad_input_is_the_same_in_every_format(refused, form):
         ("--verify", "--set", "conv1.kernel=999999999"),
     ],
 )
-def test_what_torch_cannot_hold_is_no_traceback(refused, job):
+def test_a_network_too_large_for_torch_gives_no_traceback(refused, job):
     message = refused(*GOOGLENET, *job, status=3)
     assert "googlenet" in message
 
 
-def test_what_torch_cannot_hold_the_closed_form_counts(analyze):
+def test_the_closed_form_counts_a_network_too_large_for_torch(analyze):
     assert analyze(*GOOGLENET, "--input", "3x999999x999999", "--batch", "1000000").status == 0
 
 
-# Hostile names, wherever a name may stand
+# Hostile names in every place where a name is accepted
 
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=list(HOSTILE))
@@ -216,17 +216,16 @@ def test_what_torch_cannot_hold_the_closed_form_counts(analyze):
     ],
     ids=" ".join,
 )
-def test_a_hostile_name_is_inert_in_an_error(refused, name, place):
+def test_a_hostile_name_is_escaped_in_an_error(refused, name, place):
     refused(*(part.replace("{}", name) for part in place))
 
 
 def test_a_hostile_name_is_escaped_once(refused):
-    """What the user typed as one new line is shown as one \\n."""
     assert r"'a\nb\x1b[31m'" in refused("--variant", "a\nb\x1b[31m")
 
 
 @pytest.mark.parametrize("name", ["reports.py", "reports/__init__.py"])
-def test_a_reports_module_in_the_current_folder_does_not_hide_ours(name, process, tmp_path):
+def test_a_users_reports_module_does_not_shadow_ours(name, process, tmp_path):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("raise ImportError('the wrong reports')", encoding="utf-8")
     assert process("--variant", "nin").status == 0

@@ -1,4 +1,4 @@
-"""`-o FILE`: the file is replaced whole or left alone, and nothing else is left beside it."""
+"""`-o FILE`: the file is replaced atomically or left unchanged, and no temporary file remains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.files import write_text
 
 JOB = ("--variant", "nin", "--format", "csv")
-OLD = "what was there\n"
+OLD = "old content\n"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_new_file(analyze, folder):
     assert listing(folder) == ["nin.csv"]
 
 
-def test_a_longer_file_is_replaced_whole(analyze, folder):
+def test_a_longer_file_is_replaced(analyze, folder):
     (folder / "nin.csv").write_text(OLD * 10_000)
     assert analyze(*JOB, "--output", "nin.csv").status == 0
     assert (folder / "nin.csv").read_text() == analyze(*JOB).out
@@ -52,7 +52,6 @@ def test_the_list_can_be_written_too(analyze, folder):
 
 
 def test_a_failed_check_is_written_too(analyze, folder):
-    """Exit 1 is a result, and the result is what the file is for."""
     (folder / "odd.py").write_text(
         "import torch\n"
         '@torch.library.custom_op("macscope_file::odd", mutates_args=())\n'
@@ -66,7 +65,7 @@ def test_a_failed_check_is_written_too(analyze, folder):
     assert '"status": "failed"' in (folder / "out").read_text()
 
 
-# What cannot be written: exit 2, one line, and what was there stays.
+# Files that cannot be written: exit status 2, one line, and the old content stays.
 
 
 def refused(outcome, *words: str) -> None:
@@ -106,7 +105,7 @@ def test_a_name_that_is_too_long(analyze, folder):
 
 
 def test_a_name_as_long_as_a_name_may_be(analyze, folder):
-    """The part that is written first is no longer than the file that it becomes."""
+    """The name of the temporary file is no longer than the final name."""
     assert analyze(*JOB, "-o", "x" * 255).status == 0
     assert listing(folder) == ["x" * 255]
 
@@ -118,7 +117,7 @@ def test_a_link_to_itself(analyze, folder):
 
 
 def test_a_read_only_file(analyze, folder, monkeypatch):
-    """Whoever runs the tests may be root, whom permission bits do not bind; so the system's answer is ours."""
+    """os.access is replaced, since permission bits do not apply to root, who may run the tests."""
     (folder / "nin.csv").write_text(OLD)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     refused(analyze(*JOB, "-o", "nin.csv"), "read-only")
@@ -126,8 +125,8 @@ def test_a_read_only_file(analyze, folder, monkeypatch):
     assert listing(folder) == ["nin.csv"]
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permission bits do not bind root")
-def test_a_folder_that_nobody_may_write(analyze, folder):
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permission bits do not apply to root")
+def test_a_read_only_folder(analyze, folder):
     (folder / "shut").mkdir()
     (folder / "shut").chmod(0o500)
     refused(analyze(*JOB, "-o", "shut/nin.csv"), "Permission denied")
@@ -168,10 +167,10 @@ def test_a_full_device(analyze):
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode), "the device is still a device"
 
 
-# What a file is: its permissions, a link, a pipe, a device
+# Permissions, links, pipes and devices
 
 
-def test_permissions_stay_and_new_files_follow_the_umask(folder):
+def test_permissions_are_kept_and_new_files_follow_the_umask(folder):
     mask = os.umask(0o027)
     try:
         write_text("new", "1")
@@ -193,7 +192,7 @@ def test_a_link_stays_a_link(analyze, folder):
     assert (folder / "real").read_text() == analyze(*JOB).out
 
 
-def test_a_link_to_nothing_makes_what_it_names(analyze, folder):
+def test_a_dangling_link_creates_its_target(analyze, folder):
     (folder / "link").symlink_to("new")
     assert analyze(*JOB, "-o", "link").status == 0
     assert (folder / "link").is_symlink()
@@ -218,13 +217,11 @@ def test_a_device_stays_a_device(analyze):
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
-def test_text_is_utf_8_with_plain_line_ends_everywhere(folder):
+def test_text_is_utf_8_with_unix_line_ends(folder):
     write_text("text", "1x3 – ✓\nsecond\n")
     assert (folder / "text").read_bytes() == "1x3 – ✓\nsecond\n".encode()
 
 
-def test_the_error_of_the_function_names_the_way_out(folder):
-    with pytest.raises(
-        AnalyzerError, match="cannot write 'missing/file': No such file or directory; name another file"
-    ):
+def test_the_error_names_the_file_and_the_fix(folder):
+    with pytest.raises(AnalyzerError, match=r"'missing/file'.*; name another file"):
         write_text("missing/file", "text")

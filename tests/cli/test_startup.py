@@ -1,4 +1,4 @@
-"""What a command imports: the main job and every reader no torch, a verification none of torch's slow parts."""
+"""Imports of a command: counting and readers import no torch, and `--verify` none of torch's slow parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ print(json.dumps({"status": status, "modules": sorted(sys.modules)}), file=sys.s
 
 @pytest.fixture
 def imported(environment, tmp_path):
-    """A function that runs analyze in a process of its own, with warnings as errors, and gives what it imported."""
+    """A function that runs analyze in a new process, with warnings as errors, and returns the imported modules."""
 
     def run(*arguments: str, warnings: str = "error") -> set[str]:
         done = subprocess.run(
@@ -35,10 +35,10 @@ def imported(environment, tmp_path):
             timeout=120,
             check=True,
         )
-        found = json.loads(done.stderr.splitlines()[-1])
-        assert found["status"] == 0
+        outcome = json.loads(done.stderr.splitlines()[-1])
+        assert outcome["status"] == 0
         assert done.stdout or "-o" in arguments
-        return set(found["modules"])
+        return set(outcome["modules"])
 
     return run
 
@@ -64,34 +64,34 @@ def imported(environment, tmp_path):
     ],
     ids=" ".join,
 )
-def test_the_main_job_imports_nothing_heavy(imported, arguments):
+def test_counting_imports_nothing_heavy(imported, arguments):
     assert not (HEAVY | METADATA) & imported(*arguments)
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("list", "--format", "json"), ("--version",)], ids=" ".join)
-def test_a_full_listing_may_read_metadata_and_no_more(imported, arguments):
+def test_a_full_listing_may_read_package_metadata_only(imported, arguments):
     assert HEAVY & imported(*arguments) == set()
 
 
-def test_only_what_is_counted_is_imported(imported):
+def test_only_the_counted_network_is_imported(imported):
     modules = imported("--variant", "googlenet")
     assert "analyzer.networks.googlenet" in modules
     assert not {"analyzer.networks.alexnet", "analyzer.networks.nin", "analyzer.records.comparison"} & modules
 
 
-def test_a_verification_imports_torch_and_not_its_slow_parts(imported):
+def test_verify_imports_torch_without_its_slow_parts(imported):
     modules = imported("--variant", "googlenet", "--input", "3x64x64", "--verify", warnings="default")
     assert {"torch", "fvcore"} <= modules
     assert not {"torch._dynamo", "sympy", "pandas", "plotly", "torchvision"} & modules
 
 
-def test_the_dispatch_counter_imports_no_fvcore_and_no_slow_parts(imported):
+def test_the_dispatch_counter_imports_neither_fvcore_nor_slow_parts(imported):
     modules = imported("--variant", "googlenet", "--counter", "dispatch")
     assert "torch" in modules
     assert not {"fvcore", "torch._dynamo", "sympy", "pandas", "plotly"} & modules
 
 
-def test_the_package_imports_nothing_until_asked(environment, tmp_path):
+def test_importing_the_package_imports_nothing_heavy(environment, tmp_path):
     script = "import analyzer, sys; dir(analyzer); print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],

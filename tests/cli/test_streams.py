@@ -1,4 +1,4 @@
-"""Standard output that closes, fills up or is not there, Ctrl-C, and terminals: as processes of their own."""
+"""Closed, full or missing standard streams, Ctrl-C, and terminals; each test runs `analyze` in a new process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,17 @@ JOBS = {
     "bare": (),
 }
 each_job = pytest.mark.parametrize("job", JOBS)
-posix = pytest.mark.skipif(os.name != "posix", reason="signals, descriptors and devices of a Unix")
+posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals, descriptors and devices")
 
-# Sends Ctrl-C to its own process when the module named first is imported, then runs analyze with the rest.
+# Runs analyze with the arguments after the first, and raises SIGINT when the module named by the first is imported.
+# raise_signal, unlike os.kill, delivers it to the importing thread, so that the moment is always the same.
 INTERRUPTED = """
-import os, signal, sys
+import signal, sys
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
         if name == sys.argv[1]:
             sys.meta_path.remove(self)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
 from analyzer.cli import main
 sys.exit(main(sys.argv[2:]))
@@ -41,7 +43,7 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.fixture
 def command(environment, tmp_path):
-    """A function that runs analyze with given file objects or descriptors, or with one closed: `closed=1`."""
+    """A function that runs analyze with given file objects or descriptors; `closed=1` closes standard output."""
 
     def run(*arguments, closed=None, **options):
         shell = ["sh", "-c", f'exec "$0" "$@" {closed}>&-'] if closed else []
@@ -69,7 +71,7 @@ def one_line(text: str) -> None:
 
 @posix
 @each_job
-def test_a_reader_that_is_gone(command, job):
+def test_a_closed_pipe(command, job):
     read, write = os.pipe()
     os.close(read)
     try:
@@ -80,8 +82,8 @@ def test_a_reader_that_is_gone(command, job):
 
 
 @posix
-def test_a_reader_that_has_read_enough(environment, tmp_path):
-    """`analyze … | head -1`, with more to come than a pipe holds."""
+def test_a_pipe_closed_after_the_first_line(environment, tmp_path):
+    """As `analyze … | head -1`, with more output than a pipe buffers."""
     arguments = [*JOBS["json"], "--variant", "googlenet-torchvision", "--variant", "vgg16"]
     running = subprocess.Popen(
         [sys.executable, "-m", "analyzer", *arguments],
@@ -98,7 +100,7 @@ def test_a_reader_that_has_read_enough(environment, tmp_path):
 
 
 @posix
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize("job", ["table", "list", "help"])
 def test_head_in_a_shell(environment, tmp_path, job):
     line = f"{sys.executable} -m analyzer {' '.join(JOBS[job])} | head -1; echo ${{PIPESTATUS[0]}}"
@@ -127,7 +129,7 @@ def test_bad_input_into_a_closed_pipe_is_still_bad_input(command):
 
 @posix
 @each_job
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk(command, job):
     with Path("/dev/full").open("w") as full:
         done = command(*JOBS[job], stdout=full)
@@ -167,8 +169,8 @@ def test_a_model_is_counted_without_standard_error(command):
 
 
 @posix
-def test_a_reader_that_is_gone_and_no_standard_error(command):
-    """Status 120 is Python's own, where it cannot flush at its end."""
+def test_a_closed_pipe_without_standard_error(command):
+    """Python itself exits with status 120 if it cannot flush a stream at exit."""
     read, write = os.pipe()
     os.close(read)
     try:
@@ -179,7 +181,7 @@ def test_a_reader_that_is_gone_and_no_standard_error(command):
 
 
 @posix
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_standard_error_changes_no_exit_status(command):
     with Path("/dev/full").open("w") as full:
         assert command("--variant", "nope", stdout=subprocess.PIPE, stderr=full).returncode == 2
@@ -190,7 +192,7 @@ def test_a_full_standard_error_changes_no_exit_status(command):
 
 @pytest.fixture
 def interruptible():
-    """Tests that run in the background inherit that Ctrl-C is ignored, and so would what they start."""
+    """Background shells ignore SIGINT, and child processes inherit that."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -209,6 +211,7 @@ def interruptible():
     ],
 )
 def test_an_interrupt_at_any_moment(environment, tmp_path, moment, job):
+    assert find_spec(moment), "a renamed module would never be imported, and never interrupted"
     (tmp_path / "out").write_text("old")
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, moment, *job, "-o", "out"],
@@ -228,7 +231,7 @@ def test_an_interrupt_at_any_moment(environment, tmp_path, moment, job):
 @posix
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_from_outside(environment, tmp_path):
-    """A real signal from another process, once torch's library is mapped."""
+    """A signal from another process, sent while torch is being imported."""
     running = subprocess.Popen(
         [sys.executable, "-m", "analyzer", "--variant", "vgg16", "--batch", "4", "--verify"],
         stdout=subprocess.PIPE,
@@ -241,7 +244,7 @@ def test_an_interrupt_from_outside(environment, tmp_path):
     if not maps.exists():
         running.kill()
         running.communicate()
-        pytest.skip("no /proc here")
+        pytest.skip("needs /proc")
     while running.poll() is None and "libtorch" not in maps.read_text():
         time.sleep(0.002)
     running.send_signal(signal.SIGINT)
@@ -255,33 +258,33 @@ def test_an_interrupt_from_outside(environment, tmp_path):
 
 @pytest.fixture
 def terminal(environment, tmp_path):
-    """A function that runs analyze on a terminal so many columns wide; what the terminal received."""
+    """A function that runs analyze on a pseudo-terminal and returns what it printed there."""
     pty = pytest.importorskip("pty")
     termios = pytest.importorskip("termios")
 
     def run(*arguments, columns=100, **changes):
-        ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (50, columns))
+        leader, follower = pty.openpty()
+        termios.tcsetwinsize(follower, (50, columns))
         running = subprocess.Popen(
             [sys.executable, "-m", "analyzer", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
             env={**environment, "TERM": "xterm-256color", **changes},
             cwd=tmp_path,
             close_fds=True,
         )
-        os.close(theirs)
+        os.close(follower)
         received = b""
         while True:
             try:
-                part = os.read(ours, 65536)
-            except OSError:  # Linux's end of a terminal
+                part = os.read(leader, 65536)
+            except OSError:  # Linux reports the end of a pseudo-terminal as EIO.
                 break
             if not part:
                 break
             received += part
-        os.close(ours)
+        os.close(leader)
         assert running.wait(60) == 0
         return received.decode().replace("\r\n", "\n")
 
@@ -293,7 +296,7 @@ STYLE = re.compile(r"\x1b\[[\d;]*m")
 
 
 @posix
-def test_a_terminal_has_colour_and_its_own_width(terminal, process):
+def test_a_terminal_gets_colour_and_its_width(terminal, process):
     for columns in (80, 100, 120):
         received = terminal("--variant", "googlenet", columns=columns)
         assert COLOUR.search(received)
@@ -302,19 +305,19 @@ def test_a_terminal_has_colour_and_its_own_width(terminal, process):
 
 @posix
 @pytest.mark.parametrize("changes", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_no_colour_where_none_is_wanted(terminal, changes):
+def test_no_colour_with_no_color_or_a_dumb_terminal(terminal, changes):
     received = terminal("--variant", "googlenet", **changes)
     assert not COLOUR.search(received)
     assert "1,582,671,872 MACs" in received
 
 
 @each_job
-def test_no_escapes_into_a_pipe_or_file(process, job):
+def test_no_escape_sequences_in_a_pipe(process, job):
     shown = process(*JOBS[job])
     assert (shown.status, shown.err) == (0, "")
     assert "\x1b" not in shown.out
 
 
-def test_progress_is_no_noise_where_nobody_looks(process):
+def test_no_progress_without_a_terminal(process):
     shown = process("--variant", "nin", "--input", "3x64x64", "--verify")
     assert (shown.status, shown.err) == (0, "")

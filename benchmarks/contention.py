@@ -69,7 +69,7 @@ class Workload:
 
     def window(self, threads: int, seconds: float) -> dict[str, Any]:
         """One window: its quality, why, how many samples were dirty, and what other processes used meanwhile."""
-        from analyzer.timing.driver.results import disturbed
+        from analyzer.timing.driver.quality import contention_quality
         from analyzer.timing.machine.contention import Contention
 
         self.torch.set_num_threads(threads)
@@ -84,7 +84,7 @@ class Workload:
                 took = time.perf_counter() - began
                 lot.append((took, watch.dirty(before, watch.look())))
             used = (others_s([os.getpid()]) - before_s) / (time.perf_counter() - start)
-        quality, reason = disturbed([lot], FLOOR)
+        quality, reason = contention_quality([lot], FLOOR)
         dirty = sum(why is not None for _, why in lot)
         return {"quality": quality, "reason": reason, "samples": len(lot), "dirty": dirty, "others": round(used, 4)}
 

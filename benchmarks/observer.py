@@ -16,9 +16,9 @@ import subprocess
 import sys
 from statistics import median
 
-from analyzer.timing.driver.measure import measure, processors
-from analyzer.timing.statistics import bootstrap
-from reports.timing.parts import cell_of
+from analyzer.timing.driver.measure import measure, usable_processors
+from analyzer.timing.statistics import bootstrap_median
+from reports.timing.breakdown import measurement_of
 
 PLAIN = """
 import json, resource, sys, time
@@ -56,7 +56,7 @@ def plain(variant: str, batch: int, threads: int, seconds: float) -> tuple[float
 def ours(variant: str, batch: int, threads: int, seconds: float) -> float:
     """Twice the seconds: half of a process's budget is for cut passes."""
     record = measure(variant, batch=batch, threads=threads, budget_s=2 * seconds, processes=1)
-    whole = cell_of(record).whole
+    whole = measurement_of(record).pass_timing
     assert whole is not None
     return whole.median_s
 
@@ -65,7 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", default="googlenet")
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=processors())
+    parser.add_argument("--threads", type=int, default=usable_processors())
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=5.0)
     asked = parser.parse_args()
@@ -83,7 +83,7 @@ def main() -> int:
                 found[arm] = ours(*what)
         pairs.append(found["ours"] / found["plain"])
         print(f"round {number}: plain {1e3 * found['plain']:.2f} ms, ours {1e3 * found['ours']:.2f} ms", flush=True)
-    low, high = bootstrap([np.array([one]) for one in pairs])
+    low, high = bootstrap_median([np.array([one]) for one in pairs])
     print(
         f"{asked.variant}, batch {asked.batch}, {asked.threads} threads: ours ÷ plain {median(pairs):.4f} "
         f"(95 % interval {low:.4f} to {high:.4f}, {len(pairs)} rounds); {median(faults):.0f} page faults a plain pass"

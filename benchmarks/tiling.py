@@ -116,7 +116,7 @@ def modules(parts: dict[str, float]) -> dict[str, float]:
     found: dict[str, float] = defaultdict(float)
     for key, seconds in parts.items():
         _, path, op, _ = key.split("|")
-        if op != "gap":
+        if op != "overhead":
             found[path] += seconds
     return dict(found)
 
@@ -130,9 +130,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="default: all that this process may use")
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    from analyzer.timing.driver.measure import processors
+    from analyzer.timing.driver.measure import usable_processors
 
-    threads = asked.threads or processors()
+    threads = asked.threads or usable_processors()
     if asked.seed is not None:
         print(json.dumps(child(asked.variant, asked.batch, asked.seconds, asked.seed, threads)))
         return 0

@@ -1,4 +1,4 @@
-"""Which records may be held against each other: those of one machine and configuration, and of one kind of pass."""
+"""Which records may be compared: same machine, same configuration, same mode."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration
 
-# What a stable key is made of, in its order.
-PARTS = ("processor", "instructions or driver", "threads", "dtype", "layout", "compilation", "torch build")
+# Names of the fields of a stable key, in order.
+KEY_FIELDS = ("processor", "instructions or driver", "threads", "dtype", "layout", "compilation", "torch build")
 
 
-def stable_key(found: Mapping[str, Any], configuration: Configuration) -> tuple[str, ...]:
-    """What two timed records must have in common to be compared. Clock speed is recorded, not matched.
+def stable_key(environment: Mapping[str, Any], configuration: Configuration) -> tuple[str, ...]:
+    """The fields in which two timed records must agree. Clock speed is recorded but not matched.
 
-    Empty where the fingerprint is: such a record compares with none.
+    Empty for an empty environment: such a record cannot be compared with any other.
     """
-    if not found:
+    if not environment:
         return ()
-    processor, gpu = found.get("processor", {}), found.get("gpu")
+    processor, gpu = environment.get("processor", {}), environment.get("gpu")
     chip = gpu["name"] if gpu else f"{processor.get('model')} {' '.join(processor.get('family', []))}"
-    torch = found.get("torch", {})
+    torch = environment.get("torch", {})
     return (
         str(chip),
         " ".join(processor.get("flags", [])) if not gpu else str(gpu.get("driver")),
@@ -33,27 +33,24 @@ def stable_key(found: Mapping[str, Any], configuration: Configuration) -> tuple[
     )
 
 
-def why_not(first: Record, other: Record) -> str | None:
-    """Why one record must not be subtracted from another, or None if it may be. Of times and counts alike."""
-    pairs = [("mode", first.mode, other.mode), ("dtype", first.dtype, other.dtype)]
-    pairs.append(("batch", batch(first), batch(other)))
-    if first.measurement and other.measurement:
-        ours, theirs = (
-            stable_key(one.environment, one.measurement.configuration) for one in (first, other) if one.measurement
-        )
-        if not ours or not theirs:
-            return "the machine of one of them is unknown"
-        caches = {False: "warm", True: "flushed"}
-        pairs.append(
-            ("caches", caches[first.measurement.configuration.flushed], caches[other.measurement.configuration.flushed])
-        )
-        pairs += [(part, one, two) for part, one, two in zip(PARTS, ours, theirs, strict=True)]
-    apart = [f"{name} {one} against {two}" for name, one, two in pairs if one != two]
-    return "; ".join(dict.fromkeys(apart)) or None
+def incompatibility(first: Record, second: Record) -> str | None:
+    """Why the times or counts of two records must not be subtracted, or None if they may be."""
+    fields = [("mode", first.mode, second.mode), ("dtype", first.dtype, second.dtype)]
+    fields.append(("batch", batch(first), batch(second)))
+    if first.measurement and second.measurement:
+        configurations = first.measurement.configuration, second.measurement.configuration
+        first_key = stable_key(first.environment, configurations[0])
+        second_key = stable_key(second.environment, configurations[1])
+        if not first_key or not second_key:
+            return "the machine of at least one record is unknown"
+        first_caches, second_caches = ("flushed" if each.flushed else "warm" for each in configurations)
+        fields += [("caches", first_caches, second_caches), *zip(KEY_FIELDS, first_key, second_key, strict=True)]
+    differences = [f"{name} {before} against {after}" for name, before, after in fields if before != after]
+    return "; ".join(dict.fromkeys(differences)) or None
 
 
 def batch(record: Record) -> str:
-    """The batch that a record was counted at: the first size of its first input."""
+    """The batch size at which a record was counted: the first dimension of its first input."""
     if record.measurement:
         return str(record.measurement.configuration.batch)
     return str(record.input[0][0]) if record.input and record.input[0] else "unknown"

@@ -1,6 +1,8 @@
-"""What makers of timings and readers share: a timing keeps its samples, and what its measurement was measured at.
+"""Timings of one model at one configuration. A record keeps all samples, in seconds; statistics are computed on demand.
 
-Seconds everywhere. Statistics are computed when asked for: none is stored that its samples do not show.
+`device` timings come from a device that starts only after the whole pass is queued, so launch overhead is not in them.
+`kernel` timings come from torch.profiler. `replay` runs one module alone with its recorded inputs, `replay_cold` with
+flushed caches. `reference_workload` is a fixed computation that tracks machine speed, for `analyze history`.
 """
 
 from __future__ import annotations
@@ -11,29 +13,27 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from analyzer.core.frozen import Frozen
 
-# whole: the un-instrumented pass; device: the same on a device that waited until all of it was issued, so without
-# waiting for launches. tile: one operator inside the pass; gap: what lies between. kernel: a profiler's.
-# replay: one module alone with its recorded inputs, its data in the caches; replay_cold: flushed from them.
-# reference: a fixed piece of work, the same for every model and release: what the machine did, for `analyze history`.
-Kind: TypeAlias = Literal["whole", "device", "tile", "gap", "kernel", "replay", "replay_cold", "reference"]
+Kind: TypeAlias = Literal[
+    "pass", "device", "operator", "overhead", "kernel", "replay", "replay_cold", "reference_workload"
+]
 Phase: TypeAlias = Literal["forward", "backward", "optimizer", "pass"]
 Quality: TypeAlias = Literal["trusted", "noisy", "void"]
 
 T = TypeVar("T")
 
-PRECISE = 0.03  # Of what is trusted: half of its 95 % interval, at most. Another run is to say the same within that.
-UNRESOLVED_S = 50e-6  # A tile shorter than this is shown without a rank: the clock and the cut are no longer small.
+TRUSTED_HALF_WIDTH = 0.03  # Largest half width of a trusted 95 % confidence interval, relative to the estimate.
+MIN_RESOLVED_S = 50e-6  # Below this, clock resolution and instrumentation cost are no longer negligible.
 
 
-def middle_half(ordered: Sequence[T]) -> Sequence[T]:
-    """Without the quarter that comes first and the quarter that comes last."""
+def interquartile(ordered: Sequence[T]) -> Sequence[T]:
+    """The middle half of a sorted sequence: without its first and its last quarter."""
     return ordered[len(ordered) // 4 : len(ordered) - len(ordered) // 4]
 
 
 class Configuration(Frozen):
-    """One measurement: everything that makes its times another's.
+    """Everything that a measurement depends on besides the model and the machine.
 
-    `device` is torch's name; `compiled` by torch.compile; `flushed` are caches, before every sample.
+    `device` is torch's name, `compiled` means torch.compile, `flushed` that caches are flushed before each sample.
     """
 
     device: str = "cpu"
@@ -51,23 +51,23 @@ class Configuration(Frozen):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """All of it, a word a field."""
+        """One word per field."""
         threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
-        how = ("compiled" if self.compiled else "eager", "flushed" if self.flushed else "warm")
-        return (f"batch {self.batch}", threads, self.dtype, self.layout, self.mode, *how, self.device)
+        flags = ("compiled" if self.compiled else "eager", "flushed" if self.flushed else "warm")
+        return (f"batch {self.batch}", threads, self.dtype, self.layout, self.mode, *flags, self.device)
 
     @property
     def label(self) -> str:
-        """`batch 8, 2 threads, channels_last`: what a table's heading says, the usual left out."""
-        usual = ("", "", *Configuration().words[2:])
-        return ", ".join(word for word, left_out in zip(self.words, usual, strict=True) if word != left_out)
+        """For headings: batch, threads and what differs from the defaults, as in `batch 8, 2 threads, bfloat16`."""
+        defaults = ("", "", *Configuration().words[2:])
+        return ", ".join(word for word, default in zip(self.words, defaults, strict=True) if word != default)
 
 
 class Timing(Frozen):
-    """Samples of one thing in one measurement, in seconds, in the order they were taken; never scaled, never trimmed.
+    """Samples of one pass, operator or kernel, in seconds and in the order in which they were taken.
 
-    The whole pass has path "" and op ""; the gap has op "gap". A tile's `path`, `op` and `call` are those of a Row.
-    `processes` are the numbers of samples that each fresh process gave: those of one process hang together.
+    Of an operator, `path`, `op` and `call` are those of its Row. The pass has an empty path and op; overhead has the op
+    "overhead". `processes` are sample counts per fresh process: samples from one process are correlated.
     """
 
     path: str
@@ -85,20 +85,20 @@ class Timing(Frozen):
         return median(self.samples_s)
 
     @property
-    def middle_s(self) -> float:
-        """The mean over the middle half of the samples: what the sum of a measurement's parts is to be held against."""
-        return fmean(middle_half(sorted(self.samples_s)))
+    def interquartile_mean_s(self) -> float:
+        """25 % trimmed mean, comparable with the sum of `Measurement.operator_times_s`."""
+        return fmean(interquartile(sorted(self.samples_s)))
 
     @property
     def resolved(self) -> bool:
-        return self.median_s >= UNRESOLVED_S
+        return self.median_s >= MIN_RESOLVED_S
 
 
 class Measurement(Frozen):
     """All timings of one model at one configuration.
 
-    `quality` is that of the whole pass, `reason` why it is not trusted. `status` is "ok", "partial" (interrupted: what
-    was measured stands), "failed" or "lost" (with `reason`: the model's own words, out of memory, a child killed).
+    `quality` and `reason` are those of the pass. `status` is "ok", "partial" (interrupted, or a process failed after
+    samples were taken), "failed" (the model raised: `reason`) or "lost" (the worker process was killed).
     """
 
     configuration: Configuration
@@ -108,47 +108,48 @@ class Measurement(Frozen):
     status: Literal["ok", "partial", "failed", "lost"] = "ok"
     warnings: tuple[str, ...] = ()
 
-    @property
-    def whole(self) -> Timing | None:
-        return next((one for one in self.timings if one.kind == "whole"), None)
-
-    @property
-    def uncut(self) -> Timing | None:
-        """The un-instrumented pass that the parts add up to: on a device that was held its own time, else the whole."""
-        return next(iter(self.of("device")), self.whole)
-
-    @property
-    def trust(self) -> tuple[Quality, str]:
-        """The quality on the parts and its reason: a device's own time may be known well where its launches are not."""
-        alone = self.of("device")
-        return (alone[0].quality, alone[0].reason) if alone else (self.quality, self.reason)
-
     def of(self, kind: Kind) -> tuple[Timing, ...]:
-        return tuple(one for one in self.timings if one.kind == kind)
+        return tuple(timing for timing in self.timings if timing.kind == kind)
 
     @property
-    def middle(self) -> Sequence[int]:
-        """The numbers of the cut passes that are the middle half by their length."""
-        passes = [sum(times) for times in zip(*(one.samples_s for one in self._cut), strict=True)]
-        return middle_half(sorted(range(len(passes)), key=passes.__getitem__))
+    def pass_timing(self) -> Timing | None:
+        return next(iter(self.of("pass")), None)
 
     @property
-    def parts(self) -> dict[Timing, float]:
-        """What each tile and gap takes, in seconds, so that all of them add up to one pass, `uncut`.
+    def uninstrumented(self) -> Timing | None:
+        """The timing that operators and overhead add up to: GPU time where it was measured, else the pass."""
+        return next(iter(self.of("device")), self.pass_timing)
 
-        It is the mean over the middle half of the cut passes: medians of parts would not add up.
+    @property
+    def operator_quality(self) -> tuple[Quality, str]:
+        """Quality of the operator times and its reason. GPU time may be precise where launch overhead is not."""
+        device = self.of("device")
+        return (device[0].quality, device[0].reason) if device else (self.quality, self.reason)
+
+    @property
+    def interquartile_passes(self) -> Sequence[int]:
+        """Indices of the instrumented passes whose duration lies in the middle half."""
+        samples = (timing.samples_s for timing in self._instrumented)
+        durations = [sum(times) for times in zip(*samples, strict=True)]
+        return interquartile(sorted(range(len(durations)), key=durations.__getitem__))
+
+    @property
+    def operator_times_s(self) -> dict[Timing, float]:
+        """Seconds of each operator and of the overhead; together they add up to one pass, `uninstrumented`.
+
+        Each is the mean over the interquartile passes: medians of operators would not add up.
         """
-        middle = self.middle
-        if not middle:
+        passes = self.interquartile_passes
+        if not passes:
             return {}
-        return {one: sum(one.samples_s[index] for index in middle) / len(middle) for one in self._cut}
+        return {timing: sum(timing.samples_s[index] for index in passes) / len(passes) for timing in self._instrumented}
 
     @property
-    def _cut(self) -> tuple[Timing, ...]:
-        return self.of("tile") + self.of("gap")
+    def _instrumented(self) -> tuple[Timing, ...]:
+        return self.of("operator") + self.of("overhead")
 
     def to_json(self) -> dict[str, Any]:
-        """The keys that a record's JSON takes up: the configuration, whether to trust its times, and every timing."""
+        """The record's keys `measurement` and `timings`."""
         return {
             "measurement": {
                 "configuration": dict(vars(self.configuration)),
@@ -165,7 +166,7 @@ class Measurement(Frozen):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Measurement:
-        """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+        """Raises KeyError, TypeError or ValueError for data that `to_json` did not write."""
         measurement = dict(data["measurement"])
         return cls(
             configuration=Configuration(**measurement.pop("configuration")),
@@ -177,7 +178,7 @@ class Measurement(Frozen):
 
 def _timing(data: Mapping[str, Any]) -> Timing:
     if not all(isinstance(data[name], str) for name in ("path", "op", "kind", "phase", "reason")):
-        raise TypeError("a timing's name or reason is no text")
+        raise TypeError("a timing's name or reason is not a string")
     return Timing(**{**data, "samples_s": _seconds(data["samples_s"]), "processes": tuple(data["processes"])})
 
 

@@ -1,13 +1,15 @@
-"""Records of earlier schema versions, with today's keys: files that users keep stay readable."""
+"""Reads records of earlier schema versions: files that users keep stay readable."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+KINDS = {"whole": "pass", "tile": "operator", "gap": "overhead", "reference": "reference_workload"}
+
 
 def upgrade_from_1(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Schema 2 renamed the keys of timed records: setting, trust and verdict."""
+    """Schema 2 renamed keys of timed records (setting, trust, verdict) and four kinds of timing."""
     data = dict(record)
     if "timings" not in data:
         return data
@@ -19,9 +21,13 @@ def upgrade_from_1(record: Mapping[str, Any]) -> dict[str, Any]:
         "status": quality["status"],
         "warnings": data.pop("warnings"),
     }
-    data["timings"] = [_renamed(timing, {"verdict": "quality"}) for timing in data["timings"]]
+    data["timings"] = list(map(_timing, data["timings"]))
     return data
 
 
-def _renamed(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {names.get(key, key): value for key, value in data.items()}
+def _timing(timing: Mapping[str, Any]) -> dict[str, Any]:
+    data = {**timing, "quality": timing["verdict"], "kind": KINDS.get(timing["kind"], timing["kind"])}
+    del data["verdict"]
+    if timing["op"] == timing["kind"]:  # Overhead and the reference workload are their own operator.
+        data["op"] = data["kind"]
+    return data

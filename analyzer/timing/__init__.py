@@ -1,1 +1,1 @@
-"""What a network costs in seconds: on this machine, part by part, with spread and quality."""
+"""Timing: what a model, its modules and its operators cost on this machine, in seconds."""

@@ -1,4 +1,4 @@
-"""What a fresh process is asked to time: one model at one configuration, as JSON."""
+"""What a worker process is asked to time, as JSON: one model at one configuration."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Configuration
 
-BESIDE = 3  # Processes that look for kernels and replay modules, where that is asked for. One writes a trace.
+PROFILED_PROCESSES = 3  # Processes that run --kernels and --replay: more would add time and no information.
 
 
 class Request(Frozen):
-    """`variant` with `overrides`, or `reference`: which model. `inputs` as on the command line, without the batch.
+    """The model is `variant` with `overrides`, or `reference`. `inputs` are as on the command line, without the batch.
 
-    `budget_s` is for one process, from when its model is ready; `floor` and `ceiling` bound the samples that it
-    takes of each arm. Of fewer than `fewest` clean samples, all processes together, no figure is made.
+    `budget_s` is for one process and starts when its model is ready. Each process takes `min_samples` to `max_samples`
+    samples of each thing it times. With fewer than `min_clean` undisturbed samples over all processes, the measurement
+    is void.
     """
 
     configuration: Configuration
@@ -24,32 +25,31 @@ class Request(Frozen):
     reference: str | None = None
     inputs: tuple[str, ...] = ()
     budget_s: float = 10.0
-    floor: int = 5
-    fewest: int = 5
-    ceiling: int = 200
+    min_samples: int = 5
+    min_clean: int = 5
+    max_samples: int = 200
     seed: int = 0
-    tiles: bool = True
     kernels: bool = False
     replay: bool = False
     trace: str | None = None
 
-    def turn(self, number: int, seed: int) -> Request:
-        """What the process after `number` that ended well is asked: what stands beside the times is soon known."""
-        beside = number < BESIDE
-        trace = None if number else self.trace
-        return self.replace(seed=seed, kernels=self.kernels and beside, replay=self.replay and beside, trace=trace)
+    def for_process(self, completed: int, seed: int) -> Request:
+        """The request of the next process after `completed` ones: few of them profile, and one writes the trace."""
+        profiled = completed < PROFILED_PROCESSES
+        trace = None if completed else self.trace
+        return self.replace(seed=seed, kernels=self.kernels and profiled, replay=self.replay and profiled, trace=trace)
 
     @property
-    def cut(self) -> bool:
-        """Whether passes are cut into operators: compiled code has none."""
-        return self.tiles and not self.configuration.compiled
+    def instrumented(self) -> bool:
+        """Whether passes are split into operators; compiled code has none."""
+        return not self.configuration.compiled
 
     @property
     def label(self) -> str:
-        """As the command line names it, with its changes."""
-        changes = ",".join(f"{key}={value}" for key, value in self.overrides.items())
+        """The model's name as on the command line, with its overrides."""
+        overrides = ",".join(f"{key}={value}" for key, value in self.overrides.items())
         name = self.variant or self.reference or ""
-        return f"{name}@{changes}" if changes else name
+        return f"{name}@{overrides}" if overrides else name
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "configuration": dict(vars(self.configuration)), "inputs": list(self.inputs)}

@@ -1,4 +1,4 @@
-"""What samples say: a median with an interval, computed when asked for. Samples of one process hang together."""
+"""Confidence intervals of measured times. Samples from one process are correlated, so whole processes are resampled."""
 
 from __future__ import annotations
 
@@ -10,66 +10,71 @@ import numpy as np
 
 from analyzer.records.timings import Measurement, Timing
 
-Lot: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]  # The samples of one process.
+Samples: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]  # Seconds, of one process.
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-BLOCK = 2**21  # Draws at a time, so that memory does not grow with the samples.
+BLOCK = 2**21  # Sample counts held at a time: memory does not grow with the number of samples.
 
 
-def interval(timing: Timing, *, seed: int = 0) -> tuple[float, float]:
-    """A 95 % bootstrap interval of the median, in seconds: what is drawn are processes, each with all its samples.
+def confidence_interval(timing: Timing, *, seed: int = 0) -> tuple[float, float]:
+    """95 % confidence interval of the median, in seconds, by `bootstrap_median` over processes.
 
-    With one process only the spread within it is known, and only that is in the interval; of one sample nothing is, and
-    it has no ends. The draws are the same for the same samples.
+    One process gives only its own spread, one sample an infinite interval. Equal samples give equal intervals.
 
-    >>> one = Timing("", "", 1, "whole", "pass", (1.0, 1.0, 1.0), "trusted")
-    >>> interval(one)
+    >>> confidence_interval(Timing("", "", 1, "pass", "pass", (1.0, 1.0, 1.0), "trusted"))
     (1.0, 1.0)
     """
-    return bootstrap(split(timing), seed=seed)
+    return bootstrap_median(by_process(timing), seed=seed)
 
 
-def bootstrap(lots: Sequence[Lot], *, seed: int = 0) -> tuple[float, float]:
-    """The same of samples by process, none of them empty."""
-    samples = np.concatenate(lots)
-    order = samples.argsort()
-    ordered, sizes = samples[order], [lot.size for lot in lots]
-    medians = []
-    for drawn in draws(sizes, seed=seed):
-        reached = drawn[:, order].cumsum(axis=1)
-        count = reached[:, -1:]
-        # Of as many as were drawn, the two in the middle; of an odd number they are one.
-        low, high = ((reached >= at).argmax(axis=1) for at in ((count + 1) // 2, count // 2 + 1))
-        medians.append((ordered[low] + ordered[high]) / 2)
-    middle, scatter, factor = float(np.median(samples)), float(np.concatenate(medians).std()), reach(sizes)
-    half = factor * scatter if factor < inf else inf
-    return middle - half, middle + half
+def bootstrap_median(processes: Sequence[Samples], *, seed: int = 0) -> tuple[float, float]:
+    """95 % bootstrap-t interval of the median of clustered samples: median ± t · standard error of the resamples.
 
-
-def draws(sizes: Sequence[int], *, seed: int = 0) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.int64]]]:
-    """Resamples, a row each, in blocks: how often one draws each sample. Of one process alone samples are drawn.
-
-    Samples of a drawn process are all taken: to draw among them too would count their scatter twice. (Davison and
-    Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8.)
+    The cluster bootstrap is from Davison and Hinkley (1997, section 3.8), the t quantile and the correction for few
+    clusters from Efron and Tibshirani (1993, sections 5.3 and 12.4); see `critical_value`.
     """
-    draw = np.random.default_rng(seed)
+    samples = np.concatenate(processes)
+    order = samples.argsort()
+    ordered, sizes = samples[order], [process.size for process in processes]
+    medians = []
+    for counts in resample_counts(sizes, seed=seed):
+        cumulative = counts[:, order].cumsum(axis=1)
+        drawn = cumulative[:, -1:]
+        # The two middle samples of a resample; the same one where an odd number was drawn.
+        low, high = ((cumulative >= rank).argmax(axis=1) for rank in ((drawn + 1) // 2, drawn // 2 + 1))
+        medians.append((ordered[low] + ordered[high]) / 2)
+    median, standard_error = float(np.median(samples)), float(np.concatenate(medians).std())
+    factor = critical_value(sizes)
+    half_width = factor * standard_error if factor < inf else inf
+    return median - half_width, median + half_width
+
+
+def resample_counts(
+    sizes: Sequence[int], *, seed: int = 0
+) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.int64]]]:
+    """How often each resample (a row) contains each sample (a column), in blocks of rows.
+
+    Processes are drawn with replacement, each with all its samples: drawing samples within them too would count their
+    spread twice (Davison and Hinkley 1997, section 3.8). Of a single process, samples are drawn.
+    """
+    generator = np.random.default_rng(seed)
     count, total = len(sizes) if len(sizes) > 1 else sizes[0], sum(sizes)
     rows = max(min(BLOCK // total, RESAMPLES), 1)
     for start in range(0, RESAMPLES, rows):
-        chosen = draw.integers(count, size=(min(rows, RESAMPLES - start), count))
-        times = np.stack([np.bincount(row, minlength=count) for row in chosen])
+        drawn = generator.integers(count, size=(min(rows, RESAMPLES - start), count))
+        times = np.stack([np.bincount(row, minlength=count) for row in drawn])
         yield np.repeat(times, sizes, axis=1) if len(sizes) > 1 else times
 
 
-def reach(sizes: Sequence[int]) -> float:
-    """How many of its resamples' standard deviations an estimate is from the end of its 95 % interval.
+def critical_value(sizes: Sequence[int]) -> float:
+    """Half width of a 95 % interval in standard deviations of the resamples: t(n - 1) · sqrt(n / (n - 1)).
 
-    Student's t of as many processes; and resamples scatter less than estimates do, as n - 1 to n in the square. (Efron
-    and Tibshirani, "An Introduction to the Bootstrap", 1993, sections 5.3 and 12.4.) Quantiles of the resamples in its
-    place never lie beyond what was drawn, and hold the truth of three processes three times in four.
+    n is the number of processes, or of samples of a single process. Student's t, because few processes underestimate
+    their own spread; the root, because a resample's variance is (n - 1) / n of an estimate's (Efron and Tibshirani
+    1993, sections 5.3 and 12.4). The percentile interval of three processes covers the truth in three of four cases.
 
-    >>> [round(reach([6] * count), 2) for count in (2, 3, 10)]
+    >>> [round(critical_value([6] * processes), 2) for processes in (2, 3, 10)]
     [17.97, 5.27, 2.38]
     """
     from scipy.special import stdtrit
@@ -80,37 +85,39 @@ def reach(sizes: Sequence[int]) -> float:
     return float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * sqrt(count / (count - 1))
 
 
-def doubts(measurement: Measurement) -> Callable[[Sequence[Timing]], float | None]:
-    """How well a measurement's parts are known: of some of them together, half of the 95 % interval of their mean, in seconds.
+def interval_half_width(measurement: Measurement) -> Callable[[Sequence[Timing]], float | None]:
+    """Returns a function: operators → half width, in seconds, of the 95 % confidence interval of their summed time.
 
-    Drawn as medians are, by process; of each draw the middle half by length is taken, as `Measurement.parts` takes it. None
-    where there is one pass alone.
+    The same bootstrap as for medians, of the interquartile mean by pass duration (`Measurement.operator_times_s`). The
+    function returns None for no operators and for a single pass.
     """
-    cut = list(measurement.parts)
-    if not cut or len(cut[0].samples_s) < 2:
-        return lambda some: None
-    samples = np.array([one.samples_s for one in cut])
-    sizes = [lot.size for lot in split(cut[0])]
+    operators = list(measurement.operator_times_s)
+    if not operators or len(operators[0].samples_s) < 2:
+        return lambda timings: None
+    samples = np.array([timing.samples_s for timing in operators])
+    sizes = [process.size for process in by_process(operators[0])]
     order = samples.sum(axis=0).argsort(kind="stable")
-    means = []
-    for drawn in draws(sizes):
-        reached = drawn[:, order].cumsum(axis=1)
-        count = reached[:, -1:]
-        within = np.diff(np.clip(reached, count / 4, count * 3 / 4), axis=1, prepend=count / 4)
-        means.append((within / within.sum(axis=1, keepdims=True)) @ samples[:, order].T)
-    found, factor = np.concatenate(means), reach(sizes)
-    place = {one: index for index, one in enumerate(cut)}
+    blocks = []
+    for counts in resample_counts(sizes):
+        cumulative = counts[:, order].cumsum(axis=1)
+        drawn = cumulative[:, -1:]
+        weights = np.diff(np.clip(cumulative, drawn / 4, drawn * 3 / 4), axis=1, prepend=drawn / 4)
+        blocks.append((weights / weights.sum(axis=1, keepdims=True)) @ samples[:, order].T)
+    means, factor = np.concatenate(blocks), critical_value(sizes)
+    column = {timing: index for index, timing in enumerate(operators)}
 
-    def doubt(some: Sequence[Timing]) -> float | None:
-        return factor * float(found[:, [place[one] for one in some]].sum(axis=1).std()) if some else None
+    def half_width(timings: Sequence[Timing]) -> float | None:
+        if not timings:
+            return None
+        return factor * float(means[:, [column[timing] for timing in timings]].sum(axis=1).std())
 
-    return doubt
+    return half_width
 
 
-def split(timing: Timing) -> list[Lot]:
-    """The samples by process."""
+def by_process(timing: Timing) -> list[Samples]:
+    """The samples of each process. Raises ValueError if the counts do not add up."""
     samples = np.asarray(timing.samples_s, dtype=np.float64)
     sizes: Sequence[int] = timing.processes or (len(samples),)
     if sum(sizes) != len(samples) or min(sizes, default=0) < 0:
-        raise ValueError(f"{len(samples)} samples of processes with {sizes}")
-    return [lot for lot in np.split(samples, np.cumsum(sizes)[:-1]) if lot.size]
+        raise ValueError(f"{len(samples)} samples, but process counts {sizes}")
+    return [process for process in np.split(samples, np.cumsum(sizes)[:-1]) if process.size]

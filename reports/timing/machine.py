@@ -1,4 +1,4 @@
-"""A machine's fingerprint and its measured ceilings as tables."""
+"""A machine's fingerprint and its measured peaks as tables."""
 
 from __future__ import annotations
 
@@ -6,86 +6,85 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from analyzer.core.units import percent, rate, scaled
-from analyzer.timing.machine.roofline import emulated, on_device
-from reports.counting.network import MISSING
-from reports.table import Cell, Column, Name, Table
+from analyzer.core.units import percent, rate, scaled, times
+from analyzer.timing.machine.roofline import device_of, emulated_types
+from reports.table import MISSING, Cell, Column, Row, Table, columns
 
-LINE = 62  # Beside the names, in 80 columns.
+LINE = 62  # Width of the second column, in 80.
 UNITS = {"_w": " W", "_mhz": " MHz"}
+UNKNOWN = "unknown"
 TF32 = (
-    "tf32: products of float32 with 10 bits of fraction, which torch's convolutions take where "
-    "torch.backends.cudnn.allow_tf32 is set, as it is by default; its matrix products do not. Times are the device's "
-    "own: none waits for a launch."
+    "tf32: float32 products with a 10-bit mantissa. PyTorch's convolutions use it while "
+    "torch.backends.cudnn.allow_tf32 is set (the default); its matrix products do not. Times are GPU time, without "
+    "launch overhead."
 )
 SIGNALS = {
-    "others": "what runs or wants to",
-    "waited_s": "how long our threads waited",
-    "queued_s": "how long anyone did",
-    "own_s": "our own processor time",
-    "busy_s": "what others used",
-    "stolen_s": "what the hypervisor took",
-    "throttled": "the quota's stops",
+    "others": "runnable threads of other processes",
+    "waited_s": "run-queue wait of our threads",
+    "queued_s": "CPU pressure",
+    "own_s": "our CPU time",
+    "busy_s": "CPU time of others",
+    "stolen_s": "steal time",
+    "throttled": "quota throttling",
 }
 
 
-def tables(found: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]], *, wrapped: bool = True) -> list[Table]:
-    """What it is, and what it reaches. `wrapped` is for a terminal: a row a line of it, not a row a thing."""
-    named = dict.fromkeys(on_device(peak) for peak in peaks)
-    own = {name: [peak for peak in peaks if on_device(peak) == name] for name in named}
-    return [_fingerprint(found, wrapped), *(_peaks(name, some) for name, some in own.items())]
+def tables(environment: Mapping[str, Any], peaks: Sequence[Mapping[str, Any]], *, wrapped: bool = True) -> list[Table]:
+    """The fingerprint, and one table of peaks per device. `wrapped` breaks long values into lines, for a terminal."""
+    devices = dict.fromkeys(device_of(peak) for peak in peaks)
+    return [
+        _fingerprint(environment, wrapped),
+        *(_peaks(device, [peak for peak in peaks if device_of(peak) == device]) for device in devices),
+    ]
 
 
-def _fingerprint(found: Mapping[str, Any], wrapped: bool) -> Table:
-    processor, torch, system = found["processor"], found["torch"], found["system"]
+def _fingerprint(environment: Mapping[str, Any], wrapped: bool) -> Table:
+    processor, torch, system = environment["processor"], environment["torch"], environment["system"]
     usable = len(processor["affinity"] or []) or "all"
-    lines: dict[str, Any] = {
+    memory_bytes, mhz, quota = environment["memory_bytes"], processor["mhz"], processor["quota"]
+    values: dict[str, Any] = {
         "processor": processor["model"],
         "family": " ".join(processor["family"]),
         "instructions": " ".join(processor["flags"]),
         "caches": "; ".join(map(_cache, processor["caches"])),
         "processors": f"{processor['count']}, {usable} of them for this process",
         "cores": _cores(processor),
-        "quota": f"{processor['quota']:g} processors" if processor["quota"] else "no limit found",
+        "quota": f"{quota:g} processors" if quota else "none found",
         "governor": processor["governor"],
-        "clock": f"{processor['mhz']:.0f} MHz as reported" if processor["mhz"] else None,
-        "memory": f"{found['memory_bytes'] / 2**30:.1f} GiB" if found["memory_bytes"] else None,
-        "huge pages": found.get("huge_pages"),
-        "allocator": found["allocator"],
-        "variables": ", ".join(f"{key}={value}" for key, value in found["environment"].items()) or "none set",
+        "clock": f"{mhz:.0f} MHz as reported" if mhz else None,
+        "memory": f"{memory_bytes / 2**30:.1f} GiB" if memory_bytes else None,
+        "huge pages": environment.get("huge_pages"),
+        "allocator": environment["allocator"],
+        "variables": ", ".join(f"{key}={value}" for key, value in environment["environment"].items()) or "none set",
         "system": f"{system['os']} {system['kernel']} {system['architecture']}",
-        "python": found["python"],
+        "python": environment["python"],
         "torch": f"{torch['version']}, {torch['capability']}, {torch['blas'] or 'unknown BLAS'}",
         "libraries": "; ".join(torch["libraries"]),
-        "neighbours seen": ", ".join(SIGNALS[name] for name in found.get("signals", ()) if name in SIGNALS),
+        "contention": ", ".join(SIGNALS[name] for name in environment.get("signals", ()) if name in SIGNALS),
     }
-    for number, gpu in enumerate(found.get("gpus", ())):
-        lines[f"GPU {number}"] = _gpu(gpu)
-    texts = {key: str(value) if value else "not told" for key, value in lines.items()}
-    rows = tuple(row for key, text in texts.items() for row in (_rows(key, text) if wrapped else [(Name(key), text)]))
-    return Table("This machine", (Column("what", "left"), Column("it is", "left")), rows)
+    values |= {f"GPU {number}": _gpu(gpu) for number, gpu in enumerate(environment.get("gpus", ()))}
+    rows: list[Row] = []
+    for key, value in values.items():
+        text = str(value) if value else UNKNOWN
+        lines = wrap(text, LINE, break_on_hyphens=False) if wrapped else [text]
+        rows += [(Cell("" if number else key), line) for number, line in enumerate(lines)]
+    return Table("This machine", columns("property", "value", left=("value",)), tuple(rows))
 
 
-def _rows(key: str, text: str) -> list[tuple[Cell, ...]]:
-    """As many lines as a text takes: none of it may be cut off, since the end of it may be what differs."""
-    lines = wrap(text, LINE, break_on_hyphens=False) or [""]
-    return [(Name("" if index else key), line) for index, line in enumerate(lines)]
+def _cache(cache: Mapping[str, Any]) -> str:
+    shared = f" of processors {cache['shared']}" if cache["shared"] else ""
+    return f"L{cache['level']} {cache['kind']} {cache['bytes'] // 1024} KiB{shared}"
 
 
-def _cache(one: Mapping[str, Any]) -> str:
-    shared = f" of processors {one['shared']}" if one["shared"] else ""
-    return f"L{one['level']} {one['kind']} {one['bytes'] // 1024} KiB{shared}"
-
-
-def _gpu(one: Mapping[str, Any]) -> str:
-    """Its name and memory first, then whatever else is told of it."""
-    rest = []
-    for key, value in one.items():
+def _gpu(gpu: Mapping[str, Any]) -> str:
+    """Name and memory, then every other known property."""
+    properties = []
+    for key, value in gpu.items():
         if value is not None and key not in ("name", "memory_bytes", "l2_bytes"):
-            unit = next((text for end, text in UNITS.items() if key.endswith(end)), "")
+            unit = next((text for suffix, text in UNITS.items() if key.endswith(suffix)), "")
             title = key.removesuffix(f"_{unit.strip().lower()}").replace("_", " ")
-            rest.append(f"{title} {value:.0f}{unit}" if unit else f"{title} {value}")
-    return ", ".join([one["name"], f"{one['memory_bytes'] / 2**30:.1f} GiB", *rest])
+            properties.append(f"{title} {value:.0f}{unit}" if unit else f"{title} {value}")
+    return ", ".join([gpu["name"], f"{gpu['memory_bytes'] / 2**30:.1f} GiB", *properties])
 
 
 def _cores(processor: Mapping[str, Any]) -> str | None:
@@ -96,42 +95,36 @@ def _cores(processor: Mapping[str, Any]) -> str | None:
 
 
 def _peaks(device: str, peaks: Sequence[Mapping[str, Any]]) -> Table:
-    """Of the processor a column a thread count; a GPU has one alone."""
+    """A column per thread count of a CPU; a GPU has a single column."""
     threads = sorted({peak["threads"] for peak in peaks})
-    names = list(dict.fromkeys(peak["name"] for peak in peaks))
-    by = {(peak["name"], peak["threads"]): peak for peak in peaks}
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (
-            Name(f"matrix product {name}" if by_unit(by, name) == "FLOP" else name),
-            *(cell for count in threads for cell in _cells(by.get((name, count)))),
-        )
-        for name in names
-    )
-    titles = [f"{n} thread{'s' if n > 1 else ''}" for n in threads] if device == "cpu" else ["at most"]
-    heads = [column for title in titles for column in (Column(title), Column("spread"))]
-    columns = (Column("peak", "left"), *heads)
-    slow = [
-        f"{name} is emulated here: its products are {times:.0f} times slower than float32's"
-        for name, times in emulated(peaks).items()
+    by_key = {(peak["name"], peak["threads"]): peak for peak in peaks}
+    titles = {
+        peak["name"]: f"matrix product {peak['name']}" if peak["unit"] == "FLOP" else peak["name"] for peak in peaks
+    }
+    rows: list[Row] = [
+        (Cell(title), *(cell for count in threads for cell in _peak_cells(by_key.get((name, count)))))
+        for name, title in titles.items()
     ]
+    headings = [f"{count} thread{'s' if count > 1 else ''}" for count in threads] if device == "cpu" else ["peak rate"]
+    spread_columns = [column for heading in headings for column in (Column(heading), Column("spread"))]
     void = [peak for peak in peaks if peak.get("quality") == "void"]
-    notes = (
-        *([f"void: {void[0]['reason']} while they were measured, so they are too low"] if void else []),
-        *slow,
-        "FLOP/s count a multiply-add as 2. Bandwidth counts bytes read and written: copy 2 a byte, triad (a = b + 3c) "
-        "3; the cost of a call is taken off, and a level too small to be seen beside it is left out.",
+    notes = [f"void: {void[0]['reason']} during the measurement, so the peaks are too low"] if void else []
+    notes += [
+        f"{name} is emulated: its products are {times(ratio)} slower than float32's"
+        for name, ratio in emulated_types(peaks).items()
+    ]
+    notes.append(
+        "FLOP/s count a MAC as 2. Bandwidth counts bytes read and written: copy 2 per byte, triad (a = b + 3c) 3. The "
+        "cost of a call is subtracted; levels too small to be measured are left out."
     )
-    title = "What it reaches, measured now" if device == "cpu" else f"What {device} reaches, measured now"
-    return Table(title, columns, rows, notes=notes if device == "cpu" else (*notes, TF32))
+    if device != "cpu":
+        notes.append(TF32)
+    title = "Measured peaks" if device == "cpu" else f"Measured peaks of {device}"
+    return Table(title, (Column("peak", "left"), *spread_columns), tuple(rows), notes=tuple(notes))
 
 
-def by_unit(by: Mapping[tuple[str, int], Mapping[str, Any]], name: str) -> str:
-    return next(str(peak["unit"]) for (one, _), peak in by.items() if one == name)
-
-
-def _cells(peak: Mapping[str, Any] | None) -> tuple[str, str]:
+def _peak_cells(peak: Mapping[str, Any] | None) -> tuple[str, str]:
     if peak is None or not peak["value"]:
         return MISSING, MISSING
-    unit = peak["unit"]
-    text = rate(peak["value"], "FLOP") if unit == "FLOP" else f"{scaled(peak['value'], digits=3)}B/s"
+    text = rate(peak["value"], "FLOP") if peak["unit"] == "FLOP" else f"{scaled(peak['value'], digits=3)}B/s"
     return text, "void" if peak.get("quality") == "void" else percent(peak["spread"])

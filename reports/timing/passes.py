@@ -1,6 +1,6 @@
-"""Measurement records as tables: whole passes, operators, modules, kernels and replays, with counts beside times.
+"""Timed records as tables: whole passes side by side, then the breakdown of one record or of several, by kind.
 
-Every figure has a quality in the caption or in its row; a part too short for the clock has no share.
+Every time has its quality in its row or in the table's title.
 """
 
 from __future__ import annotations
@@ -8,44 +8,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, isinf
 
-from analyzer.core.units import percent, plain, scaled, seconds
+from analyzer.core.units import percent, plain, scaled, seconds, times
 from analyzer.records.record import Record
 from analyzer.records.timings import Measurement
-from analyzer.timing.statistics import interval
-from reports.counting.network import MISSING
-from reports.table import Cell, Column, Name, Table
-from reports.timing.parts import (
+from analyzer.timing.statistics import confidence_interval
+from reports.table import MISSING, Cell, Column, Table, columns
+from reports.table import Row as TableRow
+from reports.timing.breakdown import (
     TOTAL,
-    Limits,
-    by_kind,
-    cell_of,
-    module_parts,
+    CeilingsOf,
+    groups_by_kind,
+    kinds,
+    measurement_of,
+    module_groups,
     modules,
-    operators,
     share_of_macs,
-    time_of,
-    work,
+    time_text,
+    total_flops,
 )
 from reports.timing.profile import kernels, replays
 
-NOTES = (
-    "Time: median of un-instrumented passes in fresh processes; ±: half its 95 % bootstrap interval. Speed: samples of "
-    "a batch per second against the first. Parts: mean over the middle half of passes cut into operators, so that they "
-    "add up to a pass, with half its interval; shares of MACs, then of time. FLOP/s: FLOPs (2 x MACs and all else; "
-    "backward: 2 x its MACs) per second of time.",
+LEGEND = (
+    "Time: median of uninstrumented passes in fresh processes; ±: half width of its 95 % confidence interval "
+    "(bootstrap over processes). Speed: samples per second relative to the first row. Operators: interquartile means, "
+    "which add up to a pass; shares: of MACs, then of time. FLOP/s: FLOPs (2 x MACs and all else; backward: 2 x its "
+    "MACs) per second."
 )
-AGAIN = "To be surer: run it again with nothing else running, or with a larger --budget and more --processes."
-FIXED = "Fixed work: the same product and sum in every process. Where its times scatter too, it is the machine."
+MORE_SAMPLES = "For a narrower interval, stop other processes, or raise --budget and --processes."
+REFERENCE = "Reference workload: the same computation in every process. If its times vary too, the machine does."
 TRAINING = (
-    "Training: a pass is a step of SGD with momentum. What computes the loss (cross entropy of a named network, else "
-    "the sum of all outputs) is among the operators of the top level."
+    "Training: a pass is one step of SGD with momentum. The loss (cross entropy of a named network, else the sum of "
+    "all outputs) is among the top-level operators."
 )
-DEVICE = (
-    "Device: the un-instrumented pass on a device that waits until all of it is issued; busy: of the pass as the host "
-    "issues it. Parts are the device's own time too, less what the marks between them were measured to take."
+GPU = (
+    "GPU time: a pass that is queued completely before the GPU starts, so without launch overhead. GPU utilization: "
+    "GPU time relative to wall time. Operator times are GPU time, less the measured cost of the timing events."
 )
-KINDS = 5
-ACROSS, MOST_ACROSS = 3, 6  # Settings side by side, and of how many modules are still shown.
+SUM = (
+    "Sum: operators and overhead relative to the uninstrumented pass, both interquartile means. More than 3 % off, the "
+    "machine changed in between or instrumentation changes what runs. Overhead: between operators, as a share of the "
+    "sum. Passes, processes: undisturbed ones."
+)
+MAX_KINDS = 5
+MAX_COLUMNS, MAX_CONFIGURATIONS = 3, 6  # Side by side in one table, and in all tables of times by module.
 SHORT = {
     "max_pool2d": "max pool",
     "avg_pool2d": "avg pool",
@@ -55,181 +60,164 @@ SHORT = {
 }
 
 
-def tables(records: Sequence[Record], depth: int, limits: Limits = lambda record: None) -> list[Table]:
-    """All cells side by side and what can be held against them; then what one cell is made of, or several, by kind."""
-    timed = [record for record in records if record.measurement and record.measurement.whole]
-    cut = [record for record in timed if sum(cell_of(record).parts.values()) > 0]
-    found = [wholes(records), checks(timed)] if cut else [wholes(records)]
-    if len(cut) == 1:
-        found += [modules(cut[0], depth, limits(cut[0])), operators(cut[0], limits(cut[0]))]
-    elif cut:
-        found.append(kinds(cut))
-        if len({record.label for record in cut}) == 1 and len(cut) <= MOST_ACROSS:
-            found += beside(cut, depth)
+def tables(records: Sequence[Record], depth: int, ceilings: CeilingsOf = lambda record: None) -> list[Table]:
+    """All records side by side, then the breakdown of one record, or the kinds and modules of several."""
+    timed = [record for record in records if record.measurement and record.measurement.pass_timing]
+    split = [record for record in timed if sum(measurement_of(record).operator_times_s.values()) > 0]
+    shown = [pass_table(records), *([sum_table(timed)] if split else [])]
+    if len(split) == 1:
+        shown += [modules(split[0], depth, ceilings(split[0])), kinds(split[0], ceilings(split[0]))]
+    elif split:
+        shown.append(kind_shares(split))
+        if len({record.label for record in split}) == 1 and len(split) <= MAX_CONFIGURATIONS:
+            shown += modules_by_configuration(split, depth)
     for record in timed:
-        found += [*kernels(record, depth), *replays(record)]
-    return found
+        shown += [*kernels(record, depth), *replays(record)]
+    return shown
 
 
-def wholes(records: Sequence[Record]) -> Table:
-    """A row a cell: time, interval, throughput, achieved rate, quality."""
-    first = next((_per_s(one.measurement) for one in records if one.measurement and one.measurement.whole), None)
-    shared, own = _labels(records)
-    rows: list[tuple[Cell, ...]] = []
-    for record, label in zip(records, own, strict=True):
-        cell = cell_of(record)
-        whole = cell.whole
-        if whole is None or first is None:
-            rows.append((Name(record.label), label, *[MISSING] * 3, cell.status, *[MISSING] * 3))
+def pass_table(records: Sequence[Record]) -> Table:
+    """One row per record: time with its confidence interval and quality, throughput, FLOP/s."""
+    speeds = [_samples_per_s(measurement_of(record)) for record in records]
+    first = next(filter(None, speeds), 1.0)
+    shared, labels = _labels(records)
+    rows: list[TableRow] = []
+    notes = []
+    for record, label, speed in zip(records, labels, speeds, strict=True):
+        measurement = measurement_of(record)
+        gpu_reason = measurement.operator_quality[1]
+        reasons = [measurement.reason, f"GPU time: {gpu_reason}" if gpu_reason != measurement.reason else ""]
+        name = f"{record.label}, {label if label != MISSING else measurement.configuration.label}"
+        notes += [f"{name}: {text}" for text in (*reasons, *measurement.warnings, *record.notes) if text]
+        timing = measurement.pass_timing
+        if timing is None or not speed:
+            rows.append((Cell(record.label), label, *[MISSING] * 3, measurement.status, *[MISSING] * 3))
             continue
-        low, high = interval(whole)
-        time = whole.median_s
+        low, high = confidence_interval(timing)
         rows.append(
             (
-                Name(record.label),
+                Cell(record.label),
                 label,
                 scaled(record.totals.macs, digits=3),
-                seconds(time),
-                MISSING if isinf(high) else percent(min((high - low) / 2 / time, 1.0)),
-                cell.quality,
-                f"{_per_s(cell) / first:.2f}x",
-                scaled(_per_s(cell), digits=3),
-                plain(work(record.rows) / time / 1e9),
+                seconds(timing.median_s),
+                MISSING if isinf(high) else percent(min((high - low) / 2 / timing.median_s, 1.0)),
+                measurement.quality,
+                times(speed / first),
+                scaled(speed, digits=3),
+                plain(total_flops(record.rows) / timing.median_s / 1e9),
             )
         )
-    titles = (Column("model", "left"), Column("configuration", "left"))
-    # A terminal too narrow leaves out columns from the right, and a time without its quality is none.
-    figures = (Column("MACs"), Column("time"), Column("±"), Column("quality", "left"))
-    said = [
-        f"{_which(record, label)}: {text}"
-        for record, label in zip(records, own, strict=True)
-        for text in (cell_of(record).reason, *_of_parts(cell_of(record)), *cell_of(record).warnings, *record.notes)
-        if text
+    doubtful = [
+        measurement
+        for measurement in map(measurement_of, records)
+        if measurement.pass_timing and {measurement.quality, measurement.operator_quality[0]} != {"trusted"}
     ]
-    unsure = [cell for cell in map(cell_of, records) if cell.whole and {cell.quality, cell.trust[0]} != {"trusted"}]
-    fixed = any("fixed work" in cell.reason for cell in unsure)
-    again = [AGAIN + (f" {FIXED}" if fixed else "")] if unsure else []
-    steps = [TRAINING] if any(cell_of(one).configuration.training for one in records) else []
-    title = f"Time of a pass: {shared}"
-    return Table(
-        title,
-        (*titles, *figures, Column("speed"), Column("per s"), Column("GFLOP/s")),
-        tuple(rows),
-        notes=(*said, *again, *steps, *NOTES),
-    )
+    if doubtful:
+        varies = any("reference workload" in measurement.reason for measurement in doubtful)
+        notes.append(f"{MORE_SAMPLES} {REFERENCE}" if varies else MORE_SAMPLES)
+    if any(measurement_of(record).configuration.training for record in records):
+        notes.append(TRAINING)
+    # Narrow terminals drop columns from the right, and a time must not be shown without its quality.
+    titles = ("model", "configuration", "MACs", "time", "±", "quality", "speed", "per s", "GFLOP/s")
+    headings = columns(*titles, left=("configuration", "quality"))
+    return Table(f"Time of a pass: {shared}", headings, tuple(rows), notes=(*notes, LEGEND))
 
 
-def _of_parts(cell: Measurement) -> list[str]:
-    """Why its parts are not trusted, where that is another matter than why the pass is not."""
-    why = cell.trust[1]
-    return [f"the device alone: {why}"] if why and why != cell.reason else []
-
-
-def _per_s(cell: Measurement) -> float:
-    """Samples of a batch per second."""
-    assert cell.whole is not None
-    return cell.configuration.batch / cell.whole.median_s
-
-
-def _which(record: Record, own: str) -> str:
-    """A cell among others, by what sets it apart."""
-    return f"{record.label}, {own if own != MISSING else cell_of(record).configuration.label}"
+def _samples_per_s(measurement: Measurement) -> float:
+    timing = measurement.pass_timing
+    return measurement.configuration.batch / timing.median_s if timing else 0.0
 
 
 def _labels(records: Sequence[Record]) -> tuple[str, list[str]]:
-    """What all settings have in common, and what each has of its own."""
-    settings = [cell_of(record).configuration for record in records]
-    columns = list(zip(*(configuration.words for configuration in settings), strict=True))
-    differ = [len(set(column)) > 1 for column in columns]
-    shared = [
-        word for word in settings[0].label.split(", ") if all(word in configuration.words for configuration in settings)
+    """What all configurations have in common, and for each what differs."""
+    configurations = [measurement_of(record).configuration for record in records]
+    columns = list(zip(*(configuration.words for configuration in configurations), strict=True))
+    differs = [len(set(column)) > 1 for column in columns]
+    common = {column[0] for column, different in zip(columns, differs, strict=True) if not different}
+    shared = [word for word in configurations[0].label.split(", ") if word in common]
+    labels = [
+        ", ".join(word for word, different in zip(configuration.words, differs, strict=True) if different)
+        for configuration in configurations
     ]
-    own = [
-        ", ".join(word for word, tells in zip(configuration.words, differ, strict=True) if tells)
-        for configuration in settings
-    ]
-    return ", ".join(shared), [label or MISSING for label in own]
+    return ", ".join(shared), [label or MISSING for label in labels]
 
 
-def checks(records: Sequence[Record]) -> Table:
-    """How well the parts of each cell add up, and what its figures rest on."""
-    _, own = _labels(records)
-    devices = any(cell_of(record).of("device") for record in records)
-    rows: list[tuple[Cell, ...]] = []
-    for record, label in zip(records, own, strict=True):
-        cell, parts, whole = cell_of(record), cell_of(record).parts, cell_of(record).uncut
-        assert whole is not None
-        total = sum(parts.values())
-        gap = sum(time for one, time in parts.items() if one.kind == "gap")
-        sums = (f"{100 * total / whole.middle_s:.1f} %", percent(gap / total)) if total else (MISSING, MISSING)
-        alone = _alone(cell) if devices else ()
-        counts = (f"{len(whole.samples_s)}", f"{len(whole.processes)}", cell.trust[0])
-        rows.append((Name(record.label), label, *alone, *sums, *counts))
-    alone_columns = (Column("device"), Column("busy")) if devices else ()
-    columns = (Column("model", "left"), Column("configuration", "left"), *alone_columns, Column("parts"), Column("gap"))
-    counted = (Column("passes"), Column("processes"), Column("quality", "left"))
-    note = (
-        "Parts: their sum against the un-instrumented pass, both as means over the middle half; more than 3 % from "
-        "100, the machine changed between the two, or cutting changes what runs. Gap: what lies between operators, in "
-        "the sum. Passes, processes: with clean samples."
-    )
-    notes = (note, DEVICE) if devices else (note,)
-    return Table("Do the parts add up?", (*columns, *counted), tuple(rows), notes=notes)
+def sum_table(records: Sequence[Record]) -> Table:
+    """How well operators and overhead add up to the pass, GPU utilization, and how many samples there are."""
+    _, labels = _labels(records)
+    has_gpu_time = any(measurement_of(record).of("device") for record in records)
+    rows: list[TableRow] = []
+    for record, label in zip(records, labels, strict=True):
+        measurement = measurement_of(record)
+        times_s, timing = measurement.operator_times_s, measurement.uninstrumented
+        assert timing is not None
+        total = sum(times_s.values())
+        overhead = sum(time_s for part, time_s in times_s.items() if part.kind == "overhead")
+        sums = (
+            (f"{100 * total / timing.interquartile_mean_s:.1f} %", percent(overhead / total))
+            if total
+            else (MISSING, MISSING)
+        )
+        gpu = _gpu_cells(measurement) if has_gpu_time else ()
+        counts = (str(len(timing.samples_s)), str(len(timing.processes)), measurement.operator_quality[0])
+        rows.append((Cell(record.label), label, *gpu, *sums, *counts))
+    gpu_titles = ("GPU time", "GPU utilization") if has_gpu_time else ()
+    titles = ("model", "configuration", *gpu_titles, "sum", "overhead", "passes", "processes", "quality")
+    headings = columns(*titles, left=("configuration", "quality"))
+    return Table("Sum of the operators", headings, tuple(rows), notes=(SUM, GPU) if has_gpu_time else (SUM,))
 
 
-def _alone(cell: Measurement) -> tuple[str, str]:
-    """What a device needs by itself, and its part of the pass."""
-    found = next(iter(cell.of("device")), None)
-    if found is None or cell.whole is None:
+def _gpu_cells(measurement: Measurement) -> tuple[str, str]:
+    device = next(iter(measurement.of("device")), None)
+    if device is None or measurement.pass_timing is None:
         return MISSING, MISSING
-    return seconds(found.median_s), percent(found.median_s / cell.whole.median_s)
+    return seconds(device.median_s), percent(device.median_s / measurement.pass_timing.median_s)
 
 
-def beside(records: Sequence[Record], depth: int) -> list[Table]:
-    """Of one model at several settings: what each module takes at each, three of them a table at the most."""
-    _, own = _labels(records)
-    found = [module_parts(record, depth) for record in records]
-    names = {
-        key: (name, share_of_macs(part, parts[TOTAL][1]))
-        for parts in reversed(found)
-        for key, (name, part) in parts.items()
-    }
-    keys = [key for key in dict.fromkeys(key for parts in found for key in parts) if key != TOTAL]
-    tables = []
-    across = ceil(len(records) / ceil(len(records) / ACROSS))
-    for start in range(0, len(records), across):
-        shown = range(start, min(start + across, len(records)))
-        lines: list[tuple[Cell, ...]] = [
-            (*names[key], *(time_of(found[at][key][1].seconds) if key in found[at] else MISSING for at in shown))
-            for key in [*keys, TOTAL]
-        ]
-        titles = [
-            own[at] + ("" if (quality := cell_of(records[at]).trust[0]) == "trusted" else f", {quality}")
-            for at in shown
-        ]
-        columns = (Column("module", "left", "start"), Column("share of MACs"), *map(Column, titles))
-        tables.append(Table(f"{records[0].label}: time by module", columns, tuple(lines), total=True))
-    return tables
-
-
-def kinds(records: Sequence[Record]) -> Table:
-    """Of several cells: what part of the time each kind of operator takes, the kinds that take most anywhere first."""
-    found = [by_kind(record) for record in records]
-    wholes = [sum(part.seconds for part in one.values()) for one in found]
-    shares = [
-        {name: part.seconds / whole for name, part in one.items()} for one, whole in zip(found, wholes, strict=True)
+def modules_by_configuration(records: Sequence[Record], depth: int) -> list[Table]:
+    """Times by module of one model at several configurations, at most MAX_COLUMNS of them per table."""
+    _, labels = _labels(records)
+    qualities = [measurement_of(record).operator_quality[0] for record in records]
+    titles = [
+        label if quality == "trusted" else f"{label}, {quality}"
+        for label, quality in zip(labels, qualities, strict=True)
     ]
-    names = sorted({name for one in shares for name in one}, key=lambda name: -max(one.get(name, 0) for one in shares))
-    shown = names[:KINDS]
-    _, own = _labels(records)
-    rows: list[tuple[Cell, ...]] = []
-    for record, label, one in zip(records, own, shares, strict=True):
-        rest = sum(share for name, share in one.items() if name not in shown)
-        cells = [percent(one[name]) if name in one else MISSING for name in shown]
-        rows.append((Name(record.label), label, *cells, percent(rest)))
-    columns = (
-        Column("model", "left"),
-        Column("configuration", "left"),
-        *(Column(SHORT.get(name, name)) for name in shown),
-    )
-    return Table("Share of the time, by kind of operator", (*columns, Column("rest")), tuple(rows))
+    groups = [module_groups(record, depth) for record in records]
+    names: dict[tuple[str, ...], TableRow] = {}
+    for grouped in groups:
+        for key, (name, part) in grouped.items():
+            names.setdefault(key, (name, share_of_macs(part, grouped[TOTAL][1])))
+    names[TOTAL] = names.pop(TOTAL)  # Last.
+    width = ceil(len(records) / ceil(len(records) / MAX_COLUMNS))
+    shown = []
+    for start in range(0, len(records), width):
+        chosen = range(start, min(start + width, len(records)))
+        rows = tuple(
+            (
+                *name,
+                *(time_text(groups[index][key][1].seconds if key in groups[index] else None) for index in chosen),
+            )
+            for key, name in names.items()
+        )
+        headings = (Column("module", "left", "start"), Column("share of MACs"), *(Column(titles[i]) for i in chosen))
+        shown.append(Table(f"{records[0].label}: time by module", headings, rows, total=True))
+    return shown
+
+
+def kind_shares(records: Sequence[Record]) -> Table:
+    """Share of each kind of operator in the time of several records; the kinds with the largest share first."""
+    _, labels = _labels(records)
+    shares: list[dict[str, float]] = []
+    for record in records:
+        groups = groups_by_kind(record)
+        total = sum(part.seconds for part in groups.values())
+        shares.append({name: part.seconds / total for name, part in groups.items()})
+    names = {name for share in shares for name in share}
+    shown = sorted(names, key=lambda name: -max(share.get(name, 0) for share in shares))[:MAX_KINDS]
+    rows: list[TableRow] = []
+    for record, label, share in zip(records, labels, shares, strict=True):
+        rest = sum(value for name, value in share.items() if name not in shown)
+        percents = [percent(share[name]) if name in share else MISSING for name in shown]
+        rows.append((Cell(record.label), label, *percents, percent(rest)))
+    titles = ("model", "configuration", *(SHORT.get(name, name) for name in shown), "rest")
+    return Table("Share of the time by kind of operator", columns(*titles, left=("configuration",)), tuple(rows))

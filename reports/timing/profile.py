@@ -1,4 +1,4 @@
-"""What was timed beside the parts of a cell, as tables: its kernels, and its modules alone. Neither is in a sum."""
+"""Tables of what is timed outside the sum of a pass: kernels by torch.profiler, and modules replayed alone."""
 
 from __future__ import annotations
 
@@ -6,51 +6,60 @@ from collections import defaultdict
 
 from analyzer.core.units import seconds
 from analyzer.records.record import Record
+from reports import cells
 from reports.counting.network import TOP_LEVEL
-from reports.table import Cell, Column, Name, Share, Table
-from reports.timing.parts import cell_of, rank, time_of
+from reports.table import Cell, Table, columns
+from reports.table import Row as TableRow
+from reports.timing.breakdown import measurement_of, sort_key, time_text
 
-KERNELS = 15
+MAX_ROWS = 15
 
 
 def kernels(record: Record, depth: int) -> list[Table]:
-    """The kernels that take most, under the modules down to `depth` that ran them."""
-    cell = cell_of(record)
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for one in cell.of("kernel"):
-        found[one.op, ".".join(one.path.split(".")[:depth]) or TOP_LEVEL].append(one.median_s)
-    if not found:
+    """The longest kernels, each with the module at `depth` that ran it."""
+    measurement = measurement_of(record)
+    times_s: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for timing in measurement.of("kernel"):
+        times_s[timing.op, ".".join(timing.path.split(".")[:depth]) or TOP_LEVEL].append(timing.median_s)
+    if not times_s:
         return []
-    total = sum(map(sum, found.values()))
-    rows = tuple(
-        (Name(kernel), path, f"{len(times)}", seconds(sum(times)), Share(sum(times) / total))
-        for (kernel, path), times in sorted(found.items(), key=lambda item: -sum(item[1]))[:KERNELS]
-    )
+    total = sum(map(sum, times_s.values()))
+    longest = sorted(times_s.items(), key=lambda item: -sum(item[1]))[:MAX_ROWS]
+    rows: list[TableRow] = [
+        (Cell(kernel), path, str(len(times)), seconds(sum(times)), cells.share(sum(times), total))
+        for (kernel, path), times in longest
+    ]
     note = (
-        "By torch.profiler, whose own cost is in them: time of one pass, without that of kernels called inside; "
-        f"{min(KERNELS, len(found))} of {len(found)} shown."
+        "By torch.profiler, including its own cost: time per pass, without kernels called inside. Places: modules that "
+        f"ran the kernel. {len(rows)} of {len(times_s)} shown."
     )
-    names = (Column("kernel", "left"), Column("module", "left"))
-    columns = (*names, Column("places"), Column("time"), Column("share", "left"))
-    return [Table(f"{record.label}: kernels, {cell.trust[0]}", columns, rows, notes=(note,))]
+    headings = columns("kernel", "module", "places", "time", "share", left=("module", "share"))
+    title = f"{record.label}: kernels, {measurement.operator_quality[0]}"
+    return [Table(title, headings, tuple(rows), notes=(note,))]
 
 
 def replays(record: Record) -> list[Table]:
-    """Each module alone, hot and flushed, beside its time in the pass; never part of its sums."""
-    cell = cell_of(record)
-    hot = {(one.path, one.op, one.call): one for one in cell.of("replay")}
-    cold = {(one.path, one.op, one.call): one for one in cell.of("replay_cold")}
-    if not hot:
-        return []
-    inside = {(one.path, one.op, one.call): time for one, time in cell.parts.items() if one.phase == "forward"}
-    longest = sorted(hot, key=lambda key: rank(hot[key].median_s))[:KERNELS]
-    rows: list[tuple[Cell, ...]] = []
-    for key in longest:
-        flushed = cold[key].median_s if key in cold else None
-        rows.append((Name(key[0]), time_of(inside.get(key)), time_of(hot[key].median_s), time_of(flushed)))
-    columns = (Column("module alone", "left"), Column("in the pass"), Column("hot"), Column("flushed"))
-    note = (
-        "A what-if: by itself, its data in the caches or flushed from them. Not what it costs in its place; "
-        f"{len(longest)} of {len(hot)} shown."
+    """Modules timed alone, with warm and with flushed caches, next to their time in the pass."""
+    measurement = measurement_of(record)
+    warm, flushed = (
+        {(timing.path, timing.op, timing.call): timing.median_s for timing in timings}
+        for timings in (measurement.of("replay"), measurement.of("replay_cold"))
     )
-    return [Table(f"{record.label}: replay, {cell.trust[0]}", columns, tuple(rows), notes=(note,))]
+    if not warm:
+        return []
+    in_pass = {
+        (timing.path, timing.op, timing.call): time_s
+        for timing, time_s in measurement.operator_times_s.items()
+        if timing.phase == "forward"
+    }
+    longest = sorted(warm, key=lambda key: sort_key(warm[key]))[:MAX_ROWS]
+    rows: list[TableRow] = [
+        (Cell(key[0]), *(time_text(times_s.get(key)) for times_s in (in_pass, warm, flushed))) for key in longest
+    ]
+    note = (
+        "Each module alone with its recorded inputs, caches warm or flushed. In the pass it may take longer or "
+        f"shorter. {len(longest)} of {len(warm)} shown."
+    )
+    headings = columns("module alone", "in the pass", "warm", "flushed")
+    title = f"{record.label}: replay, {measurement.operator_quality[0]}"
+    return [Table(title, headings, tuple(rows), notes=(note,))]

@@ -170,7 +170,7 @@ def test_an_interval_holds_the_size_and_is_a_point_without_noise():
 def test_a_record_gives_its_time_its_counts_and_no_names():
     record = timed("nin", batch=8)
     found = {point.metric: point for point in of_record(record, "run.json")}
-    assert found[TIME].value == record.measurement.whole.median_s
+    assert found[TIME].value == record.measurement.pass_timing.median_s
     assert found[TIME].configuration == "batch 8, 2 threads"
     assert unpacked(found[TIME].environment)["processor"] == "Example CPU 3 GHz 6 1"
     assert found["macs"].value == record.totals.macs

@@ -1,19 +1,19 @@
-"""What tests of the command share: what was measured, without measuring."""
+"""Stand-ins for measuring, for tests of the command."""
 
 from __future__ import annotations
 
 import pytest
 
 from analyzer.cli.jobs import time as job
-from analyzer.timing.driver.measure import Measured
+from analyzer.timing.driver.measure import TimedRun
 
 
 @pytest.fixture
 def pretend(monkeypatch):
-    """`pretend(records)` – what was measured, without measuring."""
+    """`pretend(*records)`: `analyze time` measures nothing and returns these records."""
 
     def pretend(*records, complete=True):
-        monkeypatch.setattr(job, "measured", lambda wanted, **how: Measured(tuple(records), complete))
+        monkeypatch.setattr(job, "time_requests", lambda requests, **options: TimedRun(tuple(records), complete))
 
     return pretend
 

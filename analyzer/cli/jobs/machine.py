@@ -1,4 +1,4 @@
-"""`analyze machine`: the fingerprint, and peaks that are kept for later runs on the same machine."""
+"""`analyze machine`: shows the fingerprint, measures peaks and keeps them for later runs on the same machine."""
 
 from __future__ import annotations
 
@@ -10,80 +10,80 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.records.store import PEAKS_VERSION, keep_peaks, kept_peaks
-from analyzer.timing.machine.roofline import on_device
+from analyzer.timing.machine.roofline import device_of
 
 
-def run(
+def run_machine(
     *, peaks: bool, threads: Sequence[int] | None, device: str | None, keep: bool, form: str, output: str | None
 ) -> int:
-    """Measures the peaks, prints them below the fingerprint, keeps those that can be trusted; if not all can, status 3.
+    """Returns 0, or 3 if a peak is void or a device could not be measured.
 
-    What was kept of this machine before stays, where it was not measured anew. Without `device` the processor is
-    measured, and of GPUs one of each name. Raises AnalyzerError for a device that is not here.
+    Trusted peaks replace the kept ones of the same name, unit, thread count and device; the others stay. Without
+    `device`, measures the CPU and one GPU of each model. Raises AnalyzerError for a device that this machine lacks.
     """
-    from analyzer.timing.driver.measure import processors
+    from analyzer.timing.driver.measure import usable_processors
     from analyzer.timing.machine.contention import Contention
     from analyzer.timing.machine.fingerprint import fingerprint
     from analyzer.timing.machine.gpu import gpus
 
-    counts = threads or sorted({1, processors()})
-    found = {**fingerprint(), "gpus": gpus(), "signals": Contention(counts[-1]).signals()}
-    chosen = _chosen(device, threads, found["gpus"])
-    measured, complete = _measured(chosen, counts, found) if peaks else ([], True)
+    counts = threads or sorted({1, usable_processors()})
+    environment = {**fingerprint(), "gpus": gpus(), "signals": Contention(counts[-1]).signals()}
+    devices = _devices(device, threads, environment["gpus"])
+    measured, complete = _measure(devices, counts, environment["processor"]["caches"]) if peaks else ([], True)
     void = [peak for peak in measured if peak["quality"] == "void"]
+    trusted = [peak for peak in measured if peak["quality"] != "void"]
     status = "failed" if void or not complete else "ok"
-    data = {"schema_version": PEAKS_VERSION, "status": status, "environment": found, "peaks": measured}
+    envelope = {"schema_version": PEAKS_VERSION, "status": status, "environment": environment, "peaks": measured}
     if form == "json":
-        write(json.dumps(data, indent=1) + "\n", output)
+        write(json.dumps(envelope, indent=1) + "\n", output)
     else:
         from reports.timing.machine import tables
 
-        emit_tables(tables(found, measured, wrapped=form == "table"), form, output)
-    clean = [peak for peak in measured if peak["quality"] != "void"]
-    if keep and clean:
-        together = {_what(peak): peak for peak in [*kept_peaks(found), *clean]}
-        print_message(f"kept in {keep_peaks({**data, 'status': 'ok', 'peaks': list(together.values())})}")
+        emit_tables(tables(environment, measured, wrapped=form == "table"), form, output)
+    if keep and trusted:
+        merged = {_identity(peak): peak for peak in [*kept_peaks(environment), *trusted]}
+        print_message(f"kept in {keep_peaks({**envelope, 'status': 'ok', 'peaks': list(merged.values())})}")
     if void:
-        print_message(f"{len(void)} of {len(measured)} peaks are void, and not kept: {void[0]['reason']}; run it again alone")
+        reason = void[0]["reason"]
+        print_message(f"{len(void)} of {len(measured)} peaks are void and not kept: {reason}; stop it and run again")
     return 0 if status == "ok" else 3
 
 
-def _what(peak: Mapping[str, Any]) -> tuple[Any, ...]:
-    return peak["name"], peak["unit"], peak["threads"], on_device(peak)
+def _identity(peak: Mapping[str, Any]) -> tuple[Any, ...]:
+    return peak["name"], peak["unit"], peak["threads"], device_of(peak)
 
 
-def _chosen(device: str | None, threads: Sequence[int] | None, gpus: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What to measure, by torch's names: one GPU stands for all of its name."""
+def _devices(device: str | None, threads: Sequence[int] | None, gpus: Sequence[Mapping[str, Any]]) -> list[str]:
+    """torch's names of the devices to measure: one GPU stands for all of its model."""
     from analyzer.timing.clock.clocks import clock_of
 
     if device is None:
         first = {gpu["name"]: f"cuda:{index}" for index, gpu in reversed(list(enumerate(gpus)))}
         return ["cpu", *sorted(first.values())]
     if device != "cpu" and threads:
-        raise AnalyzerError(f"--threads is for the processor; leave it out with --device {one_line(device)}")
+        raise AnalyzerError(f"--threads is for the CPU; leave it out with --device {one_line(device)}")
     clock_of(device)
     return [device]
 
 
-def _measured(
-    devices: Sequence[str], counts: Sequence[int], found: Mapping[str, Any]
+def _measure(
+    devices: Sequence[str], counts: Sequence[int], caches: Sequence[Mapping[str, Any]]
 ) -> tuple[list[dict[str, Any]], bool]:
-    """The peaks, and whether every device was measured: one that cannot be takes nothing from the others."""
+    """The peaks, and whether every device was measured: a device that fails does not stop the others."""
     from analyzer.cli.progress import progress_bar
-    from analyzer.timing.peaks import cpu as peaks
-    from analyzer.timing.peaks import gpu as gpu_peaks
+    from analyzer.timing.peaks import cpu, gpu
 
-    measured, complete = [], True
+    peaks, complete = [], True
     for device in devices:
         try:
-            with progress_bar("measuring peaks") as tell:
+            with progress_bar("measuring peaks") as report:
                 if device == "cpu":
-                    measured += peaks.measure(counts, found["processor"]["caches"], tell)
+                    peaks += cpu.measure(counts, caches, report)
                 else:
-                    measured += gpu_peaks.measure(device, tell)
+                    peaks += gpu.measure(device, report)
         except AnalyzerError as error:
             if len(devices) == 1:
                 raise
             print_message(str(error))
             complete = False
-    return [dict(vars(peak)) for peak in measured], complete
+    return [dict(vars(peak)) for peak in peaks], complete

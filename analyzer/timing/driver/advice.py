@@ -1,4 +1,4 @@
-"""What a run teaches about its configurations: a layout, type or thread count that was measured to be slower than another."""
+"""Notes on configurations: emulated dtypes, too many threads, and a layout, dtype or thread count that was faster."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from analyzer.core.units import times
 from analyzer.records.record import Record
-from analyzer.records.timings import Configuration
-from analyzer.timing.statistics import interval
+from analyzer.records.timings import Configuration, Measurement, Timing
+from analyzer.timing.statistics import confidence_interval
 
-SLOWER = 1.05  # Below that the difference may be this machine's mood; and their intervals must lie apart.
-KNOBS = {"layout": "layout", "dtype": "type", "threads": "thread count"}
-# Instructions of which one must be there, or a type is computed by converting it: up to a hundred times slower.
+SLOWER = 1.05  # Smallest ratio worth a note; the confidence intervals must not overlap either.
+KNOBS = {"layout": "layout", "dtype": "dtype", "threads": "thread count"}
+# Without any of these instructions a dtype is computed by conversion, up to a hundred times slower.
 NATIVE = {
     "bfloat16": {"avx512_bf16", "amx_bf16", "bf16"},
     "float16": {"avx512_fp16", "amx_fp16", "asimdhp"},
@@ -19,38 +19,51 @@ NATIVE = {
 
 
 def advice(record: Record, records: Sequence[Record]) -> list[str]:
-    """A type that this processor emulates, more threads than processors; for each knob, the best measurement that differs in
-    that knob alone, if it is faster."""
+    """Notes on a record of a run; for each knob, the fastest of the `records` that differ only in that knob."""
     measurement = record.measurement
     if measurement is None:
         return []
-    said = []
-    flags, wanted = record.environment.get("processor", {}).get("flags"), NATIVE.get(measurement.configuration.dtype)
-    if measurement.configuration.device == "cpu" and flags and wanted and not wanted.intersection(flags):
-        said.append(f"this processor has no instructions for {measurement.configuration.dtype} and emulates it")
-    processor = record.environment.get("processor", {})
-    usable = len(processor.get("affinity") or []) or processor.get("count") or measurement.configuration.threads
-    if measurement.configuration.device == "cpu" and measurement.configuration.threads > usable:
-        said.append(f"more threads than the {usable} processors take turns on them")
-    if measurement.whole is None or measurement.quality == "void":
-        return said
+    notes = _processor_notes(measurement.configuration, record.environment.get("processor", {}))
+    timing = _usable_timing(measurement)
+    if timing is None:
+        return notes
     for knob, title in KNOBS.items():
-        others = [
-            other
-            for other in records
-            if other.label == record.label and other.measurement and other.measurement.whole and other.measurement.quality != "void"
-            and _differ_in(measurement.configuration, other.measurement.configuration) == {knob}
+        candidates = [
+            (candidate, other)
+            for compared in records
+            if compared.label == record.label and (other := compared.measurement)
+            and (candidate := _usable_timing(other))
+            and _differences(measurement.configuration, other.configuration) == {knob}
         ]  # fmt: skip
-        best = min(others, key=lambda other: other.measurement.whole.median_s, default=None)  # type: ignore[union-attr]
-        if best and best.measurement and best.measurement.whole:
-            gain = measurement.whole.median_s / best.measurement.whole.median_s
-            if gain >= SLOWER and interval(measurement.whole)[0] > interval(best.measurement.whole)[1]:
-                mine, theirs = getattr(measurement.configuration, knob), getattr(best.measurement.configuration, knob)
-                noisy = [measurement.quality, best.measurement.quality].count("noisy")
-                doubt = ("", ", but one of the two is noisy", ", but both are noisy")[noisy]
-                said.append(f"{title} {theirs} was measured {times(gain)} faster than {mine}{doubt}")
-    return said
+        if not candidates:
+            continue
+        fastest, other = min(candidates, key=lambda candidate: candidate[0].median_s)
+        ratio = timing.median_s / fastest.median_s
+        if ratio >= SLOWER and confidence_interval(timing)[0] > confidence_interval(fastest)[1]:
+            current, better = getattr(measurement.configuration, knob), getattr(other.configuration, knob)
+            noisy = ("", ", but one of the two is noisy", ", but both are noisy")
+            caveat = noisy[[measurement.quality, other.quality].count("noisy")]
+            notes.append(f"{title} {better} was {times(ratio)} faster than {current}{caveat}")
+    return notes
 
 
-def _differ_in(one: Configuration, other: Configuration) -> set[str]:
-    return {name for name in Configuration.fields if getattr(one, name) != getattr(other, name)}
+def _processor_notes(configuration: Configuration, processor: dict[str, object]) -> list[str]:
+    if configuration.device != "cpu":
+        return []
+    notes = []
+    flags, native = processor.get("flags"), NATIVE.get(configuration.dtype)
+    if isinstance(flags, list) and flags and native and not native.intersection(flags):
+        notes.append(f"this processor has no {configuration.dtype} instructions and emulates them")
+    affinity = processor.get("affinity")
+    usable = len(affinity) if isinstance(affinity, list) and affinity else processor.get("count")
+    if isinstance(usable, int) and 0 < usable < configuration.threads:
+        notes.append(f"{configuration.threads} threads share {usable} processors")
+    return notes
+
+
+def _usable_timing(measurement: Measurement) -> Timing | None:
+    return measurement.pass_timing if measurement.quality != "void" else None
+
+
+def _differences(first: Configuration, second: Configuration) -> set[str]:
+    return {name for name in Configuration.fields if getattr(first, name) != getattr(second, name)}

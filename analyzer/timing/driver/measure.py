@@ -1,4 +1,4 @@
-"""`measure`: what to time at which configurations → records, each a measurement with its counts beside its times."""
+"""From models and configurations to records that hold both their counts and their times."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_whole
+from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import image, parse_input
+from analyzer.core.inputs import image_shape, parse_input
 from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, is_reference, variant
 from analyzer.records.envelope import record_from_json
 from analyzer.records.record import Count, Record
 from analyzer.records.timings import Configuration
-from analyzer.timing.driver.processes import Answer, Ask, ask, ask_all
-from analyzer.timing.driver.results import measurement
+from analyzer.timing.driver.processes import Reply, RunWorker, run_worker, run_workers
+from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
 
-PROCESSES, LEAST = 10, 3  # Of a measurement: as many as make a second run say the same, and of long passes the fewest.
-ROUNDS = 15  # Of samples, at the least, all processes of a measurement together; and of one process no more than FLOOR.
-FLOOR = 5
+PROCESSES, MIN_PROCESSES = 10, 3  # Ten make a second run agree with the first; a model with long passes gets fewer.
+MIN_SAMPLES = 15  # Of a configuration, over all its processes; at most MAX_MIN_SAMPLES of them from one process.
+MAX_MIN_SAMPLES = 5
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 LAYOUTS = ("contiguous", "channels_last")
 DEVICES = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
 OPTIONS = ("kernels", "replay", "trace")
 
 
-class Measured(Frozen):
-    """Records in the order asked for; `complete` is False where it was interrupted."""
+class TimedRun(Frozen):
+    """Records in the order of the requests; `complete` is False for an interrupted run."""
 
     records: tuple[Record, ...]
     complete: bool
@@ -55,48 +55,50 @@ def measure(
     flush: bool = False,
     budget_s: float = 20.0,
     processes: int | None = None,
-    **how: Any,
+    **options: Any,
 ) -> Record:
-    """Times a named network, or a model by reference such as `net.py:Net`, in fresh processes; see `analyze time`.
+    """Times a named network, or a model by reference such as `net.py:Net`, in fresh processes, as `analyze time` does.
 
-    Returns its record: counts, and in `measurement` every timing in seconds with its samples and quality. A module object
-    cannot be handed to a fresh process: give the reference of what makes it. `flush` empties caches before every
-    sample. There are 10 `processes`; where none are asked for and ten would take more than three times the budget,
-    there are fewer. `how` may have `kernels`, `replay`, `trace`. Raises AnalyzerError for bad input,
-    CannotMeasure where the measurement failed or its process was lost, KeyboardInterrupt if it was interrupted.
+    Returns its record; `record.measurement` has every timing with its samples in seconds and its quality. A module
+    object cannot be sent to another process: pass a reference. `flush` flushes caches before each sample. The default
+    is 10 `processes`, or fewer if ten would take more than three budgets. `options` may have `kernels`, `replay` and
+    `trace`. Raises AnalyzerError for bad input, CannotMeasure if the model failed or its process was killed, and
+    KeyboardInterrupt.
     """
     if not isinstance(model, str):
         raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
-    if unknown := [name for name in how if name not in OPTIONS]:
-        known = [name for name in signature(measure).parameters if name not in ("model", "how")]
+    if unknown := [name for name in options if name not in OPTIONS]:
+        known = [name for name in signature(measure).parameters if name not in ("model", "options")]
         raise AnalyzerError(f"unknown option {quoted(unknown[0])}; wanted some of: {', '.join([*known, *OPTIONS])}")
-    for name, value in {"batch": batch, "processes": processes, "threads": threads}.items():
-        if value is not None or name == "batch":
-            require_whole(name, value)
-    for name, value in {"train": train, "compile": compile, "flush": flush}.items():
-        if not isinstance(value, bool):
-            raise AnalyzerError(f"{name} is {one_line(repr(value))[:80]}; wanted True or False")
+    for name, number in {"batch": batch, "processes": processes, "threads": threads}.items():
+        if number is not None or name == "batch":
+            require_positive_int(name, number)
+    for name, flag in {"train": train, "compile": compile, "flush": flush}.items():
+        if not isinstance(flag, bool):
+            raise AnalyzerError(f"{name} is {one_line(repr(flag))[:80]}; wanted True or False")
     if isinstance(budget_s, bool) or not isinstance(budget_s, int | float) or not 0 < budget_s < inf:
         raise AnalyzerError(f"budget_s is {budget_s!r}; wanted seconds")
     inputs = [inputs] if isinstance(inputs, str) else inputs
-    if not isinstance(inputs, list | tuple) or not all(isinstance(one, str) for one in inputs):
-        raise AnalyzerError(f"inputs is {one_line(repr(inputs))[:80]}; wanted texts such as '3x224x224'")
+    if not isinstance(inputs, list | tuple) or not all(isinstance(text, str) for text in inputs):
+        raise AnalyzerError(f"inputs is {one_line(repr(inputs))[:80]}; wanted strings such as '3x224x224'")
     mode = "training" if train else "inference"
-    everywhere: dict[str, Any] = {"mode": mode, "compiled": compile, "device": device, "flushed": flush}
-    measurements = configurations([batch], [threads or processors()], [dtype], [layout], **everywhere)
-    chosen, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
-    wanted = requests(chosen, references, inputs, measurements, **shares(budget_s, processes), **how)
-    found = measured(wanted, processes=processes)
-    if not found.complete:
+    chosen = configurations(
+        [batch], [threads or usable_processors()], [dtype], [layout],
+        mode=mode, compiled=compile, device=device, flushed=flush,
+    )  # fmt: skip
+    variants, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
+    requests = build_requests(variants, references, inputs, chosen, **process_budget(budget_s, processes), **options)
+    run = time_requests(requests, processes=processes)
+    if not run.complete:
         raise KeyboardInterrupt
-    record = found.records[0]
-    if record.measurement is None or record.measurement.whole is None:
+    record = run.records[0]
+    if record.measurement is None or record.measurement.pass_timing is None:
         raise CannotMeasure(f"{model}: {record.measurement.reason if record.measurement else 'not measured'}")
     return record
 
 
-def processors() -> int:
-    """How many this process may use: its affinity, and no more than a container's quota."""
+def usable_processors() -> int:
+    """How many processors this process may use: its affinity, limited by a container's CPU quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
@@ -116,11 +118,10 @@ def configurations(
     device: str = "cpu",
     flushed: bool = False,
 ) -> list[Configuration]:
-    """Every combination, batch slowest. Raises AnalyzerError for one that no machine has."""
-    known = {"dtype": tuple(ITEM_BYTES), "layout": LAYOUTS}
-    for name, value in [*(("dtype", one) for one in dtypes), *(("layout", one) for one in layouts)]:
-        if value not in known[name]:
-            raise AnalyzerError(f"unknown {name} {quoted(value)}; wanted one of: {', '.join(known[name])}")
+    """Every combination, batch slowest. Raises AnalyzerError for an unknown dtype, layout or device."""
+    for name, values, known in (("dtype", dtypes, tuple(ITEM_BYTES)), ("layout", layouts, LAYOUTS)):
+        if unknown := [value for value in values if value not in known]:
+            raise AnalyzerError(f"unknown {name} {quoted(unknown[0])}; wanted one of: {', '.join(known)}")
     if not isinstance(device, str) or not DEVICES.fullmatch(device):
         raise AnalyzerError(f"unknown device {quoted(device)}; wanted cpu, cuda, cuda:1 or mps")
     return [
@@ -129,107 +130,108 @@ def configurations(
     ]
 
 
-def shares(budget_s: float, processes: int | None) -> dict[str, Any]:
-    """Of one process, as a request has them: seconds, and rounds of samples at the least."""
+def process_budget(budget_s: float, processes: int | None) -> dict[str, Any]:
+    """The `budget_s` and `min_samples` of one process's request."""
     count = processes or PROCESSES
-    return {"budget_s": budget_s / count, "floor": min(FLOOR, -(-ROUNDS // count))}
+    return {"budget_s": budget_s / count, "min_samples": min(MAX_MIN_SAMPLES, -(-MIN_SAMPLES // count))}
 
 
-def requests(
-    chosen: Sequence[Variant],
+def build_requests(
+    variants: Sequence[Variant],
     references: Sequence[str],
     inputs: Sequence[str],
-    measurements: Sequence[Configuration],
-    **how: Any,
+    chosen: Sequence[Configuration],
+    **options: Any,
 ) -> list[Request]:
-    """A request a model and configuration. `how` goes into every one: budget, floor, kernels and so on.
+    """One request per model and configuration; `options` are further fields of every request.
 
-    Raises AnalyzerError for what cannot go together.
+    Raises AnalyzerError for options that exclude each other.
     """
-    if how.get("replay") and any(measurement.compiled for measurement in measurements):
+    if options.get("replay") and any(configuration.compiled for configuration in chosen):
         raise AnalyzerError("replay times modules alone, and compiled code has none; leave out one of the two")
-    whats: list[dict[str, Any]] = [{"variant": one.network.name, "overrides": dict(one.overrides)} for one in chosen]
-    whats += [{"reference": reference} for reference in references]
+    models: list[dict[str, Any]] = [
+        {"variant": variant.network.name, "overrides": dict(variant.overrides)} for variant in variants
+    ]
+    models += [{"reference": reference} for reference in references]
     return [
-        Request(configuration=configuration, inputs=tuple(inputs), **what, **how)
-        for what in whats
-        for configuration in measurements
+        Request(configuration=configuration, inputs=tuple(inputs), **model, **options)
+        for model in models
+        for configuration in chosen
     ]
 
 
-def measured(
-    wanted: Sequence[Request],
+def time_requests(
+    requests: Sequence[Request],
     *,
     processes: int | None = None,
     seed: int = 0,
-    ask: Ask = ask,
-    tell: Callable[[int, int, str], None] = lambda done, of, label: None,
-) -> Measured:
-    """Times every request in fresh processes and puts the times beside the counts.
+    run_worker: RunWorker = run_worker,
+    progress: Callable[[int, int, str], None] = lambda done, total, label: None,
+) -> TimedRun:
+    """Times every request in `processes` fresh processes and adds the times to the model's counts.
 
-    As many `processes` as asked for; else PROCESSES, of a measurement for which these take too long fewer, LEAST at the least.
-
-    A measurement that fails has a record without timings, whose measurement says why; the rest stand. Raises AnalyzerError, before
-    anything is timed, for a named network that cannot take its input, and where nothing that was asked for is there.
+    Without `processes` there are PROCESSES, and at least MIN_PROCESSES where these take too long. A request that fails
+    has a record without timings; its measurement has the reason. Raises AnalyzerError before timing anything if a named
+    network cannot take the input, and afterwards if every request was refused.
     """
-    counts = [_closed(request) if request.variant else None for request in wanted]
-    rounds, least = processes or PROCESSES, processes or LEAST
-    answers, complete = ask_all(wanted, rounds=rounds, least=least, order=random.Random(seed), ask=ask, tell=tell)
-    first = [own[0] for own in answers if own]
-    if first and all(answer.end == "refused" for answer in first):
+    counts = [_count_variant(request) if request.variant else None for request in requests]
+    replies, complete = run_workers(
+        requests,
+        processes=processes or PROCESSES,
+        min_processes=processes or MIN_PROCESSES,
+        order=random.Random(seed),
+        run_worker=run_worker,
+        progress=progress,
+    )
+    first = [own[0] for own in replies if own]
+    if first and all(reply.end == "refused" for reply in first):
         refused = AnalyzerError(first[0].reason)
         refused.details = first[0].details
         raise refused
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    records = [
-        _record(request, counted, own, created) for request, counted, own in zip(wanted, counts, answers, strict=True)
-    ]
-    return Measured(tuple(records), complete)
+    records = map(_record, requests, counts, replies, [created] * len(requests))
+    return TimedRun(tuple(records), complete)
 
 
-def _record(request: Request, counted: Record | None, answers: Sequence[Answer], created: str) -> Record:
-    """Of a model by reference the process that ran it sent the count; where it never ran there is none."""
-    ready = next((line for answer in answers if (line := answer.of("ready"))), None)
-    if counted is None:
-        nothing = Record(request.label, (), request.configuration.mode, Count("dispatch", ()))
-        counted = record_from_json(ready["record"]) if ready else nothing
-    return counted.replace(
+def _record(request: Request, count: Record | None, replies: Sequence[Reply], created: str) -> Record:
+    """A model by reference was counted by the worker that ran it; if none did, the record has no counts."""
+    ready = next((line for reply in replies if (line := reply.last("ready"))), {})
+    if count is None:
+        empty = Record(request.label, (), request.configuration.mode, Count("dispatch", ()))
+        count = record_from_json(ready["record"]) if ready else empty
+    return count.replace(
         dtype=request.configuration.dtype,
-        notes=(*counted.notes, *_batched(counted, request.configuration)),
-        measurement=measurement(request, answers),
-        environment=ready["environment"] if ready else {},
+        notes=(*count.notes, *_batch_notes(count, request.configuration)),
+        measurement=build_measurement(request, replies),
+        environment=ready.get("environment", {}),
         commit=commit(),
         created=created,
     )
 
 
-def _batched(counted: Record, configuration: Configuration) -> tuple[str, ...]:
-    """Said of inputs that are not of the batch asked for: a function beside the model made them, or it has no axis."""
-    sizes = {shape[0] for shape in counted.input if shape}
+def _batch_notes(record: Record, configuration: Configuration) -> tuple[str, ...]:
+    """A note if the inputs do not have the requested batch: a function made them, or they have no batch dimension."""
+    sizes = {shape[0] for shape in record.input if shape}
     if not sizes or configuration.batch in sizes:
         return ()
-    shapes = ", ".join("x".join(map(str, shape)) for shape in counted.input)
-    return (
-        f"its input is {shapes}, not of batch {configuration.batch}: its speed is in passes, not samples, a second",
-    )
+    shapes = ", ".join("x".join(map(str, shape)) for shape in record.input)
+    return (f"the input is {shapes}, not batch {configuration.batch}: samples per second are passes per second",)
 
 
-def _closed(request: Request) -> Record:
-    """A named network's count, its bytes at the configuration's type."""
+def _count_variant(request: Request) -> Record:
+    """A named network's count, with memory traffic at the configuration's dtype."""
     from analyzer.counting.api import count_variant
 
     configuration = request.configuration
     record = count_variant(
         variant(request.variant or "", request.overrides),
-        input=image([parse_input(text) for text in request.inputs]),
+        input=image_shape([parse_input(text) for text in request.inputs]),
         batch=configuration.batch,
         train=configuration.mode == "training",
     )
-    if configuration.dtype == "float32":
-        return record
-    size = ITEM_BYTES[configuration.dtype]
+    item_bytes = ITEM_BYTES[configuration.dtype]
     rows = tuple(
-        row.replace(bytes_read=row.bytes_read * size // 4, bytes_written=row.bytes_written * size // 4)
+        row.replace(bytes_read=row.bytes_read * item_bytes // 4, bytes_written=row.bytes_written * item_bytes // 4)
         for row in record.rows
     )
     return record.replace(count=record.count.replace(rows=rows))

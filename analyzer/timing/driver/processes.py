@@ -1,6 +1,6 @@
-"""Fresh processes, one at a time, in random order over all measurements: a drift of the machine is nobody's advantage.
+"""Runs timing workers: fresh processes, one at a time, in random order over all configurations so that drift is shared.
 
-The parent imports no torch and sleeps while a child measures. What a child told stands, whatever becomes of it.
+The parent imports no torch and sleeps while a worker measures. What a worker has sent is kept however it ends.
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
-from analyzer.core.signals import uninterrupted
+from analyzer.core.signals import ignore_sigint
 from analyzer.timing.request import Request
 
-PATIENCE_S = 180.0  # Beyond its budget: importing torch, building, compiling, one pass that takes long.
-OVER = 3.0  # Starting ten processes takes about as long as their budget, and is not in it.
-LEAVE_S = 5.0  # For a process that has told everything: what a model does at exit.
-LAST = (b'{"event": "done"', b'{"event": "failed"')
-FAILED = ("failed", "refused")  # It said why, itself.
-VAIN = (*FAILED, "hung")  # How an answer ends that another process would only give again.
-# Not `-m`: that would put the current folder first, where a random.py of the user's would stand for Python's own.
-RUN = """
+GRACE_S = 180.0  # Beyond the budget: importing torch, building, compiling, one long pass.
+MAX_BUDGETS = 3.0  # Ten process starts take about one budget and are not counted in it.
+EXIT_S = 5.0  # For a worker that has sent everything: whatever the model does at exit.
+FINAL_EVENTS = (b'{"event": "done"', b'{"event": "failed"')
+FAILED = ("failed", "refused")  # The worker itself gave the reason.
+FINAL = (*FAILED, "hung")  # Another process would end in the same way.
+# Not `-m`: that puts the current folder first on sys.path, where the user's random.py would hide Python's.
+WORKER = """
 import sys
 root = sys.argv.pop()
 root in sys.path or sys.path.insert(0, root)
 from analyzer.timing.worker.main import main
 sys.exit(main())
 """
-COMMAND = [sys.executable, "-P", "-c", RUN.strip(), str(Path(__file__).parents[3])]
+COMMAND = [sys.executable, "-P", "-c", WORKER.strip(), str(Path(__file__).parents[3])]
 
 
-class Answer(Frozen):
-    """What one process told: its lines by event, and why it ended early if it did.
+class Reply(Frozen):
+    """The lines that one worker sent, and why it ended early if it did.
 
-    `end` is "done", "failed" (it said why), "refused" (so too, of what was asked: no such model, device, input), "hung"
-    (it did not end), "lost" (it was killed) or "interrupted".
+    `end` is "done", "failed" (the model raised), "refused" (bad input: no such model, device or input), "hung" (it hit
+    the time limit), "lost" (it was killed) or "interrupted".
     """
 
     lines: tuple[dict[str, Any], ...]
@@ -53,77 +53,74 @@ class Answer(Frozen):
     reason: str = ""
     details: tuple[str, ...] = ()
 
-    def of(self, event: str) -> dict[str, Any] | None:
-        """The last line of that kind."""
-        return next((line for line in reversed(self.lines) if line["event"] == event), None)
+    def last(self, event: str) -> dict[str, Any]:
+        """The last line of that event; empty if there is none."""
+        return next((line for line in reversed(self.lines) if line["event"] == event), {})
 
 
-class Ask(Protocol):
-    """Runs one request in a fresh process."""
-
-    def __call__(self, request: Request) -> Answer: ...
+RunWorker: TypeAlias = Callable[[Request], Reply]
 
 
-def ask(request: Request) -> Answer:
-    """Raises nothing of the child's making: a process that dies is an answer too. Nothing of it is left running."""
-    told: list[bytes] = []  # Read, and taken apart only when the child has ended: it measures meanwhile.
-    hung, interrupted = threading.Event(), False
-    limit_s = request.budget_s + PATIENCE_S
+def run_worker(request: Request) -> Reply:
+    """Times one request in a fresh process and leaves nothing running. A worker that dies is a reply, not an error."""
+    output: list[bytes] = []  # Parsed only after the worker has ended: parsing would disturb its samples.
+    timed_out, interrupted = threading.Event(), False
+    limit_s = request.budget_s + GRACE_S
     with tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(
+        worker = subprocess.Popen(
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            start_new_session=True,  # Ctrl-C is for the parent, which then ends the child and keeps what it told.
+            start_new_session=True,  # Ctrl-C reaches only the parent, which ends the worker and keeps its output.
         )
-        assert child.stdin is not None
-        assert child.stdout is not None
+        assert worker.stdin is not None
+        assert worker.stdout is not None
 
-        def give_up() -> None:
-            hung.set()
-            _end(child)
+        def time_out() -> None:
+            timed_out.set()
+            _kill(worker)
 
-        limit = threading.Timer(limit_s, give_up)
-        limit.daemon = True  # An interrupt before `try` must not make the program wait for it.
-        limit.start()
+        timer = threading.Timer(limit_s, time_out)
+        timer.daemon = True  # An interrupt before `try` must not make the program wait for the timer.
+        timer.start()
         try:
             with suppress(BrokenPipeError):
-                child.stdin.write(json.dumps(request.to_json()).encode() + b"\n")
-                child.stdin.close()
-            for line in child.stdout:
-                told.append(line)
-                if line.startswith(LAST):
-                    break  # A process that a model forked may hold the pipe open for good.
+                worker.stdin.write(json.dumps(request.to_json()).encode() + b"\n")
+                worker.stdin.close()
+            for line in worker.stdout:
+                output.append(line)
+                if line.startswith(FINAL_EVENTS):
+                    break  # A process that the model forked may keep the pipe open.
             with suppress(subprocess.TimeoutExpired):
-                child.wait(LEAVE_S if told and told[-1].startswith(LAST) else None)
+                worker.wait(EXIT_S if output and output[-1].startswith(FINAL_EVENTS) else None)
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            with uninterrupted():
-                limit.cancel()
-                _end(child)
-                child.stdout.close()
+            with ignore_sigint():
+                timer.cancel()
+                _kill(worker)
+                worker.stdout.close()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines()
+        messages = errors.read().decode(errors="replace").strip().splitlines()
     if interrupted:
-        return Answer(_parsed(told), "interrupted", "interrupted")
-    return _answer(_parsed(told), child.returncode, hung=hung.is_set(), said=said, limit_s=limit_s)
+        return Reply(_parse(output), "interrupted", "interrupted")
+    return _reply(_parse(output), worker.returncode, f"{limit_s:.0f} s" if timed_out.is_set() else "", messages)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """The child and what it started, which is of its group: only the kernel knows what a model forks."""
+def _kill(worker: subprocess.Popen[bytes]) -> None:
+    """Kills the worker's process group: a model may fork."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-    child.kill()
-    child.wait()
+            os.killpg(worker.pid, signal.SIGKILL)
+    worker.kill()
+    worker.wait()
 
 
-def _parsed(told: Sequence[bytes]) -> tuple[dict[str, Any], ...]:
-    """Its lines up to the first that it did not finish."""
+def _parse(output: Sequence[bytes]) -> tuple[dict[str, Any], ...]:
+    """The lines up to the first incomplete one."""
     lines = []
-    for line in told:
+    for line in output:
         try:
             lines.append(json.loads(line))
         except ValueError:
@@ -131,65 +128,64 @@ def _parsed(told: Sequence[bytes]) -> tuple[dict[str, Any], ...]:
     return tuple(lines)
 
 
-def _answer(lines: Sequence[dict[str, Any]], status: int, *, hung: bool, said: Sequence[str], limit_s: float) -> Answer:
+def _reply(lines: tuple[dict[str, Any], ...], status: int, timed_out: str, messages: Sequence[str]) -> Reply:
     last = lines[-1] if lines else {"event": ""}
     if last["event"] == "done":
-        return Answer(tuple(lines), "done")
+        return Reply(lines, "done")
     if last["event"] == "failed":
         end = "refused" if last.get("refused") else "failed"
-        return Answer(tuple(lines[:-1]), end, last["reason"], tuple(last["details"]))
-    if hung:
-        return Answer(tuple(lines), "hung", f"its process did not end within {limit_s:.0f} s")
+        return Reply(lines[:-1], end, last["reason"], tuple(last["details"]))
+    if timed_out:
+        return Reply(lines, "hung", f"its process did not end within {timed_out}")
     if status < 0:
-        killed = " (the system kills so when memory runs out)" if status == -9 else ""
-        return Answer(tuple(lines), "lost", f"its process was killed by signal {-status}{killed}")
-    words = f": {one_line(said[-1])}" if said else " and said nothing; does the model end it?"
-    return Answer(tuple(lines), "lost", f"its process ended with status {status}{words}")
+        hint = " (Linux kills processes this way when memory runs out)" if status == -9 else ""
+        return Reply(lines, "lost", f"its process was killed by signal {-status}{hint}")
+    message = f": {one_line(messages[-1])}" if messages else " without a message; does the model call exit?"
+    return Reply(lines, "lost", f"its process ended with status {status}{message}")
 
 
-def ask_all(
+def run_workers(
     requests: Sequence[Request],
     *,
-    rounds: int,
-    least: int,
+    processes: int,
+    min_processes: int,
     order: random.Random,
-    ask: Ask = ask,
-    tell: Callable[[int, int, str], None] = lambda done, of, label: None,
+    run_worker: RunWorker = run_worker,
+    progress: Callable[[int, int, str], None] = lambda done, total, label: None,
     now: Callable[[], float] = time.monotonic,
-) -> tuple[list[list[Answer]], bool]:
-    """Every measurement once a round, the order drawn anew each round. Returns answers by measurement, and whether all were asked.
+) -> tuple[list[list[Reply]], bool]:
+    """Runs every request once per round, in a new random order each round.
 
-    A measurement that failed or hung is not asked again; nor, from `least` rounds on, is one that took OVER times the budget
-    of all its processes: its passes are so long that a few of them are more. `tell` hears how many of how many are
-    done.
+    Returns the replies of each request, and False for an interrupted run. A request that failed or hung is not
+    repeated. From `min_processes` on, a request stops after MAX_BUDGETS times its total budget: its passes are so long
+    that few processes give enough samples. `progress` receives done, total and the label of the current request.
     """
-    answers: list[list[Answer]] = [[] for _ in requests]
-    took_s = [0.0] * len(requests)
+    replies: list[list[Reply]] = [[] for _ in requests]
+    elapsed_s = [0.0] * len(requests)
 
-    def ended(index: int) -> bool:
-        own, limit_s = answers[index], OVER * rounds * requests[index].budget_s
-        over = len(own) >= least and took_s[index] > limit_s
-        return over or len(own) == rounds or any(answer.end in VAIN for answer in own)
+    def finished(index: int) -> bool:
+        ends = [reply.end for reply in replies[index]]
+        over_budget = elapsed_s[index] > MAX_BUDGETS * processes * requests[index].budget_s
+        return (
+            len(ends) == processes or (len(ends) >= min_processes and over_budget) or any(end in FINAL for end in ends)
+        )
 
+    turns = [index for _ in range(processes) for index in order.sample(range(len(requests)), len(requests))]
     try:
-        for done, index in enumerate(_turns(len(requests), rounds, order)):
-            tell(done, rounds * len(requests), f"{requests[index].label}, {requests[index].configuration.label}")
-            if ended(index):
+        for done, index in enumerate(turns):
+            request = requests[index]
+            progress(done, len(turns), f"{request.label}, {request.configuration.label}")
+            if finished(index):
                 continue
             start = now()
-            well = sum(answer.end == "done" for answer in answers[index])
-            answers[index].append(ask(requests[index].turn(well, seed=order.randrange(2**31))))
-            took_s[index] += now() - start
-            if answers[index][-1].end == "interrupted":
+            completed = sum(reply.end == "done" for reply in replies[index])
+            replies[index].append(run_worker(request.for_process(completed, seed=order.randrange(2**31))))
+            elapsed_s[index] += now() - start
+            if replies[index][-1].end == "interrupted":
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
-        for index, own in enumerate(answers):
-            if not ended(index) and not any(answer.end == "interrupted" for answer in own):
-                own.append(Answer((), "interrupted", "interrupted"))
-        return answers, False
-    return answers, True
-
-
-def _turns(count: int, rounds: int, order: random.Random) -> Iterator[int]:
-    for _ in range(rounds):
-        yield from order.sample(range(count), count)
+        for index in range(len(requests)):
+            if not finished(index) and not any(reply.end == "interrupted" for reply in replies[index]):
+                replies[index].append(Reply((), "interrupted", "interrupted"))
+        return replies, False
+    return replies, True

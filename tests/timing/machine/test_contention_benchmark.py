@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.timing.driver.results import disturbed
+from analyzer.timing.driver.quality import contention_quality
 from benchmarks.contention import FLOOR, interval, neighbour, others_s, summary
 
 
@@ -32,8 +32,8 @@ def test_a_missed_neighbour_is_a_window_that_was_trusted():
 
 
 def test_a_window_with_one_slow_sample_is_accused_only_for_what_was_seen():
-    assert disturbed([[(1.9, None)]], FLOOR)[0] == "trusted"
-    assert disturbed([[(1.9, "another process was running")]], FLOOR)[0] == "void"
+    assert contention_quality([[(1.9, None)]], FLOOR)[0] == "trusted"
+    assert contention_quality([[(1.9, "another process was running")]], FLOOR)[0] == "void"
 
 
 def test_windows_that_were_not_quiet_are_told_apart():

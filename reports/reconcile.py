@@ -1,149 +1,145 @@
-"""A reconciliation as tables: what each peer says beside us, then why, cause by cause."""
+"""A reconciliation as tables: the total of each peer compared with ours, then the causes of every difference."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from analyzer.core.units import percent, scaled
 from analyzer.reconcile.families import family
-from reports.counting.network import MISSING, conditions, exact_totals
-from reports.table import Cell, Column, Name, Table
+from reports.counting.network import TOP_LEVEL, conditions, exact_totals
+from reports.table import MISSING, Cell, Row, Table, columns
 
 if TYPE_CHECKING:
     from analyzer.reconcile.explain import Cause, Explanation
     from analyzer.records.record import Record
 
-LEFT: Final = "left"
-SHOWN = 3  # Modules named where nothing meets a peer's figure.
-SHORT = 14  # Characters of an operator in the table of verdicts; a longer one is named by its family.
-WIDTH = 28  # Characters for the operators of a cause, so that the line fits a terminal.
+MAX_UNEXPLAINED = 3  # Modules named in the notes.
+MAX_OP_WIDTH = 14  # Characters of an operator in the table of totals; a longer one is named by its family.
+MAX_OPS_WIDTH = 28  # Characters for the operators of a cause, so that the row fits a terminal.
 CAUSES = (
-    "Every cause meets the peer's figures to the last unit. counts norms, bias and so on: adds to the sum what is no "
-    "multiply-add. skipped: has no figure where we have one. wrong formula: has another. unexplained: meets none."
+    "Every cause reproduces the peer's counts to the last unit. counts norms, bias and so on: adds operations that are "
+    "not multiply-adds. skipped: has no count where we have one. wrong formula: has another count. unexplained: no "
+    "cause reproduces the count."
 )
 
 
 def tables(record: Record, explanations: Sequence[Explanation]) -> list[Table]:
-    """The verdicts, and the causes of every difference there is."""
-    why = _why(explanations)
-    return [_verdicts(record, explanations), *([why] if why.rows else [])]
+    """The totals and, if any peer differs, the causes."""
+    causes = _causes(explanations)
+    return [_totals(record, explanations), *([causes] if causes.rows else [])]
 
 
-def _verdicts(record: Record, explanations: Sequence[Explanation]) -> Table:
-    ours = record.totals.macs
-    rows: list[tuple[Cell, ...]] = [(Name("ours"), "", "", scaled(ours), "", "", "")]
-    for one in explanations:
-        said = one.result
-        if said.status != "ok":
-            word = "not installed" if said.status == "missing" else "failed"
-            rows.append((Name(said.peer), MISSING, MISSING, MISSING, "", "", word))
-            continue
-        rows.append(
-            (
-                Name(said.peer),
-                scaled(said.total),
-                str(one.peer.per_mac),
-                scaled(one.macs),
-                signed(one.difference) if one.difference else "same",
-                _share(one.difference / ours) if ours and one.difference else "",
-                _mainly(one),
-            )
-        )
-    columns = (
-        Column("peer", LEFT),
-        Column("it says"),
-        Column("per MAC"),
-        Column("in MACs"),
-        Column("difference"),
-        Column("of ours"),
-        Column("mainly", LEFT),
-    )
-    versions = ", ".join(f"{one.result.peer} {one.result.version}" for one in explanations if one.result.version)
+def _totals(record: Record, explanations: Sequence[Explanation]) -> Table:
+    own_macs = record.totals.macs
+    rows: list[Row] = [(Cell("ours"), "", "", scaled(own_macs), "", "", "")]
     notes = [f"Ours: {exact_totals(record)}"]
     if record.unknown_ops:
         notes.append(f"We have no formula for: {', '.join(sorted(record.unknown_ops))}")
-    notes += [f"Versions: {versions}"] if versions else []
-    notes += [f"{one.result.peer}: {one.result.reason}" for one in explanations if one.result.reason]
-    return Table(f"{record.label}: {conditions(record)}", columns, tuple(rows), notes=tuple(notes))
-
-
-def _share(part: float) -> str:
-    """A signed share of our MACs; what would print as 0.0 is said to be less than 0.1."""
-    return f"{'+' if part > 0 else '-'}{percent(abs(part))}" if abs(part) >= 0.0005 else "<0.1 %"
-
-
-def _mainly(one: Explanation) -> str:
-    """What no cause explains, or else the largest cause, in a word or two."""
-    if one.unexplained:
-        return f"unexplained {signed(one.unexplained)}"
-    if not one.causes:
-        return "agrees"
-    words, causes = _together(one.causes)[0]
-    if causes[0].cause == "skipped":
-        return f"skips {causes[0].op if len(causes[0].op) <= SHORT else family(causes[0].op)}"
-    return words.partition(":")[0]
-
-
-def _why(explanations: Sequence[Explanation]) -> Table:
-    """Under each peer that differs anywhere its causes, operators of one cause together, the largest first."""
-    rows: list[tuple[Cell, ...]] = []
-    notes = [CAUSES]
-    for one in explanations:
-        if not one.causes and not one.unexplained:
+    if versions := ", ".join(f"{own.result.peer} {own.result.version}" for own in explanations if own.result.version):
+        notes.append(f"Versions: {versions}")
+    for explanation in explanations:
+        result, difference = explanation.result, explanation.difference
+        if result.reason:
+            notes.append(f"{result.peer}: {result.reason}")
+        if result.status != "ok":
+            status = "not installed" if result.status == "missing" else "failed"
+            rows.append((Cell(result.peer), MISSING, MISSING, MISSING, "", "", status))
             continue
-        rows.append((Name(one.result.peer), signed(one.difference), "", ""))
-        for words, causes in _together(one.causes):
-            total, found = sum(cause.macs for cause in causes), sum(cause.rows for cause in causes)
-            ops = dict.fromkeys(cause.op for cause in causes)
-            rows.append((Name(words, 1), signed(total), f"{found:,}", _few(list(ops))))
-        rows.append((Name("unexplained", 1), signed(one.unexplained), f"{len(one.unexplained_modules):,}" if one.unexplained_modules else "", ""))
-        notes += [
-            f"{one.result.peer}, unexplained: {unmet.op} of {unmet.path or '(top level)'} {signed(unmet.macs)}"
-            for unmet in one.unexplained_modules[:SHOWN]
-        ]
-        if len(one.unexplained_modules) > SHOWN:
-            notes.append(
-                f"{one.result.peer}, unexplained: {len(one.unexplained_modules) - SHOWN} more modules; --format json has all"
+        rows.append(
+            (
+                Cell(result.peer),
+                scaled(result.total),
+                str(explanation.peer.per_mac),
+                scaled(explanation.macs),
+                signed(difference) if difference else "same",
+                _signed_share(difference / own_macs) if own_macs and difference else "",
+                _main_cause(explanation),
             )
-    columns = (Column("peer, cause", LEFT), Column("MACs"), Column("rows"), Column("operators", LEFT))
-    return Table("Why they differ from ours", columns, tuple(rows), notes=tuple(notes))
+        )
+    titles = ("peer", "reports", "per MAC", "in MACs", "difference", "of ours", "main cause")
+    title = f"{record.label}: {conditions(record)}"
+    return Table(title, columns(*titles, left=("main cause",)), tuple(rows), notes=tuple(notes))
 
 
-def _together(causes: Sequence[Cause]) -> list[tuple[str, list[Cause]]]:
-    """Causes in words, each with its operators."""
+def _signed_share(share: float) -> str:
+    """A signed share of our MACs; below 0.05 % `<0.1 %`."""
+    return f"{'+' if share > 0 else '-'}{percent(abs(share))}" if abs(share) >= 0.0005 else "<0.1 %"
+
+
+def _main_cause(explanation: Explanation) -> str:
+    if explanation.unexplained:
+        return f"unexplained {signed(explanation.unexplained)}"
+    if not explanation.causes:
+        return "agrees"
+    name, (cause, *_) = _by_name(explanation.causes)[0]
+    if cause.cause == "skipped":
+        return f"skips {cause.op if len(cause.op) <= MAX_OP_WIDTH else family(cause.op)}"
+    return name.partition(":")[0]
+
+
+def _causes(explanations: Sequence[Explanation]) -> Table:
+    """For each peer that differs its causes, the largest first; operators of one cause share a row."""
+    rows: list[Row] = []
+    notes = [CAUSES]
+    for explanation in explanations:
+        if not explanation.causes and not explanation.unexplained:
+            continue
+        peer, modules = explanation.result.peer, explanation.unexplained_modules
+        rows.append((Cell(peer), signed(explanation.difference), "", ""))
+        for name, causes in _by_name(explanation.causes):
+            macs, count = sum(cause.macs for cause in causes), sum(cause.rows for cause in causes)
+            ops = list(dict.fromkeys(cause.op for cause in causes))
+            rows.append((Cell(name, depth=1), signed(macs), f"{count:,}", _shortened(ops)))
+        count_text = f"{len(modules):,}" if modules else ""
+        rows.append((Cell("unexplained", depth=1), signed(explanation.unexplained), count_text, ""))
+        notes += [
+            f"{peer}, unexplained: {module.op} of {module.path or TOP_LEVEL} {signed(module.macs)}"
+            for module in modules[:MAX_UNEXPLAINED]
+        ]
+        if len(modules) > MAX_UNEXPLAINED:
+            more = len(modules) - MAX_UNEXPLAINED
+            notes.append(f"{peer}, unexplained: {more} more modules; --format json has all")
+    titles = columns("peer, cause", "MACs", "rows", "operators", left=("operators",))
+    return Table("Causes of the differences", titles, tuple(rows), notes=tuple(notes))
+
+
+def _by_name(causes: Sequence[Cause]) -> list[tuple[str, list[Cause]]]:
+    """Causes by name, the largest first."""
     groups: dict[str, list[Cause]] = {}
     for cause in causes:
-        words = f"wrong formula: {cause.what}" if cause.cause == "wrong formula" else cause.what
-        groups.setdefault(words, []).append(cause)
+        name = f"wrong formula: {cause.what}" if cause.cause == "wrong formula" else cause.what
+        groups.setdefault(name, []).append(cause)
     return sorted(groups.items(), key=lambda group: -abs(sum(cause.macs for cause in group[1])))
 
 
-def _few(ops: Sequence[str]) -> str:
+def _shortened(ops: Sequence[str]) -> str:
     """The first operators that fit, and how many more there are."""
-    shown = ops[0]
+    text = ops[0]
     for index, op in enumerate(ops[1:], start=1):
-        if len(f"{shown}, {op} +{len(ops)}") > WIDTH:
-            return f"{shown} +{len(ops) - index}"
-        shown = f"{shown}, {op}"
-    return shown
+        if len(f"{text}, {op} +{len(ops)}") > MAX_OPS_WIDTH:
+            return f"{text} +{len(ops) - index}"
+        text = f"{text}, {op}"
+    return text
 
 
 def sheet(record: Record, explanations: Sequence[Explanation]) -> Table:
-    """A line a peer and cause, with exact figures; the first line of a peer is its whole difference."""
+    """For CSV: one row per peer and cause with exact numbers, then what is unexplained; a failed peer has one row."""
     names = ("model", "peer", "version", "status", "reason", "total", "per_mac", "macs", "ours", "difference",
              "cause", "what", "op", "cause_macs", "rows")  # fmt: skip
-    lines: list[tuple[Cell, ...]] = []
-    for one in explanations:
-        said = one.result
-        head = [record.label, said.peer, said.version, said.status, said.reason]
-        if said.status != "ok":
-            lines.append((*head, *[""] * (len(names) - len(head))))
+    rows: list[Row] = []
+    for explanation in explanations:
+        result = explanation.result
+        head = [record.label, result.peer, result.version, result.status, result.reason]
+        if result.status != "ok":
+            rows.append((*head, *[""] * (len(names) - len(head))))
             continue
-        head += map(str, (said.total, one.peer.per_mac, one.macs, record.totals.macs, one.difference))
-        lines += [(*head, cause.cause, cause.what, cause.op, str(cause.macs), str(cause.rows)) for cause in one.causes]
-        lines.append((*head, "unexplained", "", "", str(one.unexplained), str(len(one.unexplained_modules))))
-    return Table("Reconciliation", tuple(Column(name, LEFT) for name in names), tuple(lines))
+        own_macs, peer_macs = record.totals.macs, explanation.macs
+        head += map(str, (result.total, explanation.peer.per_mac, peer_macs, own_macs, explanation.difference))
+        rows += [(*head, *(str(getattr(cause, name)) for name in cause.fields)) for cause in explanation.causes]
+        modules = len(explanation.unexplained_modules)
+        rows.append((*head, "unexplained", "", "", str(explanation.unexplained), str(modules)))
+    return Table("Reconciliation", columns(*names, left=names), tuple(rows))
 
 
 def signed(macs: float) -> str:

@@ -1,45 +1,77 @@
-"""A table before it is rendered: what stands in it, not how it looks. Every renderer takes this one type."""
+"""The one table model. `formats` renders it to a terminal, Markdown, LaTeX and CSV, the page's template to HTML."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
+from analyzer.core.units import percent
+
+MISSING = "-"  # No such module on that side, or nothing known; never zero.
 
 
 class Column(Frozen):
-    """`cut`: what gives way in a first column whose names are too long; of a layer's path the end tells more."""
+    """`cut` is the end at which a long name in the first column is cut. Of a path, the end tells most."""
 
     title: str
     align: Literal["left", "right"] = "right"
     cut: Literal["start", "end"] = "end"
 
 
-class Name(Frozen):
-    """A name at its depth in a tree; a terminal indents it, and cuts it first where the line is too short."""
+class Cell(Frozen):
+    """`text` is what a reader sees, `value` the exact number behind it, for sorting and for the page's CSV.
+
+    `share` (0 to 1) draws a bar. `depth` indents a name in a tree. `tone` is good, bad, warn, muted or empty; in the
+    first column it is the row's: `same` (nothing changed) or `module`. `anchor` makes the row a link target.
+    """
 
     text: str
+    value: int | float | None = None
+    share: float | None = None
     depth: int = 0
+    tone: str = ""
+    anchor: str = ""
 
 
-class Share(Frozen):
-    """A part of the whole, 0 to 1; a terminal draws it as a bar."""
-
-    value: float
-
-
-Cell: TypeAlias = str | Name | Share
+Row: TypeAlias = tuple[Cell | str, ...]
 
 
 class Table(Frozen):
-    """`total`: whether the last row is a sum. `prose`: whether cells are sentences that wrap.
+    """`total`: the last row is a sum. `prose`: cells are sentences that wrap. `notes` stand below the rows.
 
-    `notes`: what a reader must know to quote a figure.
+    For the page alone: its `id` there, its `tools` (of sort, filter, csv, changed), and whether it is folded.
     """
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
     total: bool = False
     prose: bool = False
     notes: tuple[str, ...] = ()
+    id: str = ""
+    tools: tuple[str, ...] = ()
+    fold: bool = False
+
+
+def columns(*titles: str, left: Collection[str] = ()) -> tuple[Column, ...]:
+    """Columns by title. The first and those in `left` are left-aligned; numbers are right-aligned."""
+    return tuple(
+        Column(title, "left" if index == 0 or title in left else "right") for index, title in enumerate(titles)
+    )
+
+
+def as_cell(item: Cell | str) -> Cell:
+    return Cell(item, tone="muted" if item == MISSING else "") if isinstance(item, str) else item
+
+
+def cell_text(item: Cell | str) -> str:
+    return item if isinstance(item, str) else item.text
+
+
+def Name(text: str, depth: int = 0) -> Cell:  # noqa: N802
+    return Cell(text, depth=depth)
+
+
+def Share(value: float) -> Cell:  # noqa: N802
+    return Cell(percent(value), value, share=value)

@@ -1,93 +1,108 @@
-"""Memory as tables: what takes how much at the peak, module by module, and the largest batch that fits."""
+"""Memory as tables: what the peak consists of, memory by module, and the largest batch that fits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 
 from analyzer.core.units import scaled
-from analyzer.counting.closed_form.max_batch import MOST, largest_batches
+from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
 from analyzer.records.record import OPTIMIZER_COPIES, Memory, Record
-from reports.counting.network import TOP_LEVEL, settings, tree_name
-from reports.table import Cell, Column, Name, Table
+from reports import cells
+from reports.counting.network import TOP_LEVEL, conditions, tree_name
+from reports.table import Cell, Column, Row, Table, columns
 
 GIB = 2**30
 CAPACITIES_GIB = (8, 16, 24, 40, 80)
-NOTES = (
-    "Alive: what operators hand out and somebody still needs, by liveness over the pass; scratch space inside kernels "
-    "and libraries is not seen. B are bytes, 1 GiB is 2^30 of them.",
+LIVENESS = (
+    "Memory is counted by liveness: outputs of operators that a later operator still needs. Scratch space inside "
+    "kernels and libraries is not counted. B are bytes, 1 GiB is 2^30 bytes."
 )
 
 
-def tables(record: Record, at: Callable[[int], Record]) -> list[Table]:
-    """The tables of one record; `at` gives the record of another batch."""
+def tables(record: Record, count: Callable[[int], Record]) -> list[Table]:
+    """The tables of one record; `count` counts the same model at another batch."""
     if record.memory is None:
-        title = f"Memory of {record.label}: unknown"
-        return [Table(title, (Column("why", "left"),), tuple((note,) for note in record.notes))]
-    return [_parts(record, record.memory), _modules(record.memory), _fits(record, at)]
-
-
-def _parts(record: Record, memory: Memory) -> Table:
-    where = memory.peak_path or ("the backward pass" if record.mode == "training" else TOP_LEVEL)
-    rows: list[tuple[Cell, ...]] = [
-        (Name("parameters"), *_size(memory.parameters)),
-        (Name("buffers"), *_size(memory.buffers)),
-        (Name("inputs"), *_size(memory.inputs)),
-        (Name(f"alive at the peak, in {where}"), *_size(memory.activations)),
+        reasons: list[Row] = [(note,) for note in record.notes]
+        return [Table(f"Memory of {record.label}: unknown", columns("reason"), tuple(reasons))]
+    peak = peak_parts({"size": record})
+    rows = [(*row, f"{size.value:,}" if isinstance(size := row[1], Cell) else "") for row in peak.rows]
+    title = f"Memory of {record.label}: {conditions(record)}"
+    return [
+        peak.replace(title=title, columns=(*peak.columns, Column("bytes")), rows=tuple(rows), notes=(LIVENESS,)),
+        _modules(record.memory),
+        _largest_batches(record, count),
     ]
-    if record.mode == "training":
-        rows += [
-            (Name("saved for backward", 1), *_size(memory.saved)),
-            (Name("gradients", 1), *_size(memory.gradients)),
-        ]
-    rows.append((Name("peak"), *_size(memory.peak)))
-    if record.mode == "training":
-        rows += [(Name(f"with {name}", 1), *_size(memory.peak + memory.optimizer(name))) for name in OPTIMIZER_COPIES]
-    columns = (Column("memory", "left"), Column("size"), Column("bytes"))
-    return Table(f"Memory of {record.label}: {settings(record)}", columns, tuple(rows), notes=NOTES)
 
 
-def _size(figure: int) -> tuple[str, str]:
-    return scaled(figure, "B"), f"{figure:,}"
+def peak_parts(records: Mapping[str, Record]) -> Table:
+    """What the peak of each record consists of: one row per part, one column per record; every record has memory."""
+    training = any(record.mode == "training" for record in records.values())
+    sizes = [_sizes(record.memory, training) for record in records.values() if record.memory]
+    rows: list[Row] = [
+        (Cell(name, depth=depth), *(cells.count("peak_memory", size[name, depth]) for size in sizes))
+        for name, depth in sizes[0]
+    ]
+    rows.append((Cell("peak is in"), *map(_peak_place, records.values())))
+    return Table("What the peak consists of", columns("memory", *records), tuple(rows))
+
+
+def _sizes(memory: Memory, training: bool) -> dict[tuple[str, int], int]:
+    """Bytes by name and depth of the row."""
+    sizes = {
+        ("parameters", 0): memory.parameters,
+        ("buffers", 0): memory.buffers,
+        ("inputs", 0): memory.inputs,
+        ("activations at the peak", 0): memory.activations,
+    }
+    if not training:
+        return {**sizes, ("peak", 0): memory.peak}
+    optimizers = {(f"with {name}", 1): memory.peak + memory.optimizer(name) for name in OPTIMIZER_COPIES}
+    saved = {("saved for backward", 1): memory.saved, ("gradients", 1): memory.gradients}
+    return {**sizes, **saved, ("peak", 0): memory.peak, **optimizers}
+
+
+def _peak_place(record: Record) -> str:
+    assert record.memory
+    return record.memory.peak_path or ("the backward pass" if record.mode == "training" else TOP_LEVEL)
 
 
 def _modules(memory: Memory) -> Table:
-    """The top level: what each made, and the most that was alive while it ran."""
-    rows: list[tuple[Cell, ...]] = []
-    for module in memory.modules:
-        name = tree_name(module.path, "", 1)
-        if name is not None:
-            rows.append((name, scaled(module.made, "B"), scaled(module.highest, "B")))
-    columns = (Column("module", "left"), Column("made"), Column("most alive"))
-    return Table("By module: bytes made in it, and the most alive while it ran", columns, tuple(rows))
+    rows: list[Row] = [
+        (name, scaled(module.allocated, "B"), scaled(module.peak, "B"))
+        for module in memory.modules
+        if (name := tree_name(module.path, "", 1))
+    ]
+    title = "By module: bytes allocated in it, and the peak memory while it ran"
+    return Table(title, columns("module", "allocated", "peak memory"), tuple(rows))
 
 
-def _fits(record: Record, at: Callable[[int], Record]) -> Table:
-    """Without an optimizer at inference; in training with each optimizer's state."""
-    names = list(OPTIMIZER_COPIES) if record.mode == "training" else [""]
+def _largest_batches(record: Record, count: Callable[[int], Record]) -> Table:
+    """At inference without an optimizer; in training with each optimizer's state."""
+    optimizers = list(OPTIMIZER_COPIES) if record.mode == "training" else [""]
 
     @cache
     def memory(batch: int) -> Memory:
-        found = at(batch).memory
-        assert found is not None
-        return found
+        memory = count(batch).memory
+        assert memory is not None
+        return memory
 
-    def peak(name: str, batch: int) -> int:
-        return memory(batch).peak + (memory(batch).optimizer(name) if name else 0)
+    def peak(optimizer: str, batch: int) -> int:
+        return memory(batch).peak + (memory(batch).optimizer(optimizer) if optimizer else 0)
 
     title = "Largest batch that fits" + (", by optimizer" if record.mode == "training" else "")
-    columns = (Column("memory", "left"), *(Column(name or "batch") for name in names))
+    titles = columns("memory", *(optimizer or "batch" for optimizer in optimizers))
     if memory(2).inputs == memory(1).inputs:
         note = "Unknown: the batch does not change this model's inputs; give them with --input."
-        return Table(title, columns, (), notes=(note,))
+        return Table(title, titles, (), notes=(note,))
     capacities = [gib * GIB for gib in CAPACITIES_GIB]
-    batches = [largest_batches(partial(peak, name), capacities) for name in names]
-    rows: list[tuple[Cell, ...]] = [
-        (Name(f"{gib} GiB"), *(_batch(one) for one in line))
+    batches = [largest_batches(partial(peak, optimizer), capacities) for optimizer in optimizers]
+    rows: list[Row] = [
+        (Cell(f"{gib} GiB"), *map(_batch, line))
         for gib, line in zip(CAPACITIES_GIB, zip(*batches, strict=True), strict=True)
     ]
-    return Table(title, columns, tuple(rows))
+    return Table(title, titles, tuple(rows))
 
 
 def _batch(batch: int) -> str:
-    return "none" if batch == 0 else f"at least {batch:,}" if batch == MOST else f"{batch:,}"
+    return "none" if batch == 0 else f"at least {batch:,}" if batch == MAX_BATCH else f"{batch:,}"

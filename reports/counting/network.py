@@ -1,17 +1,19 @@
-"""Records and agreements as tables."""
+"""Counts as tables: one network by module, the cross-check of counters, and the list of variants."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.core.shapes import shape_text
-from analyzer.core.units import intensity, percent, scaled
-from analyzer.records.record import Record, Totals, total
-from reports.table import Cell, Column, Name, Share, Table
+from analyzer.core.units import percent
+from analyzer.records.record import Module, Record, Row, Totals, total
+from reports import cells
+from reports.table import MISSING as MISSING
+from reports.table import Cell, Table, columns
+from reports.table import Row as TableRow
 
-MISSING = "-"
 TOP_LEVEL = "(top level)"
-OWN = "(own forward)"
+OWN_FORWARD = "(own forward)"
 
 CONVENTIONS = (
     "MACs: multiply-adds of convolutions and linear layers; bias not counted, padding counts as data. "
@@ -20,64 +22,75 @@ CONVENTIONS = (
 )
 
 
-def network(record: Record, depth: int = 1) -> Table:
-    """One record: a row a module down to `depth`, counted from the module that the record is restricted to."""
-    whole = record.totals
+def network(record: Record, depth: int = 1, times_s: Mapping[str, float] | None = None) -> Table:
+    """One row per module down to `depth` below the module that the record is restricted to, and the total.
+
+    `times_s` maps module paths to seconds, the whole pass under "", and adds two columns.
+    """
     modules = record.modules
-    base = base_path(record.module, [(module.path, module.role) for module in modules])
-    rows: list[tuple[Cell, ...]] = []
+    base = base_path(record.module, modules)
+
+    def numbers(totals: Totals, path: str | None = None) -> TableRow:
+        time = () if times_s is None else _time(times_s, path)
+        return (*_counts(totals, record.totals), *time)
+
+    rows: list[TableRow] = []
     for module in modules:
         name = tree_name(module.path, base, depth)
-        if name is not None:
-            output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
-            rows.append((name, output, *_sums(module.totals, whole)))
-            own = total([row for row in record.rows if row.path == module.path])
-            if is_open(record, module.path, base, depth) and (own.macs or own.params):
-                rows.append((Name(OWN, name.depth + 1), MISSING, *_sums(own, whole)))
-    # What the model's own forward computes is below no module, and would be seen in the total alone.
-    top = () if record.module else tuple(row for row in record.rows if not row.path)
-    if top:
-        rows.append((Name(TOP_LEVEL), MISSING, *_sums(total(top), whole)))
-    rows.append((Name("total"), "", *_sums(whole, whole)))
-    columns = (
-        Column("module", "left"),
-        Column("output"),
-        Column("params"),
-        Column("MACs"),
-        Column("share", "left"),
-        Column("FLOPs"),
-        Column("activ."),
-        Column("FLOP/B"),
-    )
+        if name is None:
+            continue
+        output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
+        rows.append((name, output, *numbers(module.totals, module.path)))
+        own = total([row for row in record.rows if row.path == module.path])
+        if is_open(modules, module.path, base, depth) and (own.macs or own.params):
+            rows.append((Cell(OWN_FORWARD, depth=name.depth + 1), MISSING, *numbers(own)))
+    if top_level := top_level_rows(record):
+        rows.append((Cell(TOP_LEVEL), MISSING, *numbers(total(top_level))))
+    rows.append((Cell("total"), "", *numbers(record.totals, "")))
+    titles = ("module", "output", "params", "MACs", "share", "FLOPs", "activations", "FLOP/B")
+    times = () if times_s is None else ("time", "share of time")
     scope = f"{record.module} of {record.label}" if record.module else record.label
-    notes = (exact(record), CONVENTIONS, *_unknown(record))
-    return Table(f"{scope}: {settings(record)}", columns, tuple(rows), total=True, notes=notes)
-
-
-def _sums(totals: Totals, whole: Totals) -> tuple[Cell, ...]:
-    return (
-        scaled(totals.params),
-        scaled(totals.macs),
-        Share(totals.macs / whole.macs if whole.macs else 0.0),
-        scaled(totals.flops),
-        scaled(totals.activations),
-        intensity(totals.intensity) if totals.traffic else MISSING,
+    return Table(
+        f"{scope}: {conditions(record)}",
+        columns(*titles, *times, left=("share", "share of time")),
+        tuple(rows),
+        total=True,
+        notes=(exact_totals(record), CONVENTIONS, *_unknown(record)),
     )
 
 
-def settings(record: Record) -> str:
-    """What the figures hold for: input with the batch, mode, type, counter."""
+def _counts(totals: Totals, whole: Totals) -> TableRow:
+    return (
+        cells.count("params", totals.params),
+        cells.count("macs", totals.macs),
+        cells.share(totals.macs, whole.macs),
+        cells.count("flops", totals.flops),
+        cells.count("activations", totals.activations),
+        cells.intensity(totals),
+    )
+
+
+def _time(times_s: Mapping[str, float], path: str | None) -> TableRow:
+    time_s = None if path is None else times_s.get(path, 0.0)
+    return (MISSING, MISSING) if time_s is None else (cells.duration(time_s), cells.share(time_s, times_s[""]))
+
+
+def conditions(record: Record) -> str:
+    """What the counts hold for: the input with its batch, mode, dtype and counter."""
     shape = ", ".join(shape_text(shape) for shape in record.input)
-    counter = record.count.counter.replace("_", " ")
-    return f"input {shape}, {record.mode}, {record.dtype}, counted by {counter}"
+    return f"input {shape}, {record.mode}, {record.dtype}, counted by {counter_name(record.count.counter)}"
 
 
-def exact(record: Record) -> str:
-    """The totals to the last unit, and a module's share of the network."""
+def counter_name(counter: str) -> str:
+    return counter.replace("_", " ")
+
+
+def exact_totals(record: Record) -> str:
+    """The totals to the last unit, and a module's share of the network's MACs."""
     totals = record.totals
     text = (
         f"{totals.params:,} params, {totals.macs:,} MACs, {totals.flops:,} FLOPs, "
-        f"{totals.activations:,} activations, {totals.traffic:,} bytes moved"
+        f"{totals.activations:,} activations, {totals.traffic:,} bytes of traffic"
     )
     if record.network_totals and record.network_totals.macs:
         text += f"; {percent(totals.macs / record.network_totals.macs)} of the network's MACs"
@@ -85,17 +98,18 @@ def exact(record: Record) -> str:
 
 
 def _unknown(record: Record) -> list[str]:
-    return [f"Not counted, no formula for (calls): {record.count.uncounted}"] if record.unknown_ops else []
+    return [f"No formula for operators (calls): {record.count.uncounted}"] if record.unknown_ops else []
 
 
-def base_path(module: str | None, names: Sequence[tuple[str, str]]) -> str:
-    """The path that a restriction stands for: the one asked for, or the first whose role it is; "" for the whole."""
-    if module is None or any(path == module for path, _ in names):
+def base_path(module: str | None, modules: Iterable[Module]) -> str:
+    """The path of `module`, which is a path or a role; "" for the whole network."""
+    named = list(modules)
+    if module is None or any(own.path == module for own in named):
         return module or ""
-    return next((path for path, role in names if role == module), "")
+    return next((own.path for own in named if own.role == module), "")
 
 
-def tree_name(path: str, base: str, depth: int) -> Name | None:
+def tree_name(path: str, base: str, depth: int) -> Cell | None:
     """A path as a name in the tree below `base`, or None if it is outside or deeper than `depth`.
 
     Without a base the top level is depth 1 and not indented; with one, the base itself is the root.
@@ -106,53 +120,63 @@ def tree_name(path: str, base: str, depth: int) -> Name | None:
     if below > depth:
         return None
     indent = below if base else below - 1
-    return Name(path.rpartition(".")[2] if indent else path, indent)
+    return Cell(path.rpartition(".")[2] if indent else path, depth=indent)
 
 
-def is_open(record: Record, path: str, base: str, depth: int) -> bool:
-    """Whether a module's children are shown below it: what its own forward computes is then in none of the rows."""
+def is_open(modules: Sequence[Module], path: str, base: str, depth: int) -> bool:
+    """Whether a module's children have rows of their own: what its own forward computes is then in none of them."""
     return tree_name(f"{path}.child", base, depth) is not None and any(
-        module.path.startswith(f"{path}.") for module in record.modules
+        module.path.startswith(f"{path}.") for module in modules
     )
+
+
+def top_level_rows(record: Record) -> list[Row]:
+    """What the model's own forward computes outside any module."""
+    return [] if record.module else [row for row in record.rows if not row.path]
 
 
 def agreement(record: Record) -> Table:
-    """A row an operator: its MACs by every counter, and whether all that the counters share is equal."""
-    found = record.agreement
-    assert found is not None
-    rows: list[tuple[Cell, ...]] = [
+    """One row per operator: its MACs by every counter, and whether all counts that the counters share are equal."""
+    agreement = record.agreement
+    assert agreement is not None
+    rows: list[TableRow] = [
         (
-            Name(figure.path or TOP_LEVEL),
-            *(f"{figure.macs[counter]:,}" for counter in found.counters),
+            Cell(figure.path or TOP_LEVEL),
+            *(f"{figure.macs[counter]:,}" for counter in agreement.counters),
             "agree" if figure.agrees else "DIFFER",
         )
-        for figure in found.figures
+        for figure in agreement.rows
     ]
-    columns = (
-        Column("row", "left"),
-        *(Column(f"MACs {counter.replace('_', ' ')}") for counter in found.counters),
-        Column("all", "left"),
-    )
-    counters = ", ".join(counter.replace("_", " ") for counter in found.counters)
+    names = [counter_name(counter) for counter in agreement.counters]
     notes = [
-        f"{len(found.figures)} rows, {len(found.differences)} differences. MACs and activations over {counters}; "
-        "shapes, params, FLOPs and bytes over the first two."
+        f"{len(agreement.rows)} rows, {len(agreement.differences)} differences. "
+        f"MACs and activations over {', '.join(names)}; shapes, params, FLOPs and bytes over the first two."
     ]
-    notes += [f"{counter} {what}" for counter, what in found.lacks.items()]
+    notes += [f"{counter} {lack}" for counter, lack in agreement.lacks.items()]
     notes += [
         f"differs: {difference.path or TOP_LEVEL} {difference.metric}: "
         + ", ".join(f"{counter} {value}" for counter, value in difference.values.items())
-        for difference in found.differences
+        for difference in agreement.differences
     ]
-    return Table(f"{record.label}: {settings(record)}", columns, tuple(rows), notes=tuple(notes))
+    titles = columns("row", *(f"MACs {name}" for name in names), "all", left=("all",))
+    return Table(f"{record.label}: {conditions(record)}", titles, tuple(rows), notes=tuple(notes))
 
 
 def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> Table:
-    """Every variant with its totals and a line of what it is."""
-    rows: list[tuple[Cell, ...]] = [
-        (Name(name), scaled(record.totals.params), scaled(record.totals.macs), titles[name])
+    """Every variant with its totals and its title."""
+    rows: list[TableRow] = [
+        (
+            Cell(name),
+            cells.count("params", record.totals.params),
+            cells.count("macs", record.totals.macs),
+            titles[name],
+        )
         for name, record in records.items()
     ]
-    columns = (Column("variant", "left"), Column("params"), Column("MACs"), Column("what it is", "left"))
-    notes = ("At each network's own input, batch 1, inference. MACs are multiply-adds.",)
-    return Table("Variants", columns, tuple(rows), notes=notes)
+    notes = ("At each network's default input, batch 1, inference. MACs are multiply-adds.",)
+    return Table(
+        "Variants", columns("variant", "params", "MACs", "description", left=("description",)), tuple(rows), notes=notes
+    )
+
+
+OWN = OWN_FORWARD

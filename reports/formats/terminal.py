@@ -1,4 +1,4 @@
-"""Tables on a terminal: colour where there is colour, bars in the characters that the terminal has."""
+"""Tables on a terminal, with colours and bars where the terminal has them."""
 
 from __future__ import annotations
 
@@ -14,147 +14,147 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from analyzer.core.errors import one_line
-from analyzer.core.units import percent
-from reports.table import Cell, Column, Name, Share, Table
+from reports.table import Cell, Column, Row, Table
 
-BAR_CELLS = 6
+BAR_WIDTH = 6
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 ASCII_LINES = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 ASCII = str.maketrans({"–": "-", "×": "x", "·": ".", "…": "~", **dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))})
-HEADER_CELLS = 12
-NARROWEST = 12  # What is left of a column that gives way.
-FILLED = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Spaces at a line's end, also among the colours that end there.
+MAX_HEADER_WIDTH = 12
+MIN_NAME_WIDTH = 12
+TRAILING_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Also between the colour codes at a line's end.
+WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced", "regressed", "over budget"})
 
 
 def console(file: IO[str] | None = None) -> Console:
-    """A console for `file` (standard output if None); 80 columns where nothing says how wide it is."""
+    """A console for `file` (standard output if None); 80 columns if neither COLUMNS nor a terminal gives a width."""
     target = file or sys.stdout
-    said = os.environ.get("COLUMNS", "")
-    width = int(said) if said.isdecimal() and int(said) > 0 else None if target.isatty() else 80
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() and int(columns) > 0 else None if target.isatty() else 80
     return Console(file=target, width=width, highlight=False)
 
 
 def show(tables: Sequence[Table], to: Console) -> None:
-    """Prints the tables one below the other; notes that several share are printed once, at the end."""
-    plain = not str(to.encoding).lower().startswith("utf")
+    """Prints the tables one below the other. A note that several tables share is printed once, below the last."""
+    ascii_only = not str(to.encoding).lower().startswith("utf")
     for index, table in enumerate(tables):
-        later = {note for after in tables[index + 1 :] for note in after.notes}
-        with to.capture() as page:
-            to.print(Text(_safe(table.title, plain), style="bold cyan"))
-            body, left_out = (_prose(table, plain), ()) if table.prose else _grid(table, plain, to.width)
+        later_notes = {note for later in tables[index + 1 :] for note in later.notes}
+        with to.capture() as capture:
+            to.print(Text(_printable(table.title, ascii_only), style="bold cyan"))
+            body, omitted = (_prose(table, ascii_only), ()) if table.prose else _grid(table, ascii_only, to.width)
             to.print(body)
-            for note in (*left_out, *table.notes):
-                if note not in later:
-                    to.print(Text(_safe(note, plain), style="dim"))
-        # rich fills lines to the table's width, and cuts names with a character that ASCII does not have.
-        lines = [FILLED.sub(lambda end: end[0].replace(" ", ""), line) for line in page.get().split("\n")]
-        text = "\n".join(lines) if index == len(tables) - 1 else "\n".join([*lines, ""])
-        to.file.write(text.translate(ASCII) if plain else text)
+            for note in (*omitted, *table.notes):
+                if note not in later_notes:
+                    to.print(Text(_printable(note, ascii_only), style="dim"))
+        # rich pads lines to the table's width, and marks cut names with a character that ASCII lacks.
+        lines = [TRAILING_SPACES.sub(lambda end: end[0].replace(" ", ""), line) for line in capture.get().split("\n")]
+        text = "\n".join(lines if index == len(tables) - 1 else [*lines, ""])
+        to.file.write(text.translate(ASCII) if ascii_only else text)
 
 
-def _grid(table: Table, plain: bool, room: int) -> tuple[RichTable, tuple[str, ...]]:
-    """Figures: each column is one text of many lines. With a note where not all columns fit.
+def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[str, ...]]:
+    """The table, and a note if not all columns fit.
 
-    rich measures, pads and wraps every cell by itself, which for a cell a figure takes longer than the count.
+    Each column is a single text of many lines: rich measures, pads and wraps every cell separately, which for one cell
+    per number takes longer than the count.
     """
-    grid = _empty(plain)
-    cells = [[_cell(cell, plain) for cell in row] for row in table.rows]
+    cells = [_texts(row, ascii_only) for row in table.rows]
     widths = [
         max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
         for index, column in enumerate(table.columns)
     ]
-    fit, left_out = _fitting(table.columns, widths, room)
-    columns, cells, widths = table.columns[:fit], [row[:fit] for row in cells], widths[:fit]
+    count, omitted = _fitting(table.columns, widths, width)
+    columns, cells, widths = table.columns[:count], [row[:count] for row in cells], widths[:count]
     if columns[0].cut == "start":
-        left = room - sum(1 + width for width in widths[1:])
-        cells = [[_cut(row[0], max(left, NARROWEST)), *row[1:]] for row in cells]
-    body, total = (cells[:-1], cells[-1:]) if table.total else (cells, [])
+        name_width = max(width - sum(1 + width for width in widths[1:]), MIN_NAME_WIDTH)
+        cells = [[_cut_start(row[0], name_width), *row[1:]] for row in cells]
+    grid = _empty_grid(ascii_only)
     for index, column in enumerate(columns):
-        yields = _yields(columns, index)
+        shrinks = _shrinks(columns, index)
         grid.add_column(
-            Text(_header(_safe(column.title, plain)), style="bold"),
+            Text(_header(_printable(column.title, ascii_only)), style="bold"),
             justify=column.align,
-            no_wrap=not yields,
-            min_width=min(widths[index], NARROWEST) if yields else widths[index],
+            no_wrap=not shrinks,
+            min_width=min(widths[index], MIN_NAME_WIDTH) if shrinks else widths[index],
         )
+    body, total = (cells[:-1], cells[-1:]) if table.total else (cells, [])
     for rows in (body, total):
         if rows:
             texts = [Text("\n", no_wrap=True, overflow="ellipsis").join(column) for column in zip(*rows, strict=True)]
             grid.add_row(*texts, style="bold" if rows is total else "", end_section=True)
-    return grid, left_out
+    return grid, omitted
 
 
-def _yields(columns: Sequence[Column], index: int) -> bool:
-    """Only names and what stands last on the left may give way; a figure cut short would be another figure."""
+def _shrinks(columns: Sequence[Column], index: int) -> bool:
+    """Only names and a left-aligned last column may be cut: a number that is cut would be another number."""
     return index == 0 or (columns[index].align == "left" and index == len(columns) - 1)
 
 
-def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> tuple[int, tuple[str, ...]]:
-    """How many of the columns fit, the last left out first, and a note of those that do not; two always stay."""
-    least = [min(width, NARROWEST) if _yields(columns, index) else width for index, width in enumerate(widths)]
-    fit = len(columns)
-    while fit > 2 and sum(least[:fit]) + fit - 1 > room:
-        fit -= 1
-    if fit == len(columns):
-        return fit, ()
-    names = ", ".join(column.title for column in columns[fit:])
-    return fit, (f"Left out for want of room: {names}; a terminal of {sum(least) + len(least) - 1} columns has it.",)
+def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int) -> tuple[int, tuple[str, ...]]:
+    """How many columns fit, at least two, and a note that names the columns left out at the right."""
+    needed = [min(own, MIN_NAME_WIDTH) if _shrinks(columns, index) else own for index, own in enumerate(widths)]
+    count = len(columns)
+    while count > 2 and sum(needed[:count]) + count - 1 > width:
+        count -= 1
+    if count == len(columns):
+        return count, ()
+    names = ", ".join(column.title for column in columns[count:])
+    return count, (f"Columns left out: {names}; they need a terminal of {sum(needed) + len(needed) - 1} columns.",)
 
 
-def _prose(table: Table, plain: bool) -> RichTable:
-    """Sentences: a cell wraps within its column, and a blank line parts the rows."""
-    grid = _empty(plain)
+def _prose(table: Table, ascii_only: bool) -> RichTable:
+    """Sentences: a cell wraps within its column, and a blank line separates rows."""
+    grid = _empty_grid(ascii_only)
     for index, column in enumerate(table.columns):
-        grid.add_column(
-            Text(_safe(column.title, plain), style="bold"), justify=column.align, overflow="fold", ratio=index + 1
-        )
+        header = Text(_printable(column.title, ascii_only), style="bold")
+        grid.add_column(header, justify=column.align, overflow="fold", ratio=index + 1)
     for row in table.rows:
-        grid.add_row(*(_cell(cell, plain) for cell in row), end_section=True)
+        grid.add_row(*_texts(row, ascii_only), end_section=True)
     return grid
 
 
-def _cut(name: Text, room: int) -> Text:
-    """The end of a name that is too long."""
-    return Text(f"…{name.plain[1 - room :]}", style=name.style) if len(name) > room else name
+def _texts(row: Row, ascii_only: bool) -> list[Text]:
+    return [_text(item, ascii_only, first=index == 0) for index, item in enumerate(row)]
 
 
-def _empty(plain: bool) -> RichTable:
-    lines = ASCII_LINES if plain else box.SIMPLE_HEAD
+def _cut_start(name: Text, width: int) -> Text:
+    return Text(f"…{name.plain[1 - width :]}", style=name.style) if len(name) > width else name
+
+
+def _empty_grid(ascii_only: bool) -> RichTable:
+    lines = ASCII_LINES if ascii_only else box.SIMPLE_HEAD
     return RichTable(box=lines, show_edge=False, pad_edge=False, padding=0)
 
 
-def _cell(cell: Cell, plain: bool) -> Text:
-    if isinstance(cell, Name):
-        return Text("  " * cell.depth + _safe(cell.text, plain), style="" if cell.depth else "bold")
-    if isinstance(cell, Share):
-        return Text.assemble(f"{percent(cell.value):>6} ", (_bar(cell.value, plain), "green"))
-    return Text(_safe(cell, plain), style="yellow" if cell in WARNINGS else "")
+def _text(item: Cell | str, ascii_only: bool, *, first: bool) -> Text:
+    if isinstance(item, str):
+        return Text(_printable(item, ascii_only), style="yellow" if item in WARNINGS else "")
+    if item.share is not None:
+        return Text.assemble(f"{item.text:>6} ", (_bar(item.share, ascii_only), "green"))
+    return Text("  " * item.depth + _printable(item.text, ascii_only), style="bold" if first and not item.depth else "")
 
 
-WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced", "regressed", "over budget"})
-
-
-def _bar(value: float, plain: bool) -> str:
-    value = min(max(value, 0.0), 1.0)
-    if plain:
-        return "#" * round(value * BAR_CELLS)
-    whole, part = divmod(round(value * BAR_CELLS * 8), 8)
-    return ("█" * whole + (EIGHTHS[part] if part else "")).ljust(BAR_CELLS)
+def _bar(share: float, ascii_only: bool) -> str:
+    share = min(max(share, 0.0), 1.0)
+    if ascii_only:
+        return "#" * round(share * BAR_WIDTH)
+    whole, part = divmod(round(share * BAR_WIDTH * 8), 8)
+    return ("█" * whole + (EIGHTHS[part] if part else "")).ljust(BAR_WIDTH)
 
 
 def _header(title: str) -> str:
-    """A long model name breaks after its own joints, so that a column is as narrow as its figures."""
-    if len(title) <= HEADER_CELLS:
+    """Breaks a long model name at its punctuation, so that the column is no wider than its numbers."""
+    if len(title) <= MAX_HEADER_WIDTH:
         return title
     lines = [""]
     for piece in re.findall(r"[^-@.,= ]{0,23}[-@.,= ]?", title):
-        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > HEADER_CELLS:
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > MAX_HEADER_WIDTH:
             lines.append("")
         lines[-1] += piece
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _safe(text: str, plain: bool) -> str:
-    """Text from names and files without control or direction marks; in ASCII where the terminal has no more."""
+def _printable(text: str, ascii_only: bool) -> str:
+    """Text from names and files without control or direction marks; `ascii_only` escapes all but ASCII."""
     text = one_line(text)
-    return text.translate(ASCII).encode("ascii", "backslashreplace").decode() if plain else text
+    return text.translate(ASCII).encode("ascii", "backslashreplace").decode() if ascii_only else text

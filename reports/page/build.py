@@ -1,11 +1,12 @@
-"""Records → the whole page: its sections in the order that a reader asks."""
+"""Builds the page from records: its sections in the order in which a reader asks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from analyzer.records.record import Record
-from reports.page.context import Block, Chart, Choice, Page, Section, Table, Words, flat
+from reports.page.context import Block, Chart, Choice, Page, Paragraphs, Section, flat
+from reports.page.network_views import NetworkView, network_views
 from reports.page.sections import (
     about,
     claims,
@@ -16,58 +17,63 @@ from reports.page.sections import (
     network,
     rows,
     story,
+    summary,
     time,
-    verdict,
 )
-from reports.page.subjects import Subject, subjects
+from reports.table import Table
 
 
 def page(records: Sequence[Record], refused: Sequence[str] = (), command: str = "analyze report") -> Page:
-    """`refused`: files that could not be read, each with the reason. `command`: what makes this page again."""
-    found = subjects(records)
-    return Page(_title(found), _subtitle(found), sections(found, refused, command))
+    """`refused` are the messages about files that could not be read; `command` is what makes this page again."""
+    networks = network_views(records)
+    return Page(_title(networks), _subtitle(networks), sections(networks, refused, command))
 
 
-def sections(found: Sequence[Subject], refused: Sequence[str], command: str) -> tuple[Section, ...]:
+def sections(networks: Sequence[NetworkView], refused: Sequence[str], command: str) -> tuple[Section, ...]:
     first = (
-        verdict.section(found, refused),
-        compute.section(found),
-        story.section(found),
-        head.section(found),
-        difference.section(found),
-        time.section(found),
-        memory.section(found),
-        claims.section(found),
+        summary.section(networks, refused),
+        compute.section(networks),
+        story.section(networks),
+        head.section(networks),
+        difference.section(networks),
+        time.section(networks),
+        memory.section(networks),
+        claims.section(networks),
     )
-    last = about.section(found, command)
-    places = rows.anchors(found, _ids((*first, last)))
-    every = (*first, network.section(found, places), rows.section(found, places), last)
-    return tuple(one.replace(blocks=tuple(_drawable(one.blocks))) for one in every)
+    last = about.section(networks, command)
+    anchors = rows.anchors(networks, _ids((*first, last)))
+    every = (*first, network.section(networks, anchors), rows.section(networks, anchors), last)
+    return tuple(section.replace(blocks=tuple(_finished(section.blocks))) for section in every)
 
 
-def _drawable(blocks: Sequence[Block]) -> Iterator[Block]:
-    """A chart without a mark is no chart: its sentence and its table stay."""
+def _finished(blocks: Sequence[Block]) -> Iterator[Block]:
+    """Folds the tables of charts, and replaces a chart without marks by its sentence and its table."""
     for block in blocks:
         if isinstance(block, Choice):
-            options = tuple((name, tuple(_drawable(own))) for name, own in block.options)
-            yield block.replace(options=options)
-        elif isinstance(block, Chart) and not block.marks:
-            yield Words((block.summary,), title=block.title)
-            if block.table.lines:
-                yield block.table
+            yield block.replace(options=tuple((name, tuple(_finished(option))) for name, option in block.options))
+        elif isinstance(block, Chart):
+            table = block.table.replace(id=f"{block.id}-data", fold="changed" not in block.table.tools)
+            if block.marks:
+                yield block.replace(table=table)
+                continue
+            yield Paragraphs((block.summary,), title=block.title)
+            if table.rows:
+                yield table
         else:
             yield block
 
 
 def _ids(sections: Sequence[Section]) -> set[str]:
-    """Places that the page has itself: no module may take one."""
+    """Ids that the page itself uses, so that no module gets one of them."""
     names = {section.id for section in sections} | {"network", "table"}
-    tables = {block.id for section in sections for block in flat(section.blocks) if isinstance(block, Table)}
+    blocks = [block for section in sections for block in flat(section.blocks)]
+    tables = {block.id for block in blocks if isinstance(block, Table)}
+    tables |= {f"{block.id}-data" for block in blocks if isinstance(block, Chart)}
     return names | {f"{name}-title" for name in names} | tables
 
 
-def _title(found: Sequence[Subject]) -> str:
-    first, *others = (one.name for one in found)
+def _title(networks: Sequence[NetworkView]) -> str:
+    first, *others = (network.name for network in networks)
     if not others:
         return first
     if len(others) > 3:
@@ -75,9 +81,8 @@ def _title(found: Sequence[Subject]) -> str:
     return f"{first} against {', '.join(others[:-1])}{' and ' if others[1:] else ''}{others[-1]}"
 
 
-def _subtitle(found: Sequence[Subject]) -> str:
-    modes = " and ".join(dict.fromkeys(one.record.mode for one in found))
-    timed = any(one.timed for one in found)
-    return f"Parameters, multiply-adds, activations and memory in {modes}, module by module" + (
-        ", with measured times." if timed else "."
-    )
+def _subtitle(networks: Sequence[NetworkView]) -> str:
+    modes = " and ".join(dict.fromkeys(network.record.mode for network in networks))
+    timed = any(network.timed for network in networks)
+    counts = f"Parameters, multiply-adds, activations and memory in {modes}, module by module"
+    return counts + (", with measured times." if timed else ".")

@@ -1,59 +1,24 @@
-"""What stands on the page, not how it looks: sections of blocks. Templates and Markdown add no figure and do no sums.
+"""The content of the page: sections of blocks. Templates and Markdown only lay it out; they compute nothing.
 
-Text is what a reader sees; `value` is the exact figure behind it, for sorting and for CSV. Names from outside are made
-harmless when a record comes in (`subjects`), and escaped again where they are written.
+Names from outside are sanitized when a record comes in (`network_views`) and escaped where they are written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
+from reports.table import Table
 
-
-class Cell(Frozen):
-    """`share` is a bar's length, 0 to 1; `tone` one of good, bad, muted."""
-
-    text: str
-    value: int | float | None = None
-    share: float | None = None
-    depth: int = 0
-    tone: str = ""
-
-
-class Column(Frozen):
-    title: str
-    align: Literal["left", "right"] = "right"
-
-
-class Line(Frozen):
-    """One row of a table. `anchor`: its place in links; `kind`: total, same (nothing changed) or plain."""
-
-    cells: tuple[Cell, ...]
-    anchor: str = ""
-    kind: str = ""
-
-
-class Table(Frozen):
-    """`tools`: of sort, filter, csv, changed (hides lines of kind `same`). `fold`: closed until asked for."""
-
-    id: str
-    title: str
-    columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
-    notes: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()
-    prose: bool = False
-    fold: bool = False
-    kind: str = "table"
+ALL_TOOLS = ("sort", "filter", "csv")
 
 
 class Chart(Frozen):
-    """A figure with what it says in a sentence, and its figures in a table.
+    """A figure, a sentence that states its main result, and its numbers as a table.
 
-    `marks` is how many points, bars or tiles must be drawn. `views` are other metrics of the same figure: what changes
-    in its traces. `trust` is the verdict on measured figures, with the reason.
+    `marks` is how many points, bars or tiles must be drawn. `views` are the same figure in other metrics: the name and
+    the attributes of its traces that change. `quality` is that of measured times, with the reason.
     """
 
     id: str
@@ -64,13 +29,12 @@ class Chart(Frozen):
     marks: int
     legend: tuple[tuple[str, str], ...] = ()
     views: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    trust: str = ""
+    quality: str = ""
     reason: str = ""
-    kind: str = "chart"
 
 
 class Fact(Frozen):
-    """One figure on a card: `ratio` in words against the first variant, `tone` whether that is less or more."""
+    """A number on a card: `ratio` is its change relative to the first network, `tone` good (less) or bad (more)."""
 
     title: str
     text: str
@@ -89,25 +53,22 @@ class Card(Frozen):
 
 class Cards(Frozen):
     cards: tuple[Card, ...]
-    kind: str = "cards"
 
 
-class Words(Frozen):
-    """Paragraphs. `tone`: lead (large), plain, notice or warning."""
+class Paragraphs(Frozen):
+    """`tone` is lead (large), plain, notice or warning."""
 
-    paragraphs: tuple[str, ...]
+    texts: tuple[str, ...]
     tone: str = "plain"
     title: str = ""
-    kind: str = "words"
 
 
-class Sum(Frozen):
-    """Arithmetic in full, a step a line: what it is, the product, the result."""
+class Calculation(Frozen):
+    """Arithmetic in full: each step has a description, a product and its value."""
 
     title: str
     steps: tuple[tuple[str, str, str], ...]
     result: str
-    kind: str = "sum"
 
 
 class ClaimCard(Frozen):
@@ -124,35 +85,31 @@ class ClaimCard(Frozen):
 
 class Claims(Frozen):
     claims: tuple[ClaimCard, ...]
-    kind: str = "claims"
 
 
-class Picture(Frozen):
-    """Drawings side by side, as SVG that `diagram` wrote; each with a title and what it shows in words."""
+class Diagrams(Frozen):
+    """Drawings side by side: title, description and SVG."""
 
     drawings: tuple[tuple[str, str, str], ...]
-    kind: str = "picture"
 
 
 class Code(Frozen):
     title: str
     text: str
-    kind: str = "code"
 
 
 class Choice(Frozen):
-    """Blocks of which a reader picks one lot by name; without a script all of them stand one under the other."""
+    """Named groups of blocks of which the reader picks one; without a script all are shown."""
 
     label: str
     options: tuple[tuple[str, tuple[Block, ...]], ...]
-    kind: str = "choice"
 
 
-Block: TypeAlias = "Table | Chart | Cards | Words | Sum | Claims | Picture | Code | Choice"
+Block: TypeAlias = "Table | Chart | Cards | Paragraphs | Calculation | Claims | Diagrams | Code | Choice"
 
 
 class Section(Frozen):
-    """`short` is its name in the contents."""
+    """`short` is its name in the table of contents."""
 
     id: str
     title: str
@@ -172,20 +129,9 @@ class Page(Frozen):
 
 
 def flat(blocks: Iterable[Block]) -> Iterator[Block]:
-    """All blocks, those of every option among them."""
+    """All blocks, including those of every option."""
     for block in blocks:
         yield block
         if isinstance(block, Choice):
-            for _, own in block.options:
-                yield from flat(own)
-
-
-def to_json(value: Any) -> Any:
-    """The context as plain data."""
-    if isinstance(value, Frozen):
-        return {name: to_json(item) for name, item in vars(value).items() if item not in ("", (), None)}
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    return value
+            for _, options in block.options:
+                yield from flat(options)

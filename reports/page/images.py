@@ -1,4 +1,4 @@
-"""Each figure of the page as a file: HTML always, PNG and SVG where kaleido and a Chrome are there to draw them."""
+"""Writes each chart of the page to files: HTML always, PNG and SVG if kaleido and a Chrome are installed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import write_text
-from reports.page.context import Chart, Page, Section, Words
-from reports.page.figures import base as figures
+from reports.page.context import Chart, Page, Section
+from reports.page.figures.base import BASE, legend
 from reports.page.write import html
 
 WIDTH = 960
@@ -17,34 +17,29 @@ KINDS = ("png", "svg")
 
 
 def write_figures(page: Page, folder: Path) -> list[str]:
-    """Writes them, and says what was written and what could not be."""
+    """Writes the files; returns messages on what was written and what could not be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AnalyzerError(f"cannot make the folder {quoted(folder)}: {error.strerror or error}") from None
     for chart in page.charts:
-        write_text(folder / f"{chart.id}.html", html(_alone(chart)))
-    said = [f"wrote {len(page.charts)} figures as HTML to {one_line(folder)}"]
+        section = Section("summary", chart.title, chart.title, "", (chart,))
+        write_text(folder / f"{chart.id}.html", html(Page(chart.title, "A figure of analyze report.", (section,))))
+    message = f"wrote {len(page.charts)} figures as HTML to {one_line(folder)}"
     if find_spec("kaleido") is None:
-        return [*said, "no PNG or SVG: kaleido is not installed; pip install 'macscope[images]'"]
-    return [*said, _images(page, folder)]
+        return [message, "no PNG or SVG: kaleido is not installed; pip install 'macscope[images]'"]
+    return [message, _write_images(page, folder)]
 
 
-def _alone(chart: Chart) -> Page:
-    """A page with one figure, its sentence and its table."""
-    section = Section("verdict", chart.title, chart.title, "", (chart.replace(title=chart.title), Words(())))
-    return Page(chart.title, "A figure of analyze report.", (section,))
-
-
-def _images(page: Page, folder: Path) -> str:
-    """One Chrome draws all of them."""
+def _write_images(page: Page, folder: Path) -> str:
+    """A single Chrome draws all images."""
     import plotly.io
 
     charts = [chart for chart in page.charts if chart.marks]
     try:
         for kind in KINDS:
             plotly.io.write_images(
-                [paper(chart) for chart in charts],
+                [print_figure(chart) for chart in charts],
                 [folder / f"{chart.id}.{kind}" for chart in charts],
                 format=kind,
                 width=WIDTH,
@@ -52,21 +47,16 @@ def _images(page: Page, folder: Path) -> str:
                 scale=2 if kind == "png" else 1,
                 validate=False,
             )
-    except Exception as error:  # kaleido has no error of its own for a Chrome that is not there or does not start.
+    except Exception as error:  # kaleido has no common error type for a Chrome that is missing or does not start.
         return f"no PNG or SVG: {type(error).__name__}: {one_line(error)[:160]}"
     return f"wrote {len(charts)} figures as PNG and SVG to {one_line(folder)}"
 
 
-def paper(chart: Chart) -> dict[str, Any]:
-    """The figure as it looks on white, where no script adds a theme."""
-    layout = {
-        **figures.BASE,
-        **chart.figure["layout"],
-        "paper_bgcolor": "#ffffff",
-        "plot_bgcolor": "#ffffff",
-        "title": {"text": ""},
-    }
-    layout["showlegend"] = bool(figures.key({"data": chart.figure["data"]}))  # The page writes its own, below.
+def print_figure(chart: Chart) -> dict[str, Any]:
+    """The figure on white, with the colours that the page's script would add."""
+    white = {"paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff"}
+    layout = {**BASE, **chart.figure["layout"], **white, "title": {"text": ""}}
+    layout["showlegend"] = bool(legend(chart.figure))  # The page writes its own legend, below the chart.
     for name, axis in layout.items():
         if name[:5] in ("xaxis", "yaxis"):
             layout[name] = {**axis, "gridcolor": "#dde1e6", "linecolor": "#545d69"}

@@ -1,67 +1,67 @@
-"""The page in short, for a pull request or a job's summary: sentences, totals, what differs, verdicts on claims."""
+"""The page as a short summary in Markdown, for a pull request or a CI job: totals, differences, times, claims."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reports.formats.text import escaped
-from reports.page.context import Chart, Choice, Claims, Line, Page, Section, Table, Words, flat
+from reports.formats.text import escape_markdown, markdown
+from reports.page.context import Chart, Choice, Claims, Page, Paragraphs, Section, flat
+from reports.table import Row, Table, as_cell, cell_text
 
-MOST_LINES = 12
+MAX_ROWS = 12
+PREFIXES = {"warning": "> **Refused.** ", "notice": "> "}
 
 
 def summary(page: Page) -> str:
-    """GitHub's Markdown; names from outside are inert in it."""
-    found = {section.id: section for section in page.sections}
-    lines = [f"## {escaped(page.title)}", ""]
-    lines += _verdict(found["verdict"])
-    lines += _differences(found["difference"])
-    lines += _time(found["time"])
-    lines += _claims(found["claims"])
-    lines += ["`analyze report` writes the whole page.", ""]
-    return "\n".join(lines)
+    """GitHub's Markdown."""
+    sections = {section.id: section for section in page.sections}
+    lines = [f"## {escape_markdown(page.title)}", ""]
+    lines += _summary(sections["summary"])
+    lines += _differences(sections["difference"])
+    lines += _time(sections["time"])
+    lines += _claims(sections["claims"])
+    return "\n".join([*lines, "`analyze report` writes the whole page.", ""])
 
 
-def _verdict(section: Section) -> Iterator[str]:
+def _summary(section: Section) -> Iterator[str]:
     for block in section.blocks:
-        if isinstance(block, Words):
-            mark = {"warning": "> **Refused.** ", "notice": "> "}.get(block.tone, "")
-            yield from (f"{mark}{escaped(text)}\n" for text in block.paragraphs)
+        if isinstance(block, Paragraphs):
+            yield from (f"{PREFIXES.get(block.tone, '')}{escape_markdown(text)}\n" for text in block.texts)
         elif isinstance(block, Table):
-            yield from table(block)
+            yield _table(block)
 
 
 def _differences(section: Section) -> Iterator[str]:
-    """Of each pair against the first network: the sentence, and the modules that moved most."""
+    """For each pair: the sentence, and the top-level modules that differ most."""
     for choice in section.blocks:
-        if not isinstance(choice, Choice):
-            continue
-        for name, blocks in choice.options:
-            yield f"### {escaped(name)}\n"
+        for name, blocks in choice.options if isinstance(choice, Choice) else ():
+            yield f"### {escape_markdown(name)}\n"
             for block in blocks:
                 if isinstance(block, Chart):
-                    yield f"{escaped(block.summary)}\n"
-                    changed = [
-                        line for line in block.table.lines if line.kind != "same" and "." not in line.cells[0].text
-                    ]
-                    kept = sorted(changed[:-1], key=_moved, reverse=True)[:MOST_LINES]
-                    ordered = tuple(line for line in changed if line in kept or line.kind == "total")
-                    yield from table(block.table.replace(lines=ordered))
-                elif isinstance(block, Words):
-                    yield from (f"{escaped(text)}\n" for text in block.paragraphs)
+                    yield f"{escape_markdown(block.summary)}\n"
+                    yield _table(_largest_differences(block.table))
+                elif isinstance(block, Paragraphs):
+                    yield from (f"{escape_markdown(text)}\n" for text in block.texts)
 
 
-def _moved(line: Line) -> float:
-    """By how much a module differs; one that only one network has, by all of it."""
-    cells = line.cells[3:4] if line.cells[3].value is not None else line.cells[1:3]
-    return max(abs(cell.value or 0) for cell in cells)
+def _largest_differences(table: Table) -> Table:
+    *modules, total = table.rows
+    changed = [row for row in modules if as_cell(row[0]).tone != "same" and "." not in cell_text(row[0])]
+    largest = sorted(changed, key=_difference, reverse=True)[:MAX_ROWS]
+    return table.replace(rows=(*(row for row in changed if row in largest), total))
+
+
+def _difference(row: Row) -> float:
+    """The absolute difference of a module's MACs; for a module of one network all of them."""
+    before, after, difference = (as_cell(item).value for item in row[1:4])
+    return abs(difference if difference is not None else before or after or 0)
 
 
 def _time(section: Section) -> Iterator[str]:
     tables = [block for block in section.blocks if isinstance(block, Table)]
     if tables:
         yield "### Time\n"
-        yield from table(tables[0])
+        yield _table(tables[0])
 
 
 def _claims(section: Section) -> Iterator[str]:
@@ -69,14 +69,10 @@ def _claims(section: Section) -> Iterator[str]:
         if isinstance(block, Claims):
             yield "<details><summary>Claims of the paper, counted</summary>\n"
             yield "| claim | verdict | counted |\n|:--|:--|:--|"
-            for one in block.claims:
-                yield f"| {escaped(one.claim)} | {escaped(one.verdict)} | {escaped(one.figure)} |"
+            for card in block.claims:
+                yield f"| {' | '.join(map(escape_markdown, (card.claim, card.verdict, card.figure)))} |"
             yield "\n</details>\n"
 
 
-def table(one: Table) -> Iterator[str]:
-    yield "| " + " | ".join(escaped(column.title) for column in one.columns) + " |"
-    yield "|" + "|".join(":--" if column.align == "left" else "--:" for column in one.columns) + "|"
-    for line in one.lines:
-        yield "| " + " | ".join(escaped(cell.text) for cell in line.cells) + " |"
-    yield ""
+def _table(table: Table) -> str:
+    return markdown([table.replace(title="", notes=())])

@@ -54,7 +54,7 @@
     const order = first === "none" ? (numeric ? "descending" : "ascending") : first === "ascending" ? "descending" : "ascending";
     const sign = order === "ascending" ? 1 : -1;
     const rows = [...body.rows].map((row) => [value(row.cells[index]), row]);
-    const missing = (key) => key === "" || key === "–";
+    const missing = (key) => key === "" || key === "-";
     rows.sort(([a, one], [b, two]) => {
       const last = one.classList.contains("total") - two.classList.contains("total") || missing(a) - missing(b);
       return last || sign * compare(a, b);
@@ -75,7 +75,7 @@
         [...row.cells]
           .map((cell) => {
             const found = row.parentElement === table.tHead ? cell.textContent : value(cell);
-            return typeof found === "number" ? String(found) : quoted(inert(found === "–" ? "" : found));
+            return typeof found === "number" ? String(found) : quoted(inert(found === "-" ? "" : found));
           })
           .join(","),
       )

@@ -6,41 +6,33 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.options import require_writable_output, variant_option
-from analyzer.core.errors import AnalyzerError
+from analyzer.cli.commands.options import require_writable_output, selection_options
+from analyzer.cli.selection import Selection
 
 EXAMPLES = """\b
 Examples:
-  analyze report --variant googlenet --variant alexnet
+  analyze report --variant googlenet,alexnet
   analyze report run1.json run2.json -o report.html
   analyze report --variant googlenet --charts none -o -
   analyze report --variant googlenet --format md >> "$GITHUB_STEP_SUMMARY"
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="One HTML page that compares variants and stored records.")
+@click.command(epilog=EXAMPLES)
 @click.argument("files", nargs=-1, metavar="[RECORD.json ...]")
-@variant_option("Named networks. NAME@PATH.KEY=N changes one number of it.")
-@click.option("--model", "references", multiple=True, metavar="REF", help="As in analyze --help; runs that code.")
-@click.option("--set", "changes", multiple=True, metavar="PATH.KEY=N", help="As in analyze --help; repeatable.")
-@click.option(
-    "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]", help="As in analyze --help; repeatable."
-)
-@click.option("--batch", type=click.IntRange(1, 1_000_000), default=1, show_default=True, metavar="N",
-              help="Samples in a pass.")  # fmt: skip
-@click.option("--mode", type=click.Choice(["inference", "training"]), help="Default: inference.")
-@click.option("--train", is_flag=True, help="Short for --mode training.")
+@selection_options()
 @click.option("--charts", type=click.Choice(["none", "embed", "link"]), default="embed", show_default=True,
-              help="plotly's script in the file, none, or loaded from its host.")  # fmt: skip
-@click.option("--figures", metavar="DIR", help="Each figure there too, as HTML, and as PNG and SVG where kaleido is.")
+              help="Embed plotly's script, load it from its host (link), or leave charts out (none).")  # fmt: skip
+@click.option("--figures", metavar="DIR", help="Also write each chart to DIR: HTML, and with kaleido PNG and SVG.")
 @click.option("--format", "form", type=click.Choice(["html", "md"]), default="html", show_default=True,
-              help="md: a summary for a pull request.")  # fmt: skip
+              help="md: a short summary for a pull request.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", callback=require_writable_output,
-              help="Default: analysis.html, and standard output for md; - is that.")  # fmt: skip
-def report(mode: str | None, train: bool, **options: Any) -> int:
-    """One page that compares variants and stored records: counts, time, memory, claims, differences. Reads offline."""
-    from analyzer.cli.jobs.report import run
+              help="Default: analysis.html, for md standard output; - is standard output.")  # fmt: skip
+def report(selection: Selection, files: tuple[str, ...], **options: Any) -> int:
+    """Write one HTML page that compares networks and stored records.
 
-    if train and mode == "inference":
-        raise AnalyzerError("--train and --mode inference contradict each other; give one")
-    return run(**options, training=train or mode == "training")
+    It shows counts, times, memory, differences and the paper's claims, and works offline.
+    """
+    from analyzer.cli.jobs.report import run_report
+
+    return run_report(selection, files, **options)

@@ -1,4 +1,4 @@
-"""`analyze report`: variants, models and stored records → the page, its summary, or its figures as files."""
+"""`analyze report`: builds the page from variants, models and stored records, and writes it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, get_args
 
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import spinner, write
+from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, one_line, quoted
-from analyzer.core.inputs import image, parse_input
-from analyzer.counting.api import count_reference, count_variant
+from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variants
 from analyzer.records.comparable import incompatibility
 from analyzer.records.envelope import load
@@ -26,38 +26,39 @@ if TYPE_CHECKING:
 OUTPUT = "analysis.html"
 
 
-def run(
-    *,
+def run_report(
+    selection: Selection,
     files: Sequence[str],
-    names: Sequence[str],
-    references: Sequence[str],
-    changes: Sequence[str],
-    inputs: Sequence[str],
-    batch: int,
-    training: bool,
+    *,
     charts: Charts,
     figures: str | None,
     form: str,
     output: str | None,
 ) -> int:
-    """A file that is refused is named, on standard error and on the page; 2 only if nothing is left to show."""
-    if not files and not names and not references:
+    """Returns 0. Files that cannot be read are named on standard error and on the page.
+
+    Raises AnalyzerError if there is no record to show.
+    """
+    if not files and not selection:
         raise AnalyzerError("nothing to report on: give a record's file, --variant NAME or --model REF")
-    records, refused = read(files)
-    records = [with_memory(record) for record in records]
-    records += counted(names, references, changes, inputs, batch, training=training)
-    for reason in refused:
-        print_message(reason)
+    records, refused = read_records(files)
+    records = [add_memory(record) for record in records]
+    runs_torch = bool(selection.references) or (selection.training and bool(selection))
+    with spinner("building and counting", when=runs_torch):
+        records += selection.count(memory=True)
+    for message in refused:
+        print_message(message)
     if not records:
         raise AnalyzerError("no record is left to report on")
     from reports.page.build import page
 
-    built = page(records, refused, command(files, names, references, changes, inputs, batch, training=training))
+    command = shlex.join(map(one_line, ["analyze", "report", *files, *selection.arguments()]))
+    built = page(records, refused, command)
     if figures:
         from reports.page.images import write_figures
 
-        for line in write_figures(built, Path(figures)):
-            print_message(line)
+        for message in write_figures(built, Path(figures)):
+            print_message(message)
     if form == "md":
         from reports.page.markdown import summary
 
@@ -69,14 +70,14 @@ def run(
     return 0
 
 
-def read(files: Sequence[str]) -> tuple[list[Record], list[str]]:
-    """The records of files, and the reasons why others were refused."""
-    found: list[Record] = []
+def read_records(files: Sequence[str]) -> tuple[list[Record], list[str]]:
+    """The records of the files, and one message per file that was refused."""
+    records: list[Record] = []
     refused: list[str] = []
     for name in files:
         try:
-            own = load(Path(name).read_text(encoding="utf-8"), name=one_line(name))
-            for record in own:
+            loaded = load(Path(name).read_text(encoding="utf-8"), name=one_line(name))
+            for record in loaded:
                 _check(record, name)
         except AnalyzerError as error:
             refused.append(one_line(error))
@@ -84,90 +85,45 @@ def read(files: Sequence[str]) -> tuple[list[Record], list[str]]:
             reason = getattr(error, "strerror", None) or type(error).__name__
             refused.append(f"cannot read {quoted(name)}: {reason}; wanted a file written by analyze --format json")
         else:
-            found += own
-            if not own:
-                refused.append(f"{one_line(name)} holds no record")
-    return found, refused
+            records += loaded
+            if not loaded:
+                refused.append(f"{one_line(name)} has no records")
+    return records, refused
 
 
-def with_memory(record: Record) -> Record:
-    """A stored record of a named network with its memory, in closed form, where it carries none of its own."""
+def add_memory(record: Record) -> Record:
+    """Adds memory, in closed form, to a stored record of a named network that has none."""
     if record.memory or record.mode != "inference" or len(record.input) != 1 or len(record.input[0]) < 2:
         return record
     batch, *size = record.input[0]
     try:
-        (chosen,) = variants([record.model], [f"{key}={value}" for key, value in record.overrides.items()])
-        again = count_variant(chosen, input=tuple(size), batch=batch, memory=True)
+        (variant,) = variants([record.model], [f"{key}={value}" for key, value in record.overrides.items()])
+        counted = count_variant(variant, input=tuple(size), batch=batch, memory=True)
     except (AnalyzerError, TypeError, ValueError):
         return record
-    return record.replace(memory=again.memory) if again.rows == record.rows else record
+    return record.replace(memory=counted.memory) if counted.rows == record.rows else record
 
 
 def _check(record: Record, name: str) -> None:
-    """Raises AnalyzerError for a record that reads well and whose figures are none."""
+    """Raises AnalyzerError for a record that loads but contains values of the wrong type."""
     try:
-        _ = (
-            record.totals.intensity,
-            record.modules,
-            record.label,
-            incompatibility(record, record),
-            described(record.environment),
-        )
+        _ = record.totals.intensity, record.modules, record.label, incompatibility(record, record)
+        _ = described(record.environment)
         if record.memory:
             _ = record.memory.peak + 0, [module.highest + 0 for module in record.memory.modules]
         if record.measurement:
             _check_times(record.measurement)
     except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
-        raise AnalyzerError(
-            f"{one_line(name)} is damaged ({type(error).__name__}: {one_line(error)}); write it again"
-        ) from None
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise AnalyzerError(f"{one_line(name)} is damaged ({reason}); write it again") from None
 
 
 def _check_times(measurement: Measurement) -> None:
-    qualities = {measurement.quality, *(one.quality for one in measurement.timings)}
+    qualities = {measurement.quality, *(timing.quality for timing in measurement.timings)}
     if not qualities <= set(get_args(Quality)):
         raise ValueError(f"qualities {sorted(map(str, qualities))}")
-    if not all(isfinite(sample) for one in measurement.timings for sample in one.samples_s):
+    if not all(isfinite(sample) for timing in measurement.timings for sample in timing.samples_s):
         raise ValueError("a sample is not finite")
-    if any(one.median_s <= 0 for one in measurement.timings if one.kind in ("pass", "device")):
-        raise ValueError("a pass took no time")
+    if any(timing.median_s <= 0 for timing in measurement.timings if timing.kind in ("pass", "device")):
+        raise ValueError("the time of a pass is not positive")
     _ = measurement.operator_times_s, measurement.configuration.label
-
-
-def counted(
-    names: Sequence[str],
-    references: Sequence[str],
-    changes: Sequence[str],
-    inputs: Sequence[str],
-    batch: int,
-    *,
-    training: bool,
-) -> list[Record]:
-    """What is named on the command line, counted now, with its memory."""
-    chosen = variants(names, changes)
-    fed = [parse_input(text) for text in inputs]
-    size = image(fed) if chosen else None
-    with spinner("building and counting", when=bool(references) or (training and bool(chosen))):
-        found = [count_variant(one, input=size, batch=batch, train=training, memory=True) for one in chosen]
-        for reference in references:
-            found.append(count_reference(reference, inputs=fed, batch=batch, train=training, memory=True))
-    return found
-
-
-def command(
-    files: Sequence[str],
-    names: Sequence[str],
-    references: Sequence[str],
-    changes: Sequence[str],
-    inputs: Sequence[str],
-    batch: int,
-    *,
-    training: bool,
-) -> str:
-    """The command line that makes the same page again."""
-    words = ["analyze", "report", *files]
-    for option, values in (("--variant", names), ("--model", references), ("--set", changes), ("--input", inputs)):
-        words += [word for value in values for word in (option, value)]
-    words += ["--batch", str(batch)] if batch != 1 else []
-    words += ["--train"] if training else []
-    return shlex.join(map(one_line, words))

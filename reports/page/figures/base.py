@@ -1,7 +1,7 @@
-"""Figures: plain data in, a plotly figure out as the JSON that its script reads. No plotly is imported.
+"""Bars and tiles as plotly figures: the JSON that plotly's script reads. The Python package is not imported.
 
-Its Python classes check every key, and building one chart by them takes longer than a count. Colours hold on white and
-on near-black alike, and under white text; what depends on the theme (text, grid) the page's script adds.
+Its classes validate every key, and building one chart with them takes longer than a count. Colours have enough
+contrast on white, on near-black and under white text; the page's script adds what depends on the theme (text, grid).
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ BLUE, ORANGE, GREEN, PURPLE, TEAL, PINK, OLIVE, SLATE = SERIES = (
     "#2f6fb7", "#b3541e", "#2a7f55", "#7b54a8", "#117a86", "#b03a6f", "#76701a", "#5f6b7a",
 )  # fmt: skip
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
-LABEL = 12  # Pixels; plotly's own hovers and ticks go no lower than 11.
+FONT_SIZE = 12  # Pixels.
 
 
-def series(place: int) -> str:
-    return SERIES[place % len(SERIES)]
+def colour(index: int) -> str:
+    return SERIES[index % len(SERIES)]
 
 
-def safe(text: str) -> str:
-    """A name as text: plotly reads a little HTML in its labels."""
+def escape_label(text: str) -> str:
+    """Escapes a name, because plotly interprets some HTML in its labels."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-# What all figures have in common: a page holds it once.
+# The layout that all figures share; a page contains it once.
 BASE: Figure = {
     "margin": {"l": 8, "r": 16, "t": 12, "b": 44},
-    "font": {"family": FONT, "size": LABEL},
+    "font": {"family": FONT, "size": FONT_SIZE},
     "showlegend": False,
     "dragmode": False,
-    "hoverlabel": {"font": {"family": FONT, "size": LABEL}},
+    "hoverlabel": {"font": {"family": FONT, "size": FONT_SIZE}},
     "uniformtext": {"minsize": 11, "mode": "hide"},
 }
 
 
 def figure(data: list[dict[str, Any]], height: int, **layout: Any) -> Figure:
-    """Data and what its layout has beyond BASE."""
+    """A figure; `layout` extends BASE."""
     return {"data": data, "layout": {"height": height, **layout}}
 
 
@@ -49,8 +49,8 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title, "standoff": 8}, "automargin": True, "zeroline": False} | more
 
 
-def key(figure: Figure) -> tuple[tuple[str, str], ...]:
-    """The names of what is drawn with their colours: the page writes them below, where they wrap."""
+def legend(figure: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Names and colours of the traces, if there are several. The page writes them below the chart, where they wrap."""
     named = [trace for trace in figure["data"] if trace.get("name") and trace.get("showlegend", True)]
     return tuple((unescape(trace["name"]), trace["marker"]["color"]) for trace in named) if len(named) > 1 else ()
 
@@ -62,11 +62,11 @@ def icicle(
     ids: Sequence[str], labels: Sequence[str], parents: Sequence[str], values: Sequence[float], colours: Sequence[str],
     *, height: int,
 ) -> Figure:  # fmt: skip
-    """Modules as tiles, from the whole at the left to its parts; a tile's height is its share. Click one to go in."""
+    """Modules as tiles, the network at the left and its parts to the right; a tile's height is its share."""
     trace = {
         "type": "icicle",
         "ids": ids,
-        "labels": [safe(label) for label in labels],
+        "labels": [escape_label(label) for label in labels],
         "parents": parents,
         "values": values,
         "branchvalues": "total",
@@ -76,9 +76,9 @@ def icicle(
         "marker": {"colors": colours, "line": {"width": 0}},
         "texttemplate": "%{label}  %{percentRoot:.1%}",
         "leaf": {"opacity": 1},
-        "textfont": {"color": "#ffffff", "size": LABEL},
+        "textfont": {"color": "#ffffff", "size": FONT_SIZE},
         "hovertemplate": TILE,
-        "pathbar": {"visible": True, "textfont": {"size": LABEL, "color": "#ffffff"}},
+        "pathbar": {"visible": True, "textfont": {"size": FONT_SIZE, "color": "#ffffff"}},
         "root": {"color": SLATE},
     }
     return figure([trace], height, margin={"l": 0, "r": 0, "t": 26, "b": 4})
@@ -87,20 +87,20 @@ def icicle(
 def stacked(
     names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Mapping[str, Sequence[str]], *, unit: str
 ) -> Figure:
-    """A bar a network, cut into its parts."""
+    """One bar per network, divided into its parts."""
     data = [
         {
             "type": "bar",
             "orientation": "h",
-            "name": safe(part),
-            "y": [safe(name) for name in names],
+            "name": escape_label(part),
+            "y": [escape_label(name) for name in names],
             "x": list(values),
             "text": list(texts[part]),
-            "hovertemplate": f"%{{y}}<br>{safe(part)}: %{{text}}<extra></extra>",
+            "hovertemplate": f"%{{y}}<br>{escape_label(part)}: %{{text}}<extra></extra>",
             "textposition": "none",
-            "marker": {"color": series(place), "line": {"width": 1, "color": "rgba(255,255,255,.6)"}},
+            "marker": {"color": colour(index), "line": {"width": 1, "color": "rgba(255,255,255,.6)"}},
         }
-        for place, (part, values) in enumerate(parts.items())
+        for index, (part, values) in enumerate(parts.items())
     ]
     return figure(
         data,
@@ -113,12 +113,13 @@ def stacked(
 
 
 def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[str]]], *, unit: str) -> Figure:
-    """A bar a name and group, those of a name side by side."""
+    """One bar per name and group; the bars of a name stand side by side."""
     data = [
-        {"type": "bar", "orientation": "h", "name": safe(group), "y": [safe(name) for name in names], "x": list(values),
-         "text": list(texts), "textposition": "none", "marker": {"color": series(place)},
-         "hovertemplate": f"%{{y}}<br>{safe(group)}: %{{text}}<extra></extra>"}
-        for place, (group, (values, texts)) in enumerate(groups.items())
+        {"type": "bar", "orientation": "h", "name": escape_label(group), "x": list(values),
+         "y": [escape_label(name) for name in names], "text": list(texts), "textposition": "none",
+         "marker": {"color": colour(index)},
+         "hovertemplate": f"%{{y}}<br>{escape_label(group)}: %{{text}}<extra></extra>"}
+        for index, (group, (values, texts)) in enumerate(groups.items())
     ]  # fmt: skip
     return figure(
         data,
@@ -134,11 +135,11 @@ def bars(
     names: Sequence[str], values: Points, texts: Sequence[str], *, unit: str, colours: Sequence[str] | str,
     spread: tuple[Points, Points] | None = None, suffix: str = "",
 ) -> Figure:  # fmt: skip
-    """A bar a name, from zero to either side; `spread` is how far a figure reaches above and below."""
+    """One bar per name; `spread` is the length of its error bar above and below the value."""
     trace: dict[str, Any] = {
         "type": "bar",
         "orientation": "h",
-        "y": [safe(name) for name in names],
+        "y": [escape_label(name) for name in names],
         "x": list(values),
         "text": list(texts),
         "textposition": "none",

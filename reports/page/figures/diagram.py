@@ -1,6 +1,6 @@
-"""The network as a drawing, from its rows: modules from top to bottom, branches side by side where they are joined.
+"""A network as an SVG diagram: modules from top to bottom, branches side by side.
 
-A module has branches where a `cat` of its own joins exactly what its parts put out. SVG as text; names are escaped.
+A module has branches if a `cat` in its own forward joins exactly the outputs of its children. Names are escaped.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from analyzer.core.shapes import shape_text
 from analyzer.core.units import percent
 from analyzer.records.record import Module, Record, Row
 
-WIDTH = 288  # What a 320 pixel wide screen leaves: letters keep their size there.
+WIDTH = 288  # Fits a screen of 320 pixels without scaling.
 BOX, STEP, GAP, PAD = 34, 22, 12, 8
-MOST = 80
-SILENT = {"relu", "dropout", "flatten", "cat"}
-SHORT = {"max_pool2d": "max pool", "avg_pool2d": "avg pool", "adaptive_avg_pool2d": "global pool",
+MAX_BOXES = 80
+HIDDEN_OPS = {"relu", "dropout", "flatten", "cat"}
+SHORT_NAMES = {"max_pool2d": "max pool", "avg_pool2d": "avg pool", "adaptive_avg_pool2d": "global pool",
          "local_response_norm": "LRN", "batch_norm": "norm"}  # fmt: skip
-Places = Mapping[str, str]
+Anchors = Mapping[str, str]
 
 
 class Branch(Frozen):
@@ -29,13 +29,13 @@ class Branch(Frozen):
     steps: tuple[str, ...]
 
 
-class Stop(Frozen):
-    """One top-level module on the way down."""
+class Box(Frozen):
+    """One top-level module; `share` is its share of the network's MACs."""
 
     path: str
     shape: str
     share: float
-    what: str
+    description: str
     branches: tuple[Branch, ...] = ()
 
     @property
@@ -45,72 +45,74 @@ class Stop(Frozen):
         return BOX + 2 * GAP + STEP * max(len(branch.steps) for branch in self.branches)
 
 
-def stops(record: Record) -> list[Stop]:
-    """The modules of the drawing; operators that only pass on or clip are left out."""
+def boxes(record: Record) -> list[Box]:
+    """The top-level modules of the diagram, without those that only reshape or clip."""
     modules = record.modules
     whole = record.totals.macs
     found = []
     for module in modules:
-        own = [row for row in record.rows if row.path == module.path or row.path.startswith(f"{module.path}.")]
-        if "." in module.path or all(row.op in SILENT for row in own):
+        rows = [row for row in record.rows if _below(row.path, module.path)]
+        if "." in module.path or all(row.op in HIDDEN_OPS for row in rows):
             continue
-        branches = _branches(module, modules, own)
+        branches = _branches(module, modules, rows)
         shape = shape_text(module.outputs[0][1:]) if module.outputs else ""
         share = module.totals.macs / whole if whole else 0.0
-        found.append(Stop(module.path, shape, share, _what(own), branches))
+        found.append(Box(module.path, shape, share, _description(rows), branches))
     return found
 
 
-def _branches(module: Module, modules: Sequence[Module], own: Sequence[Row]) -> tuple[Branch, ...]:
-    joined = next((row.inputs for row in own if row.path == module.path and row.op == "cat"), None)
-    depth = module.path.count(".") + 1
-    parts = [one for one in modules if one.path.startswith(f"{module.path}.") and one.path.count(".") == depth]
-    if joined is None or [part.outputs[:1] for part in parts] != [(shape,) for shape in joined]:
+def _below(path: str, module: str) -> bool:
+    return path == module or path.startswith(f"{module}.")
+
+
+def _branches(module: Module, modules: Sequence[Module], rows: Sequence[Row]) -> tuple[Branch, ...]:
+    joined = next((row.inputs for row in rows if row.path == module.path and row.op == "cat"), None)
+    children = [child for child in modules if child.path.rpartition(".")[0] == module.path]
+    if joined is None or [child.outputs[:1] for child in children] != [(shape,) for shape in joined]:
         return ()
-    return tuple(Branch(part.path, _steps(part.path, own)) for part in parts)
+    return tuple(Branch(child.path, _steps(child.path, rows)) for child in children)
 
 
-def _steps(path: str, own: Sequence[Row]) -> tuple[str, ...]:
-    rows = [row for row in own if (row.path == path or row.path.startswith(f"{path}.")) and row.op not in SILENT]
-    return tuple(step(row) for row in rows if row.op != "batch_norm") or ("as it is",)
+def _steps(path: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    shown = [row for row in rows if _below(row.path, path) and row.op not in {*HIDDEN_OPS, "batch_norm"}]
+    return tuple(map(step, shown)) or ("identity",)
 
 
 def step(row: Row) -> str:
-    """`3x3 → 208`: a convolution's kernel and channels; else what the operator is called."""
+    """`3x3 → 208` for a convolution's kernel and output channels; the operator's name for all else."""
     if row.op == "conv2d" and row.outputs and row.inputs:
         kernel = _kernel(row)
         return f"{kernel} → {row.outputs[0][1]}" if len(row.outputs[0]) > 1 else kernel
-    return SHORT.get(row.op, row.op)
+    return SHORT_NAMES.get(row.op, row.op)
 
 
 def _kernel(row: Row) -> str:
-    """From the weights, as wide as it is high; where channels are in groups it cannot be told."""
+    """A square kernel, from the number of weights; "conv" for a grouped convolution, where that is ambiguous."""
     shapes = row.inputs[0], row.outputs[0]
     channels = shapes[0][1] * shapes[1][1] if all(len(shape) == 4 for shape in shapes) else 0
     side = isqrt(row.weights // channels) if channels else 0
     return f"{side}x{side}" if side and side * side * channels == row.weights else "conv"
 
 
-def _what(own: Sequence[Row]) -> str:
-    """What a module without branches is, in a word or two."""
-    steps = [step(row) for row in own if row.op not in SILENT]
+def _description(rows: Sequence[Row]) -> str:
+    """The operators of a module without branches: their names if there are at most two, else their number."""
+    steps = [step(row) for row in rows if row.op not in HIDDEN_OPS]
     return ", ".join(steps) if len(steps) <= 2 else f"{len(steps)} operators"
 
 
-def svg(record: Record, name: str, places: Places) -> str:
-    """The drawing. `places` are those of paths on the page."""
-    found = stops(record)
-    shown, more = found[:MOST], len(found) - MOST
+def svg(record: Record, name: str, anchors: Anchors) -> str:
+    """The diagram; `anchors` maps module paths to link targets on the page."""
+    found = boxes(record)
     parts: list[str] = []
     y = 2
-    for place, stop in enumerate(shown):
-        if place:
+    for index, box in enumerate(found[:MAX_BOXES]):
+        if index:
             parts.append(_arrow(WIDTH // 2, y, y + GAP))
             y += GAP
-        parts.append(_stop(stop, y, places))
-        y += stop.height
-    if more > 0:
-        parts.append(_text(WIDTH // 2, y + 18, f"and {more} more", kind="m"))
+        parts.append(_box(box, y, anchors))
+        y += box.height
+    if len(found) > MAX_BOXES:
+        parts.append(_text(WIDTH // 2, y + 18, f"and {len(found) - MAX_BOXES} more", kind="m"))
         y += 24
     title = escape(f"Diagram of {name}")
     return (
@@ -119,36 +121,31 @@ def svg(record: Record, name: str, places: Places) -> str:
     )
 
 
-def _stop(stop: Stop, y: int, places: Places) -> str:
-    share = percent(stop.share) if stop.share else ""
-    body = [_rect(1, y, WIDTH - 2, stop.height)]
-    if stop.share:
-        body.append(f'<rect class="share" x="1" y="{y}" width="{max(stop.share * (WIDTH - 2), 1):.1f}" height="4"/>')
-    body.append(_text(PAD, y + 21, stop.path, kind="b", room=20 if stop.branches else 16))
-    if not stop.branches:
-        body.append(_text(WIDTH - PAD, y + 21, " · ".join(filter(None, (stop.what, share))), kind="e", room=28))
-        return _linked(
-            "".join(body), places.get(stop.path, ""), f"{stop.path}: {stop.what}, output {stop.shape} {share}"
-        )
-    body.append(_text(WIDTH - PAD, y + 21, " · ".join(filter(None, (stop.shape, share))), kind="e"))
-    head = _linked(
-        "".join(body),
-        places.get(stop.path, ""),
-        f"{stop.path}: {len(stop.branches)} branches, output {stop.shape} {share}",
-    )
-    return head + "".join(_column(stop, place, y + BOX, places) for place in range(len(stop.branches)))
+def _box(box: Box, y: int, anchors: Anchors) -> str:
+    share = percent(box.share) if box.share else ""
+    body = [_rect(1, y, WIDTH - 2, box.height)]
+    if box.share:
+        body.append(f'<rect class="share" x="1" y="{y}" width="{max(box.share * (WIDTH - 2), 1):.1f}" height="4"/>')
+    detail, description = box.description, box.description
+    if box.branches:
+        detail, description = box.shape, f"{len(box.branches)} branches"
+    body.append(_text(PAD, y + 21, box.path, kind="b", room=20 if box.branches else 16))
+    body.append(_text(WIDTH - PAD, y + 21, " · ".join(filter(None, (detail, share))), kind="e", room=28))
+    title = f"{box.path}: {description}, output {box.shape} {share}"
+    columns = (_column(box.branches, index, y + BOX, anchors) for index in range(len(box.branches)))
+    return _linked("".join(body), anchors.get(box.path, ""), title) + "".join(columns)
 
 
-def _column(stop: Stop, place: int, y: int, places: Places) -> str:
-    branch, count = stop.branches[place], len(stop.branches)
-    width = (WIDTH - 2 * PAD - 6 * (count - 1)) / count
-    x = PAD + place * (width + 6)
+def _column(branches: Sequence[Branch], index: int, y: int, anchors: Anchors) -> str:
+    branch = branches[index]
+    width = (WIDTH - 2 * PAD - 6 * (len(branches) - 1)) / len(branches)
+    x = PAD + index * (width + 6)
     body = []
     for number, text in enumerate(branch.steps):
         top = y + number * STEP
         body.append(_rect(x, top, width, STEP - 3, inner=True))
         body.append(_text(x + width / 2, top + 14, text, kind="m", room=max(int(width / 5.6), 4)))
-    return _linked("".join(body), places.get(branch.path, ""), f"{branch.path}: {', '.join(branch.steps)}", tab=False)
+    return _linked("".join(body), anchors.get(branch.path, ""), f"{branch.path}: {', '.join(branch.steps)}", tab=False)
 
 
 def _linked(body: str, anchor: str, title: str, *, tab: bool = True) -> str:
@@ -165,7 +162,7 @@ def _rect(x: float, y: float, width: float, height: float, *, inner: bool = Fals
 
 
 def _text(x: float, y: float, text: str, *, kind: str = "", room: int = 40) -> str:
-    """`kind`: b is a name, m stands in the middle, e ends at x."""
+    """`kind`: b is a name, m is centred at x, e ends at x. Longer than `room` characters it is cut."""
     cut = text if len(text) <= room else f"{text[: room - 1]}…"
     kind = f' class="{kind}"' if kind else ""
     return f'<text{kind} x="{x:g}" y="{y:g}">{escape(cut)}</text>'

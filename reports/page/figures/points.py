@@ -1,4 +1,4 @@
-"""Figures of points and lines: branches, widths, the course of a pass, time against work, the roofline, speed."""
+"""Points and lines as plotly figures: branches, widths, memory over a pass, time against MACs, roofline, throughput."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any
 
-from reports.page.figures.base import BLUE, ORANGE, SLATE, Figure, Points, axis, figure, safe, series
+from reports.page.figures.base import BLUE, ORANGE, SLATE, Figure, Points, axis, colour, escape_label, figure
 
 
 def dumbbells(
     names: Sequence[str], first: Points, other: Points, titles: tuple[str, str], texts: Sequence[str], *, unit: str
 ) -> Figure:
-    """A row a name: two points on a logarithmic axis and the way between them."""
-    rows = [safe(name) for name in names]
-    way_x = [value for one, two in zip(first, other, strict=True) for value in (one, two, None)]
-    way_y = [value for row in rows for value in (row, row, None)]
+    """One row per name: two points on a logarithmic axis and a line between them."""
+    rows = [escape_label(name) for name in names]
+    line_x = [value for pair in zip(first, other, strict=True) for value in (*pair, None)]
+    line_y = [value for row in rows for value in (row, row, None)]
     data: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "lines", "x": way_x, "y": way_y, "hoverinfo": "skip", "showlegend": False,
+        {"type": "scatter", "mode": "lines", "x": line_x, "y": line_y, "hoverinfo": "skip", "showlegend": False,
          "line": {"color": SLATE, "width": 2}},
     ]  # fmt: skip
-    for title, values, colour in zip(titles, (first, other), (ORANGE, BLUE), strict=True):
+    for title, values, tint in zip(titles, (first, other), (ORANGE, BLUE), strict=True):
         data.append(
-            {"type": "scatter", "mode": "markers", "name": safe(title), "x": list(values), "y": rows, "text": texts,
-             "marker": {"size": 11, "color": colour}, "hovertemplate": "%{y}<br>%{text}<extra></extra>"}
+            {"type": "scatter", "mode": "markers", "name": escape_label(title), "x": list(values),
+             "y": rows, "text": texts, "marker": {"size": 11, "color": tint},
+             "hovertemplate": "%{y}<br>%{text}<extra></extra>"}
         )  # fmt: skip
     return figure(
         data,
@@ -36,7 +37,7 @@ def dumbbells(
 def curves(
     x: Sequence[float], panels: Sequence[tuple[str, Points, float, Sequence[str]]], *, unit: str, mark: float
 ) -> Figure:
-    """One curve a panel, one above the other; a dashed line is the figure without, a filled point the paper's width."""
+    """One curve per panel; the dashed line is the limit, and the point at `mark` is larger."""
     data: list[dict[str, Any]] = []
     height = 1 / len(panels)
     layout: dict[str, Any] = {"xaxis": axis(unit, anchor="y", rangemode="tozero")}
@@ -46,8 +47,8 @@ def curves(
         common = {"xaxis": "x", "yaxis": f"y{suffix}"}
         data.append(
             {"type": "scatter", "mode": "lines+markers", "x": list(x), "y": list(values), "text": list(texts),
-             "line": {"color": series(index), "width": 2},
-             "marker": {"size": sizes, "color": series(index), "opacity": 1},
+             "line": {"color": colour(index), "width": 2},
+             "marker": {"size": sizes, "color": colour(index), "opacity": 1},
              "hovertemplate": f"%{{x}} channels: %{{text}} {title}<extra></extra>", **common}
         )  # fmt: skip
         data.append(
@@ -63,25 +64,25 @@ def curves(
 
 
 def steps(lines: Mapping[str, tuple[Points, Points, Sequence[str]]], peaks: Mapping[str, int], *, unit: str) -> Figure:
-    """A level over the course of a pass, a line a network; its highest point is marked."""
+    """One step line per network over a pass; its highest point is marked."""
     data: list[dict[str, Any]] = []
-    for place, (name, (x, y, texts)) in enumerate(lines.items()):
-        colour = series(place)
+    for index, (name, (x, y, texts)) in enumerate(lines.items()):
+        tint = colour(index)
         data.append(
-            {"type": "scatter", "mode": "lines", "name": safe(name), "x": list(x), "y": list(y), "text": list(texts),
-             "line": {"color": colour, "width": 2, "shape": "hvh"}, "marker": {"color": colour},
-             "hovertemplate": f"{safe(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
+            {"type": "scatter", "mode": "lines", "name": escape_label(name), "x": list(x), "y": list(y),
+             "text": list(texts), "line": {"color": tint, "width": 2, "shape": "hvh"}, "marker": {"color": tint},
+             "hovertemplate": f"{escape_label(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
         )  # fmt: skip
         peak = peaks[name]
         data.append(
             {"type": "scatter", "mode": "markers", "x": [x[peak]], "y": [y[peak]], "text": [texts[peak]],
-             "showlegend": False, "marker": {"size": 11, "color": colour},
-             "hovertemplate": f"peak of {safe(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
+             "showlegend": False, "marker": {"size": 11, "color": tint},
+             "hovertemplate": f"peak of {escape_label(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
         )  # fmt: skip
     return figure(
         data,
         340,
-        xaxis=axis("how far the pass is", tickformat=".0%", range=[0, 1]),
+        xaxis=axis("progress of the pass", tickformat=".0%", range=[0, 1]),
         yaxis=axis(unit, tickformat="~s", ticksuffix="B", rangemode="tozero", nticks=6),
     )
 
@@ -96,12 +97,12 @@ def scatter(
     whole_x: bool = True,
     lines: Sequence[dict[str, Any]] = (),
 ) -> Figure:
-    """Named points on two logarithmic axes, a colour a group; `lines` are ceilings."""
+    """Named points on two logarithmic axes, one colour per group; `lines` are ceilings."""
     data: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "markers", "name": safe(name), "x": list(xs), "y": list(ys), "text": list(texts),
-         "marker": {"size": 9, "color": series(place), "opacity": 0.85},
+        {"type": "scatter", "mode": "markers", "name": escape_label(name), "x": list(xs), "y": list(ys),
+         "text": list(texts), "marker": {"size": 9, "color": colour(index), "opacity": 0.85},
          "hovertemplate": f"%{{text}}<br>{hover}<extra></extra>"}
-        for place, (name, (xs, ys, texts)) in enumerate(groups.items())
+        for index, (name, (xs, ys, texts)) in enumerate(groups.items())
     ]  # fmt: skip
     return figure(
         [*lines, *data],
@@ -113,15 +114,15 @@ def scatter(
 
 
 def ceiling(name: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
-    return {"type": "scatter", "mode": "lines", "name": safe(name), "x": list(x), "y": list(y), "hoverinfo": "name",
-            "showlegend": False, "line": {"color": SLATE, "width": 2}}  # fmt: skip
+    return {"type": "scatter", "mode": "lines", "name": escape_label(name), "x": list(x), "y": list(y),
+            "hoverinfo": "name", "showlegend": False, "line": {"color": SLATE, "width": 2}}  # fmt: skip
 
 
 def _label(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A ceiling's name at its line: below a slope's foot, above the end of a roof."""
+    """A ceiling's name at its line: below the start of a slope, above the end of a flat roof."""
     (x, *_, end_x), (y, *_, end_y) = line["x"], line["y"]
     flat = y == end_y
-    at = (end_x, end_y) if flat else (1.2 * x, 1.2 * y)  # On the axis itself it would not be drawn.
+    at = (end_x, end_y) if flat else (1.2 * x, 1.2 * y)  # On the axis itself the label would not be drawn.
     return {
         "text": line["name"], "x": log10(at[0]), "y": log10(at[1]), "showarrow": False, "font": {"size": 11},
         "xanchor": "right" if flat else "left", "yanchor": "bottom" if flat else "top",
@@ -129,13 +130,13 @@ def _label(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lines(groups: Mapping[str, tuple[Points, Points, Sequence[str]]], *, x: str, y: str) -> Figure:
-    """A line a group over a few values, such as the batch."""
+    """One line per group over a few values, such as the batch."""
     data: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "lines+markers", "name": safe(name), "x": list(xs), "y": list(ys),
-         "text": list(texts), "line": {"color": series(place), "width": 2},
-         "marker": {"size": 9, "color": series(place)},
+        {"type": "scatter", "mode": "lines+markers", "name": escape_label(name), "x": list(xs), "y": list(ys),
+         "text": list(texts), "line": {"color": colour(index), "width": 2},
+         "marker": {"size": 9, "color": colour(index)},
          "hovertemplate": "%{text}<extra></extra>"}
-        for place, (name, (xs, ys, texts)) in enumerate(groups.items())
+        for index, (name, (xs, ys, texts)) in enumerate(groups.items())
     ]  # fmt: skip
     return figure(
         data,

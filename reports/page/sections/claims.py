@@ -8,16 +8,15 @@ from typing import Any
 from analyzer.claims import Claim, ledger, table1
 from analyzer.core.units import percent
 from reports import claims as tables
-from reports.page import cells
 from reports.page.context import Block, ClaimCard, Claims, Section
-from reports.page.sections.story import told
-from reports.page.subjects import Subject
+from reports.page.network_views import NetworkView
+from reports.page.sections.story import has_inception_modules
 
 TONES = {"confirmed": "good", "confirmed under a condition": "warn", "not reproduced": "bad"}
 
 
-def section(subjects: Sequence[Subject]) -> Section:
-    if not told(subjects):
+def section(subjects: Sequence[NetworkView]) -> Section:
+    if not has_inception_modules(subjects):
         lead = "The claims are about GoogLeNet; add --variant googlenet, or ask analyze claims."
         return Section("claims", "Claims", "Claims", lead, ())
     found = ledger()
@@ -28,7 +27,8 @@ def section(subjects: Sequence[Subject]) -> Section:
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     blocks: list[Block] = [Claims(tuple(map(card, found)))]
     blocks += [
-        cells.adopt(one, f"table1-{place}") for place, one in enumerate(tables.table1(table1.rows(), table1.totals()))
+        table.replace(id=f"table1-{index}", tools=("csv",))
+        for index, table in enumerate(tables.table1(table1.rows(), table1.totals()))
     ]
     lead = f"What the paper and a study note say in numbers, counted anew: {said}."
     return Section("claims", "Claims, and what counting says", "Claims", lead, tuple(blocks))

@@ -1,85 +1,76 @@
-"""The difference of any two networks: modules aligned by role, what changed, what only one of them has."""
+"""The difference between any two networks: modules aligned by role, with those that only one of them has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from analyzer.core.units import METRICS
+from analyzer.core.units import METRICS, signed
 from analyzer.records.comparison import TOTAL, compare_records
 from analyzer.records.record import Totals
-from reports.page import cells
-from reports.page.context import Block, Chart, Choice, Line, Section, Table, Words
+from reports import cells
+from reports.page.context import ALL_TOOLS, Block, Chart, Choice, Paragraphs, Section
 from reports.page.figures import base as figures
-from reports.page.subjects import Subject, pairs
+from reports.page.network_views import NetworkView, pairs
+from reports.table import Cell, Row, Table, columns
 
 METRICS_SHOWN = ("macs", "params")
-MOST_BARS = 16
-Sums = tuple["Totals | None", "Totals | None"]
+MAX_BARS = 16
+MAX_NAMES = 40
+Modules = Mapping[str, tuple["Totals | None", ...]]  # Role to the sums of both networks.
 
 
-def section(subjects: Sequence[Subject]) -> Section:
-    options: list[tuple[str, tuple[Block, ...]]] = []
-    for first, other, apart in pairs(subjects):
-        name = f"{first.name} → {other.name}"
-        options.append((name, _blocks(first, other, apart)))
-    lead = "Modules are aligned by role. Differences and ratios are those of the second against the first."
+def section(networks: Sequence[NetworkView]) -> Section:
+    options = tuple(
+        (f"{first.name} → {other.name}", _blocks(first, other, reason)) for first, other, reason in pairs(networks)
+    )
+    lead = "Modules are aligned by role. Differences and ratios are of the second network relative to the first."
     if not options:
-        lead = "There is one network on this page; give a second one to see what differs."
-    blocks: tuple[Block, ...] = (Choice("Compare", tuple(options)),) if options else ()
-    return Section("difference", "What differs", "Difference", lead, blocks)
+        lead = "There is one network on this page; add a second one to see what differs."
+    return Section("difference", "Differences", "Differences", lead, (Choice("Compare", options),) if options else ())
 
 
-def _blocks(first: Subject, other: Subject, apart: str | None) -> tuple[Block, ...]:
+def _blocks(first: NetworkView, other: NetworkView, reason: str | None) -> tuple[Block, ...]:
     name = f"{first.name} → {other.name}"
-    if apart:
-        return (
-            Words((f"Not subtracted: {apart}. Both are in the tables above and below, side by side.",), "notice", name),
-        )
+    if reason:
+        text = f"Not compared: {reason}. The tables above and below show both networks."
+        return (Paragraphs((text,), "notice", name),)
     if first.empty or other.empty:
         empty = first.name if first.empty else other.name
-        return (Words((f"{empty} is empty: there is nothing to subtract.",), "notice", name),)
-    modules = _aligned(first, other)
-    chart = bars(first, other, modules)
-    return (chart, *_only(first, other, modules))
+        return (Paragraphs((f"Not compared: {empty} has no rows.",), "notice", name),)
+    named = [network.record.replace(model=network.name, overrides={}) for network in (first, other)]
+    modules = compare_records(named).modules
+    return (bars(first, other, modules), *_added_and_removed(first, other, modules))
 
 
-def _aligned(first: Subject, other: Subject) -> dict[str, Sums]:
-    """Roles to the sums of both, the whole under `total`."""
-    named = [one.record.replace(model=one.name, overrides={}) for one in (first, other)]
-    return {role: (sums[0], sums[1]) for role, sums in compare_records(named).modules.items()}
-
-
-def bars(first: Subject, other: Subject, modules: Mapping[str, Sums]) -> Chart:
+def bars(first: NetworkView, other: NetworkView, modules: Modules) -> Chart:
     """Differences of top-level modules as bars, in the order of the pass; all of them, and branches, as a table."""
-    pair = f"{first.place}-{other.place}"
-    tops = {role: sums for role, sums in modules.items() if "." not in role and role != TOTAL}
-    views = []
     for metric in METRICS_SHOWN:
-        gaps = {role: _gap(metric, sums) for role, sums in tops.items()}
-        changed = sorted((role for role, gap in gaps.items() if gap), key=lambda role: -abs(gaps[role]))[:MOST_BARS]
-        views.append((metric, {role: gaps[role] for role in tops if role in changed}))
-    metric, shown = next(((metric, gaps) for metric, gaps in views if gaps), views[0])
-    whole = _gap(metric, modules[TOTAL])
-    word = METRICS[metric].unit
+        gaps = {role: _gap(metric, sums) for role, sums in modules.items() if "." not in role and role != TOTAL}
+        largest = sorted(filter(gaps.get, gaps), key=lambda role: -abs(gaps[role]))[:MAX_BARS]
+        if largest:
+            break
+    else:
+        metric = METRICS_SHOWN[0]
+    shown = {role: gap for role, gap in gaps.items() if role in largest}
+    unit, whole = METRICS[metric].unit, _gap(metric, modules[TOTAL])
     if not shown:
         summary = f"{other.name} has the same multiply-adds and parameters as {first.name} in every module."
-    else:
-        most = max(shown, key=lambda role: abs(shown[role]))
+    elif whole:
         summary = (
-            f"{other.name} takes {METRICS[metric].text(abs(whole))} {word} {'more' if whole > 0 else 'fewer'} than "
-            f"{first.name}; the largest difference is in {most}, {_signed(metric, shown[most])}."
-            if whole
-            else f"{other.name} takes as many {word} as {first.name}, elsewhere."
+            f"{other.name} takes {METRICS[metric].text(abs(whole))} {'more' if whole > 0 else 'fewer'} {unit} than "
+            f"{first.name}; the largest difference is in {largest[0]}, {signed(shown[largest[0]], metric)}."
         )
+    else:
+        summary = f"{other.name} takes as many {unit} as {first.name}, but in other modules."
     return Chart(
-        id=f"difference-{pair}",
+        id=f"difference-{first.index}-{other.index}",
         title=f"{first.name} → {other.name}: difference in {METRICS[metric].title} by module",
         summary=summary,
         figure=figures.bars(
             list(shown),
             list(shown.values()),
-            [_signed(metric, gap) for gap in shown.values()],
-            unit=word,
+            [signed(gap, metric) for gap in shown.values()],
+            unit=unit,
             colours=[figures.ORANGE if gap > 0 else figures.GREEN for gap in shown.values()],
         ),
         table=table(first, other, modules),
@@ -88,59 +79,49 @@ def bars(first: Subject, other: Subject, modules: Mapping[str, Sums]) -> Chart:
     )
 
 
-def _gap(metric: str, sums: Sums) -> int:
-    before, after = (getattr(one, metric) if one else 0 for one in sums)
+def _gap(metric: str, sums: Sequence[Totals | None]) -> int:
+    before, after = (getattr(totals, metric) if totals else 0 for totals in sums)
     gap: int = after - before
     return gap
 
 
-def _signed(metric: str, gap: int) -> str:
-    return f"{'+' if gap > 0 else '−'}{METRICS[metric].text(abs(gap))}"
-
-
-def table(first: Subject, other: Subject, modules: Mapping[str, Sums]) -> Table:
-    """Two levels of modules, MACs and params of both; lines where nothing changed can be hidden."""
-    lines = [
-        _line(role, *sums)
+def table(first: NetworkView, other: NetworkView, modules: Modules) -> Table:
+    """Two levels of modules, MACs and params of both; rows where nothing changed can be hidden."""
+    rows = [
+        _row(role, sums)
         for role, sums in modules.items()
-        if role != TOTAL and role.count(".") < 2 and any(one and (one.macs or one.params) for one in sums)
+        if role != TOTAL and role.count(".") < 2 and any(totals and (totals.macs or totals.params) for totals in sums)
     ]
-    lines.append(_line(TOTAL, *modules[TOTAL]).replace(kind="total"))
-    columns = [cells.left("module")]
-    for metric in METRICS_SHOWN:
-        title = METRICS[metric].title
-        columns += [cells.right(f"{title} 1st"), cells.right("2nd"), cells.right("difference"), cells.right("ratio")]
+    titles = [
+        title
+        for metric in METRICS_SHOWN
+        for title in (f"{METRICS[metric].title} 1st", "2nd", "difference", "ratio to 1st")
+    ]
     return Table(
-        f"difference-{first.place}-{other.place}-data",
-        f"{first.name} (1st) and {other.name} (2nd), module by module",
-        tuple(columns),
-        tuple(lines),
-        tools=("sort", "filter", "changed", "csv"),
+        f"{first.name} (1st) and {other.name} (2nd) by module",
+        columns("module", *titles),
+        (*rows, _row(TOTAL, modules[TOTAL])),
+        total=True,
+        tools=("changed", *ALL_TOOLS),
     )
 
 
-def _line(role: str, before: Totals | None, after: Totals | None) -> Line:
-    row = [cells.words(role)]
-    same = True
-    for metric in METRICS_SHOWN:
-        one, two = (None if side is None else getattr(side, metric) for side in (before, after))
-        same = same and one == two
-        row += [
-            cells.figure(metric, one),
-            cells.figure(metric, two),
-            cells.difference(metric, one, two),
-            cells.times(metric, one, two),
-        ]
-    return Line(tuple(row), kind="same" if same else "")
+def _row(role: str, sums: Sequence[Totals | None]) -> Row:
+    numbers: dict[str, list[int | None]] = {
+        metric: [None if totals is None else getattr(totals, metric) for totals in sums] for metric in METRICS_SHOWN
+    }
+    same = all(before == after for before, after in numbers.values())
+    changes = (cell for metric, (before, after) in numbers.items() for cell in cells.change(metric, before, after))
+    return (Cell(role, tone="same" if same else ""), *changes)
 
 
-def _only(first: Subject, other: Subject, modules: Mapping[str, Sums]) -> list[Block]:
-    """What one of them has and the other has not: the topmost modules of each."""
-    said = []
-    for word, side, name in (("Removed", 0, first.name), ("Added", 1, other.name)):
-        own = [role for role, sums in modules.items() if sums[side] and not sums[1 - side] and role != TOTAL]
-        tops = [role for role in own if role.rpartition(".")[0] not in own]
-        if tops:
-            shown = tops if len(tops) <= 40 else [*tops[:40], f"and {len(tops) - 40} more"]
-            said.append(f"{word} (only in {name}): {', '.join(shown)}.")
-    return [Words(tuple(said))] if said else []
+def _added_and_removed(first: NetworkView, other: NetworkView, modules: Modules) -> list[Block]:
+    """The topmost modules that only one of the two has."""
+    texts = []
+    for verb, index, name in (("Removed", 0, first.name), ("Added", 1, other.name)):
+        only = [role for role, sums in modules.items() if sums[index] and not sums[1 - index] and role != TOTAL]
+        topmost = [role for role in only if role.rpartition(".")[0] not in only]
+        if topmost:
+            more = [f"and {len(topmost) - MAX_NAMES} more"] if len(topmost) > MAX_NAMES else []
+            texts.append(f"{verb} (only in {name}): {', '.join([*topmost[:MAX_NAMES], *more])}.")
+    return [Paragraphs(tuple(texts))] if texts else []

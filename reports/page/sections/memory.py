@@ -1,92 +1,69 @@
-"""Memory: what is alive over the pass, where the peak is, and what it is made of."""
+"""Memory over the pass: how much is in use, where the peak is, and what it consists of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.core.units import scaled
 from analyzer.records.record import Memory
-from reports.page import cells
-from reports.page.context import Block, Chart, Section, Table, Words
+from reports import cells
+from reports.counting.memory import peak_parts
+from reports.page.context import ALL_TOOLS, Block, Chart, Paragraphs, Section
 from reports.page.figures import base as figures
 from reports.page.figures import points
-from reports.page.subjects import Subject
+from reports.page.network_views import NetworkView
+from reports.table import Row, Table, columns
 
 LEAD = (
-    "What operators hand out and somebody still needs, by liveness over the pass; scratch space inside kernels is not "
-    "seen. Parameters, buffers and inputs stand apart: they are there all the time."
+    "Outputs of operators that a later operator still needs, by liveness over the pass. Scratch space inside kernels "
+    "is not counted. The chart leaves out parameters, buffers and inputs, which are in use all the time."
 )
 
 
-def section(subjects: Sequence[Subject]) -> Section:
-    shown = [one for one in subjects if one.memory]
-    if not shown:
-        words = "No record here carries memory: write it with analyze --memory --format json, or name a variant."
-        return Section("memory", "Memory over the pass", "Memory", words, ())
-    blocks: list[Block] = [alive(shown)] if all(one.memory and one.memory.modules for one in shown) else []
-    blocks.append(made_of(shown))
-    missing = [one.name for one in subjects if not one.memory and not one.empty]
+def section(networks: Sequence[NetworkView]) -> Section:
+    memories = {network.name: network.memory for network in networks if network.memory}
+    if not memories:
+        lead = "No record here has memory: write it with analyze --memory --format json, or name a variant."
+        return Section("memory", "Memory over the pass", "Memory", lead, ())
+    blocks: list[Block] = [curve(memories)] if all(memory.modules for memory in memories.values()) else []
+    records = {network.name: network.record for network in networks if network.memory}
+    blocks.append(peak_parts(records).replace(id="memory-parts", tools=("csv",)))
+    missing = [network.name for network in networks if not network.memory and not network.empty]
     if missing:
-        blocks.append(Words((f"Without memory in their records: {', '.join(missing)}.",), "notice"))
+        blocks.append(Paragraphs((f"Records without memory: {', '.join(missing)}.",), "notice"))
     return Section("memory", "Memory over the pass", "Memory", LEAD, tuple(blocks))
 
 
 def course(memory: Memory) -> list[tuple[str, int]]:
-    """Parts in the order they run, each with the most that was alive while it ran; the peak's own part is there."""
+    """The modules without children in the order they run, each with its peak in bytes; the overall peak is included."""
     paths = [module.path for module in memory.modules]
-    above = {path.rpartition(".")[0] for path in paths}
-    leaves = [(module.path, module.highest) for module in memory.modules if module.path not in above]
+    parents = {path.rpartition(".")[0] for path in paths}
+    leaves = [(module.path, module.peak) for module in memory.modules if module.path not in parents]
     if memory.peak_path and memory.peak_path not in dict(leaves):
-        own = [place for place, (path, _) in enumerate(leaves) if path.startswith(f"{memory.peak_path}.")]
-        leaves.insert(own[-1] + 1 if own else len(leaves), (memory.peak_path, memory.activations))
+        inside = [index for index, (path, _) in enumerate(leaves) if path.startswith(f"{memory.peak_path}.")]
+        leaves.insert(inside[-1] + 1 if inside else len(leaves), (memory.peak_path, memory.activations))
     return leaves
 
 
-def alive(subjects: Sequence[Subject]) -> Chart:
-    drawn, peaks, rows, said = {}, {}, [], []
-    for one in subjects:
-        assert one.memory
-        leaves = course(one.memory)
-        last = max(len(leaves) - 1, 1)
-        texts = [figures.safe(path) for path, _ in leaves]
-        drawn[one.name] = (
-            [round(place / last, 4) for place in range(len(leaves))],
-            [highest for _, highest in leaves],
-            texts,
-        )
-        peak = max(range(len(leaves)), key=lambda place: leaves[place][1])
-        peaks[one.name] = peak
-        said.append(f"{one.name} peaks in {leaves[peak][0]} with {scaled(leaves[peak][1], 'B')} alive")
-        for path, highest in leaves:
-            rows.append([cells.words(one.name), cells.words(path), cells.whole(highest)])
-    columns = (cells.left("network"), cells.left("part"), cells.right("bytes alive at most"))
-    figure = points.steps(drawn, peaks, unit="bytes alive")
+def curve(memories: Mapping[str, Memory]) -> Chart:
+    lines, peaks, sentences = {}, {}, []
+    rows: list[Row] = []
+    for name, memory in memories.items():
+        leaves = course(memory)
+        paths, sizes = [path for path, _ in leaves], [size for _, size in leaves]
+        progress = [round(index / max(len(leaves) - 1, 1), 4) for index in range(len(leaves))]
+        lines[name] = (progress, sizes, list(map(figures.escape_label, paths)))
+        peaks[name] = sizes.index(max(sizes))
+        sentences.append(f"{name} peaks in {paths[peaks[name]]} with {scaled(max(sizes), 'B')} of activations")
+        rows += [(name, path, cells.exact(size)) for path, size in leaves]
+    figure = points.steps(lines, peaks, unit="bytes of activations")
+    titles = columns("network", "part", "peak bytes", left=("part",))
     return Chart(
-        id="alive",
-        title="Alive over the pass",
-        summary=f"{'; '.join(said)}.",
+        id="memory-curve",
+        title="Activations in memory over the pass",
+        summary=f"{'; '.join(sentences)}.",
         figure=figure,
-        table=Table("alive-data", "Alive, part by part", columns, cells.lines(rows), tools=cells.ALL, fold=True),
-        marks=len(subjects),
-        legend=figures.key(figure),
+        table=Table("Activations in memory, part by part", titles, tuple(rows), tools=ALL_TOOLS),
+        marks=len(memories),
+        legend=figures.legend(figure),
     )
-
-
-def made_of(subjects: Sequence[Subject]) -> Table:
-    """What the peak is made of, a line a network."""
-    training = any(one.record.mode == "training" for one in subjects)
-    rows = []
-    for one in subjects:
-        memory = one.memory
-        assert memory
-        row = [
-            cells.words(one.name),
-            *map(cells.size, (memory.parameters, memory.buffers, memory.inputs, memory.activations)),
-        ]
-        row += [cells.size(memory.saved), cells.size(memory.gradients)] if training else []
-        where = memory.peak_path or ("the backward pass" if one.record.mode == "training" else "the top level")
-        rows.append([*row, cells.size(memory.peak), cells.words(where)])
-    columns = ["parameters", "buffers", "inputs", "alive at the peak"]
-    columns += ["of it saved for backward", "gradients"] if training else []
-    heads = (cells.left("network"), *map(cells.right, [*columns, "peak"]), cells.left("the peak is in"))
-    return Table("memory-parts", "What the peak is made of", heads, cells.lines(rows), tools=("sort", "csv"))

@@ -1,39 +1,38 @@
-"""The networks as drawings, side by side."""
+"""The networks as diagrams, side by side."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from reports.page.context import Picture, Section
-from reports.page.figures.diagram import SHORT, SILENT, stops, svg
-from reports.page.subjects import Subject
+from reports.page.context import Diagrams, Section
+from reports.page.figures.diagram import HIDDEN_OPS, SHORT_NAMES, boxes, svg
+from reports.page.network_views import NetworkView
 
 LEAD = (
     "Modules from top to bottom, branches side by side, each with its kernel and output channels. The line at the top "
-    "of a box is its share of the multiply-adds; a box leads to its line in the full table."
+    "of a box is its share of the multiply-adds. A box links to its row in the full table."
 )
 
 
-def section(subjects: Sequence[Subject], places: Mapping[tuple[int, str], str]) -> Section:
-    shown = [one for one in subjects if not one.empty]
+def section(networks: Sequence[NetworkView], anchors: Mapping[tuple[int, str], str]) -> Section:
     drawings = tuple(
-        (one.name, _words(one), svg(one.record, one.name, {path: places[one.place, path] for path in _paths(one)}))
-        for one in shown
+        (network.name, _description(network), svg(network.record, network.name, _own(network, anchors)))
+        for network in networks
+        if not network.empty
     )
-    return Section("network", "The networks, drawn", "Diagram", LEAD, (Picture(drawings),) if drawings else ())
+    return Section("network", "Diagrams", "Diagrams", LEAD, (Diagrams(drawings),) if drawings else ())
 
 
-def _paths(one: Subject) -> list[str]:
-    return [module.path for module in one.modules]
+def _own(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> dict[str, str]:
+    return {module.path: anchors[network.index, module.path] for module in network.modules}
 
 
-def _words(one: Subject) -> str:
-    """What the drawing shows, for those who do not see it."""
-    ops = Counter(row.op for row in one.record.rows if row.op not in SILENT)
-    branched = [stop for stop in stops(one.record) if stop.branches]
-    named = ", ".join(f"{times} {SHORT.get(op, op)}" for op, times in ops.most_common(5))
-    text = f"{len(stops(one.record))} modules: {named}."
-    if branched:
-        text += f" {len(branched)} have branches, {branched[0].path} to {branched[-1].path}."
-    return text
+def _description(network: NetworkView) -> str:
+    """The diagram in words, for readers who cannot see it."""
+    ops = Counter(row.op for row in network.record.rows if row.op not in HIDDEN_OPS)
+    top_modules = boxes(network.record)
+    branched = [box.path for box in top_modules if box.branches]
+    named = ", ".join(f"{count} {SHORT_NAMES.get(op, op)}" for op, count in ops.most_common(5))
+    text = f"{len(top_modules)} modules: {named}."
+    return f"{text} {len(branched)} have branches, {branched[0]} to {branched[-1]}." if branched else text

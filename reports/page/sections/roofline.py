@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from analyzer.core.units import intensity, rate, scaled
 from analyzer.records.record import Record
-from analyzer.timing.machine.roofline import Ceilings, measured
-from reports.page import cells
-from reports.page.context import Block, Cell, Chart, Table
+from analyzer.timing.machine.roofline import Ceilings, measured_ceilings
+from reports import cells
+from reports.page.context import ALL_TOOLS, Block, Chart
 from reports.page.figures import base as figures
 from reports.page.figures import points
-from reports.page.subjects import Subject
-from reports.timing.parts import cell_of
+from reports.page.network_views import NetworkView
+from reports.table import Cell, Row, Table, columns
+from reports.timing.breakdown import measurement_of
 
 NO_CEILINGS = (
     "No ceilings: the record carries no measured peaks of its machine. analyze machine measures them, and runs of "
@@ -20,15 +21,15 @@ NO_CEILINGS = (
 HOVER = "%{x:.3s} FLOP/B, %{y:.4s}FLOP/s"
 
 
-def charts(one: Subject, record: Record) -> list[Block]:
+def charts(one: NetworkView, record: Record) -> list[Block]:
     """Nothing in training: the bytes of a backward pass are not counted."""
     if record.mode != "inference":
         return []
-    cell = cell_of(record)
+    cell = measurement_of(record)
     named = {(row.path, row.op, row.call): row for row in record.rows}
     groups: dict[str, list[tuple[float, float, str]]] = {}
-    rows = []
-    for part, time in cell.parts.items():
+    rows: list[Row] = []
+    for part, time in cell.operator_times_s.items():
         row = named.get((part.path, part.op, part.call))
         if row is None or not time:
             continue
@@ -37,17 +38,17 @@ def charts(one: Subject, record: Record) -> list[Block]:
             continue
         place = row.flops / moved
         rows.append(
-            [
-                cells.words(part.path),
-                cells.words(part.op),
+            (
+                part.path,
+                part.op,
                 Cell(intensity(place), place),
                 Cell(scaled(row.flops / time), row.flops / time),
-                cells.time(time),
-            ]
+                cells.duration(time),
+            )
         )
         if part.resolved:
             achieved = float(f"{row.flops / time:.4g}")
-            groups.setdefault(part.op, []).append((float(f"{place:.4g}"), achieved, figures.safe(part.path)))
+            groups.setdefault(part.op, []).append((float(f"{place:.4g}"), achieved, figures.escape_label(part.path)))
     if not groups:
         return []
     spots = {
@@ -58,8 +59,7 @@ def charts(one: Subject, record: Record) -> list[Block]:
     spread = [x for xs, _, _ in spots.values() for x in xs]
     low, high = min(spread) / 2, max(spread) * 2
     lines = _lines(limits, low, high) if limits else []
-    heads = ("FLOP/B", "FLOP/s", "time")
-    id = f"roofline-{one.place}"
+    id = f"roofline-{one.index}"
     best = max((y, op) for op, (_, ys, _) in spots.items() for y in ys if y is not None)
     summary = f"The fastest operator, a {best[1]}, reaches {rate(best[0], 'FLOP')}"
     summary += f", {100 * best[0] / limits.flops_per_s:.0f} % of the measured peak." if limits else f". {NO_CEILINGS}"
@@ -73,17 +73,15 @@ def charts(one: Subject, record: Record) -> list[Block]:
             summary=f"{summary} At {cell.configuration.label}.",
             figure=drawn,
             table=Table(
-                f"{id}-data",
                 f"{one.name}: roofline, operator by operator",
-                (cells.left("path"), cells.left("op"), *map(cells.right, heads)),
-                cells.lines(rows),
-                tools=cells.ALL,
-                fold=True,
+                columns("path", "op", "FLOP/B", "FLOP/s", "time", left=("op",)),
+                tuple(rows),
+                tools=ALL_TOOLS,
             ),
             marks=len(spread),
-            legend=figures.key(drawn),
-            trust=cell.trust[0],
-            reason=cell.trust[1],
+            legend=figures.legend(drawn),
+            quality=cell.operator_quality[0],
+            reason=cell.operator_quality[1],
         )
     ]
 
@@ -94,7 +92,7 @@ def ceilings(record: Record) -> Ceilings | None:
     if not peaks or record.measurement is None:
         return None
     try:
-        return measured(peaks, record.environment, record.measurement.configuration)
+        return measured_ceilings(peaks, record.environment, record.measurement.configuration)
     except (KeyError, TypeError, AttributeError):
         return None  # Peaks that another program wrote.
 

@@ -1,95 +1,95 @@
-"""The full table of each network: every module and operator, to the last unit, each with a place to link to."""
+"""The full table of each network: every module and operator to the last unit, with link targets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.core.shapes import shape_text
-from analyzer.core.units import METRICS, intensity
-from analyzer.records.record import Module, Row, Totals
-from reports.page import cells
-from reports.page.context import Block, Cell, Choice, Line, Section, Table
-from reports.page.sections.compute import module_times
-from reports.page.subjects import Subject
+from analyzer.core.units import METRICS
+from analyzer.records.record import Module, Row, Totals, total
+from reports import cells
+from reports.counting.network import TOP_LEVEL
+from reports.page.context import ALL_TOOLS, Choice, Section
+from reports.page.network_views import NetworkView
+from reports.table import MISSING, Cell, Table, columns
+from reports.table import Row as TableRow
 
-COUNTED = ("params", "macs", "flops", "activations", "bytes_read", "bytes_written")
+COUNTS = ("params", "macs", "flops", "activations", "bytes_read", "bytes_written")
 RESERVED = {"content", "table", "figures", "plotly", "plotly-link"}
 
 
-def anchors(subjects: Sequence[Subject], taken: set[str]) -> dict[tuple[int, str], str]:
-    """A place on the page for every module: its path, or where another network has that already, `network/path`."""
+def anchors(networks: Sequence[NetworkView], used: set[str]) -> dict[tuple[int, str], str]:
+    """A link target for every module: its path or, where an earlier network has that already, `network/path`."""
     found: dict[tuple[int, str], str] = {}
-    used = RESERVED | taken
-    for one in subjects:
-        for module in one.modules:
-            path, name = "_".join(module.path.split()), "_".join(one.name.split())
-            tries = [path, f"{name}/{path}", *(f"{name}/{path}/{number}" for number in range(2, 100))]
-            anchor = next((text for text in tries if text and text not in used), "")
-            used.add(anchor)
-            found[one.place, module.path] = anchor
+    taken = RESERVED | used
+    for network in networks:
+        for module in network.modules:
+            path, name = "_".join(module.path.split()), "_".join(network.name.split())
+            candidates = [path, f"{name}/{path}", *(f"{name}/{path}/{number}" for number in range(2, 100))]
+            anchor = next((text for text in candidates if text and text not in taken), "")
+            taken.add(anchor)
+            found[network.index, module.path] = anchor
     return found
 
 
-def section(subjects: Sequence[Subject], places: dict[tuple[int, str], str]) -> Section:
-    options: list[tuple[str, tuple[Block, ...]]] = [
-        (one.name, (table(one, places),)) for one in subjects if not one.empty
-    ]
+def section(networks: Sequence[NetworkView], anchors: Mapping[tuple[int, str], str]) -> Section:
+    options = tuple((network.name, (table(network, anchors),)) for network in networks if not network.empty)
     lead = (
-        "Every module and every operator, exact. A path is a link to its line: put #path behind this page's address. "
-        "CSV has the lines that are shown."
+        "Every module and every operator, exact. To link to a row, append #path to this page's address. CSV contains "
+        "the rows that are shown."
     )
-    if not options:
-        lead = "There are no rows."
-    blocks: tuple[Block, ...] = (Choice("Network", tuple(options)),) if options else ()
-    return Section("table", "The full table", "Full table", lead, blocks)
+    return Section(
+        "table",
+        "Full table",
+        "Full table",
+        lead if options else "There are no rows.",
+        (Choice("Network", options),) if options else (),
+    )
 
 
-def table(one: Subject, places: dict[tuple[int, str], str]) -> Table:
-    times = next((found for record in one.timed if (found := module_times(record))), {})
-    backward = one.totals.backward_macs is not None
-    rows: dict[str, list[Row]] = {}
-    for row in one.record.rows:
-        rows.setdefault(row.path, []).append(row)
-    lines = []
-    for row in rows.pop("", []):
-        lines.append(_line("(top level)", row.op, row, "", backward, times.get(None)))  # type: ignore[call-overload]
-    above = {module.path.rpartition(".")[0] for module in one.modules}
-    for module in one.modules:
-        own = rows.get(module.path, [])
-        anchor = places[one.place, module.path]
-        if module.path not in above and len(own) == 1:
-            lines.append(_line(module.path, own[0].op, own[0], anchor, backward, times.get(module.path)))
+def table(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> Table:
+    times_s = network.module_times_s
+    backward = network.totals.backward_macs is not None
+
+    def line(name: Cell, op: str, shapes: str, totals: Totals, time_s: float | None = None) -> TableRow:
+        return (
+            name,
+            op,
+            shapes,
+            *(cells.exact(getattr(totals, metric)) for metric in COUNTS),
+            cells.intensity(totals),
+            *([cells.exact(totals.backward_macs)] if backward else []),
+            *([cells.duration(time_s)] if times_s else []),
+        )
+
+    by_path: dict[str, list[Row]] = {}
+    for row in network.record.rows:
+        by_path.setdefault(row.path, []).append(row)
+    parents = {module.path.rpartition(".")[0] for module in network.modules}
+    lines = [line(Cell(TOP_LEVEL), row.op, _shapes(row), total([row])) for row in by_path.pop("", [])]
+    for module in network.modules:
+        rows, time_s = by_path.get(module.path, []), times_s.get(module.path)
+        name = Cell(module.path, anchor=anchors[network.index, module.path])
+        if module.path not in parents and len(rows) == 1:
+            lines.append(line(name, rows[0].op, _shapes(rows[0]), module.totals, time_s))
             continue
-        lines.append(_line(module.path, "module", module, anchor, backward, times.get(module.path)))
-        for row in own:
-            name = f"{row.op} (call {row.call})" if row.call > 1 else row.op
-            lines.append(_line(module.path, name, row, "", backward, None))
-    lines.append(_total(one.totals, backward, times.get("")))
-    columns = [cells.left("path"), cells.left("op"), cells.right("output")]
-    columns += [cells.right(METRICS[metric].title) for metric in COUNTED]
-    columns += [cells.right("FLOP/B")]
-    columns += [cells.right("backward MACs")] if backward else []
-    columns += [cells.right("time")] if times else []
-    if not times:
-        lines = [line.replace(cells=line.cells[:-1]) for line in lines]
-    return Table(f"rows-{one.place}", f"{one.name}, line by line", tuple(columns), tuple(lines), tools=cells.ALL)
+        lines.append(line(name.replace(tone="module"), "module", _shapes(module), module.totals, time_s))
+        for row in rows:
+            op = f"{row.op} (call {row.call})" if row.call > 1 else row.op
+            lines.append(line(Cell(module.path), op, _shapes(row), total([row])))
+    lines.append(line(Cell("total"), "", "", network.totals, times_s.get("")))
+    titles = ["path", "op", "output", *(METRICS[metric].title for metric in COUNTS), "FLOP/B"]
+    titles += ["backward MACs"] if backward else []
+    titles += ["time"] if times_s else []
+    return Table(
+        f"{network.name} by operator",
+        columns(*titles, left=("op",)),
+        tuple(lines),
+        total=True,
+        id=f"rows-{network.index}",
+        tools=ALL_TOOLS,
+    )
 
 
-def _line(path: str, op: str, of: Row | Module, anchor: str, backward: bool, time: float | None) -> Line:
-    totals = of.totals if isinstance(of, Module) else of
-    shape = " ".join(shape_text(one[1:]) for one in of.outputs) or cells.MISSING
-    row = [cells.words(path), cells.words(op), cells.words(shape), *_figures(totals)]
-    row += [cells.whole(totals.backward_macs)] if backward else []
-    return Line((*row, cells.time(time)), anchor, "module" if op == "module" else "")
-
-
-def _total(totals: Totals, backward: bool, time: float | None) -> Line:
-    row = [cells.words("total"), cells.words(""), cells.words(""), *_figures(totals)]
-    row += [cells.whole(totals.backward_macs)] if backward else []
-    return Line((*row, cells.time(time)), "", "total")
-
-
-def _figures(totals: Totals | Row) -> list[Cell]:
-    moved = totals.bytes_read + totals.bytes_written
-    found = [cells.whole(getattr(totals, metric)) for metric in COUNTED]
-    return [*found, Cell(intensity(totals.flops / moved)) if moved else cells.NONE]
+def _shapes(item: Row | Module) -> str:
+    return " ".join(shape_text(shape[1:]) for shape in item.outputs) or MISSING

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.records.timings import Configuration
-from reports.page import cells
-from reports.page.context import Cell, Chart, Table
+from reports import cells
+from reports.page.context import Chart
 from reports.page.figures import base as figures
 from reports.page.figures import points
-from reports.page.subjects import Subject
+from reports.page.network_views import NetworkView
+from reports.table import Cell, Row, Table, columns
 
 ORDER = ("void", "noisy", "trusted")
 
 
-def charts(subjects: Sequence[Subject]) -> list[Chart]:
+def charts(subjects: Sequence[NetworkView]) -> list[Chart]:
     """One chart where there are several settings: lines over the batch where that varies, else a bar a setting."""
     runs = [
         (
@@ -25,12 +26,12 @@ def charts(subjects: Sequence[Subject]) -> list[Chart]:
         )
         for one in subjects
         for record in one.timed
-        if record.measurement and (whole := record.measurement.whole)
+        if record.measurement and (whole := record.measurement.pass_timing)
     ]
     if len({setting for _, setting, _, _ in runs}) < 2:
         return []
-    rows = [
-        [cells.words(name), cells.words(setting.label), Cell(f"{speed:.4g}", speed), cells.words(verdict)]
+    rows: list[Row] = [
+        (name, setting.label, Cell(f"{speed:.4g}", speed), cells.quality(verdict))
         for name, setting, speed, verdict in runs
     ]
     lines: dict[str, list[tuple[int, float, str]]] = {}
@@ -45,7 +46,7 @@ def charts(subjects: Sequence[Subject]) -> list[Chart]:
             label: (
                 [x for x, _, _ in sorted(found)],
                 [y for _, y, _ in sorted(found)],
-                [figures.safe(t) for _, _, t in sorted(found)],
+                [figures.escape_label(t) for _, _, t in sorted(found)],
             )
             for label, found in lines.items()
         }
@@ -56,17 +57,17 @@ def charts(subjects: Sequence[Subject]) -> list[Chart]:
         figure = figures.bars(
             names, speeds, [f"{speed:.4g}/s" for speed in speeds], unit="samples per second", colours=figures.BLUE
         )
-    heads = (cells.left("network"), cells.left("setting"), cells.right("samples/s"), cells.left("verdict"))
+    titles = columns("network", "configuration", "samples/s", "quality", left=("configuration", "quality"))
     return [
         Chart(
             id="speed",
             title="Speed by setting",
             summary=f"Fastest: {best[0]} at {best[1].label}, {best[2]:.4g} samples a second.",
             figure=figure,
-            table=Table("speed-data", "Speed, run by run", heads, cells.lines(rows), tools=("sort", "csv"), fold=True),
+            table=Table("Speed, run by run", titles, tuple(rows), tools=("sort", "csv")),
             marks=len(runs),
-            legend=figures.key(figure),
-            trust=min((verdict for _, _, _, verdict in runs), key=ORDER.index),
+            legend=figures.legend(figure),
+            quality=min((verdict for _, _, _, verdict in runs), key=ORDER.index),
             reason="" if all(run[3] == "trusted" for run in runs) else "The verdict is that of the worst run.",
         )
     ]

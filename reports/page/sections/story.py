@@ -1,6 +1,6 @@
-"""The 1x1 story: what each branch costs with and without its reduction, one branch in full, and what a width does.
+"""The 1x1 reduction: what each branch costs with and without it, one branch in full, and the effect of its width.
 
-Counted anew for the paper's network at the paper's input, whatever else is on the page.
+Counted for the paper's network at the paper's input, whatever else is on the page.
 """
 
 from __future__ import annotations
@@ -9,44 +9,41 @@ from collections.abc import Sequence
 
 from analyzer.claims import find
 from analyzer.claims.reduction import BRANCH, REDUCED, UNREDUCED
-from analyzer.core.units import METRICS, scaled
-from analyzer.counting.api import count
-from analyzer.counting.closed_form import formulas as closed_form
+from analyzer.core.units import METRICS, relative_change_phrase, scaled, times
+from analyzer.counting.api import count, count_variant
 from analyzer.networks.variants import variant
-from analyzer.networks.walk import walk
-from analyzer.records.record import Module, Record
-from reports.page import cells
-from reports.page.context import Block, Chart, Section, Sum, Table
+from analyzer.records.record import Module, Record, Totals
+from reports import cells
+from reports.page.context import ALL_TOOLS, Block, Calculation, Chart, Section
 from reports.page.figures import base as figures
 from reports.page.figures import points
-from reports.page.subjects import Subject
+from reports.page.network_views import NetworkView
+from reports.table import Row, Table, columns
 
 WIDTHS = (4, 8, 16, 24, 32, 48, 64, 96, 128)
 KEY = "inception_4a.reduce_5x5"
 LEAD = (
-    "A 1x1 convolution before a 3x3 or 5x5 first narrows what that has to read. How much it saves differs from branch "
-    "to branch, so every figure here names its own. Counted for googlenet at 1x3x224x224."
+    "A 1x1 convolution before a 3x3 or 5x5 convolution reduces the number of channels that it reads. The saving "
+    "differs from branch to branch, so every number here names its branch. Counted for googlenet at 1x3x224x224."
 )
 
 
-def told(subjects: Sequence[Subject]) -> bool:
-    """Whether any network on the page has inception modules."""
-    return any(".branch_5x5" in row.role for one in subjects for row in one.record.rows)
+def has_inception_modules(networks: Sequence[NetworkView]) -> bool:
+    return any(".branch_5x5" in row.role for network in networks for row in network.record.rows)
 
 
-def section(subjects: Sequence[Subject]) -> Section:
+def section(networks: Sequence[NetworkView]) -> Section:
     blocks: tuple[Block, ...] = ()
     lead = "No network on this page has inception modules; add --variant googlenet to see what their 1x1s save."
-    if told(subjects):
+    if has_inception_modules(networks):
         reduced, unreduced = count(REDUCED), count(UNREDUCED)
-        blocks, lead = (worked(), branches(reduced, unreduced), curve(unreduced)), LEAD
+        blocks, lead = (calculation(reduced, unreduced), branches(reduced, unreduced), widths(unreduced)), LEAD
     return Section("reduction", "What the 1x1 reduction saves", "1x1 reduction", lead, blocks)
 
 
-def worked() -> Sum:
-    """The 5x5 branch of inception 4a, multiplied out."""
+def calculation(reduced: Record, unreduced: Record) -> Calculation:
+    """The MACs of the 5x5 branch of inception 4a, without and with its reduction."""
     without, within = find("5x5-branch-without-1x1"), find("5x5-branch-with-1x1")
-    everywhere = find("21.4x-whole-network")
     n = within.operands
     size, kernel = f"{n['height']} · {n['width']}", f"{n['kernel']} · {n['kernel']}"
     narrow, wide, filters = n["reduced_channels"], n["in_channels"], n["filters"]
@@ -56,14 +53,13 @@ def worked() -> Sum:
     steps = (
         ("without: 5x5 on all channels", f"({size} · {filters}) · ({kernel} · {wide})", f"{before:,}"),
         (f"with: 1x1 to {narrow} channels", f"({size} · {narrow}) · {wide}", f"{n['reduce_macs']:,}"),
-        ("then 5x5 on those", f"({size} · {filters}) · ({kernel} · {narrow})", f"{n['conv_macs']:,}"),
+        (f"then 5x5 on {narrow} channels", f"({size} · {filters}) · ({kernel} · {narrow})", f"{n['conv_macs']:,}"),
         ("together", f"{n['reduce_macs']:,} + {n['conv_macs']:,}", f"{after:,}"),
     )
-    result = (
-        f"{before:,} ÷ {after:,} = {before / after:.1f} times fewer multiply-adds in this branch, {scaled(after)} for "
-        f"{scaled(before)}; over the whole network it is {everywhere.figure}."
-    )
-    return Sum(f"{BRANCH}, multiplied out", steps, result)
+    branch = relative_change_phrase(before, after, "multiply-adds")
+    network = relative_change_phrase(unreduced.totals.macs, reduced.totals.macs, "multiply-adds")
+    result = f"{branch} in this branch, {scaled(after)} instead of {scaled(before)}; {network} over the whole network."
+    return Calculation(f"{BRANCH} in full", steps, result)
 
 
 def _branches(record: Record) -> dict[str, Module]:
@@ -71,100 +67,79 @@ def _branches(record: Record) -> dict[str, Module]:
 
 
 def branches(reduced: Record, unreduced: Record) -> Chart:
-    """Every branch of every inception module, with and without."""
-    ours, theirs = _branches(reduced), _branches(unreduced)
-    shown = [path for path in ours if ours[path].totals.macs != theirs[path].totals.macs]
-    first = [theirs[path].totals.macs for path in shown]
-    other = [ours[path].totals.macs for path in shown]
-    ratios = {path: one / two for path, one, two in zip(shown, first, other, strict=True)}
+    """Every branch of every inception module, without and with its reduction."""
+    totals = {path: (before.totals, _branches(reduced)[path].totals) for path, before in _branches(unreduced).items()}
+    macs = {path: (before.macs, after.macs) for path, (before, after) in totals.items() if before.macs != after.macs}
+    ratios = {path: before / after for path, (before, after) in macs.items()}
     most, least = max(ratios, key=ratios.__getitem__), min(ratios, key=ratios.__getitem__)
-    rows = []
-    for path, module in ours.items():
-        own, before = module.totals, theirs[path].totals
-        rows.append(
-            [
-                cells.words(path),
-                *(cells.figure("macs", value) for value in (before.macs, own.macs)),
-                cells.times("macs", before.macs, own.macs),
-                *(cells.figure("params", value) for value in (before.params, own.params)),
-                cells.times("params", before.params, own.params),
-            ]
-        )
-    columns = [cells.left("branch")]
-    for metric in ("MACs", "params"):
-        columns += [cells.right(f"{metric} without"), cells.right(f"{metric} with"), cells.right("ratio")]
-    texts = [
-        f"{scaled(one)} without, {scaled(two)} with: {one / two:.1f} times fewer"
-        for one, two in zip(first, other, strict=True)
+    rows: list[Row] = [
+        (path, *cells.change("macs", before.macs, after.macs), *cells.change("params", before.params, after.params))
+        for path, (before, after) in totals.items()
+    ]
+    titles = [
+        title
+        for metric in ("MACs", "params")
+        for title in (f"{metric} without", f"{metric} with", "difference", "ratio to without")
     ]
     figure = points.dumbbells(
-        [path.removeprefix("inception_").replace(".branch_", " ") for path in shown],
-        first,
-        other,
+        [path.removeprefix("inception_").replace(".branch_", " ") for path in macs],
+        [before for before, _ in macs.values()],
+        [after for _, after in macs.values()],
         ("without 1x1", "with 1x1"),
-        texts,
+        [
+            f"{scaled(before)} without, {scaled(after)} with: {relative_change_phrase(before, after, 'MACs')}"
+            for before, after in macs.values()
+        ],
         unit="multiply-adds, logarithmic",
     )
     return Chart(
         id="branches",
         title="Every reduced branch, without and with its 1x1",
-        summary=f"From {ratios[least]:.1f} times fewer multiply-adds in {least} to {ratios[most]:.1f} times in {most}. "
+        summary=f"From {times(ratios[least])} fewer multiply-adds in {least} to {times(ratios[most])} fewer in {most}. "
         "1x1 and pool branches are the same in both.",
         figure=figure,
-        table=Table("branches-data", "Every branch of every inception module", tuple(columns), cells.lines(rows),
-                    tools=cells.ALL, fold=True),
-        marks=2 * len(shown),
-        legend=figures.key(figure),
-    )  # fmt: skip
-
-
-def curve(unreduced: Record) -> Chart:
-    """MACs and params of 4a's 5x5 branch against the width of its reduction: that number changed, and counted."""
-    limit = _branches(unreduced)[BRANCH].totals
-    found = {width: _branch(width) for width in WIDTHS}
-    paper = _branch(None)
-    width = next(row for row in paper.rows if row.path == f"{BRANCH}.reduce.conv").outputs[0][1]
-    panels = []
-    rows = []
-    for metric in ("params", "macs"):
-        values = [getattr(_branches(one)[BRANCH].totals, metric) for one in found.values()]
-        texts = [METRICS[metric].text(value) for value in values]
-        panels.append((METRICS[metric].title, values, getattr(limit, metric), texts))
-    for own, record in found.items():
-        totals = _branches(record)[BRANCH].totals
-        rows.append(
-            [
-                cells.whole(own),
-                cells.whole(totals.macs),
-                cells.times("macs", limit.macs, totals.macs),
-                cells.whole(totals.params),
-                cells.times("params", limit.params, totals.params),
-            ]
-        )
-    each = (_macs(found[WIDTHS[-1]]) - _macs(found[WIDTHS[0]])) // (WIDTHS[-1] - WIDTHS[0])
-    columns = (
-        cells.left("reduce_5x5"),
-        cells.right("MACs"),
-        cells.right("to unreduced"),
-        cells.right("params"),
-        cells.right("to unreduced"),
+        table=Table("Every branch of every inception module", columns("branch", *titles), tuple(rows), tools=ALL_TOOLS),
+        marks=2 * len(macs),
+        legend=figures.legend(figure),
     )
+
+
+def widths(unreduced: Record) -> Chart:
+    """MACs and params of 4a's 5x5 branch by the width of its reduction, each width counted."""
+    limit = _branches(unreduced)[BRANCH].totals
+    by_width = {width: _branch_totals(count_variant(variant(REDUCED, {KEY: width}))) for width in WIDTHS}
+    paper = next(row for row in count(REDUCED).rows if row.path == f"{BRANCH}.reduce.conv").outputs[0][1]
+    panels = []
+    for metric in ("params", "macs"):
+        values = [getattr(totals, metric) for totals in by_width.values()]
+        panels.append((METRICS[metric].title, values, getattr(limit, metric), list(map(METRICS[metric].text, values))))
+    rows: list[Row] = [
+        (
+            cells.exact(width),
+            cells.exact(totals.macs),
+            cells.ratio("macs", limit.macs, totals.macs),
+            cells.exact(totals.params),
+            cells.ratio("params", limit.params, totals.params),
+        )
+        for width, totals in by_width.items()
+    ]
+    per_channel = (by_width[WIDTHS[-1]].macs - by_width[WIDTHS[0]].macs) // (WIDTHS[-1] - WIDTHS[0])
     return Chart(
         id="widths",
-        title=f"What the width of the reduction does: {KEY}",
-        summary=f"Every channel more costs {each:,} multiply-adds. The large point is the paper's {width} channels; "
-        f"dashed is the branch without reduction, {scaled(limit.macs)} MACs and {scaled(limit.params)} params.",
-        figure=points.curves(list(WIDTHS), panels, unit="channels after the 1x1 (reduce_5x5)", mark=width),
-        table=Table("widths-data", "Width by width", columns, cells.lines(rows), tools=("csv",), fold=True),
+        title=f"The effect of the reduction's width, {KEY}",
+        summary=f"Each further channel costs {per_channel:,} multiply-adds. The large point is the paper's width, "
+        f"{paper} channels; the dashed line is the branch without reduction, {scaled(limit.macs)} MACs and "
+        f"{scaled(limit.params)} params.",
+        figure=points.curves(list(WIDTHS), panels, unit="channels after the 1x1 (reduce_5x5)", mark=paper),
+        table=Table(
+            "Width by width",
+            columns("reduce_5x5", "MACs", "to unreduced", "params", "to unreduced"),
+            tuple(rows),
+            tools=("csv",),
+        ),
         marks=2 * len(WIDTHS),
     )
 
 
-def _branch(width: int | None) -> Record:
-    """googlenet with that reduction, counted; None is the paper's."""
-    steps = walk(variant(REDUCED, {KEY: width} if width else None).network)
-    return Record(REDUCED, (steps[0].inputs[0],), "inference", closed_form.count(steps, "inference"))
-
-
-def _macs(record: Record) -> int:
-    return _branches(record)[BRANCH].totals.macs
+def _branch_totals(record: Record) -> Totals:
+    return _branches(record)[BRANCH].totals

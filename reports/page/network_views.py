@@ -1,0 +1,160 @@
+"""Records as the networks of a page: names sanitized and unique, runs of one network grouped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from analyzer.core.errors import one_line
+from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import shape_text
+from analyzer.records.comparable import batch, incompatibility
+from analyzer.records.record import Memory, Module, Record, Totals, prefixes, total
+from analyzer.records.timings import Measurement
+from reports.counting.network import TOP_LEVEL, top_level_rows
+
+MAX_ALL_PAIRS = 4
+Value = TypeVar("Value")
+
+
+class NetworkView(Frozen):
+    """One network on the page. `record` has its counts; `timed` are its records with measurements.
+
+    `index` is its position on the page. `incompatibility` is why it must not be compared with the first network.
+    """
+
+    name: str
+    record: Record
+    timed: tuple[Record, ...]
+    incompatibility: str | None
+    index: int
+    modules: tuple[Module, ...]
+    totals: Totals
+
+    @property
+    def memory(self) -> Memory | None:
+        return self.record.memory
+
+    @property
+    def parts(self) -> tuple[Module, ...]:
+        """The modules, then the network's own forward, which is outside all of them."""
+        rows = top_level_rows(self.record)
+        return (*self.modules, Module(TOP_LEVEL, TOP_LEVEL, (), (), total(rows))) if rows else self.modules
+
+    @property
+    def top_modules(self) -> tuple[Module, ...]:
+        return tuple(module for module in self.parts if "." not in module.path)
+
+    @property
+    def empty(self) -> bool:
+        return not self.record.rows
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """The first measurement with a time of the pass."""
+        measurements = (record.measurement for record in self.timed)
+        return next((measurement for measurement in measurements if measurement and measurement.pass_timing), None)
+
+    @property
+    def module_times_s(self) -> dict[str, float]:
+        """Seconds of every module in the first timed pass, the whole pass under ""; empty if there is none."""
+        for record in self.timed:
+            # Whole nanoseconds: otherwise rounding could make the tiles of a module larger than the module.
+            times: Counter[str] = Counter()
+            for timing, time_s in record.measurement.operator_times_s.items() if record.measurement else ():
+                for path in ("", *prefixes(timing.path)):
+                    times[path] += round(time_s * 1e9)
+            if times:
+                return {path: time / 1e9 for path, time in times.items()}
+        return {}
+
+
+def network_views(records: Sequence[Record]) -> tuple[NetworkView, ...]:
+    """The networks in order; records that differ only in how they were timed are one network."""
+    groups: list[list[Record]] = []
+    for record in map(sanitize, records):
+        group = next((group for group in groups if _same_network(group[0], record)), None)
+        if group is None:
+            groups.append([record])
+        else:
+            group.append(record)
+    names = _unique_names([group[0] for group in groups])
+    return tuple(
+        NetworkView(
+            name=name,
+            record=_with_memory(group),
+            timed=tuple(record for record in group if record.measurement),
+            incompatibility=incompatibility(groups[0][0], group[0]) if index else None,
+            index=index,
+            modules=group[0].modules,
+            totals=group[0].totals,
+        )
+        for index, (name, group) in enumerate(zip(names, groups, strict=True))
+    )
+
+
+def _same_network(first: Record, other: Record) -> bool:
+    """The same network, input and mode: equal rows, or for two timed records rows that differ by the batch alone."""
+    if (first.label, first.mode, first.dtype, first.module) != (other.label, other.mode, other.dtype, other.module):
+        return False
+    if [shape[1:] for shape in first.input] != [shape[1:] for shape in other.input]:
+        return False
+    if batch(first) != batch(other):
+        return bool(first.measurement and other.measurement) and _operators(first) == _operators(other)
+    return first.rows == other.rows
+
+
+def _operators(record: Record) -> list[tuple[str, str, int]]:
+    return [(row.path, row.op, row.params) for row in record.rows]
+
+
+def _with_memory(group: Sequence[Record]) -> Record:
+    """The first record; if it has no memory, with that of another record at the same batch."""
+    first = group[0]
+    memories = (record.memory for record in group if batch(record) == batch(first))
+    return first if first.memory else first.replace(memory=next(filter(None, memories), None))
+
+
+def _unique_names(records: Sequence[Record]) -> list[str]:
+    """Labels; equal ones are extended by what distinguishes them, at last by a number."""
+    names = [record.label or "(no name)" for record in records]
+    for texts in (
+        [record.mode for record in records],
+        [record.dtype for record in records],
+        [f"batch {batch(record)}" for record in records],
+        [", ".join(map(shape_text, record.input)) for record in records],
+        [record.created or "" for record in records],
+    ):
+        for name in {name for name in names if names.count(name) > 1}:
+            equal = [index for index, other in enumerate(names) if other == name]
+            if len({texts[index] for index in equal}) > 1:
+                for index in equal:
+                    names[index] = f"{name} ({texts[index]})" if texts[index] else name
+    return [
+        f"{name} #{names[:index].count(name) + 1}" if names.count(name) > 1 else name
+        for index, name in enumerate(names)
+    ]
+
+
+def sanitize(value: Value) -> Value:
+    """Frozen data with all its texts on one line, without control or direction marks."""
+    clean: object = value
+    if isinstance(value, str):
+        clean = value if value.isprintable() else one_line(value)
+    elif isinstance(value, Frozen):
+        clean = type(value)(**{name: sanitize(getattr(value, name)) for name in value.fields})
+    elif isinstance(value, Mapping):
+        clean = {sanitize(key): sanitize(item) for key, item in value.items()}
+    elif isinstance(value, tuple | list) and not (value and isinstance(value[0], int | float)):
+        clean = type(value)(map(sanitize, value))
+    return clean  # type: ignore[return-value]
+
+
+def pairs(networks: Sequence[NetworkView]) -> Iterator[tuple[NetworkView, NetworkView, str | None]]:
+    """Any two networks and why they must not be compared; of more than four only pairs with the first."""
+    for index, first in enumerate(networks):
+        if index and len(networks) > MAX_ALL_PAIRS:
+            return
+        for other in networks[index + 1 :]:
+            yield first, other, incompatibility(first.record, other.record)

@@ -1,0 +1,142 @@
+"""The summary: one sentence per network, its numbers on a card, and the totals to the last unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analyzer.core.shapes import shape_text
+from analyzer.core.units import METRICS, percent, relative_change, relative_change_phrase, scaled, seconds
+from analyzer.records.comparable import incompatibility
+from reports import cells
+from reports.page.context import Block, Card, Cards, Fact, Paragraphs, Section
+from reports.page.network_views import NetworkView
+from reports.table import Row, Table, columns
+
+CARD_METRICS = {"params": "Parameters", "macs": "Multiply-adds", "activations": "Activations"}
+
+
+def section(networks: Sequence[NetworkView], refused: Sequence[str]) -> Section:
+    blocks: list[Block] = [Paragraphs(tuple(refused), "warning")] if refused else []
+    blocks.append(Paragraphs(tuple(sentences(networks)), "lead"))
+    blocks.append(Cards(tuple(card(network, networks[0]) for network in networks)))
+    blocks.append(totals(networks))
+    if notes := _notes(networks):
+        blocks.append(Paragraphs(notes, "notice"))
+    return Section("summary", "Summary", "Summary", "", tuple(blocks))
+
+
+def sentences(networks: Sequence[NetworkView]) -> list[str]:
+    """One sentence on the first network, and one that compares it with each other network."""
+    first, *others = networks
+    texts = [_alone(first)]
+    for other in others:
+        if other.empty:
+            texts.append(_alone(other))
+        elif other.incompatibility:
+            texts.append(f"{other.name} is shown but not compared with {first.name}: {other.incompatibility}.")
+        elif not first.empty:
+            texts.append(_compared(first, other))
+    return texts
+
+
+def _alone(network: NetworkView) -> str:
+    if network.empty:
+        return f"{network.name} has no rows: the record is empty."
+    totals = network.totals
+    text = f"{network.name} has {scaled(totals.params)} parameters and takes {scaled(totals.macs)} multiply-adds"
+    if network.top_modules and totals.macs:
+        most = max(network.top_modules, key=lambda module: module.totals.macs)
+        text += f", {percent(most.totals.macs / totals.macs)} of them in {most.path}"
+    if network.memory:
+        place = f" in {network.memory.peak_path}" if network.memory.peak_path else ""
+        text += f"; memory peaks at {scaled(network.memory.peak, 'B')}{place}"
+    measurement = network.measurement
+    if measurement and measurement.pass_timing:
+        label = f"{measurement.configuration.label}, {measurement.quality}"
+        text += f"; a pass takes {seconds(measurement.pass_timing.median_s)} ({label})"
+    return f"{text}."
+
+
+def _compared(first: NetworkView, other: NetworkView) -> str:
+    phrases = [
+        relative_change_phrase(getattr(other.totals, metric), getattr(first.totals, metric), METRICS[metric].unit)
+        for metric in ("params", "macs")
+    ]
+    if first.memory and other.memory:
+        phrases.append(relative_change_phrase(other.memory.peak, first.memory.peak, "peak memory", fewer="less"))
+    if times_s := _comparable_times_s(first, other):
+        phrases.append(relative_change_phrase(times_s[1], times_s[0], "time", fewer="less"))
+    start, *middle, last = phrases
+    return f"{first.name} has {start} than {other.name}{''.join(f', {phrase}' for phrase in middle)} and {last}."
+
+
+def _comparable_times_s(first: NetworkView, other: NetworkView) -> tuple[float, float] | None:
+    """Seconds of both passes, at the first configuration that they share on one machine; void times are left out."""
+    for record in first.timed:
+        for other_record in other.timed:
+            timings = [own.measurement and own.measurement.pass_timing for own in (record, other_record)]
+            comparable = all(timing and timing.quality != "void" for timing in timings)
+            if comparable and incompatibility(record, other_record) is None:
+                first_s, other_s = (timing.median_s for timing in timings if timing)
+                return first_s, other_s
+    return None
+
+
+def card(network: NetworkView, first: NetworkView) -> Card:
+    compared = network is not first and not network.incompatibility and not first.empty and not network.empty
+    facts = []
+    for metric, title in CARD_METRICS.items():
+        value = getattr(network.totals, metric)
+        before = getattr(first.totals, metric) if compared else None
+        exact = f"{value:,} {METRICS[metric].unit}"
+        facts.append(_fact(metric, title, METRICS[metric].text(value), exact, before, value))
+    if network.memory:
+        peak = network.memory.peak
+        before = first.memory.peak if compared and first.memory else None
+        facts.append(_fact("peak_memory", "Peak memory", scaled(peak, "B"), f"{peak:,} bytes", before, peak))
+    measurement = network.measurement
+    if measurement and measurement.pass_timing:
+        times_s = (_comparable_times_s(first, network) if compared else None) or (None, 0.0)
+        title = f"Time of a pass, {measurement.quality}"
+        text, label = seconds(measurement.pass_timing.median_s), measurement.configuration.label
+        facts.append(_fact("time", title, text, label, *times_s))
+    record = network.record
+    shapes = ", ".join(map(shape_text, record.input)) or "no input"
+    note = f"not compared with {first.name}: {network.incompatibility}" if network.incompatibility else ""
+    return Card(network.name, f"{shapes} · {record.mode} · {record.dtype}", tuple(facts), note, network.index)
+
+
+def _fact(metric: str, title: str, text: str, exact: str, before: float | None, after: float) -> Fact:
+    if before is None:
+        return Fact(title, text, exact)
+    ratio = relative_change(before, after, fewer=cells.fewer(metric))
+    return Fact(title, text, exact, ratio, cells.tone(before, after))
+
+
+def totals(networks: Sequence[NetworkView]) -> Table:
+    """The whole of each network, to the last unit."""
+    metrics = ["params", "macs", "flops", "activations", "traffic"]
+    if any(network.totals.backward_macs is not None for network in networks):
+        metrics.insert(2, "backward_macs")
+    rows: list[Row] = [
+        (
+            network.name,
+            *(cells.exact(getattr(network.totals, metric)) for metric in metrics),
+            cells.intensity(network.totals),
+            cells.exact(network.memory.peak if network.memory else None),
+        )
+        for network in networks
+    ]
+    titles = columns("network", *(METRICS[metric].title for metric in metrics), "FLOP/B", "peak bytes")
+    return Table("Totals, to the last unit", titles, tuple(rows), id="totals", tools=("sort", "csv"))
+
+
+def _notes(networks: Sequence[NetworkView]) -> tuple[str, ...]:
+    notes = [f"{network.name}: {note}" for network in networks for note in network.record.notes]
+    for network in networks:
+        record = network.record
+        if record.unknown_ops:
+            notes.append(f"{network.name}: no formula for operators (calls): {record.count.uncounted}.")
+        if record.agreement and record.agreement.differences:
+            notes.append(f"{network.name}: the counters differ in {len(record.agreement.differences)} counts.")
+    return tuple(notes)

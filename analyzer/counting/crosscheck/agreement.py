@@ -1,107 +1,77 @@
-"""Three counters held against each other, row by row, to the last unit. No tolerance: a difference is a difference."""
+"""Compares three counters row by row, exactly: a difference of 1 in any figure is a difference."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from analyzer.records.agreement import Agreement, Difference, Figure
-from analyzer.records.record import Count, Row
+from analyzer.records.agreement import Agreement, Difference, RowAgreement
+from analyzer.records.record import ROW_KEYS, Count, Row
 
-EVERYTHING = (
-    "inputs",
-    "outputs",
-    "params",
-    "weights",
-    "biases",
-    "macs",
-    "flops",
-    "activations",
-    "bytes_read",
-    "bytes_written",
-    "backward_macs",
-)
+if TYPE_CHECKING:
+    from analyzer.counting.crosscheck.fvcore import FvcoreCount
+
+METRICS = [key for key in ROW_KEYS if key not in ("path", "role", "op", "call")]
 
 
-class Partial(Protocol):
-    """What a counter that sees only multiply-adds can say, by path."""
-
-    @property
-    def macs(self) -> Mapping[str, int]: ...
-    @property
-    def activations(self) -> Mapping[str, int]: ...
-    @property
-    def other_flops(self) -> Mapping[str, int]: ...
-    @property
-    def unsupported(self) -> Mapping[str, int]: ...
-
-
-def agree(first: Count, second: Count, third: Partial) -> Agreement:
-    """Holds two whole counts against each other in everything, and both against fvcore in MACs and activations."""
-    differences = [*_rows(first, second), *_sums(first, third)]
-    broken = {difference.path for difference in differences}
+def compare_counts(first: Count, second: Count, fvcore: FvcoreCount) -> Agreement:
+    """Compares two counts in every metric of every row, and the first with fvcore in MACs and activations by path."""
+    differences = (*_row_differences(first, second), *_fvcore_differences(first, fvcore))
+    different_paths = {difference.path for difference in differences}
     counters = (first.counter, second.counter, "fvcore")
-    theirs = {_key(row): row for row in second.rows}
-    figures = []
-    for row in first.rows:
-        other = theirs.get(_key(row), row)
-        figures.append(
-            Figure(
-                row.path,
-                row.op,
-                dict(zip(counters, (row.macs, other.macs, third.macs.get(row.path, 0)), strict=True)),
-                dict(
-                    zip(counters, (row.activations, other.activations, third.activations.get(row.path, 0)), strict=True)
-                ),
-                row.path not in broken,
-            )
-        )
-    return Agreement(counters, tuple(differences), {"fvcore": _lacks(third)}, tuple(figures))
+    second_rows = _by_key(second)
+    rows = []
+    for key, row in _by_key(first).items():
+        other = second_rows.get(key, row)
+        macs = (row.macs, other.macs, fvcore.macs.get(row.path, 0))
+        activations = (row.activations, other.activations, fvcore.activations.get(row.path, 0))
+        by_counter = [dict(zip(counters, values, strict=True)) for values in (macs, activations)]
+        rows.append(RowAgreement(row.path, row.op, by_counter[0], by_counter[1], row.path not in different_paths))
+    return Agreement(counters, differences, {"fvcore": _limits(fvcore)}, tuple(rows))
 
 
-def _key(row: Row) -> tuple[str, str, int]:
-    return row.path, row.op, row.call
+def _by_key(count: Count) -> dict[tuple[str, str, int], Row]:
+    return {(row.path, row.op, row.call): row for row in count.rows}
 
 
-def _rows(first: Count, second: Count) -> list[Difference]:
-    mine, theirs = ({_key(row): row for row in count.rows} for count in (first, second))
+def _row_differences(first: Count, second: Count) -> list[Difference]:
+    first_rows, second_rows = _by_key(first), _by_key(second)
     differences = []
-    for key in {**mine, **theirs}:
-        a, b = mine.get(key), theirs.get(key)
+    for key in {**first_rows, **second_rows}:
+        a, b = first_rows.get(key), second_rows.get(key)
         if a is None or b is None:
-            ops = {first.counter: a and a.op, second.counter: b and b.op}
+            ops = {first.counter: a.op if a else None, second.counter: b.op if b else None}
             differences.append(Difference(key[0], "op", ops))
             continue
-        for metric in EVERYTHING:
+        for metric in METRICS:
             values = {first.counter: getattr(a, metric), second.counter: getattr(b, metric)}
             if values[first.counter] != values[second.counter]:
                 differences.append(Difference(key[0], metric, values))
     return differences
 
 
-def _sums(first: Count, third: Partial) -> list[Difference]:
-    """fvcore does not tell calls of one module apart, so it is held against sums by path."""
+def _fvcore_differences(first: Count, fvcore: FvcoreCount) -> list[Difference]:
+    """By path: fvcore adds up the calls of a module."""
     differences = []
     for metric in ("macs", "activations"):
-        mine: Counter[str] = Counter()
+        sums: Counter[str] = Counter()
         for row in first.rows:
-            mine[row.path] += getattr(row, metric)
-        theirs = getattr(third, metric)
-        for path in {**mine, **theirs}:
-            values = {first.counter: mine[path], "fvcore": theirs.get(path, 0)}
+            sums[row.path] += getattr(row, metric)
+        fvcore_sums = getattr(fvcore, metric)
+        for path in {**sums, **fvcore_sums}:
+            values = {first.counter: sums[path], "fvcore": fvcore_sums.get(path, 0)}
             if values[first.counter] != values["fvcore"]:
                 differences.append(Difference(path, metric, values))
     return differences
 
 
-def _lacks(third: Partial) -> str:
-    """What fvcore left out or counts by another convention, named."""
-    missing = ", ".join(f"{op.removeprefix('aten::')} {n}" for op, n in sorted(third.unsupported.items()))
-    apart = ", ".join(f"{op} {n:,}" for op, n in sorted(third.other_flops.items()))
+def _limits(fvcore: FvcoreCount) -> str:
+    """What fvcore leaves out or counts by another convention."""
+    unsupported = ", ".join(f"{op.removeprefix('aten::')} {n}" for op, n in sorted(fvcore.unsupported.items()))
+    other = ", ".join(f"{op} {n:,}" for op, n in sorted(fvcore.other_flops.items()))
     parts = ["has no params, shapes, FLOPs or bytes"]
-    if missing:
-        parts.append(f"no formula for these operators (calls): {missing}")
-    if apart:
-        parts.append(f"counts into its own sum, no multiply-adds by our convention: {apart}")
+    if unsupported:
+        parts.append(f"no formula for these operators (calls): {unsupported}")
+    if other:
+        parts.append(f"counts into its own sum, but no MACs by our convention: {other}")
     return "; ".join(parts)

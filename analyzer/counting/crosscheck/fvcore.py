@@ -1,31 +1,36 @@
-"""fvcore as a third opinion: its trace, its own formulas, put under our paths.
+"""fvcore as a third counter: its trace and its own formulas, under our paths.
 
-fvcore counts a multiply-add as 1, so its convolutions and products are our MACs. It also counts norms and adaptive
-pools into the same sum: those are no multiply-adds by our convention and are left out here by name. It has no
-formula for other pools, for activations such as ReLU, and none for LRN, dropout or bytes; it cannot run on meta.
+fvcore counts a multiply-add as 1, so its convolutions and products are our MACs. It adds norms and adaptive pools to
+the same sum; by our convention these have no MACs, so they are listed apart. It has no formula for other pools, for
+activation functions such as ReLU, for LRN or dropout, none for bytes, and cannot run on meta.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from fvcore.nn.activation_count import _DEFAULT_SUPPORTED_OPS as ACTIVATION_FORMULAS
-from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as FLOP_FORMULAS
-from fvcore.nn.jit_analysis import JitModelAnalysis
 from torch import nn
 
 from analyzer.core.frozen import Frozen
 
-# fvcore's names of the operators that consist of multiply-adds.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # fvcore's last release scripts a function on import, which torch deprecates.
+    from fvcore.nn.activation_count import _DEFAULT_SUPPORTED_OPS as ACTIVATION_FORMULAS
+    from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as FLOP_FORMULAS
+    from fvcore.nn.jit_analysis import JitModelAnalysis
+
+# fvcore's names of operators whose figure is MACs.
 PRODUCTS = frozenset({"conv", "addmm", "mm", "bmm", "matmul", "linear", "einsum"})
 ACTIVATIONS = "activations of "
 
 
-class Trace(Frozen):
-    """MACs and activations by path, of operators that ran in that module itself; what fvcore had no formula for."""
+class FvcoreCount(Frozen):
+    """MACs and activations by path, without those of child modules; fvcore's other FLOPs by operator; calls by
+    operator without a formula."""
 
     macs: Mapping[str, int]
     activations: Mapping[str, int]
@@ -33,29 +38,31 @@ class Trace(Frozen):
     unsupported: Mapping[str, int]
 
 
-def trace(model: nn.Module, args: Sequence[Any]) -> Trace:
+def count_with_fvcore(model: nn.Module, args: Sequence[Any]) -> FvcoreCount:
     """One trace of the model, on real tensors, under both of fvcore's analyses."""
     analysis = (
         JitModelAnalysis(model, tuple(args))
-        .set_op_handle(**_handles())
+        .set_op_handle(**_formulas())
         .unsupported_ops_warnings(False)
         .uncalled_modules_warnings(False)
         .tracer_warnings("none")
     )
     with torch.no_grad():
-        own = _own(analysis.by_module_and_operator())
+        counts = _without_children(analysis.by_module_and_operator())
     other: Counter[str] = Counter()
-    for operators in own.values():
+    for operators in counts.values():
         other.update({op: n for op, n in operators.items() if op not in PRODUCTS and not op.startswith(ACTIVATIONS)})
-    return Trace(
-        macs={path: sum(n for op, n in ops.items() if op in PRODUCTS) for path, ops in own.items()},
-        activations={path: sum(n for op, n in ops.items() if op.startswith(ACTIVATIONS)) for path, ops in own.items()},
+    return FvcoreCount(
+        macs={path: sum(n for op, n in ops.items() if op in PRODUCTS) for path, ops in counts.items()},
+        activations={
+            path: sum(n for op, n in ops.items() if op.startswith(ACTIVATIONS)) for path, ops in counts.items()
+        },
         other_flops=dict(other),
         unsupported=dict(analysis.unsupported_ops()),
     )
 
 
-def _handles() -> dict[str, Callable[[Any, Any], Counter[str]]]:
+def _formulas() -> dict[str, Callable[[Any, Any], Counter[str]]]:
     """fvcore's two sets of formulas in one, so that one trace serves both."""
     kinds = {**FLOP_FORMULAS, **ACTIVATION_FORMULAS}
     return {kind: _both(kind, FLOP_FORMULAS.get(kind), ACTIVATION_FORMULAS.get(kind)) for kind in kinds}
@@ -64,21 +71,21 @@ def _handles() -> dict[str, Callable[[Any, Any], Counter[str]]]:
 def _both(kind: str, flops: Any, activations: Any) -> Callable[[Any, Any], Counter[str]]:
     op = kind.removeprefix("aten::")
 
-    def handle(inputs: Any, outputs: Any) -> Counter[str]:
+    def formula(inputs: Any, outputs: Any) -> Counter[str]:
         counts: Counter[str] = Counter()
-        for prefix, formula in (("", flops), (ACTIVATIONS, activations)):
-            found = formula(inputs, outputs) if formula else {}
-            named = found if isinstance(found, Mapping) else {op: found}
-            counts.update({prefix + name: int(n) for name, n in named.items()})
+        for prefix, part in (("", flops), (ACTIVATIONS, activations)):
+            figure = part(inputs, outputs) if part else {}
+            by_name = figure if isinstance(figure, Mapping) else {op: figure}
+            counts.update({prefix + name: int(n) for name, n in by_name.items()})
         return counts
 
-    return handle
+    return formula
 
 
-def _own(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
-    """fvcore sums each module over its descendants; here each keeps what ran in itself."""
-    own = {path: Counter(operators) for path, operators in counts.items()}
+def _without_children(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
+    """fvcore's figure of a module includes its children's; here they are subtracted."""
+    result = {path: Counter(operators) for path, operators in counts.items()}
     for path, operators in counts.items():
         if path:
-            own[path.rpartition(".")[0]].subtract(operators)
-    return own
+            result[path.rpartition(".")[0]].subtract(operators)
+    return result

@@ -1,7 +1,7 @@
-"""The backward pass: what really runs in it, put under the forward rows that it belongs to.
+"""The backward pass: every operator that runs in it, counted to the forward row whose gradient it computes.
 
-A second forward pass builds torch's graph; each of its nodes carries a sequence number. An operator of the backward
-pass runs inside a node, and its number says which forward operator, and so which row, it is the gradient of.
+A second forward pass builds torch's graph. Each of its nodes has a sequence number, and an operator of the backward
+pass runs inside a node: the node's number identifies the forward operator, and with it the row.
 """
 
 from __future__ import annotations
@@ -13,159 +13,124 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
 
-from analyzer.counting.dispatch.module_names import paths_of
-from analyzer.counting.dispatch.tensors import made_of_others, shaped, shapes_of, tensors_of
+from analyzer.counting.dispatch.operator_tracker import OperatorTracker
+from analyzer.counting.dispatch.tensors import output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
-from analyzer.counting.operators.higher_order import CHOICES
-from analyzer.counting.operators.registry import Kind, lookup
-from analyzer.counting.shape_rules.infer import infer
+from analyzer.counting.operators.registry import Kind, Operator
 from analyzer.records.record import Count, Row
 
-# Gradients that are an outer or a scaled vector: torch multiplies them out elementwise, and they are products all the
-# same. By operator, the arguments whose gradients are of that kind.
-OUTER = {"aten::mv": (0,), "aten::addmv": (1,), "aten::dot": (0, 1), "aten::vdot": (0, 1)}
+# Operators with a gradient that is an outer product or a scaled vector, by the arguments that have it. torch multiplies
+# these elementwise, so the backward pass shows no product, but the MACs are the same.
+OUTER_PRODUCT_GRADIENTS = {"aten::mv": (0,), "aten::addmv": (1,), "aten::dot": (0, 1), "aten::vdot": (0, 1)}
+
+_next_node_number = torch._C._autograd._get_sequence_nr
 
 
-def added(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Count:
-    """The count with `backward_macs` in every row: 0 where nothing is learned or nothing depends on it."""
-    tape = _Tape(model)
-    before = register_module_forward_pre_hook(tape.enter)
-    after = register_module_forward_hook(tape.leave, always_call=True)
-    try:
-        with torch.enable_grad(), _Watch(tape), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            outputs = [tensor for tensor in outputs_of(model(*args, **kwargs)) if tensor.requires_grad]
-            tape.backwards = True
-            torch.autograd.backward(outputs, [torch.ones_like(tensor) for tensor in outputs])
-    finally:
-        before.remove()
-        after.remove()
+def count_backward(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Count:
+    """The count with `backward_macs` in every row: 0 where no parameter learns or the outputs do not depend on it."""
+    tracker = GradientTracker(model)
+    # Attention runs as its two products, the same operators on every device.
+    attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+    with torch.enable_grad(), tracker, attention:
+        outputs = [tensor for tensor in output_tensors(model(*args, **kwargs)) if tensor.requires_grad]
+        tracker.in_backward = True
+        torch.autograd.backward(outputs, [torch.ones_like(tensor) for tensor in outputs])
     unknown_in = {name: Counter(calls) for name, calls in count.unknown_in.items()}
-    for name, calls in tape.unknown.items():
+    for name, calls in tracker.unknown.items():
         unknown_in.setdefault(name, Counter()).update(calls)
     return count.replace(
-        rows=tuple(_shared(count.rows, tape)),
+        rows=tuple(_with_gradients(count.rows, tracker)),
         unknown_ops={name: calls.total() for name, calls in unknown_in.items()},
         unknown_in={name: dict(calls) for name, calls in unknown_in.items()},
     )
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    supports_higher_order_operators = True
-
-    def __init__(self, tape: _Tape) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.tape = tape
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # See dispatch.
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if types and made_of_others(types):
-            return NotImplemented  # See dispatch.
-        name, kind, formula, _ = lookup(func)
-        if name in CHOICES:
-            with self:
-                return CHOICES[name](*args, **kwargs)
-        result = infer(name, args, kwargs)
-        if result is NotImplemented:
-            result = func(*args, **kwargs)
-        if kind is Kind.FORMULA and formula is not None:
-            work = formula(Call(shaped(args), shaped(kwargs), shapes_of(tensors_of(result))))
-            if work.macs:
-                pointwise = sum(args[index].requires_grad for index in OUTER.get(name, ()))
-                self.tape.ran(work.macs, pointwise * work.macs)
-        elif kind is Kind.UNKNOWN and self.tape.backwards and not name.startswith("aten::"):
-            self.tape.unknown.setdefault(name, Counter())[self.tape.owner()] += 1
-        return result
-
-
 @dataclass
 class _Product:
-    """An operator of multiply-adds in the forward pass, and its node's number; one more for each time it runs again."""
+    """A forward operator with MACs, and its node's number; another number for each time a checkpoint reruns it."""
 
     macs: int
     numbers: list[int]
 
 
-class _Tape:
-    """Forward: every operator of multiply-adds, by path. Backward: what each node's number cost."""
+class GradientTracker(OperatorTracker):
+    """Forward: every operator with MACs, by path. Backward: the MACs of each node, by number."""
 
     def __init__(self, model: nn.Module) -> None:
-        self.paths = paths_of(model)
-        self.stack = [""]
-        self.forwards: dict[str, list[_Product]] = {}
-        self.costs: Counter[int] = Counter()
+        super().__init__(model)
+        self.products: dict[str, list[_Product]] = {}
+        self.node_macs: Counter[int] = Counter()
         self.unknown: dict[str, Counter[str]] = {}
-        self.backwards = False
-        # From which node's number on the pass was in which module.
-        self.turns: list[tuple[int, str]] = [(0, "")]
+        self.in_backward = False
+        # (first node number, path): from this number on, nodes were made in this module.
+        self.path_changes: list[tuple[int, str]] = [(0, "")]
 
-    def enter(self, module: nn.Module, args: Any) -> None:
-        self.stack.append(self.paths.get(id(module), self.stack[-1]))
-        self.turns.append((torch._C._autograd._get_sequence_nr(), self.stack[-1]))
+    def entered(self, module: nn.Module) -> None:
+        self.path_changes.append((_next_node_number(), self.path))
 
-    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        self.stack.pop()
-        self.turns.append((torch._C._autograd._get_sequence_nr(), self.stack[-1]))
+    def left(self, module: nn.Module, path: str, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
+        self.path_changes.append((_next_node_number(), self.path))
 
-    def owner(self) -> str:
+    def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = super().run_operator(func, known, args, kwargs)
+        if known.formula is not None:
+            shapes = shapes_of(tensors_of(result))
+            work = known.formula(Call(replace_by_shapes(args), replace_by_shapes(kwargs), shapes))
+            if work.macs:
+                outer = sum(args[index].requires_grad for index in OUTER_PRODUCT_GRADIENTS.get(known.name, ()))
+                self._add_product(work.macs, outer * work.macs)
+        elif known.kind is Kind.UNKNOWN and self.in_backward and not known.name.startswith("aten::"):
+            self.unknown.setdefault(known.name, Counter())[self._forward_path()] += 1
+        return result
+
+    def _forward_path(self) -> str:
         """The module whose forward made the node that runs now."""
-        node = torch._C._current_autograd_node()
-        number = node._sequence_nr() if node is not None else -1
-        return self.turns[max(bisect_right(self.turns, number, key=lambda turn: turn[0]) - 1, 0)][1]
+        index = bisect_right(self.path_changes, _current_node_number(), key=lambda change: change[0]) - 1
+        return self.path_changes[max(index, 0)][1]
 
-    def ran(self, macs: int, pointwise: int) -> None:
-        """`pointwise` are multiply-adds of this operator's gradients that will not be seen as such."""
-        # The node is made before its operator runs, so it has the last number given out.
-        number = torch._C._autograd._get_sequence_nr() - 1
-        products = self.forwards.setdefault(self.stack[-1], [])
-        if not self.backwards:
+    def _add_product(self, macs: int, outer_macs: int) -> None:
+        """An operator with MACs ran; `outer_macs` are those of its gradients that torch multiplies elementwise."""
+        # torch makes the node before it runs the operator, so the node has the last number given out.
+        number = _next_node_number() - 1
+        products = self.products.setdefault(self.path, [])
+        if not self.in_backward:
             products.append(_Product(macs, [number]))
-            self.costs[number] += pointwise
+            self.node_macs[number] += outer_macs
         elif torch.is_grad_enabled():
-            # A checkpointed part runs again. That is no gradient, but its nodes are new, and theirs are.
-            again = [product for product in products if product.macs == macs]
-            if again:
-                min(again, key=lambda product: len(product.numbers)).numbers.append(number)
+            # A checkpoint reruns its forward in the backward pass. That is no gradient, but its new nodes are needed.
+            same_macs = [product for product in products if product.macs == macs]
+            if same_macs:
+                min(same_macs, key=lambda product: len(product.numbers)).numbers.append(number)
         else:
-            node = torch._C._current_autograd_node()
-            self.costs[node._sequence_nr() if node is not None else -1] += macs
+            self.node_macs[_current_node_number()] += macs
 
 
-def _shared(rows: Sequence[Row], tape: _Tape) -> list[Row]:
-    """Each row takes its forward operators off the tape, in order within its path, and with them their gradients.
+def _current_node_number() -> int:
+    node = torch._C._current_autograd_node()
+    return int(node._sequence_nr()) if node is not None else -1
 
-    A row's forward operators add up to its own MACs: that is how the two passes are matched, and checked.
+
+def _with_gradients(rows: Sequence[Row], tracker: GradientTracker) -> list[Row]:
+    """Assigns to each row the forward operators of its path in order, and with them their gradients.
+
+    A row's forward operators add up to its MACs, which is how the two passes are matched.
     """
-    products = [product for queue in tape.forwards.values() for product in queue]
-    numbers = sorted({number for product in products for number in product.numbers})
-    costs: Counter[int] = Counter()
-    for number, cost in tape.costs.items():
-        # A node without multiply-adds of its own, such as a custom function, belongs to the operator before it.
-        costs[numbers[max(bisect_right(numbers, number) - 1, 0)] if numbers else number] += cost
-    queues = {path: deque(queue) for path, queue in tape.forwards.items()}
-    shared = []
+    numbers = sorted({n for products in tracker.products.values() for product in products for n in product.numbers})
+    macs_of: Counter[int] = Counter()
+    for number, macs in tracker.node_macs.items():
+        # A node whose forward has no MACs, such as a custom function's, counts to the operator before it.
+        macs_of[numbers[max(bisect_right(numbers, number) - 1, 0)] if numbers else number] += macs
+    queues = {path: deque(products) for path, products in tracker.products.items()}
+    result = []
     for row in rows:
-        queue, left, backward = queues.get(row.path, deque()), row.macs, 0
-        while left > 0 and queue:
+        queue, remaining, backward = queues.get(row.path, deque()), row.macs, 0
+        while remaining > 0 and queue:
             product = queue.popleft()
-            left -= product.macs
-            backward += sum(costs.pop(number, 0) for number in product.numbers)
-        shared.append(row.replace(backward_macs=backward))
-    if shared:
-        shared[-1] = shared[-1].replace(backward_macs=(shared[-1].backward_macs or 0) + costs.total())
-    return shared
-
-
-def outputs_of(value: Any) -> list[Tensor]:
-    """Every tensor that a model returns, also in the output classes of other libraries, with or without slots."""
-    if isinstance(value, Tensor | list | tuple | dict):
-        return tensors_of(value)
-    names = [*getattr(value, "__dict__", ()), *getattr(type(value), "__slots__", ())]
-    return tensors_of([getattr(value, name, None) for name in names])
+            remaining -= product.macs
+            backward += sum(macs_of.pop(number, 0) for number in product.numbers)
+        result.append(row.replace(backward_macs=backward))
+    if result:
+        result[-1] = result[-1].replace(backward_macs=(result[-1].backward_macs or 0) + macs_of.total())
+    return result

@@ -1,4 +1,4 @@
-"""What a module is called in a row: its path, and the operator that its class stands for."""
+"""Names of modules in rows: paths, and the operator that a class stands for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 
 from torch import nn
 
-# Names that the rule of `op_name` would take apart in the wrong place.
+# Names that the regular expression in `_functional_name` would split in the wrong place.
 OP_NAMES = {
     name: name.lower() for name in ("ReLU", "ReLU6", "GELU", "SiLU", "ELU", "SELU", "CELU", "GLU", "PReLU", "RReLU")
 } | {"LeakyReLU": "leaky_relu"}
@@ -15,31 +15,31 @@ OP_NAMES = {
 
 def op_name(module: nn.Module) -> str:
     """`MaxPool2d` → `max_pool2d`: the functional name of a leaf module."""
-    return _functional(type(module).__name__)
+    return _functional_name(type(module).__name__)
 
 
 @cache
-def _functional(name: str) -> str:
+def _functional_name(name: str) -> str:
     for norm in ("BatchNorm", "InstanceNorm"):
         if name.startswith(norm):
-            name = norm  # One operator for every number of axes.
+            name = norm  # BatchNorm1d to 3d are one operator.
     return OP_NAMES.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def paths_of(model: nn.Module) -> dict[int, str]:
-    """Module → path."""
-    return {id(module): as_eager(path) for path, module in model.named_modules()}
+    """The path of each module by the module's id."""
+    return {id(module): without_wrappers(path) for path, module in model.named_modules()}
 
 
-def as_eager(path: str) -> str:
-    """A compiled module stands under its own name, with what it compiles in `_orig_mod` below it."""
+def without_wrappers(path: str) -> str:
+    """The path in the eager model: `torch.compile` puts the module that it wraps into `_orig_mod`."""
     return ".".join(part for part in path.split(".") if part != "_orig_mod") if "_orig_mod" in path else path
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """One of torch.nn's own modules without children: what it runs inside is its own affair."""
-    own = type(module).__module__.startswith("torch.nn.modules.") and not isinstance(module, nn.Sequential)
-    return own and all(child is None for child in module._modules.values())
+    """Whether the module is a torch.nn layer without children: one row holds all operators of its call."""
+    layer = type(module).__module__.startswith("torch.nn.modules.") and not isinstance(module, nn.Sequential)
+    return layer and all(child is None for child in module._modules.values())
 
 
 def is_bias(name: str) -> bool:

@@ -1,7 +1,7 @@
-"""The rows of a count as they come about: every operator under the module whose forward called it.
+"""The rows of a count, recorded while the pass runs.
 
-A call of one of torch.nn's leaf modules is one row, whatever it is made of; an operator that runs outside them, such
-as a concatenation, is a row of its own under its owner's path.
+A call of one of torch.nn's leaf modules is one row, whatever operators it runs; an operator outside of them, such as a
+concatenation, is a row under the path of the module whose forward called it.
 """
 
 from __future__ import annotations
@@ -13,147 +13,148 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from analyzer.counting.dispatch.module_names import as_eager, is_bias, is_leaf, op_name
-from analyzer.counting.dispatch.tensors import bytes_of, is_sparse, shaped, shapes_of, storage_of, tensors_of
+from analyzer.counting.dispatch.module_names import is_bias, is_leaf, op_name
+from analyzer.counting.dispatch.operator_tracker import OperatorTracker
+from analyzer.counting.dispatch.tensors import (
+    any_sparse,
+    bytes_of,
+    replace_by_shapes,
+    shapes_of,
+    storage_id,
+    tensors_of,
+)
 from analyzer.counting.operators.call import Call, Work
 from analyzer.counting.operators.elementwise import MODULES
-from analyzer.counting.operators.registry import Kind, as_if_dense
+from analyzer.counting.operators.registry import Kind, Operator, as_if_dense
 from analyzer.records.record import Count, Row
 
 
-@dataclass
+@dataclass(slots=True)
 class Frame:
-    """A call under way: of a module, whose leaf's operators add up here, or of an operator being taken apart."""
+    """A call in progress, of a module or of a composite operator. If it `folds`, its operators add up to one row."""
 
-    path: str
     op: str
-    module: nn.Module | None = None
-    folds: bool = False
+    folds: bool
+    has_formula: bool = False
+    ran: bool = False  # Views alone leave it False: they move no data.
     works: list[Work] = field(default_factory=list)
-    moves: bool = False
+
+    def total(self) -> Work:
+        if len(self.works) == 1:
+            return self.works[0]
+        return Work(sum(work.macs for work in self.works), sum(work.flops for work in self.works))
 
 
-class Inside:
-    """An operator being taken apart: what it is made of adds up to one row of its own name."""
-
-    def __init__(self, ledger: Ledger, frame: Frame, args: Any, kwargs: Any) -> None:
-        self.ledger, self.frame, self.args, self.kwargs = ledger, frame, args, kwargs
-        self.result: Any = None
-
-    def of(self, result: Any) -> Any:
-        self.result = result
-        return result
-
-    def __enter__(self) -> Inside:
-        self.ledger.stack.append(self.frame)
-        return self
-
-    def __exit__(self, kind: Any, *rest: Any) -> None:
-        self.ledger.stack.pop()
-        if kind is None and self.frame.moves:
-            work = _sum(self.frame.works)
-            self.ledger.ran(self.frame.op, work, self.args, self.kwargs, self.result)
-
-
-class Ledger:
-    """The rows so far, and the stack of calls that says whose operator the next one is."""
+class RowRecorder(OperatorTracker):
+    """The rows so far, and the stack of calls that decides which row the next operator belongs to."""
 
     def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
+        super().__init__(model)
         self.roles = roles
-        self.paths: dict[int, str] = {}
-        # By storage, since an operator may read a view of a parameter, and a storage may hold several.
+        # By storage, since an operator may read a view of a parameter, and a storage may hold several parameters.
         self.parameters: dict[int, dict[str, Tensor]] = {}
-        for path, module in model.named_modules():
-            self.paths[id(module)] = path = as_eager(path)
+        for path, module in self.modules:
             for name, parameter in module._parameters.items():
                 if parameter is not None:
-                    named = self.parameters.setdefault(storage_of(parameter), {})
-                    if not any(one is parameter for one in named.values()):  # A tied one has its first name.
-                        named[f"{path}.{name}" if path else name] = parameter
-        self.stack: list[Frame] = []
+                    names = self.parameters.setdefault(storage_id(parameter), {})
+                    if not any(known is parameter for known in names.values()):  # A tied one has its first name.
+                        names[f"{path}.{name}" if path else name] = parameter
+        self.frames = [Frame("", folds=False)]
         self.rows: list[Row] = []
         self.unknown: dict[str, Counter[str]] = {}
         self.as_if_dense: Counter[str] = Counter()
         self.calls: Counter[tuple[str, str]] = Counter()
         self.counted: set[int] = set()
 
-    def enter(self, module: nn.Module, args: Any) -> None:
-        path = self.paths.get(id(module), self.stack[-1].path if self.stack else "")
-        self.stack.append(Frame(path, op_name(module), module, is_leaf(module)))
+    def entered(self, module: nn.Module) -> None:
+        has_formula = type(module).__name__ in MODULES
+        self.frames.append(Frame(op_name(module), is_leaf(module), has_formula))
 
-    def leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
-        frame = self.stack.pop()
-        kwargs, output = rest if len(rest) == 2 else ({}, None)  # A call that raised has neither.
+    def left(self, module: nn.Module, path: str, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
+        frame = self.frames.pop()
         if not frame.folds or output is None:
             return
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(output)
-        whole = MODULES.get(type(module).__name__)
-        work = whole(module, tuple(inputs[0].shape), tuple(outputs[0].shape)) if whole else _sum(frame.works)
+        work = frame.total()
+        if frame.has_formula:
+            work = MODULES[type(module).__name__](module, tuple(inputs[0].shape), tuple(outputs[0].shape))
         parameters = [parameter for parameter in module._parameters.values() if parameter is not None]
         statistics = [
             buffer for buffer in module._buffers.values() if buffer is not None and buffer.is_floating_point()
         ]
-        read = [*inputs, *parameters, *statistics] if frame.moves else []
-        written = [*outputs, *(statistics if module.training else ())] if frame.moves else []
-        self.row(frame.path, frame.op, inputs, outputs, parameters, work, read, written)
+        read = [*inputs, *parameters, *statistics] if frame.ran else []
+        written = [*outputs, *(statistics if module.training else ())] if frame.ran else []
+        self._append(path, frame.op, inputs, outputs, parameters, work, read, written)
 
-    def inside(self, name: str, args: Any, kwargs: Any) -> Inside:
-        path = self.stack[-1].path if self.stack else ""
-        return Inside(self, Frame(path, name, folds=True), args, kwargs)
+    def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if known.kind is Kind.VIEW:
+            return func(*args, **kwargs)
+        if known.kind is Kind.COMPOSITE:
+            return self._run_composite(func, known.name, args, kwargs)
+        result = super().run_operator(func, known, args, kwargs)
+        if args and result is args[0] and not known.mutable:
+            return result  # Dropout at inference returns its input: nothing ran.
+        self._add(known.name, self._work(known, args, kwargs, result), args, kwargs, result)
+        return result
 
-    def operator(self, name: str, kind: Kind, formula: Any, args: Any, kwargs: Any, result: Any) -> None:
-        if kind is Kind.FORMULA:
-            made = tensors_of(result)
-            work = formula(Call(shaped(args), shaped(kwargs), shapes_of(made)))
-            first = next(iter(made), None)
-            # Operations are of floating point: batch norm's counter of batches is bookkeeping. Products are products.
-            if not work.macs and first is not None and not (first.is_floating_point() or first.is_complex()):
+    def _run_composite(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        frame = Frame(name, folds=True)
+        self.frames.append(frame)
+        try:
+            result = self.decompose(func, args, kwargs)
+        finally:
+            self.frames.pop()
+        if frame.ran:
+            self._add(name, frame.total(), args, kwargs, result)
+        return result
+
+    def _work(self, known: Operator, args: Any, kwargs: Any, result: Any) -> Work:
+        """By the operator's formula; names an unknown operator, unless its module has a formula for the whole call."""
+        work = Work()
+        if known.formula is not None:
+            outputs = tensors_of(result)
+            work = known.formula(Call(replace_by_shapes(args), replace_by_shapes(kwargs), shapes_of(outputs)))
+            # Integer arithmetic, such as batch norm's counter of batches, has no FLOPs; integer products have MACs.
+            if not work.macs and outputs and not (outputs[0].is_floating_point() or outputs[0].is_complex()):
                 work = Work()
-            if as_if_dense(name) or (work.macs and is_sparse(args)):
-                self.as_if_dense[name] += 1
-        else:
-            work = Work()
-            if kind is Kind.UNKNOWN and not self._hidden():
-                path = self.stack[-1].path if self.stack else ""
-                self.unknown.setdefault(name, Counter())[path] += 1
-        self.ran(name, work, args, kwargs, result)
+            if as_if_dense(known.name) or (work.macs and any_sparse(args)):
+                self.as_if_dense[known.name] += 1
+        elif known.kind is Kind.UNKNOWN and not any(frame.folds and frame.has_formula for frame in self.frames):
+            self.unknown.setdefault(known.name, Counter())[self.path] += 1
+        return work
 
-    def _hidden(self) -> bool:
-        """Whether the call under way has a formula for the whole of it."""
-        return any(type(frame.module).__name__ in MODULES for frame in self.stack if frame.folds)
-
-    def ran(self, name: str, work: Work, args: Any, kwargs: Any, result: Any) -> None:
-        """An operator has run: it adds to the call that folds it, or is a row."""
-        frame = self.stack[-1] if self.stack else Frame("", "")
+    def _add(self, name: str, work: Work, args: Any, kwargs: Any, result: Any) -> None:
+        """Adds an operator's work to the call that folds it, or else appends a row."""
+        frame = self.frames[-1]
         if frame.folds:
-            frame.moves = True
+            frame.ran = True
             frame.works.append(work)
             return
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(result)
         if not inputs and not outputs:
-            return  # A mark for a profiler, or a question about the machine.
-        parameters = [tensor for tensor in inputs if storage_of(tensor) in self.parameters]
+            return  # A mark for a profiler, or a query of the machine.
+        parameters = [tensor for tensor in inputs if storage_id(tensor) in self.parameters]
         op = name.removeprefix("aten::").removeprefix("higher_order::")
-        self.row(frame.path, op, inputs, outputs, parameters, work, inputs, outputs)
+        self._append(self.path, op, inputs, outputs, parameters, work, inputs, outputs)
 
     def count(self) -> Count:
-        """All of it, once the pass is over."""
-        self._unused()
+        """The count, once the pass has ended."""
+        self._append_unused()
         unknown = {name: paths.total() for name, paths in self.unknown.items()}
         unknown_in = {name: dict(paths) for name, paths in self.unknown.items()}
         return Count("dispatch", tuple(self.rows), unknown, dict(self.as_if_dense), unknown_in)
 
-    def _unused(self) -> None:
-        """Parameters that no operator read, such as those of heads that are silent: a row a module, all else 0."""
-        owners: dict[str, list[Tensor]] = {}
-        for storage, named in self.parameters.items():
+    def _append_unused(self) -> None:
+        """Parameters that no operator read, such as those of heads that did not run: a row per module."""
+        unused: dict[str, list[Tensor]] = {}
+        for storage, names in self.parameters.items():
             if storage not in self.counted:
-                for name, parameter in named.items():
-                    owners.setdefault(name.rpartition(".")[0], []).append(parameter)
-        for path, parameters in owners.items():
-            self.row(path, "unused", [], [], parameters, Work(), [], [])
+                for name, parameter in names.items():
+                    unused.setdefault(name.rpartition(".")[0], []).append(parameter)
+        for path, parameters in unused.items():
+            self._append(path, "unused", [], [], parameters, Work(), [], [])
 
-    def row(
+    def _append(
         self,
         path: str,
         op: str,
@@ -166,7 +167,7 @@ class Ledger:
     ) -> None:
         self.calls[path, op] = call = self.calls[path, op] + 1
         params = biases = 0
-        for storage in map(storage_of, parameters):
+        for storage in map(storage_id, parameters):
             if storage in self.parameters and storage not in self.counted:
                 self.counted.add(storage)
                 for name, tensor in self.parameters[storage].items():
@@ -191,9 +192,3 @@ class Ledger:
                 backward_macs=None,
             )
         )
-
-
-def _sum(works: Sequence[Work]) -> Work:
-    if len(works) == 1:
-        return works[0]
-    return Work(sum(work.macs for work in works), sum(work.flops for work in works))

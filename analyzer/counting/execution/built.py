@@ -1,47 +1,48 @@
-"""Builds a walked network in torch and lets the two running counters count it."""
+"""A network spec built in torch once, for every counter that runs it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting.dispatch import counter as dispatch
+from analyzer.counting.dispatch.backward import count_backward
+from analyzer.counting.dispatch.counter import count_operators
+from analyzer.counting.dispatch.memory import track_memory
 from analyzer.models.builder import construct
 from analyzer.networks.spec import Network
 from analyzer.networks.walk import Step
 from analyzer.records.record import Count, Memory
 
 
-def dispatched(network: Network, steps: Sequence[Step], *, train: bool, device: str = "meta") -> Count:
-    """What runs when the network is built and called, by operator. On meta nothing is allocated or computed."""
-    model, source = _ready(network, steps, train=train, device=device)
-    counted = dispatch.count(model, [source], roles={step.path: step.role for step in steps})
-    return _with_backward(counted, network, steps) if train else counted
+class BuiltNetwork:
+    """The module and an input, both of zeros: counts do not depend on values, and zeros run at full speed."""
 
+    def __init__(self, network: Network, steps: Sequence[Step], *, train: bool) -> None:
+        self.model = construct(network, tuple(steps), train=train)
+        self.input_shape = steps[0].inputs[0]
+        self.roles = {step.path: step.role for step in steps}
+        self.train = train
 
-def memory_in_training(network: Network, steps: Sequence[Step]) -> Memory:
-    """The memory of a forward and a backward pass, on meta."""
-    from analyzer.counting.dispatch import memory
+    def on(self, device: str) -> tuple[nn.Module, Tensor]:
+        """The module, moved to the device without its gradients, and an input there."""
+        self.model.zero_grad()
+        if any(parameter.device.type != device for parameter in self.model.parameters()):
+            self.model._apply(lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device))  # type: ignore[no-untyped-call]
+        return self.model, torch.zeros(self.input_shape, device=device)
 
-    model, source = _ready(network, steps, train=True, device="meta")
-    return memory.measure(model, [source], train=True)
+    def count(self, device: Literal["meta", "cpu"] = "meta") -> Count:
+        """The dispatch count. The backward pass runs on meta, which is faster than real tensors and counts the same."""
+        model, source = self.on(device)
+        count = count_operators(model, [source], roles=self.roles)
+        if not self.train:
+            return count
+        model, source = self.on("meta")
+        return count_backward(count, model, [source], {})
 
-
-def _with_backward(counted: Count, network: Network, steps: Sequence[Step]) -> Count:
-    """The backward pass runs on meta: on real tensors it takes twice a forward, and counts the same."""
-    from analyzer.counting.dispatch import backward
-
-    model, source = _ready(network, steps, train=True, device="meta")
-    return backward.added(counted, model, [source], {})
-
-
-def _ready(network: Network, steps: Sequence[Step], *, train: bool, device: str) -> tuple[nn.Module, Tensor]:
-    """The network and an input, both of zeros: counts do not depend on values, and zeros run at full speed."""
-    model = construct(network, tuple(steps), train=train)
-    if device != "meta":
-        model._apply(  # type: ignore[no-untyped-call]
-            lambda tensor: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
-        )
-    return model, torch.zeros(steps[0].inputs[0], device=device)
+    def memory(self) -> Memory:
+        """The memory of a pass on meta: forward, and in training backward too."""
+        model, source = self.on("meta")
+        return track_memory(model, [source], train=self.train)

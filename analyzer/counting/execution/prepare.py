@@ -1,88 +1,80 @@
-"""A model made ready for one pass, on meta or on its real tensors, and put back after it."""
+"""Prepares a model and its arguments for one pass at a place, and restores the model after it."""
 
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.rnn import PackedSequence
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 
 from analyzer.counting.dispatch.tensors import is_fake
-from analyzer.counting.execution.restore import untouched
+from analyzer.counting.execution.places import PLACES, REAL, Move, to_meta
+from analyzer.counting.execution.restore import restore_state
 from analyzer.counting.operators.higher_order import as_written
 
-Value = TypeVar("Value")
-
 
 @contextmanager
-def ready(
+def prepared_model(
     place: str, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], train: bool | None
 ) -> Iterator[tuple[list[Any], dict[str, Any]]]:
-    """The model and copies of its arguments where a pass runs, for one pass: what one leaves behind, such as a cached
-    tensor of inference mode, the next must not find."""
-    real = place == "real"
+    """Within the block the model is at the place; yields copies of its arguments there.
+
+    Each pass needs a block of its own, so that it does not find what the pass before left behind, such as a cached
+    inference tensor.
+    """
     with ExitStack() as stack:
-        held = stack.enter_context(untouched(model, parameters=real))
-        stack.enter_context(_plain_kernels(model, train=bool(train)))
+        tensors = stack.enter_context(restore_state(model, parameters=place == REAL))
+        stack.enter_context(_decomposed_kernels(model, train=bool(train)))
         stack.enter_context(as_written())
         stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # What torch warns of while it runs is about speed, and nothing here is timed.
+        warnings.simplefilter("ignore")  # torch's warnings during a pass are about speed, which a count does not use.
         if train is not None:
             model.train(train)
-        if not real:
-            if any(not tensor.is_meta or is_fake(tensor) for tensor in held):
-                _move_to_meta(model)
-            stack.enter_context(_no_autocast())
-        if place == "meta, factories too":
-            stack.enter_context(torch.device("meta"))
-        yield _mapped((list(args), dict(kwargs)), _copied if real else _to_meta)
+        move = stack.enter_context(PLACES[place]())
+        if move is not None and any(not tensor.is_meta or is_fake(tensor) for tensor in tensors):
+            _move_model(model, move)
+        yield copy_arguments(args, kwargs, move or _clone)
 
 
-@contextmanager
-def _no_autocast() -> Iterator[None]:
-    """Autocast changes no type on meta, where other bytes would be read and written than on a device."""
-    autocast: Any = torch.autocast
-    enter = autocast.__enter__
-
-    def refuse(context: Any) -> Any:
-        if context._enabled:
-            raise RuntimeError("autocast has no effect on meta")
-        return enter(context)
-
-    if torch._C._is_any_autocast_enabled():
-        raise RuntimeError("autocast has no effect on meta")
-    autocast.__enter__ = refuse
-    try:
-        yield
-    finally:
-        autocast.__enter__ = enter
-
-
-def initialised(model: nn.Module, own: Sequence[Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module:
-    """A lazy model learns its sizes from its first input: a copy of it does. `own` are its tensors."""
-    if not any(map(is_lazy, own)):
+def materialize_lazy(
+    model: nn.Module, tensors: Sequence[Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> nn.Module:
+    """The model, or if it is lazy a copy that has taken its sizes from the arguments. `tensors` are the model's."""
+    if not any(map(is_lazy, tensors)):
         return model
     model = copy.deepcopy(model)
-    there, named = _mapped((list(args), dict(kwargs)), _to_meta if on_meta(own) else _copied)
+    args, kwargs = copy_arguments(args, kwargs, to_meta if any_on_meta(tensors) else _clone)
     with torch.no_grad():
-        model(*there, **named)
+        model(*args, **kwargs)
     return model
 
 
+def tensors_in(model: nn.Module) -> list[Tensor]:
+    """Parameters and buffers, in one traversal; a tied one more than once."""
+    stores = (store for module in model.modules() for store in (module._parameters, module._buffers))
+    return [tensor for store in stores for tensor in store.values() if tensor is not None]
+
+
+def any_on_meta(tensors: Sequence[Tensor]) -> bool:
+    return any(tensor.is_meta for tensor in tensors)
+
+
 @contextmanager
-def _plain_kernels(model: nn.Module, *, train: bool) -> Iterator[None]:
-    """Fused transformer layers, and recurrent layers of oneDNN and cuDNN in training, exist on some devices only and
-    hide what they do; the same work runs without them."""
-    fast, onednn, cudnn = (
-        torch.backends.mha.get_fastpath_enabled(),
-        torch._C._get_mkldnn_enabled(),
-        torch._C._get_cudnn_enabled(),
-    )
+def _decomposed_kernels(model: nn.Module, *, train: bool) -> Iterator[None]:
+    """Turns off fused transformer layers, and in training recurrent layers of oneDNN and cuDNN.
+
+    These exist on some devices only and hide their operators; without them the same products run as operators.
+    """
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    onednn, cudnn = torch._C._get_mkldnn_enabled(), torch._C._get_cudnn_enabled()
     recurrent = train and any(isinstance(module, nn.RNNBase) for module in model.modules())
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -92,80 +84,72 @@ def _plain_kernels(model: nn.Module, *, train: bool) -> Iterator[None]:
     finally:
         torch._C._set_cudnn_enabled(cudnn)
         torch._C._set_mkldnn_enabled(onednn)
-        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
-def _move_to_meta(model: nn.Module) -> None:
-    """Puts meta tensors of the same shapes in the places of parameters, buffers and plain tensors; ties stay ties."""
+def _move_model(model: nn.Module, move: Move) -> None:
+    """Replaces parameters, buffers and tensor attributes by moved ones; tied tensors stay tied."""
     moved: dict[int, Tensor] = {}
 
-    def meta(tensor: Tensor) -> Tensor:
+    def replacement(tensor: Tensor) -> Tensor:
         if id(tensor) not in moved:
-            shape = tensor if tensor.is_meta and not is_fake(tensor) else _on_no_device(tensor)
-            is_parameter = isinstance(tensor, nn.Parameter)
-            moved[id(tensor)] = (
-                nn.Parameter(shape, tensor.requires_grad) if is_parameter and shape is not tensor else shape
-            )
+            stays = tensor.is_meta and not is_fake(tensor)
+            new = tensor if stays else move(tensor.detach())
+            if isinstance(tensor, nn.Parameter) and not stays:
+                new = nn.Parameter(new, tensor.requires_grad)
+            moved[id(tensor)] = new
         return moved[id(tensor)]
 
     for module in model.modules():
-        places: tuple[dict[str, Any], ...] = (module._parameters, module._buffers, vars(module))
-        for place in places:
-            for name, value in place.items():
+        stores: tuple[dict[str, Any], ...] = (module._parameters, module._buffers, vars(module))
+        for store in stores:
+            for name, value in store.items():
                 if isinstance(value, Tensor):
-                    place[name] = meta(value)
+                    store[name] = replacement(value)
 
 
-def _to_meta(tensor: Tensor) -> Tensor:
-    """A leaf of its own, so that no gradient is copied back to where the data is."""
-    return _on_no_device(tensor).requires_grad_(tensor.requires_grad)
+def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move) -> tuple[list[Any], dict[str, Any]]:
+    """Deep copies in which every tensor, also inside other objects, is replaced by `change(tensor)`.
+
+    What cannot be copied, such as a generator, is passed as it is.
+    """
+    memo: dict[int, Any] = {}
+    for leaf in pytree.tree_leaves((list(args), dict(kwargs)), is_leaf=lambda value: isinstance(value, PackedSequence)):
+        if isinstance(leaf, PackedSequence):  # torch wants batch sizes on the CPU, wherever the data is.
+            memo |= {id(tensor): tensor for tensor in leaf[1:]}
+
+    def copied(value: Any) -> Any:
+        try:
+            return copy.deepcopy(value, memo)
+        except (TypeError, copy.Error):
+            return value
+
+    with _TensorCopies(change):
+        return [copied(value) for value in args], {name: copied(value) for name, value in kwargs.items()}
 
 
-def _on_no_device(tensor: Tensor) -> Tensor:
-    """The same shape and layout on meta; a fake tensor moved there would stay a fake one."""
-    if is_fake(tensor):
-        shape, strides = tuple(map(int, tensor.shape)), tuple(map(int, tensor.stride()))
-        return torch.empty_strided(shape, strides, dtype=tensor.dtype, device="meta")
-    if tensor.layout not in (torch.strided, torch.jagged):
-        raise RuntimeError("a sparse tensor does not say on meta how many values it holds")
-    return tensor.detach().to("meta")
+class _TensorCopies(TorchFunctionMode):
+    """Makes `copy.deepcopy` replace tensors by `change(tensor)`."""
+
+    def __init__(self, change: Move) -> None:
+        super().__init__()
+        self.change = change
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.clone:  # A Parameter copies itself by cloning its data.
+            return self._changed(args[0])
+        if func is not Tensor.__deepcopy__:
+            return func(*args, **(kwargs or {}))
+        tensor, memo = args
+        if id(tensor) not in memo:
+            memo[id(tensor)] = self._changed(tensor)
+        return memo[id(tensor)]
+
+    def _changed(self, tensor: Tensor) -> Tensor:
+        with torch._C.DisableTorchFunction():
+            return self.change(tensor)
 
 
-def _copied(tensor: Tensor) -> Tensor:
-    """An input of its own for each pass, which may write to it."""
+def _clone(tensor: Tensor) -> Tensor:
+    """A pass may write to its input, so each has its own."""
     return tensor.detach().clone().requires_grad_(tensor.requires_grad)
-
-
-def tensors_in(model: nn.Module) -> list[Tensor]:
-    """Parameters and buffers, in one traversal; tied ones more than once."""
-    stores = (store for module in model.modules() for store in (module._parameters, module._buffers))
-    return [tensor for store in stores for tensor in store.values() if tensor is not None]
-
-
-def on_meta(tensors: Iterable[Tensor]) -> bool:
-    return any(tensor.is_meta for tensor in tensors)
-
-
-def _mapped(value: Value, change: Callable[[Tensor], Tensor]) -> Value:
-    """The same structure with every tensor changed, the same one where it stood twice."""
-    seen: dict[int, Tensor] = {}
-
-    def walk(item: Any) -> Any:
-        if isinstance(item, Tensor):
-            if id(item) not in seen:
-                seen[id(item)] = change(item)
-            return seen[id(item)]
-        if isinstance(item, nn.utils.rnn.PackedSequence):
-            return item._replace(data=walk(item.data))  # torch wants the batch's sizes on the CPU, wherever it is.
-        if isinstance(item, tuple) and hasattr(item, "_fields"):
-            return type(item)(*map(walk, item))
-        if isinstance(item, list | tuple):
-            return type(item)(map(walk, item))
-        if isinstance(item, dict):
-            changed = copy.copy(item)  # Of its own class, as a library's output classes are.
-            changed.update((key, walk(part)) for key, part in item.items())
-            return changed
-        return item
-
-    result: Value = walk(value)
-    return result

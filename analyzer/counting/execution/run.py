@@ -1,9 +1,10 @@
-"""Where a model runs to be counted: on meta, where nothing is allocated or computed; else on its real tensors."""
+"""Counts any model: on meta, or where it cannot run there on its real tensors, with a note."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,19 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
-from analyzer.counting.dispatch import backward, memory
-from analyzer.counting.dispatch import counter as dispatch
+from analyzer.core.shapes import Shapes
+from analyzer.counting.dispatch.backward import count_backward
+from analyzer.counting.dispatch.counter import count_operators
+from analyzer.counting.dispatch.memory import track_memory
 from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_of
-from analyzer.counting.execution.prepare import initialised, on_meta, ready, tensors_in
+from analyzer.counting.execution.places import META_PLACES, REAL
+from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
 from analyzer.models.failures import failed, short
-from analyzer.records.record import Count, Memory, Shapes
+from analyzer.records.record import Count, Memory
 
 
-class Counted(Frozen):
-    """A count, and what a reader must know of how it was made."""
+class ModelCount(Frozen):
+    """A count, and notes on how it was made that a reader needs to interpret it."""
 
     count: Count
     notes: tuple[str, ...]
@@ -35,29 +39,29 @@ def count_model(
     train: bool | None = None,
     on: str = "auto",
     real: Callable[[], nn.Module] | None = None,
-) -> Counted:
+) -> ModelCount:
     """Counts a forward pass of any module, with `train` a backward pass too, and leaves the module as it was.
 
-    `on` is "meta", "real" or "auto": meta first, and where the model cannot run there, real tensors, which a note says.
-    `real` builds the model again with storage, for one that was built on meta. Raises AnalyzerError with the
-    model's own words where it runs nowhere.
+    `on` is "meta", "real" or "auto": meta first, and real tensors where the model cannot run there, which a note says.
+    `real` builds the model again with storage, for one that was built on meta. Raises AnalyzerError with the model's
+    own message where it runs nowhere.
     """
     model = getattr(model, "_orig_mod", model)  # A compiled model counts as its eager self.
     kwargs = dict(kwargs or {})
     failures: list[BaseException] = []
     with unset_fake_temporarily():
-        own = tensors_in(model)
-        for place in _places(own, args, kwargs, on, real):
-            if place == "real" and real is not None and on_meta(own):
-                _check_room(model, train, failures)
+        tensors = tensors_in(model)
+        for place in _places(tensors, args, kwargs, on, can_build=real is not None):
+            if place == REAL and real is not None and any_on_meta(tensors):
+                _check_free_memory(model, train, failures)
                 model = real()
-                own = tensors_in(model)
+                tensors = tensors_in(model)
             try:
-                counted = _at(place, initialised(model, own, args, kwargs), args, kwargs, train)
+                result = _count_at(place, materialize_lazy(model, tensors, args, kwargs), args, kwargs, train)
             except (Exception, SystemExit) as error:
                 failures.append(error)
             else:
-                return counted.replace(notes=(*_said(place, failures), *counted.notes))
+                return result.replace(notes=(*_place_notes(place, failures), *result.notes))
         raise failed(model, args, kwargs, failures[-1]) from failures[-1]
 
 
@@ -67,69 +71,67 @@ def measure_memory(
     """The memory of a pass on meta, or None and a note where the model cannot run there."""
     model = getattr(model, "_orig_mod", model)
     failure = ""
-    own = tensors_in(model)
-    for place in _places(own, args, kwargs, "meta", None):
+    tensors = tensors_in(model)
+    for place in META_PLACES:
         try:
             with unset_fake_temporarily():
-                model = initialised(model, own, args, kwargs)
-                with ready(place, model, args, kwargs, train) as (there, named):
-                    return memory.measure(model, there, named, train=bool(train)), ()
+                model = materialize_lazy(model, tensors, args, kwargs)
+                with prepared_model(place, model, args, kwargs, train) as (moved_args, moved_kwargs):
+                    return track_memory(model, moved_args, moved_kwargs, train=bool(train)), ()
         except (Exception, SystemExit) as error:
             failure = short(error)
     return None, (f"memory is unknown: it needs a run on meta, which raised {failure}",)
 
 
-def described(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Shapes, str]:
-    """The shapes of all tensors a model is fed, and the type of its first floating parameter or input."""
-    fed = tensors_of((list(args), dict(kwargs)))
-    floating = next((t for t in [*model.parameters(), *fed] if t.is_floating_point()), None)
-    return shapes_of(fed), "float32" if floating is None else str(floating.dtype).removeprefix("torch.")
+def input_shapes_and_dtype(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Shapes, str]:
+    """The shapes of all tensors in the arguments, and the type of the first floating parameter or argument."""
+    inputs = tensors_of((list(args), dict(kwargs)))
+    floating = next((tensor for tensor in [*model.parameters(), *inputs] if tensor.is_floating_point()), None)
+    return shapes_of(inputs), "float32" if floating is None else str(floating.dtype).removeprefix("torch.")
 
 
 def _places(
-    own: Sequence[Tensor],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    on: str,
-    real: Callable[[], nn.Module] | None,
+    tensors: Sequence[Tensor], args: Sequence[Any], kwargs: Mapping[str, Any], on: str, *, can_build: bool
 ) -> list[str]:
-    """Where to try, in order; `own` are the model's tensors."""
+    """Where to try, in order; `tensors` are the model's. Fake and meta tensors have no values to run on."""
     if on == "real":
-        return ["real"]
-    # A model that makes tensors of its own on the default device, such as torch.arange(n), needs that to be meta too.
-    meta = ["meta", "meta, factories too"]
-    fake = any(map(is_fake, [*own, *tensors_of((list(args), dict(kwargs)))]))
-    nowhere_else = fake or (real is None and on_meta(own))
-    return meta if on == "meta" or nowhere_else else [*meta, "real"]
+        return [REAL]
+    without_values = any(map(is_fake, [*tensors, *tensors_of((list(args), kwargs))])) or (
+        not can_build and any_on_meta(tensors)
+    )
+    return META_PLACES if on == "meta" or without_values else [*META_PLACES, REAL]
 
 
-def _at(place: str, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], train: bool | None) -> Counted:
+def _count_at(
+    place: str, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], train: bool | None
+) -> ModelCount:
     notes = []
+    prepared = partial(prepared_model, place, model, args, kwargs, train)
     try:
-        with ready(place, model, args, kwargs, train) as (there, named):
-            count = dispatch.count(model, there, named)
+        with prepared() as (moved_args, moved_kwargs):
+            count = count_operators(model, moved_args, moved_kwargs)
     except Exception as error:
         if not re.search("grad|inference", str(error), re.IGNORECASE):
             raise
-        with ready(place, model, args, kwargs, train) as (there, named):
-            count = dispatch.count(model, there, named, autograd=True)
-        notes.append("counted under autograd, since the forward pass takes gradients: operators appear taken apart")
+        with prepared() as (moved_args, moved_kwargs):
+            count = count_operators(model, moved_args, moved_kwargs, autograd=True)
+        notes.append("counted under autograd, because the forward pass takes gradients: operators are decomposed")
     if train:
-        with ready(place, model, args, kwargs, train) as (there, named):
-            count = backward.added(count, model, there, named)
+        with prepared() as (moved_args, moved_kwargs):
+            count = count_backward(count, model, moved_args, moved_kwargs)
         if count.totals.macs and not count.totals.backward_macs and any(p.requires_grad for p in model.parameters()):
-            notes.append("no gradient reaches a product: what the model returns holds no tensor that depends on one")
+            notes.append("no gradient reaches a product: no tensor in the model's output depends on one")
     for name, calls in count.unknown_ops.items():
         notes.append(f"{name} has no formula; {calls} call{'s' * (calls > 1)} in {count.callers(name)}")
-    return Counted(count, tuple(notes))
+    return ModelCount(count, tuple(notes))
 
 
-def _said(place: str, failures: Sequence[BaseException]) -> tuple[str, ...]:
-    return tuple(f"counted on real tensors: on meta it raised {short(one)}" for one in failures[:1] if place == "real")
+def _place_notes(place: str, failures: Sequence[BaseException]) -> list[str]:
+    return [f"counted on real tensors: on meta it raised {short(error)}" for error in failures[:1] if place == REAL]
 
 
-def _check_room(model: nn.Module, train: bool | None, failures: Sequence[BaseException]) -> None:
-    """Raises AnalyzerError rather than build a model that memory does not hold; a system kills what tries."""
+def _check_free_memory(model: nn.Module, train: bool | None, failures: Sequence[BaseException]) -> None:
+    """Raises AnalyzerError for a model larger than free memory: the system would kill the process that builds it."""
     size = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]) * (2 if train else 1)
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

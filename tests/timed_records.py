@@ -1,4 +1,4 @@
-"""Records that look as if they had been timed: the counts are real, the times follow from them without a clock."""
+"""Records as if they had been timed: real counts, and times that follow from them."""
 
 from __future__ import annotations
 
@@ -39,25 +39,29 @@ def timed(
     slower: float = 1.0,
     kernels: bool = True,
 ) -> Record:
-    """A record whose every operator takes a call and its FLOPs at 50 GFLOP/s or its bytes at 5 GB/s."""
+    """Every operator takes 20 µs plus its FLOPs at 50 GFLOP/s or its memory traffic at 5 GB/s, times `slower`."""
     record = count_variant(variant(name), batch=batch, memory=True)
-    timings = []
-    for row in record.rows:
-        base = slower * (2e-5 + max(row.flops / 5e10, (row.bytes_read + row.bytes_written) / 5e9))
-        timings.append(Timing(row.path, row.op, row.call, "tile", "forward", _samples(base), quality, "", (4, 4)))
-    timings.append(Timing("", "gap", 1, "gap", "forward", _samples(1e-4), quality, "", (4, 4)))
-    whole = tuple(map(sum, zip(*(one.samples_s for one in timings), strict=True)))
-    timings.insert(0, Timing("", "", 1, "whole", "pass", whole, quality, reason, (4, 4)))
+
+    def timing(path: str, op: str, call: int, kind: Any, seconds: float) -> Timing:
+        samples_s = tuple(round(seconds * (1 + 0.01 * number), 9) for number in range(PASSES))
+        return Timing(path, op, call, kind, "forward", samples_s, quality, "", (4, 4))
+
+    operators = [
+        timing(
+            row.path, row.op, row.call, "operator",
+            slower * (2e-5 + max(row.flops / 5e10, (row.bytes_read + row.bytes_written) / 5e9)),
+        )
+        for row in record.rows
+    ]  # fmt: skip
+    operators.append(timing("", "overhead", 1, "overhead", 1e-4))
+    durations = tuple(map(sum, zip(*(operator.samples_s for operator in operators), strict=True)))
+    timings = [Timing("", "", 1, "pass", "pass", durations, quality, reason, (4, 4)), *operators]
     if kernels:
-        found = {row.op: row.path for row in record.rows}
-        timings += [
-            Timing(path, f"aten::{op}", 1, "kernel", "forward", _samples(1e-3), quality) for op, path in found.items()
-        ]
-    measurement = Measurement(Configuration(batch=batch, threads=threads), tuple(timings), quality, reason)
+        paths = {row.op: row.path for row in record.rows}
+        timings += [timing(path, f"aten::{op}", 1, "kernel", 1e-3) for op, path in paths.items()]
     return record.replace(
-        measurement=measurement, environment=environment, created="2026-01-02T03:04:05Z", commit="0123abc"
+        measurement=Measurement(Configuration(batch=batch, threads=threads), tuple(timings), quality, reason),
+        environment=environment,
+        created="2026-01-02T03:04:05Z",
+        commit="0123abc",
     )
-
-
-def _samples(base: float) -> tuple[float, ...]:
-    return tuple(round(base * (1 + 0.01 * number), 9) for number in range(PASSES))

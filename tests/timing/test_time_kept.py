@@ -1,4 +1,4 @@
-"""Results of `analyze time` that cannot be written where they were wanted, or not at all, and interrupts."""
+"""`analyze time` loses no result: interrupts, and results that cannot be written where they were wanted."""
 
 from __future__ import annotations
 
@@ -13,53 +13,57 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.records.envelope import load
 from tests.timing.pretended import timed
 
+FULL = AnalyzerError("cannot write 'run.json': No space left on device")
+
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
+def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_what_cannot_be_written_after_all_is_kept_unasked(analyze, pretend, googlenet, monkeypatch):
+@pytest.fixture
+def write_error(monkeypatch):
+    """`write_error(error)`: writing the result raises it."""
+
+    def fail(error):
+        def write(text, output):
+            raise error
+
+        monkeypatch.setattr(job, "write", write)
+
+    return fail
+
+
+def test_a_result_that_cannot_be_written_is_kept_despite_no_keep(analyze, pretend, googlenet, write_error):
     pretend(timed(googlenet))
-
-    def full(text, output):
-        raise AnalyzerError("cannot write 'run.json': No space left on device")
-
-    monkeypatch.setattr(job, "write", full)
+    write_error(FULL)
     outcome = analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json", "-o", "run.json")
     assert outcome.status == 2
     (kept,) = Path(".analyze/records").iterdir()
     assert load(kept.read_text())[0].measurement == timed(googlenet).measurement
     assert f"kept in {kept.resolve()}" in outcome.err
-    assert "No space left on device" in outcome.err
+    assert "No space left" in outcome.err
 
 
-def test_where_nothing_can_be_written_both_places_are_named(analyze, pretend, googlenet, monkeypatch):
+def test_a_result_that_cannot_be_kept_either_names_both_places(analyze, pretend, googlenet, write_error):
     pretend(timed(googlenet))
+    write_error(FULL)
     Path(".analyze").write_text("in the way")
-
-    def full(text, output):
-        raise AnalyzerError("cannot write 'run.json': No space left on device")
-
-    monkeypatch.setattr(job, "write", full)
     outcome = analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json", "-o", "run.json")
     assert outcome.status == 2
-    assert "cannot write 'run.json'" in outcome.err
-    assert "cannot keep the run in" in outcome.err
+    assert "run.json" in outcome.err
+    assert "cannot keep the run" in outcome.err
 
 
-@pytest.mark.parametrize(("error", "kept"), [(OSError(28, "No space left on device"), 1), (BrokenPipeError(), 0)])
-def test_a_full_disk_behind_standard_output_keeps_and_a_reader_that_left_does_not(
-    analyze, pretend, googlenet, monkeypatch, error, kept
+@pytest.mark.parametrize(
+    ("error", "status", "kept"), [(OSError(28, "No space left on device"), 2, 1), (BrokenPipeError(), 0, 0)]
+)
+def test_a_full_disk_keeps_the_run_and_a_closed_pipe_does_not(
+    analyze, pretend, googlenet, write_error, error, status, kept
 ):
     pretend(timed(googlenet))
-
-    def full(text, output):
-        raise error
-
-    monkeypatch.setattr(job, "write", full)
-    outcome = analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json")
-    assert outcome.status == (2 if kept else 0)
+    write_error(error)
+    assert analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json").status == status
     assert len(list(Path().glob(".analyze/records/*"))) == kept
 
 
@@ -68,23 +72,19 @@ def test_an_interrupt_shows_what_was_measured(analyze, pretend, googlenet):
     outcome = analyze("time", "--variant", "googlenet", "--format", "json")
     assert outcome.status == 130
     assert json.loads(outcome.out)["status"] == "partial"
-    assert "marked partial" in outcome.err
+    assert "partial" in outcome.err
 
 
-def test_an_impatient_second_interrupt_loses_nothing(analyze, pretend, googlenet, monkeypatch):
+def test_a_second_interrupt_loses_nothing(analyze, pretend, googlenet, write_error):
     pretend(timed(googlenet, status="partial"), complete=False)
-
-    def impatient(text, output):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(job, "write", impatient)
+    write_error(KeyboardInterrupt())
     assert analyze("time", "--variant", "googlenet", "--format", "json").status == 130
     (kept,) = Path(".analyze/records").iterdir()
     assert load(kept.read_text())[0].measurement.status == "partial"
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permission bits do not bind root")
-def test_a_folder_that_cannot_be_written_to(analyze, pretend, googlenet, tmp_path):
+def test_a_folder_without_write_permission_is_an_error(analyze, pretend, googlenet, tmp_path):
     pretend(timed(googlenet))
     tmp_path.chmod(0o500)
     outcome = analyze("time", "--variant", "googlenet")
@@ -92,11 +92,11 @@ def test_a_folder_that_cannot_be_written_to(analyze, pretend, googlenet, tmp_pat
     assert "--no-keep" in outcome.err
 
 
-def test_a_file_in_the_way_of_the_folder(analyze, pretend, googlenet):
+def test_a_result_is_shown_although_its_folder_cannot_be_made(analyze, pretend, googlenet):
     pretend(timed(googlenet))
     Path(".analyze").write_text("in the way")
     outcome = analyze("time", "--variant", "googlenet")
     assert outcome.status == 2
-    assert "cannot keep the run in" in outcome.err
-    assert "inception_4a" in outcome.out  # What was measured is shown all the same.
+    assert "cannot keep the run" in outcome.err
+    assert "inception_4a" in outcome.out
     assert Path(".analyze").read_text() == "in the way"

@@ -14,7 +14,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 from analyzer.core.signals import ignore_sigint, sigterm_as_interrupt
 from analyzer.records.record import Record
-from analyzer.records.store import kept_peaks, save
+from analyzer.records.store import load_peaks, save
 from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings
 from analyzer.timing.driver.measure import (
@@ -122,21 +122,13 @@ def _modified_ns(trace: str | None) -> int | None:
 def _annotate(record: Record, records: Sequence[Record]) -> Record:
     """Adds the run's advice, and this machine's kept peaks, from which a report draws the roofline."""
     environment = record.environment
-    if environment and (peaks := kept_peaks(environment)):
+    if environment and (peaks := load_peaks(environment)):
         environment = {**environment, "peaks": peaks}
     return record.replace(notes=(*record.notes, *advice(record, records)), environment=environment)
 
 
 def _keep(records: Sequence[Record]) -> None:
-    """Writes the run's file and indexes it. `analyze history` finds the file even if indexing fails."""
-    from analyzer.history import index
-
-    path = save(records)
-    print_message(f"kept in {path}")
-    try:
-        index.index(path, path.parents[2])
-    except AnalyzerError as error:
-        print_message(f"{error}; the run is kept, and analyze history reads its file")
+    print_message(f"kept in {save(records)}")
 
 
 def _keep_despite_error(records: Sequence[Record]) -> None:

@@ -62,8 +62,13 @@ def test_fewer_threads_may_be_faster():
 
 @pytest.mark.parametrize(
     ("processor", "threads", "notes"),
-    [(None, 3, 0), ({"count": 8, "affinity": [0, 1]}, 3, 1), ({"count": 8, "affinity": [0, 1]}, 2, 0), ({"count": 2}, 3, 1)],
-)  # fmt: skip
+    [
+        (None, 3, 0),  # Unknown number of processors.
+        ({"count": 2}, 3, 1),
+        ({"count": 8, "affinity": [0, 1]}, 3, 1),
+        ({"count": 8, "affinity": [0, 1]}, 2, 0),
+    ],
+)
 def test_more_threads_than_processors_get_a_note(processor, threads, notes):
     assert len(advice(record(1.0, processor=processor, threads=threads), [])) == notes
 

@@ -1,10 +1,9 @@
-"""Real fresh processes: what they tell comes back, and one that fails, dies or hangs is an answer with its reason."""
+"""Real worker processes: what they send comes back; one that fails, dies or hangs is a reply with its reason."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,14 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.cli.commands.time import DTYPES, LAYOUTS
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.envelope import load
 from analyzer.records.timings import Configuration
-from analyzer.timing.driver import measure as measuring
 from analyzer.timing.driver import processes
-from analyzer.timing.driver.measure import configurations, measure, measured, requests
-from analyzer.timing.driver.processes import ask
+from analyzer.timing.driver.measure import build_requests, configurations, measure, time_requests
+from analyzer.timing.driver.processes import run_worker
 from analyzer.timing.request import Request
 
 NET = """
@@ -73,173 +70,121 @@ def net(tmp_path):
     return lambda name: f"{tmp_path}/net.py:{name}"
 
 
-def request(reference, budget_s=1.5, batch=1, **how):
+def request(reference, budget_s=1.5, batch=1, inputs=("3x16x16",), **options):
     return Request(
-        Configuration(batch=batch), reference=reference, inputs=("3x16x16",), budget_s=budget_s, floor=2, **how
+        Configuration(batch=batch), reference=reference, inputs=inputs, budget_s=budget_s, min_samples=2, **options
     )
 
 
 def test_a_model_is_counted_and_timed_in_one_process(net):
-    answer = ask(request(net("Net"), kernels=True, replay=True))
-    assert answer.end == "done", answer.reason
-    assert answer.of("ready")["record"]["totals"]["macs"] == 14 * 14 * 8 * 3 * 3 * 3
-    keys = [tuple(key) for key in answer.of("keys")["keys"]]
-    assert keys == [
+    reply = run_worker(request(net("Net"), kernels=True, replay=True))
+    assert reply.end == "done", reply.reason
+    assert reply.last("ready")["record"]["totals"]["macs"] == 14 * 14 * 8 * 3 * 3 * 3
+    assert [tuple(key) for key in reply.last("keys")["keys"]] == [
         ("forward", "conv", "conv2d", 1),
         ("forward", "act", "relu", 1),
         ("forward", "", "mean", 1),
-        ("forward", "", "gap", 1),
+        ("forward", "", "overhead", 1),
     ]
-    kernels = {(path, name) for path, name, *_ in answer.of("kernels")["kernels"]}
+    kernels = {(path, name) for path, name, *_ in reply.last("kernels")["kernels"]}
     assert ("act", "aten::clamp_min") in kernels or ("act", "aten::relu") in kernels
-    replayed = [(path, kind) for path, _, _, kind, *_ in answer.of("replay")["replay"]]
+    replayed = [(path, kind) for path, _, _, kind, *_ in reply.last("replay")["replay"]]
     assert replayed == [("conv", "replay"), ("conv", "replay_cold"), ("act", "replay"), ("act", "replay_cold")]
 
 
-def test_a_chrome_trace_is_written_whole(net, tmp_path):
+@pytest.mark.slow
+def test_a_chrome_trace_replaces_the_file(net, tmp_path):
     trace = tmp_path / "trace.json"
-    trace.write_text("an older one")
-    answer = ask(request(net("Net"), trace=str(trace)))
-    assert answer.end == "done", answer.reason
-    names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
-    assert {"aten::conv2d", "analyzer tile 0 conv conv2d"} <= names
-    answer = ask(request(net("Net"), trace=str(trace)).replace(configuration=Configuration(mode="training", batch=2)))
-    assert answer.end == "done", answer.reason
+    trace.write_text("an older trace")
+    reply = run_worker(request(net("Net"), trace=str(trace)))
+    assert reply.end == "done", reply.reason
+    names = {event.get("name", "") for event in json.loads(trace.read_text())["traceEvents"]}
+    assert "aten::conv2d" in names
+    assert any(name.startswith("analyzer") and name.endswith("conv conv2d") for name in names)
+    training = Configuration(mode="training", batch=2)
+    reply = run_worker(request(net("Net"), trace=str(trace)).replace(configuration=training))
+    assert reply.end == "done", reply.reason
     assert "ConvolutionBackward0" in trace.read_text()
-    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".part") == []
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
 
 
-def test_a_reference_that_fails_says_so_in_its_own_words(net):
-    answer = ask(request(net("Nothing")))
-    assert answer.end == "refused"
-    assert "Nothing" in answer.reason
-
-
-def test_a_model_that_does_not_run_on_its_input_is_refused_with_the_way_out(net):
-    """As bad input: where nothing else was asked for it is one line, and status 2."""
-    answer = ask(request(net("Net")).replace(inputs=()))
-    assert answer.end == "refused"
-    assert answer.reason.endswith("give its input with --input")
-    with pytest.raises(AnalyzerError, match="give its input with --input"):
-        measured([request(net("Net")).replace(inputs=())], processes=1)
-
-
-def test_a_setting_that_fails_leaves_the_others(net):
-    measurements = configurations([2, 8], [1])
-    found = measured(requests([], [net("Raises")], ["3x16x16"], measurements, budget_s=1.5, floor=2), processes=1)
-    good, bad = found.records
-    assert good.measurement.status == "ok"
-    assert good.measurement.whole is not None
-    assert bad.measurement.status == "failed"
-    assert bad.measurement.reason.startswith("out of memory at batch 8 (")
-
-
-def test_channels_last_without_an_image_is_refused(tmp_path):
+@pytest.mark.slow
+def test_bad_input_is_refused_with_the_remedy(net, tmp_path):
+    missing = run_worker(request(net("Nothing")))
+    assert missing.end == "refused"
+    assert "Nothing" in missing.reason
+    without_input = request(net("Net"), inputs=())
+    with pytest.raises(AnalyzerError, match="--input"):
+        time_requests([without_input], processes=1)
     (tmp_path / "flat.py").write_text("from torch import nn\nNet = lambda: nn.Linear(4, 4)\n")
-    wanted = Request(
-        Configuration(layout="channels_last"), reference=f"{tmp_path}/flat.py:Net", inputs=("4",), budget_s=1.0
+    flat = request(f"{tmp_path}/flat.py:Net", inputs=("4",))
+    layout = run_worker(flat.replace(configuration=Configuration(layout="channels_last")))
+    assert layout.end == "refused"
+    assert "channels_last" in layout.reason
+    device = run_worker(Request(Configuration(device="cuda:9"), variant="nin", budget_s=1.0))
+    assert device.end == "refused"
+    assert "cuda:9" in device.reason
+
+
+@pytest.mark.slow
+def test_a_configuration_that_fails_leaves_the_others(net):
+    requests = build_requests(
+        [], [net("Raises")], ["3x16x16"], configurations([2, 8], [1]), budget_s=1.5, min_samples=2
     )
-    answer = ask(wanted)
-    assert (answer.end, answer.reason) == (
-        "refused",
-        "channels_last is a layout of images: no input of this model has four axes",
-    )
+    good, bad = (record.measurement for record in time_requests(requests, processes=1).records)
+    assert good.status == "ok"
+    assert good.pass_timing is not None
+    assert bad.status == "failed"
+    assert bad.reason.startswith("out of memory at batch 8 (")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of a Unix")
-def test_a_process_that_is_killed_is_lost_with_its_reason(net):
-    answer = ask(request(net("Killed")))
-    assert answer.end == "lost"
-    assert answer.reason == "its process was killed by signal 9 (the system kills so when memory runs out)"
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs Unix signals")
+def test_a_killed_process_is_lost(net):
+    reply = run_worker(request(net("Killed")))
+    assert reply.end == "lost"
+    assert "signal 9" in reply.reason
+    assert "memory" in reply.reason
 
 
-def test_a_process_that_hangs_is_ended(net, monkeypatch):
-    monkeypatch.setattr(processes, "PATIENCE_S", 4.0)
+@pytest.mark.slow
+def test_a_hanging_process_is_killed_after_its_time_limit(net, monkeypatch):
+    monkeypatch.setattr(processes, "GRACE_S", 4.0)
     started = time.monotonic()
-    answer = ask(request(net("Slow"), budget_s=1.0))
-    assert (answer.end, answer.reason) == ("hung", "its process did not end within 5 s")
+    reply = run_worker(request(net("Slow"), budget_s=1.0))
+    assert reply.end == "hung"
+    assert "5 s" in reply.reason
     assert time.monotonic() - started < 30
 
 
-def test_a_device_that_is_not_there_fails_its_cell():
-    answer = ask(Request(Configuration(device="cuda:9"), variant="nin", budget_s=1.0))
-    assert answer.end == "refused"
-    assert answer.reason.endswith("there are: cpu") or "cuda" in answer.reason
-
-
-def test_measure_from_python():
+@pytest.mark.slow
+def test_measure_returns_counts_and_operator_times_of_the_same_rows():
     record = measure("nin", inputs=["3x64x64"], threads=1, budget_s=2.0, processes=1)
     assert record.measurement.configuration == Configuration(threads=1)
     assert record.totals.macs > 0
-    parts = record.measurement.parts
+    times_s = record.measurement.operator_times_s
     rows = {(row.path, row.op, row.call) for row in record.rows}
-    assert {(one.path, one.op, one.call) for one in parts if one.kind == "tile"} == rows
-    cut = [sum(samples) for samples in zip(*(one.samples_s for one in parts), strict=True)]
-    assert min(cut) <= sum(parts.values()) <= max(cut)
+    operators = record.measurement.of("operator")
+    assert {(timing.path, timing.op, timing.call) for timing in operators} == rows
+    passes = [sum(samples) for samples in zip(*(timing.samples_s for timing in times_s), strict=True)]
+    assert min(passes) <= sum(times_s.values()) <= max(passes)
 
 
-def test_a_module_object_is_refused_with_the_way_out():
-    torch = pytest.importorskip("torch")
-    with pytest.raises(AnalyzerError, match=r"give FILE\.py:NAME"):
-        measure(torch.nn.ReLU())
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"dtype": "float31"}, "unknown dtype 'float31'; wanted one of: float32"),
-        ({"layout": "diagonal"}, "unknown layout 'diagonal'; wanted one of: contiguous, channels_last"),
-        ({"device": "gpu"}, "unknown device 'gpu'"),
-        ({"batch": 0}, "batch is 0; wanted a whole number of at least 1"),
-        ({"batch": "8"}, "batch is '8'"),
-        ({"batch": None}, "batch is None"),
-        ({"threads": -1}, "threads is -1"),
-        ({"processes": 0}, "processes is 0"),
-        ({"budget_s": -1.0}, "budget_s is -1.0; wanted seconds"),
-        ({"budget_s": float("inf")}, "budget_s is inf"),
-        ({"budget_s": True}, "budget_s is True"),
-        ({"train": "no"}, "train is 'no'; wanted True or False"),
-        ({"device": None}, "unknown device 'None'"),
-        ({"dtype": ["float32"]}, "unknown dtype"),
-        (
-            {"kernel": True},
-            "wanted some of: inputs, batch, threads, dtype, layout, train, compile, device, flush, budget_s, ",
-        ),
-        ({"compile": True, "replay": True}, "leave out one of the two"),
-        ({"inputs": "3x0x3"}, "every size must be at least 1"),
-    ],
-)
-def test_what_measure_cannot_do_is_refused_before_anything_runs(options, said):
-    with pytest.raises(AnalyzerError, match=re.escape(said)):
-        measure("nin", **options)
-
-
-def test_the_command_knows_the_same_types_and_layouts():
-    assert set(DTYPES) == set(measuring.ITEM_BYTES)
-    assert LAYOUTS == measuring.LAYOUTS
-
-
-def test_measure_passes_an_interrupt_on(monkeypatch):
-    monkeypatch.setattr(measuring, "measured", lambda wanted, processes: measuring.Measured((), complete=False))
-    with pytest.raises(KeyboardInterrupt):
-        measure("nin", inputs="3x64x64")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals of a Unix")
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs Unix signals")
 def test_ctrl_c_keeps_what_was_measured(net, tmp_path):
-    """The whole program: interrupted in the middle of its samples, it shows and keeps them, marked partial."""
+    """The whole program, interrupted while it samples, shows and keeps its samples, marked partial."""
     command = ["time", "--model", net("Patient"), "--input", "3x16x16", "--budget", "600", "--processes", "1"]
     program = [str(Path(sys.executable).parent / "analyze"), *command, "--format", "json"]
     child = subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
-    while not (tmp_path / "marker").exists() and time.monotonic() < end:
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "marker").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
     (record,) = load(out)
     assert record.measurement.status == "partial"
-    assert record.measurement.whole.samples_s
-    kept = list(Path(tmp_path, ".analyze", "records").iterdir())
-    assert len(kept) == 1
-    assert load(kept[0].read_text())[0].measurement == record.measurement
+    assert record.measurement.pass_timing.samples_s
+    (kept,) = Path(tmp_path, ".analyze", "records").iterdir()
+    assert load(kept.read_text())[0].measurement == record.measurement

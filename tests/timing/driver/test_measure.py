@@ -1,0 +1,80 @@
+"""`analyzer.measure`: bad arguments are refused before anything runs, and interrupts propagate."""
+
+from __future__ import annotations
+
+import pytest
+
+from analyzer.cli.commands.time import DTYPES, LAYOUTS
+from analyzer.core.errors import AnalyzerError
+from analyzer.records.record import Count, Record
+from analyzer.records.timings import Configuration
+from analyzer.timing.driver import measure as module
+from analyzer.timing.driver.measure import _batch_notes, configurations, measure, process_budget
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "float31"}, "unknown dtype 'float31'.*float32"),
+        ({"dtype": ["float32"]}, "unknown dtype"),
+        ({"layout": "diagonal"}, "unknown layout 'diagonal'.*channels_last"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        ({"device": None}, "unknown device 'None'"),
+        ({"batch": 0}, "batch is 0"),
+        ({"batch": "8"}, "batch is '8'"),
+        ({"batch": None}, "batch is None"),
+        ({"threads": -1}, "threads is -1"),
+        ({"processes": 0}, "processes is 0"),
+        ({"budget_s": -1.0}, "budget_s is -1.0"),
+        ({"budget_s": float("inf")}, "budget_s is inf"),
+        ({"budget_s": True}, "budget_s is True"),
+        ({"train": "no"}, "train is 'no'"),
+        ({"kernel": True}, "unknown option 'kernel'.* inputs, batch, .*, kernels, replay, trace"),
+        ({"compile": True, "replay": True}, "replay .* compiled"),
+        ({"inputs": 3}, "inputs is 3"),
+        ({"inputs": "3x0x3"}, "at least 1"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_runs(options, message):
+    with pytest.raises(AnalyzerError, match=message):
+        measure("nin", **options)
+
+
+def test_a_module_object_is_refused_with_the_remedy():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(AnalyzerError, match=r"FILE\.py:NAME"):
+        measure(torch.nn.ReLU())
+
+
+def test_an_interrupt_propagates(monkeypatch):
+    monkeypatch.setattr(module, "time_requests", lambda requests, processes: module.TimedRun((), complete=False))
+    with pytest.raises(KeyboardInterrupt):
+        measure("nin", inputs="3x64x64")
+
+
+def test_the_command_has_the_same_dtypes_and_layouts():
+    assert set(DTYPES) == set(module.ITEM_BYTES)
+    assert LAYOUTS == module.LAYOUTS
+
+
+def test_configurations_are_every_combination_with_the_batch_slowest():
+    made = configurations([1, 8], [2], ["float32", "bfloat16"], flushed=True)
+    assert [(configuration.batch, configuration.dtype) for configuration in made] == [
+        (1, "float32"), (1, "bfloat16"), (8, "float32"), (8, "bfloat16")
+    ]  # fmt: skip
+    assert {(configuration.threads, configuration.flushed) for configuration in made} == {(2, True)}
+
+
+@pytest.mark.parametrize(("processes", "budget_s", "min_samples"), [(None, 2.0, 2), (1, 20.0, 5), (4, 5.0, 4)])
+def test_processes_share_the_budget_and_at_least_fifteen_samples(processes, budget_s, min_samples):
+    assert process_budget(20.0, processes) == {"budget_s": budget_s, "min_samples": min_samples}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "batch", "notes"), [(((4, 64),), 4, 0), (((), (3, 4, 5)), 3, 0), (((4, 64),), 1, 1), ((), 1, 0)]
+)
+def test_an_input_of_another_batch_gets_a_note(shapes, batch, notes):
+    record = Record("net.py:Net", shapes, "inference", Count("dispatch", ()))
+    made = _batch_notes(record, Configuration(batch=batch))
+    assert len(made) == notes
+    assert all("4x64" in note for note in made)

@@ -16,14 +16,14 @@ import torch
 from torch import nn
 
 from analyzer.counting.dispatch.module_names import paths_of
+from analyzer.counting.dispatch.module_tracker import ModuleTracker
 from analyzer.reconcile.families import BATCH, base_name
 from analyzer.reconcile.module_tracking import (
-    current_module,
+    CallbackTracker,
     leaf_op,
     named_arguments,
     named_modules_with_repeats,
     positional_arguments,
-    track_modules,
 )
 from analyzer.reconcile.peers import PeerRow
 
@@ -42,14 +42,12 @@ def fvcore(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     """`FlopCountAnalysis(model, inputs).total()`: formulas on a trace; a module's figure includes its children's."""
     from fvcore.nn import FlopCountAnalysis
 
+    from analyzer.counting.crosscheck.fvcore import without_children
+
     analysis = FlopCountAnalysis(model, positional_arguments(model, args, kwargs))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    counts = analysis.by_module_and_operator()
-    without_children = {path: Counter(operators) for path, operators in counts.items()}
-    for path, operators in counts.items():
-        if path:
-            without_children[path.rpartition(".")[0]].subtract(operators)
-    rows = [PeerRow(path, op, round(n)) for path, ops in without_children.items() for op, n in ops.items()]
+    counts = without_children(analysis.by_module_and_operator())
+    rows = [PeerRow(path, op, round(n)) for path, ops in counts.items() for op, n in ops.items()]
     return PeerCount(round(analysis.total()), rows)
 
 
@@ -75,7 +73,7 @@ def flop_counter_mode(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str
         attribute()
         stack.pop()
 
-    with torch.no_grad(), counter, track_modules(model, enter, leave):
+    with torch.no_grad(), counter, CallbackTracker(model, enter, leave):
         model(*args, **kwargs)
     attribute()
     return PeerCount(counter.get_total_flops(), _rows(parts))
@@ -98,7 +96,7 @@ def profiler(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     with (
         torch.no_grad(),
         profile(activities=[ProfilerActivity.CPU], with_flops=True) as profiled,
-        track_modules(model, enter, leave),
+        CallbackTracker(model, enter, leave),
     ):
         model(*args, **kwargs)
     parts: Counter[tuple[str, str]] = Counter()
@@ -130,12 +128,12 @@ def ptflops(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
         return count
 
     printed = io.StringIO()
-    with current_module(model) as path:
+    with ModuleTracker(model) as tracker:
 
         def count_function(handler: Any, op: str) -> Any:
             def count(*args: Any, **kwargs: Any) -> Any:
                 figure = handler(*args, **kwargs)
-                functions[path(), op] += int(figure)
+                functions[tracker.path, op] += int(figure)
                 return figure
 
             return count

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from analyzer.counting.dispatch.module_names import op_name, paths_of
+from analyzer.counting.dispatch.module_names import op_name
+from analyzer.counting.dispatch.module_tracker import ModuleTracker
 
 
-@contextmanager
-def track_modules(model: nn.Module, enter: Callable[[str], None], leave: Callable[[str], None]) -> Iterator[None]:
+class CallbackTracker(ModuleTracker):
     """Calls `enter` before and `leave` after each module's forward pass, with the module's path in our rows."""
-    paths = paths_of(model)
-    stack: list[str] = []
 
-    def before(module: nn.Module, args: Any) -> None:
-        # A module created during the forward pass has no path: it counts to the module that created it.
-        stack.append(paths.get(id(module), stack[-1] if stack else ""))
-        enter(stack[-1])
+    def __init__(self, model: nn.Module, enter: Callable[[str], None], leave: Callable[[str], None]) -> None:
+        super().__init__(model)
+        self.enter, self.leave = enter, leave
 
-    def after(module: nn.Module, args: Any, output: Any) -> None:
-        leave(stack.pop())
+    def entered(self, module: nn.Module) -> None:
+        self.enter(self.path)
 
-    handles = register_module_forward_pre_hook(before), register_module_forward_hook(after, always_call=True)
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def current_module(model: nn.Module) -> Iterator[Callable[[], str]]:
-    """Yields a function that returns the path of the running module, "" outside any."""
-    stack = [""]
-    with track_modules(model, stack.append, lambda path: stack.__delitem__(-1)):
-        yield lambda: stack[-1]
+    def left(self, module: nn.Module, path: str, *rest: Any) -> None:
+        self.leave(path)
 
 
 def named_modules_with_repeats(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:

@@ -48,7 +48,7 @@ def count_with_fvcore(model: nn.Module, args: Sequence[Any]) -> FvcoreCount:
         .tracer_warnings("none")
     )
     with torch.no_grad():
-        counts = _without_children(analysis.by_module_and_operator())
+        counts = without_children(analysis.by_module_and_operator())
     other: Counter[str] = Counter()
     for operators in counts.values():
         other.update({op: n for op, n in operators.items() if op not in PRODUCTS and not op.startswith(ACTIVATIONS)})
@@ -82,7 +82,7 @@ def _both(kind: str, flops: Any, activations: Any) -> Callable[[Any, Any], Count
     return formula
 
 
-def _without_children(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
+def without_children(counts: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
     """fvcore's figure of a module includes its children's; here they are subtracted."""
     result = {path: Counter(operators) for path, operators in counts.items()}
     for path, operators in counts.items():

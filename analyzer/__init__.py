@@ -1,12 +1,12 @@
-"""Where a network's compute goes: exact counts of parameters, multiply-adds and bytes, module by module.
+"""Exact counts of parameters, multiply-adds and memory traffic for every module of a network.
 
     >>> import analyzer
     >>> record = analyzer.count("googlenet")
     >>> f"{record.totals.macs:,} multiply-adds, {record.totals.params:,} parameters"
     '1,582,671,872 multiply-adds, 6,998,552 parameters'
 
-`count` and `compare` need no torch, and `measure` leaves it to fresh processes; `build`, `auxiliary_loss` and
-`drop_auxiliary` import it when first used.
+`count` and `compare` of named networks and `measure` do not import torch in this process. `build`, `auxiliary_loss`
+and `drop_auxiliary` import it on first use.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from analyzer.models.builder import drop_auxiliary as drop_auxiliary
     from analyzer.timing.driver.measure import measure as measure
 
-_HOMES = {
+_MODULES = {
     "AnalyzerError": "analyzer.core.errors",
     "Call": "analyzer.counting.operators.call",
     "Outputs": "analyzer.models.builder",
+    "Work": "analyzer.counting.operators.call",
     "auxiliary_loss": "analyzer.models.builder",
     "build": "analyzer.models.builder",
     "compare": "analyzer.counting.api",
@@ -37,33 +38,20 @@ _HOMES = {
     "drop_auxiliary": "analyzer.models.builder",
     "measure": "analyzer.timing.driver.measure",
     "register": "analyzer.counting.operators.registry",
-    "Work": "analyzer.counting.operators.call",
 }
-__all__ = [
-    "AnalyzerError",
-    "Call",
-    "Outputs",
-    "Work",
-    "auxiliary_loss",
-    "build",
-    "compare",
-    "count",
-    "drop_auxiliary",
-    "measure",
-    "register",
-]
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for, and nothing before it is asked for."""
-    if name not in _HOMES:
+    """Imports a public name on first use (PEP 562)."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'analyzer' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_MODULES})

@@ -1,4 +1,4 @@
-"""The errors a user can cause: what came, what was wanted, what to do, in one line."""
+"""Errors that a user can cause. Each message is one line: what was given, what was expected, what to do."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 
 class AnalyzerError(Exception):
-    """Bad input. Its text is one line for the user; `exit_status` is what `analyze` exits with.
+    """Bad input. The message is one line; `exit_status` is the exit status of `analyze`.
 
-    `details` are further lines, where the fault lies in the user's own code: the frames of it.
+    `details` are further lines for an error in the user's own code: its traceback frames.
     """
 
     exit_status = 2
@@ -16,40 +16,40 @@ class AnalyzerError(Exception):
 
 
 class CannotMeasure(AnalyzerError):
-    """The input is good but a counter or a clock cannot run on this machine."""
+    """The input is valid, but a counter or a clock cannot run on this machine."""
 
     exit_status = 3
 
 
-def one_line(name: object) -> str:
-    """A name from outside, safe to show in a message: no line breaks, no control or direction marks."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(name))
+def one_line(text: object) -> str:
+    """Text from outside made safe to print: line breaks, control and bidirectional characters are escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
 
 
-def quoted(name: object) -> str:
-    """A name from outside between quotes, safe to show."""
-    return f"'{one_line(name)}'"
+def quoted(text: object) -> str:
+    """Text from outside in quotes, safe to print."""
+    return f"'{one_line(text)}'"
 
 
-def is_whole(value: object) -> bool:
-    """Whether it counts something that is there: a whole number of at least 1, and no truth value."""
+def is_positive_int(value: object) -> bool:
+    """Whether `value` is an int of at least 1; a bool is not."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def require_whole(name: str, value: object) -> None:
-    """Raises AnalyzerError for what counts nothing."""
-    if not is_whole(value):
+def require_positive_int(name: str, value: object) -> None:
+    """Raises AnalyzerError, naming `name`, unless `value` is an int of at least 1."""
+    if not is_positive_int(value):
         raise AnalyzerError(f"{name} is {one_line(repr(value))[:80]}; wanted a whole number of at least 1")
 
 
-def nearest(name: str, known: Iterable[str], *, limit: int = 3, shown: int = 12) -> str:
-    """ "; nearest: a, b" for a name that is not among `known`, or those, of more than `shown` the first few."""
+def nearest(name: str, known: Iterable[str], *, limit: int = 3, max_shown: int = 12) -> str:
+    """`nearest: a, b` for an unknown name; without a close match, the known names, shortened from `max_shown` on."""
     import difflib
 
     known = list(known)
     if not known:
-        return "there is none"
-    close = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
-    if close:
-        return f"nearest: {one_line(', '.join(close))}"
-    return f"known: {one_line(', '.join(known if len(known) <= shown else [*known[:8], '…']))}"
+        return "none exists"
+    matches = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
+    if matches:
+        return f"nearest: {one_line(', '.join(matches))}"
+    return f"known: {one_line(', '.join(known if len(known) <= max_shown else [*known[:8], '…']))}"

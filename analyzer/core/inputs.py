@@ -1,6 +1,6 @@
-"""What `--input` says: shapes without the batch, with names and types where a model needs them.
+"""The `--input` option: shapes without the batch, with names and dtypes where a model needs them.
 
-`3x224x224`, `ids=128:int64`, `mask=!1x128:bool` (a shape after `!` is taken literally, without the batch).
+`3x224x224`, `ids=128:int64`, `mask=!1x128:bool` (a shape after `!` is literal: no batch is prepended).
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from analyzer.core.errors import AnalyzerError, is_whole, one_line, quoted
+from analyzer.core.errors import AnalyzerError, is_positive_int, one_line, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape
 
-TYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
 PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}[xX])*[0-9]{1,9})(?::(\w+))?")
 
 
 class Input(Frozen):
-    """One argument: its name if it has one, its shape, its type; `literal` shapes already hold the batch."""
+    """One argument of a model. A `literal` shape already holds the batch."""
 
     name: str | None
     shape: Shape
@@ -29,7 +29,7 @@ class Input(Frozen):
 
 
 def parse_input(text: str) -> Input:
-    """One `--input`. Raises AnalyzerError for anything malformed."""
+    """The value of one `--input`. Raises AnalyzerError if it is malformed."""
     match = PATTERN.fullmatch(text.strip())
     if not match:
         raise AnalyzerError(
@@ -40,28 +40,28 @@ def parse_input(text: str) -> Input:
     shape = tuple(map(int, sizes.lower().split("x")))
     if min(shape) < 1:
         raise AnalyzerError(f"input {quoted(text)} has a size of 0; every size must be at least 1")
-    if dtype is not None and dtype not in TYPES:
-        raise AnalyzerError(f"input {quoted(text)} has an unknown type; known: {', '.join(TYPES)}")
+    if dtype is not None and dtype not in DTYPES:
+        raise AnalyzerError(f"input {quoted(text)} has an unknown type; known: {', '.join(DTYPES)}")
     return Input(name, shape, dtype or "float32", bool(literal))
 
 
-def inputs_of(given: Shape | str | Sequence[str] | None) -> list[Input]:
-    """From Python: a shape without the batch, or one or several texts as on the command line."""
-    if given is None or isinstance(given, str):
-        return [] if given is None else [parse_input(given)]
-    if isinstance(given, list | tuple) and given:
-        if all(isinstance(one, str) for one in given):
-            return list(map(parse_input, given))
-        if all(map(is_whole, given)):
-            return [Input(None, tuple(given))]
-    raise AnalyzerError(f"input is {one_line(repr(given))[:80]}; wanted a shape without the batch: (3, 224, 224)")
+def parse_inputs(value: Shape | str | Sequence[str] | None) -> list[Input]:
+    """The `input` argument of the Python API: a shape without the batch, or one or several texts as for `--input`."""
+    if value is None or isinstance(value, str):
+        return [] if value is None else [parse_input(value)]
+    if isinstance(value, list | tuple) and value:
+        if all(isinstance(text, str) for text in value):
+            return list(map(parse_input, value))
+        if all(map(is_positive_int, value)):
+            return [Input(None, tuple(value))]
+    raise AnalyzerError(f"input is {one_line(repr(value))[:80]}; wanted a shape without the batch: (3, 224, 224)")
 
 
-def image(inputs: list[Input]) -> Shape | None:
-    """The one input of a named variant, (channels, height, width), or None if none is given."""
+def image_shape(inputs: list[Input]) -> Shape | None:
+    """The single image input of a named variant, (channels, height, width); None without inputs."""
     if not inputs:
         return None
-    only = inputs[0]
-    if len(inputs) > 1 or only.name or only.literal or only.dtype != "float32" or len(only.shape) != 3:
+    image = inputs[0]
+    if len(inputs) > 1 or image.name or image.literal or image.dtype != "float32" or len(image.shape) != 3:
         raise AnalyzerError("a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320")
-    return only.shape
+    return image.shape

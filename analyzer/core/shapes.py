@@ -1,10 +1,11 @@
-"""Split."""
+"""Tensor shapes: the batch comes first, then channels, height and width, or features."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
 Shape: TypeAlias = tuple[int, ...]
+Shapes: TypeAlias = tuple[Shape, ...]
 
 
 def shape_text(shape: Shape) -> str:

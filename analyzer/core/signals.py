@@ -1,4 +1,4 @@
-"""What a signal does for a while: nobody's result is lost to it, and nothing that runs outlives it."""
+"""Signal handling for the duration of a `with` block."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 
-def uninterrupted() -> AbstractContextManager[None]:
-    """A second Ctrl-C, of somebody impatient, must not cost what the first one was to keep."""
-    return _handled(signal.SIGINT, signal.SIG_IGN)
+def ignore_sigint() -> AbstractContextManager[None]:
+    """Ignores Ctrl-C, so that a second one cannot interrupt saving what the first one stopped."""
+    return _handler(signal.SIGINT, signal.SIG_IGN)
 
 
-def ended_as_interrupted() -> AbstractContextManager[None]:
-    """SIGTERM, by which CI cancels a job, is heard as Ctrl-C: what was measured is kept, and what runs is ended."""
-    return _handled(signal.SIGTERM, signal.default_int_handler)
+def sigterm_as_interrupt() -> AbstractContextManager[None]:
+    """Raises KeyboardInterrupt on SIGTERM, which CI sends to cancel a job: results are saved and children end."""
+    return _handler(signal.SIGTERM, signal.default_int_handler)
 
 
 @contextmanager
-def _handled(number: signal.Signals, handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]:
+def _handler(number: signal.Signals, handler: Callable[..., Any] | signal.Handlers) -> Iterator[None]:
     try:
-        before = signal.signal(number, handler)
-    except ValueError:  # Not in the main thread, which alone hears signals.
+        previous = signal.signal(number, handler)
+    except ValueError:  # Python runs signal handlers in the main thread only.
         yield
         return
     try:
         yield
     finally:
-        signal.signal(number, before)
+        signal.signal(number, previous)

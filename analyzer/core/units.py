@@ -1,4 +1,4 @@
-"""The metrics: name, unit, which way is better, title, text. The only place that scales numbers."""
+"""Metrics and their units. The only module that scales numbers and formats ratios."""
 
 from __future__ import annotations
 
@@ -12,33 +12,26 @@ PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 def scaled(value: float, unit: str = "", *, digits: int = 4) -> str:
-    """Four significant digits and a decimal prefix: 112896000 → `112.9 M`; below a thousand a whole number stays."""
+    """Significant digits and a decimal prefix: 112896000 → `112.9 M`. A whole number below 1000 stays as it is."""
     if abs(value) < 1000 and value == int(value):
         return f"{int(value)} {unit}".rstrip()
     index = 0
-    while (index < len(PREFIXES) - 1 and abs(value) >= 1000) or (
-        index < len(PREFIXES) - 1 and _rounds_up(value, digits)
-    ):
+    # Also where rounding reaches 1000: 999.97 with four digits is 1.000 k.
+    while index < len(PREFIXES) - 1 and abs(_rounded(value, digits)) >= 1000:
         value /= 1000
         index += 1
     return f"{_digits(value, digits)} {PREFIXES[index]}{unit}".rstrip()
 
 
+def _rounded(value: float, digits: int) -> float:
+    """`value` with so many significant digits, and never fewer than its whole part."""
+    return round(value, max(digits - len(str(int(abs(value)))), 0))
+
+
 def _digits(value: float, digits: int) -> str:
-    """`value` with so many significant digits, rounded first: 9.9996 is 10.00 and not 10.000."""
-    whole = len(str(int(abs(value))))
-    rounded = round(value, max(digits - whole, 0))
+    """The same as text. The digits after the point are counted after rounding: 9.9996 is 10.00 and not 10.000."""
+    rounded = _rounded(value, digits)
     return f"{rounded:.{max(digits - len(str(int(abs(rounded)))), 0)}f}"
-
-
-def _rounds_up(value: float, digits: int) -> bool:
-    """Whether 999.97 would print as 1000.0."""
-    whole = len(str(int(abs(value))))
-    return round(abs(value), max(digits - whole, 0)) >= 1000
-
-
-def _plain(value: float) -> str:
-    return scaled(value)
 
 
 def _bytes(value: float) -> str:
@@ -46,7 +39,7 @@ def _bytes(value: float) -> str:
 
 
 class Metric(Frozen):
-    """One figure: `unit` is that of the stored number, `text` what a person reads."""
+    """One column of a record: `unit` is that of the stored number, `text` formats it for readers."""
 
     name: str
     title: str
@@ -59,34 +52,35 @@ class Metric(Frozen):
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("params", "params", "parameters", "lower", _plain, "weights and biases, tied ones once"),
-        Metric("macs", "MACs", "multiply-adds", "lower", _plain, "multiply-adds; bias not counted, padding counts"),
-        Metric("flops", "FLOPs", "operations", "lower", _plain, "2 x MACs plus everything that is no multiply-add"),
-        Metric("activations", "activ.", "elements", "lower", _plain, "output elements of operators that have MACs"),
+        Metric("params", "params", "parameters", "lower", scaled, "weights and biases, tied ones once"),
+        Metric("macs", "MACs", "multiply-adds", "lower", scaled, "multiply-adds; bias not counted, padding counts"),
+        Metric("flops", "FLOPs", "operations", "lower", scaled, "2 x MACs plus all operations that are not MACs"),
+        Metric("activations", "activations", "elements", "lower", scaled, "output elements of operators with MACs"),
         Metric("bytes_read", "read", "bytes", "lower", _bytes, "inputs and parameters read, each operator alone"),
-        Metric("bytes_written", "written", "bytes", "lower", _bytes, "outputs written"),
-        Metric("backward_macs", "backward", "multiply-adds", "lower", _plain, "of the gradients, in training"),
-        Metric("peak_memory", "peak", "bytes", "lower", _bytes, "alive at once at the peak of a pass, by liveness"),
-        Metric("calls", "calls", "calls", "lower", _plain, "operators called"),
-        Metric("traffic", "moved", "bytes", "lower", _bytes, "bytes read and written, each operator alone"),
+        Metric("bytes_written", "written", "bytes", "lower", _bytes, "outputs written, each operator alone"),
+        Metric("backward_macs", "backward", "multiply-adds", "lower", scaled, "MACs of the gradients, in training"),
+        Metric("peak_memory", "peak memory", "bytes", "lower", _bytes, "most bytes alive at once during a pass"),
+        Metric("calls", "calls", "calls", "lower", scaled, "operators called"),
+        Metric("traffic", "traffic", "bytes", "lower", _bytes, "memory traffic: bytes read and written"),
     )
 }
 
 
 def intensity(value: float) -> str:
-    """FLOPs per byte."""
+    """FLOPs per byte, to three significant digits."""
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def percent(share: float) -> str:
+    """A share of a whole: 0.0746 → `7.5 %`."""
     return "100 %" if share == 1 else f"{100 * share:.1f} %"
 
 
 def relative_change(before: float, after: float, *, fewer: str = "fewer") -> str:
     """How `after` differs from `before`: `-7.9 %`, `+43.9 %`; from a factor of 2 up `21.4× fewer`, `8.71× more`.
 
-    A percentage is always a share of `before`: 6,998,552 after 7,595,176 is -7.9 %. This is the only form in which the
-    project shows a ratio of two figures. `fewer` is "less" for what is not counted in pieces, such as memory.
+    A percentage is always a share of `before`: 6,998,552 after 7,595,176 is -7.9 %. The project shows ratios of two
+    numbers in this form only. `fewer` is "less" for quantities that are not counted in pieces, such as memory.
     """
     if before == after:
         return "same"
@@ -101,7 +95,7 @@ def relative_change(before: float, after: float, *, fewer: str = "fewer") -> str
 
 
 def relative_change_phrase(before: float, after: float, noun: str, *, fewer: str = "fewer") -> str:
-    """The same in a sentence: `7.9 % fewer parameters`, `8.71× more multiply-adds`, `the same number of parameters`."""
+    """The relative change in a sentence: `7.9 % fewer parameters`, `8.71× more multiply-adds`, `the same memory`."""
     if before == after:
         return f"the same {noun}" if fewer == "less" else f"the same number of {noun}"
     if not before or not after:
@@ -133,7 +127,7 @@ def signed(difference: float, metric: str) -> str:
 
 
 def change(before: float, after: float, metric: str) -> str:
-    """A change beside its figures: in percent where two decimals show it, else as the difference itself."""
+    """A change in percent of `before`; as a difference where two decimals would not show it, or from 10-fold up."""
     share = abs(after - before) / before if before else 0.0
     if not 0.0001 <= share < 10:
         return signed(after - before, metric)
@@ -151,7 +145,7 @@ def seconds(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """A figure under a heading that has its unit: 53.42 → `53.4`, 15998.2 → `15,998`."""
+    """A number below a heading that names its unit: 53.42 → `53.4`, 15998.2 → `15,998`."""
     return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
 
 

@@ -1,4 +1,4 @@
-"""What `analyze --version` prints: ours, torch's build, the commit. Reads metadata; imports nothing heavy."""
+"""Version information for `analyze --version`, from metadata and files: torch is not imported."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def version() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout that this file is part of; "unknown" for an installed wheel."""
+    """The commit of the checkout that holds this file; "unknown" for an installed wheel."""
     folder = Path(__file__).resolve().parents[1]
     if not (folder.parent / ".git").exists():
         return "unknown"
     try:
-        found = subprocess.run(
+        described = subprocess.run(
             ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"],
             capture_output=True,
             text=True,
@@ -28,11 +28,11 @@ def commit() -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    return found.stdout.strip() or "unknown"
+    return described.stdout.strip() or "unknown"
 
 
 def torch_build() -> str:
-    """torch's own version string with its build (`+cpu`, `+cu130`), read from its file and not imported."""
+    """torch's version string with its build (`+cpu`, `+cu130`), read from its version file."""
     spec = find_spec("torch")
     if spec is None or spec.origin is None:
         return "not installed"

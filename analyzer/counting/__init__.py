@@ -1,1 +1,1 @@
-"""The counters. The closed form and the dispatch counter share no formula; agreement holds them against each other."""
+"""The counters. The closed form and the dispatch counter share no formula; `crosscheck` compares them."""

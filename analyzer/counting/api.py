@@ -1,4 +1,4 @@
-"""`analyzer.count` and `analyzer.compare`: the main job from Python."""
+"""`analyzer.count` and `analyzer.compare`: the Python interface of the main job."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_whole
-from analyzer.core.inputs import Input, image, inputs_of
-from analyzer.counting.closed_form import formulas as closed_form
+from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_positive_int
+from analyzer.core.inputs import Input, image_shape, parse_inputs
+from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks.variants import Variant, is_reference, variant
 from analyzer.networks.walk import Mode, walk
 from analyzer.records.record import Record
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
     from analyzer.core.shapes import Shape
     from analyzer.networks.overrides import Overrides
-    from analyzer.networks.spec import Network
-    from analyzer.networks.walk import Step
     from analyzer.records.comparison import Comparison
-    from analyzer.records.record import Count, Memory
 
 Counter: TypeAlias = Literal["closed_form", "dispatch"]
 
@@ -41,15 +38,15 @@ def count(
 ) -> Record:
     """Counts a named network, a model by reference such as `net.py:Net`, or an `nn.Module` called with its arguments.
 
-    Names and references take `input`, a shape without the batch or texts as on the command line
-    (`"ids=128:int64"`), and `batch`. A named network takes `overrides`; `counter="dispatch"` counts what runs when it
-    is built in torch; `verify` holds three counters against each other. A reference runs the code it names. A module
-    takes `args` and `kwargs`, is run on meta, or where it cannot run there on its own tensors (the record's `notes` say
-    so), and is left exactly as it was.
+    Names and references take `batch` and `input`: a shape without the batch, or texts as on the command line
+    (`"ids=128:int64"`). A named network takes `overrides`; `counter="dispatch"` counts the operators that run when it is
+    built in torch; `verify` cross-checks three counters. A reference runs the code it names. A module takes `args` and
+    `kwargs`. It runs on meta or, if it cannot, on its real tensors, which the record's `notes` say; it is left
+    unchanged.
 
-    `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's own mode and
-    counts the forward pass only. `memory` adds the bytes alive, at the peak and by module. Raises AnalyzerError for a
-    name or an input that does not fit.
+    `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's mode and
+    counts the forward pass only. `memory` adds the peak memory, in total and by module. Raises AnalyzerError for an
+    unknown name or an input that does not fit, CannotMeasure if a named network cannot run on this machine.
 
     >>> record = count("googlenet")
     >>> record.totals.params, record.totals.macs
@@ -57,33 +54,33 @@ def count(
     >>> count("googlenet", overrides={"inception_4a.reduce_5x5": 32}).totals.macs - record.totals.macs
     5268480
     """
-    require_whole("batch", batch)
+    require_positive_int("batch", batch)
     if counter not in get_args(Counter):
         raise AnalyzerError(f"unknown counter {quoted(counter)}; wanted one of: {', '.join(get_args(Counter))}")
     if isinstance(model, str):
         if not isinstance(args, tuple) or args or kwargs:
             raise AnalyzerError(f"{one_line(model)} is a name; args and kwargs are for an nn.Module, give input")
-        how: dict[str, Any] = {"batch": batch, "train": bool(train), "memory": memory}
+        options: dict[str, Any] = {"batch": batch, "train": bool(train), "memory": memory}
         if not is_reference(model):
-            size = image(inputs_of(input))
-            return count_variant(variant(model, overrides), input=size, counter=counter, verify=verify, **how)
+            size = image_shape(parse_inputs(input))
+            return count_variant(variant(model, overrides), input=size, counter=counter, verify=verify, **options)
         if overrides or verify:
             raise AnalyzerError(f"{one_line(model)} is a reference; overrides and verify are for named networks")
-        return count_reference(model, inputs=inputs_of(input), **how)
-    if isinstance(model, type) or not hasattr(model, "named_modules"):  # torch need not be imported to say so.
-        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
-        raise AnalyzerError(f"cannot count {what}; wanted a name, a reference or an nn.Module")
+        return count_reference(model, inputs=parse_inputs(input), **options)
+    if isinstance(model, type) or not hasattr(model, "named_modules"):  # Without importing torch.
+        kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise AnalyzerError(f"cannot count {kind}; wanted a name, a reference or an nn.Module")
     if input is not None:
         raise AnalyzerError("input is for names; an nn.Module is called with args, such as torch.zeros(1, 3, 224, 224)")
     if not isinstance(kwargs, Mapping | None):
         raise AnalyzerError(f"kwargs is a {type(kwargs).__name__}; wanted a dict of the arguments by name")
-    # One input may stand for itself: a tensor is a sequence too, of its samples.
+    # A single input need not be in a list. A tensor is a sequence of its samples, so only list and tuple are several.
     args = args if isinstance(args, list | tuple) else (args,)
     return count_module(model, args, kwargs or {}, train=train, memory=memory)
 
 
 def compare(*names: str, input: Shape | str | None = None, batch: int = 1, train: bool = False) -> Comparison:
-    """Counts named networks, or models by reference, and sets them side by side, each against the first.
+    """Counts named networks or models by reference and compares each with the first.
 
     >>> totals = compare("googlenet", "alexnet").totals
     >>> f"{totals['params'].ratio:.2f} {totals['macs'].ratio:.3f}"
@@ -107,18 +104,26 @@ def count_variant(
     """The record of one variant; see `count`. Memory at inference is closed form, in training a run on meta."""
     mode: Mode = "training" if train else "inference"
     steps = walk(chosen.network, input, batch=batch, mode=mode)
-    counted = closed_form.count(steps, mode)
-    agreement = None
-    if counter == "dispatch" or verify:
-        from analyzer.counting.crosscheck import verify as crosscheck
-        from analyzer.counting.execution import built
+    counted = count_steps(steps, mode)
+    agreement, measured = None, None
+    if counter == "dispatch" or verify or (memory and train):
+        from analyzer.counting.execution.built import BuiltNetwork
 
         try:
-            agreement = crosscheck.verify(chosen.network, steps, counted, train=train) if verify else None
-            if counter == "dispatch":
-                counted = built.dispatched(chosen.network, steps, train=train)
+            built = BuiltNetwork(chosen.network, steps, train=train)
+            dispatch = built.count() if counter == "dispatch" and not verify else counted
+            if verify:
+                from analyzer.counting.crosscheck.verify import cross_check
+
+                agreement, dispatch = cross_check(built, counted)
+            measured = built.memory() if memory and train else None
         except (RuntimeError, MemoryError) as error:
             raise CannotMeasure(f"{chosen.network.name} does not run here: {one_line(error)[:200]}") from error
+        counted = dispatch if counter == "dispatch" else counted
+    if memory and not train:
+        from analyzer.counting.closed_form.memory import peak_memory
+
+        measured = peak_memory(chosen.network, steps, counted.totals.params)
     return Record(
         model=chosen.network.name,
         input=(steps[0].inputs[0],),
@@ -126,18 +131,8 @@ def count_variant(
         count=counted,
         overrides=chosen.overrides,
         agreement=agreement,
-        memory=_memory(chosen.network, steps, counted, train=train) if memory else None,
+        memory=measured,
     )
-
-
-def _memory(network: Network, steps: tuple[Step, ...], counted: Count, *, train: bool) -> Memory:
-    if not train:
-        from analyzer.counting.closed_form import memory as liveness
-
-        return liveness.memory(network, steps, counted.totals.params)
-    from analyzer.counting.execution import built
-
-    return built.memory_in_training(network, steps)
 
 
 def count_module(
@@ -150,12 +145,12 @@ def count_module(
     real: Callable[[], nn.Module] | None = None,
     memory: bool = False,
 ) -> Record:
-    """The record of any module; see `count`. `real` builds it again where it was built without storage."""
-    from analyzer.counting.execution.run import count_model, described, measure_memory
+    """The record of any module; see `count`. `real` builds a module on meta again, with storage, to run it on data."""
+    from analyzer.counting.execution.run import count_model, input_shapes_and_dtype, measure_memory
 
     counted = count_model(model, args, kwargs, train=train, real=real)
     measured, notes = measure_memory(model, args, kwargs, train=train) if memory else (None, ())
-    shapes, dtype = described(model, args, kwargs)
+    shapes, dtype = input_shapes_and_dtype(model, args, kwargs)
     training = model.training if train is None else train
     return Record(
         model=label or type(model).__name__,
@@ -176,8 +171,8 @@ def count_reference(
 
 
 def reference_counter(reference: str, *, inputs: Sequence[Input] = (), batch: int = 1) -> Callable[..., Record]:
-    """Loads a reference once; what it returns counts it, as often as it is asked: `(train=…, memory=…)` → record."""
+    """Loads a reference once. Returns a function `(train=…, memory=…)` → record that can be called repeatedly."""
     from analyzer.models.references import resolve
 
-    found = resolve(reference, inputs, batch)
-    return partial(count_module, found.model, found.args, found.kwargs, label=found.label, real=found.real)
+    loaded = resolve(reference, inputs, batch)
+    return partial(count_module, loaded.model, loaded.args, loaded.kwargs, label=loaded.label, real=loaded.real)

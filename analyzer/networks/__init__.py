@@ -1,6 +1,6 @@
-"""The named networks: ours by a table of where they live, other packages' by the entry point `analyzer.networks`.
+"""The named networks: ours, and those of other packages by the entry point group `analyzer.networks`.
 
-Entry points are read only for a name that is not ours and for a full listing: reading them costs more than a count.
+Entry points are read only for an unknown name and for a full listing: reading them takes longer than a count.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
-from analyzer.networks.spec import Network
+from analyzer.networks.spec import LAYERS, Network
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "analyzer.networks"
 
+# Name → module and attribute.
 VARIANTS: dict[str, tuple[str, str]] = {
     "googlenet": ("googlenet", "GOOGLENET"),
     "googlenet-separable-stem": ("googlenet", "SEPARABLE"),
@@ -32,19 +33,19 @@ VARIANTS: dict[str, tuple[str, str]] = {
 
 
 def find(name: str) -> Network:
-    """The network of that name. Raises AnalyzerError with the nearest names if there is none."""
+    """The network of that name. Raises AnalyzerError with the nearest names if none exists."""
     if name in VARIANTS:
-        return _own(name)
+        return _builtin(name)
     points = {point.name: point for point in _entry_points()}
     if name in points:
         return _load(points[name])
     raise AnalyzerError(f"unknown variant {quoted(name)}; {nearest(name, [*VARIANTS, *points])}; see analyze list")
 
 
-def every() -> Iterator[Network | AnalyzerError]:
-    """Every network there is, ours first; in place of one that another package broke, the error that says so."""
+def all_networks() -> Iterator[Network | AnalyzerError]:
+    """Every network, ours first. An entry point that fails yields its error instead."""
     for name in VARIANTS:
-        yield _own(name)
+        yield _builtin(name)
     for point in _entry_points():
         if point.name not in VARIANTS:
             try:
@@ -53,7 +54,7 @@ def every() -> Iterator[Network | AnalyzerError]:
                 yield error
 
 
-def _own(name: str) -> Network:
+def _builtin(name: str) -> Network:
     module, attribute = VARIANTS[name]
     network = getattr(import_module(f"analyzer.networks.{module}"), attribute)
     assert isinstance(network, Network)
@@ -67,22 +68,25 @@ def _entry_points() -> list[EntryPoint]:
 
 
 def _load(point: EntryPoint) -> Network:
-    """Another package's code runs here, so whatever it raises is its error, named, and nothing else's end."""
-    from analyzer.networks.walk import walk
+    """The network of an entry point. Its code may raise anything; that becomes an AnalyzerError naming the package."""
+    from analyzer.networks.walk import Concat, walk
 
-    owner = point.dist.name if point.dist else "an unknown package"
-    where = f"network {quoted(point.name)} (entry point {one_line(point.value)} of {one_line(owner)})"
+    package = point.dist.name if point.dist else "an unknown package"
+    label = f"network {quoted(point.name)} (entry point {one_line(point.value)} of {one_line(package)})"
     try:
         loaded = point.load()
         network = loaded if isinstance(loaded, Network) else loaded()
     except (Exception, SystemExit) as error:
-        raise AnalyzerError(f"{where} does not load: {type(error).__name__}: {one_line(error)}") from error
+        raise AnalyzerError(f"{label} does not load: {type(error).__name__}: {one_line(error)}") from error
     if not isinstance(network, Network):
-        raise AnalyzerError(f"{where} gives a {type(network).__name__}; wanted an analyzer.networks.spec.Network")
-    network = network.replace(name=point.name)  # The name it was asked for by, whatever it calls itself.
+        raise AnalyzerError(f"{label} gives a {type(network).__name__}; wanted an analyzer.networks.spec.Network")
+    network = network.replace(name=point.name)  # Listed and counted under the same name.
     try:
-        if not walk(network):
-            raise AnalyzerError("it has no layers")
+        for step in walk(network):
+            if type(step.layer) not in (*LAYERS, Concat):
+                raise AnalyzerError(
+                    f"no formula for layer {type(step.layer).__name__} at {step.path}; use spec's layers"
+                )
     except Exception as error:
-        raise AnalyzerError(f"{where} cannot be counted: {type(error).__name__}: {one_line(error)}") from error
+        raise AnalyzerError(f"{label} cannot be counted: {type(error).__name__}: {one_line(error)}") from error
     return network

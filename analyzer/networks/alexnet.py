@@ -1,4 +1,4 @@
-"""AlexNet: Caffe's two-group network, and the single tower that torchvision has."""
+"""AlexNet twice: Caffe's network with two groups, and torchvision's single tower."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analyzer.networks.spec import (
     Network,
     Node,
     ReLU,
-    Sequence,
+    Sequential,
 )
 
 CAFFE: dict[str, Node] = {
@@ -69,11 +69,11 @@ CLASSIFIER: list[tuple[str, Node]] = [
 ]
 
 
-def _numbered(parts: list[tuple[str, Node]]) -> Sequence:
-    """torchvision numbers the parts of a Sequential; Caffe's names are their roles."""
-    numbers = [str(index) for index in range(len(parts))]
-    names, nodes = zip(*parts, strict=True)
-    return Sequence(dict(zip(numbers, nodes, strict=True)), dict(zip(numbers, names, strict=True)))
+def _numbered(layers: list[tuple[str, Node]]) -> Sequential:
+    """torchvision's layers, named by their number; Caffe's names are their roles."""
+    numbers = [str(index) for index in range(len(layers))]
+    names, nodes = zip(*layers, strict=True)
+    return Sequential(dict(zip(numbers, nodes, strict=True)), dict(zip(numbers, names, strict=True)))
 
 
 ALEXNET = Network(

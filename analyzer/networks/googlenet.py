@@ -1,10 +1,11 @@
-"""GoogLeNet (Szegedy et al., Going deeper with convolutions, 2014): Table 1, and the variants that argue with it.
+"""GoogLeNet (Szegedy et al., Going deeper with convolutions, 2014): Table 1 and the variants to compare it with.
 
-Source of the details that the paper leaves open: BVLC Caffe, models/bvlc_googlenet, deploy and train_val.
+Details that the paper leaves open are from BVLC Caffe, models/bvlc_googlenet, deploy and train_val.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from analyzer.networks.spec import (
@@ -23,24 +24,32 @@ from analyzer.networks.spec import (
     Network,
     Node,
     ReLU,
-    Sequence,
+    Sequential,
 )
 
 PAPER = "Szegedy et al. 2014, Table 1; BVLC Caffe bvlc_googlenet"
-AUXILIARY_WEIGHT = 0.3  # Of each head's loss: section 5 of the paper; train_val.prototxt's loss_weight.
+AUXILIARY_WEIGHT = 0.3  # Weight of each head's loss: section 5 of the paper; loss_weight in train_val.prototxt.
 
 
-def conv(out: int, kernel: int, stride: int = 1) -> Sequence:
-    """The paper's convolution: with bias, a ReLU after it."""
-    return Sequence({"conv": Conv(out, kernel, stride), "relu": ReLU()})
+def conv(out: int, kernel: int, stride: int = 1) -> Sequential:
+    """The paper's convolution: with bias, followed by a ReLU."""
+    return Sequential({"conv": Conv(out, kernel, stride), "relu": ReLU()})
 
 
-def after(first: str, layer: Node, then: Sequence) -> Sequence:
-    """A branch that does `layer` before its own convolution."""
-    return Sequence({first: layer, **then.parts})
+def after(name: str, layer: Node, convolution: Sequential) -> Sequential:
+    """A branch with `layer`, called `name`, before its convolution."""
+    return Sequential({name: layer, **convolution.children})
 
 
 POOL = MaxPool(3, 1, padding=1)
+
+
+def inception(
+    branch_1x1: Sequential, branch_3x3: Sequential, branch_5x5: Sequential, after_pool: Mapping[str, Node]
+) -> Branches:
+    """The four parallel branches of a module; the pool's may have layers after the pool."""
+    pool = Sequential({"pool": POOL, **after_pool})
+    return Branches({"branch_1x1": branch_1x1, "branch_3x3": branch_3x3, "branch_5x5": branch_5x5, "branch_pool": pool})
 
 
 class Inception(Block):
@@ -55,19 +64,17 @@ class Inception(Block):
 
     keys: ClassVar[tuple[str, ...]] = ("out_1x1", "reduce_3x3", "out_3x3", "reduce_5x5", "out_5x5", "pool_proj")
 
-    def tree(self) -> Branches:
-        return Branches(
-            {
-                "branch_1x1": conv(self.out_1x1, 1),
-                "branch_3x3": after("reduce", conv(self.reduce_3x3, 1), conv(self.out_3x3, 3)),
-                "branch_5x5": after("reduce", conv(self.reduce_5x5, 1), conv(self.out_5x5, 5)),
-                "branch_pool": Sequence({"pool": POOL, "project": conv(self.pool_proj, 1)}),
-            }
+    def expand(self) -> Branches:
+        return inception(
+            conv(self.out_1x1, 1),
+            after("reduce", conv(self.reduce_3x3, 1), conv(self.out_3x3, 3)),
+            after("reduce", conv(self.reduce_5x5, 1), conv(self.out_5x5, 5)),
+            {"project": conv(self.pool_proj, 1)},
         )
 
 
 class UnreducedInception(Block):
-    """3x3 and 5x5 straight on the module's input; the pool keeps its projection, so widths stay the paper's."""
+    """No 1x1 before 3x3 and 5x5. The pool keeps its projection, so the output width is the paper's."""
 
     out_1x1: int
     out_3x3: int
@@ -76,19 +83,13 @@ class UnreducedInception(Block):
 
     keys: ClassVar[tuple[str, ...]] = ("out_1x1", "out_3x3", "out_5x5", "pool_proj")
 
-    def tree(self) -> Branches:
-        return Branches(
-            {
-                "branch_1x1": conv(self.out_1x1, 1),
-                "branch_3x3": conv(self.out_3x3, 3),
-                "branch_5x5": conv(self.out_5x5, 5),
-                "branch_pool": Sequence({"pool": POOL, "project": conv(self.pool_proj, 1)}),
-            }
-        )
+    def expand(self) -> Branches:
+        after_pool = {"project": conv(self.pool_proj, 1)}
+        return inception(conv(self.out_1x1, 1), conv(self.out_3x3, 3), conv(self.out_5x5, 5), after_pool)
 
 
 class NaiveInception(Block):
-    """Figure 2a: no 1x1 before or after anything, so the pool passes all its channels and every module is wider."""
+    """Figure 2a: no 1x1 reduction or projection. The pool passes all its channels, so every module is wider."""
 
     out_1x1: int
     out_3x3: int
@@ -96,15 +97,8 @@ class NaiveInception(Block):
 
     keys: ClassVar[tuple[str, ...]] = ("out_1x1", "out_3x3", "out_5x5")
 
-    def tree(self) -> Branches:
-        return Branches(
-            {
-                "branch_1x1": conv(self.out_1x1, 1),
-                "branch_3x3": conv(self.out_3x3, 3),
-                "branch_5x5": conv(self.out_5x5, 5),
-                "branch_pool": Sequence({"pool": POOL}),
-            }
-        )
+    def expand(self) -> Branches:
+        return inception(conv(self.out_1x1, 1), conv(self.out_3x3, 3), conv(self.out_5x5, 5), {})
 
 
 def auxiliary() -> Auxiliary:
@@ -124,7 +118,7 @@ def auxiliary() -> Auxiliary:
 
 TABLE: dict[str, Node] = {
     "conv1": conv(64, 7, 2),
-    "pool1": MaxPool(3, 2),  # Ceil mode, as in Caffe: 112 → 56 without padding; floor would give 55.
+    "pool1": MaxPool(3, 2),  # Ceil mode, as in Caffe: 112 → 56 without padding; floor mode would give 55.
     "norm1": LRN(),
     "conv2_reduce": conv(64, 1),
     "conv2": conv(192, 3),
@@ -150,8 +144,8 @@ TABLE: dict[str, Node] = {
     "linear": Linear(1000),
 }
 
-SEPARABLE_STEM = Sequence(
-    # The paper's 2.7K weights and 34M multiply-adds: 7·7·3·8 + 24·64 = 2,712, times 112·112.
+SEPARABLE_STEM = Sequential(
+    # The row that Table 1 prints: 7·7·3·8 + 24·64 = 2,712 weights (2.7K), times 112·112 pixels = 34M multiply-adds.
     {"depthwise": DepthwiseConv(7, 2, multiplier=8, bias=False), "pointwise": Conv(64, 1), "relu": ReLU()}
 )
 
@@ -169,7 +163,7 @@ def _naive(row: Node) -> Node:
 
 
 def _fc_head() -> dict[str, Node]:
-    """The pool's row becomes a fully connected layer; everything else stands where it stood."""
+    """A fully connected layer in place of the global average pool; all other rows are the same."""
     rows: dict[str, Node] = {}
     for name, row in TABLE.items():
         if name == "flatten":

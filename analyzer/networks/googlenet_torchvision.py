@@ -1,7 +1,8 @@
-"""torchvision's GoogLeNet: the same table with torchvision's names and its departures from the paper.
+"""torchvision's GoogLeNet: the paper's table with torchvision's names and differences.
 
-Source: pytorch/vision, torchvision/models/googlenet.py at 0413037. Batch norm after every convolution; 3x3 where the
-paper has 5x5 (torchvision's issue 906); no LRN; 2x2 in the last max pool; adaptive pools; dropout 20 %.
+Source: pytorch/vision, torchvision/models/googlenet.py at 0413037. It has batch norm after every convolution,
+3x3 where the paper has 5x5 (torchvision issue 906), no LRN, a 2x2 last max pool, adaptive average pools and dropout of
+20 %.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from analyzer.networks.spec import (
     Network,
     Node,
     ReLU,
-    Sequence,
+    Sequential,
 )
 
 
-def conv(out: int, kernel: int, stride: int = 1) -> Sequence:
+def conv(out: int, kernel: int, stride: int = 1) -> Sequential:
     """torchvision's BasicConv2d."""
-    return Sequence({"conv": Conv(out, kernel, stride, bias=False), "bn": BatchNorm(1e-3), "relu": ReLU()})
+    return Sequential({"conv": Conv(out, kernel, stride, bias=False), "bn": BatchNorm(1e-3), "relu": ReLU()})
 
 
 class TorchvisionInception(Inception):
-    """torchvision numbers its branches and gives the third a 3x3; the roles are the paper's names."""
+    """torchvision numbers its branches, and the third has a 3x3; the roles are the paper's names."""
 
-    def tree(self) -> Branches:
+    def expand(self) -> Branches:
         reduced = {"0": "reduce", "1": ""}
         return Branches(
             {
                 "branch1": conv(self.out_1x1, 1),
-                "branch2": Sequence({"0": conv(self.reduce_3x3, 1), "1": conv(self.out_3x3, 3)}, reduced),
-                "branch3": Sequence({"0": conv(self.reduce_5x5, 1), "1": conv(self.out_5x5, 3)}, reduced),
-                "branch4": Sequence({"0": POOL, "1": conv(self.pool_proj, 1)}, {"0": "pool", "1": "project"}),
+                "branch2": Sequential({"0": conv(self.reduce_3x3, 1), "1": conv(self.out_3x3, 3)}, reduced),
+                "branch3": Sequential({"0": conv(self.reduce_5x5, 1), "1": conv(self.out_5x5, 3)}, reduced),
+                "branch4": Sequential({"0": POOL, "1": conv(self.pool_proj, 1)}, {"0": "pool", "1": "project"}),
             },
             {"branch1": "branch_1x1", "branch2": "branch_3x3", "branch3": "branch_5x5", "branch4": "branch_pool"},
         )

@@ -1,4 +1,4 @@
-"""Networks of the same years, for context: Network in Network and VGG-16, with the names of Caffe's model zoo."""
+"""Network in Network (Lin et al. 2014), with the layer names of Caffe's model zoo."""
 
 from __future__ import annotations
 

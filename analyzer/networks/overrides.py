@@ -1,4 +1,4 @@
-"""One number of a table, changed: `inception_4a.reduce_5x5=32`."""
+"""Changes to one number of a network spec: `inception_4a.reduce_5x5=32`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
-from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted, require_whole
-from analyzer.networks.spec import Network, Node, Sequence
+from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted, require_positive_int
+from analyzer.networks.spec import Network, Node, Sequential
 from analyzer.networks.walk import join
 
 Overrides: TypeAlias = Mapping[str, int]
 
 
-class Setting(NamedTuple):
-    """A number that can be set: the part's path, its role, the number's key and value."""
+class Hyperparameter(NamedTuple):
+    """A number that an override can change: path and role of its layer, its key and its value."""
 
     path: str
     role: str
@@ -22,8 +22,8 @@ class Setting(NamedTuple):
     value: int
 
 
-def parse(text: str) -> tuple[str, int]:
-    """`inception_4a.reduce_5x5=32` → its path and its number. Raises AnalyzerError for anything else."""
+def parse_override(text: str) -> tuple[str, int]:
+    """`inception_4a.reduce_5x5=32` → key and number. Raises AnalyzerError if it is malformed."""
     match = re.fullmatch(r"([^=\s]+\.[a-z0-9_]+)=([0-9]{1,9})", text.strip())
     if not match or int(match[2]) < 1:
         raise AnalyzerError(
@@ -33,67 +33,68 @@ def parse(text: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def settings(network: Network) -> tuple[Setting, ...]:
-    """Every number of the table that can be set."""
-    return tuple(_settings(network.trunk, "", ""))
+def hyperparameters(network: Network) -> tuple[Hyperparameter, ...]:
+    """Every number of the network spec that an override can change."""
+    return tuple(_hyperparameters(network.trunk, "", ""))
 
 
 def full_key(network: Network, key: str) -> str | None:
-    """The one number that `key` names, by its full path, or None.
+    """The full path of the only number that `key` names; None if there is none or more than one.
 
-    A key may use the path or, where no path is meant, the role, and may stop above the only part that has it:
+    A key uses the path or, if no path matches, the role. It may leave out the last segments if they are unambiguous:
     `conv1.out` is `conv1.conv.out`.
     """
-    place, _, name = key.rpartition(".")
-    named = [one for one in settings(network) if one.key == name]
-    found = (
-        [one for one in named if one.path == place]
-        or [one for one in named if one.role == place]
-        or [one for one in named if one.path.startswith(f"{place}.")]
-        or [one for one in named if one.role.startswith(f"{place}.")]
+    layer, _, name = key.rpartition(".")
+    candidates = [number for number in hyperparameters(network) if number.key == name]
+    matches = (
+        [number for number in candidates if number.path == layer]
+        or [number for number in candidates if number.role == layer]
+        or [number for number in candidates if number.path.startswith(f"{layer}.")]
+        or [number for number in candidates if number.role.startswith(f"{layer}.")]
     )
-    return f"{found[0].path}.{name}" if len(found) == 1 else None
+    return f"{matches[0].path}.{name}" if len(matches) == 1 else None
 
 
-def apply(network: Network, overrides: Overrides) -> tuple[Network, dict[str, int]]:
-    """The network with those numbers changed, and the changes by full path. Raises AnalyzerError for unknown keys."""
+def apply_overrides(network: Network, overrides: Overrides) -> tuple[Network, dict[str, int]]:
+    """The changed network and its overrides by full path. Raises AnalyzerError for an unknown key or a bad value."""
     changes: dict[str, int] = {}
     for key, value in overrides.items():
         full = full_key(network, str(key))
         if full is None:
-            raise unknown(str(key), [network])
-        require_whole(one_line(key), value)
+            raise unknown_key_error(str(key), [network])
+        require_positive_int(one_line(key), value)
         changes[full] = value
     for full, value in changes.items():
         path, _, name = full.rpartition(".")
         trunk = _changed(network.trunk, path.split("."), name, value)
-        assert isinstance(trunk, Sequence)
-        network = network.replace(rows=trunk.parts)
+        assert isinstance(trunk, Sequential)
+        network = network.replace(rows=trunk.children)
     return network, changes
 
 
-def unknown(key: str, networks: list[Network]) -> AnalyzerError:
-    """The error for a key that none of the networks has, with the keys that they do have."""
-    keys = list(dict.fromkeys(f"{one.path}.{one.key}" for network in networks for one in settings(network)))
+def unknown_key_error(key: str, networks: list[Network]) -> AnalyzerError:
+    """The error for a key that none of the networks has, with the keys of its row or the nearest keys."""
+    numbers = [number for network in networks for number in hyperparameters(network)]
+    keys = list(dict.fromkeys(f"{number.path}.{number.key}" for number in numbers))
     row = key.partition(".")[0]
-    near = [known for known in keys if known.startswith(f"{row}.")]
+    of_row = [known for known in keys if known.startswith(f"{row}.")]
     names = ", ".join(network.name for network in networks)
-    listed = f"{row} has {', '.join(near)}" if near else nearest(key, keys)
-    return AnalyzerError(f"no number {quoted(key)} in {one_line(names)}; {one_line(listed)}")
+    advice = f"{row} has {', '.join(of_row)}" if of_row else nearest(key, keys)
+    return AnalyzerError(f"no number {quoted(key)} in {one_line(names)}; {one_line(advice)}")
 
 
-def _settings(node: Node, path: str, role: str) -> Iterator[Setting]:
-    if isinstance(node, Sequence):
-        for name, part in node.parts.items():
-            yield from _settings(part, join(path, name), join(role, node.roles.get(name, name)))
+def _hyperparameters(node: Node, path: str, role: str) -> Iterator[Hyperparameter]:
+    if isinstance(node, Sequential):
+        for name, child in node.children.items():
+            yield from _hyperparameters(child, join(path, name), join(role, node.roles.get(name, name)))
     else:
         for key in node.keys:
-            yield Setting(path, role, key, getattr(node, key))
+            yield Hyperparameter(path, role, key, getattr(node, key))
 
 
 def _changed(node: Node, path: list[str], key: str, value: int) -> Node:
-    """The node with the number at that full path changed. Names hold no dots, so a path splits one way."""
-    if not isinstance(node, Sequence):
+    """The node with one number changed. Names hold no dots, so a path splits in one way only."""
+    if not isinstance(node, Sequential):
         return node.replace(**{key: value})
     name, *rest = path
-    return node.replace(parts={**node.parts, name: _changed(node.parts[name], rest, key, value)})
+    return node.replace(children={**node.children, name: _changed(node.children[name], rest, key, value)})

@@ -1,7 +1,7 @@
-"""The words a network's table is written in: leaf layers, and the nodes that join them.
+"""The vocabulary of a network spec: leaf layers and the nodes that combine them.
 
-A `Network` is a table: one row a named part, in the paper's order. A row is a leaf `Layer` or a node of parts.
-A leaf knows the shape it makes (`output_shape`); it knows nothing of counting and nothing of torch.
+A `Network` is a table with one named row per module, in the paper's order. A row is a leaf `Layer` or a node with
+children. A leaf computes its output shape (`output_shape`), and nothing of counting or torch.
 Shapes are `(batch, channels, height, width)` or `(batch, features)`.
 """
 
@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import gcd, prod
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, get_args
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape, shape_text
 
 
-class Misfit(ValueError):
-    """A layer cannot take the shape that reaches it; `walk` adds the network and the path."""
+class ShapeError(ValueError):
+    """A layer cannot take its input shape; `walk` adds the network and the path."""
 
 
-def _windows(size: int, kernel: int, stride: int, padding: int, *, ceil: bool) -> int:
-    """How many windows fit along one axis.
+def _window_count(size: int, kernel: int, stride: int, padding: int, *, ceil: bool) -> int:
+    """The number of windows along one axis.
 
-    In ceil mode, as in Caffe, a last partial window counts if it starts inside the image or its left padding.
+    In ceil mode, as in Caffe, a partial last window counts if it starts inside the image or its left padding.
     """
     span = size + 2 * padding - kernel
     windows = (-(-span // stride) if ceil else span // stride) + 1
@@ -31,24 +31,23 @@ def _windows(size: int, kernel: int, stride: int, padding: int, *, ceil: bool) -
     return windows
 
 
-def _image(shape: Shape) -> Shape:
+def _require_4d(shape: Shape) -> Shape:
     if len(shape) != 4:
-        raise Misfit(f"wants (batch, channels, height, width), got {shape_text(shape)}")
+        raise ShapeError(f"wants (batch, channels, height, width), got {shape_text(shape)}")
     return shape
 
 
-def _slide(shape: Shape, kernel: int, stride: int, padding: int, *, ceil: bool = False) -> Shape:
-    """The height and width a sliding window leaves of a 4-d shape."""
-    if len(shape) != 4:
-        raise Misfit(f"wants (batch, channels, height, width), got {shape_text(shape)}")
-    height, width = (_windows(size, kernel, stride, padding, ceil=ceil) for size in shape[2:])
+def _windowed(shape: Shape, kernel: int, stride: int, padding: int, *, ceil: bool = False) -> Shape:
+    """Height and width after a sliding window over a 4-d shape."""
+    _require_4d(shape)
+    height, width = (_window_count(size, kernel, stride, padding, ceil=ceil) for size in shape[2:])
     if height < 1 or width < 1:
-        raise Misfit(f"ran out of pixels: a {kernel}x{kernel} window on {shape[2]}x{shape[3]}")
+        raise ShapeError(f"ran out of pixels: a {kernel}x{kernel} window on {shape[2]}x{shape[3]}")
     return height, width
 
 
 class Conv(Frozen):
-    """A 2-d convolution to `out` channels. `padding=None` is half the kernel: at stride 1 the size stays."""
+    """A 2-d convolution to `out` channels. `padding=None` is half the kernel, which keeps the size at stride 1."""
 
     out: int
     kernel: int
@@ -65,9 +64,9 @@ class Conv(Frozen):
         return self.kernel // 2 if self.padding is None else self.padding
 
     def output_shape(self, shape: Shape) -> Shape:
-        height, width = _slide(shape, self.kernel, self.stride, self.pad)
+        height, width = _windowed(shape, self.kernel, self.stride, self.pad)
         if shape[1] % self.groups or self.out % self.groups:
-            raise Misfit(
+            raise ShapeError(
                 f"groups={self.groups} does not divide both the {shape[1]} inputs and the {self.out} outputs; "
                 f"use a divisor of {gcd(shape[1], self.out)}"
             )
@@ -75,7 +74,7 @@ class Conv(Frozen):
 
 
 class DepthwiseConv(Frozen):
-    """One group a channel, each making `multiplier` channels: a `Conv` as soon as its input is known."""
+    """One group per input channel with `multiplier` outputs each. `as_conv` gives the `Conv` for an input shape."""
 
     kernel: int
     stride: int = 1
@@ -84,13 +83,13 @@ class DepthwiseConv(Frozen):
 
     keys: ClassVar[tuple[str, ...]] = ("kernel", "stride")
 
-    def over(self, shape: Shape) -> Conv:
+    def as_conv(self, shape: Shape) -> Conv:
         channels = shape[1]
         return Conv(channels * self.multiplier, self.kernel, self.stride, groups=channels, bias=self.bias)
 
 
 class Linear(Frozen):
-    """A fully connected layer to `out` features; its input width is whatever arrives."""
+    """A fully connected layer to `out` features; its input width is that of the input shape."""
 
     out: int
     bias: bool = True
@@ -100,12 +99,12 @@ class Linear(Frozen):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 2:
-            raise Misfit(f"wants (batch, features), got {shape_text(shape)}; flatten it first")
+            raise ShapeError(f"wants (batch, features), got {shape_text(shape)}; flatten it first")
         return (shape[0], self.out)
 
 
 class Pool(Frozen):
-    """A window of `kernel` x `kernel` every `stride`; ceil mode and no padding, as Caffe pools."""
+    """A window of `kernel` x `kernel` every `stride`. Ceil mode without padding is the default, as in Caffe."""
 
     kernel: int
     stride: int
@@ -116,8 +115,8 @@ class Pool(Frozen):
 
     def output_shape(self, shape: Shape) -> Shape:
         if 2 * self.padding > self.kernel:
-            raise Misfit(f"padding {self.padding} is more than half the kernel {self.kernel}")
-        return (*shape[:2], *_slide(shape, self.kernel, self.stride, self.padding, ceil=self.ceil))
+            raise ShapeError(f"padding {self.padding} is more than half the kernel {self.kernel}")
+        return (*shape[:2], *_windowed(shape, self.kernel, self.stride, self.padding, ceil=self.ceil))
 
 
 class MaxPool(Pool):
@@ -129,7 +128,7 @@ class AvgPool(Pool):
 
 
 class AdaptiveAvgPool(Frozen):
-    """Averages to `size` x `size` whatever arrives; 1 is global average pooling."""
+    """Averages any image to `size` x `size`; 1 is global average pooling."""
 
     size: int = 1
 
@@ -137,13 +136,11 @@ class AdaptiveAvgPool(Frozen):
     keys: ClassVar[tuple[str, ...]] = ()
 
     def output_shape(self, shape: Shape) -> Shape:
-        if len(shape) != 4:
-            raise Misfit(f"wants (batch, channels, height, width), got {shape_text(shape)}")
-        return (*shape[:2], self.size, self.size)
+        return (*_require_4d(shape)[:2], self.size, self.size)
 
 
 class _SameShape:
-    """A layer that leaves the shape alone."""
+    """A layer whose output has the shape of its input."""
 
     keys: ClassVar[tuple[str, ...]] = ()
 
@@ -161,7 +158,7 @@ class BatchNorm(_SameShape, Frozen):
     op: ClassVar[str] = "batch_norm"
 
     def output_shape(self, shape: Shape) -> Shape:
-        return _image(shape)
+        return _require_4d(shape)
 
 
 class LRN(_SameShape, Frozen):
@@ -174,11 +171,11 @@ class LRN(_SameShape, Frozen):
     op: ClassVar[str] = "local_response_norm"
 
     def output_shape(self, shape: Shape) -> Shape:
-        return _image(shape)
+        return _require_4d(shape)
 
 
 class Dropout(_SameShape, Frozen):
-    """Drops a share `p` in training; the identity at inference."""
+    """Drops a share `p` of the elements in training; the identity at inference."""
 
     p: float
 
@@ -194,37 +191,38 @@ class Flatten(Frozen):
 
 
 Layer: TypeAlias = Conv | Linear | MaxPool | AvgPool | AdaptiveAvgPool | ReLU | BatchNorm | LRN | Dropout | Flatten
+LAYERS: tuple[type[Layer], ...] = get_args(Layer)  # The closed form has a formula for each.
 
 
-class Sequence(Frozen):
-    """Parts run one after the other. `roles` renames a part in the canonical path; "" leaves its segment out."""
+class Sequential(Frozen):
+    """Children in a chain. `roles` renames a child in the canonical path; "" leaves its segment out."""
 
-    parts: Mapping[str, Node]
+    children: Mapping[str, Node]
     roles: Mapping[str, str] = {}
 
 
-class Branches(Sequence):
-    """Parts that all read the same input; their outputs are concatenated along the channels."""
+class Branches(Sequential):
+    """Children in parallel on the same input; their outputs are concatenated along the channels."""
 
 
-class Auxiliary(Sequence):
-    """A side exit that reads the trunk's input at this row and hands nothing on; it exists in training only."""
+class Auxiliary(Sequential):
+    """An auxiliary classifier on the trunk's activation at this row. The trunk ignores its output; training only."""
 
 
 class Block(Frozen):
-    """A row with numbers of its own that stands for a tree of parts: an inception module."""
+    """A row of numbers, such as an inception module, that `expand` turns into a node."""
 
     keys: ClassVar[tuple[str, ...]] = ()
 
-    def tree(self) -> Sequence:
+    def expand(self) -> Sequential:
         raise NotImplementedError
 
 
-Node: TypeAlias = Layer | DepthwiseConv | Sequence | Block
+Node: TypeAlias = Layer | DepthwiseConv | Sequential | Block
 
 
 class Network(Frozen):
-    """A network as a table. `input` is (channels, height, width): shapes leave the batch out."""
+    """A network spec: its rows by name. `input` is (channels, height, width), without the batch."""
 
     name: str
     title: str
@@ -234,5 +232,5 @@ class Network(Frozen):
     roles: Mapping[str, str] = {}
 
     @property
-    def trunk(self) -> Sequence:
-        return Sequence(self.rows, self.roles)
+    def trunk(self) -> Sequential:
+        return Sequential(self.rows, self.roles)

@@ -1,4 +1,4 @@
-"""Split."""
+"""VGG-16 (Simonyan and Zisserman 2014), with the layer names of Caffe's model zoo."""
 
 from __future__ import annotations
 

@@ -1,23 +1,26 @@
-"""Split."""
+"""The result of cross-checking several counters on one model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeAlias
 
 from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import Shapes
+
+Value: TypeAlias = int | str | Shapes | None
 
 
 class Difference(Frozen):
-    """One figure on which counters disagree."""
+    """A metric of one row on which counters disagree: value by counter; None for a counter without the row."""
 
     path: str
     metric: str
-    values: Mapping[str, Any]
+    values: Mapping[str, Value]
 
 
-class Figure(Frozen):
-    """One row as each counter sees it: MACs and activations by counter, and whether everything they share is equal."""
+class RowAgreement(Frozen):
+    """One row: MACs and activations by counter; `agrees` is about every metric that the counters share."""
 
     path: str
     op: str
@@ -27,12 +30,12 @@ class Figure(Frozen):
 
 
 class Agreement(Frozen):
-    """Which counters were held against each other, row by row, and where they differ.
+    """The counters that were compared row by row, and their differences.
 
-    `lacks` names what a counter cannot see; `figures` are for the eye and not part of the JSON.
+    `lacks` says what a counter does not count. `rows` are for the table and not part of the JSON.
     """
 
     counters: tuple[str, ...]
     differences: tuple[Difference, ...]
     lacks: Mapping[str, str] = {}
-    figures: tuple[Figure, ...] = ()
+    rows: tuple[RowAgreement, ...] = ()

@@ -1,4 +1,4 @@
-"""Records as JSON, both ways, in one envelope. Another schema version, or what is no record, is refused by name."""
+"""Records to JSON and back, in one envelope. A file of another schema version or a damaged one is refused by name."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.agreement import Agreement, Difference
+from analyzer.core.serialize import from_json, to_json
 from analyzer.records.comparison import Comparison
-from analyzer.records.record import ROW_KEYS, TOTAL_KEYS, Count, Memory, ModuleMemory, Record, Row, Totals
+from analyzer.records.record import Memory, Record
 from analyzer.records.timings import Measurement
 from analyzer.records.upgrade import upgrade_from_1
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)
-# Every other field of a row is a whole number.
-ROW_TYPES = {"path": str, "role": str, "op": str, "inputs": tuple, "outputs": tuple}
+# Optional keys of a record's JSON, left out when empty: fields of the record and of its count.
+RECORD_KEYS = ("notes", "module", "network_totals", "environment", "commit", "created")
+COUNT_KEYS = ("unknown_in", "as_if_dense")
 
 
 def dump(records: Sequence[Record], comparison: Comparison | None = None, *, status: str = "ok") -> str:
@@ -28,49 +29,43 @@ def dump(records: Sequence[Record], comparison: Comparison | None = None, *, sta
     }
     if comparison:
         envelope["comparison"] = [
-            {
-                "path": line.path,
-                "metric": line.metric,
-                "values": dict(line.values),
-                "difference": line.difference,
-                "ratio": line.ratio,
-            }
-            for line in comparison.lines
+            {**to_json(compared), "difference": compared.difference, "ratio": compared.ratio}
+            for compared in comparison.metrics
         ]
     return pretty(envelope) + "\n"
 
 
 def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
-    """`analyze list` as JSON: a line a variant, totals only."""
+    """`analyze list` as JSON: the totals of every variant."""
     variants = [
-        {"model": name, "title": titles[name], "input": _lists(record.input), "totals": totals_to_json(record.totals)}
+        {"model": name, "title": titles[name], "input": to_json(record.input), "totals": to_json(record.totals)}
         for name, record in records.items()
     ]
     return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "variants": variants}) + "\n"
 
 
 def pretty(value: Any, indent: int = 0, depth: int = 4) -> str:
-    """JSON in ASCII that a person can read and diff: the outer levels a line an item, a row or a module on one line."""
+    """JSON in ASCII to read and diff: items of the `depth` outer levels on lines of their own, deeper ones inline."""
     if depth == 0 or not value or not isinstance(value, dict | list):
         return json.dumps(value)
-    inside = (
+    items = (
         [f"{json.dumps(key)}: {pretty(item, indent + 1, depth - 1)}" for key, item in value.items()]
         if isinstance(value, dict)
         else [pretty(item, indent + 1, depth - 1) for item in value]
     )
     start, end = "{}" if isinstance(value, dict) else "[]"
     margin = " " * (indent + 1)
-    return f"{start}\n{margin}" + f",\n{margin}".join(inside) + f"\n{' ' * indent}{end}"
+    return f"{start}\n{margin}" + f",\n{margin}".join(items) + f"\n{' ' * indent}{end}"
 
 
 def load(text: str, *, name: str = "input") -> list[Record]:
-    """The records of an envelope. Raises AnalyzerError, naming `name`, for text that is not one of ours."""
+    """The records of an envelope. Raises AnalyzerError, naming `name`, for text that is not such an envelope."""
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise AnalyzerError(f"{name} is not JSON ({error}); wanted a file written by analyze --format json") from None
     if not isinstance(envelope, dict) or "schema_version" not in envelope or "records" not in envelope:
-        raise AnalyzerError(f"{name} is not a record of ours; wanted a file written by analyze --format json")
+        raise AnalyzerError(f"{name} is not a record; wanted a file written by analyze --format json")
     version = envelope["schema_version"]
     if version not in READABLE_VERSIONS:
         raise AnalyzerError(
@@ -85,127 +80,54 @@ def load(text: str, *, name: str = "input") -> list[Record]:
 
 
 def record_to_json(record: Record) -> dict[str, Any]:
-    agreement = record.agreement
+    count = record.count
     data: dict[str, Any] = {
         "model": record.model,
-        "input": _lists(record.input),
+        "input": to_json(record.input),
         "mode": record.mode,
         "dtype": record.dtype,
-        "counter": record.count.counter,
+        "counter": count.counter,
         "overrides": dict(record.overrides),
-        "totals": totals_to_json(record.totals),
-        "rows": [row_to_json(row) for row in record.rows],
-        "modules": [
-            {
-                "path": module.path,
-                "role": module.role,
-                "inputs": _lists(module.inputs),
-                "outputs": _lists(module.outputs),
-                **totals_to_json(module.totals),
-            }
-            for module in record.modules
-        ],
-        "unknown_ops": dict(record.unknown_ops),
-        "agreement": agreement
-        and {
-            "counters": list(agreement.counters),
-            "differences": [
-                {"path": difference.path, "metric": difference.metric, "values": dict(difference.values)}
-                for difference in agreement.differences
-            ],
-            "lacks": dict(agreement.lacks),
-        },
+        "totals": to_json(record.totals),
+        "rows": to_json(count.rows),
+        "modules": [_with_totals(to_json(module)) for module in record.modules],
+        "unknown_ops": dict(count.unknown_ops),
+        "agreement": record.agreement and _without(to_json(record.agreement), "rows"),
     }
-    if record.count.unknown_in:
-        data["unknown_in"] = {op: dict(calls) for op, calls in record.count.unknown_in.items()}
-    if record.count.as_if_dense:
-        data["as_if_dense"] = dict(record.count.as_if_dense)
+    data |= {key: to_json(value) for key in COUNT_KEYS if (value := getattr(count, key))}
     if record.memory:
         data["memory"] = memory_to_json(record.memory)
-    if record.notes:
-        data["notes"] = list(record.notes)
-    if record.module is not None:
-        data["module"] = record.module
-    if record.network_totals is not None:
-        data["network_totals"] = totals_to_json(record.network_totals)
-    if record.measurement:
-        data |= record.measurement.to_json()
-    data |= {key: value for key in ("environment", "commit", "created") if (value := getattr(record, key))}
-    return data
+    data |= {key: to_json(value) for key in RECORD_KEYS if (value := getattr(record, key))}
+    return data | record.measurement.to_json() if record.measurement else data
+
+
+def _with_totals(module: dict[str, Any]) -> dict[str, Any]:
+    totals: dict[str, Any] = module.pop("totals")
+    return module | totals
+
+
+def _without(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != key}
 
 
 def memory_to_json(memory: Memory) -> dict[str, Any]:
-    """Bytes, the peak among them, and a line a module."""
-    figures = {key: value for key, value in vars(memory).items() if key != "modules"}
-    return {**figures, "peak": memory.peak, "modules": [dict(vars(module)) for module in memory.modules]}
-
-
-def memory_from_json(data: Mapping[str, Any]) -> Memory:
-    figures = {key: data[key] for key in Memory.fields if key != "modules"}
-    return Memory(**figures, modules=tuple(ModuleMemory(**module) for module in data["modules"]))
-
-
-def row_to_json(row: Row) -> dict[str, Any]:
-    """A row's fields in order; shapes as lists."""
-    data = {key: getattr(row, key) for key in ROW_KEYS if getattr(row, key) is not None}
-    return {**data, "inputs": _lists(row.inputs), "outputs": _lists(row.outputs)}
-
-
-def totals_to_json(totals: Totals) -> dict[str, int]:
-    return {key: getattr(totals, key) for key in TOTAL_KEYS if getattr(totals, key) is not None}
+    """Bytes, with the peak, and one entry per module."""
+    data = to_json(memory)
+    return {**data, "peak": memory.peak, "modules": data["modules"]}
 
 
 def record_from_json(data: Mapping[str, Any]) -> Record:
-    """The record that `record_to_json` wrote; sums are computed again from its rows, never read."""
-    agreement, network = data["agreement"], data.get("network_totals")
-    return Record(
-        model=data["model"],
-        input=_tuples(data["input"]),
-        mode=data["mode"],
-        dtype=data["dtype"],
-        overrides=dict(data["overrides"].items()),
-        count=Count(
-            data["counter"],
-            tuple(map(_row_from_json, data["rows"])),
-            dict(data["unknown_ops"].items()),
-            dict(data.get("as_if_dense", {}).items()),
-            {op: dict(calls.items()) for op, calls in data.get("unknown_in", {}).items()},
-        ),
-        memory=memory_from_json(data["memory"]) if "memory" in data else None,
-        notes=tuple(data.get("notes", ())),
-        agreement=agreement
-        and Agreement(
-            tuple(agreement["counters"]),
-            tuple(Difference(**difference) for difference in _deep(agreement["differences"])),
-            agreement.get("lacks", {}),
-        ),
-        module=data.get("module"),
-        network_totals=network and Totals(**network),
-        measurement=Measurement.from_json(data) if "timings" in data else None,
-        environment=dict(data.get("environment", {}).items()),
-        commit=data.get("commit"),
-        created=data.get("created"),
+    """The record that `record_to_json` wrote. Sums are computed from the rows and not read."""
+    memory = data.get("memory")
+    count = {key: data[key] for key in ("counter", "rows", "unknown_ops")}
+    fields = {key: data[key] for key in ("model", "input", "mode", "dtype", "overrides", "agreement")}
+    record = from_json(
+        Record,
+        {
+            **fields,
+            **{key: data[key] for key in RECORD_KEYS if key in data},
+            "count": {**count, **{key: data[key] for key in COUNT_KEYS if key in data}},
+            "memory": memory and _without(memory, "peak"),
+        },
     )
-
-
-def _deep(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(map(_deep, value))
-    return {key: _deep(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-
-def _row_from_json(data: Mapping[str, Any]) -> Row:
-    row = Row(**{**data, "inputs": _tuples(data["inputs"]), "outputs": _tuples(data["outputs"])})
-    for key in ROW_KEYS:
-        value = getattr(row, key)
-        if type(value) is not ROW_TYPES.get(key, int) and not (key == "backward_macs" and value is None):
-            raise TypeError(f"{key} is {value!r}")
-    return row
-
-
-def _lists(shapes: Sequence[Sequence[int]]) -> list[list[int]]:
-    return [list(shape) for shape in shapes]
-
-
-def _tuples(shapes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(shape) for shape in shapes)
+    return record.replace(measurement=Measurement.from_json(data)) if "timings" in data else record

@@ -1,15 +1,17 @@
-"""What makers and readers share: a row an operator, a count a counter, a record a model.
+"""The result of counting: a row per operator, a count per counter, a record per model.
 
-Batch is always explicit and first in a shape; bytes and operations are plain integers; nothing here is scaled.
+The batch is always explicit and the first size of a shape. Bytes and operations are unscaled integers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from os.path import commonprefix
+from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import Shapes
 from analyzer.records.agreement import Agreement
 
 if TYPE_CHECKING:
@@ -17,12 +19,9 @@ if TYPE_CHECKING:
 
     from analyzer.records.timings import Measurement
 
-Shape: TypeAlias = tuple[int, ...]
-Shapes: TypeAlias = tuple[Shape, ...]
-
 
 class Totals(Frozen):
-    """Sums over rows. MACs are multiply-adds; FLOPs count a multiply-add as 2; bytes are least traffic per operator."""
+    """Sums over rows. A MAC is one multiply-add and two FLOPs; bytes are the least memory traffic of each operator."""
 
     params: int
     macs: int
@@ -38,14 +37,14 @@ class Totals(Frozen):
 
     @property
     def intensity(self) -> float:
-        """FLOPs per byte moved; 0 where nothing moves."""
+        """FLOPs per byte of memory traffic; 0 without traffic."""
         return self.flops / self.traffic if self.traffic else 0.0
 
 
 class Row(Frozen):
     """One operator of one pass. `call` counts from 1; a module called again has its params in the first call only.
 
-    `backward_macs` are those of the gradients of its inputs and parameters; None where no backward pass was counted.
+    `backward_macs` are the MACs of the gradients of inputs and parameters; None if no backward pass was counted.
     """
 
     path: str
@@ -66,7 +65,7 @@ class Row(Frozen):
 
 
 class Module(Frozen):
-    """The rows at and below one path, summed; its inputs are its first row's, its outputs its last row's."""
+    """The rows at and below one path, summed. Inputs are those of its first row, outputs those of its last."""
 
     path: str
     role: str
@@ -76,10 +75,10 @@ class Module(Frozen):
 
 
 class Count(Frozen):
-    """What one counter says of one model. `unknown_ops`: operators it met and could not count, with how often.
+    """The result of one counter for one model. `unknown_ops`: operators without formula, and their number of calls.
 
-    `unknown_in`: the same by the modules that called them, operator → path → calls. `as_if_dense`: quantized and sparse
-    operators, counted as the dense floating-point ones that they replace.
+    `unknown_in`: these calls by calling module, operator → path → calls. `as_if_dense`: quantized and sparse operators
+    that are counted as the dense floating-point operators they replace.
     """
 
     counter: str
@@ -93,7 +92,7 @@ class Count(Frozen):
         return total(self.rows)
 
     def callers(self, op: str) -> str:
-        """The modules that called an unknown operator, the first three by name; empty where nobody watched them."""
+        """The modules that called an unknown operator, the first three by name; empty if they were not recorded."""
         paths = [path or "the model itself" for path in self.unknown_in.get(op, ())]
         more = [f"{len(paths) - 3} more"] if len(paths) > 3 else []
         return ", ".join([*paths[:3], *more])
@@ -101,23 +100,23 @@ class Count(Frozen):
     @property
     def uncounted(self) -> str:
         """Every unknown operator with its calls and modules: `aten::a 2 (conv1, conv2), aten::b 1 (fc)`."""
-        named = [(f"{op} {calls}", self.callers(op)) for op, calls in sorted(self.unknown_ops.items())]
-        return ", ".join(f"{text} ({where})" if where else text for text, where in named)
+        texts = [(f"{op} {calls}", self.callers(op)) for op, calls in sorted(self.unknown_ops.items())]
+        return ", ".join(f"{text} ({modules})" if modules else text for text, modules in texts)
 
 
 class ModuleMemory(Frozen):
-    """A module's outputs and temporaries made in a pass, in bytes, and what was alive at the most while it ran."""
+    """Bytes that a module allocates in a pass for outputs and temporaries, and peak memory while it ran."""
 
     path: str
-    made: int
-    highest: int
+    allocated: int
+    peak: int
 
 
 class Memory(Frozen):
-    """Bytes. `activations` is the most that was alive at once of what operators hand out, at `peak_path`.
+    """Memory of one pass in bytes. `activations` is the peak of all tensors that operators return, at `peak_path`.
 
-    In training that holds what autograd saved and the gradients so far. `saved` is what the forward pass leaves for
-    the backward pass; parameters, buffers and inputs are apart.
+    In training it includes tensors that autograd saved and gradients. `saved` is what the forward pass saves for the
+    backward pass. Parameters, buffers and inputs are counted separately.
     """
 
     parameters: int
@@ -131,11 +130,11 @@ class Memory(Frozen):
 
     @property
     def peak(self) -> int:
-        """Everything at the peak but an optimizer's state."""
+        """Peak memory without the state of an optimizer."""
         return self.parameters + self.buffers + self.inputs + self.activations
 
     def optimizer(self, name: str) -> int:
-        """State that an optimizer keeps beside the parameters that learn: 0, 1 or 2 copies of their gradients."""
+        """State of an optimizer: 0, 1 or 2 tensors per trained parameter."""
         return OPTIMIZER_COPIES[name] * self.gradients
 
 
@@ -145,8 +144,9 @@ OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
 class Record(Frozen):
     """One model, counted at one input in one mode.
 
-    With `module` set, rows are that module's and `network_totals` the whole network's. Where it was timed, `measurement` has
-    the timings of one setting, `environment` the machine's fingerprint, `created` the time in UTC (ISO 8601).
+    With `module` set, rows are those of the module and `network_totals` the sums of the whole network. In a timed
+    record `measurement` has the timings of one configuration, `environment` the fingerprint of the machine and
+    `created` the time in UTC (ISO 8601).
     """
 
     model: str
@@ -183,12 +183,12 @@ class Record(Frozen):
 
     @property
     def label(self) -> str:
-        """The name that tells this record from its neighbours: `googlenet@inception_4a.reduce_5x5=32`."""
+        """The model with its overrides: `googlenet@inception_4a.reduce_5x5=32`."""
         changes = ",".join(f"{key}={value}" for key, value in self.overrides.items())
         return f"{self.model}@{changes}" if changes else self.model
 
     def frame(self) -> pandas.DataFrame:
-        """A row an operator, columns as in the JSON."""
+        """One row per operator; columns are the keys of the JSON."""
         import pandas
 
         keys = [key for key in ROW_KEYS if any(getattr(row, key) is not None for row in self.rows)]
@@ -197,11 +197,11 @@ class Record(Frozen):
 
 ROW_KEYS = tuple(Row.fields)
 TOTAL_KEYS = tuple(Totals.fields)
-SUMMED_KEYS = TOTAL_KEYS[:-1]  # The rest may be unknown in every row, and is then unknown in the sum.
+SUMMED_KEYS = TOTAL_KEYS[:-1]  # Without backward_macs, which is None in every row, and in the sum, at inference.
 
 
 def total(rows: Sequence[Row]) -> Totals:
-    """The sum of rows, figure by figure."""
+    """The sum of rows, metric by metric."""
     backward = [row.backward_macs for row in rows if row.backward_macs is not None]
     sums = {key: sum(getattr(row, key) for row in rows) for key in SUMMED_KEYS}
     return Totals(**sums, backward_macs=sum(backward) if backward else None)
@@ -217,13 +217,14 @@ def _below(name: str, module: str) -> bool:
 
 
 def modules(rows: Sequence[Row]) -> tuple[Module, ...]:
-    """Every module that has rows, in the order they first run: all dotted prefixes of the rows' paths."""
+    """Every module that has rows, in execution order: all dotted prefixes of the rows' paths."""
     members: dict[str, list[Row]] = {}
     for row in rows:
         for path in prefixes(row.path):
             members.setdefault(path, []).append(row)
     return tuple(
-        Module(path, _role(path, own), own[0].inputs, own[-1].outputs, total(own)) for path, own in members.items()
+        Module(path, _module_role(path, rows_below), rows_below[0].inputs, rows_below[-1].outputs, total(rows_below))
+        for path, rows_below in members.items()
     )
 
 
@@ -233,31 +234,28 @@ def prefixes(path: str) -> list[str]:
     return [".".join(parts[: depth + 1]) for depth in range(len(parts))]
 
 
-def _role(path: str, rows: Sequence[Row]) -> str:
-    """What the roles of a module's rows have in common above the rows themselves; never deeper than its path."""
+def _module_role(path: str, rows: Sequence[Row]) -> str:
+    """The longest common prefix of the roles above the module's rows, with at most as many segments as its path."""
     roles = [row.role.split(".") if row.path == path else row.role.split(".")[:-1] for row in rows]
-    first, last = min(roles), max(roles)  # What the extremes share, all share.
-    shared = 0
-    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
-        shared += 1
-    return ".".join(first[: min(shared, path.count(".") + 1)])
+    return ".".join(commonprefix(roles)[: path.count(".") + 1])  # noqa: RUF071 – of lists of segments, not of strings
 
 
 def restrict(record: Record, module: str) -> Record:
-    """The record with the rows of one module only, the whole network's totals kept beside them."""
+    """The record with the rows of one module only; `network_totals` keeps the sums of the whole network."""
     rows = tuple(row for row in record.rows if _below(row.path, module))
     rows = rows or tuple(row for row in record.rows if _below(row.role, module))
     count = record.count.replace(rows=rows)
     agreement = record.agreement
     if agreement:
-        # Only what is shown is restricted: counters that differ elsewhere still differ.
+        # Only the table is restricted: `differences` stays, because counters that differ elsewhere still differ.
         paths = {row.path for row in rows}
-        agreement = agreement.replace(figures=tuple(one for one in agreement.figures if one.path in paths))
+        agreement = agreement.replace(rows=tuple(row for row in agreement.rows if row.path in paths))
     return record.replace(count=count, agreement=agreement, module=module, network_totals=record.totals)
 
 
-def unknown_module(module: str, records: Sequence[Record]) -> AnalyzerError:
+def unknown_module_error(module: str, records: Sequence[Record]) -> AnalyzerError:
     """The error for a module that none of the records has."""
-    known = {name: None for record in records for part in record.modules for name in (part.path, part.role) if name}
+    every_module = (known for record in records for known in record.modules)
+    names = dict.fromkeys(name for known in every_module for name in (known.path, known.role) if name)
     models = ", ".join(record.label for record in records)
-    return AnalyzerError(f"no module {quoted(module)} in {one_line(models)}; {nearest(module, known)}")
+    return AnalyzerError(f"no module {quoted(module)} in {one_line(models)}; {nearest(module, names)}")

@@ -9,8 +9,10 @@ KINDS = {"whole": "pass", "tile": "operator", "gap": "overhead", "reference": "r
 
 
 def upgrade_from_1(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Schema 2 renamed keys of timed records (setting, trust, verdict) and four kinds of timing."""
+    """Schema 2 renamed keys of timed records (setting, trust, verdict), four kinds of timing, and a module's memory."""
     data = dict(record)
+    if "memory" in data:
+        data["memory"] = {**data["memory"], "modules": list(map(_module_memory, data["memory"]["modules"]))}
     if "timings" not in data:
         return data
     quality = dict(data.pop("trust"))
@@ -23,6 +25,10 @@ def upgrade_from_1(record: Mapping[str, Any]) -> dict[str, Any]:
     }
     data["timings"] = list(map(_timing, data["timings"]))
     return data
+
+
+def _module_memory(module: Mapping[str, Any]) -> dict[str, Any]:
+    return {"path": module["path"], "allocated": module["made"], "peak": module["highest"]}
 
 
 def _timing(timing: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,5 +46,5 @@ def test_known_names_are_shown_on_one_line():
     assert nearest("???", ["a\nb"]) == r"known: a\nb"
 
 
-def test_where_there_is_none_it_says_so():
-    assert nearest("conv1", []) == "there is none"
+def test_without_known_names():
+    assert nearest("conv1", []) == "none exists"

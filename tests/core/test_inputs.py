@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import TYPES, Input, image, parse_input
+from analyzer.core.inputs import DTYPES, Input, image_shape, parse_input
 
 READ = {
     "3x224x224": Input(None, (3, 224, 224)),
@@ -25,7 +25,7 @@ def test_what_an_input_says(text):
     assert parse_input(text) == READ[text]
 
 
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_every_type_is_torchs(dtype):
     import torch
 
@@ -63,13 +63,13 @@ def test_a_size_of_zero(text):
 def test_an_unknown_type_lists_the_known():
     with pytest.raises(AnalyzerError) as caught:
         parse_input("3x4:float")
-    assert str(caught.value) == f"input '3x4:float' has an unknown type; known: {', '.join(TYPES)}"
+    assert str(caught.value) == f"input '3x4:float' has an unknown type; known: {', '.join(DTYPES)}"
 
 
 # --- a variant's image -----------------------------------------------------------------------------------------------
 def test_a_variant_takes_its_own_image_or_one_other():
-    assert image([]) is None
-    assert image([parse_input("1x28x30")]) == (1, 28, 30)
+    assert image_shape([]) is None
+    assert image_shape([parse_input("1x28x30")]) == (1, 28, 30)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_variant_takes_nothing_else(texts):
     with pytest.raises(
         AnalyzerError, match="a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320"
     ):
-        image([parse_input(text) for text in texts])
+        image_shape([parse_input(text) for text in texts])
 
 
 @pytest.mark.parametrize("more", [("--input", "x=3x224x224"), ("--input", "3x224x224", "--input", "3x224x224")])

@@ -1,14 +1,30 @@
-"""Numbers as people read them: four significant digits and a prefix, at every edge; ratios in words."""
+"""Numbers as text: significant digits and prefixes at every edge, percentages, factors and relative changes."""
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.core.units import METRICS, PREFIXES, factor, intensity, percent, plain, ratio, scaled
+from analyzer.core.units import (
+    METRICS,
+    PREFIXES,
+    change,
+    intensity,
+    percent,
+    plain,
+    rate,
+    relative_change,
+    relative_change_phrase,
+    scaled,
+    seconds,
+    signed,
+    signed_percent,
+    times,
+)
 from analyzer.records.record import TOTAL_KEYS, Totals
 
 SCALED = {
@@ -80,83 +96,145 @@ def test_scaled_is_symmetric(value):
 
 
 @given(COUNTS, COUNTS)
-def test_scaled_keeps_the_order(one, other):
+def test_scaled_keeps_the_order(first, second):
     def read(value: int) -> float:
         number, _, prefix = scaled(value).partition(" ")
         return float(number) * 1000 ** PREFIXES.index(prefix)
 
-    assert (read(one) <= read(other)) or one > other
+    assert (read(first) <= read(second)) or first > second
 
 
-RATIOS = [
+# --- relative changes ------------------------------------------------------------------------------------------------
+CHANGES = [
     (5, 5, "same"),
     (0, 0, "same"),
-    (0, 5, "all gone"),
-    (5, 0, "new"),
-    (112_896_000, 5_268_480, "21.4x more"),
-    (5_268_480, 112_896_000, "21.4x fewer"),
-    (4_426_547_200, 1_582_671_872, "2.80x more"),
-    (6_998_552, 60_965_224, "8.71x fewer"),
-    (2, 1, "2.00x more"),
-    (123_456, 1, "123,456x more"),
-    # Close to 1 in percent: the figure is how much of the smaller one was added.
-    (1_009, 1_000, "0.9 % more"),
-    (1_010, 1_000, "1.01x more"),
-    (7_025_448, 6_998_552, "0.38 % more"),
-    (6_998_552, 7_025_448, "0.38 % fewer"),
-    (1_004, 1_000, "0.4 % more"),
-    (1_000, 1_004, "0.4 % fewer"),
-    # Three digits also where rounding adds one.
-    (9_996, 1_000, "10.0x more"),
-    (9_994, 1_000, "9.99x more"),
-    (99_960, 1_000, "100x more"),
-    (99_940, 1_000, "99.9x more"),
+    (5, 0, "none"),
+    (0, 5, "new"),
+    # From a factor of 2 up, either way, as a factor.
+    (112_896_000, 5_268_480, "21.4× fewer"),  # 112,896,000 / 5,268,480 = 21.43
+    (5_268_480, 112_896_000, "21.4× more"),
+    (1_582_671_872, 4_426_547_200, "2.80× more"),
+    (60_965_224, 6_998_552, "8.71× fewer"),
+    (1, 2, "2.00× more"),
+    (2, 1, "2.00× fewer"),
+    (1, 123_456, "123,456× more"),
+    # Below it in percent of the first number.
+    (7_595_176, 6_998_552, "-7.9 %"),  # 1 - 6,998,552 / 7,595,176 = 0.0786
+    (6_998_552, 7_595_176, "+8.5 %"),  # 7,595,176 / 6,998,552 - 1 = 0.0852
+    (1_000, 501, "-49.9 %"),
+    (1_000, 1_999, "+99.9 %"),
+    (1_000, 1_070, "+7 %"),
+    (1_000, 1_010, "+1 %"),
+    (6_998_552, 7_025_448, "+0.38 %"),
+    (7_025_448, 6_998_552, "-0.38 %"),
+    (10**9, 10**9 + 5, "+0.0000005 %"),
 ]
 
 
-@pytest.mark.parametrize(("value", "reference", "text"), RATIOS)
-def test_ratio(value, reference, text):
-    assert ratio(value, reference) == text
+@pytest.mark.parametrize(("before", "after", "text"), CHANGES)
+def test_relative_change(before, after, text):
+    assert relative_change(before, after) == text
 
 
 # Anywhere, and within a few percent of each other.
 PAIRS = st.tuples(st.integers(1, 10**12), st.integers(1, 10**12)) | st.integers(1, 10**12).flatmap(
-    lambda one: st.tuples(st.just(one), st.integers(max(one - one // 50, 1), one + one // 50))
+    lambda value: st.tuples(st.just(value), st.integers(max(value - value // 50, 1), value + value // 50))
 )
 
 
 @given(PAIRS)
-def test_a_ratio_in_words_is_a_number_the_factor_and_a_direction(pair):
-    value, reference = pair
-    text = ratio(value, reference)
-    if value == reference:
+def test_a_relative_change_has_a_direction_and_is_a_factor_from_2_up(pair):
+    before, after = pair
+    text = relative_change(before, after)
+    if before == after:
         assert text == "same"
-    else:
-        assert re.fullmatch(r"([\d,]+(\.\d+)?x|\d+(\.\d+)?(e-\d+)? %) (more|fewer)", text), text
-        assert ("%" in text) == (max(pair) / min(pair) < 1.01)
-        assert text.endswith("more") == (value > reference)
+        return
+    assert re.fullmatch(r"[\d,]+(\.\d+)?× (more|fewer)|[+-]\d+(\.\d+)? %", text), text
+    assert ("×" in text) == (max(pair) >= 2 * min(pair))
+    assert (text.endswith("more") or text.startswith("+")) == (after > before)
 
 
-@given(st.integers(10**9, 10**12), st.integers(1, 10_000))
-def test_unequal_things_never_read_as_once_as_many(reference, more):
-    """Close to 1 a factor is in percent, and never 0 of them."""
-    text = ratio(reference + more, reference)
-    figure, sign, word = text.split(" ")
-    assert (sign, word) == ("%", "more")
-    assert float(figure) == float(f"{100 * more / reference:.2g}") > 0
+@given(PAIRS.filter(lambda pair: pair[0] != pair[1] and max(pair) < 2 * min(pair)))
+def test_a_percentage_is_a_share_of_the_number_before(pair):
+    before, after = pair
+    exact = 100 * (after - before) / before
+    shown = float(relative_change(before, after).removesuffix(" %"))
+    # One decimal from 1 % up, two significant digits below.
+    assert abs(shown - exact) <= (0.0501 if abs(exact) >= 0.95 else 0.0501 * abs(exact))
+    assert shown != 0
 
 
-def test_factor():
-    assert [factor(value) for value in (2.5, 21.43, 123.4, 1234.5)] == ["2.50x", "21.4x", "123x", "1,234x"]
+@given(PAIRS.filter(lambda pair: max(pair) >= 2 * min(pair)))
+def test_a_factor_is_within_half_a_unit_of_its_third_digit(pair):
+    exact = max(pair) / min(pair)
+    shown = float(relative_change(*pair).partition("×")[0].replace(",", ""))
+    assert abs(shown - exact) <= 0.00501 * exact
 
 
+PHRASES = [
+    (7_595_176, 6_998_552, "7.9 % fewer MACs"),
+    (1_000, 1_070, "7 % more MACs"),
+    (60_965_224, 6_998_552, "8.71× fewer MACs"),
+    (1, 3, "3.00× more MACs"),
+    (5, 5, "the same number of MACs"),
+    (5, 0, "no MACs"),
+    (0, 5, "MACs where the other has none"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "text"), PHRASES)
+def test_relative_change_phrase(before, after, text):
+    assert relative_change_phrase(before, after, "MACs") == text
+
+
+def test_memory_is_less_and_not_fewer():
+    assert relative_change(3, 1, fewer="less") == "3.00× less"
+    assert relative_change_phrase(4, 3, "memory", fewer="less") == "25 % less memory"
+    assert relative_change_phrase(3, 3, "memory", fewer="less") == "the same memory"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(2.5, "2.50×"), (9.994, "9.99×"), (9.996, "10.0×"), (21.43, "21.4×"), (99.94, "99.9×"), (99.96, "100×"),
+     (123.4, "123×"), (1234.5, "1,234×")],
+)  # fmt: skip
+def test_times(ratio, text):
+    assert times(ratio) == text
+
+
+# --- other formats ---------------------------------------------------------------------------------------------------
 def test_percent_and_intensity():
     assert [percent(share) for share in (0, 0.0746, 0.5, 1)] == ["0.0 %", "7.5 %", "50.0 %", "100 %"]
     assert [intensity(value) for value in (0, 0.25, 1.2345, 12.345, 123.45)] == ["0", "0.25", "1.23", "12.3", "123"]
 
 
+def test_signed_and_change():
+    assert [signed(value, "macs") for value in (5_268_480, -1, 0)] == ["+5.268 M", "-1", "0"]
+    assert change(1_000, 1_010, "macs") == "+1.00 %"
+    assert change(1_000, 990, "macs") == "-1.00 %"
+    assert change(10**9, 10**9 + 1, "macs") == "+1", "two decimals of a percent do not show it"
+    assert change(1, 12, "macs") == "+11", "more than ten times as many"
+    assert change(0, 5, "macs") == "+5"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 s"), (1.5, "1.500 s"), (0.0041925, "4.192 ms"), (0.99996, "1.000 s"), (3.2e-05, "32.00 µs"),
+     (4.2e-10, "0.420 ns")],
+)  # fmt: skip
+def test_seconds(value, text):
+    assert seconds(value) == text
+
+
+def test_rates_and_log_ratios():
+    assert rate(82.34e9, "FLOP") == "82.3 GFLOP/s"
+    assert rate(12.34, "B") == "12.3 B/s"
+    assert signed_percent(math.log(1.0213)) == "+2.13 %"
+    assert signed_percent(None) == ""
+
+
 def test_every_total_has_a_metric():
-    """What a record sums up has a unit, a title and a text; `traffic` is a sum of two of them."""
+    """`traffic` is the sum of two totals."""
     assert set(METRICS) == {*TOTAL_KEYS, "traffic", "peak_memory", "calls"}
     totals = Totals(*range(1_000, 8_000, 1_000))
     for name, metric in METRICS.items():
@@ -171,5 +249,5 @@ def test_every_total_has_a_metric():
 @pytest.mark.parametrize(
     ("value", "text"), [(0.5339, "0.534"), (53.42, "53.4"), (999.4, "999"), (999.6, "1,000"), (15998.2, "15,998")]
 )
-def test_a_figure_under_a_heading_is_never_in_powers_of_ten(value, text):
+def test_plain_never_uses_powers_of_ten(value, text):
     assert plain(value) == text

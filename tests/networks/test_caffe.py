@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from analyzer.counting.api import count
-from analyzer.counting.closed_form import formulas as closed_form
+from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks import find
 from analyzer.networks.spec import AdaptiveAvgPool, AvgPool, Conv, Dropout, MaxPool
 from analyzer.networks.walk import Step, walk
@@ -144,7 +144,7 @@ def our_layers(
     """The facts of a network of ours by path or role, in the order it runs, without what Caffe has no layer for."""
     mode = "training" if train else "inference"
     steps = walk(find(name), mode=mode)
-    rows = closed_form.count(steps, mode).rows
+    rows = count_steps(steps, mode).rows
     return {
         getattr(row, by): our_facts(step, row)
         for step, row in zip(steps, rows, strict=True)
@@ -245,7 +245,7 @@ def test_a_wrong_layer_would_be_seen(reference):
     """The comparison above can fail: one number of one layer changed, and the layers differ there and only there."""
     theirs = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
     steps = walk(find("googlenet"))
-    rows = closed_form.count(steps).rows
+    rows = count_steps(steps).rows
     for key in ("weights", "biases", "macs"):
         wrong = {
             row.path: our_facts(step, row.replace(**{key: getattr(row, key) + 1}) if step.path == "conv1.conv" else row)

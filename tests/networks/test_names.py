@@ -8,7 +8,7 @@ import pytest
 
 from analyzer import networks
 from analyzer.core.errors import AnalyzerError
-from analyzer.networks import VARIANTS, every, find
+from analyzer.networks import VARIANTS, all_networks, find
 from analyzer.networks.spec import Conv, Network
 
 OWN = Network("own", "a network of another package", "this test", {"conv": Conv(4, 3)}, (3, 8, 8))
@@ -79,7 +79,7 @@ def test_a_network_that_cannot_be_walked_and_counted_is_refused_when_it_is_found
     assert said.startswith(f"network '{name}' (entry point {__name__}:OWN of an unknown package) cannot be counted: ")
     assert why in said
     assert said.isprintable()
-    assert [str(one) for one in every()][len(VARIANTS) :] == [said]
+    assert [str(one) for one in all_networks()][len(VARIANTS) :] == [said]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_broken_entry_point_is_named_in_one_line(points, value, why):
 
 def test_one_broken_entry_point_leaves_the_rest(points):
     points(bad="no_such_module:thing", good=f"{__name__}:OWN", googlenet="no_such_module:thing")
-    found = list(every())
+    found = list(all_networks())
     assert [network.name for network in found[: len(VARIANTS)]] == list(VARIANTS)
     error, network = found[len(VARIANTS) :]  # A name of ours stays ours.
     assert isinstance(error, AnalyzerError)

@@ -6,10 +6,10 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
-from analyzer.counting.closed_form import formulas as closed_form
+from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.overrides import Setting, apply, full_key, parse, settings
-from analyzer.networks.spec import Auxiliary, Branches, Conv, Flatten, Linear, Network, Sequence
+from analyzer.networks.spec import Auxiliary, Branches, Conv, Flatten, Linear, Network, Sequential
 from analyzer.networks.walk import walk
 
 
@@ -131,9 +131,9 @@ def test_every_listed_number_can_be_set(name):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_setting_a_number_to_what_it_is_changes_nothing(name):
     network = find(name)
-    before = closed_form.count(walk(network, mode="training")).rows
+    before = count_steps(walk(network, mode="training")).rows
     for key, value in numbers(network).items():
-        assert closed_form.count(walk(apply(network, {key: value})[0], mode="training")).rows == before
+        assert count_steps(walk(apply(network, {key: value})[0], mode="training")).rows == before
 
 
 # --- what it does ----------------------------------------------------------------------------------------------------
@@ -261,11 +261,11 @@ def test_an_override_that_does_not_fit_names_the_layer():
 
 # --- in a network of one's own ---------------------------------------------------------------------------------------
 def test_nodes_within_nodes_keep_their_kind_and_roles():
-    inner = Branches({"0": Conv(4, 1), "1": Sequence({"c": Conv(5, 1)})}, {"0": "left", "1": "right"})
+    inner = Branches({"0": Conv(4, 1), "1": Sequential({"c": Conv(5, 1)})}, {"0": "left", "1": "right"})
     rows_ = {"block": inner, "aux1": Auxiliary({"flatten": Flatten(), "fc": Linear(3)})}
     network = Network("own", "t", "s", rows_, (3, 8, 8))
     changed = apply(network, {"block.right.out": 6, "aux1.out": 4})[0]
     assert changed.rows == {
-        "block": Branches({"0": Conv(4, 1), "1": Sequence({"c": Conv(6, 1)})}, {"0": "left", "1": "right"}),
+        "block": Branches({"0": Conv(4, 1), "1": Sequential({"c": Conv(6, 1)})}, {"0": "left", "1": "right"}),
         "aux1": Auxiliary({"flatten": Flatten(), "fc": Linear(4)}),
     }

@@ -11,7 +11,7 @@ from math import prod
 import pytest
 
 from analyzer.counting.api import count
-from analyzer.counting.closed_form import formulas as closed_form
+from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks import find
 from analyzer.networks.walk import Step, walk
 from analyzer.records.record import Row, under
@@ -73,7 +73,7 @@ def biased(rows: Sequence[Row]) -> int:
 def burden(name: str, *, train: bool = False) -> int:
     mode = "training" if train else "inference"
     steps = walk(find(name), mode=mode)
-    rows = closed_form.count(steps, mode).rows
+    rows = count_steps(steps, mode).rows
     pools = sum(2 * elements(row) * _stride(step) for step, row in zip(steps, rows, strict=True) if "pool" in row.op)
     return sum(row.macs for row in rows) + biased(rows) + 2 * total_of(rows, "relu") + pools
 

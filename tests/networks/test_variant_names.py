@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import image, parse_input
+from analyzer.core.inputs import image_shape, parse_input
 from analyzer.counting.api import count, count_variant
 from analyzer.networks import find
 from analyzer.networks.variants import variant, variants
@@ -85,9 +85,9 @@ def test_records_carry_overrides():
 
 # --- inputs ----------------------------------------------------------------------------------------------------------
 def test_inputs():
-    assert image([parse_input("3x320x320")]) == (3, 320, 320)
-    assert image([parse_input(" 1X28x30 ")]) == (1, 28, 30)
-    assert image([]) is None
+    assert image_shape([parse_input("3x320x320")]) == (3, 320, 320)
+    assert image_shape([parse_input(" 1X28x30 ")]) == (1, 28, 30)
+    assert image_shape([]) is None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_malformed_inputs(text):
     with pytest.raises(
         AnalyzerError, match=r"(malformed|a variant takes one) input.*without the batch, such as 3x320x320"
     ):
-        image([parse_input(text)])
+        image_shape([parse_input(text)])
 
 
 @pytest.mark.parametrize("text", ["0x224x224", "3x0x224", "3x224x0"])

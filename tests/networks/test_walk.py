@@ -27,10 +27,10 @@ from analyzer.networks.spec import (
     Flatten,
     Linear,
     MaxPool,
-    Misfit,
+    ShapeError,
     Network,
     ReLU,
-    Sequence,
+    Sequential,
 )
 from analyzer.networks.walk import walk
 
@@ -53,7 +53,7 @@ def test_a_pool_takes_what_torch_takes_and_makes_what_torch_makes(
     try:
         real = tuple(run(source, kernel, stride, padding, ceil_mode=ceil).shape)
     except RuntimeError:
-        with pytest.raises(Misfit, match=r"ran out of pixels|more than half the kernel"):
+        with pytest.raises(ShapeError, match=r"ran out of pixels|more than half the kernel"):
             layer.output_shape((2, 3, height, width))
     else:
         assert layer.output_shape((2, 3, height, width)) == real
@@ -70,7 +70,7 @@ def test_a_convolution_takes_what_torch_takes(height, width, kernel, stride, pad
     try:
         real = tuple(F.conv2d(source, weight, None, stride, layer.pad, 1, groups).shape)
     except RuntimeError:
-        with pytest.raises(Misfit, match=r"ran out of pixels|does not divide"):
+        with pytest.raises(ShapeError, match=r"ran out of pixels|does not divide"):
             layer.output_shape((2, channels, height, width))
     else:
         assert layer.output_shape((2, channels, height, width)) == real
@@ -91,14 +91,14 @@ def test_padding_is_half_the_kernel_unless_given():
 
 
 def test_depthwise_is_one_group_a_channel():
-    assert DepthwiseConv(7, 2, multiplier=8, bias=False).over((1, 3, 224, 224)) == Conv(24, 7, 2, groups=3, bias=False)
+    assert DepthwiseConv(7, 2, multiplier=8, bias=False).as_conv((1, 3, 224, 224)) == Conv(24, 7, 2, groups=3, bias=False)
 
 
 def test_shapes_of_the_wrong_rank_are_refused():
     for layer in (Conv(4, 3), MaxPool(3, 2), AdaptiveAvgPool(1)):
-        with pytest.raises(Misfit, match=r"wants \(batch, channels, height, width\), got 2x5"):
+        with pytest.raises(ShapeError, match=r"wants \(batch, channels, height, width\), got 2x5"):
             layer.output_shape((2, 5))
-    with pytest.raises(Misfit, match=r"wants \(batch, features\), got 1x2x3x3; flatten it first"):
+    with pytest.raises(ShapeError, match=r"wants \(batch, features\), got 1x2x3x3; flatten it first"):
         Linear(3).output_shape((1, 2, 3, 3))
     assert Flatten().output_shape((2, 3, 4, 5)) == (2, 3 * 4 * 5)
     assert shape_text((1, 64, 112, 112)) == "1x64x112x112"
@@ -232,7 +232,7 @@ def test_an_exit_reads_the_trunk_and_hands_nothing_on():
 
 
 def test_an_empty_role_leaves_its_segment_out():
-    inner = Sequence({"0": Conv(4, 1), "1": ReLU()}, {"0": "reduce", "1": ""})
+    inner = Sequential({"0": Conv(4, 1), "1": ReLU()}, {"0": "reduce", "1": ""})
     steps = walk(Network("n", "t", "s", {"features": inner}, (3, 8, 8), {"features": ""}))
     assert [(step.path, step.role) for step in steps] == [("features.0", "reduce"), ("features.1", "")]
 

@@ -1,7 +1,7 @@
-"""Closed form: every figure of a row from the table's numbers and the walk's shapes. No torch.
+"""Closed form: the costs of every operator from the network spec and the inferred shapes, without torch.
 
 Conventions (docs/conventions.md): a MAC is a multiply-add, bias not counted, padding counts as data; FLOPs are twice
-the MACs plus what is not a multiply-add; bytes are the least traffic of an operator alone at 4 bytes an element.
+the MACs plus all other operations; bytes are the least memory traffic of an operator alone at 4 bytes per element.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
+from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape
 from analyzer.networks.spec import (
@@ -31,8 +32,8 @@ from analyzer.records.record import Count, Row
 FLOAT32_BYTES = 4
 
 
-class Figures(Frozen):
-    """What a layer's formula says: elements, multiply-adds and operations, not yet bytes."""
+class Cost(Frozen):
+    """The result of a layer's formula; `read` and `written` are elements, not bytes."""
 
     weights: int = 0
     biases: int = 0
@@ -43,8 +44,8 @@ class Figures(Frozen):
     written: int = 0
 
 
-def count(steps: Sequence[Step], mode: Mode = "inference") -> Count:
-    """The closed-form count of a walked network: one row a step."""
+def count_steps(steps: Sequence[Step], mode: Mode = "inference") -> Count:
+    """The closed-form count of a walked network: one row per step. Raises AnalyzerError for a layer without formula."""
     return Count("closed_form", tuple(_row(step, mode) for step in steps))
 
 
@@ -58,63 +59,63 @@ def linear_macs(output: Shape, in_features: int) -> int:
     return prod(output) * in_features
 
 
-def _conv(layer: Conv, source: Shape, output: Shape, mode: Mode) -> Figures:
+def _conv(layer: Conv, source: Shape, output: Shape, mode: Mode) -> Cost:
     macs = conv_macs(output, source[1], layer.kernel, layer.groups)
     weights = layer.out * (source[1] // layer.groups) * layer.kernel**2
     return _weighted(source, output, macs, weights, layer.out if layer.bias else 0)
 
 
-def _linear(layer: Linear, source: Shape, output: Shape, mode: Mode) -> Figures:
+def _linear(layer: Linear, source: Shape, output: Shape, mode: Mode) -> Cost:
     macs = linear_macs(output, source[1])
     return _weighted(source, output, macs, layer.out * source[1], layer.out if layer.bias else 0)
 
 
-def _weighted(source: Shape, output: Shape, macs: int, weights: int, biases: int) -> Figures:
-    """A layer of multiply-adds: the bias is one addition an output element, and every parameter is read once."""
-    made = prod(output)
-    flops = 2 * macs + (made if biases else 0)
-    return Figures(weights, biases, macs, flops, made, prod(source) + weights + biases, made)
+def _weighted(source: Shape, output: Shape, macs: int, weights: int, biases: int) -> Cost:
+    """A layer of multiply-adds: the bias is one addition per output element, and every parameter is read once."""
+    elements = prod(output)
+    flops = 2 * macs + (elements if biases else 0)
+    return Cost(weights, biases, macs, flops, elements, prod(source) + weights + biases, elements)
 
 
-def _batch_norm(layer: BatchNorm, source: Shape, output: Shape, mode: Mode) -> Figures:
-    """Scale and shift, 2 an element; in training also the statistics, 6 in all. Running statistics are 2 a channel."""
+def _batch_norm(layer: BatchNorm, source: Shape, output: Shape, mode: Mode) -> Cost:
+    """Scale and shift: 2 per element; in training 6 with the statistics. Running statistics are 2 per channel."""
     elements, channels = prod(source), source[1]
     if mode == "training":
         read, written = elements + 4 * channels, elements + 2 * channels
-        return Figures(channels, channels, flops=6 * elements, read=read, written=written)
-    return Figures(channels, channels, flops=2 * elements, read=elements + 4 * channels, written=elements)
+        return Cost(channels, channels, flops=6 * elements, read=read, written=written)
+    return Cost(channels, channels, flops=2 * elements, read=elements + 4 * channels, written=elements)
 
 
-def _relu(layer: ReLU, source: Shape, output: Shape, mode: Mode) -> Figures:
-    return Figures(flops=prod(output), read=prod(source), written=prod(output))
+def _relu(layer: ReLU, source: Shape, output: Shape, mode: Mode) -> Cost:
+    return Cost(flops=prod(output), read=prod(source), written=prod(output))
 
 
-def _window(layer: MaxPool | AvgPool, source: Shape, output: Shape, mode: Mode) -> Figures:
-    """The window's size an output element, also where ceil mode leaves the last window partly outside."""
-    return Figures(flops=prod(output) * layer.kernel**2, read=prod(source), written=prod(output))
+def _window(layer: MaxPool | AvgPool, source: Shape, output: Shape, mode: Mode) -> Cost:
+    """The window's size per output element, also for a last window that ceil mode leaves partly outside."""
+    return Cost(flops=prod(output) * layer.kernel**2, read=prod(source), written=prod(output))
 
 
-def _adaptive(layer: AdaptiveAvgPool, source: Shape, output: Shape, mode: Mode) -> Figures:
-    return Figures(flops=prod(source), read=prod(source), written=prod(output))
+def _adaptive(layer: AdaptiveAvgPool, source: Shape, output: Shape, mode: Mode) -> Cost:
+    return Cost(flops=prod(source), read=prod(source), written=prod(output))
 
 
-def _lrn(layer: LRN, source: Shape, output: Shape, mode: Mode) -> Figures:
-    """n squares and n - 1 additions, then scale, add, power and divide: 2n + 3 an element."""
-    return Figures(flops=prod(output) * (2 * layer.size + 3), read=prod(source), written=prod(output))
+def _lrn(layer: LRN, source: Shape, output: Shape, mode: Mode) -> Cost:
+    """n squares and n - 1 additions, then scale, add, power and divide: 2n + 3 per element."""
+    return Cost(flops=prod(output) * (2 * layer.size + 3), read=prod(source), written=prod(output))
 
 
-def _dropout(layer: Dropout, source: Shape, output: Shape, mode: Mode) -> Figures:
-    """Mask and scale in training; at inference nothing runs."""
+def _dropout(layer: Dropout, source: Shape, output: Shape, mode: Mode) -> Cost:
+    """Mask and scale in training; the identity at inference."""
     if mode == "inference" or not layer.p:
-        return Figures()
-    return Figures(flops=2 * prod(output), read=prod(source), written=prod(output))
+        return Cost()
+    return Cost(flops=2 * prod(output), read=prod(source), written=prod(output))
 
 
-def _flatten(layer: Flatten, source: Shape, output: Shape, mode: Mode) -> Figures:
-    return Figures()  # A view: nothing moves.
+def _flatten(layer: Flatten, source: Shape, output: Shape, mode: Mode) -> Cost:
+    return Cost()  # A view: no memory traffic.
 
 
-FORMULAS: dict[type[Layer], Callable[[Any, Shape, Shape, Mode], Figures]] = {
+FORMULAS: dict[type[Layer], Callable[[Any, Shape, Shape, Mode], Cost]] = {
     Conv: _conv,
     Linear: _linear,
     BatchNorm: _batch_norm,
@@ -130,10 +131,14 @@ FORMULAS: dict[type[Layer], Callable[[Any, Shape, Shape, Mode], Figures]] = {
 
 def _row(step: Step, mode: Mode) -> Row:
     if isinstance(step.layer, Concat):
-        copied = prod(step.output)
-        figures = Figures(read=copied, written=copied)
+        elements = prod(step.output)
+        cost = Cost(read=elements, written=elements)
+    elif formula := FORMULAS.get(type(step.layer)):
+        cost = formula(step.layer, step.inputs[0], step.output, mode)
     else:
-        figures = FORMULAS[type(step.layer)](step.layer, step.inputs[0], step.output, mode)
+        raise AnalyzerError(
+            f"no formula for layer {type(step.layer).__name__} at {one_line(step.path)}; use spec's layers"
+        )
     return Row(
         path=step.path,
         role=step.role,
@@ -141,14 +146,14 @@ def _row(step: Step, mode: Mode) -> Row:
         call=1,
         inputs=step.inputs,
         outputs=(step.output,),
-        params=figures.weights + figures.biases,
-        weights=figures.weights,
-        biases=figures.biases,
-        macs=figures.macs,
-        flops=figures.flops,
-        activations=figures.activations,
-        bytes_read=FLOAT32_BYTES * figures.read,
-        bytes_written=FLOAT32_BYTES * figures.written,
-        # The gradient of the weights costs one forward, that of the input another, where anything upstream learns.
-        backward_macs=figures.macs * (2 if step.learned else 1) if mode == "training" else None,
+        params=cost.weights + cost.biases,
+        weights=cost.weights,
+        biases=cost.biases,
+        macs=cost.macs,
+        flops=cost.flops,
+        activations=cost.activations,
+        bytes_read=FLOAT32_BYTES * cost.read,
+        bytes_written=FLOAT32_BYTES * cost.written,
+        # The gradient of the weights costs as much as the forward pass, and so does that of the input.
+        backward_macs=cost.macs * (2 if step.input_requires_grad else 1) if mode == "training" else None,
     )

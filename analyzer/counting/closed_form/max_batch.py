@@ -1,33 +1,35 @@
-"""The largest batch that fits. Pure: it is told what a batch takes."""
+"""The largest batch whose peak memory fits a capacity. Pure: the caller passes the peak as a function of the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
 
-MOST = 2**20
+MAX_BATCH = 2**20
 
 
 def largest_batches(peak: Callable[[int], int], capacities: Sequence[int]) -> list[int]:
-    """For each capacity the largest batch, up to 2^20, whose `peak` bytes fit; 0 where not even one sample does.
+    """For each capacity in bytes the largest batch, up to `MAX_BATCH`, whose `peak` fits; 0 if one sample does not.
 
-    A peak is the largest of many sums that each grow in a straight line with the batch, so it is convex: where the
-    middle of a stretch lies on the chord of its ends, so does all of it. Each look is a pass; most models take five.
+    The peak is a maximum of sums that are each linear in the batch, so it is convex. If the middle of an interval lies
+    on the chord between its ends, the peak is linear in between and the batch follows by division; otherwise the
+    interval is halved. Most models take five evaluations of `peak`.
     """
-    look = cache(peak)
-    slope = max(look(2) - look(1), 1)
-    reach = 2 + max((max(capacities) - look(1)) // slope, 0)
-    far = min(1 << (reach - 1).bit_length(), MOST)  # A power of two, so that capacities alike look at the same batches.
-    found = {one: 0 if one < look(1) else far for one in capacities}
-    stretches = [(1, far)]
-    while stretches:
-        low, high = stretches.pop()
-        between = [one for one in found if look(low) <= one < look(high)]
-        if not between:
+    peak = cache(peak)
+    slope = max(peak(2) - peak(1), 1)
+    bound = 2 + max((max(capacities) - peak(1)) // slope, 0)
+    # A power of two, so that similar capacities evaluate the same batches.
+    upper = min(1 << (bound - 1).bit_length(), MAX_BATCH)
+    batches = {capacity: 0 if capacity < peak(1) else upper for capacity in capacities}
+    intervals = [(1, upper)]
+    while intervals:
+        low, high = intervals.pop()
+        inside = [capacity for capacity in batches if peak(low) <= capacity < peak(high)]
+        if not inside:
             continue
-        middle, rise, run = (low + high) // 2, look(high) - look(low), high - low
-        if middle == low or (look(middle) - look(low)) * run == rise * (middle - low):
-            found |= {one: low + (one - look(low)) * run // rise for one in between}
+        middle, rise, run = (low + high) // 2, peak(high) - peak(low), high - low
+        if middle == low or (peak(middle) - peak(low)) * run == rise * (middle - low):
+            batches |= {capacity: low + (capacity - peak(low)) * run // rise for capacity in inside}
         else:
-            stretches += [(low, middle), (middle, high)]
-    return [found[one] for one in capacities]
+            intervals += [(low, middle), (middle, high)]
+    return [batches[capacity] for capacity in capacities]

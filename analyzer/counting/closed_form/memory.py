@@ -1,8 +1,8 @@
-"""Peak memory of a named network at inference, in closed form from the walk. No torch.
+"""Peak memory of a named network at inference, in closed form from its steps. No torch.
 
-The built network holds a tensor as long as a part still needs it: a part's input lives while the part runs, branches'
-outputs until they are joined. Each operator's own temporaries are those that torch hands out inside it, such as the
-indices of a max pool; a test holds every variant against the run itself.
+A module's input stays allocated while the module runs, and branches' outputs until they are concatenated. Temporaries
+inside an operator are those that torch allocates, such as the indices of a max pool. A test compares every variant with
+the dispatch counter.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from analyzer.networks.spec import (
     Network,
     Node,
     ReLU,
+    Sequential,
 )
-from analyzer.networks.spec import Sequence as Chain
 from analyzer.networks.walk import Step, join
 from analyzer.records.record import Memory, ModuleMemory, prefixes
 
@@ -36,106 +36,106 @@ FLOAT32_BYTES = 4
 INT64_BYTES = 8
 
 
-class Held:
-    """A storage: what it takes, and nothing else; told apart by identity."""
+class Storage:
+    """The memory of a tensor in bytes, compared by identity."""
 
     def __init__(self, size: int) -> None:
         self.size = size
 
 
-def memory(network: Network, steps: Sequence[Step], params: int) -> Memory:
+def peak_memory(network: Network, steps: Sequence[Step], params: int) -> Memory:
     """The memory of one inference pass of a walked network, in bytes."""
-    run = _Run({step.path: step for step in steps})
-    run.chain(network.trunk, "", Held(0))
+    tracker = _MemoryTracker({step.path: step for step in steps})
+    tracker.sequential(network.trunk, "", Storage(0))
     channels = [step.inputs[0][1] for step in steps if isinstance(step.layer, BatchNorm)]
-    # Running mean and variance, and a counter of batches.
+    # Running mean and variance, and the number of batches tracked.
     buffers = sum(2 * FLOAT32_BYTES * width + INT64_BYTES for width in channels)
-    modules = tuple(ModuleMemory(path, made, run.highest[path]) for path, made in run.made.items())
-    fed = FLOAT32_BYTES * prod(steps[0].inputs[0])
-    return Memory(FLOAT32_BYTES * params, buffers, fed, run.peak, run.peak_path, 0, 0, modules)
+    modules = tuple(ModuleMemory(path, size, tracker.peaks[path]) for path, size in tracker.allocated.items())
+    inputs = FLOAT32_BYTES * prod(steps[0].inputs[0])
+    return Memory(FLOAT32_BYTES * params, buffers, inputs, tracker.peak, tracker.peak_path, 0, 0, modules)
 
 
-class _Run:
-    """The pass under way: bytes alive, and the most that there were, in all and while each module ran."""
+class _MemoryTracker:
+    """Runs the pass symbolically: bytes alive now, and their peak in total and while each module ran."""
 
     def __init__(self, steps: Mapping[str, Step]) -> None:
         self.steps = steps
         self.alive = self.peak = 0
         self.peak_path = ""
-        self.made: dict[str, int] = {}
-        self.highest: dict[str, int] = {}
+        self.allocated: dict[str, int] = {}
+        self.peaks: dict[str, int] = {}
 
-    def make(self, path: str, size: int) -> Held:
+    def allocate(self, path: str, size: int) -> Storage:
         self.alive += size
         for module in prefixes(path):
-            self.made[module] = self.made.get(module, 0) + size
-            self.highest[module] = max(self.highest.get(module, 0), self.alive)
+            self.allocated[module] = self.allocated.get(module, 0) + size
+            self.peaks[module] = max(self.peaks.get(module, 0), self.alive)
         if self.alive > self.peak:
             self.peak, self.peak_path = self.alive, path
-        return Held(size)
+        return Storage(size)
 
-    def free(self, *gone: Held) -> None:
-        self.alive -= sum(held.size for held in gone)
+    def free(self, *storages: Storage) -> None:
+        self.alive -= sum(storage.size for storage in storages)
 
-    def node(self, node: Node, path: str, source: Held, *, before: Node | None) -> Held:
+    def node(self, node: Node, path: str, source: Storage, *, previous: Node | None) -> Storage:
         if isinstance(node, Block):
-            node = node.tree()
+            node = node.expand()
         if isinstance(node, Branches):
             return self.branches(node, path, source)
-        if isinstance(node, Chain):
-            return self.chain(node, path, source)
-        return self.layer(node, self.steps[path], source, before=before)
+        if isinstance(node, Sequential):
+            return self.sequential(node, path, source)
+        return self.layer(node, self.steps[path], source, previous=previous)
 
-    def chain(self, node: Chain, path: str, source: Held) -> Held:
-        """Whoever called holds `source`; what parts hand on among themselves goes as soon as it is read."""
-        current, before = source, None
-        for name, part in node.parts.items():
-            if _runs(part, join(path, name), self.steps):
-                made = self.node(part, join(path, name), current, before=before)
-                if made is not current and current is not source:
+    def sequential(self, node: Sequential, path: str, source: Storage) -> Storage:
+        """The caller frees `source`; an output inside the chain is freed after the next child has read it."""
+        current, previous = source, None
+        for name, child in node.children.items():
+            if _was_walked(join(path, name), self.steps):
+                output = self.node(child, join(path, name), current, previous=previous)
+                if output is not current and current is not source:
                     self.free(current)
-                current = made
-            before = part
+                current = output
+            previous = child
         return current
 
-    def branches(self, node: Branches, path: str, source: Held) -> Held:
-        outputs = [self.node(part, join(path, name), source, before=None) for name, part in node.parts.items()]
-        joined = self.make(path, _bytes(self.steps[path].output))
-        self.free(*{id(held): held for held in outputs if held is not source}.values())
+    def branches(self, node: Branches, path: str, source: Storage) -> Storage:
+        outputs = [self.node(child, join(path, name), source, previous=None) for name, child in node.children.items()]
+        joined = self.allocate(path, _bytes(self.steps[path].output))
+        self.free(*{id(output): output for output in outputs if output is not source}.values())
         return joined
 
-    def layer(self, node: Node, step: Step, source: Held, *, before: Node | None) -> Held:
-        """What an operator hands out, and the temporaries that come and go inside it."""
+    def layer(self, node: Node, step: Step, source: Storage, *, previous: Node | None) -> Storage:
+        """An operator's output; temporaries inside it are allocated and freed."""
         size = _bytes(step.output)
         match node:
             case Dropout() | Flatten():
                 return source
-            case ReLU() if isinstance(before, Conv | DepthwiseConv | Linear | BatchNorm):
-                return source  # In place; see builder.
+            case ReLU() if isinstance(previous, Conv | DepthwiseConv | Linear | BatchNorm):
+                return source  # In place, as the builder makes it.
             case LRN():
-                return self.lrn(node, step, size)
+                return self.local_response_norm(node, step, size)
             case MaxPool():
-                output = self.make(step.path, size)
-                self.free(self.make(step.path, prod(step.output) * INT64_BYTES))
+                output = self.allocate(step.path, size)
+                self.free(self.allocate(step.path, prod(step.output) * INT64_BYTES))
                 return output
             case Conv() | DepthwiseConv() | Linear() | BatchNorm() | ReLU() | AvgPool() | AdaptiveAvgPool():
-                return self.make(step.path, size)
-        raise TypeError(f"no liveness for {type(node).__name__}")
+                return self.allocate(step.path, size)
+        raise TypeError(f"no memory formula for {type(node).__name__}")
 
-    def lrn(self, node: LRN, step: Step, size: int) -> Held:
-        """Square, pad by n - 1 channels, average; then scale, add, power one after the other; then divide."""
+    def local_response_norm(self, node: LRN, step: Step, size: int) -> Storage:
+        """Square, pad by n - 1 channels, average; then scale, add and power in turn; then divide."""
         batch, _, height, width = step.output
-        square = self.make(step.path, size)
-        padded = self.make(step.path, size + FLOAT32_BYTES * batch * (node.size - 1) * height * width)
+        square = self.allocate(step.path, size)
+        padded = self.allocate(step.path, size + FLOAT32_BYTES * batch * (node.size - 1) * height * width)
         self.free(square)
-        mean = self.make(step.path, size)
+        mean = self.allocate(step.path, size)
         self.free(padded)
-        scaled = self.make(step.path, size)
-        shifted = self.make(step.path, size)
+        scaled = self.allocate(step.path, size)
+        shifted = self.allocate(step.path, size)
         self.free(scaled)
-        power = self.make(step.path, size)
+        power = self.allocate(step.path, size)
         self.free(shifted, mean)
-        output = self.make(step.path, size)
+        output = self.allocate(step.path, size)
         self.free(power)
         return output
 
@@ -144,6 +144,6 @@ def _bytes(shape: Shape) -> int:
     return FLOAT32_BYTES * prod(shape)
 
 
-def _runs(node: Node, path: str, steps: Mapping[str, Step]) -> bool:
-    """Whether anything at or below a path was walked: auxiliary heads are silent at inference."""
+def _was_walked(path: str, steps: Mapping[str, Step]) -> bool:
+    """Whether there is a step at or below a path. Auxiliary heads have none at inference."""
     return any(name == path or name.startswith(f"{path}.") for name in steps)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from analyzer.counting.api import count
-from analyzer.counting.closed_form import formulas as closed_form
+from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks.spec import (
     LRN,
     AdaptiveAvgPool,
@@ -22,7 +22,7 @@ from analyzer.networks.spec import (
     Network,
     Node,
     ReLU,
-    Sequence,
+    Sequential,
 )
 from analyzer.networks.walk import walk
 from analyzer.records.record import Row
@@ -37,7 +37,7 @@ def row(name: str, path: str, *, op: str | None = None, **settings: object) -> R
 def single(layer: Node, shape: tuple[int, ...], *, batch: int = 1, train: bool = False) -> Row:
     network = Network("single", "one layer", "this test", {"layer": layer}, shape)
     mode = "training" if train else "inference"
-    (found,) = closed_form.count(walk(network, batch=batch, mode=mode), mode).rows
+    (found,) = count_steps(walk(network, batch=batch, mode=mode), mode).rows
     return found
 
 
@@ -204,14 +204,14 @@ def test_layers_that_all_read_the_image_have_no_gradient_of_it():
 
     def backward(rows: dict[str, Node]) -> dict[str, tuple[int, int | None]]:
         network = Network("own", "t", "s", rows, (4, 9, 9))
-        counted = closed_form.count(walk(network, batch=2, mode="training"), "training").rows
+        counted = count_steps(walk(network, batch=2, mode="training"), "training").rows
         return {row.path: (row.macs, row.backward_macs) for row in counted if row.macs}
 
     plain = backward({"pool": MaxPool(3, 2), "relu": ReLU(), "fork": Branches({"a": Conv(2, 1), "b": Conv(3, 3)})})
     assert [back / macs for macs, back in plain.values()] == [1, 1]
     normed = backward({"norm": BatchNorm(), "conv": Conv(2, 1)})
     assert [back / macs for macs, back in normed.values()] == [2]
-    joined = backward({"fork": Branches({"same": Sequence({}), "conv": Conv(3, 3)}), "after": Conv(2, 1)})
+    joined = backward({"fork": Branches({"same": Sequential({}), "conv": Conv(3, 3)}), "after": Conv(2, 1)})
     assert [back / macs for macs, back in joined.values()] == [1, 2]
 
 
@@ -231,7 +231,7 @@ HEAVY = ("torch", "fvcore", "pandas", "plotly", "numpy", "hypothesis")
         "import analyzer",
         "import analyzer.counting.api, analyzer.core.units, analyzer.records.comparison, analyzer.records.envelope",
         "import analyzer; analyzer.count('googlenet', train=True).modules",
-        "import analyzer; analyzer.compare('googlenet', 'alexnet').lines",
+        "import analyzer; analyzer.compare('googlenet', 'alexnet').metrics",
         "import analyzer; from analyzer.networks import VARIANTS; [analyzer.count(name) for name in VARIANTS]",
         "import analyzer; from analyzer.records.envelope import dump, load; load(dump([analyzer.count('googlenet')]))",
     ],

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.counting.closed_form.max_batch import MOST, largest_batches
+from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
 
 
 @given(
@@ -47,7 +47,7 @@ def test_a_bend_takes_a_look_for_each_halving_towards_it():
 
 
 def test_there_is_a_most():
-    assert largest_batches(lambda batch: batch, [2**40]) == [MOST]
+    assert largest_batches(lambda batch: batch, [2**40]) == [MAX_BATCH]
 
 
 def test_the_command_shows_it(analyze):

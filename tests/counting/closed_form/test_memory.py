@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from analyzer.counting.closed_form import formulas as closed_form
-from analyzer.counting.closed_form import memory as liveness
-from analyzer.counting.dispatch import memory
+from analyzer.counting.closed_form.formulas import count_steps
+from analyzer.counting.closed_form.memory import peak_memory
+from analyzer.counting.dispatch.memory import track_memory
 from analyzer.models.builder import construct
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.walk import walk
@@ -22,18 +22,18 @@ def two_layers() -> nn.Module:
 
 def test_inference_by_hand():
     """2 samples. While the second linear layer runs, its input and its output are alive; the first's output is gone."""
-    found = memory.measure(two_layers(), [torch.zeros(2, 3, device="meta")])
+    found = track_memory(two_layers(), [torch.zeros(2, 3, device="meta")])
     assert found.parameters == FLOAT * (3 * 5 + 5 + 5 * 7 + 7)
     assert found.inputs == FLOAT * 2 * 3
     assert (found.activations, found.peak_path) == (FLOAT * 2 * (5 + 7), "2")
     assert (found.saved, found.gradients, found.buffers) == (0, 0, 0)
     assert found.peak == FLOAT * (3 * 5 + 5 + 5 * 7 + 7 + 2 * 3 + 2 * (5 + 7))
-    made = {module.path: module.made for module in found.modules}
+    made = {module.path: module.allocated for module in found.modules}
     assert made == {"0": FLOAT * 2 * 5, "1": FLOAT * 2 * 5, "2": FLOAT * 2 * 7}
 
 
 def test_training_by_hand():
-    found = memory.measure(two_layers(), [torch.zeros(2, 3, device="meta")], train=True)
+    found = track_memory(two_layers(), [torch.zeros(2, 3, device="meta")], train=True)
     # The sigmoid keeps its output, which the second layer keeps too; the first keeps only the input.
     assert found.saved == FLOAT * 2 * 5
     assert found.gradients == found.parameters == FLOAT * (3 * 5 + 5 + 5 * 7 + 7)
@@ -47,7 +47,7 @@ def test_training_by_hand():
 def test_frozen_parameters_have_no_gradient_and_no_optimizer_state():
     model = two_layers()
     model[0].requires_grad_(False)
-    found = memory.measure(model, [torch.zeros(2, 3, device="meta")], train=True)
+    found = track_memory(model, [torch.zeros(2, 3, device="meta")], train=True)
     assert found.gradients == FLOAT * (5 * 7 + 7)
     assert found.optimizer("adam") == 2 * FLOAT * (5 * 7 + 7)
 
@@ -57,14 +57,14 @@ def test_frozen_parameters_have_no_gradient_and_no_optimizer_state():
 def test_the_closed_form_is_the_run(name, size, batch):
     network = find(name)
     steps = walk(network, size and (3, size, size), batch=batch)
-    params = closed_form.count(steps).totals.params
+    params = count_steps(steps).totals.params
     source = torch.zeros(steps[0].inputs[0], device="meta")
-    assert liveness.memory(network, steps, params) == memory.measure(construct(network, steps, train=False), [source])
+    assert peak_memory(network, steps, params) == track_memory(construct(network, steps, train=False), [source])
 
 
 def test_a_batch_scales_what_it_should():
     network = find("googlenet")
-    one, eight = (liveness.memory(network, walk(network, batch=batch), 0) for batch in (1, 8))
+    one, eight = (peak_memory(network, walk(network, batch=batch), 0) for batch in (1, 8))
     assert eight.activations == 8 * one.activations
     assert eight.inputs == 8 * one.inputs
     # At norm2: its input, the padded square and their average, or three sums of 192x56x56 beside it.

@@ -1,4 +1,4 @@
-"""The forms that other programs read: JSON to DESIGN.md's contract, CSV, GitHub's Markdown, LaTeX with booktabs."""
+"""Formats for other programs: JSON with its documented keys, CSV, GitHub Markdown, LaTeX with booktabs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def envelope(analyze):
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_a_record_has_the_contracts_keys_in_order(envelope, name, mode):
+def test_a_record_has_the_documented_keys_in_order(envelope, name, mode):
     data = envelope("--variant", name, "--mode", mode)
     assert tuple(data) == ("schema_version", "status", "records")
     assert (data["schema_version"], data["status"]) == (2, "ok")
@@ -70,7 +70,7 @@ def test_a_record_has_the_contracts_keys_in_order(envelope, name, mode):
         assert set(TOTALS) < set(module)
 
 
-def test_the_first_row_is_the_contracts(envelope):
+def test_the_first_row_of_googlenet(envelope):
     (record,) = envelope("--variant", "googlenet")["records"]
     assert record["input"] == [[1, 3, 224, 224]]
     assert record["rows"][0] == {
@@ -106,7 +106,7 @@ def test_totals_and_modules_are_sums_of_rows(envelope, name):
         assert (module["inputs"], module["outputs"]) == (below[0]["inputs"], below[-1]["outputs"])
 
 
-def test_a_restriction_names_itself_and_keeps_the_networks_totals(envelope):
+def test_a_restricted_record_has_its_module_and_the_networks_totals(envelope):
     (whole,) = envelope("--variant", "googlenet")["records"]
     (part,) = envelope("--variant", "googlenet", "--module", "inception_4a")["records"]
     assert tuple(part) == (*RECORD, "module", "network_totals")
@@ -116,7 +116,7 @@ def test_a_restriction_names_itself_and_keeps_the_networks_totals(envelope):
     assert part["totals"] == {key: sum(row[key] for row in part["rows"]) for key in TOTALS}
 
 
-def test_a_comparison_has_the_contracts_keys(envelope):
+def test_a_comparison_has_the_documented_keys(envelope):
     names = ("googlenet", "alexnet", "nin")
     data = envelope(*(part for name in names for part in ("--variant", name)))
     assert tuple(data) == ("schema_version", "status", "records", "comparison")
@@ -132,7 +132,7 @@ def test_a_comparison_has_the_contracts_keys(envelope):
         else:
             assert line["difference"] == after - before
             assert line["ratio"] == (after / before if before else None)
-    assert len(sides) == len(data["comparison"]), "each figure of each other model once"
+    assert len(sides) == len(data["comparison"]), "each metric of each other model once"
     assert {side[1:] for side in sides if side[0] == "total"} == {(key, name) for key in TOTALS for name in names[1:]}
 
 
@@ -147,14 +147,13 @@ def test_a_comparison_is_aligned_by_role(envelope):
     assert not [path for path, _ in values if path.startswith("inception4a")]
 
 
-def test_a_side_without_the_module_is_null_never_zero(envelope):
-    """Also in the sum over the module: AlexNet has no `linear`, which is not the same as one that costs nothing."""
+def test_a_network_without_the_module_is_null_not_zero(envelope):
     data = envelope("--variant", "googlenet", "--variant", "alexnet", "--module", "linear")
     assert {line["values"]["alexnet"] for line in data["comparison"]} == {None}
 
 
 @pytest.mark.parametrize("job", [job for job in JOBS if job != "list"])
-def test_what_is_written_can_be_read_back(analyze, job):
+def test_json_can_be_read_back(analyze, job):
     text = analyze(*JOBS[job], "--format", "json").out
     from analyzer.records.envelope import dump
 
@@ -164,7 +163,7 @@ def test_what_is_written_can_be_read_back(analyze, job):
     assert again["records"] == data["records"]
 
 
-def test_the_list_has_a_line_a_variant(envelope):
+def test_the_list_has_an_entry_per_variant(envelope):
     data = envelope("list")
     assert tuple(data) == ("schema_version", "status", "variants")
     for entry in data["variants"]:
@@ -173,8 +172,7 @@ def test_the_list_has_a_line_a_variant(envelope):
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_json_is_ascii_with_a_line_a_row_and_a_line_a_module(analyze, job):
-    """A person can read and diff it."""
+def test_json_is_ascii_with_a_line_per_row_and_module(analyze, job):
     text = analyze(*JOBS[job], "--format", "json").out
     assert text.isascii()
     lines = [line.strip().removesuffix(",") for line in text.splitlines()]
@@ -187,7 +185,7 @@ def test_json_is_ascii_with_a_line_a_row_and_a_line_a_module(analyze, job):
 # CSV
 
 
-def test_csv_is_long_and_holds_what_json_holds(analyze, envelope):
+def test_csv_is_long_and_has_the_values_of_json(analyze, envelope):
     arguments = ("--variant", "googlenet", "--variant", "googlenet@conv1.out=32", "--depth", "2")
     text = analyze(*arguments, "--format", "csv").out
     header, *lines = csv.reader(io.StringIO(text))
@@ -201,7 +199,7 @@ def test_csv_is_long_and_holds_what_json_holds(analyze, envelope):
                 else str(row[key])
                 for key in ROW
             ),
-            "",  # No backward pass at inference: unknown, not 0.
+            "",  # No backward pass at inference: empty, not 0.
         ]
         for record in envelope(*arguments)["records"]
         for row in record["rows"]
@@ -209,8 +207,8 @@ def test_csv_is_long_and_holds_what_json_holds(analyze, envelope):
     assert lines == rows
 
 
-def test_csv_of_training_holds_the_backward_pass(analyze, envelope):
-    """The header is the same in both modes, so that files can be joined."""
+def test_csv_of_training_has_the_backward_pass(analyze, envelope):
+    """Both modes have the same header, so that files can be concatenated."""
     arguments = ("--variant", "googlenet")
     trained, plain = (analyze(*arguments, *more, "--format", "csv").out for more in (("--train",), ()))
     assert trained.splitlines()[0] == plain.splitlines()[0]
@@ -234,47 +232,47 @@ def test_csv_of_the_list_is_a_table(analyze):
 
 
 def cells(line: str) -> list[str]:
-    """The cells of a line of a GitHub table: only a bar without a backslash parts two."""
+    """The cells of a line of a GitHub table; an escaped bar does not separate cells."""
     assert line.startswith("| ")
     assert line.endswith(" |")
     return [cell.strip(" ") for cell in re.split(r"(?<!\\)\|", line[1:-1])]
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """Every table of a Markdown text, checked to be one by GitHub's rules: header, delimiters, equal rows."""
-    found = []
+    """Every table of a Markdown text, checked by GitHub's rules: header, delimiters, rows of equal length."""
+    parsed = []
     for block in text.split("\n\n"):
         if block.startswith("|"):
             head, delimiters, *rows = block.strip("\n").split("\n")
             assert re.fullmatch(r"\|((:--|--:)\|)+", delimiters)
             width = delimiters.count("|") - 1
             assert [len(cells(row)) for row in (head, *rows)] == [width] * (len(rows) + 1)
-            found.append([cells(row) for row in (head, *rows)])
-    return found
+            parsed.append([cells(row) for row in (head, *rows)])
+    return parsed
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_markdown_is_githubs(analyze, job):
+def test_markdown_follows_githubs_rules(analyze, job):
     shown = analyze(*JOBS[job], "--format", "md")
     assert (shown.status, shown.err) == (0, "")
-    found = tables(shown.out)
-    assert len(found) == {"two": 2, "four": 3}.get(job, 1)
-    assert len(re.findall(r"^\*\*.+\*\*$", shown.out, re.MULTILINE)) == len(found), "each has its title"
+    parsed = tables(shown.out)
+    assert len(parsed) == {"two": 2, "four": 3}.get(job, 1)
+    assert len(re.findall(r"^\*\*.+\*\*$", shown.out, re.MULTILINE)) == len(parsed), "each has a title"
 
 
-def test_markdown_shows_the_figures_of_the_table(analyze):
+def test_markdown_has_the_figures_of_the_terminal_table(analyze):
     (table,) = tables(analyze("--variant", "googlenet", "--module", "inception_4a", "--format", "md").out)
-    assert table[0] == ["module", "output", "params", "MACs", "share", "FLOPs", "activ.", "FLOP/B"]
+    assert table[0] == ["module", "output", "params", "MACs", "share", "FLOPs", "activations", "FLOP/B"]
     rows = {row[0].strip("\u00a0"): row[1:] for row in table[1:]}
     assert rows["branch\\_5x5"][:4] == ["48x14x14", "26.94 k", "5.268 M", "7.2 %"]
-    assert [row[0] for row in table[1:]][1].startswith("\u00a0\u00a0branch"), "a part is indented"
+    assert [row[0] for row in table[1:]][1].startswith("\u00a0\u00a0branch"), "child modules are indented"
 
 
 # LaTeX
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_latex_is_balanced_booktabs(analyze, job):
+def test_latex_is_valid_booktabs(analyze, job):
     shown = analyze(*JOBS[job], "--format", "latex")
     assert (shown.status, shown.err) == (0, "")
     lines = [line for line in shown.out.splitlines() if line and not line.startswith("%")]
@@ -286,21 +284,21 @@ def test_latex_is_balanced_booktabs(analyze, job):
         elif line not in (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}"):
             assert line.endswith(r" \\")
             assert len(re.findall(r"(?<!\\)&", line)) == columns - 1
-            assert not re.search(r"(?<!\\)[%$#_]", line), "a special character is escaped"
+            assert not re.search(r"(?<!\\)[%$#_]", line.replace(r"$\times$", "")), "special characters are escaped"
 
 
-def test_latex_shows_the_figures_of_the_table(analyze):
+def test_latex_has_the_figures_of_the_terminal_table(analyze):
     text = analyze("--variant", "googlenet", "--module", "inception_4a", "--format", "latex").out
     assert r"\quad branch\_5x5 & 48x14x14 & 26.94 k & 5.268 M & 7.2 \% & 10.56 M & 12.54 k & 16.3 \\" in text
     assert r"\midrule" + "\ntotal & " in text
 
 
-# All of them
+# All formats
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv", "md", "latex"])
 @pytest.mark.parametrize("job", JOBS)
-def test_a_file_holds_what_standard_output_shows(analyze, job, form, tmp_path):
+def test_a_file_equals_standard_output(analyze, job, form, tmp_path):
     shown = analyze(*JOBS[job], "--format", form)
     written = analyze(*JOBS[job], "--format", form, "-o", str(tmp_path / "out"))
     assert (written.status, written.out) == (0, "")
@@ -317,7 +315,7 @@ def test_a_format_does_not_depend_on_the_terminal(analyze, form, monkeypatch):
 
 
 @pytest.mark.parametrize(("form", "name"), [("json", "json"), ("csv", "csv"), ("md", "md"), ("latex", "tex")])
-def test_a_module_in_every_format_is_as_it_was(analyze, golden, form, name):
+def test_a_module_in_every_format_is_unchanged(analyze, golden, form, name):
     golden(f"branch.{name}", analyze("--variant", "nin", "--module", "cccp1", "--format", form).out)
-    if form != "json":  # A comparison's JSON is a thousand lines; its contract is tested above.
+    if form != "json":  # A comparison's JSON has a thousand lines; its keys are tested above.
         golden(f"reduction.{name}", analyze(*JOBS["two"], "--module", "inception_4a.branch_5x5", "--format", form).out)

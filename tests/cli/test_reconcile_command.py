@@ -1,4 +1,4 @@
-"""`analyze reconcile` as a user gives it: the figures, every form of output, bad questions."""
+"""`analyze reconcile`: figures from real peers, every output format from prepared results, bad input."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Net(nn.Module):
 class Crashing(Net):
     def forward(self, x):
         import os, sys
-        if not x.is_meta:  # We count on meta; peers run on real tensors.
+        if not x.is_meta:  # Our count runs on meta tensors, peers on real ones.
             os.abort()
         return super().forward(x)
 """
@@ -50,7 +50,7 @@ def core(*more: str) -> list[str]:
 
 
 def peers_of(text: str) -> dict[str, dict]:
-    return {one["peer"]: one for one in json.loads(text)["peers"]}
+    return {peer["peer"]: peer for peer in json.loads(text)["peers"]}
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def net(tmp_path, monkeypatch):
     return tmp_path
 
 
-# The whole way, with processes
+# With real peers, in processes
 
 
 def test_googlenet(analyze):
@@ -72,20 +72,20 @@ def test_googlenet(analyze):
     peers = peers_of(done.out)
     assert peers["FlopCounterMode"]["total"] == 2 * GOOGLENET_MACS
     assert peers["FlopCounterMode"]["causes"] == []
-    # fvcore counts an element of the last pool's input, 7 x 7 x 1024, as a MAC.
+    # fvcore counts a MAC per input element of the last pool, 7 x 7 x 1024.
     assert peers["fvcore"]["difference"] == 7 * 7 * 1024
     (cause,) = peers["fvcore"]["causes"]
     assert cause == {
         **{"cause": "convention", "what": "counts pools", "op": "adaptive_avg_pool2d"},
         **{"macs": 7 * 7 * 1024, "rows": 1},
     }
-    # torch's LRN is multiplications and additions to the profiler, one FLOP and so half a MAC an element.
+    # To the profiler, LRN is multiplications and additions: one FLOP, or half a MAC, per element.
     elements = 64 * 56 * 56 + 192 * 56 * 56
     assert {cause["op"]: cause["macs"] for cause in peers["profiler"]["causes"]} == {
         "mul": elements,
         "add": elements / 2,
     }
-    assert [one["unexplained"] for one in peers.values()] == [0, 0, 0]
+    assert [peer["unexplained"] for peer in peers.values()] == [0, 0, 0]
 
 
 def test_a_model_from_a_file(analyze, net):
@@ -97,7 +97,7 @@ def test_a_model_from_a_file(analyze, net):
     assert json.loads(done.out)["input"] == [[2, 3, 8, 8]]
 
 
-def test_peers_that_crash_are_rows_and_none_that_ran_is_status_3(analyze, net):
+def test_crashed_peers_are_listed_and_exit_status_is_3_if_none_ran(analyze, net):
     done = analyze("reconcile", "--model", "net.py:Crashing", "--input", "3x8x8", *core(), "--format", "json")
     assert done.status == 3
     assert json.loads(done.out)["status"] == "failed"
@@ -106,19 +106,19 @@ def test_peers_that_crash_are_rows_and_none_that_ran_is_status_3(analyze, net):
         assert peer["reason"].startswith("crashed: SIGABRT")
 
 
-def test_a_model_that_raises_for_a_peer_is_a_reason(analyze, net):
+def test_an_exception_of_the_model_is_the_reason(analyze, net):
     (net / "net.py").write_text(NETWORK.replace("os.abort()", "raise ValueError('no such luck')"))
     done = analyze("reconcile", "--model", "net.py:Crashing", "--input", "3x8x8", "--peer", "fvcore")
     assert done.status == 3
     assert "fvcore: ValueError: no such luck" in " ".join(done.out.split())
 
 
-# Every form, with answers written by hand
+# Every format, with prepared results
 
 
-def answers(peers, run, *, limit_s):
-    """fvcore counts a norm, the profiler is half a FLOP off, calflops crashes, the others are not there."""
-    said = {
+def prepared_results(peers, command, *, limit_s):
+    """fvcore counts a norm, the profiler is a FLOP off, calflops crashes, the others are not installed."""
+    results = {
         "fvcore": PeerResult(
             *("fvcore", "ok", "", "0.1"),
             CONV + 288,
@@ -130,26 +130,26 @@ def answers(peers, run, *, limit_s):
         "profiler": PeerResult("profiler", "ok", "", "2", 2 * CONV + 1, (PeerRow("conv", "conv2d", 2 * CONV + 1),)),
         "calflops": PeerResult("calflops", "failed", "crashed: SIGSEGV"),
     }
-    return [said.get(peer.name, PeerResult(peer.name, "missing", "not installed")) for peer in peers]
+    return [results.get(peer.name, PeerResult(peer.name, "missing", "not installed")) for peer in peers]
 
 
 @pytest.fixture
-def canned(net, monkeypatch):
-    monkeypatch.setattr(job, "run_peers", answers)
+def prepared(net, monkeypatch):
+    monkeypatch.setattr(job, "run_peers", prepared_results)
 
 
-def test_json(analyze, canned):
+def test_json(analyze, prepared):
     envelope = json.loads(analyze(*NET, "--format", "json").out)
     assert envelope["status"] == "partial"
     assert list(peers_of(json.dumps(envelope))) == list(PEERS)
-    assert {one["status"] for one in envelope["peers"]} == {"ok", "failed", "missing"}
+    assert {peer["status"] for peer in envelope["peers"]} == {"ok", "failed", "missing"}
     profiler = peers_of(json.dumps(envelope))["profiler"]
     assert (profiler["total"], profiler["macs"]) == (2 * CONV + 1, CONV + 0.5)
     assert profiler["unexplained"] == 0.5
     assert profiler["unexplained_rows"] == [{"path": "conv", "op": "conv2d", "macs": 0.5}]
 
 
-def test_table(analyze, canned):
+def test_table(analyze, prepared):
     done = analyze(*NET)
     assert done.status == 0
     lines = [line.split() for line in done.out.splitlines()]
@@ -163,7 +163,7 @@ def test_table(analyze, canned):
     assert "profiler, unexplained: conv2d of conv +0.5" in done.out
 
 
-def test_csv(analyze, canned):
+def test_csv(analyze, prepared):
     lines = list(csv.DictReader(io.StringIO(analyze(*NET, "--format", "csv").out)))
     assert [line["cause"] for line in lines if line["peer"] == "fvcore"] == ["convention", "unexplained"]
     assert {line["status"] for line in lines if line["peer"] == "thop"} == {"missing"}
@@ -173,21 +173,21 @@ def test_csv(analyze, canned):
 
 
 @pytest.mark.parametrize(("form", "mark"), [("md", "| counts norms | +288 | 1 |"), ("latex", r"\bottomrule")])
-def test_documents(analyze, canned, form, mark):
+def test_documents(analyze, prepared, form, mark):
     done = analyze(*NET, "--format", form)
     assert done.status == 0
     assert mark in done.out.replace("\u00a0", "").replace("|  ", "| ")
 
 
-def test_into_a_file(analyze, canned, net):
+def test_into_a_file(analyze, prepared, net):
     done = analyze(*NET, "--format", "json", "-o", "out.json")
     assert (done.status, done.out) == (0, "")
     assert json.loads((net / "out.json").read_text())["model"] == "net.py:Net"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_a_terminal_of_80_columns_shows_every_figure(encoding):
-    """Twelve figures of the longest kind, on a terminal that may have no more than ASCII."""
+def test_80_columns_show_every_figure(encoding):
+    """The longest names and figures, also in ASCII."""
     long = "scaled_dot_product_attention"
     rows = tuple(
         Row(f"block.{n}", "", long, 1, ((9, 8, 7), (9, 6, 7)), ((9, 8, 7),), 0, 0, 0, 10**11, 3 * 10**11, 0, 0, 0)
@@ -196,32 +196,33 @@ def test_a_terminal_of_80_columns_shows_every_figure(encoding):
     record = Record(
         "torchvision:a_model_with_a_long_name_16_224", ((1, 3, 224, 224),), "inference", Count("dispatch", rows)
     )
-    near = [PeerRow("norm", "batch_norm", 10**10), PeerRow("a", "relu", 5)]
-    far = [*near, PeerRow("block.0", "bmm", 10**11 - 1)]
-    found = [
+    explained = [PeerRow("norm", "batch_norm", 10**10), PeerRow("a", "relu", 5)]
+    unexplained = [*explained, PeerRow("block.0", "bmm", 10**11 - 1)]
+    explanations = [
         explain(
             PeerResult(name, "ok", "", "0.1.5.post2", sum(row.figure for row in rows_), tuple(rows_)), PEERS[name], rows
         )
-        for name, rows_ in zip(PEERS, [near, far] * 4, strict=True)
+        for name, rows_ in zip(PEERS, [explained, unexplained] * 4, strict=True)
     ]
     page = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    show(tables(record, found), console(page))
+    show(tables(record, explanations), console(page))
     page.seek(0)
     shown = page.read()
     assert max(map(len, shown.splitlines())) <= 80
-    for whole in ("counts norms", "unexplained -1", "skips attention", long):
-        assert whole in shown
+    for words in ("counts norms", "unexplained -1", "skips attention", long):
+        assert words in shown
     assert not {"~", "…", "\\"} & set(shown)
 
 
-# Bad questions
+# Bad input
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
-        ((), "give --model REF or --variant NAME"),
-        (("--variant", "nin", "--model", "net.py:Net"), "give --model REF or --variant NAME"),
+        ((), "one model"),
+        (("--variant", "nin", "--model", "net.py:Net"), "one model"),
+        (("--variant", "nin,alexnet"), "one model"),
         (("--variant", "gogglenet"), "googlenet"),
         (("--variant", "nin", "--peer", "ptflop"), "nearest: ptflops"),
         (("--variant", "nin", "--input", "3x"), "malformed input"),
@@ -229,43 +230,39 @@ def test_a_terminal_of_80_columns_shows_every_figure(encoding):
         (("--variant", "nin", "--batch", "0"), "--batch"),
     ],
 )
-def test_a_bad_question_is_a_line_and_status_2(analyze, arguments, said):
+def test_bad_input_is_one_line_and_status_2(analyze, arguments, words):
     done = analyze("reconcile", *arguments)
     assert (done.status, done.out) == (2, "")
-    assert said in done.err
+    assert words in done.err
     assert done.err.count("\n") == 1
 
 
-def test_peers_by_any_case_once_each(analyze, net, monkeypatch):
-    asked: list[str] = []
-    monkeypatch.setattr(job, "run_peers", lambda peers, run, limit_s: [*map(_note(asked), peers)])
-    analyze(*NET, "--peer", "THOP", "--peer", "flopcountermode", "--peer", "thop", "--timeout-free")
-    assert asked == ["thop", "FlopCounterMode"]
+@pytest.fixture
+def calls(net, monkeypatch):
+    """The (peers, time limit) of every run; no peer is run."""
+    calls = []
 
-
-def _note(asked):
-    def answer(peer):
-        asked.append(peer.name)
-        return PeerResult(peer.name, "missing", "not installed")
-
-    return answer
-
-
-def test_the_time_limit_is_five_minutes_or_none(analyze, net, monkeypatch):
-    limits = []
-
-    def opinions(peers, run, limit_s):
-        limits.append(limit_s)
+    def run_peers(peers, command, limit_s):
+        calls.append(([peer.name for peer in peers], limit_s))
         return [PeerResult(peer.name, "missing", "not installed") for peer in peers]
 
-    monkeypatch.setattr(job, "run_peers", opinions)
+    monkeypatch.setattr(job, "run_peers", run_peers)
+    return calls
+
+
+def test_peer_names_ignore_case_and_repeats(analyze, calls):
+    analyze(*NET, "--peer", "THOP", "--peer", "flopcountermode", "--peer", "thop")
+    assert calls == [(["thop", "FlopCounterMode"], 300.0)]
+
+
+def test_the_time_limit_is_five_minutes_or_none(analyze, calls):
     assert [analyze(*NET).status, analyze(*NET, "--timeout-free").status] == [3, 3]
-    assert limits == [300.0, None]
+    assert calls == [(list(PEERS), 300.0), (list(PEERS), None)]
 
 
-def test_the_pure_half_needs_no_torch():
+def test_explaining_and_showing_needs_no_torch():
     code = (
-        "import sys; from analyzer.reconcile import envelope, explain, run; from reports import reconciliation; "
+        "import sys; from analyzer.reconcile import explain, run_peers; from reports import reconcile, reconcile_json; "
         "print({'torch', 'fvcore', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,15 +1,15 @@
-"""A clock that a test turns, and a device that runs behind its host: all of the timing's logic without waiting."""
+"""A manual clock, and a device that runs behind its host: timing logic without waiting."""
 
 from __future__ import annotations
 
 
-class Turned:
-    """A clock that stands still until it is turned; as `now` in seconds, as `nanoseconds` for a HostClock."""
+class ManualClock:
+    """Stands still until `advance`; read as `now` in seconds or as `nanoseconds`."""
 
     def __init__(self) -> None:
         self.at_s = 0.0
 
-    def turn(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.at_s += seconds
 
     def now(self) -> float:
@@ -20,37 +20,37 @@ class Turned:
 
 
 class Device:
-    """A queue: a launch costs the host `launch_s` and the device the kernel's time; an event is reached in its turn.
+    """A queue. A launch costs the host `launch_s`, and the device the kernel's time.
 
     An event costs the host `record_s` and the device `mark_s`; `sleep` keeps the device busy, at 2e9 cycles a second.
-    `Event` and `synchronize` are torch.cuda's names.
+    `Event` and `synchronize` have torch.cuda's names.
     """
 
-    def __init__(self, host: Turned, launch_s: float, *, record_s: float = 0.0, mark_s: float = 0.0) -> None:
+    def __init__(self, host: ManualClock, launch_s: float, *, record_s: float = 0.0, mark_s: float = 0.0) -> None:
         self.host, self.launch_s, self.free_at_s = host, launch_s, 0.0
         self.record_s, self.mark_s = record_s, mark_s
-        self.made = 0
+        self.events = 0
         self.synchronized = 0
         device = self
 
         class Event:
             def __init__(self, enable_timing: bool) -> None:
                 assert enable_timing
-                device.made += 1
+                device.events += 1
                 self.reached_s: float | None = None
 
             def record(self) -> None:
-                host.turn(device.record_s)
+                host.advance(device.record_s)
                 device.free_at_s = self.reached_s = max(device.free_at_s, host.at_s) + device.mark_s
 
             def elapsed_time(self, later: Event) -> float:
-                assert device.host.at_s >= later.reached_s, "read before it was reached"
+                assert device.host.at_s >= later.reached_s, "read before the device reached it"
                 return (later.reached_s - self.reached_s) * 1e3
 
         self.Event = Event
 
     def launch(self, seconds: float) -> None:
-        self.host.turn(self.launch_s)
+        self.host.advance(self.launch_s)
         self.free_at_s = max(self.free_at_s, self.host.at_s) + seconds
 
     def sleep(self, cycles: int) -> None:
@@ -59,3 +59,16 @@ class Device:
     def synchronize(self) -> None:
         self.synchronized += 1
         self.host.at_s = max(self.host.at_s, self.free_at_s)
+
+
+class FakeWatch:
+    """A watch that detects nothing, or one given disturbance after the other, then always `last`."""
+
+    def __init__(self, *disturbances: str | None, last: str | None = None) -> None:
+        self.disturbances, self.last = list(disturbances), last
+
+    def snapshot(self) -> None:
+        return None
+
+    def disturbance(self, before: object, after: object) -> str | None:
+        return self.disturbances.pop(0) if self.disturbances else self.last

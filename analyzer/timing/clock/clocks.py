@@ -1,7 +1,7 @@
-"""Clocks: what a pass is cut with. A mark is taken in place and read later, so that nobody waits for a device between.
+"""Clocks take a mark between two operators and convert marks to seconds after the pass.
 
-On the CPU a mark is the time. On a device that runs behind the host a mark is an event in its queue: the device writes
-the time when it gets there, and all are read after one synchronisation.
+On a CPU a mark is a time in nanoseconds. On a device with a queue it is an event in the queue: the device records the
+time when it reaches the event, and one synchronization reads all of them, so no operator waits for the device.
 """
 
 from __future__ import annotations
@@ -9,53 +9,41 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.timing.clock.device_queue import Hold, MarkCost, mark_cost
+from analyzer.timing.clock.device_queue import MarkCost, QueueBlocker, measure_mark_cost
 
 
-class Clock(Protocol):
-    """`mark` is called between operators and must be cheap."""
+class Clock:
+    """The interface, with the behaviour of a host that runs every operator at once: nothing to wait for or to block.
 
-    @property
-    def mark(self) -> Callable[[], Any]: ...
+    `mark` is called between operators and must be cheap. `late_passes` counts blocked passes that the host did not
+    queue in time; None if the clock cannot block the queue. `launch_share` is the host's time to queue the last pass ÷
+    the device's time to run it, None without a queue. Near 1 the device waits for the host: the pass is launch-bound.
+    """
+
+    mark: Callable[[], Any]
+    launch_share: float | None = None
+    late_passes: int | None = None
 
     def seconds(self, marks: Sequence[Any]) -> list[float]:
-        """When each mark was reached, from the first one; waits until the device has reached the last."""
-        ...
+        """Seconds from the first mark to each mark. Waits until the device has reached the last one."""
+        raise NotImplementedError
 
-    def settle(self) -> None:
-        """Waits until nothing is under way."""
-        ...
+    def synchronize(self) -> None:
+        """Waits until the device is idle."""
 
-    def hold(self) -> None:
-        """Settles, and has the device wait until what follows is issued: marks then say what it takes, not when it was
-        told. Where that cannot be done, it only settles."""
-        ...
+    def block_queue(self) -> None:
+        """Synchronizes, then makes the device wait until the host has queued the pass, so that marks measure device
+        time without launch overhead. A clock that cannot block only synchronizes."""
 
-    def let_go(self) -> None:
-        """From now on nothing is held: for a pass that waits for the device itself, and is never ahead of it."""
-        ...
-
-    @property
-    def late(self) -> int | None:
-        """How many held passes were not issued in time. None for a clock that cannot hold."""
-        ...
-
-    @property
-    def launch_share(self) -> float | None:
-        """Of the last read pass, the time in which the host issued it ÷ the time in which the device ran it.
-
-        Close to 1 the device waits for the host: the pass is bound by launches. None where there is no queue.
-        """
-        ...
+    def disable_blocking(self) -> None:
+        """For a pass that itself waits for the device, and so can never be queued in time."""
 
 
-class HostClock:
-    """The CPU's: operators return when they are done."""
-
-    launch_share = late = None
+class HostClock(Clock):
+    """For the CPU: an operator has finished when it returns."""
 
     def __init__(self, nanoseconds: Callable[[], int] = time.perf_counter_ns) -> None:
         self.mark = nanoseconds
@@ -63,21 +51,12 @@ class HostClock:
     def seconds(self, marks: Sequence[int]) -> list[float]:
         return [(mark - marks[0]) * 1e-9 for mark in marks]
 
-    def settle(self) -> None:
-        pass
 
-    def hold(self) -> None:
-        pass
+class EventClock(Clock):
+    """For a device with a queue. `device` has `Event(enable_timing=True)` and `synchronize`, as torch.cuda has.
 
-    def let_go(self) -> None:
-        pass
-
-
-class EventClock:
-    """A device's: `device` makes events (`Event(enable_timing=True)`) and can `synchronize`, as torch.cuda does.
-
-    `sleep` keeps it busy for so many cycles and `nothing` launches the least of kernels; without them it cannot hold.
-    Events are used again pass after pass: to make one takes longer than to record one.
+    `sleep(cycles)` keeps the device busy; without it the clock cannot block the queue. `empty_kernel` launches the
+    shortest kernel, to measure the cost of a mark. Events are reused: creating one takes longer than recording one.
     """
 
     def __init__(
@@ -85,81 +64,80 @@ class EventClock:
         device: Any,
         nanoseconds: Callable[[], int] = time.perf_counter_ns,
         sleep: Callable[[int], Any] | None = None,
-        nothing: Callable[[], Any] | None = None,
+        empty_kernel: Callable[[], Any] | None = None,
     ) -> None:
         self.device, self.nanoseconds = device, nanoseconds
-        self.free: list[Any] = []
-        self.launch_share: float | None = None
-        self.held = Hold(sleep) if sleep else None
-        self.cost = MarkCost()
-        if nothing:
-            self.cost = mark_cost(self, nothing)
+        self.free_events: list[Any] = []
+        self.blocker = QueueBlocker(sleep) if sleep else None
+        self.mark_cost = MarkCost()
+        if empty_kernel:
+            self.mark_cost = measure_mark_cost(self, empty_kernel)
 
     @property
-    def late(self) -> int | None:
-        return self.held.late if self.held else None
+    def late_passes(self) -> int | None:  # type: ignore[override]
+        return self.blocker.late_passes if self.blocker else None
 
     def mark(self) -> tuple[Any, int]:
-        event = self.free.pop() if self.free else self.device.Event(enable_timing=True)
+        event = self.free_events.pop() if self.free_events else self.device.Event(enable_timing=True)
         event.record()
         return event, self.nanoseconds()
 
     def seconds(self, marks: Sequence[tuple[Any, int]]) -> list[float]:
         self.device.synchronize()
-        first, issued = marks[0]
-        reached = [first.elapsed_time(event) / 1e3 for event, _ in marks]
-        if reached[-1] > 0:
-            self.launch_share = (marks[-1][1] - issued) * 1e-9 / reached[-1]
-        if self.held:
-            self.free += self.held.read(marks, reached)
-        self.free += [event for event, _ in marks]
-        return self.cost.without([later - earlier for earlier, later in pairwise(reached)])
+        first, queued = marks[0]
+        reached_s = [first.elapsed_time(event) / 1e3 for event, _ in marks]
+        if reached_s[-1] > 0:
+            self.launch_share = (marks[-1][1] - queued) * 1e-9 / reached_s[-1]
+        if self.blocker:
+            self.free_events += self.blocker.read(marks, reached_s)
+        self.free_events += [event for event, _ in marks]
+        return self.mark_cost.subtract([later - earlier for earlier, later in pairwise(reached_s)])
 
-    def settle(self) -> None:
+    def synchronize(self) -> None:
         self.device.synchronize()
-        if self.held:
-            self.held.start = None  # Of a pass that raised in its middle, and was never read.
+        if self.blocker:
+            self.blocker.start = None  # Left by a pass that raised before its marks were read.
 
-    def hold(self) -> None:
-        self.settle()
-        if self.held:
-            self.held.begin(self.mark)
+    def block_queue(self) -> None:
+        self.synchronize()
+        if self.blocker:
+            self.blocker.block(self.mark)
 
-    def let_go(self) -> None:
-        self.held = None
+    def disable_blocking(self) -> None:
+        self.blocker = None
 
 
 def clock_of(device: str) -> Clock:
-    """The clock of a torch device, such as `cpu` or `cuda:1`. Raises AnalyzerError, naming those that are there."""
+    """The clock of a torch device such as `cpu` or `cuda:1`. Raises AnalyzerError, with the devices of this machine."""
     import torch
 
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdigit())):
-        raise AnalyzerError(f"unknown device {device!r}; wanted one of: {', '.join(present())}")
+        raise AnalyzerError(f"unknown device {device!r}; wanted one of: {', '.join(available_devices())}")
     if kind == "cpu":
         return HostClock()
-    if f"{kind}:{index or 0}" not in present() and device not in present():
-        raise AnalyzerError(f"no device {device} here; there are: {', '.join(present())}")
+    if not {device, f"{kind}:{index or 0}"} & set(available_devices()):
+        raise AnalyzerError(f"no device {device} here; there are: {', '.join(available_devices())}")
     if kind == "cuda":
         torch.cuda.set_device(int(index or 0))
-        # Not public, and there since 2018: torch's own tests of streams wait with it.
+        # Not public, but there since 2018: torch's own stream tests use it to delay a stream.
         if not (sleep := getattr(torch.cuda, "_sleep", None)):
             return EventClock(torch.cuda)
-        least = torch.zeros(1, device=device)
-        return EventClock(torch.cuda, sleep=sleep, nothing=lambda: least.add_(1.0))
+        scalar = torch.zeros(1, device=device)
+        return EventClock(torch.cuda, sleep=sleep, empty_kernel=lambda: scalar.add_(1.0))
     return EventClock(_Mps(torch))
 
 
 class _Mps:
-    """Apple's queue by the names that torch.cuda has."""
+    """torch.mps with the names of torch.cuda."""
 
     def __init__(self, torch: Any) -> None:
         self.Event, self.synchronize = torch.mps.event.Event, torch.mps.synchronize
 
 
-def present() -> list[str]:
-    """The devices of this machine by torch's names."""
+def available_devices() -> list[str]:
+    """The devices of this machine, by torch's names."""
     import torch
 
-    found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    return [*found, "mps"] if torch.backends.mps.is_available() else found
+    devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    return [*devices, "mps"] if torch.backends.mps.is_available() else devices

@@ -1,8 +1,8 @@
-"""What it takes to read a device's own time out of its queue: to be ahead of it, and to know what a mark costs it.
+"""Device time from a queue: blocks the queue until the host has filled it, and subtracts the cost of marks.
 
-A host that takes longer to issue an operator than the device to run it leaves gaps between marks that are the host's.
-So the device is made to wait until a pass is in its queue. And a mark is work for the device too: it ends one kernel
-before it begins the next, a microsecond and more each time, which small kernels feel. That is measured, and taken off.
+If the host needs longer to launch an operator than the device to run it, the time between two marks is launch overhead.
+So the device waits until a whole pass is queued. A mark also costs device time: it ends one kernel before the next
+starts, a microsecond or more each, which matters for small kernels. That cost is measured and subtracted.
 """
 
 from __future__ import annotations
@@ -10,108 +10,106 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from statistics import median
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from analyzer.core.frozen import Frozen
 
-Mark = tuple[Any, int]  # An event, and the host's nanoseconds when it was issued.
+if TYPE_CHECKING:
+    from analyzer.timing.clock.clocks import Clock
 
-FIRST_S, LEAST_S, MOST_S = 0.01, 0.001, 0.5  # Of a hold; a shorter one would say little of the device's cycles.
-CYCLES_PER_S = 1e9  # A first guess; every hold is itself timed.
-SPARE = 1.5  # How much longer than issuing took the last time.
+Mark = tuple[Any, int]  # An event, and the host's nanoseconds when it was queued.
+
+# Seconds that the queue is blocked. A shorter block is too imprecise to calibrate the device's cycles per second.
+FIRST_BLOCK_S, MIN_BLOCK_S, MAX_BLOCK_S = 0.01, 0.001, 0.5
+CYCLES_PER_S = 1e9  # A first guess; each block measures the true rate.
+MARGIN = 1.5  # The next block ÷ the time that the host needed to queue the last pass.
 SHRINK = 0.9
-KERNELS, TIMES, ROUNDS = 100, 5, 12
+KERNELS, CLEAN_ROUNDS, MAX_ROUNDS = 100, 5, 12  # A first clean round warms up and is not counted.
 
 
-class Hold:
-    """Keeps a device busy for as long as the host needs to issue a pass, and says whether that was enough."""
+class QueueBlocker:
+    """Keeps the device busy while the host queues a pass, and counts the passes for which that was too short."""
 
     def __init__(self, sleep: Callable[[int], Any]) -> None:
         self.sleep = sleep
-        self.late = 0
-        self.seconds, self.rate = FIRST_S, CYCLES_PER_S
+        self.late_passes = 0
+        self.block_s, self.cycles_per_s = FIRST_BLOCK_S, CYCLES_PER_S
         self.start: Mark | None = None
         self.cycles = 0
 
-    def begin(self, mark: Callable[[], Mark]) -> None:
-        """On a device that has nothing to do."""
+    def block(self, mark: Callable[[], Mark]) -> None:
+        """The device must be idle."""
         self.start = mark()
-        self.cycles = int(self.seconds * self.rate)
+        self.cycles = int(self.block_s * self.cycles_per_s)
         self.sleep(self.cycles)
 
-    def read(self, marks: Sequence[Mark], reached: Sequence[float]) -> list[Any]:
-        """`reached` are the seconds of `marks` from the first one. Returns the hold's own event, to be used again; none
-        if no hold was begun before the marks."""
+    def read(self, marks: Sequence[Mark], reached_s: Sequence[float]) -> list[Any]:
+        """Adapts the next block to a finished pass; `reached_s` are the seconds of `marks` from the first one.
+
+        Returns the event that started the block, for reuse; nothing if no block preceded the marks.
+        """
         if self.start is None:
             return []
-        (event, began), self.start = self.start, None
-        held = event.elapsed_time(marks[0][0]) / 1e3
-        if held > 0:
-            self.rate = self.cycles / held
-        issued = [(nanoseconds - began) * 1e-9 for _, nanoseconds in marks]
-        # Work between two marks waited for nobody if all of it was issued before the device came to the first of them.
-        ahead = all(own <= held + at for own, at in zip(issued[1:], reached, strict=False))
-        self.late += not ahead
-        self.seconds = min(max(SPARE * issued[-1], (SHRINK if ahead else 2) * self.seconds, LEAST_S), MOST_S)
+        (event, start_ns), self.start = self.start, None
+        blocked_s = event.elapsed_time(marks[0][0]) / 1e3
+        if blocked_s > 0:
+            self.cycles_per_s = self.cycles / blocked_s
+        queued_s = [(nanoseconds - start_ns) * 1e-9 for _, nanoseconds in marks]
+        # In time: each mark was queued before the device reached the mark before it.
+        in_time = all(queued <= blocked_s + at for queued, at in zip(queued_s[1:], reached_s, strict=False))
+        self.late_passes += not in_time
+        next_s = max(MARGIN * queued_s[-1], (SHRINK if in_time else 2) * self.block_s, MIN_BLOCK_S)
+        self.block_s = min(next_s, MAX_BLOCK_S)
         return [event]
 
 
 class MarkCost(Frozen):
-    """Seconds that marks add to work between two of them; an interval shorter than `least_s` is taken to be empty."""
+    """Seconds that marks add to the work between them. An interval shorter than `empty_below_s` holds no work."""
 
     work_s: float = 0.0
-    least_s: float = 0.0
+    empty_below_s: float = 0.0
 
-    def without(self, intervals: Sequence[float]) -> list[float]:
-        """When each mark was reached, from the first one, if marks took no time."""
-        own = [0.0 if one < self.least_s else max(one - self.work_s, 0.0) for one in intervals]
-        return list(accumulate(own, initial=0.0))
-
-
-class _Marking(Protocol):
-    def mark(self) -> Mark: ...
-    def hold(self) -> None: ...
-    @property
-    def late(self) -> int | None: ...
-    def seconds(self, marks: Sequence[Mark]) -> list[float]: ...
+    def subtract(self, intervals: Sequence[float]) -> list[float]:
+        """Seconds from the first mark to each mark, if marks cost nothing."""
+        durations = [0.0 if s < self.empty_below_s else max(s - self.work_s, 0.0) for s in intervals]
+        return list(accumulate(durations, initial=0.0))
 
 
-def together(clock: _Marking, once: Callable[[], Any], times: int) -> float:
-    """Seconds of so many calls in one held queue, with no mark between."""
-    clock.hold()
-    ends = [clock.mark()]
-    for _ in range(times):
-        once()
-    ends.append(clock.mark())
-    return clock.seconds(ends)[-1]
+def queued_seconds(clock: Clock, call: Callable[[], Any], count: int) -> float:
+    """Device seconds of `count` calls in one blocked queue, without marks between them."""
+    clock.block_queue()
+    marks = [clock.mark()]
+    for _ in range(count):
+        call()
+    marks.append(clock.mark())
+    return clock.seconds(marks)[-1]
 
 
-def mark_cost(clock: _Marking, nothing: Callable[[], Any]) -> MarkCost:
-    """Measured with the least of kernels, held: many of them marked as operators are, and as many with no mark between.
+def measure_mark_cost(clock: Clock, empty_kernel: Callable[[], Any]) -> MarkCost:
+    """Times many short kernels in a blocked queue, with marks around each and without.
 
-    `clock` takes no cost off yet. None is taken off where the host is never in time.
+    `clock` must not subtract a cost yet. The cost is 0 if the host is never in time.
     """
-    work, empty, bare = [], [], []
-    for _ in range(ROUNDS):
-        late = clock.late
-        clock.hold()
+    marked, between, unmarked = [], [], []
+    for _ in range(MAX_ROUNDS):
+        late = clock.late_passes
+        clock.block_queue()
         marks = []
         for _ in range(KERNELS):
             marks.append(clock.mark())
-            nothing()
+            empty_kernel()
             marks.append(clock.mark())
-        reached = clock.seconds(marks)
-        intervals = [later - earlier for earlier, later in pairwise(reached)]
-        took = together(clock, nothing, KERNELS)
-        if clock.late != late:
+        intervals = [later - earlier for earlier, later in pairwise(clock.seconds(marks))]
+        total_s = queued_seconds(clock, empty_kernel, KERNELS)
+        if clock.late_passes != late:
             continue
-        work.append(median(intervals[::2]))
-        empty.append(median(intervals[1::2]))
-        # One of them has the marks' cost, which is in `work`; the others have none.
-        bare.append((took - work[-1]) / (KERNELS - 1))
-        if len(work) > TIMES:
+        marked.append(median(intervals[::2]))
+        between.append(median(intervals[1::2]))
+        # One kernel pays for the two outer marks, as `marked` does; the others have no marks.
+        unmarked.append((total_s - marked[-1]) / (KERNELS - 1))
+        if len(marked) > CLEAN_ROUNDS:
             break
-    if not work:
+    if not marked:
         return MarkCost()
-    marked, apart, alone = (median(times[1:] or times) for times in (work, empty, bare))  # The first warms up.
-    return MarkCost(max(marked - alone, 0.0), (marked + apart) / 2)
+    marked_s, between_s, unmarked_s = (median(rounds[1:] or rounds) for rounds in (marked, between, unmarked))
+    return MarkCost(max(marked_s - unmarked_s, 0.0), (marked_s + between_s) / 2)

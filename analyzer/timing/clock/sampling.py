@@ -1,6 +1,6 @@
-"""Taking samples: warm up until steady, then whole and cut passes in turn, each watched, the dirty ones taken again.
+"""Warms up until times are steady, then samples several measurements interleaved, until enough are undisturbed.
 
-Nothing here knows torch or a clock of its own: passes, the clock and the watch are handed in.
+Independent of torch and of real time: passes, the clock and the watch are parameters.
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ from typing import Any, Protocol
 
 from analyzer.core.frozen import Frozen
 
-STEADY = 0.02  # Warm when the median of five passes is within this of the five before.
-WINDOW = 5
+STEADY = 0.02  # Warm when the median of the last window differs by at most this from the window before.
+WINDOW = 5  # Passes.
 
 
 class Watch(Protocol):
-    """What else the machine did while a sample was taken."""
+    """Detects what else used the machine during a sample."""
 
-    def look(self) -> Any: ...
+    def snapshot(self) -> Any: ...
 
-    def dirty(self, before: Any, after: Any) -> str | None:
-        """Why the sample between the two looks is not to be trusted, or None."""
+    def disturbance(self, before: Any, after: Any) -> str | None:
+        """Why the sample between two snapshots cannot be trusted, or None."""
         ...
 
 
-class Over(Exception):
-    """What an arm raises that cannot go on: the rounds that follow do without it."""
+class StopSampling(Exception):
+    """Raised by a measurement that cannot go on; the following rounds leave it out."""
 
 
 class Sample(Frozen):
-    """What one pass took: seconds by arm's own key, and why it is void if it is."""
+    """One sample of a measurement: seconds, or whatever the measurement returns, and what disturbed it."""
 
-    arm: str
+    measurement: str
     seconds: Any
-    dirty: str | None = None
+    disturbance: str | None = None
 
 
-def warm_up(once: Callable[[], float], now: Callable[[], float], *, budget_s: float) -> tuple[float, ...]:
-    """Runs passes until two windows of them agree, or a budget is spent; at least three. Returns their times."""
+def warm_up(run: Callable[[], float], now: Callable[[], float], *, budget_s: float) -> tuple[float, ...]:
+    """Runs passes until two windows agree or the budget is spent, at least three passes. Returns their seconds."""
     end = now() + budget_s
     times: list[float] = []
     while len(times) < 3 or (now() < end and not _steady(times)):
-        times.append(once())
+        times.append(run())
     return tuple(times)
 
 
@@ -56,45 +56,46 @@ def _steady(times: Sequence[float]) -> bool:
     return abs(after - before) <= STEADY * before
 
 
-def samples(
-    arms: Mapping[str, Callable[[], Any]],
+def sample_interleaved(
+    measurements: Mapping[str, Callable[[], Any]],
     now: Callable[[], float],
     watch: Watch,
     *,
     budget_s: float,
-    floor: int,
-    ceiling: int,
+    min_samples: int,
+    max_samples: int,
     order: random.Random,
 ) -> Iterator[Sample]:
-    """Every arm once a round, in random order, until each has `ceiling` clean samples or the budget is spent.
+    """Yields one sample of each measurement per round, in random order, disturbed samples included.
 
-    At least `floor` rounds are run. A dirty sample is handed out as such, and taken again as long as there is budget.
+    Runs at least `min_samples` rounds, then until each measurement has `max_samples` undisturbed samples or the budget
+    is spent.
     """
     end = now() + budget_s
-    clean = dict.fromkeys(arms, 0)
+    clean = dict.fromkeys(measurements, 0)
     rounds = 0
-    while clean and (rounds < floor or (now() < end and min(clean.values()) < ceiling)):
-        for arm in order.sample(list(clean), len(clean)):
-            before = watch.look()
+    while clean and (rounds < min_samples or (now() < end and min(clean.values()) < max_samples)):
+        for name in order.sample(list(clean), len(clean)):
+            before = watch.snapshot()
             try:
-                seconds = arms[arm]()
-            except Over:
-                del clean[arm]
+                seconds = measurements[name]()
+            except StopSampling:
+                del clean[name]
                 continue
-            dirty = watch.dirty(before, watch.look())
-            clean[arm] += dirty is None
-            yield Sample(arm, seconds, dirty)
+            disturbance = watch.disturbance(before, watch.snapshot())
+            clean[name] += disturbance is None
+            yield Sample(name, seconds, disturbance)
         rounds += 1
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """No garbage collection in the middle of a sample."""
+def garbage_collection_paused() -> Iterator[None]:
+    """Collects garbage now, and not during a sample."""
     gc.collect()
-    was = gc.isenabled()
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was:
+        if enabled:
             gc.enable()

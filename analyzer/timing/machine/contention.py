@@ -1,8 +1,8 @@
-"""Who else used the machine while a sample was taken: a look before, a look after, and a quality on what lies between.
+"""Detects other processes during a sample: a snapshot before, a snapshot after, and limits on the difference.
 
-A look takes some 40 µs, and 6 more a thread, and stands outside of the sample. On Linux it reads /proc: how many others
-are running or waiting to run at that moment, how long our own threads waited for a processor, what others and the
-hypervisor took. Where a signal is missing it accuses nobody; `signals()` says which there are.
+A snapshot takes about 40 µs plus 6 per thread, outside of the sample. On Linux it reads /proc: how many other threads
+run or wait to run, how long our own threads waited for a processor, what others and the hypervisor used. Missing
+signals are ignored; `signals()` lists those that this system has.
 """
 
 from __future__ import annotations
@@ -11,30 +11,32 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import TypeVar
 from weakref import finalize
 
 from analyzer.core.frozen import Frozen
 
-WAITED = 0.05  # Of the time of a pass's threads: waiting for a processor that another had.
-TAKEN = 0.10  # Of the processors' time: others, over at least TAKEN_WINDOW_S, since the system counts in 10 ms.
-TAKEN_WINDOW_S = 0.2
-STOLEN = 0.02
-STARVED = 0.10  # Of a sample's time: not even one of our threads had a processor.
-SMALL = 16  # Processors below which one other is enough, and one queue anywhere is ours.
+MAX_WAIT = 0.05  # Share of the threads' time spent waiting for a processor that another process had.
+MAX_OTHERS = 0.10  # Share of the processors' time used by others, over MIN_WINDOW_S: the system counts in 10 ms.
+MIN_WINDOW_S = 0.2
+MAX_STOLEN = 0.02  # Share of the processors' time that the hypervisor gave to others.
+MAX_IDLE = 0.10  # Share of a sample in which none of our threads had a processor.
+SMALL_MACHINE = 16  # Below so many processors one other thread disturbs, and anyone's waiting stands for our own.
 THROTTLES = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat", "/sys/fs/cgroup/cpu,cpuacct/cpu.stat")
-HOST_WORKS = sys.platform == "linux"  # Elsewhere the host may wait for a device of Apple's, and is not starved then.
+HOST_COMPUTES = sys.platform == "linux"  # Elsewhere the host may wait for an Apple GPU, and is then idle by nature.
 TICK_S = 1 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 
+T = TypeVar("T")
 
-class Look(Frozen):
-    """One moment. Seconds since some start; None where this system does not say.
 
-    `others` are threads of other processes that run or wait to run now; `waited_s` is how long our own have waited,
-    `queued_s` how long anyone has (PSI). `busy_s` and `stolen_s` are sums over the processors that we may use.
-    Involuntary switches are recorded and not judged: the kernel's own threads cause some on a quiet machine.
+class Snapshot(Frozen):
+    """The machine at one moment. Seconds since an arbitrary start; None where the system has no such signal.
+
+    `others` are threads of other processes that run or wait to run now. `waited_s` is how long our own threads have
+    waited, `queued_s` how long any thread has (PSI). `busy_s` and `stolen_s` are sums over the processors that we may
+    use. Involuntary `switches` are recorded but not judged: kernel threads cause some on a quiet machine.
     """
 
     at_s: float
@@ -48,20 +50,8 @@ class Look(Frozen):
     queued_s: float | None = None
 
 
-class Files(Protocol):
-    """Where a look reads: a test hands in its own."""
-
-    def text(self, path: str) -> str:
-        """Raises OSError where there is none."""
-        ...
-
-    def tasks(self) -> list[str]:
-        """The numbers of our own threads."""
-        ...
-
-
 class Proc:
-    """Keeps files open and reads them anew from their start: opening costs five times as much as reading."""
+    """Keeps files open and rereads them from their start: opening costs five times as much as reading."""
 
     def __init__(self) -> None:
         self.handles: dict[str, int] = {}
@@ -69,6 +59,7 @@ class Proc:
         finalize(self, _close, self.handles)
 
     def text(self, path: str) -> str:
+        """Raises OSError for a missing file."""
         if path not in self.handles:
             self.handles[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -78,9 +69,10 @@ class Proc:
             raise
 
     def tasks(self) -> list[str]:
+        """The ids of our own threads."""
         threads = os.listdir("/proc/self/task")  # noqa: PTH208 – a hundred times a second
         if threads != self.threads:
-            _close(self.handles)  # Of threads that ended; the next of the same number has files of its own.
+            _close(self.handles)  # A new thread may have the id of one that ended, but has other files.
             self.threads = threads
         return threads
 
@@ -91,143 +83,142 @@ def _close(handles: dict[str, int]) -> None:
 
 
 class Contention:
-    """The watch of a sampling loop: looks, and says of two looks why what lies between is not to be trusted."""
+    """The watch of a sampling loop on a CPU; see `analyzer.timing.clock.sampling.Watch`."""
 
     def __init__(
         self,
         threads: int,
-        files: Files | None = None,
+        files: Proc | None = None,
         processors: int | None = None,
         usable: Sequence[int] | None = None,
     ) -> None:
         self.threads, self.files = threads, files or Proc()
         self.processors = processors or os.cpu_count() or 1
         self.usable = affinity() if usable is None else usable
-        self.throttles = next((path for path in THROTTLES if self._throttled(path) is not None), None)
+        self.throttles = next((path for path in THROTTLES if self._read(path, _throttled) is not None), "")
 
-    def look(self) -> Look:
+    def snapshot(self) -> Snapshot:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        running, waited = self._own()
-        others = self._running()
-        busy, stolen = self._machine()
-        return Look(
+        running, waited_s = self._threads()
+        runnable = self._read("/proc/loadavg", _runnable)
+        busy_s, stolen_s = self._read("/proc/stat", self._processor_times) or (None, None)
+        return Snapshot(
             time.perf_counter(),
             used.ru_utime + used.ru_stime,
             used.ru_nivcsw,
-            None if others is None or running is None else max(others - running, 0),
-            waited,
-            busy,
-            stolen,
-            self._throttled(self.throttles) if self.throttles else None,
-            self._queued(),
+            None if runnable is None or running is None else max(runnable - running, 0),
+            waited_s,
+            busy_s,
+            stolen_s,
+            self._read(self.throttles, _throttled) if self.throttles else None,
+            self._read("/proc/pressure/cpu", _queued_s),
         )
 
-    def dirty(self, before: Look, after: Look) -> str | None:
+    def disturbance(self, before: Snapshot, after: Snapshot) -> str | None:
         usable = len(self.usable) or self.processors
-        return disturbed(before, after, threads=self.threads, processors=self.processors, usable=usable)
+        return disturbance(before, after, threads=self.threads, processors=self.processors, usable=usable)
 
     def signals(self) -> list[str]:
-        """Which signals this system gives, by the names of a look's fields; those that mean something here."""
-        look = self.look()
-        told = [name for name in Look.fields if getattr(look, name) is not None]
-        return told if HOST_WORKS else [name for name in told if name != "own_s"]
+        """The signals of this system, by the names of a snapshot's fields, without those that mean nothing here."""
+        snapshot = self.snapshot()
+        names = [name for name in Snapshot.fields if getattr(snapshot, name) is not None]
+        return names if HOST_COMPUTES else [name for name in names if name != "own_s"]
 
-    def _own(self) -> tuple[int | None, float | None]:
-        """How many of our own threads run now, and how long all of them have waited."""
-        running, waited = 0, 0
+    def _read(self, path: str, parse: Callable[[str], T]) -> T | None:
+        try:
+            return parse(self.files.text(path))
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def _threads(self) -> tuple[int | None, float | None]:
+        """How many of our own threads run now, and how many seconds all of them have waited."""
+        running, waited_ns = 0, 0
         try:
             for task in self.files.tasks():
                 stat = self.files.text(f"/proc/self/task/{task}/stat")
                 running += stat[stat.rindex(")") + 2] == "R"
-                waited += int(self.files.text(f"/proc/self/task/{task}/schedstat").split()[1])
+                waited_ns += int(self.files.text(f"/proc/self/task/{task}/schedstat").split()[1])
         except (OSError, ValueError, IndexError):
-            return None, None  # A thread that ended while we looked is rare, and costs one sample's signal.
-        return running, waited * 1e-9
+            return None, None  # A thread that ends meanwhile is rare, and costs one sample's signal.
+        return running, waited_ns * 1e-9
 
-    def _running(self) -> int | None:
-        try:
-            return int(self.files.text("/proc/loadavg").split()[3].partition("/")[0])
-        except (OSError, ValueError, IndexError):
-            return None
+    def _processor_times(self, text: str) -> tuple[float, float]:
+        """Seconds that our processors were busy for any process, and seconds stolen by the hypervisor."""
+        wanted = {f"cpu{number}" for number in self.usable} or {"cpu"}
+        lines = [line.split() for line in text.splitlines() if line.startswith("cpu")]
+        ticks = [list(map(int, line[1:9])) for line in lines if line[0] in wanted]
+        if len(ticks) != len(wanted):
+            raise ValueError("a processor is not listed")
+        busy = sum(user + nice + system + irq + soft for user, nice, system, _, _, irq, soft, _ in ticks)
+        return busy * TICK_S, sum(row[7] for row in ticks) * TICK_S
 
-    def _machine(self) -> tuple[float | None, float | None]:
-        """Seconds that our processors were busy for anyone, and that the hypervisor gave to others."""
-        try:
-            wanted = {f"cpu{number}" for number in self.usable} or {"cpu"}
-            lines = [line.split() for line in self.files.text("/proc/stat").splitlines() if line.startswith("cpu")]
-            ours = [list(map(int, line[1:9])) for line in lines if line[0] in wanted]
-            ticks = [user + nice + system + irq + soft for user, nice, system, _, _, irq, soft, _ in ours]
-        except (OSError, ValueError, IndexError):
-            return None, None
-        if len(ours) != len(wanted):
-            return None, None
-        return sum(ticks) * TICK_S, sum(line[7] for line in ours) * TICK_S
 
-    def _throttled(self, path: str) -> int | None:
-        """How often the container's quota stopped us."""
-        try:
-            lines = [line.split() for line in self.files.text(path).splitlines()]
-            return next(int(line[1]) for line in lines if line[0] == "nr_throttled")
-        except (OSError, ValueError, IndexError, StopIteration):
-            return None
+def _runnable(loadavg: str) -> int:
+    return int(loadavg.split()[3].partition("/")[0])
 
-    def _queued(self) -> float | None:
-        """How long any task of the machine has waited for a processor (pressure stall information)."""
-        try:
-            first = self.files.text("/proc/pressure/cpu").partition("\n")[0]
-            return int(first.rpartition("total=")[2]) * 1e-6 if first.startswith("some") else None
-        except (OSError, ValueError):
-            return None
+
+def _throttled(cpu_stat: str) -> int:
+    """How often the container's quota stopped us."""
+    return int(cpu_stat.split()[cpu_stat.split().index("nr_throttled") + 1])
+
+
+def _queued_s(pressure: str) -> float:
+    """How long any task of the machine has waited for a processor (pressure stall information)."""
+    first = pressure.partition("\n")[0]
+    if not first.startswith("some"):
+        raise ValueError("no pressure stall information")
+    return int(first.rpartition("total=")[2]) * 1e-6
 
 
 def affinity() -> tuple[int, ...]:
-    """The processors that this process may use; none where the system does not say.
+    """The processors that this process may use; empty if the system has no such call.
 
-    All threads together: OpenMP gives each a place of its own where OMP_PROC_BIND or OMP_PLACES is set.
+    The union over all threads: with OMP_PROC_BIND or OMP_PLACES, OpenMP binds each thread to its own processor.
     """
     if not hasattr(os, "sched_getaffinity"):
         return ()
-    found = os.sched_getaffinity(0)
+    processors = os.sched_getaffinity(0)
     with suppress(OSError, ValueError):
-        found = found.union(*map(os.sched_getaffinity, map(int, Proc().tasks())))
-    return tuple(sorted(found))
+        processors = processors.union(*map(os.sched_getaffinity, map(int, Proc().tasks())))
+    return tuple(sorted(processors))
 
 
-def disturbed(before: Look, after: Look, *, threads: int, processors: int, usable: int | None = None) -> str | None:
-    """Why the time between two looks is not the model's alone, or None.
+def disturbance(
+    before: Snapshot, after: Snapshot, *, threads: int, processors: int, usable: int | None = None
+) -> str | None:
+    """Why the time between two snapshots is not the model's alone, or None.
 
-    `processors` are the machine's, `usable` those that we may use. One other that wants to run is enough on a small
-    machine: even on another core it shares caches, memory and clock.
+    `processors` are the machine's, `usable` those that we may use. On a small machine a single other thread disturbs:
+    even on another core it shares caches, memory bandwidth and clock.
     """
-    wall, usable = after.at_s - before.at_s, usable or processors
-    if max(before.others or 0, after.others or 0) >= max(1, processors // (SMALL // 2)):
+    wall_s, usable = after.at_s - before.at_s, usable or processors
+    cpu_s = after.own_s - before.own_s
+    if max(before.others or 0, after.others or 0) >= max(1, processors // (SMALL_MACHINE // 2)):
         return "another process was running"
-    if threads <= usable and _waited(before, after, threads, processors) > WAITED * wall * threads:
-        return "its threads waited for a processor"  # More threads than processors wait for each other.
-    if _grown(before.throttled, after.throttled) > 0:
-        return "the container's processor quota stopped it"
-    if HOST_WORKS and after.own_s - before.own_s < (1 - STARVED) * wall - 2 * TICK_S:
-        return "it had no processor for a part of the time"
-    if wall < TAKEN_WINDOW_S:
+    # With more threads than processors, our threads wait for each other.
+    if threads <= usable and _waited_s(before, after, threads, processors) > MAX_WAIT * wall_s * threads:
+        return "its threads waited for a processor"
+    if _increase(before.throttled, after.throttled) > 0:
+        return "the container's processor quota throttled it"
+    if HOST_COMPUTES and cpu_s < (1 - MAX_IDLE) * wall_s - 2 * TICK_S:
+        return "it had no processor for part of the time"
+    if wall_s < MIN_WINDOW_S:
         return None
-    if _grown(before.stolen_s, after.stolen_s) > STOLEN * wall * usable:
+    if _increase(before.stolen_s, after.stolen_s) > MAX_STOLEN * wall_s * usable:
         return "the hypervisor gave its processor to others"
-    taken = _grown(before.busy_s, after.busy_s) - (after.own_s - before.own_s)
-    if taken > TAKEN * wall * usable + 2 * TICK_S:
+    if _increase(before.busy_s, after.busy_s) - cpu_s > MAX_OTHERS * wall_s * usable + 2 * TICK_S:
         return "other processes used the processors"
     return None
 
 
-def _waited(before: Look, after: Look, threads: int, processors: int) -> float:
-    """Seconds that our threads waited; where a kernel does not say, on a small machine what anyone waited.
-
-    That is a second best: it counts the kernel's own threads too, and one at a time.
-    """
-    if before.waited_s is None and processors < SMALL:
-        return threads * _grown(before.queued_s, after.queued_s)
-    return _grown(before.waited_s, after.waited_s)
+def _waited_s(before: Snapshot, after: Snapshot, threads: int, processors: int) -> float:
+    """Seconds that our threads waited. Without that signal, on a small machine, the seconds that any thread waited:
+    an approximation, since it includes kernel threads and counts one thread at a time."""
+    if before.waited_s is None and processors < SMALL_MACHINE:
+        return threads * _increase(before.queued_s, after.queued_s)
+    return _increase(before.waited_s, after.waited_s)
 
 
-def _grown(before: float | None, after: float | None) -> float:
-    """By how much; 0 where this system does not say."""
+def _increase(before: float | None, after: float | None) -> float:
+    """0 for a missing signal."""
     return 0.0 if before is None or after is None else after - before

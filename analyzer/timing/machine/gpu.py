@@ -1,4 +1,4 @@
-"""A GPU's own account of itself: name, driver, clocks and caps, and who else is on it. From NVML where it is there."""
+"""Description of a GPU, and a watch for other processes and clock throttling on it, from NVML if available."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from analyzer.core.frozen import Frozen
 
-# NVML's bits for clocks that something else than an idle queue or the user's own configuration holds down.
+# NVML's reasons for a lower clock, other than an idle GPU and the user's own clock settings.
 THROTTLES = {0x4: "power cap", 0x8: "hardware slowdown", 0x20: "heat", 0x40: "hardware heat", 0x80: "power brake"}
 
 
 def nvml() -> Any | None:
-    """The library, initialised, or None."""
+    """The initialised library, or None."""
     try:
         import pynvml  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
@@ -23,7 +23,7 @@ def nvml() -> Any | None:
 
 
 def gpus(torch: Any = None) -> list[dict[str, Any]]:
-    """All that torch can use, in its order. None where its build knows no CUDA."""
+    """All GPUs that torch can use, in its order; empty if torch was built without CUDA."""
     if torch is None:
         import torch
     library = nvml()
@@ -31,9 +31,9 @@ def gpus(torch: Any = None) -> list[dict[str, Any]]:
 
 
 def describe(torch: Any, device: str, library: Any | None = None) -> dict[str, Any]:
-    """Name, memory and capability as torch knows them; driver, clocks and power cap where NVML is there."""
+    """Name, memory and capability from torch; driver, clocks and power cap from NVML, None where NVML lacks them."""
     properties = torch.cuda.get_device_properties(device)
-    found = {
+    description = {
         "name": properties.name,
         "memory_bytes": properties.total_memory,
         "capability": f"{properties.major}.{properties.minor}",
@@ -46,96 +46,80 @@ def describe(torch: Any, device: str, library: Any | None = None) -> dict[str, A
     }
     library = library or nvml()
     if library is None:
-        return found
-    found |= _told(library, handle(library, int(device.partition(":")[2] or 0), _uuid(properties)))
-    return found
-
-
-def _told(library: Any, handle: Any) -> dict[str, Any]:
-    """What only NVML knows."""
-    found: dict[str, Any] = {}
-    asked: dict[str, Callable[[], Any]] = {
+        return description
+    gpu = handle(library, int(device.partition(":")[2] or 0), _uuid(properties))
+    queries: dict[str, Callable[[], Any]] = {
         "driver": library.nvmlSystemGetDriverVersion,
-        "power_cap_w": lambda: library.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000,
-        "clock_mhz": lambda: library.nvmlDeviceGetClockInfo(handle, library.NVML_CLOCK_SM),
-        "highest_clock_mhz": lambda: library.nvmlDeviceGetMaxClockInfo(handle, library.NVML_CLOCK_SM),
+        "power_cap_w": lambda: library.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1000,
+        "clock_mhz": lambda: library.nvmlDeviceGetClockInfo(gpu, library.NVML_CLOCK_SM),
+        "highest_clock_mhz": lambda: library.nvmlDeviceGetMaxClockInfo(gpu, library.NVML_CLOCK_SM),
     }
-    for name, ask in asked.items():
-        try:
-            found[name] = ask()
-        except Exception:
-            found[name] = None  # A card, a driver or a container that does not tell.
-    return found
+    return description | {name: _query(query) for name, query in queries.items()}
 
 
-def handle(library: Any, index: int, uuid: str | None) -> Any:
-    """NVML's handle of torch's device: by its own number, since the two count their devices in different orders."""
-    if uuid:
-        try:
-            return library.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}")
-        except Exception:  # An old library; then the place has to do.
-            pass
-    return library.nvmlDeviceGetHandleByIndex(index)
-
-
-def _uuid(properties: Any) -> str | None:
-    found = getattr(properties, "uuid", None)
-    return str(found) if found else None
-
-
-def _uuid_of(index: int) -> str | None:
-    import torch
-
+def _query(query: Callable[..., Any], *args: Any) -> Any | None:
+    """None where the card, the driver or the container does not support the query."""
     try:
-        return _uuid(torch.cuda.get_device_properties(index))
-    except Exception:  # No CUDA in this build, or no such device.
+        return query(*args)
+    except Exception:
         return None
 
 
-class GpuLook(Frozen):
-    """One moment on a GPU: what holds its clock down, how many other processes use it; None where it does not tell."""
+def handle(library: Any, index: int, uuid: str | None) -> Any:
+    """NVML's handle of a torch device, by UUID: NVML and torch number devices in different orders."""
+    if uuid:
+        name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+        if gpu := _query(library.nvmlDeviceGetHandleByUUID, name):
+            return gpu
+    return library.nvmlDeviceGetHandleByIndex(index)  # An old torch or NVML.
+
+
+def _uuid(properties: Any) -> str | None:
+    return str(uuid) if (uuid := getattr(properties, "uuid", None)) else None
+
+
+class GpuSnapshot(Frozen):
+    """A GPU at one moment: why its clock is throttled, and how many other processes use it; None where unknown."""
 
     throttles: tuple[str, ...] | None
     others: int | None
 
 
 class GpuContention:
-    """The watch of a sampling loop on a GPU. What NVML does not tell accuses nobody, and is not among `signals`.
+    """The watch of a sampling loop on a GPU. Signals that NVML lacks are ignored; `allowed` throttles are too."""
 
-    `allowed` are throttles that accuse nobody either.
-    """
+    def __init__(self, index: int, pid: int, library: Any | None, allowed: Collection[str] = ()) -> None:
+        import torch
 
-    def __init__(self, index: int, own: int, library: Any | None, allowed: Collection[str] = ()) -> None:
-        self.library, self.own, self.allowed = library, own, allowed
-        self.handle = handle(library, index, _uuid_of(index)) if library else None
+        self.library, self.pid, self.allowed = library, pid, allowed
+        # No properties if torch has no CUDA or no such device.
+        uuid = _uuid(_query(torch.cuda.get_device_properties, index))
+        self.handle = handle(library, index, uuid) if library else None
 
     def signals(self) -> list[str]:
-        look = self.look()
-        return [name for name in GpuLook.fields if getattr(look, name) is not None]
+        """The signals of this GPU, by the names of a snapshot's fields."""
+        return [name for name, value in vars(self.snapshot()).items() if value is not None]
 
-    def look(self) -> GpuLook:
-        return GpuLook(self._throttles(), self._others()) if self.library else GpuLook(None, None)
+    def snapshot(self) -> GpuSnapshot:
+        return GpuSnapshot(self._throttles(), self._others()) if self.library else GpuSnapshot(None, None)
 
-    def dirty(self, before: GpuLook, after: GpuLook) -> str | None:
+    def disturbance(self, before: GpuSnapshot, after: GpuSnapshot) -> str | None:
         if before.others or after.others:
             return "another process used the GPU"
-        both = (*(after.throttles or ()), *(before.throttles or ()))
-        held = [one for one in both if one not in self.allowed]
-        return f"the GPU's clock was held down by {held[0]}" if held else None
+        throttles = (*(after.throttles or ()), *(before.throttles or ()))
+        cause = next((throttle for throttle in throttles if throttle not in self.allowed), None)
+        return f"the GPU's clock was throttled ({cause})" if cause else None
 
     def _throttles(self) -> tuple[str, ...] | None:
         assert self.library is not None
-        try:
-            reasons = self.library.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle)
-        except Exception:
-            return None
-        return tuple(name for bit, name in THROTTLES.items() if reasons & bit)
+        reasons = _query(self.library.nvmlDeviceGetCurrentClocksThrottleReasons, self.handle)
+        return None if reasons is None else tuple(name for bit, name in THROTTLES.items() if reasons & bit)
 
     def _others(self) -> int | None:
-        """In a container NVML may give the host's numbers of processes: then one of them is ours, whichever."""
+        """In a container NVML may show the host's process ids; one of them is then ours, whichever it is."""
         assert self.library is not None
-        try:
-            pids = {process.pid for process in self.library.nvmlDeviceGetComputeRunningProcesses(self.handle)}
-        except Exception:
+        processes = _query(self.library.nvmlDeviceGetComputeRunningProcesses, self.handle)
+        if processes is None:
             return None
-        return len(pids - {self.own}) if self.own in pids else max(len(pids) - 1, 0)
+        pids = {process.pid for process in processes}
+        return len(pids - {self.pid}) if self.pid in pids else max(len(pids) - 1, 0)

@@ -1,5 +1,5 @@
-"""What the operating system took of the passes: where the C library gives memory back that a pass has freed, the next
-one fetches it anew, page by page. Of GoogLeNet at batch 8 that was a tenth of the time, and no layer's FLOPs show it.
+"""Page faults during passes. When the C library returns freed memory to the system, the next pass faults it in again,
+page by page. For GoogLeNet at batch 8 that was a tenth of the time, and no layer's FLOPs explain it.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from statistics import median
 from typing import Any
 
 NOTABLE_SHARE, NOTABLE_FAULTS = 0.03, 100
-FAULT_S = 20e-6  # A fault takes 0.5 to 5 µs; where the system took longer, it did something else for the model.
-# glibc's own variables. All blocks then come of one heap, and 16 GiB may lie free at its end.
-KEEPS = "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184"
+MAX_FAULT_S = 20e-6  # A fault takes 0.5 to 5 µs. More system time than this per fault has another cause.
+# glibc's own variables: every block then comes from one heap, and up to 16 GiB may stay free at its end.
+KEEP_MEMORY = "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184"
 
 
-class Paging:
-    """`watched` runs passes, and `told` says what the system did meanwhile."""
+class PageFaults:
+    """Counts page faults and system time of the passes that `count` runs."""
 
     def __init__(self) -> None:
         self.faults: list[int] = []
-        self.system_s = self.all_s = 0.0
+        self.system_s = self.cpu_s = 0.0
 
-    def watched(self, run: Callable[[], float]) -> float:
+    def count(self, run: Callable[[], float]) -> float:
         try:
             from resource import RUSAGE_SELF, getrusage
         except ImportError:  # Windows.
@@ -31,29 +31,32 @@ class Paging:
         after = getrusage(RUSAGE_SELF)
         self.faults.append(after.ru_minflt - before.ru_minflt)
         self.system_s += after.ru_stime - before.ru_stime
-        self.all_s += after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        self.cpu_s += after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
         return seconds
 
-    def told(self) -> dict[str, Any]:
-        """Page faults of a pass, their median, and the system's share of the processors' time."""
-        if not self.faults or not self.all_s:
+    def summary(self) -> dict[str, Any]:
+        """The median of faults per pass, and their share of the CPU time."""
+        if not self.faults or not self.cpu_s:
             return {}
-        of_faults_s = min(self.system_s, FAULT_S * sum(self.faults))
-        return {"faults": median(self.faults), "system_share": of_faults_s / self.all_s}
+        fault_s = min(self.system_s, MAX_FAULT_S * sum(self.faults))
+        return {"faults": median(self.faults), "system_share": fault_s / self.cpu_s}
 
 
-def remark(told: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) -> list[str]:
-    """In words, where it is a notable part of the time, with the way out if we know one; `told` is of each process."""
-    known = [one for one in told if "faults" in one]
+def page_fault_note(summaries: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) -> list[str]:
+    """A note if page faults took a notable share of the time, with the remedy if one is known.
+
+    `summaries` has one `PageFaults.summary` per process.
+    """
+    known = [summary for summary in summaries if "faults" in summary]
     if not known:
         return []
-    faults, share = median(one["faults"] for one in known), median(one["system_share"] for one in known)
+    faults, share = (median(summary[key] for summary in known) for key in ("faults", "system_share"))
     if share < NOTABLE_SHARE or faults < NOTABLE_FAULTS:
         return []
-    set_already = any(name.startswith("MALLOC_") for name in environment.get("environment", {}))
-    linux, usual = environment.get("system", {}).get("os") == "Linux", environment.get("allocator") == "the system's"
-    way_out = f"; {KEEPS} in the environment keeps it" if linux and usual and not set_already else ""
+    configured = any(name.startswith("MALLOC_") for name in environment.get("environment", {}))
+    glibc = environment.get("system", {}).get("os") == "Linux" and environment.get("allocator") == "the system's"
+    remedy = f"; {KEEP_MEMORY} in the environment avoids this" if glibc and not configured else ""
     return [
-        f"the system took {100 * share:.0f} % of the processors' time, with {faults:,.0f} page faults a pass: memory "
-        f"that a pass gives back is fetched anew in the next{way_out}"
+        f"page faults took {100 * share:.0f} % of the CPU time, {faults:,.0f} per pass: memory that a pass frees goes "
+        f"back to the system, and the next pass faults it in again{remedy}"
     ]

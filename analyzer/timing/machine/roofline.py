@@ -1,13 +1,13 @@
-"""The roofline (Williams et al. 2009): what bounds a part, and how much of its bound it reaches. Pure; no torch.
+"""The roofline model (Williams, Waterman and Patterson 2009): an operator's bound, and how close it comes. No torch.
 
-An operator of so many FLOPs and bytes takes at least FLOPs ÷ peak rate and at least bytes ÷ bandwidth; the longer of
-the two is its bound. Its bytes are its least traffic alone, at the bandwidth of the smallest level that holds what it
-reads: the last operator may have left it there.
+An operator takes at least FLOPs ÷ peak rate and at least bytes ÷ bandwidth; the longer time is its bound. Its bytes are
+its memory traffic alone, at the bandwidth of the smallest level that holds its inputs: the operator before may have
+left them there.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -15,15 +15,15 @@ from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Configuration
 
 HALF = ("bfloat16", "float16")
-EMULATED = 0.5  # A half type that reaches less than this of float32's rate is not native here.
-SHARED = 2**23  # Caches below that are a core's own, and as many hold data as there are threads.
+EMULATED = 0.5  # A half type that reaches less than this share of float32's rate has no hardware support here.
+PRIVATE_BELOW = 2**23  # Bytes. Smaller caches belong to one core: each thread adds another.
 
 
 Work: TypeAlias = tuple[int, int, int]  # FLOPs, bytes read, bytes written.
 
 
 class Level(Frozen):
-    """One place where data may be: a cache or memory, what it holds, and how fast it hands out."""
+    """A cache or the memory: capacity in bytes, and bandwidth."""
 
     name: str
     capacity: float
@@ -31,9 +31,9 @@ class Level(Frozen):
 
 
 class Ceilings(Frozen):
-    """What bounds a part: FLOP/s, and the levels from the smallest; `source` says whose they are.
+    """Peak FLOP/s, and the levels from the smallest to memory; `source` names their origin.
 
-    `published` are another machine's: a time here is then no part of them, and only the least time there is of use.
+    `published` ceilings are another machine's: only the least time that they allow means anything.
     """
 
     flops_per_s: float
@@ -41,113 +41,116 @@ class Ceilings(Frozen):
     source: str
     published: bool = False
 
-    def level(self, read: int) -> Level:
-        """The first level that holds so many bytes: where an operator may find what it reads, at best."""
-        return next((level for level in self.levels if read <= level.capacity), self.levels[-1])
+    def level(self, bytes_read: int) -> Level:
+        """The smallest level that holds so many bytes."""
+        return next((level for level in self.levels if bytes_read <= level.capacity), self.levels[-1])
 
     @property
     def ridge(self) -> float:
-        """FLOPs per byte from memory at which both bound alike."""
+        """The intensity, in FLOPs per byte from memory, at which compute and memory bound alike."""
         return self.flops_per_s / self.levels[-1].bytes_per_s
 
 
-class Place(Frozen):
-    """Where a part stands: its FLOPs per byte, what it achieved, the part of its bound that is, and what bounds it.
-
-    `reached` is the least time that the ceilings leave it ÷ the time it took.
-    """
+class RooflinePoint(Frozen):
+    """FLOPs per byte, achieved FLOP/s, the bound ÷ the time taken, and what bounds most of the time."""
 
     intensity: float
     achieved_per_s: float
-    reached: float
+    share_of_bound: float
     bound_by: str
 
 
-def place(works: Sequence[Work], seconds: float, ceilings: Ceilings) -> Place | None:
-    """`works` are operators, one by one: each has its own bound, and the part's is their sum.
+def roofline_point(works: Sequence[Work], seconds: float, ceilings: Ceilings) -> RooflinePoint | None:
+    """The point of one or more operators that together take `seconds`; their bound is the sum of each one's.
 
-    None for a part that does no work or took no time.
+    None without work or time.
 
-    >>> place([(2_000_000, 600_000, 400_000)], 0.004, Ceilings(1e9, (Level("memory", 1e12, 1e9),), "here"))
-    Place(intensity=2.0, achieved_per_s=500000000.0, reached=0.5, bound_by='compute')
+    >>> roofline_point([(2_000_000, 600_000, 400_000)], 0.004, Ceilings(1e9, (Level("memory", 1e12, 1e9),), "here"))
+    RooflinePoint(intensity=2.0, achieved_per_s=500000000.0, share_of_bound=0.5, bound_by='compute')
     """
-    flops, moved = sum(work[0] for work in works), sum(work[1] + work[2] for work in works)
-    if seconds <= 0 or not (flops or moved):
+    flops, traffic = sum(work[0] for work in works), sum(work[1] + work[2] for work in works)
+    if seconds <= 0 or not (flops or traffic):
         return None
-    bounds: Counter[str] = Counter()
-    for own, read, written in works:
-        level = ceilings.level(read)
-        compute, memory = own / ceilings.flops_per_s, (read + written) / level.bytes_per_s
-        bounds["compute" if compute >= memory else level.name] += max(compute, memory)  # type: ignore[assignment]
-    most = max(bounds, key=bounds.__getitem__)
-    return Place(flops / moved if moved else float("inf"), flops / seconds, sum(bounds.values()) / seconds, most)
+    bounds_s: defaultdict[str, float] = defaultdict(float)
+    for operator_flops, bytes_read, bytes_written in works:
+        level = ceilings.level(bytes_read)
+        compute_s = operator_flops / ceilings.flops_per_s
+        memory_s = (bytes_read + bytes_written) / level.bytes_per_s
+        bounds_s["compute" if compute_s >= memory_s else level.name] += max(compute_s, memory_s)
+    intensity = flops / traffic if traffic else float("inf")
+    share_of_bound = sum(bounds_s.values()) / seconds
+    return RooflinePoint(intensity, flops / seconds, share_of_bound, max(bounds_s, key=bounds_s.__getitem__))
 
 
-def measured(
+def measured_ceilings(
     peaks: Sequence[Mapping[str, Any]], environment: Mapping[str, Any], configuration: Configuration
 ) -> Ceilings | None:
-    """The ceilings of this machine for a configuration: its own type and thread count, and bandwidth of every level seen.
+    """The measured ceilings for a configuration's device, type and thread count; None if they were not measured.
 
-    Of a GPU those of the one in `environment`, where a convolution of float32 may take tf32, as it may by torch's
-    default, tf32's. None where they were not measured.
+    A GPU's are those of the GPU in `environment`; of float32 they are tf32's if its convolutions may use tf32, as they
+    may by torch's default.
     """
     gpu = environment.get("gpu") or {}
-    on, threads = ("cpu", configuration.threads) if configuration.device == "cpu" else (gpu.get("name"), 0)
-    own = [peak for peak in _clean(peaks) if on_device(peak) == on and peak["threads"] == threads]
-    types = (
-        (configuration.dtype, "tf32")
-        if configuration.dtype == "float32" and gpu.get("tf32_convolutions")
-        else (configuration.dtype,)
-    )
-    flops = max((peak["value"] for peak in own if peak["name"] in types), default=0.0)
-    rates: dict[str, float] = {}
-    for peak in own:
+    device, threads = ("cpu", configuration.threads) if configuration.device == "cpu" else (gpu.get("name"), 0)
+    usable = [peak for peak in _trusted(peaks) if device_of(peak) == device and peak["threads"] == threads]
+    tf32 = configuration.dtype == "float32" and gpu.get("tf32_convolutions")
+    types = (configuration.dtype, "tf32") if tf32 else (configuration.dtype,)
+    flops_per_s = max((peak["value"] for peak in usable if peak["name"] in types), default=0.0)
+    bandwidths: dict[str, float] = {}
+    for peak in usable:
         if peak["unit"] == "B":
             level = peak["name"].partition(" ")[2]
-            rates[level] = max(rates.get(level, 0.0), peak["value"])
-    if not flops or not rates.get("memory"):
+            bandwidths[level] = max(bandwidths.get(level, 0.0), peak["value"])
+    if not flops_per_s or not bandwidths.get("memory"):
         return None
-    held = _held(environment.get("processor") or {}, threads) if on == "cpu" else {"L2": gpu.get("l2_bytes") or 0}
-    levels = [Level(level, held[level], rates[level]) for level in sorted(held) if rates.get(level)]
-    return Ceilings(flops, (*levels, Level("memory", float("inf"), rates["memory"])), "measured here")
+    cpu = environment.get("processor") or {}
+    capacities = _capacities(cpu, threads) if device == "cpu" else {"L2": gpu.get("l2_bytes") or 0}
+    caches = [Level(name, capacities[name], bandwidths[name]) for name in sorted(capacities) if bandwidths.get(name)]
+    return Ceilings(flops_per_s, (*caches, Level("memory", float("inf"), bandwidths["memory"])), "measured here")
 
 
-def _held(processor: Mapping[str, Any], threads: int) -> dict[str, int]:
-    """What each cache holds for so many threads."""
-    caches = processor.get("caches") or []
-    sizes = {f"L{one['level']}": one["bytes"] for one in caches if one["kind"] in ("data", "unified")}
-    return {level: size * (threads if size < SHARED else 1) for level, size in sizes.items()}
+def _capacities(processor: Mapping[str, Any], threads: int) -> dict[str, int]:
+    """Bytes of each cache level that so many threads share."""
+    caches = [cache for cache in processor.get("caches") or [] if cache["kind"] in ("data", "unified")]
+    return {f"L{cache['level']}": cache["bytes"] * copies(cache["bytes"], threads) for cache in caches}
 
 
-def on_device(peak: Mapping[str, Any]) -> str:
-    """Whose a peak is: "cpu", or a GPU's name."""
+def copies(cache_bytes: int, threads: int) -> int:
+    """How many caches of a size so many threads use: one each if it belongs to a core, else one together."""
+    return threads if cache_bytes < PRIVATE_BELOW else 1
+
+
+def device_of(peak: Mapping[str, Any]) -> str:
+    """The device of a peak: "cpu", or a GPU's name."""
     return str(peak.get("device", "cpu"))
 
 
-def _clean(peaks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _trusted(peaks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [peak for peak in peaks if peak.get("quality") != "void"]
 
 
-def of_device(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
-    """A named device's published ceilings: a bound that nobody can beat from memory, never a forecast."""
+def published_ceilings(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
+    """A device's published ceilings, with data in memory: an upper limit, never a forecast."""
     key = {"float32": "fp32_tflops", "float16": "fp16_tflops", "bfloat16": "bf16_tflops"}.get(dtype, "")
-    flops, moved = device.get(key), device.get("dram_gb_per_s")
-    if not flops or not moved:
+    tflops, gb_per_s = device.get(key), device.get("dram_gb_per_s")
+    if not tflops or not gb_per_s:
         return None
-    memory = Level("memory", float("inf"), moved * 1e9)
-    return Ceilings(flops * 1e12, (memory,), f"{device['name']}, {device['confidence']}", published=True)
+    memory = Level("memory", float("inf"), gb_per_s * 1e9)
+    return Ceilings(tflops * 1e12, (memory,), f"{device['name']}, {device['confidence']}", published=True)
 
 
-def emulated(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Half types whose products are slower than float32's at the same threads of the processor, with how many times.
+def emulated_types(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Half types whose matrix products are slower than float32's on this CPU, and by which factor.
 
-    Void figures are too low by nobody knows how much, and are not compared.
+    Void peaks are too low by an unknown amount and are left out.
     """
-    own = [peak for peak in _clean(peaks) if on_device(peak) == "cpu"]
-    clean = [peak for peak in own if peak["unit"] == "FLOP" and peak["value"]]
-    by = {(peak["name"], peak["threads"]): peak["value"] for peak in clean}
-    slow: dict[str, float] = {}
-    for (name, threads), value in by.items():
-        if name in HALF and value < EMULATED * by.get(("float32", threads), 0.0):
-            slow[name] = max(slow.get(name, 0.0), by["float32", threads] / value)
-    return slow
+    rates = {
+        (peak["name"], peak["threads"]): peak["value"]
+        for peak in _trusted(peaks)
+        if device_of(peak) == "cpu" and peak["unit"] == "FLOP" and peak["value"]
+    }
+    slower: dict[str, float] = {}
+    for (name, threads), rate in rates.items():
+        if name in HALF and rate < EMULATED * rates.get(("float32", threads), 0.0):
+            slower[name] = max(slower.get(name, 0.0), rates["float32", threads] / rate)
+    return slower

@@ -1,7 +1,7 @@
-"""A backward pass cut by the nodes of autograd's graph: each belongs to the tile of the forward pass that made it.
+"""Instruments a backward pass by the nodes of autograd's graph; each belongs to the forward operator that created it.
 
-A node has the number that was current when its operator ran; a tile of the forward pass knows between which numbers
-it ran. Nodes that add a gradient to a parameter have none, and belong to the parameter's module.
+Autograd numbers nodes in the order of creation, and a forward operator knows the numbers current at its start and end.
+Nodes that accumulate a parameter's gradient have no number, and belong to the parameter's module.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NOWHERE = -1  # Made between tiles, or outside of the model.
+NO_OWNER = -1  # Created between operators, or outside of the model.
 
 
 def sequence_number() -> int:
-    """The number that the next node of this thread gets."""
+    """The number of the next node that this thread creates."""
     return int(torch._C._autograd._get_sequence_nr())
 
 
-class Backward:
-    """`with cut.attached(loss): loss.backward()` leaves two marks a node in `cut.marks`, and its place in `cut.places`.
+class BackwardInstrument:
+    """`with instrument.attached(loss): loss.backward()` appends two marks per node to `marks`, its owner to `owners`.
 
-    `spans` are the first and the last number, exclusive, of every forward tile in order. A place is the number of a
-    tile, of `len(spans) + n` for the parameter with number n of `parameters`, or NOWHERE.
+    `spans` are the sequence numbers, start and exclusive end, of each forward operator. An owner is the index of an
+    operator, `len(spans) + n` for the parameter with number n in `parameters` (by id), or NO_OWNER.
     """
 
     def __init__(
@@ -35,17 +35,16 @@ class Backward:
         self.mark, self.spans, self.parameters = mark, spans, parameters
         self.starts = [start for start, _ in spans]
         self.marks: list[Any] = []
-        self.places: list[int] = []
+        self.owners: list[int] = []
 
     @contextmanager
     def attached(self, loss: Tensor) -> Iterator[None]:
         handles = []
-        mark, marks, places = self.mark, self.marks, self.places
+        mark, marks, owners = self.mark, self.marks, self.owners
         for node in _nodes(loss.grad_fn):
-            place = self._place(node)
 
-            def before(_: Any, place: int = place) -> None:
-                places.append(place)
+            def before(_: Any, owner: int = self._owner(node)) -> None:
+                owners.append(owner)
                 marks.append(mark())
 
             def after(*_: Any) -> None:
@@ -58,14 +57,14 @@ class Backward:
             for handle in handles:
                 handle.remove()
 
-    def _place(self, node: Any) -> int:
+    def _owner(self, node: Any) -> int:
         variable = getattr(node, "variable", None)
         if variable is not None:
             parameter = self.parameters.get(id(variable))
-            return NOWHERE if parameter is None else len(self.spans) + parameter
+            return NO_OWNER if parameter is None else len(self.spans) + parameter
         number = node._sequence_nr()
-        at = bisect_right(self.starts, number) - 1  # Of tiles with one start, all but the last are empty.
-        return at if at >= 0 and self.spans[at][0] <= number < self.spans[at][1] else NOWHERE
+        index = bisect_right(self.starts, number) - 1  # Of operators with one start, all but the last have no nodes.
+        return index if index >= 0 and self.spans[index][0] <= number < self.spans[index][1] else NO_OWNER
 
 
 def _nodes(root: Any) -> Iterator[Any]:

@@ -1,6 +1,6 @@
-"""Replay: each leaf module alone with the inputs it had in the pass, hot in the caches and flushed from them.
+"""Replay: runs each leaf module alone with its recorded inputs, in warm caches and after flushing them.
 
-What a part costs by itself is a what-if, never what it costs in its place: there its inputs were just written.
+A what-if, not the module's time in the pass: there the operator before has just written its inputs.
 """
 
 from __future__ import annotations
@@ -11,65 +11,62 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from analyzer.counting.dispatch.module_names import is_leaf, op_name, paths_of
-from analyzer.records.timings import Phase
 from analyzer.timing.clock.clocks import Clock
-from analyzer.timing.passes.prepare import Prepared, mapped
+from analyzer.timing.passes.prepare import PreparedModel
+from analyzer.timing.passes.timed_pass import ProfileRow
 
-HOT, COLD = 7, 3  # Samples of each, after one that is dropped.
-BUDGET_S = 0.2  # A module and temperature.
-Found = tuple[str, str, int, str, Phase, list[float]]
-Call = tuple[nn.Module, Any, Any]
+WARM_SAMPLES, COLD_SAMPLES = 7, 3  # After a first sample that is dropped.
+BUDGET_S = 0.2  # For the warm or the cold samples of one module.
 
 
-def replay(ready: Prepared, clock: Clock, flush: Callable[[], None]) -> list[Found]:
-    """(path, op, call, "replay" or "replay_cold", "forward", samples) of every call of a leaf module."""
-    paths, found = paths_of(ready.eager), []
+def replay_modules(prepared: PreparedModel, clock: Clock, flush: Callable[[], None]) -> list[ProfileRow]:
+    """A row of kind "replay" and one of kind "replay_cold" for each call of a leaf module."""
+    paths, rows = paths_of(prepared.eager), list[ProfileRow]()
     calls: Counter[tuple[str, str]] = Counter()
-    for module, args, kwargs in _recorded(ready):
+    for module, args, kwargs in _record_calls(prepared):
         path, op = paths[id(module)], op_name(module)
         calls[path, op] += 1
-        for kind, before, wanted in (("replay", lambda: None, HOT), ("replay_cold", flush, COLD)):
-            times = _timed(module, args, kwargs, clock, before, wanted)
-            found.append((path, op, calls[path, op], kind, "forward", times))
-    return found  # type: ignore[return-value]
+        warm_s = _sample(module, args, kwargs, clock, lambda: None, WARM_SAMPLES)
+        cold_s = _sample(module, args, kwargs, clock, flush, COLD_SAMPLES)
+        rows.append((path, op, calls[path, op], "replay", "forward", warm_s))
+        rows.append((path, op, calls[path, op], "replay_cold", "forward", cold_s))
+    return rows
 
 
-def _recorded(ready: Prepared) -> list[Call]:
-    """What every leaf was called with, copied: some write to their inputs."""
-    made: list[Call] = []
+def _record_calls(prepared: PreparedModel) -> list[tuple[nn.Module, Any, Any]]:
+    """The leaf modules in the order of their calls, with copies of their inputs: some modules write to theirs."""
+    calls: list[tuple[nn.Module, Any, Any]] = []
 
     def record(module: nn.Module, args: Any, kwargs: Any) -> None:
-        made.append((module, *mapped((args, kwargs), _copy)))
+        calls.append((module, *tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), (args, kwargs))))
 
-    leaves = [module for module in ready.eager.modules() if is_leaf(module)]
+    leaves = [module for module in prepared.eager.modules() if is_leaf(module)]
     handles = [module.register_forward_pre_hook(record, with_kwargs=True) for module in leaves]
     try:
-        ready.run()
+        prepared.run()
     finally:
         for handle in handles:
             handle.remove()
-    return made
+    return calls
 
 
-def _copy(tensor: Tensor) -> Tensor:
-    return tensor.detach().clone()
-
-
-def _timed(
-    module: nn.Module, args: Any, kwargs: Any, clock: Clock, before: Callable[[], None], wanted: int
+def _sample(
+    module: nn.Module, args: Any, kwargs: Any, clock: Clock, before: Callable[[], None], count: int
 ) -> list[float]:
+    """Seconds of `count` calls, of fewer within BUDGET_S, of at least one."""
     times: list[float] = []
     end = time.perf_counter() + BUDGET_S
-    while len(times) < 2 or (len(times) <= wanted and time.perf_counter() < end):
+    while len(times) < 2 or (len(times) <= count and time.perf_counter() < end):
         before()
-        late = clock.late
-        clock.hold()
+        late = clock.late_passes
+        clock.block_queue()
         marks = [clock.mark()]
         module(*args, **kwargs)
         marks.append(clock.mark())
         seconds = clock.seconds(marks)[-1]
-        if clock.late == late or time.perf_counter() > end:  # A module that waits for the device is never in time.
+        if clock.late_passes == late or time.perf_counter() > end:  # A module that waits for the device is always late.
             times.append(seconds)
     return times[1:]

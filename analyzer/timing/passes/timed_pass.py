@@ -1,10 +1,10 @@
-"""One pass of a prepared model, timed whole or cut: what a sample is. Inference is a forward pass, training a step."""
+"""Times one pass of a prepared model, uninstrumented or instrumented: a forward pass, or a training step."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -12,147 +12,143 @@ from torch.optim import Optimizer
 from analyzer.counting.dispatch.module_names import paths_of
 from analyzer.records.timings import Phase
 from analyzer.timing.clock.clocks import Clock
-from analyzer.timing.clock.sampling import Over
-from analyzer.timing.passes.backward import NOWHERE, Backward, sequence_number
-from analyzer.timing.passes.instrument import Cut
-from analyzer.timing.passes.tiles import Tile
+from analyzer.timing.clock.sampling import StopSampling
+from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
+from analyzer.timing.passes.instrument import Instrument
+from analyzer.timing.passes.operator_spans import OperatorSpan
 
-Key = tuple[Phase, str, str, int]  # Phase, path, op and call: what a tile is called in a record.
-
-
-class Pass(Protocol):
-    """`whole` is one un-instrumented pass in seconds, `held` until it is issued where the clock can do that; `cut` one
-    such pass by key, the gap among them."""
-
-    def whole(self, *, held: bool = False) -> float: ...
-
-    def cut(self) -> dict[Key, float]: ...
+Key = tuple[Phase, str, str, int]  # Phase, path, op and call: the identity of an operator in a record.
+ProfileRow = tuple[str, str, int, str, Phase, list[float]]  # Path, op or kernel, call, kind, phase, seconds.
 
 
-class Changed(Over):
-    """A pass ran other operators than the one that was counted, so that its parts have no names."""
+class OperatorsChanged(StopSampling):
+    """A pass ran other operators than the counted one, so their names are unknown."""
 
 
-class Inference:
-    """Forward passes. The caller has set inference mode."""
+class Pass:
+    """One pass. Subclasses give `_run` and `instrumented`."""
 
-    def __init__(self, run: Callable[[], Any], model: nn.Module, tiles: Sequence[Tile], clock: Clock) -> None:
-        self.run, self.model, self.clock = run, model, clock
-        self.keys: list[Key] = [("forward", tile.path, tile.op, tile.call) for tile in tiles]
-        self.counted = [tile.ran for tile in tiles]
-        self.cutter = Cut(clock.mark)
+    def __init__(
+        self, model: nn.Module, spans: Sequence[OperatorSpan], clock: Clock, mark: Callable[[], Any] | None = None
+    ) -> None:
+        self.model, self.clock = model, clock
+        self.keys: list[Key] = [("forward", span.path, span.op, span.call) for span in spans]
+        self.counted = [span.ran for span in spans]
+        self.instrument = Instrument(mark or clock.mark)
         self.process = os.getpid()
 
-    def whole(self, *, held: bool = False) -> float:
-        self.clock.hold() if held else self.clock.settle()
-        mark = self.clock.mark
-        marks = [mark()]
-        self.run()
-        marks.append(mark())
-        no_twin(self.process)
+    def _run(self) -> None:
+        raise NotImplementedError
+
+    def instrumented(self) -> dict[Key, float]:
+        """Seconds of each operator and of the overhead in one pass. Raises OperatorsChanged."""
+        raise NotImplementedError
+
+    def uninstrumented(self, *, blocked: bool = False) -> float:
+        """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
+        self.clock.block_queue() if blocked else self.clock.synchronize()
+        marks = [self.clock.mark()]
+        self._run()
+        marks.append(self.clock.mark())
+        exit_if_forked(self.process)
         return self.clock.seconds(marks)[-1]
 
-    def cut(self) -> dict[Key, float]:
-        cutter = self.cutter
-        with cutter.installed(self.model), cutter:
-            self.clock.hold()
-            cutter.ran.clear()
-            cutter.marks = [cutter.mark()]
-            self.run()
-            cutter.marks.append(cutter.mark())
-        no_twin(self.process)
-        _same(cutter.ran, self.counted)
-        return _added(self.clock.seconds(cutter.marks), self.keys, "forward")
+    def _instrumented_forward(self, run: Callable[[], Any]) -> Any:
+        """Leaves the marks in `instrument.marks`. Returns what `run` returns."""
+        instrument = self.instrument
+        with instrument.installed(self.model), instrument:
+            self.clock.block_queue()
+            instrument.ran.clear()
+            instrument.marks = [instrument.mark()]
+            output = run()
+            instrument.marks.append(instrument.mark())
+        exit_if_forked(self.process)
+        if len(instrument.ran) != len(self.counted):
+            raise OperatorsChanged(f"{len(instrument.ran)} operators ran where {len(self.counted)} were counted")
+        if instrument.ran != self.counted:
+            raise OperatorsChanged("other operators ran than were counted")
+        return output
 
 
-class Training:
-    """Steps: forward pass and loss, backward pass, optimizer. What cuts a step is put on between, unmeasured."""
+class Inference(Pass):
+    """A forward pass. The caller sets inference mode."""
+
+    def __init__(self, run: Callable[[], Any], model: nn.Module, spans: Sequence[OperatorSpan], clock: Clock) -> None:
+        super().__init__(model, spans, clock)
+        self.run = run
+
+    def _run(self) -> None:
+        self.run()
+
+    def instrumented(self) -> dict[Key, float]:
+        self._instrumented_forward(self._run)
+        return _durations(self.clock.seconds(self.instrument.marks), self.keys, "forward")
+
+
+class Training(Pass):
+    """A step: forward pass and loss, backward pass, optimizer. Instruments are installed between these, untimed."""
 
     def __init__(
         self,
         loss: Callable[[], Tensor],
         model: nn.Module,
         optimizer: Optimizer,
-        tiles: Sequence[Tile],
+        spans: Sequence[OperatorSpan],
         clock: Clock,
     ) -> None:
-        self.loss, self.model, self.optimizer, self.clock = loss, model, optimizer, clock
-        self.keys: list[Key] = [("forward", tile.path, tile.op, tile.call) for tile in tiles]
-        self.counted = [tile.ran for tile in tiles]
-        self.backward: list[Key] = [("backward", tile.path, tile.op, tile.call) for tile in tiles]
-        owners = paths_of(model)
+        super().__init__(model, spans, clock, lambda: (clock.mark(), sequence_number()))
+        self.loss, self.optimizer = loss, optimizer
+        self.backward_keys: list[Key] = [("backward", span.path, span.op, span.call) for span in spans]
+        paths = paths_of(model)
         self.parameters: dict[int, int] = {}
         for module in model.modules():
             for parameter in module.parameters(recurse=False):
                 if id(parameter) not in self.parameters:
                     self.parameters[id(parameter)] = len(self.parameters)
-                    self.backward.append(("backward", owners[id(module)], "accumulate_grad", 1))
-        self.cutter = Cut(self._numbered)
-        self.process = os.getpid()
+                    self.backward_keys.append(("backward", paths[id(module)], "accumulate_grad", 1))
+        self.backward_keys.append(("backward", "", "autograd", 1))  # Last: the index of NO_OWNER is -1.
 
-    def _numbered(self) -> tuple[Any, int]:
-        return self.clock.mark(), sequence_number()
+    def _run(self) -> None:
+        self.loss().backward()  # type: ignore[no-untyped-call]
+        self._step()
 
     def _step(self) -> None:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def whole(self, *, held: bool = False) -> float:
-        self.clock.hold() if held else self.clock.settle()
+    def instrumented(self) -> dict[Key, float]:
         mark = self.clock.mark
-        marks = [mark()]
-        self.loss().backward()  # type: ignore[no-untyped-call]
-        self._step()
-        marks.append(mark())
-        no_twin(self.process)
-        return self.clock.seconds(marks)[-1]
-
-    def cut(self) -> dict[Key, float]:
-        cutter, mark = self.cutter, self.clock.mark
-        with cutter.installed(self.model), cutter:
-            self.clock.hold()
-            cutter.ran.clear()
-            cutter.marks = [cutter.mark()]
-            loss = self.loss()
-            cutter.marks.append(cutter.mark())
-        no_twin(self.process)
-        _same(cutter.ran, self.counted)
-        numbers = [number for _, number in cutter.marks]
-        times = _added(self.clock.seconds([at for at, _ in cutter.marks]), self.keys, "forward")
-        backward = Backward(mark, list(zip(numbers[1:-1:2], numbers[2:-1:2], strict=True)), self.parameters)
+        loss = self._instrumented_forward(self.loss)
+        marks, numbers = zip(*self.instrument.marks, strict=True)
+        times = _durations(self.clock.seconds(marks), self.keys, "forward")
+        spans = list(zip(numbers[1:-1:2], numbers[2:-1:2], strict=True))
+        backward = BackwardInstrument(mark, spans, self.parameters)
         with backward.attached(loss):
-            self.clock.hold()
+            self.clock.block_queue()
             backward.marks.append(mark())
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             backward.marks.append(mark())
-        keys = [self.backward[at] if at != NOWHERE else ("backward", "", "autograd", 1) for at in backward.places]
-        times |= _added(self.clock.seconds(backward.marks), keys, "backward")
-        self.clock.hold()
-        marks = [mark()]
+        keys = [self.backward_keys[owner] for owner in backward.owners]
+        times |= _durations(self.clock.seconds(backward.marks), keys, "backward")
+        self.clock.block_queue()
+        step_marks = [mark()]
         self._step()
-        marks.append(mark())
-        times["optimizer", "", "step", 1] = self.clock.seconds(marks)[-1]
+        step_marks.append(mark())
+        times["optimizer", "", "step", 1] = self.clock.seconds(step_marks)[-1]
         return times
 
 
-def no_twin(process: int) -> None:
-    """Ends what a model forked in its pass and let run on: it would sample too, and fork anew in each pass."""
+def exit_if_forked(process: int) -> None:
+    """Ends a copy of this process that the model forked in its pass: it would sample too, and fork in each pass."""
     if os.getpid() != process:
         os._exit(0)
 
 
-def _same(ran: Sequence[int | str], counted: Sequence[int | str]) -> None:
-    if len(ran) != len(counted):
-        raise Changed(f"{len(ran)} operators ran where {len(counted)} were counted")
-    if ran != counted:
-        raise Changed("other operators ran than were counted")
-
-
-def _added(reached: Sequence[float], keys: Sequence[Key], phase: Phase) -> dict[Key, float]:
-    """Seconds by key; what is left of the pass between its tiles is the gap, so that all add up to the whole."""
+def _durations(reached: Sequence[float], keys: Sequence[Key], phase: Phase) -> dict[Key, float]:
+    """Seconds by key. The rest of the pass is overhead, so that all of them add up to the pass."""
     inner = reached[1:-1]
     times: dict[Key, float] = dict.fromkeys(keys, 0.0)
     for key, start, end in zip(keys, inner[::2], inner[1::2], strict=True):
         times[key] += end - start
-    times[phase, "", "gap", 1] = reached[-1] - reached[0] - sum(times.values())
+    times[phase, "", "overhead", 1] = reached[-1] - reached[0] - sum(times.values())
     return times

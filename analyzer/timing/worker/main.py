@@ -1,7 +1,8 @@
-"""A fresh process that times one model at one configuration: a request on standard input, lines of JSON on standard output.
+"""The worker process, which times one model at one configuration: a request on stdin, lines of JSON on stdout.
 
-It is the only place of the timing that imports torch. Lines: `ready` (what the parts are called), `samples`, `kernels`,
-`replay`, then `done` or `failed`. What was told stands, whatever becomes of the process afterwards.
+The only part of a measurement that imports torch. Lines: `ready` (the record and the environment), `keys` (the names of
+the operators), `samples`, `kernels`, `replay`, then `done` or `failed`. Lines already sent stay valid if the process
+dies.
 """
 
 from __future__ import annotations
@@ -22,107 +23,111 @@ import torch
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import Clock, clock_of
-from analyzer.timing.clock.sampling import Sample, Watch, samples, undisturbed, warm_up
+from analyzer.timing.clock.sampling import Sample, Watch, garbage_collection_paused, sample_interleaved, warm_up
 from analyzer.timing.machine.contention import Contention
 from analyzer.timing.machine.fingerprint import fingerprint
 from analyzer.timing.machine.gpu import GpuContention, nvml
-from analyzer.timing.passes.prepare import Prepared
-from analyzer.timing.passes.tiles import Tile, tiles_of
-from analyzer.timing.passes.timed_pass import Key, Pass, no_twin
+from analyzer.timing.passes.operator_spans import OperatorSpan, operator_spans
+from analyzer.timing.passes.prepare import PreparedModel
+from analyzer.timing.passes.timed_pass import Key, Pass, exit_if_forked
 from analyzer.timing.request import Request
-from analyzer.timing.worker.load import counted, loaded, passes, takes_gradients, unsupported
-from analyzer.timing.worker.measurements import Arms, InTime
-from analyzer.timing.worker.reference_work import flushed, flusher, reference
+from analyzer.timing.worker.load import computes_gradients, count_reference, failing_module, load_model, timed_pass
+from analyzer.timing.worker.measurements import DeadlineWatch, Measurements
+from analyzer.timing.worker.reference_workload import cache_flush, flushed, sample_reference_workload
 
-Tell = Callable[[Mapping[str, Any]], None]
-WARM_SHARE = 0.25  # Of what is left of the budget, at the most.
-EVERY_S = 1.0  # Samples are told in lots, and the parent has a moment to take them: it would disturb the next one.
-SETTLE_S = 0.005
+Send = Callable[[Mapping[str, Any]], None]
+MAX_WARM_UP = 0.25  # Share of the rest of the budget.
+SEND_EVERY_S = 1.0
+SETTLE_S = 0.005  # After sending, for the parent to read: it would disturb the next sample.
 PR_SET_PDEATHSIG = 1
-# How those that run out of memory say so: libraries of C++, CUDA's, Apple's. Others speak of memory too.
-NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
+# Messages of C++ libraries, CUDA and Apple when memory runs out. Other errors speak of memory too.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 
 
 def main() -> int:
-    """Answers one request. What the model prints goes to standard error."""
+    """Serves one request. Redirects what the model prints to stderr."""
     _end_with_parent()
-    sys.path.append("")  # A package beside the user may import of itself late. Last: it stands for nothing of Python's.
+    sys.path.append("")  # For a user's package that imports itself later. Last, so that it never shadows Python's own.
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
     process = os.getpid()
 
-    def tell(line: Mapping[str, Any]) -> None:
-        no_twin(process)
+    def send(line: Mapping[str, Any]) -> None:
+        exit_if_forked(process)
         channel.write(json.dumps(line) + "\n")
         channel.flush()
 
     request = Request.from_json(json.loads(sys.stdin.readline()))
     try:
-        _time(request, tell)
+        _serve(request, send)
     except AnalyzerError as error:
-        tell({"event": "failed", "reason": str(error), "details": list(error.details)})
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        tell({"event": "failed", "reason": _memory(request, error), "details": []})
+        send({"event": "failed", "reason": str(error), "details": list(error.details)})
     except Exception as error:
-        spent = any(text in str(error).lower() for text in NO_MEMORY)
-        reason = _memory(request, error) if spent else f"{type(error).__name__}: {_first(error)}"
-        tell({"event": "failed", "reason": reason, "details": []})
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        no_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if no_memory or any(text in str(error).lower() for text in OUT_OF_MEMORY):
+            reason = f"out of memory at batch {request.configuration.batch} ({_first_line(error)})"
+        send({"event": "failed", "reason": reason, "details": []})
     return 0
 
 
 def _end_with_parent() -> None:
-    """However the program that asked ends, also by SIGKILL, Linux then ends this one: it would measure for nobody."""
+    """On Linux, ends this process when its parent ends, also by SIGKILL: nobody would read the measurement."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _time(request: Request, tell: Tell) -> None:
+def _serve(request: Request, send: Send) -> None:
     configuration = request.configuration
     torch.set_num_threads(configuration.threads)
     torch.manual_seed(request.seed)
     try:
-        clock, ready = clock_of(configuration.device), loaded(request)
-        record = counted(ready, request)
+        clock, prepared = clock_of(configuration.device), load_model(request)
+        record = count_reference(prepared, request)
     except AnalyzerError as error:
-        return tell({"event": "failed", "refused": True, "reason": str(error), "details": list(error.details)})
+        return send({"event": "failed", "refused": True, "reason": str(error), "details": list(error.details)})
     try:
-        _measure(ready, record, request, clock, tell)
+        _measure(prepared, record, request, clock, send)
     except (NotImplementedError, RuntimeError) as error:
-        where = unsupported(ready, configuration) if "not implemented for" in str(error) else ""
-        if not where:
+        module = failing_module(prepared, configuration) if "not implemented for" in str(error) else ""
+        if not module:
             raise
-        said = f"{where} does not take {configuration.dtype} on {configuration.device}; {type(error).__name__}: {_first(error)}"
-        raise AnalyzerError(said) from error
+        message = f"{module} does not take {configuration.dtype} on {configuration.device}"
+        raise AnalyzerError(f"{message}; {type(error).__name__}: {_first_line(error)}") from error
 
 
-def _measure(ready: Prepared, record: dict[str, Any] | None, request: Request, clock: Clock, tell: Tell) -> None:
+def _measure(
+    prepared: PreparedModel, record: dict[str, Any] | None, request: Request, clock: Clock, send: Send
+) -> None:
     configuration = request.configuration
     gradients = False
     if request.reference:
         if configuration.training:
-            ready.loss()  # What a model makes once and keeps must not be made in inference mode, as tiles are.
-        gradients = (request.cut or not configuration.training) and takes_gradients(ready.run)
-    tiles: tuple[Tile, ...] = ()
-    if request.cut:
-        tiles, _ = tiles_of(ready.eager, ready.loss if configuration.training else ready.run, autograd=gradients)
+            prepared.loss()  # A model may cache tensors in its first pass; those of inference mode cannot be trained.
+        gradients = (request.instrumented or not configuration.training) and computes_gradients(prepared.run)
+    spans: tuple[OperatorSpan, ...] = ()
+    if request.instrumented:
+        run = prepared.loss if configuration.training else prepared.run
+        spans, _ = operator_spans(prepared.eager, run, autograd=gradients)
     watch = _watch(configuration)
     environment = {**fingerprint(configuration.device), "signals": watch.signals()}
-    tell({"event": "ready", "record": record, "environment": environment})
-    with nullcontext() if configuration.training or gradients else torch.inference_mode(), undisturbed():
-        passed = passes(ready, tiles, clock, training=configuration.training)
-        beside = _sample(request, passed, clock, InTime(watch, clock), time.perf_counter(), tell)
+    send({"event": "ready", "record": record, "environment": environment})
+    with nullcontext() if configuration.training or gradients else torch.inference_mode(), garbage_collection_paused():
+        one_pass = timed_pass(prepared, spans, clock, training=configuration.training)
+        summary = _sample(request, one_pass, clock, DeadlineWatch(watch, clock), time.perf_counter(), send)
         if request.kernels or request.trace:
-            from analyzer.timing.passes.kernels import kernels
+            from analyzer.timing.passes.kernels import profile_kernels
 
-            found = kernels(ready, tiles, configuration, trace=request.trace)
-            tell({"event": "kernels", "kernels": found})
+            kernels = profile_kernels(prepared, spans, configuration, trace=request.trace)
+            send({"event": "kernels", "kernels": kernels})
         if request.replay:
-            from analyzer.timing.passes.replay import replay
+            from analyzer.timing.passes.replay import replay_modules
 
-            tell({"event": "replay", "replay": replay(ready, clock, flusher(configuration.device))})
-    tell({"event": "done", **beside})
+            replay = replay_modules(prepared, clock, cache_flush(configuration.device))
+            send({"event": "replay", "replay": replay})
+    send({"event": "done", **summary})
 
 
 def _watch(configuration: Configuration) -> Contention | GpuContention:
@@ -131,55 +136,53 @@ def _watch(configuration: Configuration) -> Contention | GpuContention:
     return Contention(configuration.threads)
 
 
-def _sample(request: Request, passed: Pass, clock: Clock, watch: Watch, started: float, tell: Tell) -> dict[str, Any]:
-    """Tells the samples. Returns what was seen beside."""
-    end = started + request.budget_s
-    before = reference(request.configuration, watch)
-    warm = warm_up(passed.whole, time.perf_counter, budget_s=WARM_SHARE * max(end - time.perf_counter(), 0.0))
+def _sample(request: Request, one_pass: Pass, clock: Clock, watch: Watch, start: float, send: Send) -> dict[str, Any]:
+    """Samples until the budget, which begins at `start`, is spent. Returns `Measurements.summary`."""
+    end = start + request.budget_s
+    before = sample_reference_workload(request.configuration, watch)
+    warm_up_budget_s = MAX_WARM_UP * max(end - time.perf_counter(), 0.0)
+    warm_up_s = warm_up(one_pass.uninstrumented, time.perf_counter, budget_s=warm_up_budget_s)
 
-    def say(keys: Sequence[Key], note: str) -> None:
-        tell({"event": "keys", "keys": keys, "warm_up_s": warm, "note": note})
-        time.sleep(SETTLE_S)  # The parent takes it, and would disturb the first sample.
+    def send_keys(keys: Sequence[Key], note: str) -> None:
+        send({"event": "keys", "keys": keys, "warm_up_s": warm_up_s, "note": note})
+        time.sleep(SETTLE_S)
 
-    arms = Arms(passed, clock, say)
-    found = arms.found(cut=request.cut)
+    measurements = Measurements(one_pass, clock, send_keys)
+    available = measurements.available(instrumented=request.instrumented)
     if request.configuration.flushed:
-        flush = flusher(request.configuration.device)
-        found = {name: flushed(flush, arm) for name, arm in found.items()}
-    lot: list[Sample] = []
-    told = time.perf_counter()
-    taken = samples(
-        found,
+        flush = cache_flush(request.configuration.device)
+        available = {name: flushed(flush, measurement) for name, measurement in available.items()}
+    unsent: list[Sample] = []
+    sent_at = time.perf_counter()
+    samples = sample_interleaved(
+        available,
         time.perf_counter,
         watch,
         budget_s=max(end - time.perf_counter(), 0.0),
-        floor=request.floor,
-        ceiling=request.ceiling,
+        min_samples=request.min_samples,
+        max_samples=request.max_samples,
         order=random.Random(request.seed),
     )
     try:
-        for sample in taken:
-            lot.append(sample)
-            if time.perf_counter() - told > EVERY_S:
-                tell(_lot(lot))
+        for sample in samples:
+            unsent.append(sample)
+            if time.perf_counter() - sent_at > SEND_EVERY_S:
+                send(_samples_line(unsent))
                 time.sleep(SETTLE_S)
-                lot, told = [], time.perf_counter()
-        lot += [*before, *reference(request.configuration, watch)]
+                unsent, sent_at = [], time.perf_counter()
+        unsent += [*before, *sample_reference_workload(request.configuration, watch)]
     finally:
-        tell(_lot(lot))  # Those before a pass that raised stand too.
-    return arms.seen()
+        send(_samples_line(unsent))  # Also those before a pass that raised.
+    return measurements.summary()
 
 
-def _lot(lot: Sequence[Sample]) -> dict[str, Any]:
-    return {"event": "samples", "samples": [[one.arm, one.seconds, one.dirty] for one in lot]}
+def _samples_line(samples: Sequence[Sample]) -> dict[str, Any]:
+    values = [[sample.measurement, sample.seconds, sample.disturbance] for sample in samples]
+    return {"event": "samples", "samples": values}
 
 
-def _memory(request: Request, error: BaseException) -> str:
-    return f"out of memory at batch {request.configuration.batch} ({_first(error)})"
-
-
-def _first(error: BaseException) -> str:
-    return one_line(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)[:200]
+def _first_line(error: BaseException) -> str:
+    return one_line((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
 
 
 if __name__ == "__main__":

@@ -1,100 +1,102 @@
-"""What is sampled in turn of one measurement: the pass as it is issued, on a device alone, and cut into operators.
+"""The measurements that are sampled interleaved: the pass, its GPU time, and the instrumented pass.
 
-A held pass that was not issued in time is a disturbed sample as any other, and is taken again.
+A blocked pass that was not queued in time is a disturbed sample like any other, and is repeated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
 from analyzer.timing.clock.clocks import Clock
 from analyzer.timing.clock.sampling import Watch
-from analyzer.timing.machine.page_faults import Paging
-from analyzer.timing.passes.timed_pass import Changed, Key, Pass
+from analyzer.timing.machine.page_faults import PageFaults
+from analyzer.timing.passes.timed_pass import Key, OperatorsChanged, Pass
 
-TRIES = 3  # To issue a pass in time. Each that was late makes the next hold longer.
-LATE = "the host did not issue it in time"
-Say = Callable[[Sequence[Key], str], None]
+MAX_TRIES = 3  # To queue a pass in time. Each late one makes the next block longer.
+LATE = "the host did not queue it in time"
+SendKeys = Callable[[Sequence[Key], str], None]
 
 
-class InTime:
-    """A watch that sees too whether held passes were issued in time."""
+class DeadlineWatch:
+    """A watch that also detects blocked passes that were not queued in time."""
 
     def __init__(self, watch: Watch, clock: Clock) -> None:
         self.watch, self.clock = watch, clock
 
-    def look(self) -> Any:
-        return self.clock.late, self.watch.look()
+    def snapshot(self) -> Any:
+        return self.clock.late_passes, self.watch.snapshot()
 
-    def dirty(self, before: Any, after: Any) -> str | None:
-        return self.watch.dirty(before[1], after[1]) or (LATE if before[0] != after[0] else None)
+    def disturbance(self, before: Any, after: Any) -> str | None:
+        return self.watch.disturbance(before[1], after[1]) or (LATE if before[0] != after[0] else None)
 
 
-class Arms:
-    """`say` is told what the parts of a cut pass are called; once more, with the reason, if they cease to be known."""
+class Measurements:
+    """`send_keys(keys, "")` receives the keys of an instrumented pass, or no keys and the reason if there are none.
 
-    def __init__(self, passed: Pass, clock: Clock, say: Say) -> None:
-        self.passed, self.clock, self.say = passed, clock, say
+    `queued_in_time`: whether instrumented passes can be queued in time; None on a clock that does not block.
+    """
+
+    def __init__(self, timed_pass: Pass, clock: Clock, send_keys: SendKeys) -> None:
+        self.timed_pass, self.clock, self.send_keys = timed_pass, clock, send_keys
         self.keys: list[Key] = []
-        self.paging = Paging()
-        self.shares: list[float] = []
-        self.ahead: bool | None = None  # Whether cut passes are issued in time; None where nothing is held.
+        self.page_faults = PageFaults()
+        self.launch_shares: list[float] = []
+        self.queued_in_time: bool | None = None
 
-    def found(self, *, cut: bool) -> dict[str, Callable[[], Any]]:
-        """Those that this model and clock allow, by name. What is held is tried before."""
-        arms: dict[str, Callable[[], Any]] = {"whole": self.whole}
-        holds, alone = self.clock.late is not None, self._in_time(self.device)
+    def available(self, *, instrumented: bool) -> dict[str, Callable[[], Any]]:
+        """The measurements that this model and clock allow, by name. Tries each blocked one first."""
+        measurements: dict[str, Callable[[], Any]] = {"pass": self.uninstrumented}
+        blocks, device = self.clock.late_passes is not None, self._in_time(self.device)
         try:
-            if cut and holds:
-                self.ahead = alone and self._in_time(self.passed.cut)
-                if not self.ahead:
-                    self.clock.let_go()  # Of two that cannot be held against each other, neither is.
-            if alone and self.ahead is not False:
-                arms["device"] = self.device
-            if cut:
-                self.keys += self.passed.cut()
-                arms["cut"] = self.cut
-            self.say(self.keys, "")
-        except Changed as error:
-            self._uncut(error)
-        return arms
+            if instrumented and blocks:
+                self.queued_in_time = device and self._in_time(self.timed_pass.instrumented)
+                if not self.queued_in_time:
+                    self.clock.disable_blocking()  # Blocked and unblocked passes would not be comparable.
+            if device and self.queued_in_time is not False:
+                measurements["device"] = self.device
+            if instrumented:
+                self.keys += self.timed_pass.instrumented()
+                measurements["instrumented"] = self.instrumented
+            self.send_keys(self.keys, "")
+        except OperatorsChanged as error:
+            self._give_up(error)
+        return measurements
 
-    def whole(self) -> float:
-        seconds = self.paging.watched(self.passed.whole)
+    def uninstrumented(self) -> float:
+        seconds = self.page_faults.count(self.timed_pass.uninstrumented)
         if self.clock.launch_share is not None:
-            self.shares.append(self.clock.launch_share)
+            self.launch_shares.append(self.clock.launch_share)
         return seconds
 
     def device(self) -> float:
-        return self.passed.whole(held=True)
+        return self.timed_pass.uninstrumented(blocked=True)
 
-    def cut(self) -> list[float]:
+    def instrumented(self) -> list[float]:
+        """Seconds in the order of the keys. Raises OperatorsChanged."""
         try:
-            return _in_order(self.passed.cut(), self.keys)
-        except Changed as error:
-            self._uncut(error)
+            times = self.timed_pass.instrumented()
+            if times.keys() != set(self.keys):
+                raise OperatorsChanged("the operators of a pass change from pass to pass")
+        except OperatorsChanged as error:
+            self._give_up(error)
             raise
+        return [times[key] for key in self.keys]
 
-    def seen(self) -> dict[str, Any]:
-        """Beside the samples: the clock's `launch_share` of whole passes, whether cut ones were in time, and paging."""
-        shared = {"launch_share": median(self.shares) if self.shares else None, "ahead": self.ahead}
-        return shared | (self.paging.told() if self.clock.launch_share is None else {})
+    def summary(self) -> dict[str, Any]:
+        """The median launch share of the pass, whether passes were queued in time, and page faults on a CPU."""
+        launch_share = median(self.launch_shares) if self.launch_shares else None
+        page_faults = self.page_faults.summary() if self.clock.launch_share is None else {}
+        return {"launch_share": launch_share, "queued_in_time": self.queued_in_time, **page_faults}
 
-    def _in_time(self, once: Callable[[], Any]) -> bool:
-        """Whether a held pass can be issued in time, and takes any. Never of a clock that cannot hold."""
-        for _ in range(TRIES if self.clock.late is not None else 0):
-            late = self.clock.late
-            if once() and self.clock.late == late:
+    def _in_time(self, measurement: Callable[[], Any]) -> bool:
+        """Whether a blocked pass takes device time and can be queued in time."""
+        for _ in range(MAX_TRIES if self.clock.late_passes is not None else 0):
+            late = self.clock.late_passes
+            if measurement() and self.clock.late_passes == late:
                 return True
         return False
 
-    def _uncut(self, error: Changed) -> None:
-        self.say([], f"not cut into operators: {error}")
-
-
-def _in_order(times: Mapping[Key, float], keys: Sequence[Key]) -> list[float]:
-    if times.keys() != set(keys):
-        raise Changed("the operators of a pass change from pass to pass")
-    return [times[key] for key in keys]
+    def _give_up(self, error: OperatorsChanged) -> None:
+        self.send_keys([], f"not instrumented: {error}")

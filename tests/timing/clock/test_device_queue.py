@@ -1,26 +1,26 @@
-"""Ahead of a device: held passes say what it takes, not when it was told; marks cost it time, which is measured."""
+"""A blocked queue gives GPU time without launch overhead; the cost of marks is measured and subtracted."""
 
 from __future__ import annotations
 
 import pytest
 
 from analyzer.timing.clock.clocks import EventClock, HostClock
-from analyzer.timing.clock.device_queue import MOST_S, MarkCost
-from analyzer.timing.worker.measurements import LATE, Arms, InTime
-from tests.timing.simulated import Device, Turned
+from analyzer.timing.clock.device_queue import MAX_BLOCK_S, MarkCost
+from analyzer.timing.worker.measurements import LATE, DeadlineWatch, Measurements
+from tests.timing.simulated import Device, FakeWatch, ManualClock
 
-LAUNCH_S, RECORD_S, MARK_S, LEAST_S = 25e-6, 10e-6, 1.5e-6, 1e-6
-
-
-def clock_and_device(*, mark_s=MARK_S, calibrated=True):
-    host = Turned()
-    device = Device(host, LAUNCH_S, record_s=RECORD_S, mark_s=mark_s)
-    nothing = (lambda: device.launch(LEAST_S)) if calibrated else None
-    return EventClock(device, host.nanoseconds, device.sleep, nothing), device
+LAUNCH_S, RECORD_S, MARK_S, MIN_KERNEL_S = 25e-6, 10e-6, 1.5e-6, 1e-6
 
 
-class Passes:
-    """Operators of so many seconds on the device, cut or not; `waits` for the device after the first of them."""
+def clock_and_device(*, calibrated=True):
+    host = ManualClock()
+    device = Device(host, LAUNCH_S, record_s=RECORD_S, mark_s=MARK_S)
+    empty_kernel = (lambda: device.launch(MIN_KERNEL_S)) if calibrated else None
+    return EventClock(device, host.nanoseconds, device.sleep, empty_kernel), device
+
+
+class FakePass:
+    """Kernels of given seconds; with `waits`, the model synchronizes after each."""
 
     def __init__(self, clock, device, kernels, *, waits=False):
         self.clock, self.device, self.kernels, self.waits = clock, device, kernels, waits
@@ -33,157 +33,148 @@ class Passes:
             if self.waits:
                 self.device.synchronize()
 
-    def whole(self, *, held=False):
-        self.clock.hold() if held else self.clock.settle()
+    def uninstrumented(self, *, blocked=False):
+        self.clock.block_queue() if blocked else self.clock.synchronize()
         marks = [self.clock.mark()]
         self._run(lambda: None)
         marks.append(self.clock.mark())
         return self.clock.seconds(marks)[-1]
 
-    def cut(self):
-        self.clock.hold()
+    def instrumented(self):
+        self.clock.block_queue()
         marks = [self.clock.mark()]
         self._run(lambda: marks.append(self.clock.mark()))
         marks.append(self.clock.mark())
-        reached = self.clock.seconds(marks)
-        tiles = {
-            ("forward", str(number), "op", 1): reached[2 * number + 2] - reached[2 * number + 1]
+        reached_s = self.clock.seconds(marks)
+        operators = {
+            ("forward", str(number), "op", 1): reached_s[2 * number + 2] - reached_s[2 * number + 1]
             for number in range(len(self.kernels))
         }
-        return {**tiles, ("forward", "", "gap", 1): reached[-1] - sum(tiles.values())}
+        return {**operators, ("forward", "", "overhead", 1): reached_s[-1] - sum(operators.values())}
 
 
 KERNELS = [2e-6, 30e-6, 5e-6] * 20
 
 
-def test_what_marks_cost_is_measured_with_the_least_of_kernels():
+def test_mark_cost_is_measured_with_short_kernels():
     clock, _ = clock_and_device()
-    # In the queue an event takes 1.5 µs: so far apart are two with nothing between, and so much longer is work.
-    assert clock.cost.work_s == pytest.approx(MARK_S)
-    assert clock.cost.least_s == pytest.approx(MARK_S + LEAST_S / 2)
+    # In the queue an event takes 1.5 µs: two marks with nothing between are so far apart, and work is so much longer.
+    assert clock.mark_cost.work_s == pytest.approx(MARK_S)
+    assert clock.mark_cost.empty_below_s == pytest.approx(MARK_S + MIN_KERNEL_S / 2)
 
 
-def test_parts_of_a_held_pass_are_the_devices_own_and_add_up_to_it():
+def test_operators_of_a_blocked_pass_have_device_time_and_add_up():
     clock, device = clock_and_device()
-    passes = Passes(clock, device, KERNELS)
-    own = sum(KERNELS)
-    # As it is issued the device waits for 60 launches of 25 µs, then runs the last kernel, of 5.
-    assert passes.whole() == pytest.approx(60 * 25e-6 + RECORD_S, rel=0.02)
-    assert passes.whole(held=True) == pytest.approx(own, rel=1e-3)
-    parts = passes.cut()
-    assert list(parts.values())[:3] == pytest.approx(KERNELS[:3], abs=1e-9)
-    assert sum(parts.values()) == pytest.approx(own, rel=1e-3)
-    assert parts["forward", "", "gap", 1] == pytest.approx(0.0, abs=1e-9)
-    assert clock.late == 0
+    timed_pass = FakePass(clock, device, KERNELS)
+    # Without blocking, the device waits for 60 launches of 25 µs, then runs the last kernel, of 5.
+    assert timed_pass.uninstrumented() == pytest.approx(60 * 25e-6 + RECORD_S, rel=0.02)
+    assert timed_pass.uninstrumented(blocked=True) == pytest.approx(sum(KERNELS), rel=1e-3)
+    times = timed_pass.instrumented()
+    assert list(times.values())[:3] == pytest.approx(KERNELS[:3], abs=1e-9)
+    assert sum(times.values()) == pytest.approx(sum(KERNELS), rel=1e-3)
+    assert times["forward", "", "overhead", 1] == pytest.approx(0.0, abs=1e-9)
+    assert clock.late_passes == 0
 
 
-def test_without_a_hold_marks_say_how_slow_the_host_is():
+def test_without_blocking_launch_overhead_is_in_the_times():
     clock, device = clock_and_device()
-    clock.let_go()
-    parts = Passes(clock, device, KERNELS).cut()
-    assert sum(parts.values()) > 2 * sum(KERNELS)
-    assert clock.late is None
+    clock.disable_blocking()
+    assert sum(FakePass(clock, device, KERNELS).instrumented().values()) > 2 * sum(KERNELS)
+    assert clock.late_passes is None
 
 
-def test_a_hold_that_was_too_short_is_longer_the_next_time():
+def test_block_length_adapts():
     clock, device = clock_and_device()
-    passes = Passes(clock, device, [1e-6] * 1000)
-    passes.cut()  # 2000 marks of 10 µs and 1000 launches of 25 take the host 45 ms, more than the hold.
-    assert clock.late == 1
-    parts = passes.cut()
-    assert clock.late == 1
-    assert sum(parts.values()) == pytest.approx(1000e-6, rel=1e-3)
-    assert clock.held.seconds < MOST_S
-    for _ in range(60):  # It is not kept longer than it needs to be.
-        Passes(clock, device, KERNELS).whole(held=True)
-    assert clock.held.seconds < 0.003
+    long_pass = FakePass(clock, device, [1e-6] * 1000)
+    long_pass.instrumented()  # 2000 marks of 10 µs and 1000 launches of 25 take the host 45 ms, more than the block.
+    assert clock.late_passes == 1
+    times = long_pass.instrumented()
+    assert clock.late_passes == 1
+    assert sum(times.values()) == pytest.approx(1000e-6, rel=1e-3)
+    assert clock.blocker.block_s < MAX_BLOCK_S
+    for _ in range(60):
+        FakePass(clock, device, KERNELS).uninstrumented(blocked=True)
+    assert clock.blocker.block_s < 0.003
 
 
-def arms(passes, clock):
-    told = []
-    made = Arms(passes, clock, lambda keys, note: told.append((list(keys), note)))
-    return made, made.found(cut=True), told
+def measurements_of(timed_pass, clock):
+    sent = []
+    measurements = Measurements(timed_pass, clock, lambda keys, note: sent.append((list(keys), note)))
+    return measurements, measurements.available(instrumented=True), sent
 
 
-def test_a_device_is_sampled_as_it_is_issued_alone_and_cut():
+def test_a_device_has_three_measurements():
     clock, device = clock_and_device()
-    made, found, told = arms(Passes(clock, device, KERNELS), clock)
-    assert list(found) == ["whole", "device", "cut"]
-    assert made.ahead is True
-    assert len(told[0][0]) == len(KERNELS) + 1
-    assert sum(found["cut"]()) == pytest.approx(found["device"](), rel=1e-3)
-    found["whole"]()
-    assert made.seen()["launch_share"] == pytest.approx(1.0, abs=0.02)
+    measurements, available, sent = measurements_of(FakePass(clock, device, KERNELS), clock)
+    assert list(available) == ["pass", "device", "instrumented"]
+    assert measurements.queued_in_time is True
+    assert len(sent[0][0]) == len(KERNELS) + 1
+    assert sum(available["instrumented"]()) == pytest.approx(available["device"](), rel=1e-3)
+    available["pass"]()
+    assert measurements.summary()["launch_share"] == pytest.approx(1.0, abs=0.02)
 
 
-def test_a_model_that_waits_for_the_device_cannot_be_held_and_says_so():
+def test_a_model_that_waits_for_the_device_is_not_blocked():
     clock, device = clock_and_device()
-    made, found, _ = arms(Passes(clock, device, KERNELS, waits=True), clock)
-    assert list(found) == ["whole", "cut"]
-    assert made.ahead is False
-    assert clock.late is None
-    start = device.synchronized
-    found["cut"]()
-    assert device.synchronized - start == len(KERNELS) + 2  # One pass: it is not tried again.
+    measurements, available, _ = measurements_of(FakePass(clock, device, KERNELS, waits=True), clock)
+    assert list(available) == ["pass", "instrumented"]
+    assert (measurements.queued_in_time, clock.late_passes) == (False, None)
+    before = device.synchronized
+    available["instrumented"]()
+    assert device.synchronized - before == len(KERNELS) + 2  # One pass: it is not repeated.
 
 
-def test_a_sample_that_was_late_is_disturbed_and_taken_again():
+def test_a_late_pass_is_a_disturbed_sample():
     clock, device = clock_and_device()
-    _, found, _ = arms(Passes(clock, device, KERNELS), clock)
-    clock.held.seconds = 1e-3  # 120 marks of 10 µs and 60 launches of 25 take the host 2.7 ms.
-    watch = InTime(Quiet(), clock)
-    reasons = []
+    _, available, _ = measurements_of(FakePass(clock, device, KERNELS), clock)
+    clock.blocker.block_s = 1e-3  # 120 marks of 10 µs and 60 launches of 25 take the host 2.7 ms.
+    watch = DeadlineWatch(FakeWatch(), clock)
+    disturbances = []
     for _ in range(2):
-        before = watch.look()
-        found["cut"]()
-        reasons.append(watch.dirty(before, watch.look()))
-    assert reasons == [LATE, None]
+        before = watch.snapshot()
+        available["instrumented"]()
+        disturbances.append(watch.disturbance(before, watch.snapshot()))
+    assert disturbances == [LATE, None]
 
 
-class Quiet:
-    def look(self):
-        return None
-
-    def dirty(self, before, after):
-        return None
-
-
-def test_a_pass_without_any_work_on_the_device_has_no_time_of_its_own():
+def test_a_pass_without_device_work_has_no_device_time():
     clock, device = clock_and_device()
-    made, found, _ = arms(Passes(clock, device, []), clock)
-    assert list(found) == ["whole", "cut"]
-    assert made.ahead is False
+    measurements, available, _ = measurements_of(FakePass(clock, device, []), clock)
+    assert list(available) == ["pass", "instrumented"]
+    assert measurements.queued_in_time is False
 
 
-def test_parts_are_not_held_where_the_whole_pass_cannot_be():
-    """Its queue is full before the host has issued it; parts of a held pass would add up to nothing measured."""
+def test_if_the_uninstrumented_pass_cannot_be_blocked_the_instrumented_one_is_not():
+    """As when the queue is full before the host has queued the pass: operators would add up to nothing measured."""
     clock, device = clock_and_device()
-    passes = Passes(clock, device, KERNELS)
-    passes.whole = lambda held=False: Passes(clock, device, KERNELS, waits=held).whole(held=held)
-    made, found, _ = arms(passes, clock)
-    assert list(found) == ["whole", "cut"]
-    assert (made.ahead, clock.late) == (False, None)
+    timed_pass = FakePass(clock, device, KERNELS)
+    timed_pass.uninstrumented = lambda blocked=False: FakePass(clock, device, KERNELS, waits=blocked).uninstrumented(
+        blocked=blocked
+    )
+    measurements, available, _ = measurements_of(timed_pass, clock)
+    assert list(available) == ["pass", "instrumented"]
+    assert (measurements.queued_in_time, clock.late_passes) == (False, None)
 
 
-def test_a_pass_that_raised_in_its_middle_leaves_no_hold_behind():
+def test_a_pass_that_raised_leaves_no_block_behind():
     clock, device = clock_and_device()
-    clock.hold()
+    clock.block_queue()
     clock.mark()
-    assert Passes(clock, device, KERNELS).whole() > 60 * LAUNCH_S * 0.99
-    assert clock.late == 0
-    made = device.made
+    assert FakePass(clock, device, KERNELS).uninstrumented() > 60 * LAUNCH_S * 0.99
+    assert clock.late_passes == 0
+    events = device.events
     for _ in range(5):
-        Passes(clock, device, KERNELS).whole(held=True)
-    assert device.made - made <= 1  # Its own event is used again too.
+        FakePass(clock, device, KERNELS).uninstrumented(blocked=True)
+    assert device.events - events <= 1  # The event that starts a block is reused too.
 
 
-def test_a_host_holds_nothing():
-    made, found, _ = arms(Passes(HostClock(), Device(Turned(), 0.0), []), HostClock())
-    assert list(found) == ["whole", "cut"]
-    assert made.ahead is None
+def test_a_host_clock_does_not_block():
+    measurements, available, _ = measurements_of(FakePass(HostClock(), Device(ManualClock(), 0.0), []), HostClock())
+    assert list(available) == ["pass", "instrumented"]
+    assert measurements.queued_in_time is None
 
 
-def test_a_clock_without_a_measured_cost_takes_nothing_off():
-    assert MarkCost().without([1e-9, 2e-9]) == pytest.approx([0.0, 1e-9, 3e-9])
+def test_an_uncalibrated_clock_subtracts_nothing():
+    assert MarkCost().subtract([1e-9, 2e-9]) == pytest.approx([0.0, 1e-9, 3e-9])
     clock, _ = clock_and_device(calibrated=False)
-    assert clock.cost == MarkCost()
+    assert clock.mark_cost == MarkCost()

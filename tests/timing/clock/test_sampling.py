@@ -1,4 +1,4 @@
-"""Samples are taken until steady, in random order, within a budget; dirty ones are taken again. No time passes here."""
+"""Samples: taken until steady, in random order, within a budget; disturbed ones are repeated. No real time passes."""
 
 from __future__ import annotations
 
@@ -8,121 +8,99 @@ from collections import Counter
 
 import pytest
 
-from analyzer.timing.clock.sampling import Over, samples, undisturbed, warm_up
-from tests.timing.simulated import Turned
+from analyzer.timing.clock.sampling import StopSampling, garbage_collection_paused, sample_interleaved, warm_up
+from tests.timing.simulated import FakeWatch, ManualClock
 
 
-class Scripted:
-    """A watch that accuses the samples with those numbers."""
-
-    def __init__(self, dirty=()) -> None:
-        self.looks, self.dirty_ones = 0, set(dirty)
-
-    def look(self):
-        self.looks += 1
-        return self.looks
-
-    def dirty(self, before, after):
-        assert after > before
-        return "disturbed" if before // 2 in self.dirty_ones else None
-
-
-def passes(clock: Turned, times):
+def passes(clock: ManualClock, times):
     iterator = iter(times)
 
-    def once() -> float:
+    def run() -> float:
         seconds = next(iterator)
-        clock.turn(seconds)
+        clock.advance(seconds)
         return seconds
 
-    return once
+    return run
 
 
-def test_it_warms_up_until_two_windows_agree():
-    clock = Turned()
+def test_warm_up_runs_until_two_windows_agree():
+    clock = ManualClock()
     # Ten slow passes that get faster, then steady: the last window of five must be within 2 % of the one before.
     times = [2.0 - 0.1 * n for n in range(10)] + [1.0] * 50
-    taken = warm_up(passes(clock, times), clock.now, budget_s=1000)
-    assert len(taken) == 18
-    assert taken == tuple(times[:18])
+    assert warm_up(passes(clock, times), clock.now, budget_s=1000) == tuple(times[:18])
 
 
-def test_it_stops_warming_at_the_budget_but_not_before_three():
-    clock = Turned()
+def test_warm_up_ends_with_the_budget_but_runs_three_passes():
+    clock = ManualClock()
     assert len(warm_up(passes(clock, [float(n) for n in range(1, 99)]), clock.now, budget_s=12)) == 5  # 1+2+3+4+5 ≥ 12
-    assert len(warm_up(passes(Turned(), [9.0] * 9), clock.now, budget_s=0)) == 3
+    assert len(warm_up(passes(ManualClock(), [9.0] * 9), clock.now, budget_s=0)) == 3
 
 
-def drawn(budget_s, floor, ceiling, watch=None, seconds=1.0, seed=0):
-    clock = Turned()
+def sampled(budget_s=1000.0, min_samples=2, max_samples=7, watch=None, seed=0, **measurements):
+    clock = ManualClock()
 
-    def arm():
-        clock.turn(seconds)
-        return seconds
-
-    arms = {"whole": arm, "cut": arm}
-    order = random.Random(seed)
-    return list(
-        samples(arms, clock.now, watch or Scripted(), budget_s=budget_s, floor=floor, ceiling=ceiling, order=order)
-    )
-
-
-def test_each_arm_once_a_round_until_the_ceiling():
-    taken = drawn(1000, floor=2, ceiling=7)
-    assert Counter(one.arm for one in taken) == {"whole": 7, "cut": 7}
-
-
-def test_the_order_is_drawn_anew_each_round():
-    firsts = [one.arm for one in drawn(1000, floor=2, ceiling=40)][::2]
-    assert set(firsts) == {"whole", "cut"}
-    assert firsts != [one.arm for one in drawn(1000, floor=2, ceiling=40, seed=1)][::2]
-
-
-def test_the_budget_ends_it_but_the_floor_is_kept():
-    assert len(drawn(9.5, floor=2, ceiling=100)) == 10  # Five rounds of two seconds: the fifth began in time.
-    assert len(drawn(0.0, floor=3, ceiling=100)) == 6
-
-
-def test_dirty_samples_are_told_and_taken_again():
-    taken = drawn(1000, floor=1, ceiling=5, watch=Scripted(dirty=[0, 1, 2]))
-    assert sum(one.dirty is not None for one in taken) == 3
-    clean = Counter(one.arm for one in taken if one.dirty is None)
-    assert min(clean.values()) == 5
-
-
-def test_an_arm_that_is_over_is_left_out_and_the_others_go_on():
-    clock, cuts = Turned(), iter([1.0, 1.0])
-
-    def whole():
-        clock.turn(1.0)
+    def second():
+        clock.advance(1.0)
         return 1.0
 
-    def cut():
-        try:
-            return next(cuts)
-        except StopIteration:
-            raise Over from None
-
-    def drawn(**arms):
-        order = random.Random(0)
-        return Counter(
-            one.arm for one in samples(arms, clock.now, Scripted(), budget_s=99, floor=2, ceiling=6, order=order)
+    return list(
+        sample_interleaved(
+            measurements or {"pass": second, "instrumented": second}, clock.now, watch or FakeWatch(),
+            budget_s=budget_s, min_samples=min_samples, max_samples=max_samples, order=random.Random(seed),
         )
-
-    assert drawn(whole=whole, cut=cut) == {"whole": 6, "cut": 2}
-    assert drawn(cut=cut) == {}
+    )  # fmt: skip
 
 
-def test_no_garbage_is_collected_meanwhile():
-    assert gc.isenabled()
-    seen = []
+def counted(samples):
+    return Counter(sample.measurement for sample in samples)
+
+
+def test_each_measurement_is_sampled_once_a_round_up_to_the_maximum():
+    assert counted(sampled(max_samples=7)) == {"pass": 7, "instrumented": 7}
+
+
+def test_the_order_is_drawn_in_each_round():
+    first, other = ([sample.measurement for sample in sampled(max_samples=40, seed=seed)][::2] for seed in (0, 1))
+    assert set(first) == {"pass", "instrumented"}
+    assert first != other
+
+
+def test_the_budget_ends_sampling_after_the_minimum():
+    assert len(sampled(9.5, max_samples=100)) == 10  # Five rounds of two seconds: the fifth began in time.
+    assert len(sampled(0.0, min_samples=3, max_samples=100)) == 6
+
+
+def test_disturbed_samples_are_yielded_and_repeated():
+    samples = sampled(max_samples=5, watch=FakeWatch("busy", "busy", "busy"))
+    assert sum(sample.disturbance is not None for sample in samples) == 3
+    assert min(counted(sample for sample in samples if sample.disturbance is None).values()) == 5
+
+
+def test_a_measurement_that_stops_is_left_out():
+    def stop_after(count):
+        values = iter(range(count))
+
+        def measurement():
+            if next(values, None) is None:
+                raise StopSampling
+            return 1.0
+
+        return measurement
+
+    endless = {"pass": lambda: 1.0, "instrumented": stop_after(2)}
+    assert counted(sampled(max_samples=6, **endless)) == {"pass": 6, "instrumented": 2}
+    assert counted(sampled(max_samples=6, instrumented=stop_after(0))) == {}
+
+
+def test_garbage_collection_pauses_and_resumes():
+    enabled = []
 
     def interrupted() -> None:
-        with undisturbed():
-            seen.append(gc.isenabled())
+        with garbage_collection_paused():
+            enabled.append(gc.isenabled())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert seen == [False]
+    assert enabled == [False]
     assert gc.isenabled()

@@ -1,20 +1,17 @@
-"""Peaks with a clock that a pretended torch turns: every figure is the one that was put in."""
+"""Peaks measured with fakes of torch and of the clock: every figure is the one that was put in."""
 
 from __future__ import annotations
 
-import json
-import re
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
-from analyzer.cli.jobs.machine import _chosen
 from analyzer.core.errors import AnalyzerError, CannotMeasure
-from analyzer.records.store import PEAKS
 from analyzer.timing.clock.clocks import EventClock
-from analyzer.timing.peaks import gpu as gpu_peaks
-from analyzer.timing.peaks.cpu import Lot, Meter, Peak, best, measure, on_host, peak
-from tests.timing.simulated import Device, Turned
+from analyzer.timing.peaks import cpu, gpu
+from analyzer.timing.peaks.cpu import Meter, Peak, Samples, best_samples, host_runner, peak
+from tests.timing.simulated import Device, FakeWatch, ManualClock
 
 KIB = 1024
 CACHES = [
@@ -23,27 +20,18 @@ CACHES = [
     {"level": 2, "kind": "unified", "bytes": 1024 * KIB},
     {"level": 3, "kind": "unified", "bytes": 32 * 1024 * KIB},
 ]
-CALL_S = 20e-6  # What any call of an operator costs.
+CALL_S = 20e-6  # The cost of any call of an operator.
 FLOPS_PER_S = {"float32": 100e9, "float64": 50e9, "bfloat16": 200e9, "float16": 2e9}
-BYTES_PER_S = {1024 * KIB: 10e9, 32 * 1024 * KIB: 5e9}  # Of what fits a level; then memory's.
+BYTES_PER_S = {1024 * KIB: 10e9, 32 * 1024 * KIB: 5e9}  # By the size that fits; then memory's.
 MEMORY_PER_S = 1e9
+BUSY = "another process was running"
 
 
-class Tensor:
-    def __init__(self, torch, count, dtype="float32"):
-        self.torch, self.count, self.dtype = torch, count, dtype
-
-    def to(self, dtype):
-        return Tensor(self.torch, self.count, dtype)
-
-    def copy_(self, other):
-        self.torch.stream(2, self.count)
-
-
-class Torch:
-    """As much of torch as the peaks ask for; `lacks` are types without a product."""
+class FakeTorch:
+    """The functions of torch that the peaks call, on a CPU; `lacks` are types without a product."""
 
     float32, float64, bfloat16, float16 = "float32", "float64", "bfloat16", "float16"
+    inference_mode = staticmethod(nullcontext)
 
     def __init__(self, clock, lacks=()):
         self.clock, self.lacks, self.threads = clock, lacks, 0
@@ -51,343 +39,193 @@ class Torch:
     def set_num_threads(self, threads):
         self.threads = threads
 
-    def inference_mode(self):
-        return nullcontext()
+    def randn(self, side, _, device=None):
+        return SimpleNamespace(to=lambda dtype: SimpleNamespace(count=side, dtype=dtype))
 
-    def randn(self, side, _):
-        return Tensor(self, side)
+    def empty(self, side, _, dtype, device=None):
+        return None
 
-    def empty(self, side, _, dtype):
-        return Tensor(self, side, dtype)
+    def zeros(self, count, device=None):
+        return SimpleNamespace(count=count, copy_=lambda other: self.stream(2, count))
 
-    def zeros(self, count):
-        return Tensor(self, count)
+    def add(self, b, c, alpha, out):
+        self.stream(3, b.count)
 
     def mm(self, left, right, out):
         if left.dtype in self.lacks:
             raise RuntimeError(f"no product of {left.dtype}")
-        self.clock.turn(2 * left.count**3 / (FLOPS_PER_S[left.dtype] * self.threads))
+        self.product(left.dtype, 2 * left.count**3)
 
-    def add(self, b, c, alpha, out):
-        self.stream(3, b.count)
+    def product(self, dtype, flops):
+        self.clock.advance(flops / (FLOPS_PER_S[dtype] * self.threads))
 
     def stream(self, buffers, count):
         moved = 4 * buffers * count
         fits = [rate for size, rate in BYTES_PER_S.items() if moved <= size * (self.threads if size < 2**23 else 1)]
-        self.clock.turn(CALL_S + moved / (fits[0] if fits else MEMORY_PER_S))
+        self.clock.advance(CALL_S + moved / (fits[0] if fits else MEMORY_PER_S))
 
 
-class Says:
-    """A watch that says of one sample after the other what it was told to, then always `last`."""
-
-    def __init__(self, *reasons, last=None):
-        self.reasons, self.last = list(reasons), last
-
-    def look(self):
-        return None
-
-    def dirty(self, before, after):
-        return self.reasons.pop(0) if self.reasons else self.last
+def measure(threads=(1,), caches=CACHES, watch=None, progress=lambda done, total, label: None, **options):
+    """Peaks by name and thread count, and the seconds that measuring took."""
+    clock = ManualClock()
+    watch = watch or FakeWatch()
+    peaks = cpu.measure(
+        threads, caches, progress, torch=FakeTorch(clock, **options), now=clock.now, watch=lambda count: watch
+    )
+    return {(peak.name, peak.threads): peak for peak in peaks}, clock.now()
 
 
-QUIET = Says()
-BUSY = "another process was running"
+def samples(seconds, watch=None, spare_s=1.0):
+    """Samples of a call that takes the seconds given, one after the other, and does 8 units of work."""
+    clock, seconds = ManualClock(), iter(seconds)
+    meter = Meter(host_runner(clock.now), watch or FakeWatch(), spare_s)
+    return meter.samples(8.0, lambda: clock.advance(next(seconds))), clock.now()
 
 
-@pytest.fixture
-def peaks():
-    def of(threads=(1,), caches=CACHES, watch=QUIET, **options):
-        clock = Turned()
-        found = measure(threads, caches, torch=Torch(clock, **options), now=clock.now, watch=lambda count: watch)
-        return {(one.name, one.threads): one for one in found}
-
-    return of
+def test_the_first_sample_is_dropped():
+    assert samples([0.5] + [0.04] * 99)[0].rates == pytest.approx([8.0 / 0.04] * 5)
 
 
-def meter(clock, watch=QUIET, spare_s=1.0):
-    return Meter(on_host(clock.now), watch, spare_s)
+def test_a_disturbed_sample_is_repeated():
+    repeated, _ = samples([0.04, 0.04, 0.08, 0.04, 0.04, 0.04, 0.04], FakeWatch(None, None, BUSY))
+    assert repeated == Samples(pytest.approx((8.0 / 0.04,) * 5))
 
 
-def test_rates_are_work_per_second_and_the_first_sample_is_dropped():
-    clock = Turned()
-    times = iter([0.5] + [0.04] * 99)  # The first call sets something up.
-    assert meter(clock).lot(8.0, lambda: clock.turn(next(times))).rates == pytest.approx([8.0 / 0.04] * 5)
-
-
-def test_a_disturbed_sample_is_taken_again():
-    clock = Turned()
-    times = iter([0.04, 0.04, 0.08, 0.04, 0.04, 0.04, 0.04])
-    lot = meter(clock, Says(None, None, BUSY)).lot(8.0, lambda: clock.turn(next(times)))
-    assert lot == Lot(lot.rates)
-    assert lot.rates == pytest.approx([8.0 / 0.04] * 5)  # The one of 0.08 s is not among them.
-
-
-def test_what_stays_disturbed_says_why_and_ends():
-    clock = Turned()
-    lot = meter(clock, Says(last=BUSY), spare_s=0.39).lot(8.0, lambda: clock.turn(0.04))
+def test_repeating_ends_with_the_spare_time():
+    disturbed, took_s = samples([0.04] * 99, FakeWatch(last=BUSY), spare_s=0.39)
     # The first is dropped and costs 0.04 of the 0.39 s to spare, each further one as much.
-    assert (len(lot.rates), lot.disturbed) == (9, BUSY)
-    assert clock.now() == pytest.approx(0.4)
+    assert (len(disturbed.rates), disturbed.disturbance) == (9, BUSY)
+    assert took_s == pytest.approx(0.4)
 
 
-def test_three_clean_samples_are_enough_where_there_is_no_time_for_more():
-    clock = Turned()
-    lot = meter(clock, Says(None, None, BUSY, None, BUSY, None), spare_s=0.0).lot(8.0, lambda: clock.turn(0.04))
-    assert (len(lot.rates), lot.disturbed) == (3, "")
+def test_three_undisturbed_samples_suffice_without_spare_time():
+    clean, _ = samples([0.04] * 99, FakeWatch(None, None, BUSY, None, BUSY, None), spare_s=0.0)
+    assert (len(clean.rates), clean.disturbance) == (3, "")
 
 
-def test_a_ceiling_is_the_best_median_of_the_undisturbed():
-    low, high, none = Lot((1.0, 9.0, 2.0)), Lot((3.0, 3.0, 4.0)), Lot(())
-    assert best([low, high, none]) == high
-    assert best([low, Lot((99.0,), BUSY)]) == low
-    assert best([Lot((99.0,), BUSY)]) == Lot((99.0,), BUSY)
-    assert best([]) == none
+def test_a_ceiling_is_the_best_undisturbed_median():
+    low, high, disturbed = Samples((1.0, 9.0, 2.0)), Samples((3.0, 3.0, 4.0)), Samples((99.0,), BUSY)
+    assert best_samples([low, high, Samples(())]) == high
+    assert best_samples([low, disturbed]) == low
+    assert best_samples([disturbed]) == disturbed
+    assert best_samples([]) == Samples(())
     assert peak("float32", "FLOP", 1, high) == Peak("float32", "FLOP", 1, 3.0, pytest.approx(1 / 3))
-    assert peak("float32", "FLOP", 1, none).value == 0
-    assert peak("float32", "FLOP", 1, Lot((9.0,), BUSY)) == Peak("float32", "FLOP", 1, 9.0, 0.0, "void", BUSY)
+    assert peak("float32", "FLOP", 1, Samples(())).value == 0
+    assert peak("float32", "FLOP", 1, disturbed) == Peak("float32", "FLOP", 1, 99.0, 0.0, "void", BUSY)
 
 
-def test_beside_a_neighbour_every_peak_is_void_and_it_still_ends():
-    clock = Turned()
-    found = measure([1], CACHES, torch=Torch(clock), now=clock.now, watch=lambda count: Says(last=BUSY))
-    assert {(one.quality, one.reason) for one in found} == {("void", BUSY)}
-    assert clock.now() < 20
-
-
-def run(analyze, monkeypatch, found, *arguments):
-    monkeypatch.setattr("analyzer.timing.peaks.cpu.measure", lambda counts, caches, tell: found)
-    return analyze("machine", *arguments)
-
-
-TRUSTED, VOID = Peak("float32", "FLOP", 1, 1e11, 0.01), Peak("copy memory", "B", 1, 1e9, 0.9, "void", BUSY)
-
-
-def kept(folder):
-    return json.loads((folder / PEAKS).read_text())["peaks"]
-
-
-def test_void_peaks_are_shown_and_not_kept(analyze, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    outcome = run(analyze, monkeypatch, [TRUSTED, VOID])
-    assert outcome.status == 3
-    assert f"1 of 2 peaks are void, and not kept: {BUSY}; run it again alone" in outcome.err
-    assert "1.00 GB/s   void" in outcome.out
-    assert kept(tmp_path) == [vars(TRUSTED)]
-    data = json.loads(run(analyze, monkeypatch, [VOID], "--format", "json").out)
-    assert (data["status"], data["peaks"][0]["quality"]) == ("failed", "void")
-
-
-def test_trusted_peaks_are_kept_until_they_are_measured_anew(analyze, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    assert run(analyze, monkeypatch, [VOID]).status == 3
-    assert not (tmp_path / PEAKS).exists()
-    assert run(analyze, monkeypatch, [TRUSTED]).status == 0
-    assert run(analyze, monkeypatch, [VOID]).status == 3
-    assert kept(tmp_path) == [vars(TRUSTED)]
-    faster, memory = TRUSTED.replace(value=2e11), VOID.replace(quality="trusted", reason="")
-    assert run(analyze, monkeypatch, [faster, memory]).status == 0
-    assert kept(tmp_path) == [vars(faster), vars(memory)]
-    assert run(analyze, monkeypatch, [TRUSTED], "--no-keep").err.count("kept") == 0
-    assert kept(tmp_path) == [vars(faster), vars(memory)]
-
-
-def test_peaks_of_another_machine_do_not_stay(analyze, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    run(analyze, monkeypatch, [TRUSTED])
-    data = json.loads((tmp_path / PEAKS).read_text())
-    data["environment"]["processor"]["model"] = "another"
-    (tmp_path / PEAKS).write_text(json.dumps(data))
-    memory = VOID.replace(quality="trusted", reason="")
-    run(analyze, monkeypatch, [memory])
-    assert kept(tmp_path) == [vars(memory)]
-
-
-def test_products_are_what_the_processor_does(peaks):
-    found = peaks(threads=(1, 2))
+def test_matrix_products_by_type_and_thread_count():
+    peaks, _ = measure(threads=(1, 2), lacks=("float64",))
     for threads in (1, 2):
-        for dtype in FLOPS_PER_S:
-            assert found[dtype, threads].value == pytest.approx(FLOPS_PER_S[dtype] * threads)
-            assert found[dtype, threads].spread == pytest.approx(0, abs=1e-6)
+        assert peaks["float64", threads].value == 0
+        for dtype in ("float32", "bfloat16", "float16"):
+            assert peaks[dtype, threads].value == pytest.approx(FLOPS_PER_S[dtype] * threads)
+            assert peaks[dtype, threads].spread == pytest.approx(0, abs=1e-6)
 
 
-def test_a_type_without_a_product_has_no_rate_and_the_rest_stand(peaks):
-    found = peaks(lacks=("float16",))
-    assert found["float16", 1].value == 0
-    assert found["float32", 1].value == pytest.approx(100e9)
+@pytest.mark.parametrize("kind", ["copy", "triad"])
+def test_bandwidth_is_without_the_cost_of_a_call(kind):
+    # Half of L2 is 512 KiB at 10 GB/s: 52 µs, and 20 µs for the call; a call of one element is 20 µs.
+    peaks, _ = measure()
+    rates = {level: peaks[f"{kind} {level}", 1].value for level in ("L2", "L3", "memory")}
+    assert rates == pytest.approx({"L2": 10e9, "L3": 5e9, "memory": 1e9}, rel=0.01)
+    assert (f"{kind} L1", 1) not in peaks  # Half of L1 is 16 KiB at 10 GB/s: 1.6 µs, less than the call.
 
 
-def test_bandwidth_is_what_the_level_gives_without_the_cost_of_a_call(peaks):
-    # Half of L2 is 512 KiB at 10 GB/s: 52 µs beside the 20 µs of a call; a call of one element is 20 µs.
-    found = peaks()
-    for kind in ("copy", "triad"):
-        assert found[f"{kind} L2", 1].value == pytest.approx(10e9, rel=0.01)
-        assert found[f"{kind} L3", 1].value == pytest.approx(5e9, rel=0.01)
-        assert found[f"{kind} memory", 1].value == pytest.approx(1e9, rel=0.01)
+def test_private_caches_grow_with_the_threads():
+    # Two threads stream 1 MiB: half of each L2. The fake caches share the rate.
+    assert measure(threads=(2,))[0]["copy L2", 2].value == pytest.approx(10e9, rel=0.01)
 
 
-def test_a_level_that_hides_behind_the_cost_of_a_call_is_left_out(peaks):
-    # Half of L1 is 16 KiB at 10 GB/s: 1.6 µs beside 20 µs.
-    assert ("copy L1", 1) not in peaks()
+def test_without_known_caches_only_memory_has_a_bandwidth():
+    assert [name for name, _ in measure(caches=[])[0] if " " in name] == ["copy memory", "triad memory"]
 
 
-def test_each_thread_has_an_own_cache_of_the_small_ones(peaks):
-    # Two threads stream 1 MiB: half of each L2. The pretended caches share the rate.
-    assert peaks(threads=(2,))["copy L2", 2].value == pytest.approx(10e9, rel=0.01)
+def test_progress():
+    reports = []
+    measure(progress=lambda *report: reports.append(report))
+    # Four types, then copy and triad of L1, L2, L3 and memory.
+    assert [done for done, _, _ in reports] == [0, 1, 2, 3, 4, 6, 8, 10]
+    assert {total for _, total, _ in reports} == {4 + 2 * 4}
+    assert reports[0][2] == "matrix product, float32, 1 thread"
 
 
-def test_without_caches_memory_is_measured(peaks):
-    found = peaks(caches=[])
-    assert [name for name, _ in found if " " in name] == ["copy memory", "triad memory"]
+def test_measuring_takes_seconds_also_when_every_peak_is_void():
+    assert measure(threads=(1, 2))[1] < 18  # Six of them for memory at 1 GB/s.
+    peaks, took_s = measure(watch=FakeWatch(last=BUSY))
+    assert {(peak.quality, peak.reason) for peak in peaks.values()} == {("void", BUSY)}
+    assert took_s < 20
 
 
-def test_what_is_under_way_is_told():
-    clock, told = Turned(), []
-    measure([1], CACHES, lambda done, of, label: told.append((done, of, label)), torch=Torch(clock), now=clock.now,
-            watch=lambda count: QUIET)  # fmt: skip
-    # Four types, and copy and triad of L1, L2, L3 and memory.
-    assert [done for done, _, _ in told] == [0, 1, 2, 3, 4, 6, 8, 10]
-    assert {of for _, of, _ in told} == {4 + 2 * 4}
-    assert told[0][2] == "matrix product, float32, 1 thread"
+class FakeGpu(FakeTorch):
+    """The functions of torch that the peaks call, on a GPU with a queue behind its host."""
 
-
-def test_it_takes_some_seconds_and_no_more():
-    clock = Turned()
-    measure([1, 2], CACHES, torch=Torch(clock), now=clock.now, watch=lambda count: QUIET)
-    assert clock.now() < 18  # Six of them for memory that moves 1 GB/s.
-
-
-class Gpu:
-    """A queue of its own behind `host`: as much of torch as the peaks of a GPU ask for."""
-
-    float32, float64, bfloat16, float16 = "float32", "float64", "bfloat16", "float16"
     rates = {"highest": 50e12, "high": 400e12, "float64": 60e12, "bfloat16": 700e12, "float16": 700e12}
     precision = "highest"
 
-    class Field:
-        def __init__(self, count, dtype="float32"):
-            self.count, self.dtype = count, dtype
-
-        def to(self, dtype):
-            return Gpu.Field(self.count, dtype)
-
     def __init__(self, launch_s=5e-6, lacks=()):
-        self.device, self.lacks, self.host = Device(host := Turned(), launch_s, record_s=10e-6), lacks, host
-        self.inference_mode = nullcontext
-        self.cuda = self
-        self.clock = EventClock(self.device, host.nanoseconds, self.device.sleep)
+        super().__init__(host := ManualClock(), lacks)
+        self.cuda, self.device = self, Device(host, launch_s, record_s=10e-6)
+        self.event_clock = EventClock(self.device, host.nanoseconds, self.device.sleep)
 
     def get_device_properties(self, device):
         assert device == "cuda:0"
-        return type("P", (), {"name": "H100", "L2_cache_size": 50 * 2**20, "total_memory": 80 * 2**30})
+        return SimpleNamespace(name="H100", L2_cache_size=50 * 2**20, total_memory=80 * 2**30)
 
     def get_float32_matmul_precision(self):
         return self.precision
 
-    def set_float32_matmul_precision(self, wanted):
-        self.precision = wanted
+    def set_float32_matmul_precision(self, precision):
+        self.precision = precision
 
-    def randn(self, side, _, device):
-        return Gpu.Field(side)
-
-    def empty(self, side, _, dtype, device):
-        return Gpu.Field(side, dtype)
-
-    def zeros(self, count, device):
-        field = Gpu.Field(count)
-        field.copy_ = lambda other: self.stream(2, count)
-        return field
-
-    def mm(self, left, right, out):
-        if left.dtype in self.lacks:
-            raise RuntimeError(f"no product of {left.dtype}")
-        rate = self.rates[self.precision if left.dtype == "float32" else left.dtype]
-        self.device.launch(2 * left.count**3 / rate)
-
-    def add(self, b, c, alpha, out):
-        self.stream(3, b.count)
+    def product(self, dtype, flops):
+        self.device.launch(flops / self.rates[self.precision if dtype == "float32" else dtype])
 
     def stream(self, buffers, count):
         moved = 4 * buffers * count
         self.device.launch(1e-6 + moved / (5e12 if moved < 2**26 else 3e12))
 
 
-def test_a_gpus_peaks_are_its_own_time_and_not_its_launches():
-    gpu = Gpu()
-    found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=QUIET)}
-    assert {(one.threads, one.device, one.quality) for one in found.values()} == {(0, "H100", "trusted")}
-    products = {name: one.value for name, one in found.items() if one.unit == "FLOP"}
-    assert products == pytest.approx(
-        {"float32": 50e12, "tf32": 400e12, "float64": 60e12, "bfloat16": 700e12, "float16": 700e12}
-    )
-    assert gpu.precision == "highest"
-    # A copy in the L2 cache takes 5 µs and its launch as long: the launches are not in it, nor what a call costs.
-    rates = {name: one.value for name, one in found.items() if one.unit == "B"}
-    assert rates == pytest.approx({"copy L2": 5e12, "triad L2": 5e12, "copy memory": 3e12, "triad memory": 3e12})
+def measure_gpu(torch, watch=None):
+    peaks = gpu.measure("cuda:0", torch=torch, clock=torch.event_clock, watch=watch or FakeWatch())
+    return {peak.name: peak for peak in peaks}
 
 
-def test_a_gpu_without_a_type_or_beside_a_neighbour_says_so():
-    gpu = Gpu(lacks=("bfloat16",))
-    busy = Says(last="another process used the GPU")
-    found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=busy)}
-    assert found["bfloat16"].value == 0
-    assert {one.quality for one in found.values() if one.value} == {"void"}
+def test_peaks_of_a_gpu_are_without_launch_overhead():
+    torch = FakeGpu()
+    peaks = measure_gpu(torch)
+    assert {(peak.threads, peak.device, peak.quality) for peak in peaks.values()} == {(0, "H100", "trusted")}
+    # A copy in the L2 cache takes 5 µs and its launch as long.
+    assert {name: peak.value for name, peak in peaks.items()} == pytest.approx({
+        "float32": 50e12, "tf32": 400e12, "float64": 60e12, "bfloat16": 700e12, "float16": 700e12,
+        "copy L2": 5e12, "triad L2": 5e12, "copy memory": 3e12, "triad memory": 3e12,
+    })  # fmt: skip
+    assert torch.precision == "highest"
 
 
-def test_peaks_of_a_gpu_stand_in_a_table_of_their_own_and_are_kept_beside(analyze, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    own = Peak("tf32", "FLOP", 0, 4e14, 0.01, device="H100")
-    outcome = run(analyze, monkeypatch, [TRUSTED, own])
-    assert "What H100 reaches, measured now" in outcome.out
-    assert re.search(r"matrix product tf32 +400 TFLOP/s", outcome.out)
-    assert kept(tmp_path) == [vars(TRUSTED), vars(own)]
-    assert analyze("machine", "--device", "cuda:7").err.startswith("analyze: no device cuda:7 here; there are: cpu")
-    assert "unknown device 'tpu'" in analyze("machine", "--device", "tpu").err
+def test_peaks_of_a_shared_gpu_are_void_and_a_missing_type_has_none():
+    peaks = measure_gpu(FakeGpu(lacks=("bfloat16",)), FakeWatch(last="another process used the GPU"))
+    assert peaks["bfloat16"].value == 0
+    assert {peak.quality for peak in peaks.values() if peak.value} == {"void"}
 
 
-def test_one_gpu_stands_for_all_of_its_name():
-    h100, a100 = {"name": "H100"}, {"name": "A100"}
-    assert _chosen(None, None, [h100, h100, a100]) == ["cpu", "cuda:0", "cuda:2"]
-    assert _chosen(None, [1, 2], []) == ["cpu"]
-    assert _chosen("cpu", [1], [h100]) == ["cpu"]
-    with pytest.raises(AnalyzerError, match="--threads is for the processor"):
-        _chosen("cuda:0", [1], [h100])
-
-
-def test_a_gpu_that_cannot_be_measured_takes_nothing_from_the_processor(analyze, monkeypatch, tmp_path):
-    def refused(device, tell):
-        raise CannotMeasure(f"the peaks of {device} cannot be measured")
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("analyzer.timing.machine.gpu.gpus", lambda: [{"name": "H100", "memory_bytes": 80 * 2**30}])
-    monkeypatch.setattr("analyzer.timing.peaks.gpu.measure", refused)
-    outcome = run(analyze, monkeypatch, [TRUSTED], "--format", "json")
-    assert outcome.status == 3
-    assert "the peaks of cuda:0 cannot be measured" in outcome.err
-    assert json.loads(outcome.out)["status"] == "failed"
-    assert kept(tmp_path) == [vars(TRUSTED)]
-
-
-def test_one_peak_that_cannot_be_had_is_void_and_the_others_stand():
-    gpu = Gpu()
-
-    def full(count, device):
+def test_a_failed_peak_is_void_and_the_others_are_measured():
+    def out_of_memory(count, device):
         raise RuntimeError("CUDA out of memory. Tried to allocate 1 GiB\nmore")
 
-    gpu.zeros = full
-    found = {one.name: one for one in gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=QUIET)}
-    assert (found["copy L2"].quality, found["copy L2"].reason) == (
-        "void",
-        "CUDA out of memory. Tried to allocate 1 GiB",
-    )
-    assert found["float32"].value == pytest.approx(50e12)
+    torch = FakeGpu()
+    torch.zeros = out_of_memory
+    peaks = measure_gpu(torch)
+    assert peaks["copy L2"].quality == "void"
+    assert peaks["copy L2"].reason == "CUDA out of memory. Tried to allocate 1 GiB"
+    assert peaks["float32"].value == pytest.approx(50e12)
 
 
-def test_a_gpu_whose_queue_is_never_filled_in_time_or_cannot_be_held_has_no_peaks():
-    gpu = Gpu(launch_s=2e-3)  # A launch takes longer than all of the products' work that it is for.
-    gpu.clock.held.seconds = 1e-9
-    late = gpu_peaks.runs(gpu.clock)
-    with pytest.raises(CannotMeasure, match="not issued before the device came to them"):
-        late(gpu.device.synchronize, 0.02)
-    gpu.clock.let_go()
-    with pytest.raises(AnalyzerError, match="cannot hold its queue"):
-        gpu_peaks.measure("cuda:0", torch=gpu, clock=gpu.clock, watch=QUIET)
+def test_a_gpu_whose_queue_cannot_be_blocked_has_no_peaks():
+    torch = FakeGpu(launch_s=2e-3)
+    torch.event_clock.blocker.block_s = 1e-9
+    with pytest.raises(CannotMeasure, match="not queued"):
+        gpu.queue_runner(torch.event_clock)(torch.device.synchronize, 0.02)
+    torch.event_clock.disable_blocking()
+    with pytest.raises(AnalyzerError, match="cannot block its queue"):
+        measure_gpu(torch)

@@ -1,0 +1,60 @@
+"""The operators of a pass, in order, each with the rows of the count that belong to it, from one counted pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from torch import nn
+
+from analyzer.core.frozen import Frozen
+from analyzer.counting.dispatch.counter import record_rows
+from analyzer.records.record import Count
+from analyzer.timing.passes.instrument import Instrument
+
+
+class OperatorSpan(Frozen):
+    """One operator of a pass. `rows` are the indices of its rows in the count; a view has none.
+
+    `ran` identifies the operator in an instrumented pass: equal sequences mean the same operators.
+    """
+
+    path: str
+    op: str
+    call: int
+    rows: tuple[int, ...] = ()
+    ran: int | str = ""
+
+
+def operator_spans(
+    model: nn.Module, run: Callable[[], Any], *, autograd: bool = False
+) -> tuple[tuple[OperatorSpan, ...], Count]:
+    """The operators of the pass that `run` makes, and its count. Runs the pass once, under the dispatch counter.
+
+    A span with one row has the row's name; one with several, such as attention, or with none has its function's.
+    `autograd` is for a forward pass that computes gradients itself.
+    """
+    names: list[tuple[str, str]] = []
+    with record_rows(model, autograd=autograd) as recorder:
+
+        def on_operator(op: str, leaf: nn.Module | None) -> None:
+            names.append((recorder.paths.get(id(leaf), recorder.path) if leaf else recorder.path, op))
+
+        # The clock of this pass counts rows: an operator's rows appear before the next operator starts.
+        instrument = Instrument(lambda: len(recorder.rows), on_operator)
+        with instrument.installed(model), instrument:
+            run()
+    rows, count = list(recorder.rows), recorder.count()
+    ranges = pairwise([*instrument.marks[::2], len(rows)])
+    calls: Counter[tuple[str, str]] = Counter()
+    spans = []
+    for (path, op), (start, end), ran in zip(names, ranges, instrument.ran, strict=True):
+        if end - start == 1:
+            path, op, call = rows[start].path, rows[start].op, rows[start].call
+        else:
+            calls[path, op] += 1
+            call = calls[path, op]
+        spans.append(OperatorSpan(path, op, call, tuple(range(start, end)), ran))
+    return tuple(spans), count

@@ -54,7 +54,7 @@ def ratio(metric: str, before: float | None, after: float | None) -> Cell | str:
     if before is None or after is None:
         return "" if before is after else f"only in {'1st' if after is None else '2nd'}"
     text = relative_change(before, after, fewer=fewer(metric))
-    return Cell(text, after / before if before else None, tone=tone(before, after))
+    return Cell(text, after / before if before else None, tone=tone(before, after) or "muted")
 
 
 def fewer(metric: str) -> str:

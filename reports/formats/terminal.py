@@ -53,17 +53,20 @@ def show(tables: Sequence[Table], to: Console) -> None:
 
 
 def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[str, ...]]:
-    """The table, and a note if not all columns fit.
+    """The table, without bars if it is too wide with them, and a note if even then not all columns fit.
 
     Each column is a single text of many lines: rich measures, pads and wraps every cell separately, which for one cell
     per number takes longer than the count.
     """
-    cells = [_texts(row, ascii_only) for row in table.rows]
-    widths = [
-        max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
-        for index, column in enumerate(table.columns)
-    ]
-    count, omitted = _fitting(table.columns, widths, width)
+    for bar_width in (BAR_WIDTH, 0):
+        cells = [_texts(row, ascii_only, bar_width) for row in table.rows]
+        widths = [
+            max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
+            for index, column in enumerate(table.columns)
+        ]
+        count, omitted = _fitting(table.columns, widths, width)
+        if not omitted:
+            break
     columns, cells, widths = table.columns[:count], [row[:count] for row in cells], widths[:count]
     if columns[0].cut == "start":
         name_width = max(width - sum(1 + width for width in widths[1:]), MIN_NAME_WIDTH)
@@ -113,8 +116,8 @@ def _prose(table: Table, ascii_only: bool) -> RichTable:
     return grid
 
 
-def _texts(row: Row, ascii_only: bool) -> list[Text]:
-    return [_text(item, ascii_only, first=index == 0) for index, item in enumerate(row)]
+def _texts(row: Row, ascii_only: bool, bar_width: int = BAR_WIDTH) -> list[Text]:
+    return [_text(item, ascii_only, bar_width, first=index == 0) for index, item in enumerate(row)]
 
 
 def _cut_start(name: Text, width: int) -> Text:
@@ -126,20 +129,21 @@ def _empty_grid(ascii_only: bool) -> RichTable:
     return RichTable(box=lines, show_edge=False, pad_edge=False, padding=0)
 
 
-def _text(item: Cell | str, ascii_only: bool, *, first: bool) -> Text:
+def _text(item: Cell | str, ascii_only: bool, bar_width: int, *, first: bool) -> Text:
     if isinstance(item, str):
         return Text(_printable(item, ascii_only), style="yellow" if item in WARNINGS else "")
     if item.share is not None:
-        return Text.assemble(f"{item.text:>6} ", (_bar(item.share, ascii_only), "green"))
+        bar = f" {_bar(item.share, ascii_only, bar_width)}" if bar_width else ""
+        return Text.assemble(f"{item.text:>6}", (bar, "green"))
     return Text("  " * item.depth + _printable(item.text, ascii_only), style="bold" if first and not item.depth else "")
 
 
-def _bar(share: float, ascii_only: bool) -> str:
+def _bar(share: float, ascii_only: bool, width: int) -> str:
     share = min(max(share, 0.0), 1.0)
     if ascii_only:
-        return "#" * round(share * BAR_WIDTH)
-    whole, part = divmod(round(share * BAR_WIDTH * 8), 8)
-    return ("█" * whole + (EIGHTHS[part] if part else "")).ljust(BAR_WIDTH)
+        return "#" * round(share * width)
+    whole, part = divmod(round(share * width * 8), 8)
+    return ("█" * whole + (EIGHTHS[part] if part else "")).ljust(width)
 
 
 def _header(title: str) -> str:

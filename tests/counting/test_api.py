@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import analyzer
+from analyzer.core.errors import AnalyzerError
 from analyzer.records.comparison import Comparison
 from analyzer.records.record import Record
 
@@ -123,3 +124,18 @@ def test_build_takes_the_same_names():
     for name in (5, None):
         with pytest.raises(analyzer.AnalyzerError, match="is no network's name; see analyze list"):
             analyzer.build(name)
+
+
+def test_a_tensor_is_the_only_input_not_a_sequence_of_inputs():
+    from torch import nn
+
+    assert analyzer.count(nn.Conv2d(3, 4, 3), torch.zeros(2, 3, 8, 8)).totals.macs == 2 * 6 * 6 * 4 * 27
+
+
+def test_arguments_of_a_wrong_type_are_named():
+    from torch import nn
+
+    with pytest.raises(AnalyzerError, match=r"\bint\b.*nn.Module"):
+        analyzer.count(42)
+    with pytest.raises(AnalyzerError, match=r"kwargs.*\bint\b.*dict"):
+        analyzer.count(nn.Identity(), (), 5)

@@ -110,7 +110,7 @@ def _check(record: Record, name: str) -> None:
         _ = record.totals.intensity, record.modules, record.label, incompatibility(record, record)
         _ = described(record.environment)
         if record.memory:
-            _ = record.memory.peak + 0, [module.highest + 0 for module in record.memory.modules]
+            _ = record.memory.peak + 0, [module.peak + 0 for module in record.memory.modules]
         if record.measurement:
             _check_times(record.measurement)
     except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:

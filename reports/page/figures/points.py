@@ -71,13 +71,13 @@ def steps(lines: Mapping[str, tuple[Points, Points, Sequence[str]]], peaks: Mapp
         data.append(
             {"type": "scatter", "mode": "lines", "name": escape_label(name), "x": list(x), "y": list(y),
              "text": list(texts), "line": {"color": tint, "width": 2, "shape": "hvh"}, "marker": {"color": tint},
-             "hovertemplate": f"{escape_label(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
+             "hovertemplate": f"{escape_label(name)}<br>%{{text}}: %{{y:.4s}}B in memory<extra></extra>"}
         )  # fmt: skip
         peak = peaks[name]
         data.append(
             {"type": "scatter", "mode": "markers", "x": [x[peak]], "y": [y[peak]], "text": [texts[peak]],
              "showlegend": False, "marker": {"size": 11, "color": tint},
-             "hovertemplate": f"peak of {escape_label(name)}<br>%{{text}}: %{{y:.4s}}B alive<extra></extra>"}
+             "hovertemplate": f"peak of {escape_label(name)}<br>%{{text}}: %{{y:.4s}}B in memory<extra></extra>"}
         )  # fmt: skip
     return figure(
         data,
@@ -111,6 +111,11 @@ def scatter(
         xaxis=axis(x, type="log", dtick=1, tickformat="~s" if whole_x else "~g"),
         yaxis=axis(y, type="log", tickformat="~s", dtick=1, ticksuffix=suffix),
     )
+
+
+def transpose(points: Sequence[tuple[float, float, str]]) -> tuple[list[float], list[float], list[str]]:
+    """Points as one list each of x, y and text."""
+    return [x for x, _, _ in points], [y for _, y, _ in points], [text for _, _, text in points]
 
 
 def ceiling(name: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:

@@ -1,16 +1,15 @@
-"""Records as tables: what stands in which cell."""
+"""Which text and number each cell of the counting tables has."""
 
 from __future__ import annotations
 
 import pytest
 
 from analyzer import compare, count
-from analyzer.records.agreement import Agreement, Difference, Figure
+from analyzer.records.agreement import Agreement, Difference, RowAgreement
 from analyzer.records.comparison import compare_records
 from analyzer.records.record import Count, Record, Row, restrict
-from reports.counting import comparison as side_by_side
-from reports.counting import network as views
-from reports.table import Name, Share
+from reports.counting import comparison, network
+from reports.table import Cell, Table, as_cell, cell_text
 
 
 def row(path: str, macs: int, params: int = 0) -> Row:
@@ -21,67 +20,77 @@ def record(model: str, *rows: Row) -> Record:
     return Record(model, ((1, 2),), "inference", Count("closed_form", rows))
 
 
-def by_name(table) -> dict[str, tuple]:
-    return {name.text: cells for name, *cells in table.rows}
+def texts(table: Table) -> dict[str, list[str]]:
+    return {cell_text(name): list(map(cell_text, cells)) for name, *cells in table.rows}
 
 
 @pytest.mark.parametrize(
     ("path", "base", "depth", "expected"),
     [
-        ("a", "", 1, Name("a", 0)),
+        ("a", "", 1, Cell("a")),
         ("a.b", "", 1, None),
-        ("a.b", "", 2, Name("b", 1)),
-        ("a.b.c", "", 3, Name("c", 2)),
-        ("a.b", "a.b", 1, Name("a.b", 0)),
-        ("a.b.c", "a.b", 1, Name("c", 1)),
+        ("a.b", "", 2, Cell("b", depth=1)),
+        ("a.b.c", "", 3, Cell("c", depth=2)),
+        ("a.b", "a.b", 1, Cell("a.b")),
+        ("a.b.c", "a.b", 1, Cell("c", depth=1)),
         ("a.b.c.d", "a.b", 1, None),
         ("a", "a.b", 1, None),
         ("a.bc", "a.b", 5, None),
     ],
 )
 def test_a_path_in_the_tree(path, base, depth, expected):
-    assert views.tree_name(path, base, depth) == expected
+    assert network.tree_name(path, base, depth) == expected
 
 
-def test_a_network_is_a_row_a_module_and_a_sum():
-    table = views.network(record("m", row("a.x", 30, 5), row("a.y", 10), row("b", 60, 7)))
-    assert [name for name, *_ in table.rows] == [Name("a"), Name("b"), Name("total")]
+def test_a_network_has_a_row_per_module_and_a_total():
+    table = network.network(record("m", row("a.x", 30, 5), row("a.y", 10), row("b", 60, 7)))
     assert table.total
-    cells = by_name(table)
-    assert cells["a"] == ["3", "5", "40", Share(0.4), "80", "6", "2"]  # 80 FLOPs over 2 x 20 bytes
-    assert cells["total"] == ["", "12", "100", Share(1.0), "200", "9", "3.33"]
+    assert texts(table) == {
+        "a": ["3", "5", "40", "40.0 %", "80", "6", "2"],  # 80 FLOPs over 2 x 20 bytes.
+        "b": ["3", "7", "60", "60.0 %", "120", "3", "6"],
+        "total": ["", "12", "100", "100 %", "200", "9", "3.33"],
+    }
+    assert [as_cell(cell).value for cell in table.rows[0][2:5]] == [5, 40, 0.4]
+    assert as_cell(table.rows[0][4]).share == 0.4
 
 
-def test_a_network_without_work_has_shares_of_zero():
-    assert by_name(views.network(record("m", row("a", 0))))["total"][3] == Share(0.0)
+def test_times_add_two_columns():
+    table = network.network(record("m", row("a", 1), row("", 1)), 1, {"": 0.004, "a": 0.001})
+    assert [column.title for column in table.columns[-2:]] == ["time", "share of time"]
+    assert texts(table)["a"][-2:] == ["1.000 ms", "25.0 %"]
+    assert texts(table)["(top level)"][-2:] == ["-", "-"]
+    assert texts(table)["total"][-2:] == ["4.000 ms", "100 %"]
 
 
-def test_a_restriction_says_what_part_it_is():
-    whole = record("m", row("a", 25), row("b", 75))
-    table = views.network(restrict(whole, "a"))
+def test_shares_of_a_network_without_macs_are_zero():
+    assert texts(network.network(record("m", row("a", 0))))["total"][3] == "0.0 %"
+
+
+def test_a_restriction_names_its_share_of_the_network():
+    table = network.network(restrict(record("m", row("a", 25), row("b", 75)), "a"))
     assert table.title.startswith("a of m: ")
-    assert "25.0 % of the network's MACs" in table.notes[0]
+    assert "25.0 %" in table.notes[0]
 
 
 def test_unknown_operators_are_named_in_a_note():
-    one = record("m", row("a", 1))
-    table = views.network(one.replace(count=one.count.replace(unknown_ops={"aten::z": 1, "aten::b": 2})))
-    assert "Not counted, no formula for (calls): aten::b 2, aten::z 1" in table.notes
+    known = record("m", row("a", 1))
+    table = network.network(known.replace(count=known.count.replace(unknown_ops={"aten::z": 1, "aten::b": 2})))
+    assert any("aten::b 2, aten::z 1" in note for note in table.notes)
 
 
 def test_an_agreement_shows_every_counter_and_every_difference():
     counters = ("closed_form", "dispatch", "fvcore")
-    figures = (
-        Figure("a", "conv2d", dict(zip(counters, (1234, 1234, 1234), strict=True)), {}, True),
-        Figure("", "cat", dict(zip(counters, (0, 1, 0), strict=True)), {}, False),
+    rows = (
+        RowAgreement("a", "conv2d", dict(zip(counters, (1234, 1234, 1234), strict=True)), {}, True),
+        RowAgreement("", "cat", dict(zip(counters, (0, 1, 0), strict=True)), {}, False),
     )
     differences = (Difference("", "macs", {"closed_form": 0, "dispatch": 1}),)
-    found = Agreement(counters, differences, {"fvcore": "has no bytes"}, figures)
-    table = views.agreement(record("m", row("a", 1)).replace(agreement=found))
+    agreement = Agreement(counters, differences, {"fvcore": "has no bytes"}, rows)
+    table = network.agreement(record("m", row("a", 1)).replace(agreement=agreement))
     assert [column.title for column in table.columns] == [
         "row", "MACs closed form", "MACs dispatch", "MACs fvcore", "all",
     ]  # fmt: skip
-    assert by_name(table) == {
+    assert texts(table) == {
         "a": ["1,234", "1,234", "1,234", "agree"],
         "(top level)": ["0", "1", "0", "DIFFER"],
     }
@@ -89,56 +98,91 @@ def test_an_agreement_shows_every_counter_and_every_difference():
     assert table.notes[1:] == ("fvcore has no bytes", "differs: (top level) macs: closed_form 0, dispatch 1")
 
 
-# Side by side
+# Comparisons.
 
 
-def pair(*records: Record, metric: str = "macs", depth: int = 1):
-    return side_by_side.tables(compare_records(records), metric, depth)
+def tables(*records: Record, metric: str = "macs", depth: int = 1) -> list[Table]:
+    return comparison.tables(compare_records(records), metric, depth)
 
 
-def test_two_have_difference_and_ratio():
-    _, table = pair(record("one", row("a", 100), row("b", 10)), record("two", row("a", 25), row("c", 5)))
-    assert by_name(table) == {
-        "a": ["100", "25", "-75", "4.00x fewer"],
+def test_two_networks_have_difference_and_ratio():
+    _, table = tables(record("one", row("a", 100), row("b", 10)), record("two", row("a", 25), row("c", 5)))
+    assert texts(table) == {
+        "a": ["100", "25", "-75", "4.00× fewer"],
         "b": ["10", "-", "", "only in 1st"],
         "c": ["-", "5", "", "only in 2nd"],
-        "total": ["110", "30", "-80", "3.67x fewer"],
+        "total": ["110", "30", "-80", "3.67× fewer"],
     }
 
 
-def test_more_than_two_have_ratios_and_no_difference():
-    tables = pair(*(record(name, row("a", macs)) for name, macs in (("1", 10), ("2", 20), ("3", 10), ("4", 0))))
-    assert len(tables) == 3
-    assert [column.title for column in tables[1].columns] == ["module", "1", "2", "ratio to 1st", "3", "ratio to 1st"]
-    assert by_name(tables[1])["a"] == ["10", "20", "2.00x more", "10", "same"]
-    assert by_name(tables[2])["a"] == ["10", "0", "all gone"]
+@pytest.mark.parametrize(
+    ("before", "after", "ratio"),
+    [
+        (7_595_176, 6_998_552, "-7.9 %"),  # 1 - 6,998,552 / 7,595,176 = 0.0786
+        (100, 115, "+15 %"),
+        (100, 199, "+99 %"),
+        (100, 200, "2.00× more"),
+        (100, 51, "-49 %"),
+        (100, 50, "2.00× fewer"),
+        (100, 100, "same"),
+    ],
+)
+def test_a_ratio_is_a_percentage_of_the_first_below_a_factor_of_two(before, after, ratio):
+    _, table = tables(record("one", row("a", before)), record("two", row("a", after)))
+    assert texts(table)["total"][3] == ratio
 
 
-def test_the_summary_has_every_model_and_its_ratio_below():
-    summary, _ = pair(record("one", row("a", 100, 4)), record("two", row("a", 25, 8)))
-    assert [(name.text, *cells[:2]) for name, *cells in summary.rows] == [
-        ("one", "4", "100"),
-        ("two", "8", "25"),
-        ("", "2.00x more", "4.00x fewer"),
+def test_bytes_are_less_not_fewer():
+    summary, _ = tables(record("one", row("a", 100), row("b", 1)), record("two", row("a", 1)))
+    assert texts(summary)[""][-1] == "2.00× less"
+
+
+def test_more_than_two_networks_have_ratios_and_no_difference():
+    records = [record(name, row("a", macs)) for name, macs in (("1", 10), ("2", 20), ("3", 10), ("4", 0))]
+    _, first, second = tables(*records)
+    assert [column.title for column in first.columns] == ["module", "1", "2", "ratio to 1st", "3", "ratio to 1st"]
+    assert texts(first)["a"] == ["10", "20", "2.00× more", "10", "same"]
+    assert texts(second)["a"] == ["10", "0", "none"]
+
+
+def test_the_summary_has_every_model_and_its_ratios_below():
+    summary, _ = tables(record("one", row("a", 100, 4)), record("two", row("a", 25, 8)))
+    assert [[cell_text(cell) for cell in cells[:3]] for cells in summary.rows] == [
+        ["one", "4", "100"],
+        ["two", "8", "25"],
+        ["", "2.00× more", "4.00× fewer"],
     ]
 
 
-def test_modules_without_the_metric_are_left_out_and_the_note_says_so():
-    _, table = pair(record("one", row("a", 1), row("b", 0)), record("two", row("a", 1), row("b", 0)))
-    assert list(by_name(table)) == ["a", "total"]
+def test_overrides_stand_below_the_network_with_the_ratios_beside_the_first():
+    overrides = [{}, {"inception_4a.reduce_5x5": 24, "conv1.out": 96, "linear.out": 10}]
+    summary, _ = tables(*(count("googlenet", overrides=changes) for changes in overrides))
+    assert [name for name, *_ in summary.rows] == [
+        Cell("googlenet"),
+        Cell("googlenet"),
+        Cell("@inception_4a.reduce_5x5=24", depth=1),
+        Cell("@conv1.conv.out=96", depth=1),
+        Cell("@linear.out=10", depth=1),
+    ]
+    assert all(summary.rows[2][1:])
+    assert not any(cell for cells in summary.rows[3:] for cell in cells[1:])
+
+
+def test_modules_without_the_metric_are_left_out_and_a_note_says_so():
+    _, table = tables(record("one", row("a", 1), row("b", 0)), record("two", row("a", 1), row("b", 0)))
+    assert list(texts(table)) == ["a", "total"]
     assert "left out" in table.notes[0]
 
 
-def test_a_module_that_one_side_lacks_is_missing_in_the_sum_too():
-    comparison = compare_records([restrict(count(name), "linear") for name in ("googlenet", "alexnet")])
-    summary, table = side_by_side.tables(comparison, "macs", 1)
-    assert by_name(table)["total"] == ["1.024 M", "-", "", "only in 1st"]
-    assert by_name(summary)["alexnet"][:2] == ["-", "-"]
+def test_a_module_that_one_network_lacks_is_missing_in_the_total_too():
+    summary, table = tables(*(restrict(count(name), "linear") for name in ("googlenet", "alexnet")))
+    assert texts(table)["total"] == ["1.024 M", "-", "", "only in 1st"]
+    assert texts(summary)["alexnet"][:2] == ["-", "-"]
 
 
-def test_settings_that_differ_stand_with_each_model():
-    summary, _ = side_by_side.tables(compare("googlenet", "alexnet"), "macs", 1)
+def test_conditions_are_in_the_title_if_all_share_them_and_else_in_the_notes():
+    summary, _ = comparison.tables(compare("googlenet", "alexnet"), "macs", 1)
     assert "input" not in summary.title
     assert "input 1x3x227x227" in summary.notes[1]
-    same, _ = side_by_side.tables(compare("googlenet", "nin"), "macs", 1)
+    same, _ = comparison.tables(compare("googlenet", "nin"), "macs", 1)
     assert "input 1x3x224x224" in same.title

@@ -8,7 +8,7 @@ flushed caches. `reference_workload` is a fixed computation that tracks machine 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean, median
+from statistics import fmean, median, quantiles
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from analyzer.core.frozen import Frozen
@@ -28,6 +28,14 @@ MIN_RESOLVED_S = 50e-6  # Below this, clock resolution and instrumentation cost 
 def interquartile(ordered: Sequence[T]) -> Sequence[T]:
     """The middle half of a sorted sequence: without its first and its last quarter."""
     return ordered[len(ordered) // 4 : len(ordered) - len(ordered) // 4]
+
+
+def quartiles(samples: Sequence[float]) -> tuple[float, float]:
+    """Lower and upper quartile by linear interpolation; of a single sample, that sample twice."""
+    if len(samples) < 2:
+        return samples[0], samples[0]
+    low, _, high = quantiles(samples, n=4, method="inclusive")
+    return low, high
 
 
 class Configuration(Frozen):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import quantiles
 
 from analyzer.records.record import Record, Row
-from analyzer.records.timings import Configuration, Timing
+from analyzer.records.timings import Configuration, Timing, quartiles
 from reports.formats.text import csv_text
 from reports.timing.breakdown import total_flops
 
@@ -29,10 +28,10 @@ def timings_csv(records: Sequence[Record]) -> str:
         rows = {(row.path, row.op, row.call): row for row in record.rows}
         for timing in record.measurement.timings:
             samples = timing.samples_s
-            low, _, high = quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else ("", "", "")
+            spread: Sequence[object] = quartiles(samples) if len(samples) > 1 else ("", "")
             key = [record.label, *configuration, *(getattr(timing, name) for name in KEYS)]
             counts = _counts(record, timing, rows.get((timing.path, timing.op, timing.call)))
-            lines.append([*key, *counts, len(samples), timing.median_s, low, high, times_s.get(timing, "")])
+            lines.append([*key, *counts, len(samples), timing.median_s, *spread, times_s.get(timing, "")])
     return csv_text(lines)
 
 

@@ -1,14 +1,12 @@
-"""What one timed pass is made of: kinds of operators, modules with gap and spread, operators against MACs, kernels."""
+"""Charts of one timed pass: kinds of operators, modules and overhead, operators against MACs, kernels."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from statistics import quantiles
 
-from analyzer.core.units import percent, scaled, seconds
+from analyzer.core.units import percent, scaled, seconds, times
 from analyzer.records.record import Record
-from analyzer.records.timings import Measurement, Timing
+from analyzer.records.timings import Measurement, Timing, quartiles
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Chart
 from reports.page.figures import base as figures
@@ -17,167 +15,159 @@ from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
 from reports.timing.breakdown import OVERHEAD, groups_by_kind, measurement_of
 
-KINDS, KERNELS = 8, 12
+MAX_KINDS, MAX_KERNELS = 8, 12
+MAX_NAME = 28  # Characters of a kernel's name in a figure.
 
 
-def kinds(one: NetworkView, record: Record) -> Chart:
-    """Shares of MACs and of time side by side: what multiply-adds hide."""
-    cell, found = measurement_of(record), groups_by_kind(record)
-    whole, macs = sum(part.seconds for part in found.values()), sum(part.macs for part in found.values())
-    names = sorted(found, key=lambda name: -found[name].seconds)
-    shown = names[:KINDS]
-    times = [found[name].seconds / whole for name in shown]
-    works = [found[name].macs / macs if macs else 0.0 for name in shown]
-    free = sum(part.seconds for name, part in found.items() if not part.macs and name != OVERHEAD) / whole
+def kinds(network: NetworkView, record: Record) -> Chart:
+    """Shares of MACs and of time, kind by kind of operator."""
+    groups = groups_by_kind(record)
+    total_s, total_macs = sum(group.seconds for group in groups.values()), sum(group.macs for group in groups.values())
+    names = sorted(groups, key=lambda name: -groups[name].seconds)
+    shown = names[:MAX_KINDS]
+    times_s = [groups[name].seconds / total_s for name in shown]
+    macs = [groups[name].macs / total_macs if total_macs else 0.0 for name in shown]
+    without_macs = sum(group.seconds for name, group in groups.items() if not group.macs and name != OVERHEAD)
     rows = tuple(
         (
             name,
-            cells.share(found[name].macs, macs),
-            cells.share(found[name].seconds, whole),
-            cells.duration(found[name].seconds),
-            cells.count("macs", found[name].macs),
+            cells.share(groups[name].macs, total_macs),
+            cells.share(groups[name].seconds, total_s),
+            cells.duration(groups[name].seconds),
+            cells.count("macs", groups[name].macs),
         )
         for name in names
     )
-    shares = ("share of MACs", "share of time")
-    titles = columns("operator", *shares, "time", "MACs", left=shares)
-    table = Table("By kind of operator", titles, rows, tools=("csv",))
-    return _chart(
-        one, cell, "kinds", "What multiply-adds hide",
-        f"{percent(free)} of the time goes to operators without any multiply-add.",
-        figures.grouped(
-            shown,
-            {"share of MACs": (works, list(map(percent, works))), "share of time": (times, list(map(percent, times)))},
-            unit="share of the whole",
-        ),
-        table,
-        sum(1 for value in (*times, *works) if value),
-        (("share of MACs", figures.colour(0)), ("share of time", figures.colour(1))),
+    titles = ("share of MACs", "share of time")
+    shares = {
+        title: (values, list(map(percent, values))) for title, values in zip(titles, (macs, times_s), strict=True)
+    }
+    return chart(
+        network, measurement_of(record), "kinds", "MACs and time by kind of operator",
+        f"{percent(without_macs / total_s)} of the time goes to operators without MACs.",
+        figures.grouped(shown, shares, unit="share of the pass"),
+        Table("By kind of operator", columns("operator", *titles, "time", "MACs", left=titles), rows, tools=("csv",)),
+        sum(1 for value in (*times_s, *macs) if value),
+        tuple((title, figures.colour(index)) for index, title in enumerate(titles)),
     )  # fmt: skip
 
 
-def modules(one: NetworkView, record: Record) -> Chart:
-    """Top-level modules in order and the gap between operators: they add up to a pass; whiskers: the middle half."""
-    cell = measurement_of(record)
-    values: dict[str, float] = defaultdict(float)
+def modules(network: NetworkView, record: Record) -> Chart:
+    """Top-level modules in order, and overhead: they add up to the pass. Whiskers are quartiles over the passes."""
+    measurement = measurement_of(record)
+    times_s: dict[str, float] = defaultdict(float)
     members: dict[str, list[Timing]] = defaultdict(list)
-    for part, time in cell.operator_times_s.items():
-        name = OVERHEAD if part.kind == "overhead" else part.path.partition(".")[0] or f"({part.op})"
-        values[name] += time
-        members[name].append(part)
-    order = [*(name for name in values if name != OVERHEAD), *([OVERHEAD] if OVERHEAD in values else [])]
-    halves = {name: _half(members[name]) for name in order}
-    above = [max(halves[name][1] - values[name], 0.0) for name in order]
-    below = [max(values[name] - halves[name][0], 0.0) for name in order]
-    whole = sum(values.values())
-    most = max(order, key=values.__getitem__)
+    for timing, time_s in measurement.operator_times_s.items():
+        name = OVERHEAD if timing.kind == "overhead" else timing.path.partition(".")[0] or f"({timing.op})"
+        times_s[name] += time_s
+        members[name].append(timing)
+    names = sorted(times_s, key=lambda name: name == OVERHEAD)  # Stable: overhead last.
+    spreads = {
+        name: quartiles([sum(samples) for samples in zip(*(one.samples_s for one in members[name]), strict=True)])
+        for name in names
+    }
+    above = [max(spreads[name][1] - times_s[name], 0.0) for name in names]
+    below = [max(times_s[name] - spreads[name][0], 0.0) for name in names]
+    total_s = sum(times_s.values())
+    longest = max(names, key=times_s.__getitem__)
     rows = tuple(
-        (name, cells.duration(values[name]), cells.share(values[name], whole), *map(cells.duration, halves[name]))
-        for name in order
+        (name, cells.duration(times_s[name]), cells.share(times_s[name], total_s), *map(cells.duration, spreads[name]))
+        for name in names
     )
     titles = columns("module", "time", "share", "lower quartile", "upper quartile", left=("share",))
-    gap = f" The gap between operators is {percent(values[OVERHEAD] / whole)}." if OVERHEAD in values else ""
-    return _chart(
-        one, cell, "modules", "Modules and gap, which add up to the pass",
-        f"{most} takes most, {seconds(values[most])}, {percent(values[most] / whole)} of the cut pass.{gap} "
-        "Whiskers: the middle half of the passes.",
+    overhead = f" Overhead between operators: {percent(times_s[OVERHEAD] / total_s)}." if OVERHEAD in times_s else ""
+    return chart(
+        network, measurement, "modules", "time by module, adding up to the pass",
+        f"{longest} takes longest: {seconds(times_s[longest])}, {percent(times_s[longest] / total_s)} of the pass."
+        f"{overhead} Whiskers: quartiles over the passes.",
         figures.bars(
-            order, [values[name] for name in order], [seconds(values[name]) for name in order], unit="time", suffix="s",
-            colours=[figures.SLATE if name == OVERHEAD else figures.BLUE for name in order], spread=(above, below),
+            names, [times_s[name] for name in names], [seconds(times_s[name]) for name in names], unit="time",
+            suffix="s", colours=[figures.SLATE if name == OVERHEAD else figures.BLUE for name in names],
+            spread=(above, below),
         ),
-        Table("Module by module", titles, rows, tools=ALL_TOOLS),
-        len(order),
+        Table("By module", titles, rows, tools=ALL_TOOLS),
+        len(names),
     )  # fmt: skip
 
 
-def _half(members: Sequence[Timing]) -> tuple[float, float]:
-    """Lower and upper quartile, over the passes, of what parts take together."""
-    sums = [sum(samples) for samples in zip(*(one.samples_s for one in members), strict=True)]
-    if len(sums) < 2:
-        return (sums[0], sums[0]) if sums else (0.0, 0.0)
-    low, _, high = quantiles(sums, n=4, method="inclusive")
-    return low, high
-
-
-def operators(one: NetworkView, record: Record) -> Chart:
-    """Time against MACs, a point an operator, a colour a kind. One too short for the clock has no point."""
-    cell = measurement_of(record)
-    named = {(row.path, row.op, row.call): row for row in record.rows}
+def operators(network: NetworkView, record: Record) -> Chart:
+    """Time against MACs: one point per resolved operator, one colour per kind."""
+    measurement = measurement_of(record)
+    counted = {(row.path, row.op, row.call): row for row in record.rows}
     groups: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     rows: list[Row] = []
-    short = 0
-    for part, time in cell.operator_times_s.items():
-        row = named.get((part.path, part.op, part.call))
-        if part.kind != "operator" or row is None or part.phase != "forward":
+    unresolved = 0
+    for timing, time_s in measurement.operator_times_s.items():
+        row = counted.get((timing.path, timing.op, timing.call))
+        if timing.kind != "operator" or row is None or timing.phase != "forward":
             continue
-        short += not part.resolved
-        macs = cells.count("macs", row.macs)
-        rows.append((part.path, part.op, macs, cells.duration(time), cells.quality(part.quality)))
-        if row.macs and part.resolved:
-            groups[part.op].append((row.macs, float(f"{time:.4g}"), figures.escape_label(part.path)))
-    drawn = {
-        op: ([x for x, _, _ in found], [y for _, y, _ in found], [text for _, _, text in found])
-        for op, found in groups.items()
-    }
-    rates = sorted(x / y for found in groups.values() for x, y, _ in found if y)
+        unresolved += not timing.resolved
+        duration, quality = cells.duration(time_s), cells.quality(timing.quality)
+        rows.append((timing.path, timing.op, cells.count("macs", row.macs), duration, quality))
+        if row.macs and timing.resolved:
+            groups[timing.op].append((row.macs, float(f"{time_s:.4g}"), figures.escape_label(timing.path)))
+    rates = sorted(macs / time_s for values in groups.values() for macs, time_s, _ in values if time_s)
     summary = (
-        f"Between {scaled(rates[0])} and {scaled(rates[-1])} multiply-adds a second: as many take up to "
-        f"{rates[-1] / rates[0]:.0f} times longer in one operator than in another."
+        f"Operators run {scaled(rates[0])} to {scaled(rates[-1])} MACs per second, a factor of "
+        f"{times(rates[-1] / rates[0])}."
         if rates
-        else "No operator with multiply-adds was long enough for the clock."
+        else "No operator with MACs is long enough to be resolved."
     )
-    if short:
-        summary += f" {short} operators are too short for the clock and have no point."
+    if unresolved:
+        summary += f" {unresolved} operators are too short to be resolved and have no point."
     titles = columns("path", "op", "MACs", "time", "quality", left=("op", "quality"))
-    return _chart(
-        one, cell, "operators", "Time against multiply-adds",
-        summary,
-        points.scatter(drawn, x="multiply-adds", y="time", hover="%{x:.4s} MACs in %{y:.4s}s", suffix="s"),
-        Table("Operator by operator", titles, tuple(rows), tools=ALL_TOOLS),
+    return chart(
+        network, measurement, "operators", "time against MACs", summary,
+        points.scatter(
+            {op: points.transpose(values) for op, values in groups.items()},
+            x="MACs", y="time", hover="%{x:.4s} MACs in %{y:.4s}s", suffix="s",
+        ),
+        Table("By operator", titles, tuple(rows), tools=ALL_TOOLS),
         len(rates),
     )  # fmt: skip
 
 
-def kernels(one: NetworkView, record: Record) -> list[Block]:
-    """What torch's profiler saw, where it was asked."""
-    cell = measurement_of(record)
-    found: dict[str, float] = defaultdict(float)
-    for part in cell.of("kernel"):
-        found[part.op] += part.median_s
-    if not found:
+def kernels(network: NetworkView, record: Record) -> list[Block]:
+    """The kernels by torch.profiler, if the record has them."""
+    measurement = measurement_of(record)
+    times_s: dict[str, float] = defaultdict(float)
+    for timing in measurement.of("kernel"):
+        times_s[timing.op] += timing.median_s
+    if not times_s:
         return []
-    names = sorted(found, key=lambda name: -found[name])
-    shown, whole = names[:KERNELS], sum(found.values())
-    rows = tuple((name, cells.duration(found[name]), cells.share(found[name], whole)) for name in names)
-    titles = columns("kernel", "time", "share", left=("share",))
+    names = sorted(times_s, key=lambda name: -times_s[name])
+    shown, total_s = names[:MAX_KERNELS], sum(times_s.values())
+    rows = tuple((name, cells.duration(times_s[name]), cells.share(times_s[name], total_s)) for name in names)
+    longest = f"{shown[0]} takes {percent(times_s[shown[0]] / total_s)} of the time of all kernels"
     return [
-        _chart(
-            one, cell, "kernels", "Kernels",
-            f"{shown[0]} takes {percent(found[shown[0]] / whole)} of what the profiler saw; its own cost is in them.",
+        chart(
+            network, measurement, "kernels", "kernels",
+            f"{longest}. Times are by torch.profiler and include its own cost.",
             figures.bars(
-                [name if len(name) <= 28 else f"{name[:27]}…" for name in shown],
-                [found[name] for name in shown], [seconds(found[name]) for name in shown],
+                [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in shown],
+                [times_s[name] for name in shown], [seconds(times_s[name]) for name in shown],
                 unit="time", suffix="s", colours=figures.PURPLE,
             ),
-            Table("Kernel by kernel", titles, rows, tools=ALL_TOOLS),
+            Table("By kernel", columns("kernel", "time", "share", left=("share",)), rows, tools=ALL_TOOLS),
             len(shown),
         )
     ]  # fmt: skip
 
 
-def _chart(
-    one: NetworkView, cell: Measurement, name: str, title: str, summary: str, figure: figures.Figure, table: Table, marks: int,
-    legend: tuple[tuple[str, str], ...] = (),
+def chart(
+    network: NetworkView, measurement: Measurement, name: str, title: str, summary: str, figure: figures.Figure,
+    table: Table, marks: int, legend: tuple[tuple[str, str], ...] = (),
 ) -> Chart:  # fmt: skip
-    id = f"{name}-{one.index}"
+    """A chart of one network's pass, with the quality of its operator times."""
+    quality, reason = measurement.operator_quality
     return Chart(
-        id=id,
-        title=f"{one.name}: {title}",
-        summary=f"{summary} At {cell.configuration.label}.",
+        id=f"{name}-{network.index}",
+        title=f"{network.name}: {title}",
+        summary=f"{summary} At {measurement.configuration.label}.",
         figure=figure,
-        table=table.replace(title=f"{one.name}: {table.title.lower()}"),
+        table=table.replace(title=f"{network.name}: {table.title[0].lower()}{table.title[1:]}"),
         marks=marks,
         legend=legend or figures.legend(figure),
-        quality=cell.operator_quality[0],
-        reason=cell.operator_quality[1],
+        quality=quality,
+        reason=reason,
     )

@@ -1,93 +1,71 @@
-"""The roofline of one timed pass: where each operator stands under what its machine was measured to reach."""
+"""Roofline chart of one timed pass (Williams et al. 2009): operators below the peaks measured on their machine."""
 
 from __future__ import annotations
 
-from analyzer.core.units import intensity, rate, scaled
+from collections import defaultdict
+
+from analyzer.core.units import intensity, percent, rate, scaled
 from analyzer.records.record import Record
 from analyzer.timing.machine.roofline import Ceilings, measured_ceilings
 from reports import cells
-from reports.page.context import ALL_TOOLS, Block, Chart
+from reports.page.context import ALL_TOOLS, Block
 from reports.page.figures import base as figures
 from reports.page.figures import points
 from reports.page.network_views import NetworkView
+from reports.page.sections.breakdown import chart
 from reports.table import Cell, Row, Table, columns
 from reports.timing.breakdown import measurement_of
 
-NO_CEILINGS = (
-    "No ceilings: the record carries no measured peaks of its machine. analyze machine measures them, and runs of "
-    "analyze time after it carry them."
+NO_ROOFLINE = (
+    "No roofline: the record has no measured peaks. Run `analyze machine` once, then `analyze time` records them."
 )
-
 HOVER = "%{x:.3s} FLOP/B, %{y:.4s}FLOP/s"
 
 
-def charts(one: NetworkView, record: Record) -> list[Block]:
-    """Nothing in training: the bytes of a backward pass are not counted."""
+def charts(network: NetworkView, record: Record) -> list[Block]:
+    """One chart; none in training, where the memory traffic of the backward pass is not counted."""
     if record.mode != "inference":
         return []
-    cell = measurement_of(record)
-    named = {(row.path, row.op, row.call): row for row in record.rows}
-    groups: dict[str, list[tuple[float, float, str]]] = {}
+    measurement = measurement_of(record)
+    counted = {(row.path, row.op, row.call): row for row in record.rows}
+    groups: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     rows: list[Row] = []
-    for part, time in cell.operator_times_s.items():
-        row = named.get((part.path, part.op, part.call))
-        if row is None or not time:
+    for timing, time_s in measurement.operator_times_s.items():
+        row = counted.get((timing.path, timing.op, timing.call))
+        traffic = row.bytes_read + row.bytes_written if row else 0
+        if row is None or not time_s or not row.flops or not traffic:
             continue
-        moved = row.bytes_read + row.bytes_written
-        if not row.flops or not moved:
-            continue
-        place = row.flops / moved
-        rows.append(
-            (
-                part.path,
-                part.op,
-                Cell(intensity(place), place),
-                Cell(scaled(row.flops / time), row.flops / time),
-                cells.duration(time),
-            )
-        )
-        if part.resolved:
-            achieved = float(f"{row.flops / time:.4g}")
-            groups.setdefault(part.op, []).append((float(f"{place:.4g}"), achieved, figures.escape_label(part.path)))
+        flops_per_byte, flops_per_s = row.flops / traffic, row.flops / time_s
+        values = Cell(intensity(flops_per_byte), flops_per_byte), Cell(scaled(flops_per_s), flops_per_s)
+        rows.append((timing.path, timing.op, *values, cells.duration(time_s)))
+        if timing.resolved:
+            point = float(f"{flops_per_byte:.4g}"), float(f"{flops_per_s:.4g}"), figures.escape_label(timing.path)
+            groups[timing.op].append(point)
     if not groups:
         return []
-    spots = {
-        op: ([x for x, _, _ in found], [y for _, y, _ in found], [text for _, _, text in found])
-        for op, found in groups.items()
-    }
-    limits = ceilings(record)
-    spread = [x for xs, _, _ in spots.values() for x in xs]
-    low, high = min(spread) / 2, max(spread) * 2
-    lines = _lines(limits, low, high) if limits else []
-    id = f"roofline-{one.index}"
-    best = max((y, op) for op, (_, ys, _) in spots.items() for y in ys if y is not None)
-    summary = f"The fastest operator, a {best[1]}, reaches {rate(best[0], 'FLOP')}"
-    summary += f", {100 * best[0] / limits.flops_per_s:.0f} % of the measured peak." if limits else f". {NO_CEILINGS}"
-    drawn = points.scatter(
-        spots, x="FLOPs per byte of least traffic", y="FLOP/s", hover=HOVER, whole_x=False, lines=lines
+    ceilings = record_ceilings(record)
+    intensities = [x for values in groups.values() for x, _, _ in values]
+    flops_per_s, op = max((y, op) for op, values in groups.items() for _, y, _ in values)
+    reached = (
+        f", {percent(flops_per_s / ceilings.flops_per_s)} of the measured peak." if ceilings else f". {NO_ROOFLINE}"
     )
+    figure = points.scatter(
+        {op: points.transpose(values) for op, values in groups.items()},
+        x="FLOPs per byte of memory traffic", y="FLOP/s", hover=HOVER, whole_x=False,
+        lines=_lines(ceilings, min(intensities) / 2, max(intensities) * 2) if ceilings else [],
+    )  # fmt: skip
+    titles = columns("path", "op", "FLOP/B", "FLOP/s", "time", left=("op",))
     return [
-        Chart(
-            id=id,
-            title=f"{one.name}: roofline",
-            summary=f"{summary} At {cell.configuration.label}.",
-            figure=drawn,
-            table=Table(
-                f"{one.name}: roofline, operator by operator",
-                columns("path", "op", "FLOP/B", "FLOP/s", "time", left=("op",)),
-                tuple(rows),
-                tools=ALL_TOOLS,
-            ),
-            marks=len(spread),
-            legend=figures.legend(drawn),
-            quality=cell.operator_quality[0],
-            reason=cell.operator_quality[1],
+        chart(
+            network, measurement, "roofline", "roofline",
+            f"The fastest operator, a {op}, reaches {rate(flops_per_s, 'FLOP')}{reached}", figure,
+            Table("Roofline by operator", titles, tuple(rows), tools=ALL_TOOLS), len(intensities),
         )
-    ]
+    ]  # fmt: skip
 
 
-def ceilings(record: Record) -> Ceilings | None:
-    """What the record's own environment says its machine reaches, or None."""
+def record_ceilings(record: Record) -> Ceilings | None:
+    """The ceilings from the peaks in the record's environment, or None."""
     peaks = record.environment.get("peaks")
     if not peaks or record.measurement is None:
         return None
@@ -97,15 +75,13 @@ def ceilings(record: Record) -> Ceilings | None:
         return None  # Peaks that another program wrote.
 
 
-def _lines(limits: Ceilings, low: float, high: float) -> list[dict[str, object]]:
-    """The flat roof, and a slope for each place that data may come from."""
-    found = []
-    for level in limits.levels:
-        ridge = limits.flops_per_s / level.bytes_per_s
+def _lines(ceilings: Ceilings, low: float, high: float) -> list[dict[str, object]]:
+    """A slope per memory level, and the flat roof from the fastest level's ridge on."""
+    lines = []
+    ridges = [ceilings.flops_per_s / level.bytes_per_s for level in ceilings.levels]
+    for level, ridge in zip(ceilings.levels, ridges, strict=True):
         xs = [low, min(max(ridge, low), high)]
-        found.append(
-            points.ceiling(f"{level.name} {rate(level.bytes_per_s, 'B')}", xs, [x * level.bytes_per_s for x in xs])
-        )
-    start = min(limits.flops_per_s / level.bytes_per_s for level in limits.levels)
-    roof = [min(max(start, low), high), high]
-    return [*found, points.ceiling(f"peak {rate(limits.flops_per_s, 'FLOP')}", roof, [limits.flops_per_s] * 2)]
+        name = f"{level.name} {rate(level.bytes_per_s, 'B')}"
+        lines.append(points.ceiling(name, xs, [x * level.bytes_per_s for x in xs]))
+    roof = [min(max(min(ridges), low), high), high]
+    return [*lines, points.ceiling(f"peak {rate(ceilings.flops_per_s, 'FLOP')}", roof, [ceilings.flops_per_s] * 2)]

@@ -1,78 +1,83 @@
-"""Speed by batch, layout and threads: samples of a batch per second, each run by itself."""
+"""Throughput by batch, layout and threads, in samples per second."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.records.timings import Configuration
+from analyzer.core.frozen import Frozen
+from analyzer.records.timings import Configuration, Quality
 from reports import cells
 from reports.page.context import Chart
 from reports.page.figures import base as figures
 from reports.page.figures import points
 from reports.page.network_views import NetworkView
-from reports.table import Cell, Row, Table, columns
+from reports.table import Cell, Table, columns
 
-ORDER = ("void", "noisy", "trusted")
+WORST_FIRST: tuple[Quality, ...] = ("void", "noisy", "trusted")
 
 
-def charts(subjects: Sequence[NetworkView]) -> list[Chart]:
-    """One chart where there are several settings: lines over the batch where that varies, else a bar a setting."""
+class Run(Frozen):
+    name: str
+    configuration: Configuration
+    samples_per_s: float
+    quality: Quality
+
+    @property
+    def text(self) -> str:
+        return f"{self.samples_per_s:.4g}"
+
+    @property
+    def line(self) -> str:
+        """The network and its configuration without the batch."""
+        return f"{self.name}, {self.configuration.label.partition(', ')[2]}"
+
+
+def charts(networks: Sequence[NetworkView]) -> list[Chart]:
+    """One chart if there are several configurations: lines over the batch, or a bar per configuration."""
     runs = [
-        (
-            one.name,
-            record.measurement.configuration,
-            record.measurement.configuration.batch / whole.median_s,
-            record.measurement.quality,
-        )
-        for one in subjects
-        for record in one.timed
-        if record.measurement and (whole := record.measurement.pass_timing)
-    ]
-    if len({setting for _, setting, _, _ in runs}) < 2:
+        Run(network.name, measurement.configuration, measurement.configuration.batch / timing.median_s,
+            measurement.quality)
+        for network in networks
+        for record in network.timed
+        if (measurement := record.measurement) and (timing := measurement.pass_timing)
+    ]  # fmt: skip
+    if len({run.configuration for run in runs}) < 2:
         return []
-    rows: list[Row] = [
-        (name, setting.label, Cell(f"{speed:.4g}", speed), cells.quality(verdict))
-        for name, setting, speed, verdict in runs
-    ]
-    lines: dict[str, list[tuple[int, float, str]]] = {}
-    for name, setting, speed, verdict in runs:
-        label = f"{name}, {_rest(setting)}"
-        lines.setdefault(label, []).append(
-            (setting.batch, speed, f"{label}, batch {setting.batch}: {speed:.4g}/s, {verdict}")
-        )
-    best = max(runs, key=lambda run: run[2])
-    if len({setting.batch for _, setting, _, _ in runs}) > 1:
-        groups = {
-            label: (
-                [x for x, _, _ in sorted(found)],
-                [y for _, y, _ in sorted(found)],
-                [figures.escape_label(t) for _, _, t in sorted(found)],
-            )
-            for label, found in lines.items()
-        }
-        figure = points.lines(groups, x="batch, logarithmic", y="samples per second")
-    else:
-        names = [f"{name}, {setting.label}" for name, setting, _, _ in runs]
-        speeds = [speed for _, _, speed, _ in runs]
-        figure = figures.bars(
-            names, speeds, [f"{speed:.4g}/s" for speed in speeds], unit="samples per second", colours=figures.BLUE
-        )
+    fastest = max(runs, key=lambda run: run.samples_per_s)
+    figure = _lines(runs) if len({run.configuration.batch for run in runs}) > 1 else _bars(runs)
     titles = columns("network", "configuration", "samples/s", "quality", left=("configuration", "quality"))
+    rows = tuple(
+        (run.name, run.configuration.label, Cell(run.text, run.samples_per_s), cells.quality(run.quality))
+        for run in runs
+    )
+    quality = min((run.quality for run in runs), key=WORST_FIRST.index)
     return [
         Chart(
             id="speed",
-            title="Speed by setting",
-            summary=f"Fastest: {best[0]} at {best[1].label}, {best[2]:.4g} samples a second.",
+            title="Throughput by configuration",
+            summary=f"Fastest: {fastest.name} at {fastest.configuration.label}, {fastest.text} samples per second.",
             figure=figure,
-            table=Table("Speed, run by run", titles, tuple(rows), tools=("sort", "csv")),
+            table=Table("Throughput of each run", titles, rows, tools=("sort", "csv")),
             marks=len(runs),
             legend=figures.legend(figure),
-            quality=min((verdict for _, _, _, verdict in runs), key=ORDER.index),
-            reason="" if all(run[3] == "trusted" for run in runs) else "The verdict is that of the worst run.",
+            quality=quality,
+            reason="" if quality == "trusted" else "Quality of the worst run.",
         )
     ]
 
 
-def _rest(setting: Configuration) -> str:
-    """A setting without its batch."""
-    return setting.label.partition(", ")[2]
+def _lines(runs: Sequence[Run]) -> figures.Figure:
+    lines: dict[str, list[tuple[int, float, str]]] = {}
+    for run in runs:
+        batch = run.configuration.batch
+        text = figures.escape_label(f"{run.line}, batch {batch}: {run.text}/s, {run.quality}")
+        lines.setdefault(run.line, []).append((batch, run.samples_per_s, text))
+    groups = {line: points.transpose(sorted(values)) for line, values in lines.items()}
+    return points.lines(groups, x="batch, logarithmic", y="samples per second")
+
+
+def _bars(runs: Sequence[Run]) -> figures.Figure:
+    names = [f"{run.name}, {run.configuration.label}" for run in runs]
+    speeds = [run.samples_per_s for run in runs]
+    texts = [f"{run.text}/s" for run in runs]
+    return figures.bars(names, speeds, texts, unit="samples per second", colours=figures.BLUE)

@@ -1,15 +1,14 @@
-"""Time, where records carry it: what FLOPs hide, parts that add up, kernels, the roofline, speed by setting."""
+"""Times, for records that have them: passes side by side, throughput, breakdown of a pass, roofline, kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import isinf
-from statistics import quantiles
 
 from analyzer.core.units import percent, plain, seconds
 from analyzer.records.comparable import incompatibility
 from analyzer.records.record import Record
-from analyzer.records.timings import Timing
+from analyzer.records.timings import Measurement, Timing, quartiles
 from reports import cells
 from reports.page.context import Block, Paragraphs, Section
 from reports.page.network_views import NetworkView
@@ -17,129 +16,132 @@ from reports.page.sections import breakdown, roofline, speed
 from reports.table import MISSING, Cell, Row, Table, columns
 from reports.timing.breakdown import total_flops
 
-ADD = (
-    "Nothing on this page was timed. analyze time --variant googlenet measures each module and keeps a record under "
-    ".analyze/records; analyze report with that file shows it here."
+NO_TIMES = (
+    "No record on this page has times. Run `analyze time --variant googlenet`: it keeps a record under "
+    ".analyze/records. Add that file to `analyze report` to show it here."
 )
 LEAD = (
-    "Measured times beside the counts. Every figure has the verdict of its run: trusted (known to ± 3 %), noisy "
-    "(neighbours disturbed it, its processes disagree by more, or fixed work beside it shows a slowed machine) or void "
-    "(disturbed too much to say anything). An operator of a trusted run is noisy where it is known less well itself."
+    "Measured times. Each has a quality: trusted (95 % confidence interval within ± 3 %), noisy (disturbed by other "
+    "processes, wider interval, or a slowed machine by the reference workload) or void (too disturbed to use). An "
+    "operator of a trusted run can be noisy if its own interval is wider."
 )
-DEVICE = (
-    "Device alone: the same pass on a device that waits until all of it is issued. Its parts are the device's own time."
+GPU = (
+    "GPU time: the pass queued completely before the GPU starts, without launch overhead. Operator times are GPU time."
 )
-DOUBT = "±: half the 95 % interval of the median, processes drawn. Middle half: of the samples."
+LEGEND = (
+    "±: half width of the 95 % confidence interval of the median, by bootstrap over processes. Interquartile range: "
+    "of the samples. Sum of operators: with overhead, relative to the pass."
+)
 
 
-def section(subjects: Sequence[NetworkView]) -> Section:
-    timed = [one for one in subjects if any(record.measurement and record.measurement.pass_timing for record in one.timed)]
-    failed = _said(subjects, timed=False)
+def section(networks: Sequence[NetworkView]) -> Section:
+    timed = [network for network in networks if network.measurement]
+    untimed = _messages(networks, timed=False)
     if not timed:
-        blocks: list[Block] = [Paragraphs((ADD, *failed), "notice")]
-        return Section("time", "Time", "Time", "", tuple(blocks))
-    blocks = [Paragraphs(tuple(failed), "notice")] if failed else []
-    blocks += [wholes(timed), *speed.charts(timed)]
-    for one in timed:
-        record = next(record for record in one.timed if record.measurement and record.measurement.pass_timing)
-        if record.measurement and sum(record.measurement.operator_times_s.values()) > 0:
-            blocks += [breakdown.kinds(one, record), breakdown.modules(one, record), breakdown.operators(one, record)]
-            blocks += roofline.charts(one, record)
-        blocks += breakdown.kernels(one, record)
+        return Section("time", "Time", "Time", "", (Paragraphs((NO_TIMES, *untimed), "notice"),))
+    blocks: list[Block] = [Paragraphs(tuple(untimed), "notice")] if untimed else []
+    blocks += [pass_table(timed), *speed.charts(timed)]
+    for network in timed:
+        record, measurement, _ = next(_timed_records([network]))
+        if sum(measurement.operator_times_s.values()) > 0:
+            blocks += [chart(network, record) for chart in (breakdown.kinds, breakdown.modules, breakdown.operators)]
+            blocks += roofline.charts(network, record)
+        blocks += breakdown.kernels(network, record)
     return Section("time", "Time", "Time", LEAD, tuple(blocks))
 
 
-def _said(subjects: Sequence[NetworkView], *, timed: bool) -> list[str]:
-    """What a reader must know of runs with a time, or of those without: how they ended, why they are not trusted, what
-    they warned of."""
-    found: dict[str, list[str]] = {}
-    for one in subjects:
-        for record in one.timed:
-            assert record.measurement
-            if (record.measurement.pass_timing is not None) != timed:
+def _timed_records(networks: Sequence[NetworkView]) -> Iterator[tuple[Record, Measurement, Timing]]:
+    for network in networks:
+        for record in network.timed:
+            if record.measurement and (timing := record.measurement.pass_timing):
+                yield record, record.measurement, timing
+
+
+def _messages(networks: Sequence[NetworkView], *, timed: bool) -> list[str]:
+    """How runs with or without a time ended, why they are not trusted, and their warnings; equal ones together."""
+    runs: dict[str, list[str]] = {}
+    for network in networks:
+        for record in network.timed:
+            measurement = record.measurement
+            if measurement is None or (measurement.pass_timing is not None) != timed:
                 continue
-            ended = [] if record.measurement.status == "ok" else [f"the run ended {record.measurement.status}"]
-            alone = (
-                f"the device alone: {why}"
-                if (why := record.measurement.operator_quality[1]) and why != record.measurement.reason
-                else ""
-            )
-            for text in (*ended, record.measurement.reason, alone, *record.measurement.warnings):
-                found.setdefault(text, []).append(f"{one.name} at {record.measurement.configuration.label}")
-    return [f"{text}: {'; '.join(dict.fromkeys(runs))}." for text, runs in found.items() if text]
+            ended = "" if measurement.status == "ok" else f"the run ended {measurement.status}"
+            gpu_reason = measurement.operator_quality[1]
+            gpu = f"GPU time: {gpu_reason}" if gpu_reason and gpu_reason != measurement.reason else ""
+            for text in (ended, measurement.reason, gpu, *measurement.warnings):
+                runs.setdefault(text, []).append(f"{network.name} at {measurement.configuration.label}")
+    return [f"{text}: {'; '.join(dict.fromkeys(names))}." for text, names in runs.items() if text]
 
 
-def wholes(subjects: Sequence[NetworkView]) -> Table:
-    """A line a run: the pass, its middle half, throughput, rate, and how well its parts add up. No ratios of runs."""
-    from analyzer.timing.statistics import confidence_interval  # Numpy, which a page without times does without.
-
-    rows: list[Row] = []
-    records = [
-        (one, record) for one in subjects for record in one.timed if record.measurement and record.measurement.pass_timing
-    ]
-    devices = any(record.measurement and record.measurement.of("device") for _, record in records)
-    for one, record in records:
-        cell = record.measurement
-        assert cell
-        whole, uninstrumented = cell.pass_timing, cell.uninstrumented
-        assert whole
-        assert uninstrumented
-        low, high = spread(whole)
-        least, most = confidence_interval(whole)
-        doubt = (most - least) / 2 / whole.median_s
-        found = cell.operator_times_s
-        gap = sum(time for part, time in found.items() if part.kind == "overhead")
-        total = sum(found.values())
-        row: list[Cell | str] = [
-            one.name,
-            cell.configuration.label,
-            cells.duration(whole.median_s),
-            MISSING if isinf(doubt) else Cell(percent(doubt), doubt),
-            cells.quality(cell.quality),
-            *([_alone(uninstrumented) if uninstrumented is not whole else MISSING] if devices else []),
-            f"{seconds(low)} to {seconds(high)}",
-            _plain(cell.configuration.batch / whole.median_s),
-            _plain(total_flops(record.rows) / whole.median_s / 1e9),
-            Cell(percent(total / uninstrumented.interquartile_mean_s), total / uninstrumented.interquartile_mean_s) if found else MISSING,
-            Cell(percent(gap / total), gap / total) if total else MISSING,
-            cells.exact(len(whole.samples_s)),
-        ]
-        rows.append(tuple(row))
-    alone = ("device alone",) if devices else ()
-    titles = ("time", "±", "quality", *alone, "middle half", "samples/s", "GFLOP/s", "parts sum to", "gap", "passes")
-    heads = columns("network", "configuration", *titles, left=("configuration", "quality"))
-    notes = (DOUBT, *([DEVICE] if devices else []), *_said(subjects, timed=True), *_apart(records))
-    return Table("Time of a pass", heads, tuple(rows), notes=notes, id="passes", tools=("sort", "csv"))
-
-
-def _apart(records: Sequence[tuple[NetworkView, Record]]) -> tuple[str, ...]:
-    """Which runs stand beside the first and must not be subtracted from it, and why."""
-    (first, ours), *others = records
-    assert ours.measurement
-    found: dict[str, list[str]] = {}
-    for one, theirs in others:
-        assert theirs.measurement
-        if reason := incompatibility(ours, theirs):
-            found.setdefault(reason, []).append(f"{one.name}, {theirs.measurement.configuration.label}")
-    return tuple(
-        f"Not subtracted from {first.name}, {ours.measurement.configuration.label}: {'; '.join(names)} ({reason})."
-        for reason, names in found.items()
+def pass_table(networks: Sequence[NetworkView]) -> Table:
+    """One row per run: time, interval, throughput, FLOP/s, and how well operators add up. Runs are not divided."""
+    runs = [(network.name, *run) for network in networks for run in _timed_records([network])]
+    has_gpu_time = any(measurement.of("device") for _, _, measurement, _ in runs)
+    titles = (
+        *("network", "configuration", "time", "±", "quality", *(["GPU time"] if has_gpu_time else [])),
+        *("interquartile range", "samples/s", "GFLOP/s", "sum of operators", "overhead", "passes"),
+    )
+    rows = tuple(_pass_row(*run, has_gpu_time=has_gpu_time) for run in runs)
+    notes = (LEGEND, *([GPU] if has_gpu_time else []), *_messages(networks, timed=True), *_incomparable(runs))
+    return Table(
+        "Time of a pass",
+        columns(*titles, left=("configuration", "quality")),
+        rows,
+        notes=notes,
+        id="passes",
+        tools=("sort", "csv"),
     )
 
 
-def spread(timing: Timing) -> tuple[float, float]:
-    """The middle half of samples: lower and upper quartile."""
-    if len(timing.samples_s) < 2:
-        return timing.median_s, timing.median_s
-    low, _, high = quantiles(timing.samples_s, n=4, method="inclusive")
-    return low, high
+def _pass_row(name: str, record: Record, measurement: Measurement, timing: Timing, *, has_gpu_time: bool) -> Row:
+    from analyzer.timing.statistics import confidence_interval  # Imports numpy: not for a page without times.
+
+    uninstrumented = measurement.uninstrumented
+    assert uninstrumented
+    low, high = confidence_interval(timing)
+    half_width = (high - low) / 2 / timing.median_s
+    first_quartile, third_quartile = quartiles(timing.samples_s)
+    times_s = measurement.operator_times_s
+    total = sum(times_s.values())
+    overhead = sum(time_s for operator, time_s in times_s.items() if operator.kind == "overhead")
+    samples_per_s = measurement.configuration.batch / timing.median_s
+    gflops_per_s = total_flops(record.rows) / timing.median_s / 1e9
+    return (
+        name,
+        measurement.configuration.label,
+        cells.duration(timing.median_s),
+        MISSING if isinf(half_width) else _percent(half_width),
+        cells.quality(measurement.quality),
+        *([_gpu_time(uninstrumented)] if has_gpu_time else []),
+        f"{seconds(first_quartile)} to {seconds(third_quartile)}",
+        Cell(plain(samples_per_s), samples_per_s),
+        Cell(plain(gflops_per_s), gflops_per_s),
+        _percent(total / uninstrumented.interquartile_mean_s) if times_s else MISSING,
+        _percent(overhead / total) if total else MISSING,
+        cells.exact(len(timing.samples_s)),
+    )
 
 
-def _alone(timing: Timing) -> Cell:
-    """A device's own time, with its own verdict where that is not the best."""
-    verdict = "" if timing.quality == "trusted" else f" ({timing.quality})"
-    return Cell(f"{seconds(timing.median_s)}{verdict}", timing.median_s)
+def _gpu_time(timing: Timing) -> Cell | str:
+    """With its own quality unless that is trusted."""
+    if timing.kind != "device":
+        return MISSING
+    quality = "" if timing.quality == "trusted" else f" ({timing.quality})"
+    return Cell(f"{seconds(timing.median_s)}{quality}", timing.median_s)
 
 
-def _plain(value: float) -> Cell:
-    return Cell(plain(value), value)
+def _percent(share: float) -> Cell:
+    return Cell(percent(share), share)
+
+
+def _incomparable(runs: Sequence[tuple[str, Record, Measurement, Timing]]) -> tuple[str, ...]:
+    """Which runs must not be compared with the first, and why."""
+    (first_name, first, first_measurement, _), *others = runs
+    names: dict[str, list[str]] = {}
+    for name, record, measurement, _ in others:
+        if reason := incompatibility(first, record):
+            names.setdefault(reason, []).append(f"{name}, {measurement.configuration.label}")
+    return tuple(
+        f"Not comparable with {first_name}, {first_measurement.configuration.label}: {'; '.join(listed)} ({reason})."
+        for reason, listed in names.items()
+    )

@@ -39,15 +39,6 @@ def split_names(context: click.Context, parameter: click.Parameter, texts: tuple
 
 
 SELECTION_OPTIONS: dict[str, Decorator] = {
-    "variant": click.option(
-        "--variant",
-        "variants",
-        multiple=True,
-        metavar="NAME[,NAME]",
-        shell_complete=complete_variant,
-        callback=split_names,
-        help="Built-in network (see `analyze list`). NAME@PATH.KEY=N changes a number in it.",
-    ),
     "model": click.option(
         "--model",
         "references",
@@ -55,6 +46,15 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         metavar="REF",
         help="Your model: FILE.py:NAME, PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME or hf:NAME. "
         "Runs its code.",
+    ),
+    "variant": click.option(
+        "--variant",
+        "variants",
+        multiple=True,
+        metavar="NAME[,NAME]",
+        shell_complete=complete_variant,
+        callback=split_names,
+        help="Built-in network, see analyze list. NAME@PATH.KEY=N changes a number in it.",
     ),
     "set": click.option(
         "--set",

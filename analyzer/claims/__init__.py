@@ -1,4 +1,4 @@
-"""The claims ledger: what the paper and a study note say in numbers, counted anew at every call. No torch.
+"""Claims of the paper and of a study note, each with a verdict from counting at every call. No torch.
 
 >>> find("5x5-branch-21.4x").verdict
 'confirmed'
@@ -39,12 +39,12 @@ ENTRIES: Mapping[str, Callable[[], Claim]] = {
 
 
 def ledger() -> tuple[Claim, ...]:
-    """Every claim with its verdict, counted now."""
+    """Every claim with its verdict."""
     return tuple(entry() for entry in ENTRIES.values())
 
 
 def find(id: str) -> Claim:
-    """The claim of that id, counted now. Raises AnalyzerError with the nearest ids if there is none."""
+    """The claim of that id. Raises AnalyzerError with the nearest ids if none exists."""
     if id not in ENTRIES:
         raise AnalyzerError(f"no claim {quoted(id)}; {nearest(id, ENTRIES)}; see analyze claims")
     return ENTRIES[id]()

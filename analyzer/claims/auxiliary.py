@@ -1,10 +1,10 @@
-"""Claims about the auxiliary classifiers of GoogLeNet: two side exits that exist in training only."""
+"""Claims about the two auxiliary classifiers of GoogLeNet, which exist in training only."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from analyzer.claims.claim import NOTE, PAPER, Claim, confirmed_if, part
+from analyzer.claims.claim import NOTE, PAPER, Claim, confirmed_if, module_totals
 from analyzer.core.units import percent, scaled
 from analyzer.counting.api import count
 from analyzer.networks.googlenet import AUXILIARY_WEIGHT
@@ -13,7 +13,7 @@ from analyzer.networks.variants import variant
 from analyzer.networks.walk import walk
 from analyzer.records.record import Row
 
-# A head's parts by path, and what train_val.prototxt calls them after `loss1/` and `loss2/`. ReLUs are left out.
+# A head's layers by path: name after `loss1/` or `loss2/` and type in train_val.prototxt. ReLUs are left out.
 CAFFE = {
     "pool": ("ave_pool", "Pooling"),
     "conv.conv": ("conv", "Convolution"),
@@ -36,17 +36,17 @@ def loss_weight() -> Claim:
         operands={"auxiliary_heads": len(weights) - 1},
         computed=weights,
         verdict=confirmed_if(weights == [0.3, 0.3, 1]),
-        condition="A setting of the network (BVLC Caffe, train_val.prototxt: loss_weight), read and not counted; the "
-        "last weight is that of the network's own loss.",
-        figure=", ".join(map(str, weights)),
+        condition="A hyperparameter (BVLC Caffe, train_val.prototxt: loss_weight), read and not counted; the last "
+        "weight is that of the main loss.",
+        summary=", ".join(map(str, weights)),
     )
 
 
 def heads_structure() -> Claim:
     network = variant("googlenet").network
     rows = {row.path: row for row in count("googlenet", train=True).rows}
-    found = [_layers(network, name, number, rows) for number, name in enumerate(heads(network), start=1)]
-    # Section 5: 4×4×512 behind 4a and 4×4×528 behind 4d.
+    layers = [_layers(network, name, number, rows) for number, name in enumerate(heads(network), start=1)]
+    # Section 5: 4×4×512 after 4a and 4×4×528 after 4d.
     claimed = [([5, 5], [3, 3], [channels, 4, 4], [1, 1], 128, [1024], 0.7, [1000]) for channels in (512, 528)]
     inference, training = count("googlenet").totals, count("googlenet", train=True).totals
     params, macs = training.params - inference.params, training.macs - inference.macs
@@ -56,16 +56,16 @@ def heads_structure() -> Claim:
         "to 128, a fully connected layer to 1024, dropout of 70 % and a linear layer to 1000 classes.",
         source=f"{PAPER}, section 5",
         operands={"heads_params": params, "heads_macs": macs},
-        computed=[layer for head in found for layer in head],
-        verdict=confirmed_if([_stated(head) for head in found] == claimed),
+        computed=[layer for head in layers for layer in head],
+        verdict=confirmed_if([_as_claimed(head) for head in layers] == claimed),
         condition=f"Together the heads add {params:,} parameters ({percent(params / inference.params)} of the network) "
         f"for {macs:,} multiply-adds ({100 * macs / inference.macs:.2f} %).",
-        figure=f"{len(found)} heads of {len(found[0])} layers",
+        summary=f"{len(layers)} heads of {len(layers[0])} layers",
     )
 
 
 def _layers(network: Network, head: str, number: int, rows: dict[str, Row]) -> list[dict[str, Any]]:
-    """A head's layers as Caffe writes them: shapes without the batch; a fully connected layer flattens for itself."""
+    """A head's layers as in Caffe: shapes without the batch; flattening is part of the fully connected layer."""
     layers: list[dict[str, Any]] = []
     unflattened = None
     for step in walk(network, mode="training"):
@@ -88,8 +88,8 @@ def _layers(network: Network, head: str, number: int, rows: dict[str, Row]) -> l
     return layers
 
 
-def _stated(head: list[dict[str, Any]]) -> tuple[Any, ...]:
-    """What section 5 says of a head, in its order."""
+def _as_claimed(head: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """The properties of a head that section 5 gives, in its order."""
     pool, conv, fc, dropout, linear = head
     return (
         *(pool[key] for key in ("kernel", "stride", "out_shape")),
@@ -103,8 +103,8 @@ def _stated(head: list[dict[str, Any]]) -> tuple[Any, ...]:
 
 def removed_at_inference() -> Claim:
     inference, training = count("googlenet"), count("googlenet", train=True)
-    params = {name: part(training, name).params for name in heads(variant("googlenet").network)}
-    left = [row for row in inference.rows if row.path.partition(".")[0] in params]
+    params = {name: module_totals(training, name).params for name in heads(variant("googlenet").network)}
+    remaining = [row for row in inference.rows if row.path.partition(".")[0] in params]
     return Claim(
         id="aux-removed",
         claim="The auxiliary classifiers are discarded at inference.",
@@ -112,10 +112,12 @@ def removed_at_inference() -> Claim:
         operands={f"{name}_params": value for name, value in params.items()},
         computed={"params_train": training.totals.params, "params_deploy": inference.totals.params},
         verdict=confirmed_if(
-            not left and training.totals.params - inference.totals.params == sum(params.values()) != 0
+            not remaining and training.totals.params - inference.totals.params == sum(params.values()) != 0
         ),
-        condition="What training has more is exactly "
-        + " and ".join(f"{name}'s {n:,}" for name, n in params.items())
-        + " parameters.",
-        figure=f"{scaled(training.totals.params)} to {scaled(inference.totals.params)} params",
+        condition="The network in training has exactly "
+        + " and ".join(f"{size:,} parameters of {name}" for name, size in params.items())
+        + " more.",
+        summary=f"{scaled(training.totals.params)} to {scaled(inference.totals.params)} params",
+        formula=f"{training.totals.params:,} − {' − '.join(f'{size:,}' for size in params.values())} = "
+        f"{inference.totals.params:,}",
     )

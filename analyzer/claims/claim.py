@@ -1,4 +1,4 @@
-"""A claim and its verdict, and when a printed figure counts as met."""
+"""A claim with its verdict, and how a printed number compares with a counted one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NOTE = "study note of 2019-09-12"
 
 
 class Claim(Frozen):
-    """One sentence that others wrote, and what counting says of it.
+    """A sentence from a text, and its verdict.
 
-    `operands` are the numbers that went in, `computed` what came out; both are counted anew whenever the claim is
-    asked for. `condition` is what the verdict hangs on: empty only where a plain "confirmed" says all. `figure` is
-    `computed` in a word, for the eye and not part of the JSON.
+    `computed` is the counted result, `operands` the counted numbers behind it. `condition` explains the verdict; it is
+    empty only for a plain "confirmed". `summary` is `computed` as a short text and `formula` its arithmetic; neither is
+    part of the JSON.
     """
 
     id: str
@@ -34,11 +34,12 @@ class Claim(Frozen):
     computed: int | float | Sequence[Any] | Mapping[str, Any]
     verdict: Verdict
     condition: str
-    figure: str
+    summary: str
+    formula: str = ""
 
 
 class Printed(Frozen):
-    """A figure as a text prints it: 112.9M is `Printed("112.9", 10**6)`."""
+    """A number as a text prints it: 112.9M is `Printed("112.9", 10**6)`."""
 
     digits: str
     unit: int = 1
@@ -49,39 +50,36 @@ class Printed(Frozen):
 
     @property
     def step(self) -> Fraction:
-        """One in the last printed place: 112.9M steps by 100,000."""
+        """A unit in the last printed place: 100,000 for 112.9M."""
         return Fraction(self.unit, 10 ** len(self.digits.partition(".")[2]))
 
     def match(self, counted: float | Fraction) -> Match:
-        """How the printed figure stands to the counted one.
+        """Compares the printed number with the counted one.
 
-        exact: no figure of the printed precision is nearer; halfway between two, both are. truncated: the counted
-        figure with its further digits cut off. differs: neither.
+        exact: correctly rounded; halfway between two printed numbers, both are. truncated: the counted number with its
+        further digits cut off. differs: neither.
         """
         counted = Fraction(counted)
         if 2 * abs(counted - self.value) <= self.step:
             return "exact"
         return "truncated" if counted // self.step * self.step == self.value else "differs"
 
-    def met(self, counted: float | Fraction) -> bool:
-        """Whether a text may print this for the counted figure."""
+    def is_exact(self, counted: float | Fraction) -> bool:
         return self.match(counted) == "exact"
 
 
-def confirmed_if(holds: bool) -> Verdict:
-    return "confirmed" if holds else "not reproduced"
+def confirmed_if(condition: bool) -> Verdict:
+    return "confirmed" if condition else "not reproduced"
 
 
-def part(record: Record, module: str) -> Totals:
-    """The sums of one module of a record, by path or role; all zero where it has no such module."""
+def module_totals(record: Record, module: str) -> Totals:
+    """The sums of one module of a record, by path or role; all zero if it has no such module."""
     return restrict(record, module).totals
 
 
 def dump(claims: Iterable[Claim]) -> str:
-    """The claims in the envelope that every result has, as text with a final newline."""
-    keys = [key for key in Claim.fields if key != "figure"]
+    """The claims as JSON in the common envelope, with a final newline."""
+    keys = [key for key in Claim.fields if key not in ("summary", "formula")]
     listed = [{key: getattr(claim, key) for key in keys} for claim in claims]
-    return (
-        json.dumps({"schema_version": SCHEMA_VERSION, "status": "ok", "claims": listed}, ensure_ascii=False, indent=1)
-        + "\n"
-    )
+    envelope = {"schema_version": SCHEMA_VERSION, "status": "ok", "claims": listed}
+    return json.dumps(envelope, ensure_ascii=False, indent=1) + "\n"

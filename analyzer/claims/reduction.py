@@ -1,65 +1,64 @@
 """Claims about the 1x1 reduction: what one branch, one module and the whole network save by it.
 
-The paper's network stands against `googlenet-no-reduction`: the same widths, 3x3 and 5x5 straight on the module's
-input. A saving is multiply-adds without the reduction over multiply-adds with it, the 1x1 itself included.
+The paper's network is compared with `googlenet-no-reduction`, which has the same widths and no 1x1 before 3x3 and 5x5.
+A saving is multiply-adds without the reduction ÷ multiply-adds with it, including those of the 1x1.
 """
 
 from __future__ import annotations
 
-from analyzer.claims.claim import NOTE, PAPER, Claim, Printed, Verdict, confirmed_if, part
+from analyzer.claims.claim import NOTE, PAPER, Claim, Printed, Verdict, confirmed_if, module_totals
 from analyzer.core.units import scaled, times
 from analyzer.counting.api import count
 from analyzer.networks.spec import Conv
 from analyzer.networks.variants import variant
 from analyzer.networks.walk import Step, walk
 from analyzer.records.comparison import TOTAL
-from analyzer.records.record import Record, unknown_module
+from analyzer.records.record import Record, unknown_module_error
 
 REDUCED, UNREDUCED = "googlenet", "googlenet-no-reduction"
 BRANCH = "inception_4a.branch_5x5"
-TIMES = Printed("21.4")
+CLAIMED = Printed("21.4")
 
 
 def branch_without() -> Claim:
     conv = _step(UNREDUCED, f"{BRANCH}.conv")
-    operands = _operands(conv)
-    macs = part(count(UNREDUCED), BRANCH).macs
+    macs = module_totals(count(UNREDUCED), BRANCH).macs
     return Claim(
         id="5x5-branch-without-1x1",
         claim="Without a 1x1 before it, the 5x5 convolution of inception 4a takes (14 × 14 × 48) × (5 × 5 × 480) = "
         "112.9M operations.",
         source=f"{NOTE}, section 3.1",
-        operands=operands,
+        operands=_operands(conv),
         computed=macs,
-        verdict=confirmed_if(Printed("112.9", 10**6).met(macs)),
+        verdict=confirmed_if(Printed("112.9", 10**6).is_exact(macs)),
         condition="The operations are multiply-adds.",
-        figure=f"{macs:,} MACs",
+        summary=f"{macs:,} MACs",
+        formula=f"{_product(conv)} = {macs:,}",
     )
 
 
 def branch_with() -> Claim:
     record = count(REDUCED)
-    reduce, conv = (part(record, f"{BRANCH}.{name}").macs for name in ("reduce", "conv"))
-    step = _step(REDUCED, f"{BRANCH}.reduce.conv")
-    width = step.output[1]
-    operands = {
-        **_operands(_step(REDUCED, f"{BRANCH}.conv")),
-        "in_channels": step.inputs[0][1],
-        "reduced_channels": width,
-        "reduce_macs": reduce,
-        "conv_macs": conv,
-    }
-    macs = part(record, BRANCH).macs
+    reduce, conv = (_step(REDUCED, f"{BRANCH}.{name}") for name in ("reduce.conv", "conv"))
+    reduce_macs, conv_macs = (module_totals(record, step.path).macs for step in (reduce, conv))
+    macs, width = module_totals(record, BRANCH).macs, reduce.output[1]
     return Claim(
         id="5x5-branch-with-1x1",
         claim="With a 1x1 before it, the 5x5 branch of inception 4a takes 5.3M operations in total.",
         source=f"{NOTE}, section 3.1",
-        operands=operands,
+        operands={
+            **_operands(conv),
+            "in_channels": reduce.inputs[0][1],
+            "reduced_channels": width,
+            "reduce_macs": reduce_macs,
+            "conv_macs": conv_macs,
+        },
         computed=macs,
-        verdict=confirmed_if(Printed("5.3", 10**6).met(macs)),
-        condition=f"{reduce:,} multiply-adds of the 1x1 and {conv:,} of the 5x5. The {width} channels between them are "
-        "Table 1's; the note's text does not give them.",
-        figure=f"{macs:,} MACs",
+        verdict=confirmed_if(Printed("5.3", 10**6).is_exact(macs)),
+        condition=f"{reduce_macs:,} multiply-adds of the 1x1 and {conv_macs:,} of the 5x5. The {width} channels "
+        "between them are from Table 1; the note's text does not give them.",
+        summary=f"{macs:,} MACs",
+        formula=f"{_product(reduce)} + {_product(conv)} = {macs:,}",
     )
 
 
@@ -78,83 +77,81 @@ def saving_everywhere() -> Claim:
     names = [
         module.path for module in reduced.modules if module.path.startswith("inception_") and "." not in module.path
     ]
-    parts = {"module": "", "branch_3x3": ".branch_3x3", "branch_5x5": ".branch_5x5"}
+    suffixes = {"module": "", "branch_3x3": ".branch_3x3", "branch_5x5": ".branch_5x5"}
     savings = {
-        name: {label: _ratio(reduced, unreduced, name + suffix) for label, suffix in parts.items()} for name in names
+        name: {label: _ratio(reduced, unreduced, name + suffix) for label, suffix in suffixes.items()} for name in names
     }
-    others = {
-        label: sorted(own[label] for name, own in savings.items() if f"{name}.{label}" != BRANCH) for label in parts
-    }
-    ranges = {label: f"{times(ratios[0])} to {times(ratios[-1])}" for label, ratios in others.items()}
+    ranges = {}
+    for label in suffixes:
+        others = [ratios[label] for name, ratios in savings.items() if f"{name}.{label}" != BRANCH]
+        ranges[label] = f"{times(min(others))} to {times(max(others))}"
     return Claim(
         id="21.4x-in-every-module",
         claim="The 1x1 reduction makes the 5x5 branch of every inception module 21.4 times cheaper.",
         source=f"read into {NOTE}, section 3.1",
         operands={"modules": len(names)},
         computed=savings,
-        verdict=confirmed_if(all(TIMES.met(own["branch_5x5"]) for own in savings.values())),
-        condition=f"It is {times(savings['inception_4a']['branch_5x5'])} in inception 4a alone: the other 5x5 "
-        f"branches save {ranges['branch_5x5']}, the 3x3 branches {ranges['branch_3x3']}, "
-        f"whole modules {ranges['module']}.",
-        figure=f"5x5 elsewhere {ranges['branch_5x5']}",
+        verdict=confirmed_if(all(CLAIMED.is_exact(ratios["branch_5x5"]) for ratios in savings.values())),
+        condition=f"Only inception 4a saves {times(savings['inception_4a']['branch_5x5'])}. The other 5x5 branches "
+        f"save {ranges['branch_5x5']}, the 3x3 branches {ranges['branch_3x3']}, whole modules {ranges['module']}.",
+        summary=f"5x5 elsewhere {ranges['branch_5x5']}",
     )
 
 
 def saving(module: str = TOTAL) -> Claim:
-    """Whether the 1x1 reduction makes `module` (a path or role of googlenet; `total` is the whole) 21.4 times cheaper.
+    """Whether the 1x1 reduction makes `module` (a path or role of googlenet; `total` is the network) 21.4× cheaper.
 
-    Confirmed for inception_4a.branch_5x5; under that condition for inception_4a, which as a whole saves less; "not
-    reproduced" with its own figure for everything else. Raises AnalyzerError for a module that googlenet has not.
+    Confirmed for inception_4a.branch_5x5; confirmed under a condition for inception_4a, which as a module saves less;
+    not reproduced for all others. Raises AnalyzerError for a module that googlenet does not have.
     """
     reduced, unreduced = count(REDUCED), count(UNREDUCED)
     names = {name for known in reduced.modules for name in (known.path, known.role)}
     if module not in {TOTAL, *names}:
-        raise unknown_module(module, [reduced])
+        raise unknown_module_error(module, [reduced])
     before, after = _macs(unreduced, module), _macs(reduced, module)
     branches = {
         name: _ratio(reduced, unreduced, f"{module}.{name}")
         for name in ("branch_3x3", "branch_5x5")
         if f"{module}.{name}" in names
     }
-    own = before / after if before and after else None
-    verdict, condition = _judged(module, before, after, branches)
+    ratio = before / after if before and after else None
+    verdict, condition = _verdict(module, before, after, branches)
     return Claim(
         id="5x5-branch-21.4x",
         claim=f"The 1x1 reduction makes {'the whole network' if module == TOTAL else module} 21.4 times cheaper.",
         source=f"{NOTE}, section 3.1",
         operands={"macs_without_reduction": before, "macs_with_reduction": after},
-        computed={"ratio": own, **branches},
+        computed={"ratio": ratio, **branches},
         verdict=verdict,
         condition=condition,
-        figure=times(own) if own else "no multiply-adds to save",
+        summary=times(ratio) if ratio else "no multiply-adds to save",
+        formula=f"{before:,} ÷ {after:,} = {ratio:.2f}" if ratio else "",
     )
 
 
-def _judged(module: str, before: int, after: int, branches: dict[str, float]) -> tuple[Verdict, str]:
-    """The verdict on 21.4x for one module, and the sentence that it hangs on."""
+def _verdict(module: str, before: int, after: int, branches: dict[str, float]) -> tuple[Verdict, str]:
+    """The verdict on 21.4× for one module, and its condition."""
     if not (before and after):
-        return (
-            "not reproduced",
-            f"{module} has multiply-adds {'only with the reduction' if after else 'in neither network'}.",
-        )
-    own = f"{before:,} multiply-adds in {UNREDUCED}, {after:,} in {REDUCED}: {times(before / after)}"
-    if branches and TIMES.met(branches["branch_5x5"]):
+        networks = "only with the reduction" if after else "in neither network"
+        return "not reproduced", f"{module} has multiply-adds {networks}."
+    macs = f"{before:,} multiply-adds in {UNREDUCED}, {after:,} in {REDUCED}: {times(before / after)}"
+    if branches and CLAIMED.is_exact(branches["branch_5x5"]):
         return "confirmed under a condition", (
-            f"Of its 5x5 branch alone, {times(branches['branch_5x5'])}; the 3x3 branch saves "
+            f"Only its 5x5 branch saves {times(branches['branch_5x5'])}; the 3x3 branch saves "
             f"{times(branches['branch_3x3'])} and the whole module {times(before / after)}."
         )
     if branches:
         return "not reproduced", (
-            f"{own}. Its 3x3 branch saves {times(branches['branch_3x3'])}, its 5x5 branch "
-            f"{times(branches['branch_5x5'])}; 21.4x is that of {BRANCH}."
+            f"{macs}. Its 3x3 branch saves {times(branches['branch_3x3'])}, its 5x5 branch "
+            f"{times(branches['branch_5x5'])}; {BRANCH} saves 21.4×."
         )
     if module == BRANCH:
-        return confirmed_if(TIMES.met(before / after)), f"{own}. It holds for this branch and no other."
+        return confirmed_if(CLAIMED.is_exact(before / after)), f"{macs}. This holds for no other branch."
     if before == after:
-        return "not reproduced", f"{after:,} multiply-adds with and without: nothing in {module} is reduced."
+        return "not reproduced", f"{after:,} multiply-adds with and without: {module} has no reduction."
     if ".branch_" in module and module.count(".") > 1:
-        own += ", the 1x1 before it not counted"
-    return "not reproduced", f"{own}. 21.4x is that of {BRANCH}."
+        macs += ", without the 1x1 before it"
+    return "not reproduced", f"{macs}. {BRANCH} saves 21.4×."
 
 
 def modules_affordable() -> Claim:
@@ -175,12 +172,13 @@ def modules_affordable() -> Claim:
         f"({times(unreduced.macs / google.macs)}) without the 1x1s before 3x3 and 5x5, and {scaled(naive.macs)} "
         f"({times(naive.macs / google.macs)}, params {times(naive.params / google.params)}) without any 1x1, as in "
         "Figure 2a.",
-        figure=f"{times(unreduced.macs / google.macs)} and {times(naive.macs / google.macs)} without",
+        summary=f"{times(unreduced.macs / google.macs)} and {times(naive.macs / google.macs)} without",
+        formula=f"{unreduced.macs:,} ÷ {google.macs:,} = {unreduced.macs / google.macs:.2f}",
     )
 
 
 def _macs(record: Record, module: str) -> int:
-    return record.totals.macs if module == TOTAL else part(record, module).macs
+    return record.totals.macs if module == TOTAL else module_totals(record, module).macs
 
 
 def _ratio(reduced: Record, unreduced: Record, module: str) -> float:
@@ -192,7 +190,7 @@ def _step(name: str, path: str) -> Step:
 
 
 def _operands(step: Step) -> dict[str, int]:
-    """The numbers in a convolution's formula: each of height · width · filters outputs sums kernel² · in_channels."""
+    """The numbers in a convolution's formula: height · width · filters outputs, each a sum of kernel² · in_channels."""
     assert isinstance(step.layer, Conv)
     _, filters, height, width = step.output
     return {
@@ -202,3 +200,12 @@ def _operands(step: Step) -> dict[str, int]:
         "kernel": step.layer.kernel,
         "in_channels": step.inputs[0][1],
     }
+
+
+def _product(step: Step) -> str:
+    """A convolution's multiply-adds as a product: `(14 · 14 · 48) · (5 · 5 · 480)`."""
+    size = _operands(step)
+    outputs = f"({size['height']} · {size['width']} · {size['filters']})"
+    if size["kernel"] == 1:
+        return f"{outputs} · {size['in_channels']}"
+    return f"{outputs} · ({size['kernel']} · {size['kernel']} · {size['in_channels']})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analyzer.claims import table1
-from analyzer.claims.claim import NOTE, PAPER, Claim, Printed, Verdict, confirmed_if, part
+from analyzer.claims.claim import NOTE, PAPER, Claim, Printed, Verdict, confirmed_if, module_totals
 from analyzer.core.units import percent, scaled, times
 from analyzer.counting.api import count
 from analyzer.records.record import Record
@@ -13,7 +13,7 @@ def twelve_times_fewer() -> Claim:
     googlenet, trained = count("googlenet"), count("googlenet", train=True)
     alexnet, tower = count("alexnet").totals.params, count("alexnet-torchvision").totals.params
     vision = count("googlenet-torchvision").totals.params
-    params, linear = googlenet.totals.params, part(googlenet, "linear").params
+    params, linear = googlenet.totals.params, module_totals(googlenet, "linear").params
     printed = float(table1.totals().printed_weights)
     ratios = {
         "ratio": alexnet / params,
@@ -36,32 +36,31 @@ def twelve_times_fewer() -> Claim:
             "paper_table_sum_of_weights": printed,
         },
         computed={"alexnet_caffe": alexnet, "googlenet_caffe": params, **ratios},
-        verdict=confirmed_if(any(claimed.met(ratio) for ratio in ratios.values())),
-        condition=f"It is {times(ratios['ratio'])}: {alexnet:,} / {params:,}. By no reading 12: the sum of the "
-        f"paper's own column gives {times(ratios['paper_table_sum_K1024'])}, leaving out the last linear layer "
-        f"{times(ratios['without_googlenet_linear'])}, counting the auxiliary heads "
-        f"{times(ratios['with_aux_heads'])}. 12 times wants a network of {scaled(float(alexnet / claimed.value))} "
-        "parameters, and 5 million is what the same group later wrote (Szegedy et al. 2015, arXiv 1512.00567, "
-        "section 1).",
-        figure=times(ratios["ratio"]),
+        verdict=confirmed_if(any(claimed.is_exact(ratio) for ratio in ratios.values())),
+        condition=f"It is {times(ratios['ratio'])}: {alexnet:,} / {params:,}. No reading gives 12: the sum of the "
+        f"paper's column gives {times(ratios['paper_table_sum_K1024'])}, without the last linear layer it is "
+        f"{times(ratios['without_googlenet_linear'])}, with the auxiliary heads {times(ratios['with_aux_heads'])}. "
+        f"12 times needs a network of {scaled(float(alexnet / claimed.value))} parameters; the same group later wrote "
+        "5 million (Szegedy et al. 2015, arXiv 1512.00567, section 1).",
+        summary=times(ratios["ratio"]),
+        formula=f"{alexnet:,} ÷ {params:,} = {ratios['ratio']:.2f}",
     )
 
 
 def budget() -> Claim:
-    dense, separable = count("googlenet").totals.macs, count("googlenet-separable-stem").totals.macs
+    dense_record, separable_record = count("googlenet"), count("googlenet-separable-stem")
+    dense, separable = dense_record.totals.macs, separable_record.totals.macs
+    dense_conv1, separable_conv1 = (module_totals(record, "conv1").macs for record in (dense_record, separable_record))
     vision = count("googlenet-torchvision").totals.macs
     claimed = Printed("1.5", 10**9)
-    verdict: Verdict = "confirmed" if claimed.met(dense) else "not reproduced"
-    if not claimed.met(dense) and claimed.met(separable):
+    verdict: Verdict = "confirmed" if claimed.is_exact(dense) else "not reproduced"
+    if not claimed.is_exact(dense) and claimed.is_exact(separable):
         verdict = "confirmed under a condition"
     return Claim(
         id="1.5-billion-budget",
         claim="GoogLeNet keeps to a budget of 1.5 billion multiply-adds at inference.",
         source=f"{PAPER}, section 1",
-        operands={
-            "dense_conv1_macs": part(count("googlenet"), "conv1").macs,
-            "separable_conv1_macs": part(count("googlenet-separable-stem"), "conv1").macs,
-        },
+        operands={"dense_conv1_macs": dense_conv1, "separable_conv1_macs": separable_conv1},
         computed={
             "dense_stem": dense,
             "separable_stem": separable,
@@ -70,9 +69,10 @@ def budget() -> Claim:
         },
         verdict=verdict,
         condition=f"With the separable stem of Table 1: {scaled(separable)}. The published network has a dense 7x7 "
-        f"stem: {scaled(dense)}, {percent(float(dense / claimed.value - 1))} over. torchvision's comes to "
+        f"stem: {scaled(dense)}, {percent(float(dense / claimed.value - 1))} over. torchvision's has "
         f"{scaled(vision)} for another reason: it has 3x3 where the paper has 5x5.",
-        figure=f"{scaled(dense)}, or {scaled(separable)}",
+        summary=f"{scaled(dense)}, or {scaled(separable)}",
+        formula=f"{dense:,} − {dense_conv1:,} + {separable_conv1:,} = {separable:,}",
     )
 
 
@@ -88,15 +88,16 @@ def compute_against_alexnet() -> Claim:
         verdict=confirmed_if(ratio < 1),
         condition=f"It has {times(alexnet.params / googlenet.params)} fewer parameters and {times(ratio)} more "
         f"multiply-adds: {scaled(googlenet.macs)} against {scaled(alexnet.macs)}.",
-        figure=f"{times(ratio)} more MACs",
+        summary=f"{times(ratio)} more MACs",
+        formula=f"{googlenet.macs:,} ÷ {alexnet.macs:,} = {ratio:.2f}",
     )
 
 
 def average_pooling() -> Claim:
-    """Accuracy is no count; what the fully connected layer would cost is."""
+    """Accuracy cannot be counted; the cost of the fully connected layer can."""
     googlenet, head = count("googlenet"), count("googlenet-fc-head")
     narrow = count("googlenet-fc-head", overrides={"fc.out": 1000})
-    linear = part(googlenet, "linear").params
+    linear = module_totals(googlenet, "linear").params
     weights = _weights(head, "fc")
     return Claim(
         id="gap-top1",
@@ -109,16 +110,17 @@ def average_pooling() -> Claim:
             "fc1024_head_network_params": head.totals.params,
         },
         verdict="not decidable by counting",
-        condition=f"Accuracy has to be measured. What counting gives: the pool saves {weights:,} weights, and has none "
-        f"itself, but the linear layer after it has {linear:,} parameters, {percent(linear / googlenet.totals.params)} "
+        condition=f"Accuracy has to be measured. By counting, the pool saves {weights:,} weights and has none. The "
+        f"linear layer after it has {linear:,} parameters, {percent(linear / googlenet.totals.params)} "
         "of the network.",
-        figure=f"{weights:,} weights saved",
+        summary=f"{weights:,} weights saved",
+        formula=f"7 · 7 · 1024 · 1024 = {weights:,}",
     )
 
 
 def alexnet_fully_connected() -> Claim:
     alexnet = count("alexnet")
-    layers = [part(alexnet, name) for name in ("fc6", "fc7", "fc8")]
+    layers = [module_totals(alexnet, name) for name in ("fc6", "fc7", "fc8")]
     params, macs = sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
     share, macs_share = params / alexnet.totals.params, macs / alexnet.totals.macs
     return Claim(
@@ -134,7 +136,9 @@ def alexnet_fully_connected() -> Claim:
         computed={"fc_params": params, "share": share, "fc_macs_share": macs_share},
         verdict=confirmed_if(share > 1 / 2),
         condition=f"{percent(share)} of its parameters, {percent(macs_share)} of its multiply-adds.",
-        figure=f"{percent(share)} of params",
+        summary=f"{percent(share)} of params",
+        formula=f"({' + '.join(f'{layer.params:,}' for layer in layers)}) ÷ {alexnet.totals.params:,} = "
+        f"{percent(share)}",
     )
 
 

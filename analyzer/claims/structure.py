@@ -1,4 +1,4 @@
-"""Claims about how GoogLeNet is built: depth, building blocks, dropout. Read from its table and its walk."""
+"""Claims about the structure of GoogLeNet: depth, building blocks, dropout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from analyzer.networks.spec import (
     Linear,
     MaxPool,
     Node,
-    Sequence,
+    Sequential,
 )
 from analyzer.networks.variants import variant
 from analyzer.networks.walk import Mode, walk
@@ -29,7 +29,7 @@ POOLS = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")
 
 def layers() -> Claim:
     network = variant("googlenet").network
-    depth, pools = _longest(network.trunk)
+    depth, pools = _longest_path(network.trunk)
     rows = [row for row in count("googlenet").rows if row.weights]
     convolutions = sum(row.op == "conv2d" for row in rows)
     return Claim(
@@ -45,18 +45,18 @@ def layers() -> Claim:
             "convolutions": convolutions,
         },
         verdict=confirmed_if((depth, depth + pools) == (22, 27)),
-        condition=f"On the longest path; pools inside modules are parallel to it. In all {len(rows)} layers have "
+        condition=f"On the longest path; pools inside modules are parallel to it. In total {len(rows)} layers have "
         f"parameters: {convolutions} convolutions and {len(rows) - convolutions} linear.",
-        figure=f"{depth}, {depth + pools} with pools",
+        summary=f"{depth}, {depth + pools} with pools",
     )
 
 
-def _longest(node: Node) -> tuple[int, int]:
-    """Layers with parameters on the path that has most of them, and that path's pools. Side exits end elsewhere."""
+def _longest_path(node: Node) -> tuple[int, int]:
+    """Layers with parameters on the path with the most of them, and pools on that path, without auxiliary heads."""
     if isinstance(node, Block):
-        node = node.tree()
-    if isinstance(node, Sequence):
-        paths = [_longest(part) for part in node.parts.values() if not isinstance(part, Auxiliary)]
+        node = node.expand()
+    if isinstance(node, Sequential):
+        paths = [_longest_path(child) for child in node.children.values() if not isinstance(child, Auxiliary)]
         if isinstance(node, Branches):
             return max(paths)
         return sum(depth for depth, _ in paths), sum(pools for _, pools in paths)
@@ -91,10 +91,10 @@ def building_blocks() -> Claim:
             "caffe_deploy_layers_with_relu_and_input": caffe,
         },
         verdict=verdict,
-        condition=f"With both auxiliary heads, where a ReLU is part of its layer: {trained}; {without} at inference, "
-        f"{caffe} as Caffe writes it, with ReLUs and the input. About is taken as within a tenth. Each output's "
-        "softmax is Caffe's: our networks return logits, and it is added here. Flattening is no block.",
-        figure=f"{trained} with heads, {without} without",
+        condition=f"With both auxiliary heads and a ReLU as part of its layer: {trained}; {without} at inference; "
+        f"{caffe} in Caffe's file, with ReLUs and the input. About means within 10 %. Our networks return logits, so "
+        "one softmax per output is added, as in Caffe. Flattening is not a block.",
+        summary=f"{trained} with heads, {without} without",
     )
 
 
@@ -103,7 +103,7 @@ def _about_100(blocks: int) -> bool:
 
 
 def _blocks(mode: Mode) -> Counter[str]:
-    """Caffe's layers by kind, without ReLU and input: one softmax an output."""
+    """Caffe's layers by kind, without ReLU and input, with one softmax per output."""
     ops = Counter(step.layer.op for step in walk(variant("googlenet").network, mode=mode))
     return Counter(
         conv=ops["conv2d"],
@@ -125,14 +125,14 @@ def dropout() -> Claim:
         operands={"googlenet_torchvision": vision[0]},
         computed=rates,
         verdict="confirmed under a condition" if rates == [0.4] != vision else confirmed_if(rates == [0.4]),
-        condition=f"In the paper's network, as in Caffe's: {_shares(rates)}; torchvision's drops {_shares(vision)}. "
-        "A setting, read and not counted.",
-        figure=_shares(rates),
+        condition=f"The paper's and Caffe's network drop {_shares(rates)}, torchvision's {_shares(vision)}. "
+        "A hyperparameter, read and not counted.",
+        summary=_shares(rates),
     )
 
 
 def _rates(name: str) -> list[float]:
-    """The share that each dropout of the network at inference would drop in training."""
+    """The rates of the dropout layers outside the auxiliary heads."""
     return [step.layer.p for step in walk(variant(name).network) if isinstance(step.layer, Dropout)]
 
 

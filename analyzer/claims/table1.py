@@ -1,8 +1,7 @@
-"""The paper's Table 1 beside ours: weights in K = 1024, multiply-adds in M = 10^6, every difference explained.
+"""The paper's Table 1 against counting: weights in K = 1024, multiply-adds in M = 10^6, every difference explained.
 
-The printed figures are data (data/table1.json); ours, the match words and the numbers in every explanation are counted
-at call time. The paper's params are weights without biases: conv2's 114,688 are its 112K and linear's 1,024,000 its
-1000K, to the unit.
+The printed numbers are data (data/table1.json); all others are counted at call time. The paper's params are weights
+without biases: its 112K for conv2 are exactly 114,688 and its 1000K for linear exactly 1,024,000.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ K, M = 1024, 10**6
 
 
 class TableRow(Frozen):
-    """One row of Table 1: what the paper prints, what counting gives, and a word on every difference."""
+    """One row of Table 1: the printed numbers, the counted ones, and an explanation of every difference."""
 
     row: str
     roles: tuple[str, ...]
@@ -48,7 +47,7 @@ class TableRow(Frozen):
 
 
 class TableTotals(Frozen):
-    """The columns summed: printed (params at K = 1024), and counted with the dense and with the separable stem."""
+    """Column sums: printed (params at K = 1024), and counted with the dense and with the separable stem."""
 
     printed_weights: Fraction
     printed_macs: Fraction
@@ -60,7 +59,7 @@ class TableTotals(Frozen):
 
 
 def rows() -> tuple[TableRow, ...]:
-    """The twelve rows that have figures, in the paper's order."""
+    """The twelve rows with numbers, in the paper's order."""
     record = count("googlenet")
     return tuple(_row(printed, record) for printed in _printed())
 
@@ -80,7 +79,7 @@ def totals() -> TableTotals:
 
 
 def dump() -> str:
-    """Rows and totals in the envelope, as text with a final newline; params and ops as printed and as counted."""
+    """Rows and totals as JSON in the common envelope, with a final newline."""
     summed = totals()
     envelope = {
         "schema_version": SCHEMA_VERSION,
@@ -117,8 +116,8 @@ def dump() -> str:
 
 def _printed() -> list[dict[str, Any]]:
     data = json.loads((files("analyzer") / "data" / "table1.json").read_text(encoding="utf-8"))
-    found: list[dict[str, Any]] = data["rows"]
-    return found
+    rows: list[dict[str, Any]] = data["rows"]
+    return rows
 
 
 def _params(printed: dict[str, Any]) -> Printed:
@@ -130,15 +129,15 @@ def _ops(printed: dict[str, Any]) -> Printed:
 
 
 def _row(printed: dict[str, Any], record: Record) -> TableRow:
-    own = _under(record, printed["roles"])
+    counted = _under(record, printed["roles"])
     row = TableRow(
         row=printed["row"],
         roles=tuple(printed["roles"]),
         printed_params=_params(printed),
         printed_ops=_ops(printed),
-        weights=sum(row.weights for row in own),
-        biases=sum(row.biases for row in own),
-        macs=sum(row.macs for row in own),
+        weights=sum(row.weights for row in counted),
+        biases=sum(row.biases for row in counted),
+        macs=sum(row.macs for row in counted),
         explanation="",
     )
     sentences = list(_sentences(row))
@@ -154,18 +153,18 @@ def _under(record: Record, roles: Sequence[str]) -> list[Row]:
 
 
 def _sentences(row: TableRow) -> Iterator[str]:
-    """How each of the two printed figures stands to the counted one."""
+    """How each of the two printed numbers compares with the counted one."""
     params, ops = row.printed_params, row.printed_ops
-    stands = _stands(params, row.weights)
+    match = _match_text(params, row.weights)
     if 2 * abs(row.weights - params.value) == params.step:
-        stands += f", halfway and as near as {float((2 * row.weights - params.value) / K):g}"
-    yield f"{row.weights:,} weights = {row.weights / K:.6g} × 1024, printed {params.digits}: {stands}."
-    if row.params_match != "exact" and params.met(row.weights + row.biases):
+        match += f", halfway and as close as {float((2 * row.weights - params.value) / K):g}"
+    yield f"{row.weights:,} weights = {row.weights / K:.6g} × 1024, printed {params.digits}: {match}."
+    if row.params_match != "exact" and params.is_exact(row.weights + row.biases):
         yield f"With biases it is {(row.weights + row.biases) / K:.1f}, which rounds to {params.digits}."
-    yield f"Ops {scaled(row.macs)}, printed {ops.digits}: {_stands(ops, row.macs)}."
+    yield f"Ops {scaled(row.macs)}, printed {ops.digits}: {_match_text(ops, row.macs)}."
 
 
-def _stands(printed: Printed, counted: int) -> str:
+def _match_text(printed: Printed, counted: int) -> str:
     match = printed.match(counted)
     if match != "differs":
         return match
@@ -174,39 +173,42 @@ def _stands(printed: Printed, counted: int) -> str:
 
 
 def _consistency(row: TableRow) -> Iterator[str]:
-    """Whether the printed params would give the printed ops: a row's weights all act at each of its output pixels."""
+    """Whether the printed params give the printed ops: every weight of a row is used at each of its output pixels."""
     if row.params_match == "exact":
         return
     pixels, rest = divmod(row.macs, row.weights)
     assert rest == 0, f"{row.row} has more than one resolution"
     implied = row.printed_params.value * pixels
     text = f"{row.printed_params.digits} × 1024 × {pixels} positions = {scaled(float(implied))}"
-    if row.printed_ops.met(implied):
-        yield f"The two printed figures agree with each other: {text}."
+    if row.printed_ops.is_exact(implied):
+        yield f"The two printed numbers agree with each other: {text}."
     else:
-        yield f"The printed ops are not those of the printed params: {text}."
+        yield f"The printed ops do not follow from the printed params: {text}."
 
 
 def _printed_is(row: TableRow, name: str) -> Iterator[str]:
-    """The arithmetic of the variant whose figures the row prints: 7×7×3×8 + 24×64."""
-    own = _under(count(name), row.roles)
-    weights, macs = sum(part.weights for part in own), sum(part.macs for part in own)
-    paths = {part.path for part in own}
+    """The arithmetic of the variant whose numbers the row prints: 7×7×3×8 + 24×64."""
+    counted = _under(count(name), row.roles)
+    weights, macs = (
+        sum(variant_row.weights for variant_row in counted),
+        sum(variant_row.macs for variant_row in counted),
+    )
+    paths = {variant_row.path for variant_row in counted}
     products = " + ".join(
         _product(step.layer, step.inputs[0][1])
         for step in walk(variant(name).network)
         if step.path in paths and isinstance(step.layer, Conv)
     )
     yield (
-        f"The printed figures are those of {name}: {products} = {weights:,} weights ({weights / 1000:.2f} at K = 1000, "
+        f"The printed numbers are those of {name}: {products} = {weights:,} weights ({weights / 1000:.2f} at K = 1000, "
         f"{weights / K:.2f} at 1024) and {scaled(macs)} multiply-adds."
     )
-    if Printed(row.printed_params.digits, 1000).met(weights) and row.printed_ops.met(macs):
-        yield "Both columns agree, so it is no misprint."
+    if Printed(row.printed_params.digits, 1000).is_exact(weights) and row.printed_ops.is_exact(macs):
+        yield "Both columns agree, so this is not a misprint."
 
 
 def _product(conv: Conv, in_channels: int) -> str:
-    """A convolution's weights as a product; a depthwise one has out / in filters a channel."""
+    """A convolution's weights as a product; a depthwise one has out / in filters per channel."""
     kernel = f"{conv.kernel}×{conv.kernel}×" if conv.kernel > 1 else ""
     filters = conv.out // in_channels if conv.groups == in_channels else conv.out
     return f"{kernel}{in_channels}×{filters}"

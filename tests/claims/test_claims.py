@@ -1,4 +1,4 @@
-"""The claims ledger and Table 1 against independently computed values (tests/reference), word by word, to the unit."""
+"""Claims and Table 1 against independently computed values (tests/reference), to the last unit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFERENCE = Path(__file__).parents[1] / "reference"
 CLAIMS = {claim["id"]: claim for claim in json.loads((REFERENCE / "claims.json").read_text())["claims"]}
 PAPER = json.loads((REFERENCE / "paper_table1.json").read_text())
 FORMATS = ("table", "json", "csv", "md", "latex")
-ASKED = ((), ("--table1",), ("12x-fewer-params",), ("aux-structure",), ("--module", "inception_3a"))
+QUESTIONS = ((), ("--table1",), ("12x-fewer-params",), ("aux-structure",), ("--module", "inception_3a"))
 
 EXPECTED_VERDICTS = {
     "5x5-branch-without-1x1": "confirmed",
@@ -60,7 +60,7 @@ def test_every_claim_of_the_reference_is_in_the_ledger(claims: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("id", [id for id, claim in CLAIMS.items() if claim["computed"] is not None])
-def test_computed_figures_are_those_of_the_reference(id: str, claims: dict[str, Any]) -> None:
+def test_computed_values_are_those_of_the_reference(id: str, claims: dict[str, Any]) -> None:
     assert claims[id].computed == CLAIMS[id]["computed"]
 
 
@@ -98,14 +98,27 @@ def test_the_branch_is_the_product_of_its_operands(claims: dict[str, Any]) -> No
     assert claims["5x5-branch-21.4x"].computed == {"ratio": without.computed / reduced.computed}
 
 
+def test_formulas_are_arithmetic(claims: dict[str, Any]) -> None:
+    """Both sides of each formula are equal, to the digits that the right side shows."""
+    formulas = {id: claim.formula for id, claim in claims.items() if claim.formula}
+    assert len(formulas) == 11
+    for id, formula in formulas.items():
+        left, _, right = formula.partition(" = ")
+        share = 100 if right.endswith(" %") else 1
+        value = share * eval(left.replace(",", "").translate(str.maketrans("·÷−", "*/-")))
+        shown = right.removesuffix(" %").replace(",", "")
+        decimals = len(shown.partition(".")[2])
+        assert f"{value:.{decimals}f}" == shown, id
+
+
 def test_conditions_name_what_they_should(claims: dict[str, Any]) -> None:
     assert "separable stem" in claims["1.5-billion-budget"].condition
-    assert "8.71x" in claims["12x-fewer-params"].condition
+    assert "8.71×" in claims["12x-fewer-params"].condition
     assert "auxiliary heads" in claims["about-100-blocks"].condition
     assert "softmax" in claims["about-100-blocks"].condition
     assert "measured" in claims["gap-top1"].condition
-    assert "2.18x more" in claims["flops-vs-alexnet"].condition
-    assert "2.80x" in claims["21.4x-whole-network"].condition
+    assert "2.18× more" in claims["flops-vs-alexnet"].condition
+    assert "2.80×" in claims["21.4x-whole-network"].condition
 
 
 def test_blocks_are_the_sum_of_their_kinds(claims: dict[str, Any]) -> None:
@@ -119,7 +132,7 @@ def test_blocks_are_the_sum_of_their_kinds(claims: dict[str, Any]) -> None:
     assert claims["about-100-blocks"].computed["with_both_aux_heads"] == inference + 2 * 6
 
 
-def test_figures_follow_the_table_and_are_not_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_follow_the_network_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     row = TABLE["inception_4a"]
     assert isinstance(row, Inception)
     wider = googlenet.GOOGLENET.replace(rows={**TABLE, "inception_4a": row.replace(reduce_5x5=32)})
@@ -149,19 +162,19 @@ def test_the_saving_is_confirmed_for_one_branch_only() -> None:
     assert set(verdicts.values()) == {"confirmed", "confirmed under a condition", "not reproduced"}
 
 
-def test_the_saving_of_a_module_is_its_own() -> None:
+def test_the_saving_of_a_module() -> None:
     whole = saving("total")
     assert whole.computed == {"ratio": 4426547200 / 1582671872}
-    assert whole.figure == "2.80x"
+    assert whole.summary == "2.80×"
     assert saving() == whole
     five_a = saving("inception_5a.branch_5x5")
     without, reduced = 7 * 7 * 128 * 5 * 5 * 832, 7 * 7 * 32 * 832 + 7 * 7 * 128 * 5 * 5 * 32
     assert five_a.operands == {"macs_without_reduction": without, "macs_with_reduction": reduced}
     assert five_a.computed == {"ratio": without / reduced}
-    assert "20.6x" in five_a.condition
+    assert "20.6×" in five_a.condition
     four_a = saving("inception_4a")
-    assert four_a.condition.startswith("Of its 5x5 branch alone, 21.4x;")
-    assert four_a.figure == "4.25x"
+    assert "5x5 branch saves 21.4×" in four_a.condition
+    assert four_a.summary == "4.25×"
 
 
 def test_the_saving_where_there_is_nothing_to_divide() -> None:
@@ -170,7 +183,7 @@ def test_the_saving_where_there_is_nothing_to_divide() -> None:
     assert saving("inception_4a.branch_5x5.reduce").computed == {"ratio": None}
     assert "only with the reduction" in saving("inception_4a.branch_5x5.reduce").condition
     assert saving("conv1").computed == {"ratio": 1}
-    assert "the 1x1 before it not counted" in saving("inception_4a.branch_5x5.conv").condition
+    assert "without the 1x1" in saving("inception_4a.branch_5x5.conv").condition
 
 
 def test_savings_in_every_module(claims: dict[str, Any]) -> None:
@@ -181,8 +194,8 @@ def test_savings_in_every_module(claims: dict[str, Any]) -> None:
     assert savings["inception_3a"]["branch_5x5"] == (32 * 25 * 192) / (16 * 192 + 32 * 25 * 16)
     others = sorted(
         ratio
-        for name, own in savings.items()
-        for branch, ratio in own.items()
+        for name, branches in savings.items()
+        for branch, ratio in branches.items()
         if branch != "module" and (name, branch) != ("inception_4a", "branch_5x5")
     )
     assert [f"{ratio:.1f}" for ratio in (others[0], others[-1])] == ["1.7", "20.6"]
@@ -211,7 +224,7 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         (Printed("2.7", 1024), 2712, "differs"),  # 2.648.
     ],
 )
-def test_what_a_printed_figure_stands_for(printed: Printed, counted: int, match: str) -> None:
+def test_a_printed_number_against_a_counted_one(printed: Printed, counted: int, match: str) -> None:
     assert printed.match(counted) == match
 
 
@@ -278,37 +291,41 @@ def test_no_round_filter_number_gives_the_printed_5a() -> None:
     assert all(value % 4 for value in fits)
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=" ".join)
+@pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_form_of_every_question(
-    form: str, asked: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    form: str, question: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["claims", *asked, "--format", form]) == 0
+    assert main(["claims", *question, "--format", form]) == 0
     shown = capsys.readouterr().out
     target = tmp_path / "out"
-    assert main(["claims", *asked, "--format", form, "-o", str(target)]) == 0
+    assert main(["claims", *question, "--format", form, "-o", str(target)]) == 0
     assert target.read_text(encoding="utf-8") == shown
     if form == "json":
         envelope = json.loads(shown)
         assert (envelope["schema_version"], envelope["status"]) == (2, "ok")
-        entries = envelope["table1" if "--table1" in asked else "claims"]
-        assert len(entries) == (len(PAPER["rows"]) if "--table1" in asked else 1 if asked else len(EXPECTED_VERDICTS))
-        if "--table1" not in asked:
+        entries = envelope["table1" if "--table1" in question else "claims"]
+        assert len(entries) == (
+            len(PAPER["rows"]) if "--table1" in question else 1 if question else len(EXPECTED_VERDICTS)
+        )
+        if "--table1" not in question:
             keys = ["id", "claim", "source", "operands", "computed", "verdict", "condition"]
             assert all(list(entry) == keys for entry in entries)
     if form == "csv":
         lines = list(csv.DictReader(io.StringIO(shown)))
-        assert len(lines) == (len(PAPER["rows"]) if "--table1" in asked else 1 if asked else len(EXPECTED_VERDICTS))
+        assert len(lines) == (
+            len(PAPER["rows"]) if "--table1" in question else 1 if question else len(EXPECTED_VERDICTS)
+        )
         assert None not in lines[0]
-        if "--table1" not in asked:
+        if "--table1" not in question:
             assert (
                 json.loads(lines[0]["computed"])
-                == (saving("inception_3a") if "--module" in asked else find(lines[0]["id"])).computed
+                == (saving("inception_3a") if "--module" in question else find(lines[0]["id"])).computed
             )
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "word"),
     [
         (["22-layer"], "nearest: 22-layers"),
         (["--module", "inception_4x"], "nearest:"),
@@ -318,21 +335,21 @@ def test_every_form_of_every_question(
     ],
 )
 def test_bad_questions_are_one_line_and_status_2(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["claims", *arguments]) == 2
     shown = capsys.readouterr()
-    assert said in shown.err
+    assert word in shown.err
     assert shown.err.count("\n") == 1
     assert not shown.out
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=" ".join)
-def test_an_ascii_terminal_of_80_columns_shows_everything(asked: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("question", QUESTIONS, ids=" ".join)
+def test_an_ascii_terminal_of_80_columns_shows_everything(question: tuple[str, ...]) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     environment.pop("COLUMNS", None)
     done = subprocess.run(
-        [sys.executable, "-m", "analyzer", "claims", *asked], env=environment, capture_output=True, check=True
+        [sys.executable, "-m", "analyzer", "claims", *question], env=environment, capture_output=True, check=True
     )
     shown = done.stdout.decode("ascii")
     assert max(map(len, shown.splitlines())) <= 80
@@ -344,8 +361,8 @@ def test_nothing_of_it_imports_torch() -> None:
     code = (
         "import sys; from analyzer.cli.app import main; from analyzer.claims import ledger, saving, table1; "
         "ledger(); saving('inception_4a'); table1.rows(); table1.totals(); "
-        "[main(['claims', *asked, '--format', form]) for form in ('table', 'json', 'csv', 'md', 'latex') "
-        "for asked in ([], ['--table1'])]; "
+        "[main(['claims', *question, '--format', form]) for form in ('table', 'json', 'csv', 'md', 'latex') "
+        "for question in ([], ['--table1'])]; "
         "print('analyzer.claims' in sys.modules, {'torch', 'fvcore', 'pandas'} & set(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

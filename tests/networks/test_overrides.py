@@ -8,21 +8,21 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
 from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks import VARIANTS, find
-from analyzer.networks.overrides import Setting, apply, full_key, parse, settings
+from analyzer.networks.overrides import Hyperparameter, apply_overrides, full_key, hyperparameters, parse_override
 from analyzer.networks.spec import Auxiliary, Branches, Conv, Flatten, Linear, Network, Sequential
 from analyzer.networks.walk import walk
 
 
 def numbers(network: Network) -> dict[str, int]:
     """Every number that can be set, by its full key."""
-    return {f"{one.path}.{one.key}": one.value for one in settings(network)}
+    return {f"{one.path}.{one.key}": one.value for one in hyperparameters(network)}
 
 
 # --- the text --------------------------------------------------------------------------------------------------------
 def test_parse():
-    assert parse("inception_4a.reduce_5x5=32") == ("inception_4a.reduce_5x5", 32)
-    assert parse(" conv4-1024.out=7 ") == ("conv4-1024.out", 7)
-    assert parse("features.0.kernel=3") == ("features.0.kernel", 3)
+    assert parse_override("inception_4a.reduce_5x5=32") == ("inception_4a.reduce_5x5", 32)
+    assert parse_override(" conv4-1024.out=7 ") == ("conv4-1024.out", 7)
+    assert parse_override("features.0.kernel=3") == ("features.0.kernel", 3)
 
 
 MALFORMED = [
@@ -43,7 +43,7 @@ MALFORMED = [
 )
 def test_malformed_settings_say_what_was_wanted(text):
     with pytest.raises(AnalyzerError) as caught:
-        parse(text)
+        parse_override(text)
     message = str(caught.value)
     assert message == (
         f"malformed setting {text!r}; wanted PATH.KEY=NUMBER with a number of at least 1, "
@@ -53,7 +53,7 @@ def test_malformed_settings_say_what_was_wanted(text):
 
 def test_a_setting_with_control_characters_stays_one_line():
     with pytest.raises(AnalyzerError) as caught:
-        parse("conv1.out=3\nrm\x1b[2J")
+        parse_override("conv1.out=3\nrm\x1b[2J")
     assert str(caught.value).isprintable()
 
 
@@ -77,11 +77,11 @@ def test_every_number_of_googlenet():
 
 
 def test_a_setting_has_its_path_its_role_its_key_and_its_value():
-    found = settings(find("googlenet-torchvision"))
+    found = hyperparameters(find("googlenet-torchvision"))
     assert isinstance(found, tuple)
-    assert found[0] == Setting("conv1.conv", "conv1.conv", "out", 64)
-    assert Setting("conv2.conv", "conv2_reduce.conv", "kernel", 1) in found
-    assert Setting("inception4a", "inception_4a", "reduce_5x5", 16) in found
+    assert found[0] == Hyperparameter("conv1.conv", "conv1.conv", "out", 64)
+    assert Hyperparameter("conv2.conv", "conv2_reduce.conv", "kernel", 1) in found
+    assert Hyperparameter("inception4a", "inception_4a", "reduce_5x5", 16) in found
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_of_two_spellings_of_one_number_the_later_wins():
         ({"conv1.out": 16, "conv1.conv.out": 32}, 32),
         ({"conv1.conv.out": 32, "conv1.out": 16}, 16),
     ):
-        network, recorded = apply(find("googlenet"), changes)
+        network, recorded = apply_overrides(find("googlenet"), changes)
         assert recorded == {"conv1.conv.out": value}
         assert numbers(network)["conv1.conv.out"] == value
 
@@ -133,7 +133,7 @@ def test_setting_a_number_to_what_it_is_changes_nothing(name):
     network = find(name)
     before = count_steps(walk(network, mode="training")).rows
     for key, value in numbers(network).items():
-        assert count_steps(walk(apply(network, {key: value})[0], mode="training")).rows == before
+        assert count_steps(walk(apply_overrides(network, {key: value})[0], mode="training")).rows == before
 
 
 # --- what it does ----------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_several_numbers():
 def test_the_table_itself_stays():
     network = find("googlenet")
     before = numbers(network)
-    changed = apply(network, {"conv1.out": 1})[0]
+    changed = apply_overrides(network, {"conv1.out": 1})[0]
     assert numbers(network) == before
     assert numbers(changed) == {**before, "conv1.conv.out": 1}
     assert changed.name == network.name
@@ -245,13 +245,13 @@ def test_an_unknown_key_lists_the_right_ones():
 )
 def test_what_is_no_number_of_the_table_is_refused(key):
     with pytest.raises(AnalyzerError, match="no number"):
-        apply(find("googlenet"), {key: 2})[0]
+        apply_overrides(find("googlenet"), {key: 2})[0]
 
 
 @pytest.mark.parametrize("value", [0, -1])
 def test_numbers_below_one_are_refused(value):
     with pytest.raises(AnalyzerError, match=f"conv1.out is {value}; wanted a whole number of at least 1"):
-        apply(find("googlenet"), {"conv1.out": value})[0]
+        apply_overrides(find("googlenet"), {"conv1.out": value})[0]
 
 
 def test_an_override_that_does_not_fit_names_the_layer():
@@ -264,7 +264,7 @@ def test_nodes_within_nodes_keep_their_kind_and_roles():
     inner = Branches({"0": Conv(4, 1), "1": Sequential({"c": Conv(5, 1)})}, {"0": "left", "1": "right"})
     rows_ = {"block": inner, "aux1": Auxiliary({"flatten": Flatten(), "fc": Linear(3)})}
     network = Network("own", "t", "s", rows_, (3, 8, 8))
-    changed = apply(network, {"block.right.out": 6, "aux1.out": 4})[0]
+    changed = apply_overrides(network, {"block.right.out": 6, "aux1.out": 4})[0]
     assert changed.rows == {
         "block": Branches({"0": Conv(4, 1), "1": Sequential({"c": Conv(6, 1)})}, {"0": "left", "1": "right"}),
         "aux1": Auxiliary({"flatten": Flatten(), "fc": Linear(4)}),

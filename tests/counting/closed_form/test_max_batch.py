@@ -1,4 +1,4 @@
-"""The largest batch that fits: on straight lines, on bent ones, and as the command shows it."""
+"""The largest batch that fits: for linear and piecewise linear peaks, and on the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
     st.lists(st.tuples(st.integers(1, 50), st.integers(0, 500)), min_size=1, max_size=3),
     st.lists(st.integers(1, 5_000), min_size=1, max_size=4),
 )
-def test_it_is_what_trying_every_batch_finds(lines, capacities):
+def test_the_result_is_that_of_trying_every_batch(lines, capacities):
     def peak(batch: int) -> int:
         return max(slope * batch + constant for slope, constant in lines)
 
@@ -22,31 +22,31 @@ def test_it_is_what_trying_every_batch_finds(lines, capacities):
     assert largest_batches(peak, capacities) == tried
 
 
-def test_a_straight_line_takes_four_looks():
+def test_a_linear_peak_takes_four_evaluations():
     """The slope, then the first power of two beyond 2 + (10,000 - 107) // 7 = 1,415, and the middle of it."""
-    looks = []
+    evaluated = []
 
     def peak(batch: int) -> int:
-        looks.append(batch)
+        evaluated.append(batch)
         return 100 + 7 * batch
 
     assert largest_batches(peak, [106, 107, 1_000, 10_000]) == [0, 1, (1_000 - 100) // 7, (10_000 - 100) // 7]
-    assert sorted(looks) == [1, 2, 1_024, 2_048]
+    assert sorted(evaluated) == [1, 2, 1_024, 2_048]
 
 
-def test_a_bend_takes_a_look_for_each_halving_towards_it():
+def test_a_bend_takes_one_evaluation_per_halving():
     """Up to batch 100 the parameters' gradients are the peak, beyond it the activations."""
-    looks = []
+    evaluated = []
 
     def peak(batch: int) -> int:
-        looks.append(batch)
+        evaluated.append(batch)
         return max(10_000 + batch, 9_000 + 11 * batch)
 
     assert largest_batches(peak, [10_050, 10_500, 20_000]) == [50, (10_500 - 9_000) // 11, 1_000]
-    assert len(looks) < 30
+    assert len(evaluated) < 30
 
 
-def test_there_is_a_most():
+def test_the_largest_batch_is_bounded():
     assert largest_batches(lambda batch: batch, [2**40]) == [MAX_BATCH]
 
 
@@ -61,6 +61,6 @@ def test_the_command_shows_it(analyze):
     assert record["memory"]["peak"] == 27_994_208 + 9_633_792 + 602_112
     assert record["memory"]["modules"][0] == {
         "path": "conv1",
-        "made": 4 * 64 * 112 * 112,
-        "highest": 4 * 64 * 112 * 112,
+        "allocated": 4 * 64 * 112 * 112,
+        "peak": 4 * 64 * 112 * 112,
     }

@@ -1,8 +1,8 @@
-"""Shape rules: what the commonest operators make of meta tensors, without torch's own Python kernels for them.
+"""Shape rules: results of the commonest operators on meta tensors, without torch's own Python meta kernels.
 
 On meta the first convolution imports sympy and the first concatenation torch._dynamo, 1.2 s together, and a warm pass
-spends most of its time in reference kernels. A rule answers only for plain meta tensors that it is sure of, and
-otherwise declines, so that torch answers. Tests hold every rule against torch's own kernels on real tensors.
+spends most of its time in reference kernels. A rule answers only for plain meta tensors whose shapes and settings it
+has checked, and otherwise declines, so that torch answers or raises. Tests compare every rule with torch's CPU kernels.
 """
 
 from __future__ import annotations
@@ -10,37 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch.utils._pytree import tree_leaves
 
-from analyzer.counting.shape_rules.attention import attention, encoder_layer, flex_attention, multi_head, recurrent
-from analyzer.counting.shape_rules.rules import (
-    adaptive_avg_pool,
-    addmm,
-    avg_pool,
-    avg_pool3d,
-    binary,
-    cat,
-    constant_pad,
-    conv,
-    convolution,
-    dropout,
-    embedding,
-    empty_like,
-    grouped_matmul,
-    in_place,
-    linear,
-    matmul,
-    max_pool,
-    max_pool_with_indices,
-    mean,
-    native_batch_norm,
-    same_shape,
-    softmax,
-    unary,
-)
+from analyzer.counting.shape_rules import attention, pointwise, products
 
 Rule: TypeAlias = Callable[..., Any]
+
+
+def _declines(*args: Any, **kwargs: Any) -> Any:
+    """For operators of which only the types are checked."""
+    return NotImplemented
 
 
 UNARY = (
@@ -48,88 +30,133 @@ UNARY = (
     "mish softplus relu6 square reciprocal clamp clamp_min log sin cos"
 ).split()
 BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
-NORMS = ["batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm"]
 
+# Rules that answer only for contiguous operands, and rules that know every layout.
 CONTIGUOUS: dict[str, Rule] = {
-    "convolution": convolution,
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), conv),
-    "max_pool2d": max_pool,
-    "max_pool2d_with_indices": max_pool_with_indices,
-    "avg_pool2d": avg_pool,
-    "avg_pool3d": avg_pool3d,
-    **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), adaptive_avg_pool),
-    "cat": cat,
-    "constant_pad_nd": constant_pad,
-    "mean": mean,
-    "native_batch_norm": native_batch_norm,
-    "batch_norm": same_shape,
-    "group_norm": same_shape,
-    "instance_norm": same_shape,
-    "empty_like": empty_like,
-    "_native_multi_head_attention": multi_head,
-    "_transformer_encoder_layer_fwd": encoder_layer,
-    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), recurrent),
+    "convolution": products.convolution,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), products.conv),
+    "max_pool2d": products.max_pool,
+    "max_pool2d_with_indices": products.max_pool_with_indices,
+    "avg_pool2d": products.avg_pool(2),
+    "avg_pool3d": products.avg_pool(3),
+    **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), products.adaptive_avg_pool),
+    "cat": products.cat,
+    "constant_pad_nd": products.constant_pad,
+    "mean": pointwise.mean,
+    "native_batch_norm": pointwise.native_batch_norm,
+    **dict.fromkeys(("batch_norm", "instance_norm"), pointwise.batch_norm),
+    "group_norm": pointwise.group_norm,
+    "empty_like": pointwise.empty_like,
+    "_native_multi_head_attention": attention.multi_head,
+    "_transformer_encoder_layer_fwd": attention.encoder_layer,
+    "lstm": attention.recurrent(4),
+    "gru": attention.recurrent(3),
+    **dict.fromkeys(("rnn_tanh", "rnn_relu"), attention.recurrent(1)),
 }
 STRIDED: dict[str, Rule] = {
-    "linear": linear,
-    "matmul": matmul,
-    "mm": matmul,
-    "bmm": matmul,
-    "addmm": addmm,
-    "layer_norm": same_shape,
-    "rms_norm": same_shape,
-    "softmax": softmax,
-    "_softmax": lambda source, dim, half: NotImplemented if half else same_shape(source),
-    "dropout": dropout,
-    "embedding": embedding,
-    "scaled_dot_product_attention": attention,
-    "bernoulli_": in_place,
-    **dict.fromkeys(UNARY, unary),
-    **{f"{name}_": in_place for name in (*UNARY, *BINARY, "dropout")},
-    **dict.fromkeys(BINARY, binary),
+    "linear": products.linear,
+    "matmul": products.matmul,
+    "mm": products.mm,
+    "bmm": products.bmm,
+    "addmm": products.addmm,
+    "layer_norm": pointwise.layer_norm,
+    "rms_norm": pointwise.rms_norm,
+    "softmax": pointwise.softmax,
+    "_softmax": pointwise.native_softmax,
+    "dropout": pointwise.dropout,
+    "dropout_": pointwise.dropout_in_place,
+    "bernoulli_": pointwise.bernoulli_in_place,
+    "embedding": products.embedding,
+    "scaled_dot_product_attention": attention.attention,
+    **dict.fromkeys(UNARY, pointwise.unary),
+    **{f"{name}_": pointwise.unary_in_place for name in UNARY},
+    **dict.fromkeys(BINARY, pointwise.binary),
+    **{f"{name}_": pointwise.binary_in_place for name in BINARY},
 }
 RULES: dict[str, Rule] = {f"aten::{name}": rule for name, rule in {**CONTIGUOUS, **STRIDED}.items()}
-# What torch itself does not run on meta; their result's layout is not theirs to choose.
-OTHERS: dict[str, Rule] = {"higher_order::flex_attention": flex_attention, "aten::_grouped_mm": grouped_matmul}
-NUMBERS = frozenset({int, float, bool, str, type(None)})
-MIXED: frozenset[Rule] = frozenset({embedding, attention, flex_attention, grouped_matmul})
-ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *OTHERS))
+# torch does not run these on meta, so the layout of their result is not compared.
+WITHOUT_META: dict[str, Rule] = {
+    "higher_order::flex_attention": attention.flex_attention,
+    "aten::_grouped_mm": products.grouped_matmul,
+}
+# torch's meta kernels accept operands of different types here, and its CPU kernels refuse them.
+SAME_TYPE = frozenset(
+    f"aten::{name}"
+    for name in (
+        "linear matmul mm bmm mv addmm addmv addbmm baddbmm dot vdot inner bilinear convolution conv1d conv2d conv3d "
+        "conv_transpose1d conv_transpose2d conv_transpose3d"
+    ).split()
+)
+# As above, but operands in half precision may have parameters in float32.
+SAME_TYPE_OR_FLOAT = frozenset(
+    f"aten::{name}"
+    for name in "batch_norm native_batch_norm layer_norm native_layer_norm group_norm native_group_norm".split()
+)
+HALF = (torch.float16, torch.bfloat16)
+_CHECKED = SAME_TYPE | SAME_TYPE_OR_FLOAT
+_ALL: dict[str, Rule] = {**dict.fromkeys(_CHECKED, _declines), **RULES, **WITHOUT_META}
+_NUMBERS = frozenset({int, float, bool, str, type(None)})
+_MIXED_TYPES: frozenset[Rule] = frozenset(
+    {products.embedding, attention.attention, attention.flex_attention, products.grouped_matmul}
+)
+_ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
 
 
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The operator's result on meta by rule, or NotImplemented where no rule is sure of it."""
-    rule = RULES.get(name) or OTHERS.get(name)
+    """The operator's result on meta by rule, or NotImplemented where no rule is sure of it.
+
+    Raises RuntimeError for types that torch's CPU kernels refuse and its meta kernels accept.
+    """
+    rule = _ALL.get(name)
     if rule is None or not args or "out" in kwargs:
         return NotImplemented
     tensors: list[Tensor] = []
-    any_layout = name in ANY_LAYOUT
-    if not _plain(args, tensors, any_layout=any_layout):
+    any_layout = name in _ANY_LAYOUT
+    plain = _plain(args, tensors, any_layout=any_layout) and (
+        not kwargs or _plain(kwargs.values(), tensors, any_layout=any_layout)
+    )
+    if not plain:
+        if name in _CHECKED:
+            _check_types(name, (args, kwargs))
         return NotImplemented
-    if rule not in MIXED and any(tensor.dtype is not tensors[0].dtype for tensor in tensors):
+    if rule not in _MIXED_TYPES and any(tensor.dtype is not tensors[0].dtype for tensor in tensors):
+        if name in _CHECKED:
+            _check_types(name, (args, kwargs))
         return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.
-    if kwargs and not _plain(kwargs.values(), tensors, any_layout=any_layout):
-        return NotImplemented
     try:
         return rule(*args, **kwargs)
     except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError):
-        return (
-            NotImplemented  # A signature or rank that the rule was not made for: torch answers, or says what is wrong.
-        )
+        return NotImplemented  # A signature or rank that the rule was not made for: torch answers or raises.
 
 
-def _plain(arguments: Iterable[Any], found: list[Tensor], *, any_layout: bool) -> bool:
-    """Whether every tensor is an ordinary one on meta, and laid out in order if the rule needs that; adds them.
+def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool) -> bool:
+    """Whether every tensor is an ordinary meta tensor, contiguous if the rule needs that; adds them to `tensors`.
 
-    By exact type, since it is asked of every argument of every call.
+    Compares exact types, since this is called for every argument of every operator.
     """
     for argument in arguments:
         kind = type(argument)
         if kind is Tensor or kind is Parameter:
             if not argument.is_meta or not (any_layout or argument.is_contiguous() or argument.dim() <= 2):
                 return False
-            found.append(argument)
-        elif kind not in NUMBERS:
-            inside = hasattr(argument, "__iter__")
-            if isinstance(argument, Tensor) or (inside and not _plain(argument, found, any_layout=any_layout)):
+            tensors.append(argument)
+        elif kind not in _NUMBERS:
+            nested = hasattr(argument, "__iter__")
+            if isinstance(argument, Tensor) or (nested and not _plain(argument, tensors, any_layout=any_layout)):
                 return False
     return True
+
+
+def _check_types(name: str, arguments: Any) -> None:
+    """Raises RuntimeError where meta or fake operands have types that torch refuses on real tensors."""
+    leaves = tree_leaves(arguments)
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    simulated = all(tensor.is_meta or hasattr(tensor, "fake_mode") for tensor in tensors)
+    if not tensors or not simulated or any(isinstance(leaf, torch.dtype) for leaf in leaves):
+        return
+    first, rest = tensors[0].dtype, {tensor.dtype for tensor in tensors[1:]}
+    if name in SAME_TYPE_OR_FLOAT and first in HALF and rest <= {first, torch.float32}:
+        return
+    if rest - {first}:
+        types = ", ".join(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)
+        raise RuntimeError(f"{name} wants operands of the same type, and these are {types}")

@@ -1,0 +1,50 @@
+"""Fresh meta tensors in the layouts that torch's CPU kernels give, and the checks that all shape rules share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import torch
+from torch import Tensor
+
+META = torch.device("meta")  # A device given as text would be parsed at every call.
+
+
+def fresh(source: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """A contiguous meta tensor of that shape, with the source's type unless another is given."""
+    return torch.empty(shape, dtype=dtype or source.dtype, device=META)
+
+
+def laid_out_like(source: Tensor) -> Tensor:
+    """A meta tensor with the source's order of axes and no gaps, as pointwise kernels make it."""
+    if source.is_contiguous():
+        return torch.empty(source.shape, dtype=source.dtype, device=META)
+    strides, span = [0] * source.dim(), 1
+    inner_first = sorted(range(source.dim()), key=lambda axis: (source.stride(axis), -axis))
+    for axis in inner_first:
+        strides[axis], span = span, span * max(source.shape[axis], 1)
+    return torch.empty_strided(source.shape, strides, dtype=source.dtype, device=META)
+
+
+def broadcast(left: Sequence[int], right: Sequence[int]) -> list[int] | None:
+    """The broadcast of two shapes, or None if they do not fit."""
+    pairs = list(zip_longest(reversed(left), reversed(right), fillvalue=1))
+    if any(a != b and 1 not in (a, b) for a, b in pairs):
+        return None
+    return [max(a, b) if 0 not in (a, b) else 0 for a, b in reversed(pairs)]
+
+
+def fits(tensor: Tensor | None, *shape: int) -> bool:
+    """Whether an optional tensor is absent or has exactly that shape."""
+    return tensor is None or tensor.shape == shape
+
+
+def is_number(value: object) -> bool:
+    """Whether a scalar leaves a floating tensor's type as it is and is accepted by every pointwise operator."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def writes_once(tensor: Tensor) -> bool:
+    """Whether every element has a place of its own, as torch demands of a tensor that it writes to."""
+    return all(step or size <= 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True))

@@ -1,0 +1,191 @@
+"""Shape rules of convolutions, pools, matrix products, joining and padding; NotImplemented where a rule is not sure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from analyzer.counting.shape_rules.layouts import fits, fresh
+
+Sizes: TypeAlias = int | Sequence[int]
+
+
+def _per_axis(value: Sizes, axes: int, least: int) -> Sequence[int]:
+    """One number for all axes, or one per axis; ValueError below `least`."""
+    sizes = (value,) * axes if isinstance(value, int) else tuple(value) * axes if len(value) == 1 else tuple(value)
+    if min(sizes) < least:
+        raise ValueError(f"{sizes} is below {least}")
+    return sizes
+
+
+def convolution(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    transposed: bool,
+    output_padding: Sizes,
+    groups: int,
+) -> Any:
+    return NotImplemented if transposed else conv(source, weight, bias, stride, padding, dilation, groups)
+
+
+def conv(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Any:
+    axes, filters = weight.dim() - 2, weight.shape[0]
+    if axes < 1 or source.dim() != axes + 2 or groups < 1 or 0 in source.shape or 0 in weight.shape:
+        return NotImplemented
+    if source.shape[1] != weight.shape[1] * groups or filters % groups or not fits(bias, filters):
+        return NotImplemented
+    steps, dilations = _per_axis(stride, axes, 1), _per_axis(dilation, axes, 1)
+    if padding == "same":
+        # torch refuses a stride here, since no padding makes a strided output as large as its input.
+        same = set(steps) == {1} and len(steps) == len(dilations) == axes
+        return fresh(source, (source.shape[0], filters, *source.shape[2:])) if same else NotImplemented
+    if isinstance(padding, str) and padding != "valid":
+        return NotImplemented
+    pads = (0,) * axes if isinstance(padding, str) else _per_axis(padding, axes, 0)
+    spans = zip(source.shape[2:], weight.shape[2:], steps, pads, dilations, strict=True)
+    output = [(size + 2 * pad - reach * (width - 1) - 1) // step + 1 for size, width, step, pad, reach in spans]
+    return fresh(source, (source.shape[0], filters, *output)) if min(output) > 0 else NotImplemented
+
+
+def pool(
+    source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, axes: int = 2
+) -> Any:
+    """In ceil mode the last window must start inside the image or its left padding."""
+    if source.dim() not in (axes + 1, axes + 2) or 0 in source.shape:
+        return NotImplemented
+    kernels, strides, pads = (
+        _per_axis(value, axes, least) for value, least in ((kernel, 1), (stride or kernel, 1), (padding, 0))
+    )
+    output: list[int] = []
+    for size, width, step, pad in zip(source.shape[-axes:], kernels, strides, pads, strict=True):
+        reach = size + 2 * pad - width + (step - 1 if ceil else 0)
+        count = reach // step + 1
+        output.append(count - 1 if ceil and (count - 1) * step >= size + pad else count)
+        if 2 * pad > width:
+            return NotImplemented
+    return fresh(source, (*source.shape[:-axes], *output)) if min(output) > 0 else NotImplemented
+
+
+def max_pool(
+    source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, dilation: Sizes = 1, ceil: bool = False
+) -> Any:
+    dilated = set(_per_axis(dilation, 2, 1)) != {1} or len(_per_axis(dilation, 2, 1)) != 2
+    return NotImplemented if dilated else pool(source, kernel, stride, padding, ceil)
+
+
+def max_pool_with_indices(source: Tensor, *settings: Any) -> Any:
+    output = max_pool(source, *settings)
+    return output if output is NotImplemented else (output, fresh(source, output.shape, torch.int64))
+
+
+def avg_pool(axes: int) -> Any:
+    def rule(
+        source: Tensor,
+        kernel: Sizes,
+        stride: Sizes = (),
+        padding: Sizes = 0,
+        ceil: bool = False,
+        count_include_pad: bool = True,
+        divisor: int | None = None,
+    ) -> Any:
+        if divisor is not None:
+            return NotImplemented
+        if axes == 3:  # torch's CPU kernel of volumes has no half precision and wants a window inside the image.
+            fits_in = all(size >= width for size, width in zip(source.shape[-3:], _per_axis(kernel, 3, 1), strict=True))
+            if source.dtype not in (torch.float32, torch.float64) or not fits_in:
+                return NotImplemented
+        return pool(source, kernel, stride, padding, ceil, axes)
+
+    return rule
+
+
+def adaptive_avg_pool(source: Tensor, size: Sizes) -> Any:
+    if source.dim() not in (3, 4) or 0 in source.shape or not source.is_floating_point():
+        return NotImplemented
+    height, width = _per_axis(size, 2, 0)
+    return fresh(source, (*source.shape[:-2], height, width))
+
+
+def linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+    if weight.dim() != 2 or source.shape[-1] != weight.shape[1] or not fits(bias, weight.shape[0]):
+        return NotImplemented
+    return fresh(source, (*source.shape[:-1], weight.shape[0]))
+
+
+def matmul(left: Tensor, right: Tensor) -> Any:
+    if left.dim() != right.dim() or left.dim() < 2 or left.shape[:-2] != right.shape[:-2]:
+        return NotImplemented
+    return fresh(left, (*left.shape[:-1], right.shape[-1])) if left.shape[-1] == right.shape[-2] else NotImplemented
+
+
+def mm(left: Tensor, right: Tensor) -> Any:
+    return matmul(left, right) if left.dim() == 2 else NotImplemented
+
+
+def bmm(left: Tensor, right: Tensor) -> Any:
+    return matmul(left, right) if left.dim() == 3 else NotImplemented
+
+
+def addmm(bias: Tensor, left: Tensor, right: Tensor) -> Any:
+    if left.dim() != 2 or right.dim() != 2 or left.shape[1] != right.shape[0] or bias.shape != (right.shape[1],):
+        return NotImplemented
+    return fresh(left, (left.shape[0], right.shape[1]))
+
+
+def grouped_matmul(
+    left: Tensor, right: Tensor, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
+) -> Any:
+    """A product per group; torch's meta kernel wants half precision, which its CPU kernel does not."""
+    if left.dtype is not right.dtype or left.shape[-1] != right.shape[-2] or not {left.dim(), right.dim()} <= {2, 3}:
+        return NotImplemented
+    if left.dim() == right.dim() == 3 and left.shape[0] != right.shape[0]:
+        return NotImplemented
+    groups = (offs.shape[0],) if offs is not None and left.dim() == right.dim() == 2 else ()
+    rows = left.shape[:-1] if right.dim() == 3 else left.shape[-2:-1]
+    return fresh(left, (*groups, *rows, right.shape[-1]), out_dtype)
+
+
+def embedding(
+    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+) -> Any:
+    if indices.dtype not in (torch.int64, torch.int32) or weight.dim() != 2:
+        return NotImplemented
+    return fresh(weight, (*indices.shape, weight.shape[1]))
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+    shape = list(tensors[0].shape)
+    if not -len(shape) <= dim < len(shape):
+        return NotImplemented
+    dim %= len(shape)
+    for tensor in tensors[1:]:
+        other = list(tensor.shape)
+        if len(other) != len(shape) or other[:dim] + other[dim + 1 :] != shape[:dim] + shape[dim + 1 :]:
+            return NotImplemented
+    shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
+    return fresh(tensors[0], shape)
+
+
+def constant_pad(source: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:
+    """`pad` runs from the last axis to the first, a pair per axis."""
+    shape = list(source.shape)
+    if len(pad) > 2 * len(shape):
+        return NotImplemented
+    for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), start=1):
+        shape[-axis] += before + after
+    return fresh(source, shape) if min(shape) > 0 else NotImplemented

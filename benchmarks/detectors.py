@@ -1,61 +1,61 @@
-"""Why a detector's published figures are not those of a count of it: taken apart into what is data and what is not.
+"""Explains why a detector's published figures differ from our count.
 
-`torchvision::nms` decides by the values of boxes how many proposals the box head sees, and after it how many detections
-the mask or keypoint head. Everything else has fixed shapes. So a published figure must be the fixed part, plus a whole
-number of proposals, plus a whole number of detections. Batch norms of a backbone are frozen into buffers in the file
-that the published number of parameters was taken from.
+The values of the boxes determine how many proposals `torchvision::nms` passes to the box head, and then how many
+detections it passes to the mask or keypoint head. All other shapes are fixed. So a published figure must be the fixed
+MACs plus those of a whole number of proposals and of detections. Batch norms of the backbone are buffers in the file
+whose parameters were published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
 from analyzer.records.record import Record, Row
 
 UNEXPLAINED = "UNEXPLAINED"
-MOST_PROPOSALS, MOST_DETECTIONS = 1000, 100
+MAX_PROPOSALS, MAX_DETECTIONS = 1000, 100
 
 
 class Head(NamedTuple):
-    """A part that runs on every box: how many there were, and the multiply-adds of one."""
+    """A part that runs on every box: the number of boxes, and the MACs per box."""
 
     boxes: int
     macs: int
 
 
 def explained(record: Record, published_gmacs: float, published_params: int) -> str:
-    """Both differences, each with its cause; UNEXPLAINED where the arithmetic does not come out."""
+    """The cause of each difference; UNEXPLAINED where no whole numbers of boxes reproduce the published figure."""
     causes = []
     if round(record.totals.macs / 1e9, 3) != published_gmacs:
         causes.append(_boxes(record.rows, published_gmacs))
     if record.totals.params != published_params:
         frozen = sum(row.params for row in record.rows if row.op == "batch_norm" and row.path.startswith("backbone."))
-        fits = record.totals.params - frozen == published_params
-        causes.append(
-            f"params: {frozen:,} of the backbone's batch norms are buffers in the file" if fits else UNEXPLAINED
-        )
+        explains = record.totals.params - frozen == published_params
+        cause = f"params: {frozen:,} of the backbone's batch norms are buffers in the published file"
+        causes.append(cause if explains else UNEXPLAINED)
     return "; ".join(causes)
 
 
-def _boxes(rows: Iterable[Row], published_gmacs: float) -> str:
-    """The proposals and detections, most first, at which the count is the published one to the last printed digit."""
-    rows = tuple(rows)
+def _boxes(rows: Sequence[Row], published_gmacs: float) -> str:
+    """The largest numbers of proposals and detections that reproduce the published figure to its last digit."""
     fixed = sum(row.macs for row in rows if not row.path.startswith("roi_heads."))
-    proposals, detections = _head(rows, ("box_",)), _head(rows, ("mask_", "keypoint_"))
-    for some, found in product(range(MOST_PROPOSALS, -1, -1), range(MOST_DETECTIONS + 1 if detections.macs else 1)):
-        if (
-            proposals.macs
-            and round((fixed + some * proposals.macs + found * detections.macs) / 1e9, 3) == published_gmacs
-        ):
-            here = f"{proposals.boxes} proposals" + (f" and {detections.boxes} detections" if detections.macs else "")
-            there = f"{some}" + (f" and {found}" if detections.macs else "")
-            return f"GMACs: `torchvision::nms` left {here} here, {there} there"
+    proposals, detections = _head(rows, "box_"), _head(rows, "mask_", "keypoint_")
+    if not proposals.macs:
+        return UNEXPLAINED
+    for boxes, kept in product(range(MAX_PROPOSALS, -1, -1), range(MAX_DETECTIONS + 1 if detections.macs else 1)):
+        if round((fixed + boxes * proposals.macs + kept * detections.macs) / 1e9, 3) == published_gmacs:
+            counted = f"{proposals.boxes} proposals" + (
+                f" and {detections.boxes} detections" if detections.macs else ""
+            )
+            published = f"{boxes}" + (f" and {kept}" if detections.macs else "")
+            return f"GMACs: `torchvision::nms` left {counted} in our count, {published} in the published one"
     return UNEXPLAINED
 
 
-def _head(rows: Iterable[Row], names: tuple[str, ...]) -> Head:
-    own = [row for row in rows if row.path.startswith(tuple(f"roi_heads.{name}" for name in names)) and row.macs]
-    boxes = own[0].outputs[0][0] if own else 0
-    return Head(boxes, sum(row.macs for row in own) // boxes if boxes else 0)
+def _head(rows: Sequence[Row], *prefixes: str) -> Head:
+    paths = tuple(f"roi_heads.{prefix}" for prefix in prefixes)
+    head = [row for row in rows if row.path.startswith(paths) and row.macs]
+    boxes = head[0].outputs[0][0] if head else 0
+    return Head(boxes, sum(row.macs for row in head) // boxes if boxes else 0)

@@ -1,6 +1,6 @@
-"""`make zoo`: every torchvision model against its published figures, every timm architecture counted on meta.
+"""`make zoo`: compares every torchvision model with its published figures, and counts every timm architecture on meta.
 
-Needs the extra `zoo`. Writes docs/zoo.md: matches, differences with their causes, unknown operators, seconds, memory.
+Needs the extra `zoo`. Writes docs/zoo.md: matches, differences with their causes, unknown operators, time, memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 
 
 class Entry(NamedTuple):
-    """One model's outcome. `published` is (GMACs to three decimals, params), None where nobody published any."""
+    """One model's count or error. `published` is (GMACs to three decimals, params), None if nothing is published."""
 
     name: str
     record: Record | None
@@ -44,13 +44,13 @@ class Entry(NamedTuple):
         return round(self.record.totals.macs / 1e9, 3) == macs and params in (used, self.record.totals.params)
 
 
-def counted(name: str, published: tuple[float, int] | None = None) -> Entry:
-    start, start_cpu = time.perf_counter(), time.process_time()
+def count(name: str, published: tuple[float, int] | None = None) -> Entry:
+    start_s, start_cpu_s = time.perf_counter(), time.process_time()
     try:
         record, error = count_reference(name), ""
     except AnalyzerError as failure:
         record, error = None, str(failure)
-    return Entry(name, record, error, time.perf_counter() - start, time.process_time() - start_cpu, published)
+    return Entry(name, record, error, time.perf_counter() - start_s, time.process_time() - start_cpu_s, published)
 
 
 def torchvision(kind: str) -> list[Entry]:
@@ -60,9 +60,9 @@ def torchvision(kind: str) -> list[Entry]:
     module = models if kind == "classification" else getattr(models, kind)
     entries = []
     for name in models.list_models(module=module):
-        torch.manual_seed(0)  # What a detector finds depends on its weights.
+        torch.manual_seed(0)  # The boxes that a detector finds depend on its weights.
         meta: Any = models.get_model_weights(name).DEFAULT.meta
-        entries.append(counted(f"torchvision:{name}", (meta["_ops"], meta["num_params"])))
+        entries.append(count(f"torchvision:{name}", (meta["_ops"], meta["num_params"])))
         print(".", end="", flush=True, file=sys.stderr)
     return entries
 
@@ -72,8 +72,8 @@ def timm() -> list[Entry]:
 
     entries = []
     for name in library.list_models():
-        entry = counted(f"timm:{name}")
-        # A thousand records of a thousand rows each: keep what the page needs.
+        entry = count(f"timm:{name}")
+        # Drop the rows: a thousand records with a thousand rows each need too much memory.
         record = entry.record and entry.record.replace(count=entry.record.count.replace(rows=()))
         entries.append(entry._replace(record=record))
         print(".", end="", flush=True, file=sys.stderr)
@@ -81,15 +81,15 @@ def timm() -> list[Entry]:
 
 
 def section(kind: str, entries: list[Entry]) -> Iterable[str]:
-    """A page section: how many match, and each that does not with its cause."""
-    matches = sum(entry.matches for entry in entries)
-    seconds = statistics.median(entry.seconds for entry in entries)
-    yield f"\n## torchvision {kind}\n"
-    causes = [explained(e.record, *e.published) if e.record and e.published else "" for e in entries if not e.matches]
-    told = sum(bool(cause) and UNEXPLAINED not in cause for cause in causes)
-    others = f", {told} of the other {len(causes)} explained to the last printed digit" if causes else ""
-    yield f"{matches} of {len(entries)} at the printed precision{others}; median {seconds:.2f} s a model.\n"
+    """A section of the page: the number of matches, and each difference with its cause."""
     different = [entry for entry in entries if not entry.matches]
+    median_s = statistics.median(entry.seconds for entry in entries)
+    yield f"\n## torchvision {kind}\n"
+    causes = [explained(entry.record, *entry.published) for entry in different if entry.record and entry.published]
+    exact = sum(bool(cause) and UNEXPLAINED not in cause for cause in causes)
+    rest = f"; {exact} of the other {len(different)} are explained to the last printed digit" if different else ""
+    matches = len(entries) - len(different)
+    yield f"{matches} of {len(entries)} match at the printed precision{rest}. Median {median_s:.2f} s per model.\n"
     if different:
         yield "| model | GMACs | published | params | published | cause |"
         yield "|:--|--:|--:|--:|--:|:--|"
@@ -108,28 +108,30 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
     unknown: Counter[str] = Counter()
     for entry in [*architectures, *(entry for entries in sections.values() for entry in entries)]:
         unknown.update(entry.record.unknown_ops if entry.record else {})
-    done = [entry for entry in architectures if entry.record is not None]
-    real = [entry for entry in done if entry.record is not None and entry.record.notes]
+    counted = [entry for entry in architectures if entry.record is not None]
+    on_real_tensors = [entry for entry in counted if entry.record is not None and entry.record.notes]
+    seconds = [entry.seconds for entry in architectures]
+    cpu_seconds = [entry.cpu_seconds for entry in architectures]
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     lines = [
-        "# The zoo",
+        "# Model zoo",
         "",
-        f"Written by `make zoo` with torch {version('torch')}, torchvision {version('torchvision')}, timm "
-        f"{version('timm')}. GMACs are 10^9 multiply-adds of a forward pass of one image; published figures are "
+        f"`make zoo` wrote this page with torch {version('torch')}, torchvision {version('torchvision')} and timm "
+        f"{version('timm')}. GMACs are 10^9 multiply-adds of a forward pass of one image. Published figures are "
         "torchvision's `_ops` and `num_params`.",
         *(line for kind, entries in sections.items() for line in section(kind, entries)),
         "\n## timm\n",
-        f"{len(done)} of {len(architectures)} architectures counted, {len(done) - len(real)} of them on meta; median "
-        f"{statistics.median(entry.seconds for entry in architectures):.2f} s, mean "
-        f"{statistics.mean(entry.seconds for entry in architectures):.2f} s a model with its build, of which "
-        f"{statistics.median(entry.cpu_seconds for entry in architectures):.2f} s and "
-        f"{statistics.mean(entry.cpu_seconds for entry in architectures):.2f} s of processor time; load average "
-        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors at the end; peak memory of the whole run "
-        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB.",
+        f"{len(counted)} of {len(architectures)} architectures counted, "
+        f"{len(counted) - len(on_real_tensors)} of them on meta tensors. Time per model with its construction: median {statistics.median(seconds):.2f} s, mean "
+        f"{statistics.mean(seconds):.2f} s; CPU time: median {statistics.median(cpu_seconds):.2f} s, mean "
+        f"{statistics.mean(cpu_seconds):.2f} s. Load average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} "
+        f"processors; peak memory of the whole run {peak_gib:.1f} GiB.",
         *(f"\n- {entry.name}: {entry.error}" for entry in architectures if entry.record is None),
-        *(f"\n- {entry.name}: {entry.record.notes[0]}" for entry in real if entry.record),
+        *(f"\n- {entry.name}: {entry.record.notes[0]}" for entry in on_real_tensors if entry.record),
         "\n## Unknown operators\n",
-        *(f"- {op}: {times} calls" for op, times in sorted(unknown.items())),
-        "\nHow many boxes `torchvision::nms` compares depends on their values, so shapes do not give its arithmetic."
+        *(f"- {op}: {calls} calls" for op, calls in sorted(unknown.items())),
+        "\nThe number of boxes that `torchvision::nms` compares depends on their values, so its FLOPs do not follow "
+        "from shapes."
         if "torchvision::nms" in unknown
         else "",
         "" if unknown else "None.",

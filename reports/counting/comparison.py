@@ -93,7 +93,7 @@ def _title(metric: str) -> str:
 
 def _notes(metric: str) -> tuple[str, ...]:
     title = METRICS[metric].title
-    return (f"{MISSING}: not in that network. Modules without {title} in all of them are left out.", CONVENTIONS)
+    return (f"{MISSING}: not in that network. Modules with no {title} in any network are left out.", CONVENTIONS)
 
 
 def _modules(

@@ -122,7 +122,8 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
         *(line for kind, entries in sections.items() for line in section(kind, entries)),
         "\n## timm\n",
         f"{len(counted)} of {len(architectures)} architectures counted, "
-        f"{len(counted) - len(on_real_tensors)} of them on meta tensors. Time per model with its construction: median {statistics.median(seconds):.2f} s, mean "
+        f"{len(counted) - len(on_real_tensors)} of them on meta tensors. "
+        f"Time per model with its construction: median {statistics.median(seconds):.2f} s, mean "
         f"{statistics.mean(seconds):.2f} s; CPU time: median {statistics.median(cpu_seconds):.2f} s, mean "
         f"{statistics.mean(cpu_seconds):.2f} s. Load average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} "
         f"processors; peak memory of the whole run {peak_gib:.1f} GiB.",

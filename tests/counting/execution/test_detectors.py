@@ -1,4 +1,4 @@
-"""Why a detector's published figures differ from a count of it: whole numbers of boxes, and frozen batch norms."""
+"""Causes of a detector's published figures: whole numbers of boxes, and frozen batch norms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def detector(proposals: int, detections: int | None = None) -> Record:
         row("backbone.conv", "conv2d", macs=FIXED, params=500),
         row("backbone.norm", "batch_norm", params=64),
         row("rpn.norm", "batch_norm", params=32),
-        # Two layers see every proposal; a reshape between them does no arithmetic, and has another first axis.
+        # Two layers run on every proposal; the reshape between them has no MACs and another first axis.
         row("roi_heads.box_head.fc6", "linear", proposals, proposals * (PROPOSAL - 1000)),
         row("roi_heads.box_head", "reshape", 7 * proposals),
         row("roi_heads.box_predictor.score", "linear", proposals, proposals * 1000),
@@ -34,30 +34,32 @@ PARAMS = 500 + 64 + 32
 
 def test_a_whole_number_of_proposals():
     """100 GMACs and 1000 of 14 million are 114.0; here 150 make 102.1."""
-    assert explained(detector(150), 114.0, PARAMS) == "GMACs: `torchvision::nms` left 150 proposals here, 1000 there"
-    assert explained(detector(150), 100.0, PARAMS) == "GMACs: `torchvision::nms` left 150 proposals here, 0 there"
+    for published, proposals in ((114.0, 1000), (100.0, 0)):
+        cause = explained(detector(150), published, PARAMS)
+        assert "left 150 proposals in our count" in cause
+        assert f", {proposals} in the published" in cause
 
 
 def test_a_number_between_two_proposals_is_unexplained():
-    """The 7 millions in the last digits are half a proposal."""
+    """The last digits, 7 million MACs, are half a proposal."""
     assert explained(detector(150), 113.993, PARAMS) == UNEXPLAINED
 
 
-def test_more_than_a_detector_keeps_is_unexplained():
+def test_more_boxes_than_a_detector_keeps_are_unexplained():
     assert explained(detector(150), 114.014, PARAMS) == UNEXPLAINED
 
 
 def test_proposals_and_detections():
     """100 + 1000 x 0.014 + 1 x 3.5 = 117.5."""
-    told = explained(detector(1000, 100), 117.5, PARAMS)
-    assert told == "GMACs: `torchvision::nms` left 1000 proposals and 100 detections here, 1000 and 1 there"
+    cause = explained(detector(1000, 100), 117.5, PARAMS)
+    assert "1000 proposals and 100 detections" in cause
+    assert ", 1000 and 1 in the published" in cause
 
 
 def test_frozen_batch_norms_are_those_of_the_backbone():
-    told = explained(detector(1000), 114.0, PARAMS - 64)
-    assert told == "params: 64 of the backbone's batch norms are buffers in the file"
+    assert explained(detector(1000), 114.0, PARAMS - 64).startswith("params: 64 of the backbone")
     assert explained(detector(1000), 114.0, PARAMS - 96) == UNEXPLAINED
 
 
-def test_what_agrees_needs_no_cause():
+def test_equal_figures_need_no_cause():
     assert explained(detector(1000), 114.0, PARAMS) == ""

@@ -1,207 +1,304 @@
-"""docs/findings.md from the kept records: what FLOPs hide. No figure on the page is typed by hand.
+"""Writes docs/findings.md from the kept records: where the time goes that FLOPs do not explain.
 
-python -m benchmarks.findings            writes docs/findings.md from benchmarks/results/*.json
+python -m benchmarks.findings            reads benchmarks/results/*.json; no number on the page is typed by hand
 """
 
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Iterable, Sequence
+from math import isinf
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from analyzer.core.units import percent, seconds
+from analyzer.core.units import percent, rate, scaled, seconds, times
 from analyzer.records.envelope import load
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration, Timing
-from analyzer.timing.statistics import bootstrap, interval
-from benchmarks import findings_gpu
-from reports.timing.parts import by_kind, cell_of, work
+from analyzer.timing.machine.roofline import measured_ceilings, roofline_point
+from analyzer.timing.statistics import bootstrap_median, by_process, confidence_interval
+from reports.timing.breakdown import Group, groups_by_kind, measurement_of, total_flops
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-TITANX = ROOT / "tests" / "reference"
+TITAN_X = ROOT / "tests" / "reference"
 PAGE = ROOT / "docs" / "findings.md"
-BATCH = 128  # Of the published layer times.
+TITAN_X_BATCH = 128
 PROCESSES = 10
-HOW = f"--batch 1,8 --processes {PROCESSES} --no-keep --format json -o"  # How the records were taken.
-NETWORKS = f"--variant googlenet,googlenet-naive,googlenet-no-reduction,googlenet-fc-head,alexnet --budget 30 {HOW}"
-LAYOUTS = f"--variant googlenet,alexnet --layout contiguous,channels_last --budget 30 {HOW}"
-HIDDEN_TITLE = "## Pooling and LRN: hardly any FLOPs, much of the time"
-KINDS_TITLE = "## Share of the time by kind of operator"
-HIDDEN_GPU = "Pooling and LRN on it, of the device's own time:"
-KINDS_GPU = "Share of the device's own time by kind of operator:"
-HIDDEN = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "local_response_norm")
+POOL_AND_LRN = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "local_response_norm")
+ROOFLINE_KINDS = ("conv2d", "max_pool2d", "relu", "local_response_norm")
+NETWORKS = "--variant googlenet,googlenet-naive,googlenet-no-reduction,googlenet-fc-head,alexnet --batch 1,8"
+CPU_COMMANDS = f"""\
+analyze time {NETWORKS} --budget 30 --processes 10 --no-keep -o benchmarks/results/networks.json --format json
+analyze time --variant googlenet,alexnet --batch 1,8 --layout contiguous,channels_last --budget 30 --no-keep \
+-o benchmarks/results/layouts.json --format json"""
+GPU_OPTIONS = "--device cuda --budget 4 --processes 3 --no-keep --format json"
+GPU_COMMANDS = f"""\
+analyze machine --device cuda
+analyze time {NETWORKS} {GPU_OPTIONS} -o benchmarks/results/cuda.json
+analyze time --variant googlenet --batch 64 --dtype float32,bfloat16 --layout contiguous,channels_last {GPU_OPTIONS} \
+-o benchmarks/results/cuda_layouts.json"""
+
+
+def records(name: str) -> list[Record]:
+    return load((RESULTS / f"{name}.json").read_text(encoding="utf-8"), name=f"{name}.json")
 
 
 def page() -> str:
     """The whole page as Markdown."""
-    networks = load((RESULTS / "networks.json").read_text(encoding="utf-8"), name="networks.json")
-    layouts = load((RESULTS / "layouts.json").read_text(encoding="utf-8"), name="layouts.json")
-    cuda = load((RESULTS / "cuda.json").read_text(encoding="utf-8"), name="cuda.json")
-    cuda_layouts = load((RESULTS / "cuda_layouts.json").read_text(encoding="utf-8"), name="cuda_layouts.json")
-    gpu = [*cuda, *cuda_layouts]
-    googlenet = [record for record in gpu if record.label == "googlenet"]
-    parts = [_head(networks), _wholes(networks), _beside(networks)]
-    parts += [HIDDEN_TITLE, _hidden(networks), KINDS_TITLE, _kinds(networks), _layouts(layouts)]
-    parts += [findings_gpu.head(cuda), findings_gpu.wholes(gpu), HIDDEN_GPU, _hidden(gpu), KINDS_GPU, _kinds(gpu)]
-    return "\n\n".join([*parts, findings_gpu.bounds(googlenet), _titanx()]) + "\n"
+    cpu, gpu = records("networks"), records("cuda")
+    all_gpu = [*gpu, *records("cuda_layouts")]
+    sections = [
+        _introduction(cpu),
+        "## Five networks",
+        _networks(cpu),
+        "Spread: the highest over the lowest median of a process, less 1; reference: the same of the reference "
+        "workload. Where both are large, the machine's speed varied.",
+        "### Page faults",
+        "Runs in which page faults took at least 3 % of the CPU time: memory that a pass frees goes back to the "
+        "system, and the next pass faults it in again. `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` avoids this.",
+        _page_faults(cpu),
+        "## Pooling and LRN: few FLOPs, much of the time",
+        _pool_and_lrn(cpu),
+        "## Share of the time by kind of operator",
+        _kinds(cpu),
+        "## Speedup by channels_last",
+        "The ratio is the median over rounds. In a round each configuration runs in one fresh process, so a slow "
+        "moment of the machine affects both. The interval is its 95 % confidence interval.",
+        _layouts(records("layouts")),
+        "## On a GPU, measured",
+        _gpu_introduction(gpu),
+        _gpu_networks(all_gpu),
+        "Pooling and LRN, as a share of GPU time:",
+        _pool_and_lrn(all_gpu),
+        "Share of GPU time by kind of operator:",
+        _kinds(all_gpu),
+        "Share of the performance that the measured roofline allows (float32 convolutions may use tf32, so their peak "
+        "is that of tf32):",
+        _roofline([record for record in all_gpu if record.label == "googlenet"]),
+        "## On a GPU, published",
+        f"Caffe's own layer times of its reference networks on a GeForce GTX Titan X (Maxwell), batch {TITAN_X_BATCH}: "
+        "**published, not measured here**. TFLOP/s count a MAC as 2 and nothing else.",
+        _titan_x(),
+    ]
+    return "\n\n".join(sections) + "\n"
 
 
-def _head(records: Sequence[Record]) -> str:
-    environment = records[0].environment
-    processor, torch = environment["processor"], environment["torch"]
+def _introduction(cpu: Sequence[Record]) -> str:
+    processor, torch = cpu[0].environment["processor"], cpu[0].environment["torch"]
     return (
-        "# What FLOPs hide\n\n"
-        "Made by `python -m benchmarks.findings` from the records in `benchmarks/results/`, which hold every sample; "
-        "none of these figures is typed by hand. What the words mean is in [timing.md](timing.md).\n\n"
-        f"Measured {str(records[0].created)[:10]} on {processor['model']} ({processor['count']} processors, "
-        f"{torch['capability']}, a virtual machine), torch {torch['version']}, in float32, "
-        f"{cell_of(records[0]).configuration.threads} threads; a GPU, measured and published, stands below.\n\n"
-        f"```sh\nanalyze time {NETWORKS} benchmarks/results/networks.json\n"
-        f"analyze time {LAYOUTS} benchmarks/results/layouts.json\n```"
+        "# Where the time goes that FLOPs do not explain\n\n"
+        "`python -m benchmarks.findings` writes this page from the records in `benchmarks/results/`, which hold every "
+        "sample. [timing.md](timing.md) defines the terms.\n\n"
+        f"Measured on {str(cpu[0].created)[:10]}: {processor['model']} ({processor['count']} processors, "
+        f"{torch['capability']}, a virtual machine), torch {torch['version']}, float32, "
+        f"{measurement_of(cpu[0]).configuration.threads} threads. Results on GPUs follow below.\n\n"
+        f"```sh\n{CPU_COMMANDS}\n```"
     )
 
 
-def _wholes(records: Sequence[Record]) -> str:
-    lines = [
-        "## Five networks\n",
-        "| network | batch | MACs of a sample | time of a pass | ± | samples/s | GFLOP/s | quality |",
-        "|:--|--:|--:|--:|--:|--:|--:|:--|",
+def _table(titles: str, rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; `titles` are separated by commas, and those that start with `<` are left-aligned."""
+    names = [title.strip() for title in titles.split(",")]
+    lines = [[name.lstrip("<") for name in names], [":--" if name[0] == "<" else "--:" for name in names], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _name(record: Record) -> tuple[str, str]:
+    """The network, and its batch with dtype and layout unless they are the default."""
+    configuration, default = measurement_of(record).configuration, Configuration()
+    other = [getattr(configuration, name) for name in ("dtype", "layout")]
+    shown = [value for value in other if value not in (default.dtype, default.layout)]
+    return f"`{record.label}`", ", ".join([str(configuration.batch), *shown])
+
+
+def _half_width(timing: Timing) -> str:
+    low, high = confidence_interval(timing)
+    share = (high - low) / 2 / timing.median_s
+    return "-" if isinf(share) else percent(share) if share < 1 else "> 100 %"
+
+
+def _pass(record: Record) -> Timing:
+    timing = measurement_of(record).pass_timing
+    assert timing is not None
+    return timing
+
+
+def _networks(cpu: Sequence[Record]) -> str:
+    rows = []
+    for record in cpu:
+        measurement, timing = measurement_of(record), _pass(record)
+        batch = measurement.configuration.batch
+        macs = f"{record.totals.macs / batch / 1e9:.3f} G"
+        gflops_per_s = total_flops(record.rows) / timing.median_s / 1e9
+        speed = (f"{batch / timing.median_s:.1f}", f"{gflops_per_s:.1f}")
+        spread = (_spread(timing), *map(_spread, measurement.of("reference_workload")))
+        disturbed = f" ({measurement.reason})" if "disturbed" in measurement.reason else ""
+        quality = f"{measurement.quality}{disturbed}"
+        rows.append((*_name(record), macs, seconds(timing.median_s), _half_width(timing), *spread, *speed, quality))
+    titles = "<network, batch, MACs per sample, time of a pass, ±, spread, reference, samples/s, GFLOP/s, <quality"
+    return _table(titles, rows)
+
+
+def _spread(timing: Timing) -> str:
+    """Highest over lowest median of a process, less 1."""
+    medians = process_medians(timing)
+    return percent(max(medians) / min(medians) - 1)
+
+
+def _page_faults(cpu: Sequence[Record]) -> str:
+    """From the warnings of records of either schema: only they have these numbers."""
+    rows = []
+    for record in cpu:
+        for warning in measurement_of(record).warnings:
+            share = re.search(r"took (\d+ %)", warning)
+            faults = re.search(r"([\d,]+) (page faults a|per) pass", warning)
+            if share is None or faults is None:
+                sys.exit(f"{record.label} has a warning that is not about page faults: {warning}")
+            rows.append((*_name(record), faults[1], share[1]))
+    return _table("<network, batch, page faults per pass, share of CPU time", rows)
+
+
+def pool_and_lrn(record: Record) -> tuple[float, float]:
+    """Their shares of FLOPs and of the time."""
+    groups = groups_by_kind(record)
+    flops = sum(row.flops for row in record.rows if row.op in POOL_AND_LRN)
+    time_s = sum(group.seconds for kind, group in groups.items() if kind in POOL_AND_LRN)
+    return flops / record.totals.flops, time_s / sum(group.seconds for group in groups.values())
+
+
+def _pool_and_lrn(timed: Sequence[Record]) -> str:
+    rows = [(*_name(record), *map(percent, pool_and_lrn(record))) for record in timed]
+    return _table("<network, batch, share of FLOPs, share of time", rows)
+
+
+def _kinds(timed: Sequence[Record]) -> str:
+    """Kinds of at least 1 % of the time of some record, by their longest time in any."""
+    groups = [groups_by_kind(record) for record in timed]
+    totals = [sum(group.seconds for group in kinds.values()) for kinds in groups]
+    longest: dict[str, float] = defaultdict(float)
+    largest: dict[str, float] = defaultdict(float)
+    for kinds, total in zip(groups, totals, strict=True):
+        for name, group in kinds.items():
+            longest[name] = max(longest[name], group.seconds)
+            largest[name] = max(largest[name], group.seconds / total)
+    shown = [name for name in sorted(longest, key=lambda name: -longest[name]) if largest[name] >= 0.01]
+    rows = [
+        (*_name(record), *(percent(kinds[name].seconds / total) if name in kinds else "-" for name in shown))
+        for record, kinds, total in zip(timed, groups, totals, strict=True)
     ]
-    for record in records:
-        measurement, whole = cell_of(record), cell_of(record).whole
-        assert whole is not None
-        low, high = interval(whole)
-        time, batch = whole.median_s, measurement.configuration.batch
-        quality = measurement.quality + (f" ({measurement.reason})" if measurement.reason else "")
-        spread, rate = percent((high - low) / 2 / time), f"{work(record.rows) / time / 1e9:.1f}"
-        lines.append(
-            f"| `{record.label}` | {batch} | {record.totals.macs / batch / 1e9:.3f} G | {seconds(time)} | {spread} | "
-            f"{batch / time:.1f} | {rate} | {quality} |"
-        )
-    return "\n".join(lines)
+    return _table(f"<network, batch, {', '.join(shown)}", rows)
 
 
-def _beside(records: Sequence[Record]) -> str:
-    lines = ["## What the runs said beside\n"]
-    for record in records:
-        measurement = cell_of(record)
-        lines += [
-            f"- `{record.label}`, batch {measurement.configuration.batch}: {warning}"
-            for warning in measurement.warnings
-        ]
-    return "\n".join(lines if len(lines) > 1 else [*lines, "Nothing."])
-
-
-def _hidden(records: Sequence[Record]) -> str:
-    """Pools and LRN: their part of the FLOPs beside their part of the time."""
-    lines = [
-        "| network | batch | their share of FLOPs | their share of time |",
-        "|:--|--:|--:|--:|",
-    ]
-    for record in records:
-        kinds = by_kind(record)
-        whole = sum(part.seconds for part in kinds.values())
-        flops = sum(row.flops for row in record.rows if row.op in HIDDEN)
-        time = sum(part.seconds for kind, part in kinds.items() if kind in HIDDEN)
-        shares = f"{percent(flops / record.totals.flops)} | {percent(time / whole)}"
-        lines.append(f"| `{record.label}` | {_batch(record)} | {shares} |")
-    return "\n".join(lines)
-
-
-def _kinds(records: Sequence[Record]) -> str:
-    kinds = [by_kind(record) for record in records]
-    wholes = [sum(part.seconds for part in one.values()) for one in kinds]
-    names = sorted({name for one in kinds for name in one}, key=lambda n: -max(k[n].seconds for k in kinds if n in k))
-    shown = [
-        name for name in names
-        if max(one[name].seconds / whole for one, whole in zip(kinds, wholes, strict=True) if name in one) >= 0.01
-    ]  # fmt: skip
-    lines = [
-        f"| network | batch | {' | '.join(shown)} |",
-        f"|:--|--:|{'--:|' * len(shown)}",
-    ]
-    for record, one, whole in zip(records, kinds, wholes, strict=True):
-        measurements = [percent(one[name].seconds / whole) if name in one else "-" for name in shown]
-        lines.append(f"| `{record.label}` | {_batch(record)} | {' | '.join(measurements)} |")
-    return "\n".join(lines)
-
-
-def _batch(record: Record) -> str:
-    """`8`, or `8, bfloat16, channels_last` where these are not the usual."""
-    configuration, usual = cell_of(record).configuration, Configuration()
-    return ", ".join(
-        [str(configuration.batch), *(getattr(configuration, name) for name in ("dtype", "layout")
-                               if getattr(configuration, name) != getattr(usual, name))]
-    )  # fmt: skip
-
-
-def _layouts(records: Sequence[Record]) -> str:
-    lines = [
-        "## What a layout is worth\n",
-        "A ratio is the median over the rounds, in each of which every measurement had one fresh process: what slows the "
-        "machine down slows both. Beside it its 95 % interval.\n",
-        "| network | batch | contiguous | channels_last | ratio | interval | qualities |",
-        "|:--|--:|--:|--:|--:|:--|:--|",
-    ]
-    measurements = {
-        (one.label, cell_of(one).configuration.batch, cell_of(one).configuration.layout): cell_of(one)
-        for one in records
-    }
-    for label, batch in dict.fromkeys((label, batch) for label, batch, _ in measurements):
-        one, other = measurements[label, batch, "contiguous"], measurements[label, batch, "channels_last"]
-        assert one.whole is not None
-        assert other.whole is not None
-        ratios = [a / b for a, b in zip(_by_process(one.whole), _by_process(other.whole), strict=False)]
-        if min(len(ratios), len(one.whole.processes), len(other.whole.processes)) < PROCESSES:
-            sys.exit(f"{label}, batch {batch}: a round without clean samples has no ratio; measure it again")
-        low, high = bootstrap([np.array([ratio]) for ratio in ratios])
-        lines.append(
-            f"| `{label}` | {batch} | {seconds(one.whole.median_s)} | {seconds(other.whole.median_s)} | "
-            f"{median(ratios):.2f} | {low:.2f} to {high:.2f} | {one.quality}, {other.quality} |"
-        )
-    return "\n".join(lines)
-
-
-def _by_process(timing: Timing) -> list[float]:
+def process_medians(timing: Timing) -> list[float]:
     """The median of each process, in the order of the rounds."""
-    edges = [0, *accumulate(timing.processes)]
-    return [median(timing.samples_s[start:end]) for start, end in pairwise(edges)]
+    return [float(np.median(samples)) for samples in by_process(timing)]
 
 
-def _titanx() -> str:
-    """Published layer times of Caffe on a Titan X, by kind of layer."""
-    lines = [
-        "## On a GPU, published\n",
-        f"Caffe's own timing of its reference networks on a GeForce GTX Titan X (Maxwell), batch {BATCH}: **published, "
-        "not measured here**. Achieved TFLOP/s count a multiply-add as 2, and only multiply-adds.\n",
-        "| network | kind of layer | MACs of a sample | forward | share of forward | achieved TFLOP/s |",
-        "|:--|:--|--:|--:|--:|--:|",
-    ]
-    for name in ("googlenet", "alexnet"):
-        with (TITANX / f"caffe_titanx_{name}_layer_ms.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        times: dict[str, float] = defaultdict(float)
-        macs: dict[str, int] = defaultdict(int)
-        for row in rows:
-            times[row["type"]] += float(row["forward_ms_batch128"]) * 1e-3
-            macs[row["type"]] += int(row["macs_per_image"])
-        whole = sum(times.values())
-        for kind in sorted(times, key=lambda kind: -times[kind]):
-            if times[kind] < 0.005 * whole:
-                continue
-            rate = f"{2 * macs[kind] * BATCH / times[kind] / 1e12:.2f}" if macs[kind] else "-"
-            count = f"{macs[kind] / 1e6:.1f} M" if macs[kind] else "-"
-            lines.append(
-                f"| `{name}` | {kind} | {count} | {seconds(times[kind])} | {percent(times[kind] / whole)} | {rate} |"
+def _layouts(timed: Sequence[Record]) -> str:
+    rows = []
+    by_key = {}
+    for record in timed:
+        configuration = measurement_of(record).configuration
+        by_key[record.label, str(configuration.batch), configuration.layout] = record
+    for label, batch in dict.fromkeys((label, batch) for label, batch, _ in by_key):
+        pair = [by_key[label, batch, layout] for layout in ("contiguous", "channels_last")]
+        medians = [process_medians(_pass(record)) for record in pair]
+        if min(map(len, medians)) < PROCESSES:
+            sys.exit(f"{label}, batch {batch}: a round without undisturbed samples has no ratio; measure it again")
+        ratios = [contiguous / channels_last for contiguous, channels_last in zip(*medians, strict=True)]
+        low, high = bootstrap_median([np.array([ratio]) for ratio in ratios])
+        qualities = ", ".join(measurement_of(record).quality for record in pair)
+        pass_times = [seconds(_pass(record).median_s) for record in pair]
+        ratio = (times(median(ratios)), f"{low:.2f} to {high:.2f}")
+        rows.append((f"`{label}`", batch, *pass_times, *ratio, qualities))
+    return _table("<network, batch, contiguous, channels_last, ratio, <interval, <quality", rows)
+
+
+def _gpu_introduction(gpu: Sequence[Record]) -> str:
+    environment = gpu[0].environment
+    card, torch = environment["gpu"], environment["torch"]
+    precision = "tf32 convolutions (PyTorch's default)" if card["tf32_convolutions"] else "no tf32"
+    peaks = {peak["name"]: peak for peak in environment["peaks"] if peak.get("device") == card["name"]}
+    listed = ", ".join(
+        f"{name} {rate(peaks[name]['value'], peaks[name]['unit'])}"
+        for name in ("float32", "tf32", "bfloat16", "copy L2", "copy memory")
+    )
+    return (
+        f"Measured on {str(gpu[0].created)[:10]}: {card['name']} (driver {card['driver']}, power cap "
+        f"{card['power_cap_w']:.0f} W), torch {torch['version']}, {precision}, {environment['processor']['count']} "
+        f"processors of {environment['processor']['model']}. Measured peaks: {listed}.\n\n"
+        f"```sh\n{GPU_COMMANDS}\n```\n\n"
+        "GPU time is the time of the same pass if it is queued completely before the GPU starts; utilization is GPU "
+        "time relative to wall time. A low utilization means that the GPU waits for kernel launches. TFLOP/s are "
+        "relative to GPU time. GPU access was limited: measurements that were cut short are marked partial, and with "
+        "two or three processes intervals are wide."
+    )
+
+
+def _gpu_networks(gpu: Sequence[Record]) -> str:
+    rows = []
+    for record in gpu:
+        measurement, wall = measurement_of(record), _pass(record)
+        (device,) = measurement.of("device")
+        status = "" if measurement.status == "ok" else f", {measurement.status}"
+        rows.append(
+            (
+                *_name(record),
+                *(seconds(wall.median_s), _half_width(wall), seconds(device.median_s), _half_width(device)),
+                percent(device.median_s / wall.median_s),
+                f"{total_flops(record.rows) / device.median_s / 1e12:.2f}",
+                f"{sum(measurement.operator_times_s.values()) / device.interquartile_mean_s:.4f}",
+                f"{wall.quality}, {device.quality}{status}",
             )
-    return "\n".join(lines)
+        )
+    return _table(
+        "<network, batch, wall time, ±, GPU time, ±, utilization, TFLOP/s, operators ÷ GPU time, <quality", rows
+    )
+
+
+def _roofline(timed: Sequence[Record]) -> str:
+    """Share of the attainable performance by kind of operator, and of the whole pass."""
+    rows = []
+    for record in timed:
+        configuration, groups = measurement_of(record).configuration, groups_by_kind(record)
+        ceilings = measured_ceilings(record.environment["peaks"], record.environment, configuration)
+        assert ceilings is not None
+        whole = Group(
+            (), sum(group.seconds for group in groups.values()), 0, 0,
+            tuple(work for group in groups.values() for work in group.works),
+        )  # fmt: skip
+        points = [
+            roofline_point(group.works, group.seconds, ceilings)
+            for group in (*(groups[kind] for kind in ROOFLINE_KINDS), whole)
+        ]
+        rows.append((*_name(record), *(percent(point.share_of_bound) if point else "-" for point in points)))
+    return _table(f"<network, batch, {', '.join(ROOFLINE_KINDS)}, whole pass", rows)
+
+
+def _titan_x() -> str:
+    """Published layer times of Caffe, by kind of layer; kinds below 0.5 % are left out."""
+    rows = []
+    for name in ("googlenet", "alexnet"):
+        with (TITAN_X / f"caffe_titanx_{name}_layer_ms.csv").open(encoding="utf-8", newline="") as file:
+            layers = list(csv.DictReader(file))
+        times_s: dict[str, float] = defaultdict(float)
+        macs: dict[str, int] = defaultdict(int)
+        for layer in layers:
+            times_s[layer["type"]] += float(layer["forward_ms_batch128"]) * 1e-3
+            macs[layer["type"]] += int(layer["macs_per_image"])
+        total_s = sum(times_s.values())
+        for kind in sorted(times_s, key=lambda kind: -times_s[kind]):
+            if times_s[kind] >= 0.005 * total_s:
+                tflops = f"{2 * macs[kind] * TITAN_X_BATCH / times_s[kind] / 1e12:.2f}" if macs[kind] else "-"
+                share = (seconds(times_s[kind]), percent(times_s[kind] / total_s))
+                rows.append((f"`{name}`", kind, scaled(macs[kind]) if macs[kind] else "-", *share, tflops))
+    return _table("<network, <kind of layer, MACs per sample, forward, share of forward, TFLOP/s", rows)
 
 
 if __name__ == "__main__":

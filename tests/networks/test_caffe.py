@@ -1,6 +1,6 @@
 """Every layer of the Caffe reference networks against our rows: shapes, settings, parameters, multiply-adds, windows.
 
-The reference files were worked out from the prototxt files by others. Their layers, in their order, must be ours.
+The reference files were made independently from the prototxt files. Layers and their order must be equal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TYPES = {
 NOT_COUNTED = {"Input", "Data", "Softmax", "SoftmaxWithLoss"}  # Our networks start at the image and end at logits.
 FLAT = {"InnerProduct", "Dropout"}  # Caffe flattens silently: only the number of elements can be compared.
 
-# --- Caffe's names of GoogLeNet's layers → our paths -----------------------------------------------------------------
+# --- Caffe's names of GoogLeNet's layers → our paths ---------------------------------------------------------------
 # `inception_3a/3x3_reduce` is a branch of module `inception_3a`; a ReLU (`relu_3x3_reduce`) stands beside the
 # convolution it is named after; the layers outside the modules have a name for a name.
 BRANCHES = {
@@ -91,7 +91,7 @@ def single_tower_role(layer: dict[str, Any]) -> str:
 
 # --- One layer's facts, from either side -----------------------------------------------------------------------------
 def caffe_facts(layer: dict[str, Any]) -> dict[str, Any]:
-    """What the reference says of one layer."""
+    """The facts of one layer in the reference."""
     kind = layer["type"]
     read = layer["in_shape"] if isinstance(layer["in_shape"][0], list) else [layer["in_shape"]]
     facts = {
@@ -109,7 +109,7 @@ def caffe_facts(layer: dict[str, Any]) -> dict[str, Any]:
 
 
 def our_facts(step: Step, row: Row) -> dict[str, Any]:
-    """The same of one step of ours. A global pool is Caffe's pool with a kernel as large as its input."""
+    """The same facts of one step. A global pool is, in Caffe, a pool with a kernel as large as its input."""
     kind, layer = TYPES[row.op], step.layer
     facts: dict[str, Any] = {
         "type": kind,
@@ -138,10 +138,10 @@ def _comparable(kind: str, shapes: list[list[int]]) -> list[Any]:
     return [prod(shape) for shape in shapes] if kind in FLAT else shapes
 
 
-def our_layers(
+def counted_layers(
     name: str, *, by: str = "path", train: bool = False, without: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """The facts of a network of ours by path or role, in the order it runs, without what Caffe has no layer for."""
+    """The facts of a network by path or role, in execution order, without operators that are not layers in Caffe."""
     mode = "training" if train else "inference"
     steps = walk(find(name), mode=mode)
     rows = count_steps(steps, mode).rows
@@ -162,23 +162,23 @@ def weighted(layers: dict[str, Any]) -> int:
 
 # --- GoogLeNet -------------------------------------------------------------------------------------------------------
 def test_every_layer_of_googlenet_is_caffes(reference):
-    theirs = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
-    ours = our_layers("googlenet")
-    assert len(theirs) == 143 - 2  # All but the input and the softmax.
-    assert weighted(theirs) == 58
-    assert ours == theirs
-    assert list(ours) == list(theirs)
+    expected = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
+    counted = counted_layers("googlenet")
+    assert len(expected) == 143 - 2  # All but the input and the softmax.
+    assert weighted(expected) == 58
+    assert counted == expected
+    assert list(counted) == list(expected)
 
 
 def test_every_layer_of_googlenet_in_training_is_caffes(reference):
-    theirs = caffe_layers(reference("googlenet_caffe_train"), lambda layer: googlenet_path(layer["name"]))
-    heads = [path for path in theirs if path.startswith("aux")]
-    assert len(theirs) == 159 - 1 - 3  # All but the data and the three losses.
+    expected = caffe_layers(reference("googlenet_caffe_train"), lambda layer: googlenet_path(layer["name"]))
+    heads = [path for path in expected if path.startswith("aux")]
+    assert len(expected) == 159 - 1 - 3  # All but the data and the three losses.
     assert len(heads) == 2 * 7
-    assert weighted(theirs) == 58 + 2 * 3
-    ours = our_layers("googlenet", train=True)
-    assert ours == theirs
-    assert list(ours) == list(theirs)
+    assert weighted(expected) == 58 + 2 * 3
+    counted = counted_layers("googlenet", train=True)
+    assert counted == expected
+    assert list(counted) == list(expected)
 
 
 @pytest.mark.parametrize(("net", "train"), [("googlenet_caffe", False), ("googlenet_caffe_train", True)])
@@ -186,10 +186,10 @@ def test_googlenets_modules_add_up_to_caffes(reference, net, train):
     rows = count("googlenet", train=train).rows
     modules = reference(net)["modules"]
     assert len(modules) == 9
-    for name, theirs in modules.items():
-        own = [row for row in rows if under(row, name)]
-        ours = {key: sum(getattr(row, key) for row in own) for key in theirs}
-        assert (name, ours) == (name, theirs)
+    for name, expected in modules.items():
+        selected = [row for row in rows if under(row, name)]
+        counted = {key: sum(getattr(row, key) for row in selected) for key in expected}
+        assert (name, counted) == (name, expected)
 
 
 CAFFE_NETS = [
@@ -203,11 +203,11 @@ CAFFE_NETS = [
 @pytest.mark.parametrize(("name", "net", "train"), CAFFE_NETS)
 def test_network_totals_are_caffes(reference, name, net, train):
     rows = count(name, train=train).rows
-    theirs = reference(net)["totals"]
+    expected = reference(net)["totals"]
     convs, linears = ([row for row in rows if row.op == op] for op in ("conv2d", "linear"))
     # torchvision's AlexNet pools 6x6 to 6x6 where Caffe has no layer.
     pools = [row for row in rows if "pool" in row.op and row.path != "avgpool"]
-    ours = {
+    counted = {
         "weights": sum(row.weights for row in rows),
         "biases": sum(row.biases for row in rows),
         "params": total(rows).params,
@@ -219,31 +219,31 @@ def test_network_totals_are_caffes(reference, name, net, train):
         "pool_window_ops": total(pools).flops,
         "activation_elements_conv_fc_outputs": total(rows).activations,
     }
-    assert ours == {key: theirs[key] for key in ours}
+    assert counted == {key: expected[key] for key in counted}
 
 
 # --- AlexNet ---------------------------------------------------------------------------------------------------------
 def test_every_layer_of_alexnet_is_caffes(reference):
-    theirs = caffe_layers(reference("alexnet_caffe"), lambda layer: layer["name"])
-    ours = our_layers("alexnet")
-    assert len(theirs) == 24 - 2
-    assert weighted(theirs) == 8
-    assert ours == theirs
-    assert list(ours) == list(theirs)
+    expected = caffe_layers(reference("alexnet_caffe"), lambda layer: layer["name"])
+    counted = counted_layers("alexnet")
+    assert len(expected) == 24 - 2
+    assert weighted(expected) == 8
+    assert counted == expected
+    assert list(counted) == list(expected)
 
 
 def test_every_layer_of_the_single_tower_is_torchvisions_alexnet_by_role(reference):
-    theirs = caffe_layers(reference("alexnet_single_tower"), single_tower_role)
-    ours = our_layers("alexnet-torchvision", by="role", without=frozenset({"adaptive_avg_pool2d", "dropout"}))
-    assert len(theirs) == 19 - 1
-    assert weighted(theirs) == 8
-    assert ours == theirs
-    assert list(ours) == list(theirs)
+    expected = caffe_layers(reference("alexnet_single_tower"), single_tower_role)
+    counted = counted_layers("alexnet-torchvision", by="role", without=frozenset({"adaptive_avg_pool2d", "dropout"}))
+    assert len(expected) == 19 - 1
+    assert weighted(expected) == 8
+    assert counted == expected
+    assert list(counted) == list(expected)
 
 
 def test_a_wrong_layer_would_be_seen(reference):
-    """The comparison above can fail: one number of one layer changed, and the layers differ there and only there."""
-    theirs = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
+    """One number of one layer changed: the comparison finds that layer and no other."""
+    expected = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
     steps = walk(find("googlenet"))
     rows = count_steps(steps).rows
     for key in ("weights", "biases", "macs"):
@@ -252,4 +252,4 @@ def test_a_wrong_layer_would_be_seen(reference):
             for step, row in zip(steps, rows, strict=True)
             if row.op != "flatten"
         }
-        assert [path for path in theirs if wrong[path] != theirs[path]] == ["conv1.conv"]
+        assert [path for path in expected if wrong[path] != expected[path]] == ["conv1.conv"]

@@ -1,4 +1,4 @@
-"""Networks of other packages, found by the entry point `analyzer.networks`: the good are used, the broken are named."""
+"""Networks of other packages by the entry point `analyzer.networks`: valid ones are used, broken ones named."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_good_network_is_listed_and_counted(analyze, distribution):
     assert any(line.startswith("tiny ") and line.rstrip().endswith("two layers") for line in shown.out.splitlines())
 
 
-def test_everything_works_on_it(analyze, distribution):
+def test_overrides_modules_and_comparisons_work_on_it(analyze, distribution):
     distribution(TINY, {"tiny": "{}:TINY"})
     (changed,) = json.loads(analyze("--variant", "tiny@conv.out=8", "--format", "json").out)["records"]
     assert changed["rows"][0]["outputs"] == [[1, 8, 8, 8]]
@@ -96,19 +96,19 @@ def test_it_can_be_verified(analyze, distribution):
     ] == {**record["totals"]}
 
 
-def test_it_may_come_from_a_function(analyze, distribution):
+def test_an_entry_point_may_be_a_function(analyze, distribution):
     distribution(TINY + "def tiny():\n    return TINY\n", {"tiny": "{}:tiny"})
     shown = analyze("--variant", "tiny")
     assert (shown.status, shown.err) == (0, "")
     assert f"{TINY_MACS:,} MACs" in shown.out
 
 
-def test_it_is_among_the_nearest(analyze, distribution):
+def test_it_is_among_the_nearest_names(analyze, distribution):
     distribution(TINY, {"tiny": "{}:TINY"})
     refused(analyze("--variant", "tinny"), "'tinny'", "nearest: tiny")
 
 
-def test_it_is_found_by_a_process_too(process, tmp_path):
+def test_a_new_process_lists_and_counts_it(process, tmp_path):
     others = tmp_path / "others"
     others.mkdir()
     write(others, TINY, {"tiny": "{}:TINY", "missing": "{}:MISSING"})
@@ -119,14 +119,14 @@ def test_it_is_found_by_a_process_too(process, tmp_path):
     assert process("--variant", "tiny", PYTHONPATH=str(others)).status == 0
 
 
-def test_ours_wins_over_one_of_the_same_name(analyze, distribution):
+def test_our_network_has_precedence_over_one_of_the_same_name(analyze, distribution):
     before = analyze("--variant", "nin"), analyze("list")
     distribution(TINY, {"nin": "{}:TINY"})
     assert (analyze("--variant", "nin"), analyze("list")) == before
 
 
-def test_one_that_calls_itself_by_our_name_replaces_nothing(analyze, distribution):
-    """Found as `mine`, it calls itself googlenet: our line in the list is still ours, and its record is not ours."""
+def test_a_network_with_our_name_in_its_spec_replaces_nothing(analyze, distribution):
+    """The entry point is `mine`, the name in its spec googlenet: googlenet in the list is still ours."""
     before = json.loads(analyze("list", "--format", "json").out)["variants"]
     distribution(TINY.replace('"tiny"', '"googlenet"'), {"mine": "{}:TINY"})
     shown = analyze("list", "--format", "json")
@@ -134,13 +134,13 @@ def test_one_that_calls_itself_by_our_name_replaces_nothing(analyze, distributio
 
 
 def test_a_listed_name_can_be_counted(analyze, distribution):
-    """What `list` shows is what `--variant` takes, whatever the network calls itself."""
+    """`list` shows the names that `--variant` takes: those of entry points."""
     distribution(TINY, {"mine": "{}:TINY"})
     for entry in json.loads(analyze("list", "--format", "json").out)["variants"]:
         assert analyze("--variant", entry["model"]).status == 0
 
 
-# A broken one: named with its package, and the rest still works
+# A broken one: named with its package, and the others still work
 
 BROKEN = {
     "no such module": ("", "no_such_module_{}:TINY", "ModuleNotFoundError"),
@@ -158,7 +158,7 @@ BROKEN = {
     "no layers": ("TINY = Network('tiny', '', '', {})\n", "{}:TINY", "tiny"),
     "a stride of zero": ("TINY = Network('tiny', '', '', {'conv': Conv(4, 3, 0)})\n", "{}:TINY", "tiny"),
     "groups that do not divide": ("TINY = Network('tiny', '', '', {'c': Conv(4, 3, groups=2)})\n", "{}:TINY", "groups"),
-    "a layer of its own": (
+    "a layer without formula": (
         "class Odd(ReLU):\n    op = 'odd'\nTINY = Network('tiny', '', '', {'odd': Odd()})\n",
         "{}:TINY",
         "Odd",
@@ -186,20 +186,20 @@ def test_a_broken_network_is_named_and_the_rest_is_listed(analyze, distribution,
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_network_asked_for_is_one_line(analyze, distribution, kind):
+def test_counting_a_broken_network_is_an_error_in_one_line(analyze, distribution, kind):
     source, point, word = BROKEN[kind]
     distribution(source, {"tiny": point})
     refused(analyze("--variant", "tiny"), "tiny", word)
     assert analyze("--variant", "nin").status == 0
 
 
-def test_a_broken_network_is_not_loaded_for_one_of_ours(analyze, distribution):
+def test_a_broken_network_is_not_loaded_to_count_ours(analyze, distribution):
     distribution("raise RuntimeError('loaded')\n", {"tiny": "{}:TINY"})
     shown = analyze("--variant", "nin")
     assert (shown.status, shown.err) == (0, "")
 
 
-# A hostile one: its names are text in every format
+# A hostile one: its names are plain text in every format
 
 NAME = "+é|`[x](y)<b>\x1b[31m\x9b\u202e\U0001f600"
 HOSTILE = rf"""
@@ -223,10 +223,10 @@ JOBS = {"list": ("list",), "one": ("--variant", NAME), "two": ("--variant", NAME
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("job", JOBS)
-def test_hostile_names_are_inert(analyze, evil, job, form):
+def test_hostile_names_are_escaped(analyze, evil, job, form):
     shown = analyze(*JOBS[job], "--format", form)
     assert (shown.status, shown.err) == (0, "")
-    assert "é" in shown.out or r"\u00e9" in shown.out, "what is only foreign stays"
+    assert "é" in shown.out or r"\u00e9" in shown.out, "printable characters stay"
     assert all(char.isprintable() or char == "\n" for char in shown.out.replace("\u00a0", " "))
     if form == "md":
         assert "<" not in shown.out
@@ -238,7 +238,12 @@ def test_hostile_names_are_inert(analyze, evil, job, form):
     if form == "latex":
         for line in shown.out.splitlines():
             assert line.startswith("%") or not any(
-                bare in line.replace(r"\%", "").replace(r"\_", "").replace(r"\#", "").replace(r"\$", "")
+                bare
+                in line.replace(r"$\times$", "")
+                .replace(r"\%", "")
+                .replace(r"\_", "")
+                .replace(r"\#", "")
+                .replace(r"\$", "")
                 for bare in "%_#$"
             )
 
@@ -272,8 +277,7 @@ def test_hostile_names_in_errors(analyze, evil, arguments):
     refused(analyze("--variant", NAME, *arguments))
 
 
-def test_a_long_name_without_joints_cuts_no_figure(analyze, distribution):
-    """A name gives way before a figure does."""
+def test_a_long_name_is_cut_before_a_number(analyze, distribution):
     long = "network" * 10
     distribution(TINY.replace('"tiny"', f'"{long}"'), {long: "{}:TINY"})
     lines = analyze("--variant", long, "--variant", "googlenet").out.splitlines()

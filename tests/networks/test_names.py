@@ -1,4 +1,4 @@
-"""Names: ours without entry points, other packages' by them, and whatever those break."""
+"""Finding networks by name: ours without reading entry points, those of other packages, and broken ones."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.networks import VARIANTS, all_networks, find
 from analyzer.networks.spec import Conv, Network
 
-OWN = Network("own", "a network of another package", "this test", {"conv": Conv(4, 3)}, (3, 8, 8))
+EXTERNAL = Network("external", "a network of another package", "this test", {"conv": Conv(4, 3)}, (3, 8, 8))
 NOT_A_NETWORK = 5
 BAD_LINE = "first\nsecond"
 
 
 def make() -> Network:
-    return OWN
+    return EXTERNAL
 
 
 def broken() -> Network:
@@ -26,16 +26,16 @@ def broken() -> Network:
 
 @pytest.fixture
 def points(monkeypatch):
-    """Puts entry points in place: name → value. Returns a list that tells how often they were read."""
+    """`points(name="module:OBJECT")` installs entry points and returns a list with an item per read."""
     reads: list[None] = []
 
     def install(**values: str) -> list[None]:
-        found = [EntryPoint(name, value, networks.GROUP) for name, value in sorted(values.items())]
+        installed = [EntryPoint(name, value, networks.GROUP) for name, value in sorted(values.items())]
 
         def entry_points(*, group: str):
             assert group == "analyzer.networks"
             reads.append(None)
-            return found
+            return installed
 
         monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
         return reads
@@ -44,18 +44,18 @@ def points(monkeypatch):
 
 
 def test_our_names_never_read_entry_points(points):
-    reads = points(googlenet=f"{__name__}:OWN")
+    reads = points(googlenet=f"{__name__}:EXTERNAL")
     assert find("googlenet").title == "Table 1 of the paper (Inception v1)"
     assert [find(name).name for name in VARIANTS] == list(VARIANTS)
     assert reads == []
 
 
-def test_another_packages_network_as_an_object_or_a_function(points):
-    points(one=f"{__name__}:OWN", two=f"{__name__}:make")
-    # Under the name that the entry point gives it, whatever it calls itself.
-    assert find("one") == OWN.replace(name="one")
-    assert find("two") == OWN.replace(name="two")
-    assert OWN.name == "own"
+def test_an_entry_point_is_a_network_or_a_function(points):
+    points(first=f"{__name__}:EXTERNAL", second=f"{__name__}:make")
+    # The name is that of the entry point.
+    assert find("first") == EXTERNAL.replace(name="first")
+    assert find("second") == EXTERNAL.replace(name="second")
+    assert EXTERNAL.name == "external"
 
 
 UNCOUNTABLE = {
@@ -68,22 +68,21 @@ UNCOUNTABLE = {
 
 
 @pytest.mark.parametrize("name", UNCOUNTABLE)
-def test_a_network_that_cannot_be_walked_and_counted_is_refused_when_it_is_found(points, monkeypatch, name):
-    """Whatever the table's mistake raises is the table's error, in one line with its entry point."""
-    network, why = UNCOUNTABLE[name]
-    monkeypatch.setattr(f"{__name__}.OWN", network)
-    points(**{name: f"{__name__}:OWN"})
+def test_a_network_that_cannot_be_counted_is_refused(points, monkeypatch, name):
+    network, reason = UNCOUNTABLE[name]
+    monkeypatch.setattr(f"{__name__}.EXTERNAL", network)
+    points(**{name: f"{__name__}:EXTERNAL"})
     with pytest.raises(AnalyzerError) as caught:
         find(name)
-    said = str(caught.value)
-    assert said.startswith(f"network '{name}' (entry point {__name__}:OWN of an unknown package) cannot be counted: ")
-    assert why in said
-    assert said.isprintable()
-    assert [str(one) for one in all_networks()][len(VARIANTS) :] == [said]
+    message = str(caught.value)
+    assert message.startswith(f"network '{name}' (entry point {__name__}:EXTERNAL of an unknown package)")
+    assert reason in message
+    assert message.isprintable()
+    assert [str(error) for error in all_networks()][len(VARIANTS) :] == [message]
 
 
 @pytest.mark.parametrize(
-    ("value", "why"),
+    ("value", "reason"),
     [
         (f"{__name__}:missing", "does not load: AttributeError"),
         ("no_such_module:thing", "does not load: ModuleNotFoundError"),
@@ -92,26 +91,24 @@ def test_a_network_that_cannot_be_walked_and_counted_is_refused_when_it_is_found
         ("builtins:dict", "gives a dict; wanted an analyzer.networks.spec.Network"),
     ],
 )
-def test_a_broken_entry_point_is_named_in_one_line(points, value, why):
-    points(theirs=value)
-    with pytest.raises(
-        AnalyzerError, match=rf"network 'theirs' \(entry point {value} of an unknown package\) {why}"
-    ) as e:
-        find("theirs")
-    assert str(e.value).isprintable()
+def test_a_broken_entry_point_is_named_in_one_line(points, value, reason):
+    points(broken=value)
+    with pytest.raises(AnalyzerError, match=rf"'broken' \(entry point {value} of .*\) {reason}") as caught:
+        find("broken")
+    assert str(caught.value).isprintable()
 
 
 def test_one_broken_entry_point_leaves_the_rest(points):
-    points(bad="no_such_module:thing", good=f"{__name__}:OWN", googlenet="no_such_module:thing")
-    found = list(all_networks())
-    assert [network.name for network in found[: len(VARIANTS)]] == list(VARIANTS)
-    error, network = found[len(VARIANTS) :]  # A name of ours stays ours.
+    points(bad="no_such_module:thing", good=f"{__name__}:EXTERNAL", googlenet="no_such_module:thing")
+    listed = list(all_networks())
+    assert [network.name for network in listed[: len(VARIANTS)]] == list(VARIANTS)
+    error, network = listed[len(VARIANTS) :]  # The entry point googlenet is ignored.
     assert isinstance(error, AnalyzerError)
-    assert network == OWN.replace(name="good")
+    assert network == EXTERNAL.replace(name="good")
 
 
 def test_unknown_names_get_the_nearest(points):
-    points(googlenext=f"{__name__}:OWN")
+    points(googlenext=f"{__name__}:EXTERNAL")
     with pytest.raises(
         AnalyzerError, match=r"unknown variant 'googlenex'; nearest: googlenext, googlenet.*see analyze list"
     ):

@@ -52,8 +52,8 @@ def published(reference):
 
 
 def test_every_published_row_of_our_networks_is_compared_or_left_out_with_a_reason(published):
-    ours = {key for key in published if key in COMPARED or not key[1].startswith(OTHERS)}
-    assert ours == COMPARED | set(LEFT_OUT)
+    counted = {key for key in published if key in COMPARED or not key[1].startswith(OTHERS)}
+    assert counted == COMPARED | set(LEFT_OUT)
 
 
 def elements(row: Row) -> int:
@@ -69,7 +69,7 @@ def biased(rows: Sequence[Row]) -> int:
     return sum(elements(row) for row in rows if row.op in ("conv2d", "linear") and row.biases)
 
 
-# --- albanie/convnet-burden: multiply-adds + bias, ReLU 2 an element, pool 2 · outputs · stride ----------------------
+# --- albanie/convnet-burden: multiply-adds + bias, ReLU 2 an element, pool 2 · outputs · stride --------------------
 def burden(name: str, *, train: bool = False) -> int:
     mode = "training" if train else "inference"
     steps = walk(find(name), mode=mode)
@@ -195,9 +195,9 @@ def test_table_1(reference):
     rows = count("googlenet").rows
     assert len(table["rows"]) == 12
     for line in table["rows"]:
-        own = [row for row in rows if any(under(row, module) for module in module_of(line["row"]))]
-        ours = {key: sum(getattr(row, key) for row in own) for key in ("weights", "biases", "macs")}
-        assert (line["row"], ours) == (line["row"], {key: line[key] for key in ours})
+        selected = [row for row in rows if any(under(row, module) for module in module_of(line["row"]))]
+        counted = {key: sum(getattr(row, key) for row in selected) for key in ("weights", "biases", "macs")}
+        assert (line["row"], counted) == (line["row"], {key: line[key] for key in counted})
     separable = count("googlenet-separable-stem")
     assert separable.totals.macs == table["totals"]["computed_macs_separable_conv1"]
     assert sum(row.weights for row in separable.rows) == table["totals"]["computed_weights_separable_conv1"]
@@ -208,10 +208,10 @@ def test_the_rows_that_the_paper_prints_exactly(reference):
     rows = count("googlenet").rows
     exact = 0
     for line in reference("paper_table1")["rows"]:
-        own = [row for row in rows if any(under(row, module) for module in module_of(line["row"]))]
-        for column, unit, ours in (("params", 1024, "weights"), ("ops", 10**6, "macs")):
+        selected = [row for row in rows if any(under(row, module) for module in module_of(line["row"]))]
+        for column, unit, key in (("params", 1024, "weights"), ("ops", 10**6, "macs")):
             if line[f"{column}_match"] == "exact":
-                value = sum(getattr(row, ours) for row in own) / unit
+                value = sum(getattr(row, key) for row in selected) / unit
                 assert int(line[f"paper_{column}"][:-1]) in (int(value), round(value)), line["row"]
                 exact += 1
     assert exact == 3 + 9

@@ -1,4 +1,4 @@
-"""What a command line names: variants, shared settings, changes of one alone, and inputs."""
+"""Variants as a command line names them: shared overrides of `--set`, overrides of one variant, inputs."""
 
 from __future__ import annotations
 
@@ -11,40 +11,38 @@ from analyzer.networks import find
 from analyzer.networks.variants import variant, variants
 
 
-def test_a_name_alone_is_the_table():
-    (one,) = variants(["googlenet"])
-    assert one.network is find("googlenet")
-    assert one.overrides == {}
+def test_a_name_without_overrides():
+    (googlenet,) = variants(["googlenet"])
+    assert googlenet.network is find("googlenet")
+    assert googlenet.overrides == {}
     assert variant("googlenet").network is find("googlenet")
 
 
 def test_a_setting_applies_to_every_variant_that_has_its_key():
-    key, theirs = "inception_4a.reduce_5x5", "inception4a.reduce_5x5"
-    found = variants(["googlenet", "googlenet-naive", "googlenet-torchvision", "alexnet"], [f"{key}=32"])
-    assert [one.overrides for one in found] == [{key: 32}, {}, {theirs: 32}, {}]
-    assert found[1].network is find("googlenet-naive")
-    assert found[3].network is find("alexnet")
-    records = [count_variant(one) for one in found]
-    assert [record.overrides for record in records] == [{key: 32}, {}, {theirs: 32}, {}]
+    key, torchvision_key = "inception_4a.reduce_5x5", "inception4a.reduce_5x5"
+    selected = variants(["googlenet", "googlenet-naive", "googlenet-torchvision", "alexnet"], [f"{key}=32"])
+    assert [chosen.overrides for chosen in selected] == [{key: 32}, {}, {torchvision_key: 32}, {}]
+    assert selected[1].network is find("googlenet-naive")
+    assert selected[3].network is find("alexnet")
+    records = [count_variant(chosen) for chosen in selected]
+    assert [record.overrides for record in records] == [chosen.overrides for chosen in selected]
     assert records[0].totals.macs - count("googlenet").totals.macs == 5_268_480
     assert [record.label for record in records][:2] == [f"googlenet@{key}=32", "googlenet-naive"]
 
 
-def test_a_setting_that_none_has_is_an_error_with_the_right_ones():
+def test_a_setting_that_no_variant_has_lists_the_keys():
     with pytest.raises(AnalyzerError) as caught:
         variants(["googlenet-naive", "alexnet"], ["inception_4a.reduce_5x5=32"])
-    assert str(caught.value) == (
-        "no number 'inception_4a.reduce_5x5' in googlenet-naive, alexnet; inception_4a has inception_4a.out_1x1, "
-        "inception_4a.out_3x3, inception_4a.out_5x5"
-    )
+    for text in ("'inception_4a.reduce_5x5'", "googlenet-naive, alexnet", "inception_4a.out_1x1"):
+        assert text in str(caught.value)
 
 
-def test_settings_repeat():
-    (one,) = variants(["googlenet"], ["conv1.out=32", "linear.out=10", "conv1.out=48"])
-    assert one.overrides == {"conv1.conv.out": 48, "linear.out": 10}
+def test_the_last_of_repeated_settings_wins():
+    (googlenet,) = variants(["googlenet"], ["conv1.out=32", "linear.out=10", "conv1.out=48"])
+    assert googlenet.overrides == {"conv1.conv.out": 48, "linear.out": 10}
 
 
-def test_a_change_of_one_alone():
+def test_an_override_in_a_name():
     plain, changed = variants(["googlenet", "googlenet@inception_4a.reduce_5x5=32"])
     assert plain.overrides == {}
     assert changed.overrides == {"inception_4a.reduce_5x5": 32}
@@ -53,13 +51,13 @@ def test_a_change_of_one_alone():
     assert after.totals.macs - before.totals.macs == 14 * 14 * 16 * 480 + 14 * 14 * 48 * 5 * 5 * 16
 
 
-def test_several_changes_of_one_and_its_own_above_the_shared():
+def test_an_override_in_a_name_has_precedence_over_a_setting():
     first, second = variants(["alexnet", "alexnet@fc8.out=10,conv1.out=48"], ["fc8.out=20"])
     assert first.overrides == {"fc8.out": 20}
     assert second.overrides == {"fc8.out": 10, "conv1.out": 48}
 
 
-def test_one_alone_must_have_its_key():
+def test_an_override_in_a_name_must_exist():
     with pytest.raises(AnalyzerError, match=r"no number 'inception_4a\.out_1x1' in alexnet; "):
         variants(["googlenet", "alexnet@inception_4a.out_1x1=3"])
 
@@ -94,13 +92,11 @@ def test_inputs():
     "text", ["", "3", "3x224", "1x3x224x224", "3x224x", "3x224x-1", "axbxc", "3 x 224 x 224", "3x2.5x4"]
 )
 def test_malformed_inputs(text):
-    with pytest.raises(
-        AnalyzerError, match=r"(malformed|a variant takes one) input.*without the batch, such as 3x320x320"
-    ):
+    with pytest.raises(AnalyzerError, match=r"(malformed|a variant takes one) input"):
         image_shape([parse_input(text)])
 
 
 @pytest.mark.parametrize("text", ["0x224x224", "3x0x224", "3x224x0"])
 def test_zero_sizes(text):
-    with pytest.raises(AnalyzerError, match=f"input '{text}' has a size of 0; every size must be at least 1"):
+    with pytest.raises(AnalyzerError, match=f"input '{text}' has a size of 0"):
         parse_input(text)

@@ -1,4 +1,4 @@
-"""The variants' own figures, with the arithmetic written out, and torchvision's tables."""
+"""Counts of every variant with the arithmetic written out, and torchvision's tables."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_separable_stem_explains_the_papers_first_row():
 def test_no_reduction_keeps_widths_and_convolves_the_whole_input():
     modules = sum(side * side * n * (a + 3 * 3 * c + 5 * 5 * e + f) for n, side, (a, _, c, _, e, f) in MODULES.values())
     assert macs("googlenet-no-reduction") == STEM_MACS + modules + 1024 * 1000 == 4_426_547_200
-    ours, reduced = ({row.path: row for row in count(n).rows} for n in ("googlenet-no-reduction", "googlenet"))
+    unreduced, reduced = ({row.path: row for row in count(n).rows} for n in ("googlenet-no-reduction", "googlenet"))
     for module in MODULES:
-        assert ours[module].outputs == reduced[module].outputs
-    assert sum(row.op == "conv2d" for row in ours.values()) == 57 - 2 * 9
+        assert unreduced[module].outputs == reduced[module].outputs
+    assert sum(row.op == "conv2d" for row in unreduced.values()) == 57 - 2 * 9
 
 
-def test_naive_modules_grow_by_their_own_input():
+def test_naive_modules_grow_by_their_input():
     channels, modules, widths = 192, 0, []
     for _, side, (a, _, c, _, e, _) in MODULES.values():
         modules += side * side * channels * (a + 3 * 3 * c + 5 * 5 * e)
@@ -100,7 +100,7 @@ def test_auxiliary_heads_exist_in_training_only():
     assert trained.totals.params == deployed.totals.params + first + second == 13_378_280
 
 
-# --- VGG-16 and NIN: small tables of their own -----------------------------------------------------------------------
+# --- VGG-16 and NIN --------------------------------------------------------------------------------------------------
 def test_vgg16():
     side, channels, weights, biases, multiply_adds = 224, 3, 0, 0, 0
     for width, depth in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
@@ -179,9 +179,9 @@ def test_torchvisions_googlenet(reference):
     assert deployed.totals.macs == table["macs_224_without_aux"] == 1_498_376_192
     assert trained.totals.params == table["params_with_aux"] == 13_004_888
     for head in ("aux1", "aux2"):
-        own = total([row for row in trained.rows if under(row, head)])
-        assert own.params == table[f"{head}_params"]
-    # Buffers: a running mean and variance a channel, and a counter a layer, of every batch norm.
+        counted = total([row for row in trained.rows if under(row, head)])
+        assert counted.params == table[f"{head}_params"]
+    # Buffers of every batch norm: running mean and variance per channel, and a counter.
     steps = walk(find("googlenet-torchvision"))
     channels = [step.inputs[0][1] for step in steps if isinstance(step.layer, BatchNorm)]
     assert len(channels) == 57
@@ -202,11 +202,11 @@ def test_torchvisions_roles_are_the_papers_paths():
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("train", [False, True])
 def test_a_batch_multiplies_the_work_and_leaves_the_parameters(name, train):
-    one, three = count(name, train=train), count(name, train=train, batch=3)
-    assert three.totals.params == one.totals.params
+    single, three = count(name, train=train), count(name, train=train, batch=3)
+    assert three.totals.params == single.totals.params
     for key in ("macs", "flops", "activations"):
-        assert getattr(three.totals, key) == 3 * getattr(one.totals, key)
-    assert three.input == ((3, *one.input[0][1:]),)
+        assert getattr(three.totals, key) == 3 * getattr(single.totals, key)
+    assert three.input == ((3, *single.input[0][1:]),)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

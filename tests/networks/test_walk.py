@@ -1,4 +1,4 @@
-"""The walk: shapes as torch makes them, order, paths and roles, and what does not fit, named."""
+"""The walk: shapes equal to torch's, order, paths and roles, and errors that name the layer."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from analyzer.networks.spec import (
     Flatten,
     Linear,
     MaxPool,
-    ShapeError,
     Network,
     ReLU,
     Sequential,
+    ShapeError,
 )
 from analyzer.networks.walk import walk
 
@@ -41,17 +41,15 @@ def small(rows, input=(3, 8, 8), name="small"):
     return Network(name, "a small network", "this test", rows, input)
 
 
-# --- one layer's shape, as torch has it, or refused as torch refuses it -----------------------------------------------
+# --- shapes of single layers, against torch --------------------------------------------------------------------------
 @given(SIZES, SIZES, KERNELS, STRIDES, PADS, st.booleans(), st.booleans())
 @settings(max_examples=600)
-def test_a_pool_takes_what_torch_takes_and_makes_what_torch_makes(
-    height, width, kernel, stride, padding, ceil, highest
-):
+def test_pools_have_torchs_shapes_and_errors(height, width, kernel, stride, padding, ceil, highest):
     source = torch.zeros(2, 3, height, width)
     layer = (MaxPool if highest else AvgPool)(kernel, stride, padding, ceil)
-    run = F.max_pool2d if highest else F.avg_pool2d
+    pool = F.max_pool2d if highest else F.avg_pool2d
     try:
-        real = tuple(run(source, kernel, stride, padding, ceil_mode=ceil).shape)
+        real = tuple(pool(source, kernel, stride, padding, ceil_mode=ceil).shape)
     except RuntimeError:
         with pytest.raises(ShapeError, match=r"ran out of pixels|more than half the kernel"):
             layer.output_shape((2, 3, height, width))
@@ -61,7 +59,7 @@ def test_a_pool_takes_what_torch_takes_and_makes_what_torch_makes(
 
 @given(SIZES, SIZES, KERNELS, STRIDES, st.none() | PADS, st.integers(1, 4), st.integers(1, 8), st.integers(1, 8))
 @settings(max_examples=600)
-def test_a_convolution_takes_what_torch_takes(height, width, kernel, stride, padding, groups, channels, out):
+def test_convolutions_have_torchs_shapes_and_errors(height, width, kernel, stride, padding, groups, channels, out):
     layer = Conv(out, kernel, stride, padding, groups)
     source, weight = (
         torch.zeros(2, channels, height, width),
@@ -90,8 +88,10 @@ def test_padding_is_half_the_kernel_unless_given():
     assert Conv(64, 7, 2).output_shape((5, 3, 224, 224)) == (5, 64, 112, 112)
 
 
-def test_depthwise_is_one_group_a_channel():
-    assert DepthwiseConv(7, 2, multiplier=8, bias=False).as_conv((1, 3, 224, 224)) == Conv(24, 7, 2, groups=3, bias=False)
+def test_depthwise_has_one_group_per_channel():
+    assert DepthwiseConv(7, 2, multiplier=8, bias=False).as_conv((1, 3, 224, 224)) == Conv(
+        24, 7, 2, groups=3, bias=False
+    )
 
 
 def test_shapes_of_the_wrong_rank_are_refused():
@@ -108,10 +108,8 @@ def test_shapes_of_the_wrong_rank_are_refused():
 def test_groups_that_do_not_divide_name_the_layer_and_a_divisor():
     with pytest.raises(AnalyzerError) as caught:
         count("googlenet", overrides={"conv2.groups": 3})
-    assert str(caught.value) == (
-        "googlenet.conv2.conv with input 3x224x224: groups=3 does not divide both the 64 inputs and the 192 outputs; "
-        "use a divisor of 64"
-    )
+    for text in ("googlenet.conv2.conv", "groups=3", "64 inputs", "192 outputs", "divisor of 64"):
+        assert text in str(caught.value)
     with pytest.raises(
         AnalyzerError, match=r"alexnet\.conv5 .*groups=5 .*384 inputs and the 256 outputs.*divisor of 128"
     ):
@@ -134,19 +132,19 @@ SMALLEST = [
 ]
 
 
-@pytest.mark.parametrize(("name", "train", "side", "layer", "why"), SMALLEST)
-def test_an_input_too_small_names_the_layer_that_ran_out_of_pixels(name, train, side, layer, why):
+@pytest.mark.parametrize(("name", "train", "side", "layer", "reason"), SMALLEST)
+def test_an_input_too_small_names_the_layer_that_ran_out_of_pixels(name, train, side, layer, reason):
     assert count(name, input=(3, side, side), train=train).totals.macs > 0
     below = side - 1
     with pytest.raises(AnalyzerError) as caught:
         count(name, input=(3, below, below), train=train)
-    assert str(caught.value) == f"{name}.{layer} with input 3x{below}x{below}: ran out of pixels: {why}"
+    assert str(caught.value) == f"{name}.{layer} with input 3x{below}x{below}: ran out of pixels: {reason}"
 
 
 @pytest.mark.parametrize(
     ("name", "side"), [("googlenet", 31), ("googlenet-torchvision", 15), ("alexnet-torchvision", 63), ("nin", 39)]
 )
-def test_torch_takes_and_refuses_the_same_sizes(name, side):
+def test_torch_accepts_and_refuses_the_same_sizes(name, side):
     """Networks with global or adaptive pools before their linear layers, so that one build takes every size."""
     model = build(name, input=(3, 64, 64))
     with torch.no_grad():
@@ -160,8 +158,8 @@ def test_vgg16_takes_a_single_pixel():
     assert count("vgg16", input=(3, 1, 1), counter="dispatch").rows == count("vgg16", input=(3, 1, 1)).rows
 
 
-def test_statistics_of_one_value_are_refused_as_torch_refuses_them():
-    """In training batch norm needs more than one value a channel: at 32x32 and batch 1, inception5a has 1x1 left."""
+def test_batch_norm_of_one_value_is_refused_as_in_torch():
+    """In training batch norm needs more than one value per channel: at 32x32 and batch 1, inception5a has 1x1 left."""
     assert count("googlenet-torchvision", input=(3, 32, 32), batch=2, train=True, counter="dispatch").totals.macs > 0
     with pytest.raises(AnalyzerError, match=r"inception5a\.branch1\.bn"):
         count("googlenet-torchvision", input=(3, 32, 32), train=True, counter="dispatch")
@@ -169,13 +167,13 @@ def test_statistics_of_one_value_are_refused_as_torch_refuses_them():
 
 @pytest.mark.parametrize("shape", [(0, 224, 224), (3, 0, 224), (3, 224, -1)])
 def test_sizes_below_one_are_refused(shape):
-    with pytest.raises(AnalyzerError, match=f"input {shape_text(shape)} with batch 1: every size must be at least 1"):
+    with pytest.raises(AnalyzerError, match=f"input {shape_text(shape)} with batch 1: every size"):
         walk(find("googlenet"), shape)
 
 
 @pytest.mark.parametrize("batch", [0, -3])
 def test_batches_below_one_are_refused(batch):
-    with pytest.raises(AnalyzerError, match=f"with batch {batch}: every size must be at least 1"):
+    with pytest.raises(AnalyzerError, match=f"with batch {batch}: every size"):
         walk(find("googlenet"), batch=batch)
 
 
@@ -185,9 +183,9 @@ def test_inputs_of_another_rank_are_refused(shape):
         walk(find("googlenet"), shape)
 
 
-# --- order, paths, roles, side exits ---------------------------------------------------------------------------------
-def test_every_step_reads_what_the_one_before_made():
-    """Outside the branches, the network is a chain: the shapes link up."""
+# --- order, paths, roles, auxiliary heads ----------------------------------------------------------------------------
+def test_the_input_of_a_step_is_the_output_before_it():
+    """Outside the branches the network is a chain."""
     steps = [step for step in walk(find("googlenet")) if "branch" not in step.path]
     for before, after in pairwise(steps):
         if after.layer.op != "cat":
@@ -212,15 +210,15 @@ def test_branches_read_one_input_and_concatenate():
     assert joined.output == (1, 192 + 208 + 48 + 64, 14, 14)
 
 
-def test_branches_that_do_not_fit_are_named():
+def test_branches_of_different_sizes_are_named():
     rows = {"fork": Branches({"same": Conv(4, 3), "halved": Conv(4, 3, 2)})}
     with pytest.raises(AnalyzerError, match=r"small\.fork: cannot concatenate 1x4x8x8, 1x4x4x4; all but the channels"):
         walk(small(rows))
 
 
-def test_an_exit_reads_the_trunk_and_hands_nothing_on():
-    one, other = (Auxiliary({"flatten": Flatten(), "fc": Linear(width)}) for width in (2, 3))
-    rows = {"first": Conv(4, 3), "aux1": one, "second": Conv(5, 3), "aux2": other, "third": Conv(6, 3)}
+def test_the_trunk_ignores_auxiliary_heads():
+    first, second = (Auxiliary({"flatten": Flatten(), "fc": Linear(width)}) for width in (2, 3))
+    rows = {"first": Conv(4, 3), "aux1": first, "second": Conv(5, 3), "aux2": second, "third": Conv(6, 3)}
     inference, training = (walk(small(rows), mode=mode) for mode in ("inference", "training"))
     assert [step.path for step in inference] == ["first", "second", "third"]
     assert [step.path for step in training] == [
@@ -237,5 +235,5 @@ def test_an_empty_role_leaves_its_segment_out():
     assert [(step.path, step.role) for step in steps] == [("features.0", "reduce"), ("features.1", "")]
 
 
-def test_batch_norm_leaves_the_shape_alone():
+def test_batch_norm_keeps_the_shape():
     assert BatchNorm().output_shape((2, 3, 4, 5)) == (2, 3, 4, 5)

@@ -1,4 +1,4 @@
-"""A real browser for the page: Chromium or Chrome as the system has it, driven by Playwright; without one, skipped."""
+"""The system's Chromium or Chrome, driven by Playwright; tests are skipped if either is missing."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """BROWSER_PATH names another one than the first that is found."""
+    """The first browser found, or the one at BROWSER_PATH."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = os.environ.get("BROWSER_PATH") or next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
@@ -44,14 +45,17 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """`file("googlenet", "alexnet")` – the page of those as a file, written once; records may stand for names."""
+    """`file("googlenet", "alexnet")`: the page of these networks or records as a file, written once."""
     folder = tmp_path_factory.mktemp("pages")
     written: dict[Any, Path] = {}
 
-    def make(*what: str | Record, charts: Any = "embed", key: str = "") -> Path:
-        name = key or "+".join(map(str, what))
+    def make(*networks: str | Record, charts: Any = "embed", key: str = "") -> Path:
+        name = key or "+".join(map(str, networks))
         if (name, charts) not in written:
-            records = [one if isinstance(one, Record) else count_variant(variant(one), memory=True) for one in what]
+            records = [
+                network if isinstance(network, Record) else count_variant(variant(network), memory=True)
+                for network in networks
+            ]
             path = folder / f"{len(written)}.html"
             path.write_text(html(page(records), charts), encoding="utf-8")
             written[name, charts] = path
@@ -62,7 +66,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def show(browser: Any) -> Iterator[Callable[..., Any]]:
-    """`show(path, width=390, dark=True)` – the page, open; what it asked for and complained of is in `.heard`."""
+    """`show(path, width=390, dark=True)`: the open page; its requests, errors and console messages are in `.events`."""
     contexts = []
 
     def open_page(
@@ -76,10 +80,10 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
         )
         contexts.append(context)
         opened = context.new_page()
-        opened.heard = []
-        opened.on("console", lambda message: opened.heard.append(f"console: {message.text}"))
-        opened.on("pageerror", lambda error: opened.heard.append(f"error: {error}"))
-        opened.on("request", lambda request: _listen(opened, request.url, path))
+        opened.events = []
+        opened.on("console", lambda message: opened.events.append(f"console: {message.text}"))
+        opened.on("pageerror", lambda error: opened.events.append(f"error: {error}"))
+        opened.on("request", lambda request: _record_request(opened, request.url, path))
         opened.goto(f"{path.as_uri()}{at}")
         return opened
 
@@ -88,6 +92,6 @@ def show(browser: Any) -> Iterator[Callable[..., Any]]:
         context.close()
 
 
-def _listen(opened: Any, url: str, path: Path) -> None:
+def _record_request(opened: Any, url: str, path: Path) -> None:
     if not url.startswith(("blob:", "data:")) and url.partition("#")[0] != path.as_uri():
-        opened.heard.append(f"request: {url}")
+        opened.events.append(f"request: {url}")

@@ -1,4 +1,4 @@
-"""The page in a real browser: quiet, drawn, quick, for everybody, without a script, on every width and on paper."""
+"""The page in a real browser: charts, accessibility, no script, every width, print and tools."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def measured(file) -> Path:
     return file(*records, key="measured")
 
 
-# Quiet, and drawn.
+# Charts.
 
 
 @pytest.mark.parametrize("what", ["pair", "measured"])
-def test_no_request_no_error_and_every_chart_has_its_marks(show, file, measured, what):
+def test_no_request_no_error_and_all_marks_are_drawn(show, file, measured, what):
     opened = show(file(*PAIR) if what == "pair" else measured)
     draw(opened)
-    assert opened.heard == []
+    assert opened.events == []
     found = opened.evaluate("""() => {
       const figures = JSON.parse(document.getElementById("figures").textContent);
       const shown = [...document.querySelectorAll(".plot")].filter((plot) => plot.offsetParent);
@@ -54,7 +54,7 @@ def test_every_metric_of_the_picker_draws(show, measured):
         select.select_option(name)
         opened.wait_for_timeout(100)
         assert opened.locator("#plot-tiles-0 .slice").count() > 5
-    assert opened.heard == []
+    assert opened.events == []
 
 
 def test_nothing_leaves_the_page_when_a_chart_is_clicked(show, file):
@@ -63,20 +63,20 @@ def test_nothing_leaves_the_page_when_a_chart_is_clicked(show, file):
     assert opened.locator(".modebar, .modebar-btn").count() == 0
     opened.locator("#plot-tiles-0 .slice").nth(1).click()
     opened.wait_for_timeout(500)
-    assert opened.heard == []
+    assert opened.events == []
 
 
-# Quick: how quick, `python -m benchmarks.page` measures.
+# Loading; `python -m benchmarks.page` measures how fast.
 
 
-def test_text_needs_no_chart_and_the_first_chart_not_the_last(show, file):
+def test_text_appears_before_charts_and_the_first_chart_before_the_others(show, file):
     opened = show(file(*PAIR), height=100)
     wait(opened, "performance.getEntriesByName('first-contentful-paint').length === 1")
     assert opened.evaluate("typeof Plotly") == "undefined"
     drawn = "[...document.querySelectorAll('.plot')].filter(plot => plot.dataset.drawn).map(plot => plot.id)"
     opened.evaluate("""() => {
       window.order = [];
-      new MutationObserver((seen) => window.order.push(...seen.map((one) => one.target.id)))
+      new MutationObserver((seen) => window.order.push(...seen.map((record) => record.target.id)))
         .observe(document.body, {subtree: true, attributes: true, attributeFilter: ["data-drawn"]});
     }""")
     draw(opened)
@@ -101,7 +101,7 @@ def test_a_thousand_rows_sort(show, file):
     assert column == sorted(column, reverse=True)
 
 
-# For everybody.
+# Accessibility.
 
 
 def axe() -> str:
@@ -110,12 +110,12 @@ def axe() -> str:
 
 
 @pytest.mark.parametrize(("width", "dark"), ALL)
-def test_axe_finds_nothing(show, measured, width, dark):
+def test_axe_finds_no_violation(show, measured, width, dark):
     opened = show(measured, width=width, dark=dark)
     draw(opened)
     opened.evaluate(axe())
-    found = opened.evaluate("axe.run(document, {resultTypes: ['violations']}).then(done => done.violations)")
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    violations = opened.evaluate("axe.run(document, {resultTypes: ['violations']}).then(done => done.violations)")
+    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in violations] == []
 
 
 CONTRAST = r"""() => {
@@ -149,7 +149,7 @@ CONTRAST = r"""() => {
 
 
 @pytest.mark.parametrize(("width", "dark"), ALL)
-def test_text_can_be_read(show, file, width, dark):
+def test_text_has_contrast_and_size(show, file, width, dark):
     opened = show(file(*PAIR), width=width, dark=dark)
     draw(opened)
     found = opened.evaluate(CONTRAST)
@@ -177,7 +177,7 @@ def test_the_keyboard_reaches_and_sorts_a_table(show, file):
     assert opened.evaluate(heads)[0] == "descending"
 
 
-def test_the_skip_links_lead_to_the_verdict_and_the_table(show, file):
+def test_the_second_skip_link_leads_to_the_full_table(show, file):
     opened = show(file(*SMALL))
     opened.keyboard.press("Tab")
     opened.keyboard.press("Tab")
@@ -193,13 +193,13 @@ def test_every_chart_has_a_sentence_and_a_table(show, measured):
     assert bare == []
 
 
-# Without a script, on every width, in the dark, on paper.
+# No script, every width, dark theme, print.
 
 
-def test_without_a_script_every_figure_claim_and_table_is_there(show, file):
+def test_without_a_script_every_number_claim_and_table_is_shown(show, file):
     plain, full = show(file(*PAIR), script=False), show(file(*PAIR))
     seen = plain.locator("body").inner_text()
-    for words in ("1,582,671,872", "112,896,000", "5,268,480", "inception_5b.branch_pool.project.conv", "8.71x"):
+    for words in ("1,582,671,872", "112,896,000", "5,268,480", "inception_5b.branch_pool.project.conv", "8.71×"):
         assert words in seen
     assert plain.locator("table").count() == full.locator("table").count()
     assert plain.locator(".claim").count() == 17
@@ -217,7 +217,7 @@ def test_the_page_never_scrolls_sideways(show, measured, file, what):
         assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_dark_follows_the_system_and_the_toggle(show, file):
+def test_the_theme_follows_the_system_and_the_button(show, file):
     ground = "getComputedStyle(document.body).backgroundColor"
     ink = "getComputedStyle(document.querySelector('.xtick text, .ytick text')).fill"
     opened = show(file(*SMALL), dark=True)
@@ -233,25 +233,24 @@ def test_dark_follows_the_system_and_the_toggle(show, file):
 
 
 @pytest.mark.parametrize("what", ["pair", "measured"])
-def test_paper_has_all_charts_on_at_most_twelve_pages(show, file, measured, what, tmp_path):
+def test_print_has_all_charts_on_at_most_twelve_pages(show, file, measured, what, tmp_path):
     opened = show(file(*PAIR) if what == "pair" else measured, dark=True)
     draw(opened)
     pdf = opened.pdf(path=str(tmp_path / "page.pdf"), prefer_css_page_size=True)
     pages = len(re.findall(rb"/Type\s*/Page[^s]", pdf))
-    print(f"{pages} pages")
     assert 1 < pages <= 12
     assert opened.evaluate("[...document.querySelectorAll('.plot')].filter(plot => !plot.dataset.drawn).length") == 0
 
 
-# Its tools.
+# Tools.
 
 
-def test_a_link_to_a_module_opens_its_line(show, file):
+def test_a_link_to_a_module_shows_its_row(show, file):
     opened = show(file(*PAIR), at="#inception_4a.branch_5x5")
     wait(opened, "scrollY > 1000")
     line = opened.locator("[id='inception_4a.branch_5x5']")
     wait(opened, "document.documentElement.classList.contains('settled')")
-    opened.wait_for_timeout(500)  # What stands above it is laid out by then, and it is where the link says: in view.
+    opened.wait_for_timeout(500)  # All above it is laid out by then.
     box = line.bounding_box()
     assert box is not None
     assert 0 < box["y"] < opened.viewport_size["height"] - box["height"]
@@ -261,7 +260,7 @@ def test_a_link_to_a_module_opens_its_line(show, file):
     assert "112,896,000" in opened.locator("[id='googlenet-no-reduction/inception_4a.branch_5x5']").inner_text()
 
 
-def test_a_table_is_filtered_and_only_what_changed_is_shown(show, file):
+def test_a_table_can_be_filtered_and_show_only_changes(show, file):
     opened = show(file(*PAIR))
     table = opened.locator("#difference-0-1-data")
     lines = table.locator("tbody tr:visible")
@@ -272,14 +271,14 @@ def test_a_table_is_filtered_and_only_what_changed_is_shown(show, file):
     assert lines.count() == 1
 
 
-def test_a_csv_has_exact_figures_and_no_formula(show, file):
+def test_csv_has_exact_numbers_and_no_formula(show, file):
     rows = tuple(
         Row(name, name, "=op()", 1, ((1, 3, 4, 4),), ((1, 8, 4, 4),), 216, 216, 0, 3456, 6912, 128, 1056, 512)
         for name in ("=cmd()|' /C calc'!A0", "+1", "-1", "@x", 'quo"te, comma', "plain")
     )
     opened = show(file(Record("=bad()", ((1, 3, 4, 4),), "inference", Count("dispatch", rows)), key="formulas"))
     with opened.expect_download() as waiting:
-        opened.get_by_role("button", name="line by line as CSV").click()
+        opened.get_by_role("button", name="by operator as CSV").click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8")
     lines = list(csv.reader(io.StringIO(text)))
     assert [line[0] for line in lines[1:]] == [
@@ -303,5 +302,5 @@ def test_hostile_names_run_nothing(show, file):
     opened = show(file(Record(names[0], ((1, 3, 4, 4),), "inference", Count(names[1], rows)), "nin", key="hostile"))
     draw(opened)
     assert opened.evaluate("window.bad") is None
-    assert opened.heard == []
+    assert opened.events == []
     assert opened.locator("img").count() == 0

@@ -1,4 +1,4 @@
-"""Waiting for the page: its policy forbids Playwright's own way, which evaluates text inside it."""
+"""Waiting for the page. Playwright's own way evaluates text inside the page, which the page's policy forbids."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ DRAWN = "[...document.querySelectorAll('.plot')].filter(plot => plot.offsetParen
 
 
 def draw(opened: Any, limit_s: float = 60) -> None:
-    """Brings the first chart near and waits until all that can be seen are drawn."""
+    """Scrolls to the first chart and waits until all visible charts are drawn."""
     opened.evaluate("document.querySelector('.plot')?.scrollIntoView()")
     wait(opened, DRAWN, limit_s)
 
 
 def wait(opened: Any, condition: str, limit_s: float = 30) -> float:
-    """Until the condition holds; the seconds it took."""
+    """Waits until the condition is true; returns the seconds it took."""
     start = time.perf_counter()
     while not opened.evaluate(condition):
         assert time.perf_counter() - start < limit_s, f"not within {limit_s} s: {condition}"

@@ -1,12 +1,11 @@
-"""Is a busy neighbour seen, and a quiet machine left in peace? Two-second windows of a network, quiet and disturbed.
+"""How often `analyze time` misses a busy loop, and accuses a quiet machine: windows of two seconds of a network.
 
     python -m benchmarks.contention [--windows 100] [--seconds 2] [--threads 1,2] [--keep FILE]
 
-The neighbour is a busy loop of another process on the last processor that we may use: beside one thread it has a core
-of its own, beside as many threads as processors it competes. Arms take turns, window by window. A window is accused if
-the quality that `analyze time` gives to its samples is not `trusted`. Whether a quiet window really was quiet is asked
-of another witness, the processor time of every other process; windows that were not are counted apart, with what became
-of them. With --keep, windows are kept in a file and a run that was stopped goes on.
+The busy loop is another process on the last processor that we may use: it competes only if the network uses every
+processor. Quiet and busy windows are interleaved. A window is accused if the quality of its samples is not `trusted`.
+The processor time of all other processes shows whether a quiet window really was quiet; windows that were not are
+reported separately. With --keep, windows are kept in a file, and an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -18,46 +17,42 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from math import comb
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-QUIET = 0.02  # Of one processor's time: what all other processes together may take in a quiet window.
-FLOOR = 1  # A slow window with few samples must not count as accused for that.
+MAX_QUIET = 0.02  # Share of one processor's time that all other processes together may use in a quiet window.
+MIN_CLEAN = 1  # So that a slow window with few samples is not accused for their number.
 LOOP = (
     "import os, sys\nif hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
 )
 
 
 @contextmanager
-def neighbour(processor: int) -> Iterator[int]:
-    """A busy loop of another process; gives its number."""
+def busy_loop(processor: int) -> Iterator[int]:
+    """Runs a busy loop in another process; yields its id."""
     process = subprocess.Popen([sys.executable, "-c", LOOP, str(processor)])
     try:
-        time.sleep(0.3)  # It has started and stays where it is.
+        time.sleep(0.3)  # Until it runs on its processor.
         yield process.pid
     finally:
         process.kill()
         process.wait()
 
 
-def others_s(but: Sequence[int]) -> float:
-    """Processor time that all other processes have used so far, in seconds.
-
-    With their children's that were waited for, so that what a process used is not lost when it ends.
-    """
-    total = 0
-    for place in Path("/proc").iterdir():
-        if place.name.isdecimal() and int(place.name) not in but:
+def used_by_others_s(ours: Sequence[int]) -> float:
+    """Processor time in seconds that all processes but `ours` have used so far, with their ended children's."""
+    ticks = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal() and int(folder.name) not in ours:
             with suppress(OSError, ValueError, IndexError):  # It ended meanwhile.
-                fields = (place / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-                total += sum(map(int, fields[11:15]))
-    return total / os.sysconf("SC_CLK_TCK")
+                fields = (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Workload:
-    """GoogLeNet's passes at a number of threads, watched as `analyze time` watches them."""
+    """Passes of GoogLeNet, watched as `analyze time` watches them."""
 
     def __init__(self) -> None:
         import torch
@@ -68,7 +63,7 @@ class Workload:
         self.model, self.x = build("googlenet"), torch.randn(1, 3, 224, 224)
 
     def window(self, threads: int, seconds: float) -> dict[str, Any]:
-        """One window: its quality, why, how many samples were dirty, and what other processes used meanwhile."""
+        """One window: quality and its reason, samples, disturbed samples, and the processors that others used."""
         from analyzer.timing.driver.quality import contention_quality
         from analyzer.timing.machine.contention import Contention
 
@@ -76,88 +71,83 @@ class Workload:
         with self.torch.inference_mode():
             for _ in range(5):
                 self.model(self.x)
-            watch, lot = Contention(threads), []
-            before_s, start = others_s([os.getpid()]), time.perf_counter()
+            watch, samples = Contention(threads), []
+            used_s, start = used_by_others_s([os.getpid()]), time.perf_counter()
             while time.perf_counter() - start < seconds:
-                before, began = watch.look(), time.perf_counter()
+                before, pass_start = watch.snapshot(), time.perf_counter()
                 self.model(self.x)
-                took = time.perf_counter() - began
-                lot.append((took, watch.dirty(before, watch.look())))
-            used = (others_s([os.getpid()]) - before_s) / (time.perf_counter() - start)
-        quality, reason = contention_quality([lot], FLOOR)
-        dirty = sum(why is not None for _, why in lot)
-        return {"quality": quality, "reason": reason, "samples": len(lot), "dirty": dirty, "others": round(used, 4)}
+                pass_s = time.perf_counter() - pass_start
+                samples.append((pass_s, watch.disturbance(before, watch.snapshot())))
+            others = (used_by_others_s([os.getpid()]) - used_s) / (time.perf_counter() - start)
+        quality, reason = contention_quality([samples], MIN_CLEAN)
+        disturbed = sum(disturbance is not None for _, disturbance in samples)
+        counts = {"samples": len(samples), "disturbed": disturbed, "others": round(others, 4)}
+        return {"quality": quality, "reason": reason, **counts}
 
 
-def interval(hits: int, of: int, alpha: float = 0.05) -> tuple[float, float]:
-    """Clopper and Pearson's, by bisection of the binomial tail."""
+def binomial_interval(hits: int, trials: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share (Clopper and Pearson 1934)."""
+    from scipy.stats import binomtest
 
-    def tail(p: float, most: int) -> float:
-        return sum(comb(of, k) * p**k * (1 - p) ** (of - k) for k in range(most + 1))
-
-    def solve(most: int, wanted: float) -> float:
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if tail(middle, most) > wanted else (low, middle)
-        return low
-
-    return 0.0 if hits == 0 else solve(hits - 1, 1 - alpha / 2), 1.0 if hits == of else solve(hits, alpha / 2)
+    low, high = binomtest(hits, trials).proportion_ci(0.95, method="exact")
+    return float(low), float(high)
 
 
 def summary(threads: int, busy: bool, windows: Sequence[dict[str, Any]]) -> list[str]:
-    """What an arm shows, in words. A quiet arm's windows that were not quiet are told apart."""
+    """Lines for the windows of one thread count, quiet or busy."""
     head = f"{threads} thread{'s' if threads > 1 else ' '}:"
     if busy:
-        missed = sum(one["quality"] == "trusted" for one in windows)
-        return [f"{head} busy loop missed {_times(missed, len(windows))}"]
-    quiet = [one for one in windows if abs(one["others"]) <= QUIET]  # Below 0 something ended that nobody waited for.
-    loud = [one for one in windows if abs(one["others"]) > QUIET]
-    lines = [f"{head} quiet machine accused {_times(sum(one['quality'] != 'trusted' for one in quiet), len(quiet))}"]
+        missed = sum(window["quality"] == "trusted" for window in windows)
+        return [f"{head} busy loop missed {_share(missed, len(windows))}"]
+    # The difference is negative if a process ended whose parent did not wait for it.
+    quiet = [window for window in windows if abs(window["others"]) <= MAX_QUIET]
+    loud = [window for window in windows if abs(window["others"]) > MAX_QUIET]
+    lines = [f"{head} quiet machine accused {_share(_accused(quiet), len(quiet))}"]
     if loud:
-        found = sum(one["quality"] != "trusted" for one in loud)
-        lines.append(f"{'':>10} {len(loud)} more windows were not quiet (others above {QUIET:.0%}); {found} accused")
+        limit = f"others above {MAX_QUIET:.0%}"
+        lines.append(f"{'':>10} {len(loud)} more windows were not quiet ({limit}); {_accused(loud)} accused")
     return lines
 
 
-def _times(count: int, of: int) -> str:
-    if not of:
-        return "in no window: there was none"
-    low, high = interval(count, of)
-    return f"{count} times in {of} (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+def _accused(windows: Sequence[dict[str, Any]]) -> int:
+    return sum(window["quality"] != "trusted" for window in windows)
+
+
+def _share(count: int, total: int) -> str:
+    if not total:
+        return "in none of 0 windows"
+    low, high = binomial_interval(count, total)
+    return f"{count} times in {total} (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--windows", type=int, default=100, help="an arm")
+    parser.add_argument("--windows", type=int, default=100, help="per thread count, quiet and busy")
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")], default=[1, 2])
-    parser.add_argument("--keep", type=Path, help="a line a window; windows that are there are not taken again")
-    asked = parser.parse_args()
-    arms: dict[tuple[int, bool], list[dict[str, Any]]] = {
-        (n, busy): [] for n in asked.threads for busy in (False, True)
+    parser.add_argument("--keep", type=Path, help="one line per window; windows in the file are not measured again")
+    options = parser.parse_args()
+    conditions: dict[tuple[int, bool], list[dict[str, Any]]] = {
+        (threads, busy): [] for threads in options.threads for busy in (False, True)
     }
-    if asked.keep and asked.keep.exists():
-        for line in asked.keep.read_text(encoding="utf-8").splitlines():
-            one = json.loads(line)
-            if (one["threads"], one["busy"]) in arms and one["seconds"] == asked.seconds:
-                arms[one["threads"], one["busy"]].append(one)
+    if options.keep and options.keep.exists():
+        for line in options.keep.read_text(encoding="utf-8").splitlines():
+            window = json.loads(line)
+            if (window["threads"], window["busy"]) in conditions and window["seconds"] == options.seconds:
+                conditions[window["threads"], window["busy"]].append(window)
     workload, last = Workload(), max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     with suppress(KeyboardInterrupt):
-        for number in range(asked.windows):
-            for (threads, busy), windows in arms.items():
+        for number in range(options.windows):
+            for (threads, busy), windows in conditions.items():
                 if len(windows) > number:
                     continue
-                if busy:
-                    with neighbour(last):
-                        one = workload.window(threads, asked.seconds)
-                else:
-                    one = workload.window(threads, asked.seconds)
-                windows.append({"threads": threads, "busy": busy, "seconds": asked.seconds, **one})
-                if asked.keep:
-                    with asked.keep.open("a", encoding="utf-8") as file:
+                with busy_loop(last) if busy else nullcontext():
+                    window = workload.window(threads, options.seconds)
+                windows.append({"threads": threads, "busy": busy, "seconds": options.seconds, **window})
+                if options.keep:
+                    with options.keep.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(windows[-1]) + "\n")
-    for (threads, busy), windows in arms.items():
+    for (threads, busy), windows in conditions.items():
         print("\n".join(summary(threads, busy, windows)), flush=True)
     return 0
 

@@ -1,10 +1,10 @@
-"""Is what `analyze time` says what a plain loop shows? Fresh processes of both, in turn.
+"""The observer effect: are the times of `analyze time` those of a plain loop? Fresh processes of both, interleaved.
 
     python -m benchmarks.observer [--variant googlenet] [--batch 1] [--threads N] [--rounds 10] [--seconds 5]
 
 The plain loop imports nothing of ours but the network: it warms up, times passes with `time.perf_counter`, and takes
-the median. Whatever watching does to a process, to its caches and above all to its allocator, is in the ratio; so is,
-where other programs run, that ours leaves disturbed samples out.
+the median. The ratio has whatever watching does to a process, its caches and above all its allocator; on a machine
+shared with other processes, also that ours leaves disturbed samples out.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from reports.timing.breakdown import measurement_of
 PLAIN = """
 import json, resource, sys, time
 import torch
-from analyzer.builder import build
-from analyzer.models import variant
+from analyzer.models.builder import build
+from analyzer.networks.variants import variant
 
 name, batch, threads, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 torch.set_num_threads(threads)
@@ -45,20 +45,20 @@ print(json.dumps([sorted(times)[len(times) // 2], faults / len(times)]))
 """
 
 
-def plain(variant: str, batch: int, threads: int, seconds: float) -> tuple[float, float]:
-    """Seconds of a pass, and page faults in it."""
-    told = [variant, str(batch), str(threads), str(seconds)]
-    done = subprocess.run([sys.executable, "-c", PLAIN, *told], capture_output=True, text=True, check=True)
-    time, faults = json.loads(done.stdout)
-    return time, faults
+def time_plain_loop(variant: str, batch: int, threads: int, seconds: float) -> tuple[float, float]:
+    """Seconds and page faults of a pass."""
+    command = [sys.executable, "-c", PLAIN, variant, str(batch), str(threads), str(seconds)]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    pass_s, faults = json.loads(process.stdout)
+    return pass_s, faults
 
 
-def ours(variant: str, batch: int, threads: int, seconds: float) -> float:
-    """Twice the seconds: half of a process's budget is for cut passes."""
+def time_with_analyzer(variant: str, batch: int, threads: int, seconds: float) -> float:
+    """Seconds of a pass. The budget is doubled: half of it goes to instrumented passes."""
     record = measure(variant, batch=batch, threads=threads, budget_s=2 * seconds, processes=1)
-    whole = measurement_of(record).pass_timing
-    assert whole is not None
-    return whole.median_s
+    timing = measurement_of(record).pass_timing
+    assert timing is not None
+    return timing.median_s
 
 
 def main() -> int:
@@ -68,25 +68,23 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=usable_processors())
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=5.0)
-    asked = parser.parse_args()
-    what = (asked.variant, asked.batch, asked.threads, asked.seconds)
+    options = parser.parse_args()
+    arguments = (options.variant, options.batch, options.threads, options.seconds)
     import numpy as np
 
-    pairs, faults = [], []
-    for number in range(asked.rounds):
-        found: dict[str, float] = {}
-        for arm in random.Random(number).sample(["plain", "ours"], 2):
-            if arm == "plain":
-                found[arm], fetched = plain(*what)
-                faults.append(fetched)
-            else:
-                found[arm] = ours(*what)
-        pairs.append(found["ours"] / found["plain"])
-        print(f"round {number}: plain {1e3 * found['plain']:.2f} ms, ours {1e3 * found['ours']:.2f} ms", flush=True)
-    low, high = bootstrap_median([np.array([one]) for one in pairs])
+    ratios, faults = [], []
+    for number in range(options.rounds):
+        analyzer_first = random.Random(number).random() < 0.5
+        analyzer_s = time_with_analyzer(*arguments) if analyzer_first else 0.0
+        plain_s, pass_faults = time_plain_loop(*arguments)
+        analyzer_s = analyzer_s or time_with_analyzer(*arguments)
+        faults.append(pass_faults)
+        ratios.append(analyzer_s / plain_s)
+        print(f"round {number}: plain {1e3 * plain_s:.2f} ms, analyzer {1e3 * analyzer_s:.2f} ms", flush=True)
+    low, high = bootstrap_median([np.array([ratio]) for ratio in ratios])
     print(
-        f"{asked.variant}, batch {asked.batch}, {asked.threads} threads: ours ÷ plain {median(pairs):.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}, {len(pairs)} rounds); {median(faults):.0f} page faults a plain pass"
+        f"{options.variant}, batch {options.batch}, {options.threads} threads: analyzer ÷ plain {median(ratios):.4f} "
+        f"(95 % interval {low:.4f} to {high:.4f}, {len(ratios)} rounds); {median(faults):.0f} faults per plain pass"
     )
     return 0
 

@@ -1,7 +1,7 @@
-"""Whole processes side by side: what a person waits for. `python -m benchmarks.processes [ROUNDS]`.
+"""Wall time of whole commands, as a user waits for them. `python -m benchmarks.processes [ROUNDS]`.
 
-Commands take turns in one run, so that a slow minute of the machine slows them all; a ratio is the median of the
-rounds' own ratios, with their quartiles.
+The two commands of a pair are interleaved in one run, so that a slow machine slows both; the ratio is the median of the
+rounds' ratios, with their quartiles.
 """
 
 from __future__ import annotations
@@ -25,61 +25,40 @@ from fvcore.nn import FlopCountAnalysis
 from analyzer import build
 FlopCountAnalysis(build("googlenet"), torch.zeros(1, 3, 224, 224)).unsupported_ops_warnings(False).total()
 """
-
-# (what is measured, its command, what it is held against, that command, the goal)
-PAIRS: list[tuple[str, list[str], str, list[str], str]] = [
-    (
-        "analyze --variant googlenet",
-        [ANALYZE, "--variant", "googlenet"],
-        "import click, rich.table, rich.console",
-        [PYTHON, "-c", "import click, rich.table, rich.console"],
-        "at most 1.5",
-    ),
-    (
-        "the same count by fvcore",
-        [PYTHON, "-c", FVCORE],
-        "analyze --variant googlenet",
-        [ANALYZE, "--variant", "googlenet"],
-        "at least 12",
-    ),
-    (
-        "analyze --variant googlenet --verify",
-        [ANALYZE, "--variant", "googlenet", "--verify"],
-        "import torch",
-        [PYTHON, "-c", "import torch"],
-        "at most 1.5",
-    ),
-]
+COMMANDS = {
+    "analyze --variant googlenet": [ANALYZE, "--variant", "googlenet"],
+    "analyze --variant googlenet --verify": [ANALYZE, "--variant", "googlenet", "--verify"],
+    "the same count by fvcore": [PYTHON, "-c", FVCORE],
+    "import click, rich.table, rich.console": [PYTHON, "-c", "import click, rich.table, rich.console"],
+    "import torch": [PYTHON, "-c", "import torch"],
+}
+# (command, compared with, goal of the ratio)
+PAIRS = (
+    ("analyze --variant googlenet", "import click, rich.table, rich.console", "at most 1.5"),
+    ("the same count by fvcore", "analyze --variant googlenet", "at least 12"),
+    ("analyze --variant googlenet --verify", "import torch", "at most 1.5"),
+)
 
 
 def seconds(command: list[str]) -> float:
-    """Wall time of one whole process. Raises CalledProcessError if it fails: a failure is not a time."""
+    """Wall time of one process. Raises CalledProcessError if it fails: a failure is not a time."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
-def compare(first: list[str], second: list[str], rounds: int) -> tuple[list[float], list[float]]:
-    """`rounds` times of each, taking turns, after one round that fills the caches and is thrown away."""
-    times = [(seconds(first), seconds(second)) for _ in range(rounds + 1)][1:]
-    return [a for a, _ in times], [b for _, b in times]
+def compare(first: list[str], second: list[str], rounds: int) -> list[tuple[float, float]]:
+    """Interleaved times of both, after one round that fills the caches and is dropped."""
+    return [(seconds(first), seconds(second)) for _ in range(rounds + 1)][1:]
 
 
 def main(rounds: int = 15) -> None:
-    table = Table("measured", "median", "against", "median ", "ratio", "quartiles", "goal", box=None)
-    for name, command, other, other_command, goal in PAIRS:
-        ours, theirs = compare(command, other_command, rounds)
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        table.add_row(
-            name,
-            f"{statistics.median(ours) * 1e3:.0f} ms",
-            other,
-            f"{statistics.median(theirs) * 1e3:.0f} ms",
-            f"{middle:.2f}",
-            f"{low:.2f} - {high:.2f}",
-            goal,
-        )
+    table = Table("command", "median", "compared with", "median ", "ratio", "quartiles", "goal", box=None)
+    for name, baseline, goal in PAIRS:
+        times = compare(COMMANDS[name], COMMANDS[baseline], rounds)
+        medians = [f"{statistics.median(column) * 1e3:.0f} ms" for column in zip(*times, strict=True)]
+        low, middle, high = statistics.quantiles([first / second for first, second in times], n=4)
+        table.add_row(name, medians[0], baseline, medians[1], f"{middle:.2f}", f"{low:.2f} - {high:.2f}", goal)
     Console(width=150).print(table)
 
 

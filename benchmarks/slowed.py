@@ -1,6 +1,6 @@
-"""A network of about 5 ms on one thread, and the same made slower by real operators, for benchmarks/time_gate.py.
+"""A network of about 5 ms on one thread, and a version slowed by real operators, for benchmarks/time_gate.py.
 
-Sleeping would not do: it takes no CPU time. `GATE_EXTRA` small matrix products, results kept, are the slowdown.
+The slowdown is `GATE_EXTRA` small matrix products whose result is used. Sleeping would take no CPU time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class Net(nn.Module):
-    """Convolutions, norms, pools and a classifier on 3x96x96, as image networks have them; `extra` products more."""
+    """Convolutions, norms, pools and a classifier for 3x96x96 images, and `extra` matrix products."""
 
     def __init__(self, extra: int = 0) -> None:
         super().__init__()

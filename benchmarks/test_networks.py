@@ -9,14 +9,14 @@ import torch
 
 from analyzer import build, count
 from analyzer.networks import VARIANTS, find
-from analyzer.timing.clock.clocks import clock_of, present
+from analyzer.timing.clock.clocks import available_devices, clock_of
 from analyzer.timing.machine.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 
-@pytest.mark.parametrize("device", present())
+@pytest.mark.parametrize("device", available_devices())
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_forward(benchmark: BenchmarkFixture, name: str, batch: int, device: str) -> None:
@@ -26,7 +26,7 @@ def test_forward(benchmark: BenchmarkFixture, name: str, batch: int, device: str
 
     def run() -> None:
         model(source)
-        clock.settle()
+        clock.synchronize()
 
     with torch.inference_mode():
         benchmark.pedantic(run, warmup_rounds=2, rounds=5)  # type: ignore[no-untyped-call]

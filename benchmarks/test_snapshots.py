@@ -1,4 +1,4 @@
-"""What a look at the system costs beside every sample: outside of it, but in what a run takes."""
+"""The cost of a snapshot of the system, taken before and after each sample: part of a run, but not of its samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 
-def test_look(benchmark: BenchmarkFixture) -> None:
+def test_snapshot(benchmark: BenchmarkFixture) -> None:
     watch = Contention(1)
     benchmark.extra_info |= {"environment": fingerprint(), "signals": watch.signals()}
-    assert benchmark(watch.look).at_s > 0
+    assert benchmark(watch.snapshot).at_s > 0

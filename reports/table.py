@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.core.units import percent
 
 MISSING = "-"  # No such module on that side, or nothing known; never zero.
 
@@ -67,11 +66,3 @@ def as_cell(item: Cell | str) -> Cell:
 
 def cell_text(item: Cell | str) -> str:
     return item if isinstance(item, str) else item.text
-
-
-def Name(text: str, depth: int = 0) -> Cell:  # noqa: N802
-    return Cell(text, depth=depth)
-
-
-def Share(value: float) -> Cell:  # noqa: N802
-    return Cell(percent(value), value, share=value)

@@ -8,8 +8,7 @@ from analyzer.core.shapes import shape_text
 from analyzer.core.units import percent
 from analyzer.records.record import Module, Record, Row, Totals, total
 from reports import cells
-from reports.table import MISSING as MISSING
-from reports.table import Cell, Table, columns
+from reports.table import MISSING, Cell, Table, columns
 from reports.table import Row as TableRow
 
 TOP_LEVEL = "(top level)"
@@ -177,6 +176,3 @@ def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> Table:
     return Table(
         "Variants", columns("variant", "params", "MACs", "description", left=("description",)), tuple(rows), notes=notes
     )
-
-
-OWN = OWN_FORWARD

@@ -108,6 +108,3 @@ def escape_csv(text: str) -> str:
     """Puts a quote before text that a spreadsheet would run as a formula."""
     text = one_line(text)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
-
-
-titled, escaped, inert = titled_markdown, escape_markdown, escape_csv

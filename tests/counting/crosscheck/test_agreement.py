@@ -1,17 +1,15 @@
-"""Three counters agree on every variant in both modes, and whatever one of them has wrong is seen."""
+"""Three counters agree on every variant in both modes, and a wrong figure in any of them is a difference."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
-from analyzer.counting.closed_form import formulas as closed_form
-from analyzer.counting.crosscheck.agreement import EVERYTHING, agree
-from analyzer.counting.crosscheck.fvcore import Trace
-from analyzer.counting.execution.built import dispatched
+from analyzer.counting.closed_form.formulas import count_steps
+from analyzer.counting.crosscheck.agreement import METRICS, compare_counts
+from analyzer.counting.crosscheck.fvcore import FvcoreCount, count_with_fvcore
+from analyzer.counting.execution.built import BuiltNetwork
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.spec import (
     LRN,
@@ -26,94 +24,97 @@ from analyzer.networks.spec import (
     Network,
     Node,
     ReLU,
-    Sequence,
+    Sequential,
 )
 from analyzer.networks.walk import walk
 from analyzer.records.agreement import Agreement, Difference
-from analyzer.records.record import ROW_KEYS, Count
+from analyzer.records.record import Count
 
 MODES = pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
-EVERY = pytest.mark.parametrize("name", VARIANTS)
+VARIANT = pytest.mark.parametrize("name", VARIANTS)
 
 
-@EVERY
+@pytest.mark.parametrize(
+    "name", [name if name in ("googlenet", "nin") else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+)
 @MODES
 def test_three_counters_agree_on_every_variant(name, train):
-    """All three on real tensors, at 64x64 so that the naive modules and VGG-16 take no time either."""
+    """All three on real tensors, at 64x64 for speed."""
     record = count(name, input=(3, 64, 64), train=train, verify=True)
-    assert record.agreement is not None
-    assert record.agreement.counters == ("closed_form", "dispatch", "fvcore")
-    assert record.agreement.differences == ()
-    assert len(record.agreement.figures) == len(record.rows)
-    assert all(figure.agrees for figure in record.agreement.figures)
-    assert all(len(set(figure.macs.values())) == 1 for figure in record.agreement.figures)
-    assert sum(figure.macs["fvcore"] for figure in record.agreement.figures) == record.totals.macs
-    assert sum(figure.activations["fvcore"] for figure in record.agreement.figures) == record.totals.activations
+    agreement = record.agreement
+    assert agreement is not None
+    assert agreement.counters == ("closed_form", "dispatch", "fvcore")
+    assert agreement.differences == ()
+    assert len(agreement.rows) == len(record.rows)
+    assert all(row.agrees and len(set(row.macs.values())) == 1 for row in agreement.rows)
+    assert sum(row.macs["fvcore"] for row in agreement.rows) == record.totals.macs
+    assert sum(row.activations["fvcore"] for row in agreement.rows) == record.totals.activations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet", "alexnet"])
 @MODES
-def test_three_counters_agree_at_the_networks_own_size(name, train):
+def test_three_counters_agree_at_the_networks_default_size(name, train):
     record = count(name, train=train, verify=True)
     assert record.input == ((1, *find(name).input),)
     assert record.agreement is not None
     assert record.agreement.differences == ()
 
 
-@EVERY
+@VARIANT
 @MODES
-def test_closed_form_and_dispatch_agree_at_the_networks_own_size(name, train):
-    """On meta, where nothing is computed: rows in the same order, equal in every field."""
-    closed, ran = (count(name, train=train, batch=2, counter=counter) for counter in ("closed_form", "dispatch"))
-    assert (closed.count.counter, ran.count.counter) == ("closed_form", "dispatch")
-    assert ran.rows == closed.rows
-    assert ran.unknown_ops == {}
+@pytest.mark.parametrize(
+    "size", [(75, 130), *(pytest.param(size, marks=pytest.mark.slow) for size in (None, (225, 225), (299, 331)))]
+)
+def test_closed_form_and_dispatch_agree_on_meta(name, train, size):
+    """Rows in the same order, equal in every field. At odd sizes ceil mode leaves windows partly outside, and fully
+    connected layers are built for the size."""
+    closed, dispatch = (
+        count(name, input=size and (3, *size), train=train, batch=2, counter=counter)
+        for counter in ("closed_form", "dispatch")
+    )
+    assert (closed.count.counter, dispatch.count.counter) == ("closed_form", "dispatch")
+    assert dispatch.rows == closed.rows
+    assert dispatch.unknown_ops == {}
 
 
-@EVERY
-@pytest.mark.parametrize("size", [(225, 225), (320, 320), (299, 331), (75, 130)])
-def test_odd_sizes_agree(name, size):
-    """Where ceil mode leaves windows partly outside, and the fully connected layers are built for what arrives."""
-    for train in (False, True):
-        closed, ran = (
-            count(name, input=(3, *size), train=train, counter=counter) for counter in ("closed_form", "dispatch")
-        )
-        assert ran.rows == closed.rows
+def test_one_network_is_built_for_all_questions(monkeypatch):
+    from analyzer.counting.execution import built
+
+    calls = []
+    construct = built.construct
+    monkeypatch.setattr(built, "construct", lambda *args, **named: calls.append(1) or construct(*args, **named))
+    record = count("nin", input=(3, 64, 64), train=True, verify=True, counter="dispatch", memory=True)
+    assert calls == [1]
+    alone = count("nin", input=(3, 64, 64), train=True, memory=True)
+    assert (record.rows, record.memory) == (alone.rows, alone.memory)
 
 
-@EVERY
-@MODES
-def test_meta_and_real_tensors_give_the_same_rows(name, train):
-    network = find(name)
-    steps = walk(network, (3, 67, 93), batch=2, mode="training" if train else "inference")
-    meta, real = (dispatched(network, steps, train=train, device=device) for device in ("meta", "cpu"))
-    assert meta == real
-    assert len(meta.rows) == len(steps)
-
-
-def test_what_fvcore_lacks_is_named():
+def test_operators_that_fvcore_does_not_count_are_named():
     lacks = count("googlenet-torchvision", input=(3, 64, 64), verify=True).agreement.lacks
     assert list(lacks) == ["fvcore"]
-    assert "no formula for these operators (calls)" in lacks["fvcore"]
     assert "max_pool2d 13" in lacks["fvcore"]
     assert "batch_norm" in lacks["fvcore"]
 
 
-# --- corners of the tables' words ------------------------------------------------------------------------------------
-def exit_(width: int = 2) -> Auxiliary:
+# --- unusual specs ---------------------------------------------------------------------------------------------------
+def auxiliary(width: int = 2) -> Auxiliary:
     return Auxiliary({"flatten": Flatten(), "fc": Linear(width)})
 
 
 HEAD = {"flatten": Flatten(), "linear": Linear(2)}
 CORNERS: dict[str, dict[str, Node]] = {
-    "one exit": {"conv": Conv(4, 3), "aux1": exit_(), **HEAD},
-    "three exits": {"conv": Conv(4, 3), "aux1": exit_(), "aux2": exit_(), "aux3": exit_(), **HEAD},
-    "an exit within a part": {"part": Sequence({"conv": Conv(4, 3), "aux1": exit_(), "relu": ReLU()}), **HEAD},
-    "an exit as a branch": {"fork": Branches({"conv": Conv(4, 3), "aux1": Auxiliary({"c": Conv(2, 3)})}), **HEAD},
-    "an exit within an exit": {"conv": Conv(4, 3), "aux1": Auxiliary({"aux2": exit_(), **HEAD}), **HEAD},
+    "one auxiliary": {"conv": Conv(4, 3), "aux1": auxiliary(), **HEAD},
+    "three auxiliaries": {"conv": Conv(4, 3), "aux1": auxiliary(), "aux2": auxiliary(), "aux3": auxiliary(), **HEAD},
+    "an auxiliary within a part": {
+        "part": Sequential({"conv": Conv(4, 3), "aux1": auxiliary(), "relu": ReLU()}),
+        **HEAD,
+    },
+    "an auxiliary as a branch": {"fork": Branches({"conv": Conv(4, 3), "aux1": Auxiliary({"c": Conv(2, 3)})}), **HEAD},
+    "an auxiliary within an auxiliary": {"conv": Conv(4, 3), "aux1": Auxiliary({"aux2": auxiliary(), **HEAD}), **HEAD},
     "nothing": {},
-    "an empty part": {"part": Sequence({}), **HEAD},
-    "an empty branch": {"fork": Branches({"same": Sequence({}), "conv": Conv(2, 1)}), **HEAD},
+    "an empty part": {"part": Sequential({}), **HEAD},
+    "an empty branch": {"fork": Branches({"same": Sequential({}), "conv": Conv(2, 1)}), **HEAD},
     "a dropout of nothing": {"drop": Dropout(0.0), **HEAD},
     "a dropout of everything": {"drop": Dropout(1.0), **HEAD},
     "a norm of features": {**HEAD, "norm": BatchNorm()},
@@ -126,29 +127,27 @@ CORNERS: dict[str, dict[str, Node]] = {
 
 @pytest.mark.parametrize("case", CORNERS)
 @MODES
-def test_corners_are_counted_as_they_run_or_refused(case, train):
-    """Either both counters say the same of it, or it is refused in a line; no other error, no difference."""
+def test_unusual_specs_are_counted_as_they_run_or_refused(case, train):
+    """Both counters agree, or the spec is refused with an AnalyzerError: no other error, no difference."""
     network = Network("corner", case, "this test", CORNERS[case], (3, 8, 8))
     mode = "training" if train else "inference"
     try:
         steps = walk(network, batch=2, mode=mode)
-        ran = dispatched(network, steps, train=train, device="cpu")
+        dispatch = BuiltNetwork(network, steps, train=train).count("cpu")
     except AnalyzerError:
-        return  # Refused: what it says is for the tests of the walk.
-    assert ran.rows == closed_form.count(steps, mode).rows
+        return  # Tests of the walk check the message.
+    assert dispatch.rows == count_steps(steps, mode).rows
 
 
-# --- agreement can fail ----------------------------------------------------------------------------------------------
+# --- a wrong figure is a difference ----------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
-def counts() -> tuple[Count, Count, Trace]:
-    """What the three counters say of a small AlexNet in training, backward pass and all: all equal."""
-    from analyzer.counting.crosscheck.fvcore import trace
-    from analyzer.counting.execution import built as verification
-
-    network = find("alexnet")
-    steps = walk(network, (3, 67, 67), mode="training")
-    model, source = verification._ready(network, steps, train=True, device="cpu")
-    return closed_form.count(steps, "training"), dispatched(network, steps, train=True), trace(model, [source])
+def counts() -> tuple[Count, Count, FvcoreCount]:
+    """The three counts of a small AlexNet in training with its backward pass: all equal."""
+    steps = walk(find("alexnet"), (3, 67, 67), mode="training")
+    built = BuiltNetwork(find("alexnet"), steps, train=True)
+    model, source = built.on("cpu")
+    fvcore = count_with_fvcore(model, [source])
+    return count_steps(steps, "training"), built.count(), fvcore
 
 
 def changed(count_: Count, path: str, **changes: object) -> Count:
@@ -157,112 +156,81 @@ def changed(count_: Count, path: str, **changes: object) -> Count:
     return count_.replace(rows=rows)
 
 
-def disagreeing(agreement: Agreement) -> Iterator[str]:
-    return (figure.path for figure in agreement.figures if not figure.agrees)
+def value_of(count_: Count, path: str, metric: str) -> object:
+    return next(getattr(row, metric) for row in count_.rows if row.path == path)
+
+
+def disagreeing(agreement: Agreement) -> list[str]:
+    return [row.path for row in agreement.rows if not row.agrees]
 
 
 def test_equal_counts_have_no_differences(counts):
-    assert agree(*counts).differences == ()
+    assert compare_counts(*counts).differences == ()
     assert counts[0].totals.backward_macs == counts[1].totals.backward_macs > counts[0].totals.macs
 
 
-def test_every_field_of_a_row_is_compared():
-    """What is not compared identifies the row; `role` is a name that the table gives and dispatch is told."""
-    assert {*EVERYTHING, "path", "op", "call", "role"} == set(ROW_KEYS)
+WRONG = {metric: lambda value: value + 1 for metric in METRICS if metric not in ("inputs", "outputs")} | {
+    "inputs": lambda shapes: ((*shapes[0][:3], shapes[0][3] + 1),),
+    "outputs": lambda shapes: ((*shapes[0][:3], shapes[0][3] + 1),),
+    "backward_macs, missing": lambda value: None,
+}
 
 
-NUMBERS = [key for key in EVERYTHING if key not in ("inputs", "outputs")]
-
-
-@pytest.mark.parametrize("metric", NUMBERS)
-@pytest.mark.parametrize("side", ["closed_form", "dispatch"])
-def test_one_unit_in_one_figure_is_a_difference(counts, metric, side):
-    closed, ran, third = counts
-    right = getattr(next(row for row in closed.rows if row.path == "conv3"), metric)
-    if side == "closed_form":
-        closed = changed(closed, "conv3", **{metric: right + 1})
-        values = {"closed_form": right + 1, "dispatch": right}
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("counter", ["closed_form", "dispatch"])
+def test_a_wrong_figure_in_one_counter_is_a_difference(counts, case, counter):
+    closed, dispatch, fvcore = counts
+    metric = case.partition(",")[0]
+    right = value_of(closed, "conv3", metric)
+    wrong = WRONG[case](right)
+    if counter == "closed_form":
+        closed = changed(closed, "conv3", **{metric: wrong})
     else:
-        ran = changed(ran, "conv3", **{metric: right + 1})
-        values = {"closed_form": right, "dispatch": right + 1}
-    agreement = agree(closed, ran, third)
-    found = [difference for difference in agreement.differences if "dispatch" in difference.values]
-    assert found == [Difference("conv3", metric, values)]
-    # fvcore has its own say where it can: the closed form is held against it too.
-    against = [difference for difference in agreement.differences if "fvcore" in difference.values]
-    seen = side == "closed_form" and metric in ("macs", "activations")
-    wrong = Difference("conv3", metric, {"closed_form": right + 1, "fvcore": right})
-    assert against == ([wrong] if seen else [])
-    assert list(disagreeing(agreement)) == ["conv3"]
-
-
-@pytest.mark.parametrize("side", ["closed_form", "dispatch"])
-def test_a_backward_pass_that_only_one_has_counted_is_a_difference(counts, side):
-    closed, ran, third = counts
-    right = next(row for row in closed.rows if row.path == "conv3").backward_macs
-    values = {"closed_form": right, "dispatch": right, side: None}
-    if side == "closed_form":
-        closed = changed(closed, "conv3", backward_macs=None)
-    else:
-        ran = changed(ran, "conv3", backward_macs=None)
-    agreement = agree(closed, ran, third)
-    assert agreement.differences == (Difference("conv3", "backward_macs", values),)
-    assert list(disagreeing(agreement)) == ["conv3"]
-
-
-@pytest.mark.parametrize("metric", ["inputs", "outputs"])
-def test_a_wrong_shape_is_a_difference(counts, metric):
-    closed, ran, third = counts
-    right = getattr(next(row for row in closed.rows if row.path == "pool1"), metric)
-    wrong = ((*right[0][:3], right[0][3] + 1),)
-    agreement = agree(closed, changed(ran, "pool1", **{metric: wrong}), third)
-    assert agreement.differences == (Difference("pool1", metric, {"closed_form": right, "dispatch": wrong}),)
+        dispatch = changed(dispatch, "conv3", **{metric: wrong})
+    expected = [Difference("conv3", metric, {"closed_form": right, "dispatch": right, counter: wrong})]
+    if counter == "closed_form" and metric in ("macs", "activations"):  # The closed form is also compared with fvcore.
+        expected.append(Difference("conv3", metric, {"closed_form": wrong, "fvcore": right}))
+    agreement = compare_counts(closed, dispatch, fvcore)
+    assert list(agreement.differences) == expected
+    assert disagreeing(agreement) == ["conv3"]
 
 
 @pytest.mark.parametrize("path", ["fc7", "relu3", "norm1"])
 def test_a_missing_row_is_a_difference(counts, path):
-    closed, ran, third = counts
-    op = next(row.op for row in closed.rows if row.path == path)
-    without = ran.replace(rows=tuple(row for row in ran.rows if row.path != path))
-    agreement = agree(closed, without, third)
-    assert agreement.differences == (Difference(path, "op", {"closed_form": op, "dispatch": None}),)
-    assert list(disagreeing(agreement)) == [path]
+    closed, dispatch, fvcore = counts
+    without = dispatch.replace(rows=tuple(row for row in dispatch.rows if row.path != path))
+    agreement = compare_counts(closed, without, fvcore)
+    values = {"closed_form": value_of(closed, path, "op"), "dispatch": None}
+    assert agreement.differences == (Difference(path, "op", values),)
+    assert disagreeing(agreement) == [path]
 
 
-def test_a_row_too_many_is_a_difference(counts):
-    closed, ran, third = counts
-    second = next(row for row in ran.rows if row.path == "fc7").replace(call=2)
-    agreement = agree(closed, ran.replace(rows=(*ran.rows, second)), third)
+def test_an_extra_row_is_a_difference(counts):
+    closed, dispatch, fvcore = counts
+    second = next(row for row in dispatch.rows if row.path == "fc7").replace(call=2)
+    agreement = compare_counts(closed, dispatch.replace(rows=(*dispatch.rows, second)), fvcore)
     assert agreement.differences == (Difference("fc7", "op", {"closed_form": None, "dispatch": "linear"}),)
 
 
-def test_another_operator_under_the_same_path_is_a_difference(counts):
-    closed, ran, third = counts
-    agreement = agree(closed, changed(ran, "relu1", op="sigmoid"), third)
+def test_another_operator_at_the_same_path_is_a_difference(counts):
+    closed, dispatch, fvcore = counts
+    agreement = compare_counts(closed, changed(dispatch, "relu1", op="sigmoid"), fvcore)
     assert agreement.differences == (
         Difference("relu1", "op", {"closed_form": "relu", "dispatch": None}),
         Difference("relu1", "op", {"closed_form": None, "dispatch": "sigmoid"}),
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "figure"), [("conv2", lambda n: n + 1), ("fc6", lambda n: None), ("elsewhere", lambda n: 5)]
+)
 @pytest.mark.parametrize("metric", ["macs", "activations"])
-def test_one_unit_in_fvcores_figure_is_a_difference(counts, metric):
-    closed, ran, third = counts
-    right = getattr(third, metric)["conv2"]
-    agreement = agree(closed, ran, third.replace(**{metric: {**getattr(third, metric), "conv2": right + 1}}))
-    assert agreement.differences == (Difference("conv2", metric, {"closed_form": right, "fvcore": right + 1}),)
-    assert list(disagreeing(agreement)) == ["conv2"]
-
-
-def test_what_only_fvcore_counts_is_a_difference(counts):
-    closed, ran, third = counts
-    agreement = agree(closed, ran, third.replace(macs={**third.macs, "elsewhere": 5}))
-    assert agreement.differences == (Difference("elsewhere", "macs", {"closed_form": 0, "fvcore": 5}),)
-
-
-def test_what_fvcore_misses_is_a_difference(counts):
-    closed, ran, third = counts
-    right = third.macs["fc6"]
-    without = {path: n for path, n in third.macs.items() if path != "fc6"}
-    agreement = agree(closed, ran, third.replace(macs=without))
-    assert agreement.differences == (Difference("fc6", "macs", {"closed_form": right, "fvcore": 0}),)
+def test_a_wrong_missing_or_extra_figure_of_fvcore_is_a_difference(counts, metric, path, figure):
+    closed, dispatch, fvcore = counts
+    right = dict(getattr(fvcore, metric))
+    wrong = {**right, path: figure(right.get(path))}
+    figures = {key: n for key, n in wrong.items() if n is not None}
+    agreement = compare_counts(closed, dispatch, fvcore.replace(**{metric: figures}))
+    values = {"closed_form": right.get(path, 0), "fvcore": figures.get(path, 0)}
+    assert agreement.differences == (Difference(path, metric, values),)
+    assert disagreeing(agreement) == ([path] if path in right else [])

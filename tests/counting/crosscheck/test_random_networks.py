@@ -1,4 +1,4 @@
-"""Small random networks out of the tables' own words: the closed form and what runs must agree, row by row, exactly.
+"""Random small network specs: the closed form and the counters that run them agree exactly, row by row.
 
 Drawn: chains, concatenations within concatenations, groups, depthwise, strides beyond the kernel, padding, ceil mode,
 batch norm, LRN, dropout, adaptive pools, linear heads, auxiliary exits; batches and sizes that are no multiples.
@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from analyzer.core.shapes import Shape
-from analyzer.counting.closed_form import formulas as closed_form
-from analyzer.counting.crosscheck.verify import verify
-from analyzer.counting.execution.built import dispatched
+from analyzer.counting.closed_form.formulas import count_steps
+from analyzer.counting.crosscheck.verify import cross_check
+from analyzer.counting.execution.built import BuiltNetwork
 from analyzer.networks.spec import (
     LRN,
     AdaptiveAvgPool,
@@ -29,11 +29,11 @@ from analyzer.networks.spec import (
     Flatten,
     Linear,
     MaxPool,
-    Misfit,
     Network,
     Node,
     ReLU,
-    Sequence,
+    Sequential,
+    ShapeError,
 )
 from analyzer.networks.walk import walk
 
@@ -74,7 +74,7 @@ def layer(draw: st.DrawFn, shape: Shape) -> Node:
     drawn = draw(kinds[draw(st.sampled_from([*kinds, "conv", "conv", "pool"]))])
     try:
         through(drawn, shape)
-    except Misfit:
+    except ShapeError:
         return ReLU()
     return drawn
 
@@ -82,24 +82,24 @@ def layer(draw: st.DrawFn, shape: Shape) -> Node:
 def through(node: Node, shape: Shape) -> Shape:
     """The shape that a drawn node makes of one that it takes."""
     if isinstance(node, DepthwiseConv):
-        return node.over(shape).output_shape(shape)
+        return node.as_conv(shape).output_shape(shape)
     if isinstance(node, Branches):
-        outputs = [through(part, shape) for part in node.parts.values()]
+        outputs = [through(part, shape) for part in node.children.values()]
         return (shape[0], sum(output[1] for output in outputs), *outputs[0][2:])
-    if isinstance(node, Sequence):
-        for part in node.parts.values():
+    if isinstance(node, Sequential):
+        for part in node.children.values():
             shape = through(part, shape)
         return shape
     return node.output_shape(shape)
 
 
 @st.composite
-def chain(draw: st.DrawFn, shape: Shape, *, most: int = 4) -> Sequence:
+def chain(draw: st.DrawFn, shape: Shape, *, most: int = 4) -> Sequential:
     parts: dict[str, Node] = {}
     for index in range(draw(st.integers(1, most))):
         parts[f"l{index}"] = draw(layer(shape))
         shape = through(parts[f"l{index}"], shape)
-    return Sequence(parts)
+    return Sequential(parts)
 
 
 @st.composite
@@ -117,11 +117,11 @@ def branches(draw: st.DrawFn, shape: Shape, *, depth: int = 1) -> Branches:
         elif kind == "pool":
             parts[name] = draw(st.sampled_from([MaxPool, AvgPool]))(kernel, stride, kernel // 2, ceil=False)
         elif kind == "chain" or depth == 0:
-            parts[name] = Sequence({"conv": conv, "norm": BatchNorm(), "relu": ReLU(), "drop": Dropout(0.5)})
+            parts[name] = Sequential({"conv": conv, "norm": BatchNorm(), "relu": ReLU(), "drop": Dropout(0.5)})
         else:
             inner = draw(branches(conv.output_shape(shape), depth=depth - 1))
             stays = through(inner, conv.output_shape(shape))[2:] == conv.output_shape(shape)[2:]
-            parts[name] = Sequence({"conv": conv, "inner": inner}) if stays else conv
+            parts[name] = Sequential({"conv": conv, "inner": inner}) if stays else conv
     return Branches(parts)
 
 
@@ -153,40 +153,40 @@ def networks(draw: st.DrawFn) -> tuple[Network, int]:
     return Network("drawn", "a random network", "hypothesis", {**rows, **draw(head(shape))}, sample), batch
 
 
-QUICK = [HealthCheck.too_slow, HealthCheck.data_too_large]
+NO_HEALTH_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @given(networks())
-@settings(max_examples=100, suppress_health_check=QUICK)
+@settings(max_examples=100, suppress_health_check=NO_HEALTH_CHECKS)
 def test_closed_form_and_dispatch_agree(mode, drawn):
     network, batch = drawn
     steps = walk(network, batch=batch, mode=mode)
-    rows = closed_form.count(steps, mode).rows
-    meta, real = (dispatched(network, steps, train=mode == "training", device=on) for on in ("meta", "cpu"))
-    assert meta.rows == rows
-    assert real.rows == rows
-    assert meta.unknown_ops == real.unknown_ops == {}
+    rows = count_steps(steps, mode).rows
+    built = BuiltNetwork(network, steps, train=mode == "training")
+    for device in ("meta", "cpu"):
+        count = built.count(device)
+        assert (count.rows, count.unknown_ops) == (rows, {})
     for op in {row.op for row in rows}:
         event(op)
 
 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @given(networks())
-@settings(max_examples=20, suppress_health_check=QUICK)
-def test_fvcore_agrees(mode, drawn):
+@settings(max_examples=20, suppress_health_check=NO_HEALTH_CHECKS)
+def test_three_counters_agree(mode, drawn):
     network, batch = drawn
     steps = walk(network, batch=batch, mode=mode)
-    agreement = verify(network, steps, closed_form.count(steps, mode), train=mode == "training")
+    agreement, _ = cross_check(BuiltNetwork(network, steps, train=mode == "training"), count_steps(steps, mode))
     assert agreement.differences == ()
 
 
-def test_the_networks_drawn_have_everything():
-    """What the two tests above are said to cover, they cover: seen here, example by example."""
+def test_the_drawn_networks_cover_every_kind_of_layer():
     seen: set[str] = set()
 
     @given(networks())
-    @settings(max_examples=100, suppress_health_check=QUICK)
+    @settings(max_examples=100, suppress_health_check=NO_HEALTH_CHECKS)
     def look(drawn: tuple[Network, int]) -> None:
         network, batch = drawn
         for step in walk(network, batch=batch, mode="training"):

@@ -1,7 +1,7 @@
-"""What torch's profiler says of memory, told apart into tensors that operators hand out and what kernels keep inside.
+"""Allocations as torch's profiler reports them, separated into tensors that operators return and scratch space.
 
-The profiler reports every allocation, with no word of what it is for. A mark after each operator names the storages
-that it handed out; an allocation that no mark ever names never left its kernel.
+The profiler does not say what an allocation is for. A mark after each operator lists the storages that it returned; an
+allocation that no mark lists is scratch space of a kernel.
 """
 
 from __future__ import annotations
@@ -15,49 +15,51 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-MARK = "handed out:"
+MARK = "returned:"
 
 
 class Block(NamedTuple):
-    """An allocation: from `start` until `end` in the order of events, made under the operators of `path`."""
+    """An allocation from event `start` to event `end`, within the operators of `path`."""
 
     size: int
     start: int
     end: int
     path: tuple[str, ...]
-    handed_out: bool
+    returned: bool
 
 
 def blocks(run: Callable[[], object], *, marked: bool = True) -> list[Block]:
-    """Every allocation of a run. Without marks nothing is known to be handed out, and nothing is in the run's way."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+    """Every allocation of a run. Without marks no block is known to be returned."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         if marked:
             with _Marks():  # type: ignore[no-untyped-call]
                 run()
         else:
             run()
     events: list[tuple[int, tuple[str, ...], Any]] = []
-    _flatten(watched.profiler.kineto_results.experimental_event_tree(), (), events)
+    _flatten(profiler.profiler.kineto_results.experimental_event_tree(), (), events)
     return _paired(sorted(events, key=lambda event: event[0]))
 
 
-def peak(found: list[Block]) -> int:
+def peak(allocations: list[Block]) -> int:
     """The most bytes alive at once."""
-    changes = [(block.start, block.size) for block in found] + [(block.end, -block.size) for block in found]
-    alive = most = 0
+    changes = [(block.start, block.size) for block in allocations] + [(block.end, -block.size) for block in allocations]
+    alive = highest = 0
     for _, change in sorted(changes):
         alive += change
-        most = max(most, alive)
-    return most
+        highest = max(highest, alive)
+    return highest
 
 
 class _Marks(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes into the profile, after each operator, where the tensors lie that it handed out."""
+    """Writes the addresses of the returned storages into the profile after each operator."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        places = [tensor.untyped_storage().data_ptr() for tensor in tree_leaves(result) if isinstance(tensor, Tensor)]
-        with _RecordFunctionFast(MARK + ",".join(map(str, places))):
+        addresses = [
+            tensor.untyped_storage().data_ptr() for tensor in tree_leaves(result) if isinstance(tensor, Tensor)
+        ]
+        with _RecordFunctionFast(MARK + ",".join(map(str, addresses))):
             return result
 
 
@@ -67,27 +69,26 @@ def _flatten(nodes: Any, path: tuple[str, ...], events: list[tuple[int, tuple[st
             events.append((node.start_time_ns, path, (node.extra_fields.ptr, node.extra_fields.alloc_size)))
         elif node.name.startswith(MARK):
             events.append(
-                (node.start_time_ns, path, [int(place) for place in node.name[len(MARK) :].split(",") if place])
+                (node.start_time_ns, path, [int(address) for address in node.name[len(MARK) :].split(",") if address])
             )
         else:
             _flatten(node.children, (*path, node.name), events)
 
 
 def _paired(events: list[tuple[int, tuple[str, ...], Any]]) -> list[Block]:
-    """Allocations with the releases that end them. What was there before the profile is left out."""
-    found: list[Block] = []
-    at: dict[int, int] = {}
-    for order, (_, path, what) in enumerate(events):
-        if isinstance(what, list):
-            for place in what:
-                if place in at:
-                    found[at[place]] = found[at[place]]._replace(handed_out=True)
+    """Allocations with their releases. Memory allocated before the profile is left out."""
+    allocations: list[Block] = []
+    index_at: dict[int, int] = {}
+    for order, (_, path, event) in enumerate(events):
+        if isinstance(event, list):
+            for index in (index_at[address] for address in event if address in index_at):
+                allocations[index] = allocations[index]._replace(returned=True)
             continue
-        place, size = what
+        address, size = event
         if size > 0:
-            at[place] = len(found)
-            found.append(Block(size, order, len(events), path, handed_out=False))
-        elif place in at:
-            index = at.pop(place)
-            found[index] = found[index]._replace(end=order)
-    return found
+            index_at[address] = len(allocations)
+            allocations.append(Block(size, order, len(events), path, returned=False))
+        elif address in index_at:
+            index = index_at.pop(address)
+            allocations[index] = allocations[index]._replace(end=order)
+    return allocations

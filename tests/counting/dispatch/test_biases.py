@@ -1,4 +1,4 @@
-"""Which parameters are biases: those of recurrent layers and of attention have names of their own."""
+"""Which parameters are biases: recurrent layers and attention name theirs differently."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PAIR = torch.zeros(5, 2, 6)
 
 def biases(module: nn.Module, *args: torch.Tensor) -> int:
     rows = analyzer.count(module, args).rows
-    weights, found = sum(row.weights for row in rows), sum(row.biases for row in rows)
-    assert weights + found == sum(parameter.numel() for parameter in module.parameters())
-    return found
+    weights, biases_ = sum(row.weights for row in rows), sum(row.biases for row in rows)
+    assert weights + biases_ == sum(parameter.numel() for parameter in module.parameters())
+    return biases_
 
 
 @pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
 def test_recurrent_layers(kind, gates):
-    """`bias_ih_l0` and `bias_hh_l0`: one a gate and hidden unit each, a layer and a direction."""
+    """`bias_ih_l0` and `bias_hh_l0`: one per gate and hidden unit, per layer and direction."""
     assert biases(kind(6, 8), PAIR) == 2 * gates * 8
     assert biases(kind(6, 8, num_layers=3, bidirectional=True), PAIR) == 3 * 2 * 2 * gates * 8
     assert biases(kind(6, 8, bias=False), PAIR) == 0

@@ -1,4 +1,4 @@
-"""The dispatch counter on modules of its own: repeated calls, shared parameters, functions, what it does not know."""
+"""The dispatch counter: repeated calls, shared parameters, functions, unknown operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
-from analyzer.counting.dispatch import counter as dispatch
+from analyzer.counting.dispatch.counter import count_operators
 
 DEVICES = pytest.mark.parametrize("device", ["cpu", "meta"])
 
@@ -26,8 +26,8 @@ class Twice(nn.Module):
 
 
 @DEVICES
-def test_a_second_call_is_a_row_of_its_own_without_parameters(device):
-    first, second = dispatch.count(Twice().to(device), [torch.zeros(2, 6, device=device)]).rows
+def test_a_second_call_has_its_own_row_without_parameters(device):
+    first, second = count_operators(Twice().to(device), [torch.zeros(2, 6, device=device)]).rows
     assert (first.path, first.call, second.path, second.call) == ("layer", 1, "layer", 2)
     assert (first.weights, first.biases, second.params) == (6 * 6, 6, 0)
     assert first.macs == second.macs == 2 * 6 * 6
@@ -45,13 +45,13 @@ class Tied(nn.Module):
 
 
 def test_tied_parameters_count_once():
-    down, up = dispatch.count(Tied(), [torch.zeros(1, 5)]).rows
+    down, up = count_operators(Tied(), [torch.zeros(1, 5)]).rows
     assert (down.params, up.params) == (5 * 5, 0)
     assert down.macs == up.macs == 5 * 5
 
 
 class Functions(nn.Module):
-    """Nothing but functions: their rows carry the owner's path and their own operator."""
+    """Functions only: rows have the calling module's path."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(torch.cat([x, F.relu(x)], 1), 2)
@@ -67,8 +67,8 @@ class Wrapped(nn.Module):
 
 
 @DEVICES
-def test_functions_are_rows_under_their_owners_path(device):
-    count = dispatch.count(Wrapped(), [torch.zeros(1, 3, 4, 4, device=device)])
+def test_functions_have_the_calling_modules_path(device):
+    count = count_operators(Wrapped(), [torch.zeros(1, 3, 4, 4, device=device)])
     assert [(row.path, row.op) for row in count.rows] == [
         ("inner", "relu"),
         ("inner", "cat"),
@@ -85,7 +85,7 @@ def test_functions_are_rows_under_their_owners_path(device):
 
 @torch.library.custom_op("macscope_test::strange", mutates_args=())
 def strange(x: Tensor) -> Tensor:
-    """An operator that the counter cannot know."""
+    """An operator without a formula."""
     return x.clone()
 
 
@@ -100,22 +100,22 @@ class Strange(nn.Module):
 
 
 @DEVICES
-def test_an_unknown_operator_is_named_never_zero_in_silence(device):
-    count = dispatch.count(Strange(), [torch.zeros(2, 3, device=device)])
+def test_an_unknown_operator_is_named(device):
+    count = count_operators(Strange(), [torch.zeros(2, 3, device=device)])
     assert count.unknown_ops == {"macscope_test::strange": 2}
     assert [row.op for row in count.rows] == ["macscope_test::strange", "macscope_test::strange", "add"]
 
 
 class Pointwise(nn.Module):
-    """What torch tags as pointwise needs no formula of its own; choosing is not computing."""
+    """Operators that torch tags as pointwise need no formula; `where` has no FLOPs."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.where(x > 0, torch.erfinv(x), torch.special.i0e(x).atanh())
 
 
 @DEVICES
-def test_pointwise_operators_are_counted_one_an_element(device):
-    count = dispatch.count(Pointwise(), [torch.zeros(2, 3, device=device)])
+def test_pointwise_operators_count_one_flop_per_element(device):
+    count = count_operators(Pointwise(), [torch.zeros(2, 3, device=device)])
     assert count.unknown_ops == {}
     assert {row.op: row.flops for row in count.rows} == {
         "gt": 0, "erfinv": 2 * 3, "special_i0e": 2 * 3, "atanh": 2 * 3, "where": 0,
@@ -148,58 +148,57 @@ def test_pointwise_operators_are_counted_one_an_element(device):
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
 def test_a_leaf_has_its_functional_name(module, shape, op):
-    (row,) = dispatch.count(module, [torch.zeros(shape)]).rows
+    (row,) = count_operators(module, [torch.zeros(shape)]).rows
     assert row.op == op
 
 
-def test_the_models_own_mode_is_kept():
+def test_the_models_mode_is_kept():
     model = nn.Sequential(nn.Dropout(0.5))
-    assert dispatch.count(model.train(), [torch.zeros(2, 3)]).rows[0].flops == 2 * 6
-    assert dispatch.count(model.eval(), [torch.zeros(2, 3)]).rows[0].flops == 0
+    assert count_operators(model.train(), [torch.zeros(2, 3)]).rows[0].flops == 2 * 6
+    assert count_operators(model.eval(), [torch.zeros(2, 3)]).rows[0].flops == 0
     assert not model.training
 
 
-def test_nothing_is_left_behind():
-    """Neither hooks nor changed parameters nor gradients: the model is only watched."""
+def test_a_count_leaves_no_hooks_changes_or_gradients():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    dispatch.count(model, [torch.ones(1, 3, 8, 8)])
+    count_operators(model, [torch.ones(1, 3, 8, 8)])
     assert not torch.nn.modules.module._global_forward_hooks
     assert not torch.nn.modules.module._global_forward_pre_hooks
     assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
     assert all(value.grad is None for value in model.parameters())
 
 
-def test_a_models_own_error_comes_through_alone():
-    """No warning beside it (warnings are errors here), and the next count is right."""
+def test_an_error_of_the_model_is_raised_without_a_warning():
+    """Warnings are errors here. The next count is right."""
     model = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3)), nn.Linear(7, 7))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        dispatch.count(model, [torch.zeros(1, 3, 8, 8)])
+        count_operators(model, [torch.zeros(1, 3, 8, 8)])
     assert not torch.nn.modules.module._global_forward_hooks
-    assert [row.path for row in dispatch.count(nn.Sequential(nn.ReLU()), [torch.zeros(3)]).rows] == ["0"]
+    assert [row.path for row in count_operators(nn.Sequential(nn.ReLU()), [torch.zeros(3)]).rows] == ["0"]
 
 
 @DEVICES
 def test_a_number_to_the_power_of_a_tensor(device):
-    """`2 ** x` hands the number over first: it is counted on meta as it is on real tensors."""
+    """In `2 ** x` the first argument is a number."""
 
     class Power(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return 2.0**x
 
-    (row,) = dispatch.count(Power(), [torch.zeros(2, 3, device=device)]).rows
+    (row,) = count_operators(Power(), [torch.zeros(2, 3, device=device)]).rows
     assert (row.op, row.flops, row.outputs) == ("pow", 2 * 3, ((2, 3),))
 
 
 @DEVICES
 def test_bytes_follow_the_types_that_run(device):
-    """A concatenation of half and single precision is in single precision."""
+    """A concatenation of float16 and float32 is float32."""
 
     class Mixed(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return torch.cat([x, x.float()], 1)
 
-    rows = dispatch.count(Mixed(), [torch.zeros(2, 3, dtype=torch.float16, device=device)]).rows
+    rows = count_operators(Mixed(), [torch.zeros(2, 3, dtype=torch.float16, device=device)]).rows
     cat = next(row for row in rows if row.op == "cat")
     assert (cat.bytes_read, cat.bytes_written) == (2 * 6 + 4 * 6, 4 * 12)
 
@@ -207,6 +206,6 @@ def test_bytes_follow_the_types_that_run(device):
 @DEVICES
 def test_a_transposed_convolution_spreads_every_input_element(device):
     model = nn.ConvTranspose2d(4, 6, 3, stride=2, bias=False).to(device)
-    (row,) = dispatch.count(model, [torch.zeros(1, 4, 5, 5, device=device)]).rows
+    (row,) = count_operators(model, [torch.zeros(1, 4, 5, 5, device=device)]).rows
     assert row.macs == (4 * 5 * 5) * 6 * 3 * 3
     assert row.outputs == ((1, 6, 11, 11),)

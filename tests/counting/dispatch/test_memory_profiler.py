@@ -1,4 +1,4 @@
-"""Peak memory against torch's profiler on real tensors, byte for byte; an optimizer's state against torch.optim."""
+"""Peak memory equals what torch's profiler sees on real tensors; optimizer state equals torch.optim's."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting.dispatch import memory
+from analyzer.counting.dispatch.memory import track_memory
 from analyzer.models.builder import construct
 from analyzer.networks import find
 from analyzer.networks.walk import walk
 from tests.counting.dispatch.profiled import Block, blocks, peak
 
 FLOAT = 4
-# What kernels allocate and do not hand out. A convolution: copies in oneDNN's own layouts, and unfolded windows: with
-# them the peak of NIN's allocations is 4,636,672 bytes (a processor with AVX-512), where its tensors take 2,239,488. A
-# batch norm: a scale and a shift a channel, and in its backward pass a buffer of its input's size.
+# Operators whose kernels allocate scratch space. Convolution: copies in oneDNN's layouts and unfolded windows, with
+# which NIN's peak is 4,636,672 bytes (on a processor with AVX-512), where its tensors take 2,239,488. Batch norm: a
+# scale and a shift per channel, and in the backward pass a buffer of the input's size.
 WORKSPACE = (
     "aten::convolution",
     "aten::convolution_backward",
     "aten::native_batch_norm",
     "aten::native_batch_norm_backward",
 )
-# A number that an operator is given, such as what mean divides by, becomes a tensor of a double, then one of a float.
+# A number argument, such as mean's divisor, becomes a float64 tensor and then a float32 one.
 NUMBER = 8
+LARGER = ("googlenet", "googlenet-torchvision", "alexnet", "vgg16")
 
 
 def runs(name: str, size: int | None, *, train: bool):
-    """A pass of a network of zeros on real tensors, and the same on meta, as `memory` measures it."""
+    """A pass of a network of zeros on real tensors, and the tracked memory of the same pass on meta."""
     network = find(name)
     steps = walk(network, size and (3, size, size), mode="training" if train else "inference")
     model = construct(network, steps, train=train)._apply(lambda t: torch.zeros(t.shape, dtype=t.dtype))
@@ -39,11 +40,11 @@ def runs(name: str, size: int | None, *, train: bool):
         with torch.set_grad_enabled(train):
             outputs = model(source)
         if train:
-            learned = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-            torch.autograd.backward(learned, [torch.ones_like(tensor) for tensor in learned])
+            tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+            torch.autograd.backward(tensors, [torch.ones_like(tensor) for tensor in tensors])
 
-    run()  # The first pass also pays for what a library keeps for good.
-    return run, memory.measure(on_meta, [source.to("meta")], train=train)
+    run()  # Libraries allocate permanent buffers in the first pass.
+    return run, track_memory(on_meta, [source.to("meta")], train=train)
 
 
 def is_workspace(block: Block) -> bool:
@@ -51,42 +52,49 @@ def is_workspace(block: Block) -> bool:
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
-@pytest.mark.parametrize("name", ["googlenet", "googlenet-torchvision", "alexnet", "nin", "vgg16"])
-def test_the_peak_is_the_profilers(name, train):
-    # Smaller than usual where the usual size takes seconds; it agrees too.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nin",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("googlenet", "googlenet-torchvision", "alexnet", "vgg16")),
+    ],
+)
+def test_the_peak_equals_the_profilers(name, train):
+    # Smaller than the default size where that takes seconds.
     size = {"vgg16": 64, "nin": None, "alexnet": None}.get(name, 96)
     if name == "googlenet" and not train:
         size = None
-    run, ours = runs(name, size, train=train)
-    found = blocks(run)
-    assert peak([block for block in found if block.handed_out]) == ours.activations
-    kept_inside = [block for block in found if not block.handed_out]
-    assert [block for block in kept_inside if block.size > NUMBER and not is_workspace(block)] == []
+    run, memory = runs(name, size, train=train)
+    allocations = blocks(run)
+    assert peak([block for block in allocations if block.returned]) == memory.activations
+    scratch = [block for block in allocations if not block.returned]
+    assert [block for block in scratch if block.size > NUMBER and not is_workspace(block)] == []
 
 
-def test_watching_changes_nothing_but_numbers():
-    """The same pass without marks: the same peak of all allocations, up to numbers that stand for a moment."""
+@pytest.mark.slow
+def test_marks_in_the_profile_do_not_change_the_peak():
+    """Up to number arguments, which are allocated for a moment."""
     run, _ = runs("nin", 96, train=True)
     assert peak(blocks(run)) == pytest.approx(peak(blocks(run, marked=False)), abs=4 * NUMBER)
 
 
-def test_what_a_kernel_keeps_inside_is_told_apart():
-    """A convolution's output is handed out; what its kernel copies for itself is not, whatever that is here."""
+def test_scratch_space_of_a_kernel_is_separate():
+    """A convolution returns its output; its kernel may also allocate copies."""
     convolution = nn.Conv2d(16, 32, 3, padding=1)
     source = torch.zeros(1, 16, 20, 20)
     with torch.no_grad():
-        found = blocks(lambda: convolution(source))
-    assert [block.size for block in found if block.handed_out] == [FLOAT * 32 * 20 * 20]
-    assert all(is_workspace(block) for block in found)
+        allocations = blocks(lambda: convolution(source))
+    assert [block.size for block in allocations if block.returned] == [FLOAT * 32 * 20 * 20]
+    assert all(is_workspace(block) for block in allocations)
 
 
-def test_the_number_a_mean_divides_by_is_told_apart():
-    """These 12 bytes are all that GoogLeNet's peak once seemed to lack: a double, and the float made of it."""
+def test_the_divisor_of_a_mean_is_separate():
+    """12 bytes: a float64 and the float32 made of it."""
     source = torch.zeros(1, 5, 7, 7)
     with torch.no_grad():
-        found = blocks(lambda: source.mean([2, 3]))
-    assert [block.size for block in found if block.handed_out] == [FLOAT * 5]
-    assert sorted(block.size for block in found if not block.handed_out) in ([], [4, 8])
+        allocations = blocks(lambda: source.mean([2, 3]))
+    assert [block.size for block in allocations if block.returned] == [FLOAT * 5]
+    assert sorted(block.size for block in allocations if not block.returned) in ([], [4, 8])
 
 
 @pytest.mark.parametrize(
@@ -97,20 +105,20 @@ def test_the_number_a_mean_divides_by_is_told_apart():
         ("adam", lambda parameters: torch.optim.Adam(parameters)),
     ],
 )
-def test_an_optimizers_state_is_what_it_allocates(name, make):
-    def frozen_at_the_end() -> nn.Module:
+def test_optimizer_state_equals_what_the_optimizer_allocates(name, make):
+    def with_a_frozen_bias() -> nn.Module:
         model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 6 * 6, 10))
         model[3].bias.requires_grad_(False)
         return model
 
     source = torch.zeros(2, 3, 8, 8)
-    ours = memory.measure(frozen_at_the_end().to("meta"), [source.to("meta")], train=True)
-    assert ours.gradients == FLOAT * (8 * 3 * 3 * 3 + 8 + 8 + 8 + 10 * 8 * 6 * 6)
-    real = frozen_at_the_end()
+    memory = track_memory(with_a_frozen_bias().to("meta"), [source.to("meta")], train=True)
+    assert memory.gradients == FLOAT * (8 * 3 * 3 * 3 + 8 + 8 + 8 + 10 * 8 * 6 * 6)
+    real = with_a_frozen_bias()
     optimizer = make(real.parameters())
     real(source).sum().backward()
     optimizer.step()
-    state = [entry for one in optimizer.state.values() for entry in one.items() if isinstance(entry[1], Tensor)]
-    assert sum(tensor.nbytes for key, tensor in state if key != "step") == ours.optimizer(name)
-    # Adam also counts its steps, in a float a parameter that learns: five of them here, twenty bytes.
+    state = [item for values in optimizer.state.values() for item in values.items() if isinstance(item[1], Tensor)]
+    assert sum(tensor.nbytes for key, tensor in state if key != "step") == memory.optimizer(name)
+    # Adam also counts its steps, in a float32 for each of the five trained parameters.
     assert sum(tensor.nbytes for key, tensor in state if key == "step") == (5 * FLOAT if name == "adam" else 0)

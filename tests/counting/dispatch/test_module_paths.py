@@ -1,4 +1,4 @@
-"""Whose an operator is and whose a parameter: rows under paths, every parameter once."""
+"""The module paths of operators and parameters: every parameter counts once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from analyzer.records.record import Count
 MACS = 3 * 4 * 4
 
 
-def counted(model: nn.Module, *args: Any, train: bool = False) -> Count:
-    """The same rows on meta and on real tensors, and every parameter once."""
+def count_on_both(model: nn.Module, *args: Any, train: bool = False) -> Count:
+    """The count, with equal rows on meta and on real tensors, and every parameter once."""
     meta, real = (count_model(model, args, train=train, on=on).count for on in ("meta", "real"))
     assert meta.rows == real.rows
     assert meta.totals.params == sum(p.numel() for p in model.parameters())
@@ -51,7 +51,7 @@ class Outer(nn.Module):
 
 
 def test_functions_belong_to_the_module_whose_forward_called_them():
-    count = counted(Outer(), rows(), train=True)
+    count = count_on_both(Outer(), rows(), train=True)
     assert [(row.path, row.op, row.params, row.macs, row.backward_macs) for row in count.rows] == [
         ("blocks.0", "linear", 4 * 4 + 4, MACS, MACS),
         ("blocks.0", "gelu", 0, 0, 0),
@@ -76,7 +76,7 @@ class Shared(nn.Module):
 
 
 def test_a_shared_module_counts_each_call_and_its_parameters_once():
-    count = counted(Shared(), rows(), train=True)
+    count = count_on_both(Shared(), rows(), train=True)
     assert [(row.path, row.op, row.call, row.params, row.macs, row.backward_macs) for row in count.rows] == [
         ("first", "linear", 1, 4 * 4 + 4, MACS, MACS),
         ("first", "linear", 2, 0, MACS, 2 * MACS),
@@ -97,7 +97,7 @@ class Language(nn.Module):
 
 
 def test_an_embedding_tied_to_a_head():
-    count = counted(Language(), torch.zeros(2, 3, dtype=torch.int64), train=True)
+    count = count_on_both(Language(), torch.zeros(2, 3, dtype=torch.int64), train=True)
     assert [(row.path, row.params, row.macs, row.backward_macs) for row in count.rows] == [
         ("embed", 11 * 4, 0, 0),
         ("head", 0, 2 * 3 * 4 * 11, 2 * (2 * 3 * 4 * 11)),
@@ -105,7 +105,7 @@ def test_an_embedding_tied_to_a_head():
 
 
 class Slices(nn.Module):
-    """One parameter, read in parts and in another order."""
+    """Reads one parameter in two parts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,8 +115,8 @@ class Slices(nn.Module):
         return F.linear(x, self.weight[:4]) + x @ self.weight[4:].T
 
 
-def test_a_parameter_read_in_parts_counts_with_the_first():
-    count = counted(Slices(), rows(), train=True)
+def test_a_parameter_read_in_parts_counts_in_the_first_row():
+    count = count_on_both(Slices(), rows(), train=True)
     assert [(row.op, row.params, row.macs, row.backward_macs) for row in count.rows] == [
         ("linear", 8 * 4, MACS, MACS),
         ("matmul", 0, MACS, MACS),
@@ -125,7 +125,7 @@ def test_a_parameter_read_in_parts_counts_with_the_first():
 
 
 class Flat(nn.Module):
-    """Two parameters in one storage, as when gradients are gathered in one buffer."""
+    """Two parameters in one storage, as in flattened optimizers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class Lists(nn.Module):
 
 
 def test_lists_and_dicts_of_parameters():
-    count = counted(Lists(), rows())
+    count = count_on_both(Lists(), rows())
     assert [(row.path, row.op, row.params) for row in count.rows] == [
         ("", "matmul", 4 * 4),
         ("", "add", 4),
@@ -162,10 +162,10 @@ def test_lists_and_dicts_of_parameters():
     ]
 
 
-# --- weights that are computed ---------------------------------------------------------------------------------------
+# --- computed weights ---------------------------------------------------------------------------------------
 def test_a_parametrized_weight_norm():
-    """A direction of 8x4 and a length for each of 8 rows; one operation an element makes the weight of them."""
-    count = counted(parametrizations.weight_norm(nn.Linear(4, 8)), rows(), train=True)
+    """A direction of 8x4 and a length per row; one operation per element computes the weight."""
+    count = count_on_both(parametrizations.weight_norm(nn.Linear(4, 8)), rows(), train=True)
     assert [(row.path, row.op, row.params, row.macs) for row in count.rows] == [
         ("parametrizations.weight.0", "_weight_norm", 8 * 4 + 8, 0),
         ("", "linear", 8, 3 * 4 * 8),
@@ -175,18 +175,18 @@ def test_a_parametrized_weight_norm():
 
 
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
-def test_the_older_weight_norm_is_a_hook_in_the_layers_own_row():
-    (row,) = counted(nn.utils.weight_norm(nn.Linear(4, 8)), rows(), train=True).rows
+def test_the_older_weight_norm_is_a_hook_counted_in_the_layers_row():
+    (row,) = count_on_both(nn.utils.weight_norm(nn.Linear(4, 8)), rows(), train=True).rows
     assert (row.op, row.params, row.macs, row.backward_macs) == ("linear", 8 * 4 + 8 + 8, 3 * 4 * 8, 3 * 4 * 8)
 
 
-def test_spectral_norm_turns_its_vectors_in_training_only():
-    """uᵀWv is a product with the matrix and one of vectors; in training two more turn u and v, without a gradient."""
+def test_spectral_norm_iterates_in_training_only():
+    """uᵀWv is a matrix-vector and a vector product; training adds a power iteration, two products without gradient."""
     model = parametrizations.spectral_norm(nn.Linear(4, 8))
     vectors = {name: value.clone() for name, value in model.state_dict().items() if "weight.0" in name}
     layer, norm = 3 * 4 * 8, 8 * 4 + 8
-    assert counted(model, rows()).totals.macs == layer + norm
-    trained = counted(model, rows(), train=True).totals
+    assert count_on_both(model, rows()).totals.macs == layer + norm
+    trained = count_on_both(model, rows(), train=True).totals
     assert trained.macs == layer + norm + 2 * 8 * 4
     for name, value in vectors.items():
         assert torch.equal(model.state_dict()[name], value)
@@ -195,11 +195,11 @@ def test_spectral_norm_turns_its_vectors_in_training_only():
 def test_frozen_layers():
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4), nn.Linear(4, 2))
     model[2].weight.requires_grad_(False)
-    backward = [row.backward_macs for row in counted(model, rows(), train=True).rows]
-    # The first gets its weight's gradient alone, the frozen one hands its own on, the last has both.
+    backward = [row.backward_macs for row in count_on_both(model, rows(), train=True).rows]
+    # The first has its weight's gradient only, the frozen one its input's only, the last both.
     assert backward == [3 * 4 * 8, 0, 3 * 8 * 4, 2 * (3 * 4 * 2)]
     model[0].requires_grad_(False)
-    backward = [row.backward_macs for row in counted(model, rows(), train=True).rows]
-    assert backward == [0, 0, 0, 2 * (3 * 4 * 2)], "a bias alone learns in the third, which needs no product"
+    backward = [row.backward_macs for row in count_on_both(model, rows(), train=True).rows]
+    assert backward == [0, 0, 0, 2 * (3 * 4 * 2)], "only the bias of the third is trained, whose gradient is a sum"
     model.requires_grad_(False)
-    assert counted(model, rows(), train=True).totals.backward_macs == 0
+    assert count_on_both(model, rows(), train=True).totals.backward_macs == 0

@@ -1,7 +1,7 @@
-"""Every family of operators, forward and backward, with the arithmetic written out; on meta and on real tensors alike.
+"""Every family of operators, forward and backward, against arithmetic; meta and real tensors give equal rows.
 
-Sizes are small primes and their products, so that no two factors can be confused. An input that learns (`learns`) has a
-gradient of its own; the others are data.
+Sizes are small primes and their products, so that no two factors can be confused. Inputs from `learns` require
+gradients, those from `data` do not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def learns(*shape: int) -> Tensor:
 
 
 class Functional(nn.Module):
-    """A function of the inputs and of parameters of its own."""
+    """A function of parameters and inputs."""
 
     def __init__(self, function: Callable[..., Any], *weights: Tensor) -> None:
         super().__init__()
@@ -157,27 +157,23 @@ CASES: dict[str, tuple[nn.Module, tuple[Any, ...], int, int]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("on", ["meta", "real"])
-def test_forward_and_backward(name, on):
-    module, inputs, forward, backward = CASES[name]
-    if backward:
-        counted = count_model(module, inputs, train=True, on=on).count
-        assert sums(counted) == (forward, backward)
-    counted = count_model(module, inputs, train=False, on=on).count
-    assert sums(counted) == (forward, None)
-    assert counted.unknown_ops == {}
-    assert sum(row.params for row in counted.rows) == sum(p.numel() for p in module.parameters())
+def count_on_both(module: nn.Module, inputs: Any, *, train: bool | None = None) -> Count:
+    """The count, with equal rows on meta and on real tensors."""
+    meta, real = (count_model(module, inputs, train=train, on=on).count for on in ("meta", "real"))
+    assert meta.rows == real.rows
+    assert meta.unknown_ops == real.unknown_ops == {}
+    return meta
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("train", [False, True])
-def test_meta_and_real_tensors_give_equal_rows(name, train):
-    module, inputs, _, backward = CASES[name]
+def test_forward_and_backward(name, train):
+    module, inputs, forward, backward = CASES[name]
     if train and not backward:
-        pytest.skip("nothing in this case learns, so there is no backward pass")
-    meta, real = (count_model(module, inputs, train=train, on=on).count for on in ("meta", "real"))
-    assert meta.rows == real.rows
+        pytest.skip("nothing in this case requires gradients")
+    count = count_on_both(module, inputs, train=train)
+    assert sums(count) == (forward, backward if train else None)
+    assert count.totals.params == sum(p.numel() for p in module.parameters())
 
 
 FORWARD: dict[str, tuple[nn.Module, tuple[Any, ...], int]] = {
@@ -214,12 +210,9 @@ FORWARD: dict[str, tuple[nn.Module, tuple[Any, ...], int]] = {
 
 
 @pytest.mark.parametrize("name", FORWARD)
-@pytest.mark.parametrize("on", ["meta", "real"])
-def test_forward_only(name, on):
+def test_forward_only(name):
     module, inputs, macs = FORWARD[name]
-    counted = count_model(module, inputs, on=on).count
-    assert sums(counted) == (macs, None)
-    assert counted.unknown_ops == {}
+    assert sums(count_on_both(module, inputs)) == (macs, None)
 
 
 FLOPS: dict[str, tuple[nn.Module, tuple[Any, ...], int]] = {
@@ -248,29 +241,24 @@ FLOPS: dict[str, tuple[nn.Module, tuple[Any, ...], int]] = {
     "sum": (Functional(torch.sum), (data(2, 5),), 2 * 5),
     "variance": (Functional(torch.var), (data(2, 5),), 2 * 2 * 5),
     "addition": (Functional(torch.add), (data(2, 5), data(2, 5)), 2 * 5),
-    "comparison of numbers is no arithmetic": (Functional(torch.lt), (data(2, 5), data(2, 5)), 0),
-    "whole numbers are no floating point": (Functional(lambda x: x.long() + 1), (data(2, 5),), 0),
+    "a comparison has no FLOPs": (Functional(torch.lt), (data(2, 5), data(2, 5)), 0),
+    "integer arithmetic has no FLOPs": (Functional(lambda x: x.long() + 1), (data(2, 5),), 0),
 }
 
 
 @pytest.mark.parametrize("name", FLOPS)
-@pytest.mark.parametrize("on", ["meta", "real"])
-def test_flops_by_the_documented_formulas(name, on):
+def test_flops_follow_the_documented_formulas(name):
     module, inputs, flops = FLOPS[name]
-    counted = count_model(module, inputs, on=on).count
-    assert counted.totals.flops == flops
-    assert counted.unknown_ops == {}
+    assert count_on_both(module, inputs).totals.flops == flops
 
 
 def test_packed_sequences_count_their_steps():
-    """Lengths 5, 3 and 2: ten steps in all, and no padding."""
+    """Lengths 5, 3 and 2: ten steps, no padding."""
     packed = nn.utils.rnn.pack_padded_sequence(data(5, 3, 7), torch.tensor([5, 3, 2]))
-    for on in ("meta", "real"):
-        counted = count_model(nn.LSTM(7, 3), [packed], on=on).count
-        assert counted.totals.macs == (5 + 3 + 2) * 4 * 3 * (7 + 3)
+    assert count_on_both(nn.LSTM(7, 3), [packed]).totals.macs == (5 + 3 + 2) * 4 * 3 * (7 + 3)
 
 
-def test_fused_transformer_operators_called_by_hand():
+def test_fused_transformer_operators_called_directly():
     layer = nn.TransformerEncoderLayer(12, 3, 20, batch_first=True).eval()
     attention = layer.self_attn
     weights = (attention.in_proj_weight, attention.in_proj_bias, attention.out_proj.weight, attention.out_proj.bias)
@@ -287,23 +275,14 @@ def test_fused_transformer_operators_called_by_hand():
 
 def test_sparse_products_are_counted_as_if_dense_and_marked():
     sparse = torch.eye(5).to_sparse()
-    counted = count_model(Functional(lambda x: torch.sparse.mm(sparse, x)), (data(5, 3),), on="real").count
-    assert counted.totals.macs == 5 * 5 * 3
-    assert counted.as_if_dense == {"aten::_sparse_mm": 1}
-    assert (
-        counted.rows[0].bytes_read == 5 * (4 + 2 * 8) + 5 * 3 * 4
-    )  # Five values with their places, and the dense side.
+    count = count_model(Functional(lambda x: torch.sparse.mm(sparse, x)), (data(5, 3),), on="real").count
+    assert count.totals.macs == 5 * 5 * 3
+    assert count.as_if_dense == {"aten::_sparse_mm": 1}
+    assert count.rows[0].bytes_read == 5 * (4 + 2 * 8) + 5 * 3 * 4  # Five values with their places, and the dense side.
 
 
-def test_quantized_linear_layers_are_counted_as_if_dense_and_marked():
-    from analyzer.counting.operators.products import QUANTIZED
-    from analyzer.counting.operators.registry import as_if_dense
-
-    assert all(as_if_dense(name) for name in QUANTIZED)
-
-
-def test_every_operator_named_exists():
-    """A name that torch does not have would be a formula that never runs."""
+def test_every_named_operator_exists_in_torch():
+    """A misspelled name would be a formula that never runs."""
     from analyzer.counting.operators.attention import BLOCKS
     from analyzer.counting.operators.elementwise import FREE, NOT_ARITHMETIC, OPERATIONS
     from analyzer.counting.operators.products import AS_IF_DENSE, PRODUCTS

@@ -1,8 +1,10 @@
-"""A model lent for counting comes back exactly as it was, also when the count fails half-way."""
+"""A count leaves the model, the random generators and global settings as they were, also when it fails half-way."""
 
 from __future__ import annotations
 
 import random
+from collections import OrderedDict, defaultdict, deque
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,141 +13,224 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
-from analyzer import count
 from analyzer.core.errors import AnalyzerError
+from analyzer.counting.execution.restore import restore_state
 from analyzer.counting.execution.run import count_model
 
+WAYS = pytest.mark.parametrize("on", ["auto", "meta", "real"])
+MODES = pytest.mark.parametrize("train", [None, False, True])
 
-class Busy(nn.Module):
-    """Changes everything about itself that a forward pass can change."""
 
-    def __init__(self) -> None:
+class Mutates(nn.Module):
+    """Changes everything that a forward pass can change, and may fail after it."""
+
+    def __init__(self, *, lists: bool = True, fails: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
-        self.norm = nn.BatchNorm2d(4)
-        self.drop = nn.Dropout(0.5)
-        self.frozen = nn.Linear(4, 4).requires_grad_(False)
-        self.seen: list[int] = []
-        self.cache: dict[str, Any] = {"calls": 0}
+        self.conv, self.norm, self.drop = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5).eval()
+        self.layer = nn.Linear(4, 4)
+        self.log: dict[str, Any] = {"steps": [], "by name": {"a": {1, 2}}, "best": None}
+        self.queue: deque[int] = deque([1], maxlen=3)
+        self.ordered: OrderedDict[str, int] = OrderedDict(a=1, b=2)
+        self.counts: defaultdict[str, int] = defaultdict(int)
+        self.tensors = [torch.zeros(2)] if lists else []
+        self.fixed = (torch.zeros(2), [3])
         self.plain = torch.ones(3)
-        self.fails = False
-        self.drop.eval()
+        self.register_buffer("seen", torch.tensor(0))
+        self.register_buffer("unsaved", torch.full((2,), float("nan")), persistent=False)
+        self.fails = fails
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen.append(len(self.seen))
-        self.cache["calls"] += 1
-        self.cache["last"] = x
-        self.extra = "new"
-        self.plain += 1
+        self.log["steps"].append(x)
+        self.log["by name"]["a"].add(3)
+        self.log["by name"]["b"] = set()
+        self.log["best"] = x
+        self.queue.append(7)
+        self.ordered.move_to_end("a")
+        self.counts["x"] += 1
+        for tensor in [*self.tensors, self.plain, self.seen]:
+            tensor += 1
+        self.tensors.append(x)
+        self.unsaved[0] = 5
+        self.layer.register_forward_hook(lambda *args: None)
+        self.layer.register_full_backward_hook(lambda *args: None)
+        self.register_buffer("more", torch.zeros(1))
+        self.layer.weight.requires_grad_(False)
+        self.layer.eval()
         self.conv.train(not self.conv.training)
+        self.extra = "new"
+        del self.fixed
         random.random()
         np.random.rand()
-        y = self.frozen(self.drop(self.norm(self.conv(x))).mean((2, 3)) + torch.rand(4, device=x.device))
+        y = self.layer(self.drop(self.norm(self.conv(x))).mean((2, 3)) + torch.rand(4, device=x.device))
         if self.fails:
-            raise RuntimeError("half-way")
+            raise RuntimeError("after all that")
         return y
 
 
-def state(model: nn.Module) -> Any:
-    """All that a user can see of a model and of the generators, by value and by identity."""
+def image() -> Tensor:
+    return torch.zeros(2, 3, 6, 6)
+
+
+def state(model: Mutates) -> Any:
+    """All that a user can see of the model and of the generators, by value and by identity."""
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers()), "plain": model.plain}
-    generators = (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist())
     return {
         "tensors": {
-            name: (id(t), t.data_ptr(), t.detach().tolist(), t.requires_grad, t.device) for name, t in tensors.items()
+            name: (id(t), t.data_ptr(), repr(t.detach().tolist()), t.requires_grad, t.device)
+            for name, t in tensors.items()
         },
-        "grads": {name: p.grad for name, p in model.named_parameters()},
+        "listed": [(id(t), t.tolist()) for t in model.tensors],
+        "gradients": {name: p.grad for name, p in model.named_parameters()},
         "modes": [m.training for m in model.modules()],
         "hooks": [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()],
-        "attributes": [sorted(vars(m)) for m in model.modules()],
-        "containers": (list(model.seen), dict(model.cache), id(model.seen), id(model.cache)),
-        "generators": generators,
+        "attributes": [list(vars(m)) for m in model.modules()],
+        "containers": repr((model.log, model.queue, model.ordered, dict(model.counts), model.fixed)),
+        "identities": [id(o) for o in (model.log, model.log["steps"], model.queue, model.ordered, model.tensors)],
+        "unsaved": sorted(model._non_persistent_buffers_set),
+        "generators": (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()),
     }
 
 
-GLOBALS = ("_global_forward_hooks", "_global_forward_pre_hooks", "_global_forward_hooks_always_called")
-
-
-@pytest.mark.parametrize("on", ["meta", "real", "auto"])
-@pytest.mark.parametrize("train", [None, False, True])
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_model_is_left_as_it_was(on, train, fails):
-    torch.manual_seed(0)
-    model = Busy()
-    model.fails = fails
-    source = torch.zeros(2, 3, 6, 6)
-    before, hooks = state(model), [len(getattr(torch_module, name)) for name in GLOBALS]
-    if fails:
-        with pytest.raises(AnalyzerError, match="half-way"):
-            count_model(model, [source], train=train, on=on)
-    else:
-        assert count_model(model, [source], train=train, on=on).count.totals.macs == 2 * 4 * 4 * 4 * 27 + 2 * 4 * 4
-    assert state(model) == before
-    assert [len(getattr(torch_module, name)) for name in GLOBALS] == hooks
-    assert source.grad is None
-
-
-def test_gradients_that_were_there_stay():
-    model = nn.Linear(3, 2)
-    model.weight.grad = torch.full((2, 3), 7.0)
-    kept = model.weight.grad
-    count(model, [torch.zeros(1, 3)], train=True)
-    assert model.weight.grad is kept
-    assert kept.tolist() == [[7.0] * 3] * 2
-    assert model.bias.grad is None
-
-
-def test_train_none_keeps_the_models_own_mode():
-    model = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5))
-    source = torch.zeros(5, 3)
-    assert count(model, [source]).mode == "training"
-    assert count(model, [source]).rows[1].flops == 2 * 5 * 2
-    assert count(model.eval(), [source]).mode == "inference"
-    assert count(model, [source]).rows[1].flops == 0
-    assert count(model, [source], train=True).rows[1].flops == 2 * 5 * 2
-    assert not model.training
-    # A silent eval is the fault of many counters: a model in train mode counts in train mode, forward only.
-    assert count(model.train(), [source]).totals.backward_macs is None
-
-
-def test_frozen_parameters_skip_their_gradients():
-    model = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 7), nn.Linear(7, 2))
-    model[1].requires_grad_(False)
-    macs = [row.backward_macs for row in count(model, [torch.zeros(4, 3)], train=True).rows]
-    # The first has data for input; the second hands a gradient on and keeps none; the third has both.
-    assert macs == [4 * 3 * 5, 4 * 5 * 7, 2 * 4 * 7 * 2]
-
-
-def test_a_compiled_model_counts_as_its_eager_self():
-    model = nn.Sequential(nn.Linear(3, 5), nn.ReLU())
-    compiled = torch.compile(model)
-    assert count(compiled, [torch.zeros(2, 3)]).rows == count(model, [torch.zeros(2, 3)]).rows
-
-
-def test_shared_modules_count_each_call_and_their_parameters_once():
-    shared = nn.Linear(3, 3)
-    first, second = count(nn.Sequential(shared, nn.ReLU(), shared), [torch.zeros(2, 3)]).rows[::2]
-    assert (first.path, first.call, first.params, first.macs) == ("0", 1, 3 * 3 + 3, 2 * 3 * 3)
-    assert (second.path, second.call, second.params, second.macs) == ("0", 2, 0, 2 * 3 * 3)
-
-
-class Tied(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(11, 7)
-        self.head = nn.Linear(7, 11, bias=False)
-        self.head.weight = self.embed.weight
-        self.unused = nn.Linear(2, 3)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return self.head(self.embed(ids))
-
-
-@pytest.mark.parametrize("on", ["meta", "real"])
-def test_tied_parameters_once_and_silent_ones_by_name(on):
-    counted = count_model(Tied(), [torch.zeros(2, 5, dtype=torch.int64)], on=on).count
-    assert [(row.path, row.op, row.params) for row in counted.rows] == [
-        ("embed", "embedding", 11 * 7),
-        ("head", "linear", 0),
-        ("unused", "unused", 2 * 3 + 3),
+def settings() -> list[Any]:
+    return [
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.backends.mkldnn.enabled,
+        torch.backends.cudnn.enabled,
+        torch.backends.mha.get_fastpath_enabled(),
+        torch.compile,
+        torch.autocast.__enter__,
+        len(torch_module._global_forward_hooks),
+        len(torch_module._global_forward_pre_hooks),
+        len(torch_module._global_forward_hooks_always_called),
+        torch._C._len_torch_dispatch_stack(),
+        torch._C._len_torch_function_stack(),
     ]
+
+
+@WAYS
+@MODES
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("lists", [False, True])
+def test_the_model_generators_and_settings_are_restored(on, train, fails, lists):
+    """Tensors in lists stay on the CPU, so that on meta a model that reads them cannot run."""
+    model = Mutates(lists=lists, fails=fails)
+    before, settings_before = state(model), settings()
+    try:
+        count = count_model(model, [image()], train=train, on=on).count
+    except AnalyzerError:
+        assert fails or (lists and on == "meta")
+    else:
+        assert count.totals.macs == 2 * 4 * 4 * 4 * 27 + 2 * 4 * 4
+    assert state(model) == before
+    assert settings() == settings_before
+
+
+def test_an_interrupted_block_restores_too():
+    model = Mutates()
+    before = state(model)
+    with suppress(KeyboardInterrupt), restore_state(model, parameters=True):
+        model(image())
+        raise KeyboardInterrupt
+    assert state(model) == before
+
+
+@WAYS
+def test_each_submodule_keeps_its_own_mode(on):
+    model = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Linear(4, 4).eval(), nn.Dropout().eval()).train())
+    model[1][0].eval()
+    before = [module.training for module in model.modules()]
+    for train in (None, False, True):
+        count_model(model, (torch.zeros(3, 4),), train=train, on=on)
+        assert [module.training for module in model.modules()] == before
+
+
+@WAYS
+@MODES
+def test_the_state_dict_and_versions_are_unchanged(on, train):
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.Flatten(), nn.LazyLinear(2))
+    model(torch.rand(2, 3, 8, 8))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    versions = [parameter._version for parameter in model.parameters()]
+    count_model(model, (torch.rand(2, 3, 8, 8),), train=train, on=on)
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert [parameter._version for parameter in model.parameters()] == versions
+
+
+@WAYS
+def test_gradients_are_the_same_objects_with_the_same_values(on):
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model(torch.ones(3, 4)).sum().backward()
+    model[1].weight.grad = None
+    before = [(p.grad, None if p.grad is None else p.grad.clone()) for p in model.parameters()]
+    count_model(model, (torch.ones(3, 4),), train=True, on=on)
+    for parameter, (gradient, value) in zip(model.parameters(), before, strict=True):
+        assert parameter.grad is gradient
+        assert gradient is None or torch.equal(gradient, value)
+
+
+def test_training_continues_after_a_count():
+    """Two steps with a count between them equal two steps without one."""
+    results = []
+    for counts in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(torch.randn(5, 4)).square().sum().backward()
+            if counts:
+                count_model(model, (torch.ones(5, 4),), train=True, on="real")
+                count_model(model, (torch.ones(5, 4),), train=False)
+            optimizer.step()
+        results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(*results)
+
+
+class Writes(nn.Module):
+    """Writes to its own parameter, gives it other data, or replaces it."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.how = how
+
+    @torch.no_grad()
+    def change(self) -> None:
+        weight = self.layer.weight
+        if self.how == "add":
+            weight.add_(1)
+        elif self.how == "part":
+            weight.t()[1:].mul_(3)
+        elif self.how == "foreach":
+            torch._foreach_add_([weight, self.layer.bias], 1.0)
+        elif self.how == "out":
+            torch.add(weight, 1.0, out=weight)
+        elif self.how == "data":
+            weight.data = torch.ones_like(weight)
+        elif self.how == "replace":
+            self.layer.weight = nn.Parameter(weight * 2)
+        elif self.how == "freeze":
+            weight.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.change()
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("train", [None, True])
+@pytest.mark.parametrize("on", ["auto", "real"])
+@pytest.mark.parametrize("how", ["add", "part", "foreach", "out", "data", "replace", "freeze"])
+def test_parameters_that_the_model_writes_to_are_restored(how, on, train):
+    model = Writes(how)
+    before = [(p, p.data_ptr(), p.detach().clone(), p.requires_grad) for p in model.parameters()]
+    assert count_model(model, (torch.zeros(3, 4),), train=train, on=on).count.totals.macs == 3 * 4 * 4
+    for parameter, (same, address, value, requires_grad) in zip(model.parameters(), before, strict=True):
+        assert parameter is same
+        assert (parameter.data_ptr(), parameter.requires_grad, parameter.grad) == (address, requires_grad, None)
+        assert torch.equal(parameter, value)

@@ -1,4 +1,4 @@
-"""Where a model runs to be counted: on meta, on fake tensors, else on real ones with a note; the same answer in all."""
+"""Where a model runs to be counted: meta or fake tensors, else real tensors with a note; the counts are equal."""
 
 from __future__ import annotations
 
@@ -17,57 +17,57 @@ from analyzer.counting.execution.run import count_model
 MACS = 3 * 4 * 4
 
 
-class One(nn.Module):
+class OneLayer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 4)
         self.constants = [torch.ones(4)]
 
 
-class Item(One):
+class Item(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         y = self.layer(x)
         return y * 2 if y.sum().item() > 1e9 else y
 
 
-class Branch(One):
+class Branch(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) if x.sum() > 0 else x
 
 
-class Mask(One):
+class Mask(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x[x[:, 0] > 0])
 
 
-class Nonzero(One):
+class Nonzero(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x[torch.nonzero(x[:, 0])[:, 0]])
 
 
-class Listed(One):
+class Listed(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) + torch.tensor(x.tolist())
 
 
-class Numpy(One):
+class Numpy(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) + torch.from_numpy(np.ones(4, dtype=np.float32))
 
 
-class ToNumpy(One):
+class ToNumpy(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) + torch.from_numpy(x.detach().numpy())
 
 
-class InAList(One):
-    """Tensors in a list are not the module's own to move."""
+class InAList(OneLayer):
+    """Tensors in a list stay where they are."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) + self.constants[0]
 
 
-class AsksForTheProcessor(One):
+class AsksForTheProcessor(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         assert x.device.type == "cpu"
         return self.layer(x)
@@ -78,36 +78,46 @@ NEED_VALUES = [Item, Branch, Mask, Nonzero, Listed, Numpy, ToNumpy, InAList, Ask
 
 @pytest.mark.parametrize("kind", NEED_VALUES)
 @pytest.mark.parametrize("train", [False, True])
-def test_what_needs_values_is_counted_on_real_tensors_and_says_so(kind, train):
-    found = count_model(kind(), (torch.ones(3, 4),), train=train)
-    assert (found.count.totals.macs, found.count.totals.backward_macs) == (MACS, MACS if train else None)
-    (note,) = found.notes
-    assert note.startswith("counted on real tensors: on meta it raised ")
+def test_a_model_that_needs_values_is_counted_on_real_tensors_with_a_note(kind, train):
+    result = count_model(kind(), (torch.ones(3, 4),), train=train)
+    assert (result.count.totals.macs, result.count.totals.backward_macs) == (MACS, MACS if train else None)
+    (note,) = result.notes
+    assert "counted on real tensors" in note
     with pytest.raises(AnalyzerError, match=f"{kind.__name__} does not run on 3x4 float32"):
         count_model(kind(), (torch.ones(3, 4),), train=train, on="meta")
 
 
-def test_values_decide_what_is_counted_there():
+def test_values_decide_the_count_on_real_tensors():
     """A mask that keeps two rows of three."""
     source = torch.ones(3, 4)
     source[1] = -1
     assert count_model(Mask(), (source,)).count.totals.macs == 2 * 4 * 4
 
 
-class Positions(One):
+class Positions(OneLayer):
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x) + torch.arange(4) * torch.tensor([1.0, 2, 3, 4])
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_tensors_on_the_default_device_are_made_on_meta_at_the_second_attempt(train):
-    found = count_model(Positions(), (torch.ones(3, 4),), train=train)
-    assert (found.count.totals.macs, found.notes) == (MACS, ())
-    assert found.count.rows == count_model(Positions(), (torch.ones(3, 4),), train=train, on="real").count.rows
+def test_tensors_on_the_default_device_are_made_on_meta(train):
+    result = count_model(Positions(), (torch.ones(3, 4),), train=train)
+    assert (result.count.totals.macs, result.notes) == (MACS, ())
+    assert result.count.rows == count_model(Positions(), (torch.ones(3, 4),), train=train, on="real").count.rows
     assert torch.get_default_device().type == "cpu"
 
 
-def test_the_record_says_how_it_was_counted():
+def test_train_none_keeps_the_models_mode():
+    model, source = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)), torch.zeros(5, 3)
+    record = count(model, [source])
+    assert (record.mode, record.rows[1].flops, record.totals.backward_macs) == ("training", 2 * 5 * 2, None)
+    record = count(model.eval(), [source])
+    assert (record.mode, record.rows[1].flops) == ("inference", 0)
+    assert count(model, [source], train=True).rows[1].flops == 2 * 5 * 2
+    assert not model.training
+
+
+def test_the_record_has_the_notes():
     assert "counted on real tensors" in count(Item(), (torch.ones(3, 4),)).notes[0]
     assert count(Positions(), (torch.ones(3, 4),)).notes == ()
 
@@ -115,13 +125,13 @@ def test_the_record_says_how_it_was_counted():
 def test_nothing_is_allocated_on_meta():
     """A layer of 4 TB."""
     model = nn.Linear(1_000_000, 1_000_000, device="meta")
-    found = count_model(model, (torch.empty(2, 1_000_000, device="meta"),), train=True)
-    assert found.count.totals.macs == found.count.totals.backward_macs == 2 * 1_000_000**2
-    assert found.count.totals.params == 1_000_000**2 + 1_000_000
+    result = count_model(model, (torch.empty(2, 1_000_000, device="meta"),), train=True)
+    assert result.count.totals.macs == result.count.totals.backward_macs == 2 * 1_000_000**2
+    assert result.count.totals.params == 1_000_000**2 + 1_000_000
 
 
-def test_what_would_not_fit_is_refused_before_it_is_built():
-    """It needs values, and to have them it would have to be 4 TB large."""
+def test_a_model_larger_than_memory_is_refused_before_it_is_built():
+    """It needs values, which would take 4 TB."""
 
     class Large(nn.Module):
         def __init__(self) -> None:
@@ -136,9 +146,7 @@ def test_what_would_not_fit_is_refused_before_it_is_built():
 
     with torch.device("meta"):
         model = Large()
-    with pytest.raises(
-        AnalyzerError, match=r"does not run on meta .*it would take 3,725\.3 GiB, where [\d.]+ are free"
-    ):
+    with pytest.raises(AnalyzerError, match=r"3,725\.3 GiB"):
         count_model(model, (torch.zeros(2, 1_000_000),), real=never)
 
 
@@ -154,7 +162,7 @@ def recurrent() -> nn.Module:
 @pytest.mark.parametrize(("make", "shape"), [(convolutional, (2, 3, 8, 8)), (recurrent, (2, 7, 8))])
 @pytest.mark.parametrize("inside", [True, False])
 @pytest.mark.parametrize("train", [None, False, True])
-def test_fake_tensors_give_the_same_answer(make, shape, inside, train):
+def test_fake_tensors_give_the_same_count(make, shape, inside, train):
     with FakeTensorMode() as mode:
         model, source = make(), torch.zeros(shape)
         fake = count_model(model, (source,), train=train) if inside else None
@@ -164,26 +172,26 @@ def test_fake_tensors_give_the_same_answer(make, shape, inside, train):
     assert all(parameter.fake_mode is mode for parameter in model.parameters())
 
 
-def test_fake_tensors_that_need_values_are_refused_in_words():
+def test_a_model_on_fake_tensors_that_needs_values_is_refused():
     with FakeTensorMode(), pytest.raises(AnalyzerError, match="Branch does not run on 3x4 float32"):
         count_model(Branch(), (torch.zeros(3, 4),))
 
 
-# --- a model that is wrong -------------------------------------------------------------------------------------------
+# --- models that fail ------------------------------------------------------------------------------------------------
 def raised(model: nn.Module, *args: Any) -> AnalyzerError:
     with pytest.raises(AnalyzerError) as caught:
         count_model(model, args)
     return caught.value
 
 
-def test_an_error_tells_what_was_fed_and_torchs_own_words():
+def test_an_error_has_the_inputs_and_torchs_message():
     error = raised(nn.Conv2d(3, 4, 3), torch.zeros(2, 7))
-    assert str(error).startswith("Conv2d does not run on 2x7 float32: RuntimeError: Expected 3D (unbatched) or 4D")
+    assert all(part in str(error) for part in ("Conv2d", "2x7 float32", "RuntimeError: Expected 3D"))
     assert "\n" not in str(error)
-    assert error.details == (), "no frame is the user's"
+    assert error.details == (), "no frame is in the user's code"
 
 
-def test_an_error_in_the_users_code_shows_where():
+def test_an_error_in_the_users_code_has_its_line():
     class Wrong(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x.no_such_thing
@@ -195,9 +203,9 @@ def test_an_error_in_the_users_code_shows_where():
     assert frame.endswith(" in forward: return x.no_such_thing")
 
 
-def test_an_error_without_words_is_named():
+def test_an_error_without_a_message_is_named():
     class Silent(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             raise ValueError
 
-    assert "float32: ValueError; if it takes another, give" in str(raised(Silent(), torch.zeros(2)))
+    assert "float32: ValueError;" in str(raised(Silent(), torch.zeros(2)))

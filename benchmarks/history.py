@@ -1,105 +1,111 @@
-"""How often `analyze history` is wrong: `python -m benchmarks.history`.
+"""Error rates of `analyze history` on simulated runs: `python -m benchmarks.history [TRIALS]`.
 
-Series of simulated runs with the noise that shared machines have: a shift that all benchmarks of a run share and that
-wanders from run to run, a drift of each benchmark's own, noise with heavy tails, and runs that were disturbed. Half of
-the windows are quiet, half have one step in one benchmark. Intervals are exact, 95 %.
+The runs have the noise of shared machines: a shift that all benchmarks of a run share and that drifts from run to run,
+a drift of each benchmark, noise with heavy tails, and disturbed runs. Half of the windows are quiet, half have a step in
+one benchmark. Rates have exact 95 % confidence intervals (Clopper and Pearson 1934).
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from analyzer.core.frozen import Frozen
-from analyzer.history.change_points import LEAST_RUNS, changes
-from analyzer.history.point import TIME, Point, packed
-from analyzer.history.series import Series, series
+from analyzer.history.change_points import MIN_RUNS, find_change_points
+from analyzer.history.point import TIME, Point, dump_environment
+from analyzer.history.series import Series, build_series
+from benchmarks.contention import binomial_interval
 
 RUNS = 40
-NEAR = 3  # A step is found if a change stands within so many runs of it, in its direction.
+MAX_DISTANCE = 3  # Runs between a step and a change point of the same direction that counts as finding it.
 
 
 class Noise(Frozen):
-    """Standard deviations of logarithms. `wander` and `drift` are forgotten after `memory` runs."""
+    """Standard deviations of logarithms. `wander` and `drift` decorrelate over `memory` runs."""
 
-    shift: float = 0.08  # Of all times of a run, anew each run.
-    wander: float = 0.06  # Of all times, slowly: a machine that others use more some weeks.
+    shift: float = 0.08  # Of all times of a run, independent between runs.
+    wander: float = 0.06  # Of all times, slowly: other load varies by the week.
     drift: float = 0.01  # Of one benchmark, slowly.
-    own: float = 0.025  # Of one benchmark, each run, with Student's t of three degrees for a tail.
-    disturbed: float = 0.03  # So many runs of a benchmark are up to twice as long.
+    single: float = 0.025  # Of one benchmark and run: Student's t with three degrees of freedom.
+    disturbed: float = 0.03  # Share of a benchmark's runs that take up to twice as long.
     memory: int = 12
 
 
-def window(rng: np.random.Generator, benchmarks: int, noise: Noise, step: float, at: int) -> list[Point]:
-    """The points of one window: `step` is in benchmark 0 from run `at` on, as a ratio less 1."""
-    shared = rng.normal(0, noise.shift, RUNS) + slow(rng, noise.wander, noise.memory)
+CASES = (
+    ("20 benchmarks", 20, Noise()),
+    ("5 benchmarks", 5, Noise()),
+    ("4 benchmarks", 4, Noise()),
+    ("5 benchmarks, noise doubled", 5, Noise(single=0.05, drift=0.02)),
+    ("1 benchmark, without others to normalize by", 1, Noise()),
+)
+
+
+def window(generator: np.random.Generator, benchmarks: int, noise: Noise, step: float, at: int) -> list[Point]:
+    """The points of one window; benchmark 0 changes by `step` (a ratio less 1) from run `at` on."""
+    shared = generator.normal(0, noise.shift, RUNS) + wandering(generator, noise.wander, noise.memory)
     points = []
     for number in range(benchmarks):
-        logs = math.log(10 ** rng.uniform(-5, 0)) + shared + slow(rng, noise.drift, noise.memory)
-        logs += noise.own * rng.standard_t(3, RUNS) / math.sqrt(3)
-        logs += np.where(rng.random(RUNS) < noise.disturbed, rng.uniform(0, math.log(2), RUNS), 0)
+        logs = math.log(10 ** generator.uniform(-5, 0)) + shared + wandering(generator, noise.drift, noise.memory)
+        logs += noise.single * generator.standard_t(3, RUNS) / math.sqrt(3)
+        disturbed = generator.random(RUNS) < noise.disturbed
+        logs += np.where(disturbed, generator.uniform(0, math.log(2), RUNS), 0)
         if number == 0:
             logs[at:] += math.log1p(step)
         points += [
-            Point(f"{run:03}", "", None, f"b{number}", TIME, "", packed({}), math.exp(log))
+            Point(f"{run:03}", "", None, f"b{number}", TIME, "", dump_environment({}), math.exp(log))
             for run, log in enumerate(logs)
         ]
     return points
 
 
-def slow(rng: np.random.Generator, spread: float, memory: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """A wandering level (Ornstein-Uhlenbeck): its spread over a long time, and the runs after which it is forgotten."""
-    keep = math.exp(-1 / memory)
-    level, levels = rng.normal(0, spread), []
-    for kick in rng.normal(0, spread * math.sqrt(1 - keep**2), RUNS):
-        level = keep * level + kick
+def wandering(
+    generator: np.random.Generator, spread: float, memory: int
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """An Ornstein-Uhlenbeck process with this stationary standard deviation and correlation time, in runs."""
+    decay = math.exp(-1 / memory)
+    level, levels = generator.normal(0, spread), []
+    for change in generator.normal(0, spread * math.sqrt(1 - decay**2), RUNS):
+        level = decay * level + change
         levels.append(level)
     return np.array(levels)
 
 
-def watched(points: Sequence[Point], number: int = 0) -> Series:
-    return next(one for one in series(points) if one.model == f"b{number}")
+def series_of(points: Sequence[Point], number: int = 0) -> Series:
+    return next(series for series in build_series(points) if series.model == f"b{number}")
 
 
-def exact(hits: int, trials: int) -> str:
-    """`2 of 400, 0.5 % (0.1 to 1.8)`: Clopper and Pearson's interval."""
-    from scipy.stats import beta
-
-    low = float(beta.ppf(0.025, hits, trials - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, trials - hits)) if hits < trials else 1.0
+def rate(hits: int, trials: int) -> str:
+    """`2 of 400, 0.5 % (0.1 to 1.8)`."""
+    low, high = binomial_interval(hits, trials)
     return f"{hits} of {trials}, {100 * hits / trials:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def arms(trials: int) -> Iterator[tuple[str, int, Noise]]:
-    yield "20 benchmarks", 20, Noise()
-    yield "5 benchmarks", 5, Noise()
-    yield "4 benchmarks", 4, Noise()
-    yield "5, noise doubled", 5, Noise(own=0.05, drift=0.02)
-    yield "1 benchmark, nothing to hold it against", 1, Noise()
-
-
 def main(trials: int = 1000) -> None:
-    for title, benchmarks, noise in arms(trials):
-        rng = np.random.default_rng(20261124)
-        alarms = sum(bool(changes(watched(window(rng, benchmarks, noise, 0.0, 0)))) for _ in range(trials))
-        print(f"{title}: quiet windows of {RUNS} runs that alarm: {exact(alarms, trials)}")
+    for title, benchmarks, noise in CASES:
+        generator = np.random.default_rng(20261124)
+        alarms = sum(
+            bool(find_change_points(series_of(window(generator, benchmarks, noise, 0.0, 0)))) for _ in range(trials)
+        )
+        print(f"{title}: false alarms in quiet windows of {RUNS} runs: {rate(alarms, trials)}")
         for step in (0.1, 0.2, -0.2):
-            found = extra = inside = beside = 0
+            found = elsewhere = covered = other = 0
             for _ in range(trials):
-                at = int(rng.integers(LEAST_RUNS, RUNS - LEAST_RUNS + 1))
-                points = window(rng, benchmarks, noise, step, at)
-                said = changes(watched(points))
-                beside += bool(benchmarks > 1 and changes(watched(points, 1)))
-                right = [one for one in said if abs(one.after - at) <= NEAR and one.size * step > 0]
+                at = int(generator.integers(MIN_RUNS, RUNS - MIN_RUNS + 1))
+                points = window(generator, benchmarks, noise, step, at)
+                changes = find_change_points(series_of(points))
+                other += bool(benchmarks > 1 and find_change_points(series_of(points, 1)))
+                right = [point for point in changes if abs(point.after - at) <= MAX_DISTANCE and point.size * step > 0]
                 found += bool(right)
-                extra += len(said) > len(right[:1])
-                inside += bool(right) and right[0].low <= step <= right[0].high
-            print(f"  {step:+.0%}: found {exact(found, trials)}; another place named: {exact(extra, trials)}; "
-                  f"in its neighbour: {exact(beside, trials)}; "
-                  f"interval holds it: {100 * inside / max(found, 1):.0f} %")  # fmt: skip
+                elsewhere += len(changes) > len(right[:1])
+                covered += bool(right) and right[0].low <= step <= right[0].high
+            print(
+                f"  step of {step:+.0%}: found {rate(found, trials)}; a change elsewhere: {rate(elsewhere, trials)}; "
+                f"in another benchmark: {rate(other, trials)}; "
+                f"step within the interval: {100 * covered / max(found, 1):.0f} %"
+            )
 
 
 if __name__ == "__main__":

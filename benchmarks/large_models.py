@@ -1,8 +1,8 @@
-"""Models of tens of billions of parameters from a folder's config.json: seconds and peak memory of `analyze`.
+"""Seconds and peak memory of `analyze` on models with tens of billions of parameters, from a config.json alone.
 
-`python -m benchmarks.large_models`; needs transformers (the extra `zoo`). Nothing is downloaded: the folders are made
-here. Each process is held against `import torch`, and against transformers alone: its own import, and the same model
-built by it on meta. What lies between those two is not ours to save.
+`python -m benchmarks.large_models` needs transformers (the extra `zoo`) and downloads nothing: it writes the folders.
+The bases are `import torch`, and transformers alone: its import, and the same model built by it on meta. We cannot
+reduce what transformers alone takes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
 }
 
-BUILT_ALONE = """
+BUILD = """
 import torch, transformers
 config = transformers.AutoConfig.from_pretrained({folder!r}, local_files_only=True)
 with torch.device("meta"):
@@ -74,58 +74,57 @@ with torch.device("meta"):
 
 
 class Process(NamedTuple):
-    """What one whole process took."""
-
     seconds: float
     peak_bytes: int
 
 
 def write(name: str, parent: Path) -> Path:
-    """A folder with the configuration of that name and nothing else."""
+    """A folder that has only the config.json of that name."""
     folder = parent / name
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({**CONFIGS[name], "dtype": "bfloat16"}), encoding="utf-8")
     return folder
 
 
-def measured(*arguments: str) -> Process:
-    """A fresh Python with these arguments. Raises RuntimeError if it fails: a failure has no memory to report."""
+def run_python(*arguments: str) -> Process:
+    """Runs a fresh Python with these arguments. Raises RuntimeError if it fails."""
     start = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([sys.executable, "-W", "ignore", *arguments], stdout=subprocess.DEVNULL, stderr=said)
-        _, status, used = os.wait4(process.pid, 0)  # Of this child alone, which getrusage would mix with those before.
+    with tempfile.TemporaryFile() as errors:
+        command = [sys.executable, "-W", "ignore", *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)  # Of this child only; getrusage would include earlier children.
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{' '.join(arguments)} failed: {said.read().decode(errors='replace')[-500:]}")
+            errors.seek(0)
+            raise RuntimeError(f"{' '.join(arguments)} failed: {errors.read().decode(errors='replace')[-500:]}")
     scale = 1 if sys.platform == "darwin" else 1024
-    return Process(time.perf_counter() - start, used.ru_maxrss * scale)
+    return Process(time.perf_counter() - start, usage.ru_maxrss * scale)
 
 
-def counted(folder: Path, mode: str = "inference") -> Process:
-    return measured("-m", "analyzer", "--model", f"hf:{folder}", "--depth", "1", "--mode", mode)
+def run_analyze(folder: Path, mode: str = "inference") -> Process:
+    return run_python("-m", "analyzer", "--model", f"hf:{folder}", "--depth", "1", "--mode", mode)
 
 
-def alone(folder: Path) -> Process:
-    return measured("-c", BUILT_ALONE.format(folder=str(folder)))
+def run_transformers(folder: Path) -> Process:
+    return run_python("-c", BUILD.format(folder=str(folder)))
 
 
 def main() -> None:
-    measured("-c", "import torch, transformers")  # Fills the caches.
-    plain = measured("-c", "import torch")
+    run_python("-c", "import torch, transformers")  # Fills the file caches.
+    base = run_python("-c", "import torch")
     table = Table("process", "seconds", "peak MiB", "/ import torch", "/ transformers alone", box=None)
-    table.add_row("import torch", f"{plain.seconds:.1f}", f"{plain.peak_bytes / 2**20:.0f}", "1.00", "")
+    table.add_row("import torch", f"{base.seconds:.1f}", f"{base.peak_bytes / 2**20:.0f}", "1.00", "")
     with tempfile.TemporaryDirectory() as parent:
         for name in CONFIGS:
             folder = write(name, Path(parent))
-            theirs, ours = alone(folder), counted(folder)
-            for label, one in ((f"{name}: transformers alone", theirs), (f"{name}: analyze", ours)):
+            alone, ours = run_transformers(folder), run_analyze(folder)
+            for title, process in (("transformers alone", alone), ("analyze", ours)):
                 table.add_row(
-                    label,
-                    f"{one.seconds:.1f}",
-                    f"{one.peak_bytes / 2**20:.0f}",
-                    f"{one.peak_bytes / plain.peak_bytes:.2f}",
-                    f"{one.peak_bytes / theirs.peak_bytes:.2f}" if one is ours else "",
+                    f"{name}: {title}",
+                    f"{process.seconds:.1f}",
+                    f"{process.peak_bytes / 2**20:.0f}",
+                    f"{process.peak_bytes / base.peak_bytes:.2f}",
+                    f"{ours.peak_bytes / alone.peak_bytes:.2f}" if process is ours else "",
                 )
     Console(width=120).print(table)
 

@@ -1,4 +1,4 @@
-"""Every variant at every batch on every device that is here: a forward pass. `extra_info` says what ran and where."""
+"""A forward pass of every variant, on every available device. `extra_info` has the MACs, batch, device, fingerprint."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_forward(benchmark: BenchmarkFixture, name: str, batch: int, device: str) -> None:
     model = build(name).to(device)
-    source = torch.randn(batch, *find(name).input, device=device)
+    inputs = torch.randn(batch, *find(name).input, device=device)
     clock = clock_of(device)
 
-    def run() -> None:
-        model(source)
+    def forward() -> None:
+        model(inputs)
         clock.synchronize()
 
     with torch.inference_mode():
-        benchmark.pedantic(run, warmup_rounds=2, rounds=5)  # type: ignore[no-untyped-call]
+        benchmark.pedantic(forward, warmup_rounds=2, rounds=5)  # type: ignore[no-untyped-call]
     macs = count(name, batch=batch).totals.macs
     benchmark.extra_info |= {"macs": macs, "batch": batch, "device": device, "environment": fingerprint(device)}

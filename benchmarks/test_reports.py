@@ -1,4 +1,4 @@
-"""What it takes to show a result: tables, Markdown, JSON, the page. `extra_info` says of how many MACs, and where."""
+"""Showing a result: tables, Markdown, JSON, the page. `extra_info` has GoogLeNet's MACs and the fingerprint."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from analyzer import compare, count
 from analyzer.records.comparison import compare_records
 from analyzer.records.envelope import dump, load
 from analyzer.timing.machine.fingerprint import fingerprint
-from reports.counting import comparison as side_by_side
-from reports.counting import network as views
-from reports.formats import text
+from reports.counting.comparison import tables
+from reports.counting.network import network
+from reports.formats.text import markdown
 from reports.page.build import page
 from reports.page.write import html
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def described(benchmark: BenchmarkFixture) -> None:
+def extra_info(benchmark: BenchmarkFixture) -> None:
     benchmark.extra_info |= {"macs": count("googlenet").totals.macs, "environment": fingerprint()}
 
 
 def test_markdown(benchmark: BenchmarkFixture) -> None:
     record = count("googlenet")
-    assert r"inception\_4a" in benchmark(lambda: text.markdown([views.network(record, 2)]))
+    assert r"inception\_4a" in benchmark(lambda: markdown([network(record, 2)]))
 
 
 def test_comparison(benchmark: BenchmarkFixture) -> None:
     records = [count("googlenet"), count("googlenet-naive")]
-    assert benchmark(lambda: side_by_side.tables(compare_records(records), "macs", 1))
+    assert benchmark(lambda: tables(compare_records(records), "macs", 1))
 
 
 def test_page(benchmark: BenchmarkFixture) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from analyzer.records.record import Record
-from analyzer.records.store import kept_peaks
+from analyzer.records.store import load_peaks
 from analyzer.timing.machine.roofline import Ceilings, device_of, measured_ceilings, published_ceilings
 
 
@@ -17,7 +17,7 @@ def find_ceilings(
 
     `device` is the specification of a named device, or None for this machine.
     """
-    peaks = next((kept_peaks(record.environment) for record in records if record.environment), [])
+    peaks = next((load_peaks(record.environment) for record in records if record.environment), [])
 
     def ceilings(record: Record) -> Ceilings | None:
         if record.mode != "inference" or record.measurement is None:

@@ -1,4 +1,4 @@
-"""Tens of billions of parameters from a config.json, against arithmetic; their memory against that of an import."""
+"""Models of tens of billions of parameters from a config.json: counts equal arithmetic, memory is that of an import."""
 
 from __future__ import annotations
 
@@ -84,12 +84,14 @@ def test_the_count_is_the_arithmetic(name, tmp_path, transformers):
     assert (record.unknown_ops, record.notes, record.dtype) == ({}, (), "bfloat16")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "mode"), [("llama-70b", "training"), ("mixtral-8x22b", "inference")])
-def test_memory_is_that_of_an_import(name, mode, tmp_path, transformers):
-    """At most 1.5 of `import torch`, unless transformers alone comes near that: with a CPU build of torch, which takes
-    a third of the memory, it takes 1.7. What we add to it is a tenth of `import torch` at most."""
+def test_memory_is_near_that_of_an_import(name, mode, tmp_path, transformers):
+    """At most 1.5 times `import torch`, or at most 0.1 times it above building the model with transformers alone.
+
+    With a CPU build of torch, which takes a third of the memory, transformers alone takes 1.7 times."""
     folder = large_models.write(name, tmp_path)
-    plain = large_models.measured("-c", "import torch")
-    theirs, ours = large_models.alone(folder), large_models.counted(folder, mode)
-    assert ours.peak_bytes <= max(1.5 * plain.peak_bytes, theirs.peak_bytes + 0.1 * plain.peak_bytes)
-    assert ours.seconds < 60
+    plain = large_models.run_python("-c", "import torch")
+    build, count = large_models.run_transformers(folder), large_models.run_analyze(folder, mode)
+    assert count.peak_bytes <= max(1.5 * plain.peak_bytes, build.peak_bytes + 0.1 * plain.peak_bytes)
+    assert count.seconds < 60

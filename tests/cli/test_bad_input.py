@@ -46,10 +46,8 @@ def refused(analyze, tmp_path, monkeypatch):
 CASES = {
     # Variants
     "a misspelt variant": (("--variant", "googlnet"), ["'googlnet'", "nearest: googlenet,", "analyze list"]),
-    "an upper-case variant": (("--variant", "GoogLeNet"), ["'GoogLeNet'", "googlenet"]),
     "an unknown variant": (("--variant", "resnet50"), ["'resnet50'", "analyze list"]),
     "an empty variant": (("--variant", ""), ["unknown variant ''"]),
-    "one good, one bad": ((*GOOGLENET, "--variant", "vgg17"), ["'vgg17'", "vgg16"]),
     "the same variant twice": ((*GOOGLENET, *GOOGLENET), ["googlenet is given twice", "@PATH.KEY=NUMBER"]),
     "the same change twice": (
         ("--variant", "googlenet@conv1.out=32") * 2,
@@ -59,47 +57,25 @@ CASES = {
         (*GOOGLENET, "--variant", "googlenet@conv1.out=32", "--set", "conv1.out=32"),
         ["googlenet@conv1.conv.out=32 is given twice"],
     ),
-    "an empty change": (("--variant", "googlenet@"), ["malformed setting ''"]),
-    "a path as a change": (("--variant", "googlenet@conv1"), ["'conv1'", "PATH.KEY=NUMBER"]),
-    "a comma at the end": (("--variant", "googlenet@conv1.out=32,"), ["empty name", "NAME[,NAME]"]),
     "a comma at the end of names": (("--variant", "googlenet,"), ["empty name", "'googlenet,'"]),
-    "two commas": (("--variant", "googlenet,,alexnet"), ["empty name"]),
-    "two changes, two signs": (("--variant", "googlenet@conv1.out=32@conv2.out=3"), ["PATH.KEY=NUMBER"]),
     "no variant": (("--train",), ["--variant NAME", "analyze list"]),
-    "no variant, only a format": (("--format", "json"), ["--variant NAME"]),
     "a variant without its value": (("--variant",), ["--variant", "requires an argument"]),
     # Sizes
     "an input of two sizes": ((*GOOGLENET, "--input", "3x224"), ["CHANNELSxHEIGHTxWIDTH", "such as 3x320x320"]),
     "an input of four sizes": ((*GOOGLENET, "--input", "1x3x224x224"), ["CHANNELSxHEIGHTxWIDTH", "without the batch"]),
     "a size of zero": ((*GOOGLENET, "--input", "3x0x224"), ["'3x0x224'", "at least 1"]),
     "no channels": ((*GOOGLENET, "--input", "0x224x224"), ["'0x224x224'", "at least 1"]),
-    "sizes of letters": ((*GOOGLENET, "--input", "axbxc"), ["'axbxc'", "such as 3x320x320"]),
-    "a negative input": ((*GOOGLENET, "--input", "-3x224x224"), ["'-3x224x224'"]),
     "a negative size": ((*GOOGLENET, "--input", "3x-224x224"), ["'3x-224x224'"]),
-    "a huge size": ((*GOOGLENET, "--input", f"3x{HUGE}x224"), [f"'3x{HUGE}x224'"]),
-    "commas": ((*GOOGLENET, "--input", "3,224,224"), ["'3,224,224'"]),
-    "a fraction": ((*GOOGLENET, "--input", "3x224.5x224"), ["'3x224.5x224'"]),
-    "an empty input": ((*GOOGLENET, "--input", ""), ["malformed input ''"]),
     "too small": ((*GOOGLENET, "--input", "3x1x1"), ["googlenet.pool1", "3x1x1", "ran out of pixels", "3x3 window"]),
     "too small for alexnet": (("--variant", "alexnet", "--input", "3x8x8"), ["alexnet.conv1", "11x11 window on 8x8"]),
     "too flat": ((*GOOGLENET, "--input", "3x224x4"), ["googlenet.", "ran out of pixels"]),
     "too small for the heads": ((*GOOGLENET, "--input", "3x32x32", "--train"), ["googlenet.aux1.pool", "5x5 window"]),
     "a batch of zero": ((*GOOGLENET, "--batch", "0"), ["--batch", "0"]),
-    "a negative batch": ((*GOOGLENET, "--batch", "-2"), ["--batch", "-2"]),
-    "a batch of half": ((*GOOGLENET, "--batch", "0.5"), ["--batch", "'0.5'"]),
     "a batch of words": ((*GOOGLENET, "--batch", "many"), ["--batch", "'many'"]),
     "a huge batch": ((*GOOGLENET, "--batch", HUGE), ["--batch", HUGE]),
     # Settings
-    "a word as a setting": ((*GOOGLENET, "--set", "conv1"), ["'conv1'", "PATH.KEY=NUMBER"]),
-    "a setting without a key": ((*GOOGLENET, "--set", "conv1=3"), ["'conv1=3'", "PATH.KEY=NUMBER"]),
-    "a setting without a number": ((*GOOGLENET, "--set", "conv1.out="), ["'conv1.out='"]),
     "a setting to a word": ((*GOOGLENET, "--set", "conv1.out=many"), ["'conv1.out=many'"]),
     "a setting to zero": ((*GOOGLENET, "--set", "conv1.out=0"), ["'conv1.out=0'", "at least 1"]),
-    "a negative setting": ((*GOOGLENET, "--set", "conv1.out=-4"), ["'conv1.out=-4'", "at least 1"]),
-    "a fraction as a setting": ((*GOOGLENET, "--set", "conv1.out=1.5"), ["'conv1.out=1.5'"]),
-    "a huge setting": ((*GOOGLENET, "--set", f"conv1.out={HUGE}"), [f"conv1.out={HUGE}"]),
-    "an empty setting": ((*GOOGLENET, "--set", ""), ["malformed setting ''"]),
-    "two equals signs": ((*GOOGLENET, "--set", "conv1.out=3=4"), ["'conv1.out=3=4'"]),
     "an unknown key": (
         (*GOOGLENET, "--set", "inception_4a.reduce_7x7=3"),
         ["'inception_4a.reduce_7x7'", "inception_4a.out_1x1", "inception_4a.reduce_5x5", "inception_4a.pool_proj"],
@@ -122,10 +98,6 @@ CASES = {
     "a stride that leaves no pixels": ((*GOOGLENET, "--set", "conv1.stride=500"), ["googlenet.pool1", "pixels"]),
     # Modules
     "an unknown module": ((*GOOGLENET, "--module", "inception_4f"), ["'inception_4f'", "googlenet", "inception_4"]),
-    "half a name": ((*GOOGLENET, "--module", "inception"), ["'inception'"]),
-    "a module of a letter's case": ((*GOOGLENET, "--module", "Conv1"), ["'Conv1'", "conv1"]),
-    "a module with a dot at its end": ((*GOOGLENET, "--module", "conv1."), ["'conv1.'", "conv1"]),
-    "a dot": ((*GOOGLENET, "--module", "."), ["'.'"]),
     "an empty module": ((*GOOGLENET, "--module", ""), ["''"]),
     "a head at inference": ((*GOOGLENET, "--module", "aux1"), ["'aux1'"]),
     "a module that none has": ((*GOOGLENET, "--variant", "nin", "--module", "fc6"), ["'fc6'", "googlenet, nin"]),
@@ -138,7 +110,6 @@ CASES = {
     "a depth of zero": ((*GOOGLENET, "--depth", "0"), ["--depth", "0"]),
     "a depth without end": ((*GOOGLENET, "--depth", "99"), ["--depth", "99"]),
     "an unknown option": ((*GOOGLENET, "--verfy"), ["--verfy", "--verify", "analyze --help"]),
-    "an option of one letter": ((*GOOGLENET, "-x"), ["-x", "analyze --help"]),
     "a value for a flag": ((*GOOGLENET, "--train=yes"), ["--train", "analyze --help"]),
     # Commands
     "an unknown command": (("lst",), ["'lst'", "analyze --help"]),
@@ -156,13 +127,8 @@ def test_bad_input_is_one_line_and_exit_2(refused, case):
     message = refused(*arguments)
     for word in words:
         assert word in message
-
-
-@pytest.mark.parametrize(
-    "case", [case for case, (arguments, _) in CASES.items() if arguments[:2] == GOOGLENET and "list" not in arguments]
-)
-def test_bad_input_leaves_the_file_alone(refused, case):
-    refused("-o", "out", *CASES[case][0])
+    if arguments[:2] == GOOGLENET and "list" not in arguments:
+        assert refused("-o", "out", *arguments) == message
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv", "md", "latex"])

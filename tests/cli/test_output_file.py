@@ -76,44 +76,31 @@ def refused(outcome, *words: str) -> None:
         assert word in outcome.err
 
 
-def test_a_missing_folder(analyze, folder):
-    refused(analyze(*JOB, "-o", "missing/nin.csv"), "missing/nin.csv", "No such file or directory")
-    assert listing(folder) == []
-
-
-def test_a_folder_as_the_file(analyze, folder):
-    (folder / "results").mkdir()
-    refused(analyze(*JOB, "-o", "results"), "results", "folder")
-    assert listing(folder) == ["results"]
-    assert listing(folder / "results") == []
-
-
-def test_a_file_as_the_folder(analyze, folder):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing/nin.csv", "No such file or directory"),
+        ("directory", "folder"),
+        ("file/nin.csv", "Not a directory"),
+        ("", ""),
+        ("x" * 300, "too long"),
+        ("loop", "loop"),
+    ],
+)
+def test_a_path_that_cannot_be_written(analyze, folder, name, reason):
+    (folder / "directory").mkdir()
     (folder / "file").write_text(OLD)
-    refused(analyze(*JOB, "-o", "file/nin.csv"), "file/nin.csv", "Not a directory")
+    (folder / "loop").symlink_to("loop")
+    refused(analyze(*JOB, "-o", name), name, reason)
+    assert listing(folder) == ["directory", "file", "loop"]
+    assert listing(folder / "directory") == []
     assert (folder / "file").read_text() == OLD
-
-
-def test_an_empty_name(analyze, folder):
-    refused(analyze(*JOB, "-o", ""))
-    assert listing(folder) == []
-
-
-def test_a_name_that_is_too_long(analyze, folder):
-    refused(analyze(*JOB, "-o", "x" * 300), "too long")
-    assert listing(folder) == []
 
 
 def test_a_name_as_long_as_a_name_may_be(analyze, folder):
     """The name of the temporary file is no longer than the final name."""
     assert analyze(*JOB, "-o", "x" * 255).status == 0
     assert listing(folder) == ["x" * 255]
-
-
-def test_a_link_to_itself(analyze, folder):
-    (folder / "loop").symlink_to("loop")
-    refused(analyze(*JOB, "-o", "loop"), "loop")
-    assert listing(folder) == ["loop"]
 
 
 def test_a_read_only_file(analyze, folder, monkeypatch):

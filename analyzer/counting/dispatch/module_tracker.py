@@ -22,7 +22,7 @@ class ModuleTracker:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        # The list also keeps the modules alive, so that their ids stay theirs.
+        # The list keeps the modules alive, so that no new object gets the id of an old module.
         self.modules = [(without_wrappers(path), module) for path, module in model.named_modules()]
         self.paths = {id(module): path for path, module in self.modules}
         self.stack = [""]

@@ -1,6 +1,6 @@
 """The rows of a count, recorded while the pass runs.
 
-A call of one of torch.nn's leaf modules is one row, whatever operators it runs; an operator outside of them, such as a
+A call of a leaf module of torch.nn is a row that adds up the operators it runs. Any other operator, such as a
 concatenation, is a row under the path of the module whose forward called it.
 """
 
@@ -57,7 +57,7 @@ class RowRecorder(OperatorTracker):
             for name, parameter in module._parameters.items():
                 if parameter is not None:
                     names = self.parameters.setdefault(storage_id(parameter), {})
-                    if not any(known is parameter for known in names.values()):  # A tied one has its first name.
+                    if not any(known is parameter for known in names.values()):  # A tied parameter has its first name.
                         names[f"{path}.{name}" if path else name] = parameter
         self.frames = [Frame("", folds=False)]
         self.rows: list[Row] = []

@@ -58,7 +58,7 @@ def materialize_lazy(
 
 
 def tensors_in(model: nn.Module) -> list[Tensor]:
-    """Parameters and buffers, in one traversal; a tied one more than once."""
+    """Parameters and buffers, from one traversal; tied tensors more than once."""
     stores = (store for module in model.modules() for store in (module._parameters, module._buffers))
     return [tensor for store in stores for tensor in store.values() if tensor is not None]
 
@@ -121,7 +121,7 @@ def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move)
     def copied(value: Any) -> Any:
         try:
             return copy.deepcopy(value, memo)
-        except (TypeError, copy.Error):
+        except (TypeError, NotImplementedError, copy.Error):
             return value
 
     with _TensorCopies(change):
@@ -136,20 +136,11 @@ class _TensorCopies(TorchFunctionMode):
         self.change = change
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is Tensor.clone:  # A Parameter copies itself by cloning its data.
-            return self._changed(args[0])
-        if func is not Tensor.__deepcopy__:
-            return func(*args, **(kwargs or {}))
-        tensor, memo = args
-        if id(tensor) not in memo:
-            memo[id(tensor)] = self._changed(tensor)
-        return memo[id(tensor)]
-
-    def _changed(self, tensor: Tensor) -> Tensor:
-        with torch._C.DisableTorchFunction():
-            return self.change(tensor)
+        if func is Tensor.__deepcopy__ or func is Tensor.clone:  # A Parameter copies itself by cloning its data.
+            return self.change(args[0])
+        return func(*args, **(kwargs or {}))
 
 
 def _clone(tensor: Tensor) -> Tensor:
-    """A pass may write to its input, so each has its own."""
+    """A copy, since a pass may write to its input."""
     return tensor.detach().clone().requires_grad_(tensor.requires_grad)

@@ -20,7 +20,7 @@ from analyzer.counting.dispatch.memory import track_memory
 from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_of
 from analyzer.counting.execution.places import META_PLACES, REAL
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
-from analyzer.models.failures import failed, short
+from analyzer.models.failures import error_summary, run_error
 from analyzer.records.record import Count, Memory
 
 
@@ -61,8 +61,11 @@ def count_model(
             except (Exception, SystemExit) as error:
                 failures.append(error)
             else:
-                return result.replace(notes=(*_place_notes(place, failures), *result.notes))
-        raise failed(model, args, kwargs, failures[-1]) from failures[-1]
+                if failures and place == REAL:
+                    note = f"counted on real tensors: on meta it raised {error_summary(failures[0])}"
+                    return result.replace(notes=(note, *result.notes))
+                return result
+        raise run_error(model, args, kwargs, failures[-1]) from failures[-1]
 
 
 def measure_memory(
@@ -79,7 +82,7 @@ def measure_memory(
                 with prepared_model(place, model, args, kwargs, train) as (moved_args, moved_kwargs):
                     return track_memory(model, moved_args, moved_kwargs, train=bool(train)), ()
         except (Exception, SystemExit) as error:
-            failure = short(error)
+            failure = error_summary(error)
     return None, (f"memory is unknown: it needs a run on meta, which raised {failure}",)
 
 
@@ -126,10 +129,6 @@ def _count_at(
     return ModelCount(count, tuple(notes))
 
 
-def _place_notes(place: str, failures: Sequence[BaseException]) -> list[str]:
-    return [f"counted on real tensors: on meta it raised {short(error)}" for error in failures[:1] if place == REAL]
-
-
 def _check_free_memory(model: nn.Module, train: bool | None, failures: Sequence[BaseException]) -> None:
     """Raises AnalyzerError for a model larger than free memory: the system would kill the process that builds it."""
     size = sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]) * (2 if train else 1)
@@ -139,7 +138,7 @@ def _check_free_memory(model: nn.Module, train: bool | None, failures: Sequence[
         return
     free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), size)
     if size > free:
-        why = "".join(f" ({short(error)})" for error in failures[:1])
+        why = "".join(f" ({error_summary(error)})" for error in failures[:1])
         needs = f"on real tensors it would take {size / 2**30:,.1f} GiB, where {free / 2**30:,.1f} are free"
         raise AnalyzerError(
             f"{type(model).__name__} does not run on meta{why}, and {needs}; give another input or size"

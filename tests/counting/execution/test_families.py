@@ -43,7 +43,7 @@ def sums(count: Count) -> tuple[int, int | None]:
 
 
 def twice(macs: int, *, gradients: int = 2) -> tuple[int, int]:
-    """A product forward and backward: the gradient of each side costs one forward, where it is wanted."""
+    """A product forward and backward: the gradient of each side costs as much as the forward product."""
     return macs, gradients * macs
 
 

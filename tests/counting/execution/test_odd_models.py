@@ -14,7 +14,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.counting.execution.run import count_model
 from analyzer.records.record import Count
 
-MACS = 3 * 4 * 4  # One pass of the one layer below over three rows.
+MACS = 3 * 4 * 4  # OneLayer's product over three rows.
 
 
 class OneLayer(nn.Module):

@@ -9,7 +9,7 @@ from typing import Any
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.records.store import PEAKS_VERSION, keep_peaks, kept_peaks
+from analyzer.records.store import PEAKS_VERSION, save_peaks, load_peaks
 from analyzer.timing.machine.roofline import device_of
 
 
@@ -41,8 +41,8 @@ def run_machine(
 
         emit_tables(tables(environment, measured, wrapped=form == "table"), form, output)
     if keep and trusted:
-        merged = {_identity(peak): peak for peak in [*kept_peaks(environment), *trusted]}
-        print_message(f"kept in {keep_peaks({**envelope, 'status': 'ok', 'peaks': list(merged.values())})}")
+        merged = {_identity(peak): peak for peak in [*load_peaks(environment), *trusted]}
+        print_message(f"kept in {save_peaks({**envelope, 'status': 'ok', 'peaks': list(merged.values())})}")
     if void:
         reason = void[0]["reason"]
         print_message(f"{len(void)} of {len(measured)} peaks are void and not kept: {reason}; stop it and run again")

@@ -128,6 +128,7 @@ def _annotate(record: Record, records: Sequence[Record]) -> Record:
 
 
 def _keep(records: Sequence[Record]) -> None:
+    """Writes the run's file, which `analyze history` reads."""
     print_message(f"kept in {save(records)}")
 
 

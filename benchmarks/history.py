@@ -1,6 +1,6 @@
 """Error rates of `analyze history` on simulated runs: `python -m benchmarks.history [TRIALS]`.
 
-The runs have the noise of shared machines: a shift that all benchmarks of a run share and that drifts from run to run,
+The runs have the noise of shared machines: a shift that all benchmarks of a run share and that drifts between runs,
 a drift of each benchmark, noise with heavy tails, and disturbed runs. Half of the windows are quiet, half have a step in
 one benchmark. Rates have exact 95 % confidence intervals (Clopper and Pearson 1934).
 """

@@ -36,7 +36,8 @@ def _totals(record: Record, explanations: Sequence[Explanation]) -> Table:
     notes = [f"Ours: {exact_totals(record)}"]
     if record.unknown_ops:
         notes.append(f"We have no formula for: {', '.join(sorted(record.unknown_ops))}")
-    if versions := ", ".join(f"{own.result.peer} {own.result.version}" for own in explanations if own.result.version):
+    results = [explanation.result for explanation in explanations]
+    if versions := ", ".join(f"{result.peer} {result.version}" for result in results if result.version):
         notes.append(f"Versions: {versions}")
     for explanation in explanations:
         result, difference = explanation.result, explanation.difference

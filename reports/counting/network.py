@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.core.shapes import shape_text
 from analyzer.core.units import percent
@@ -40,9 +40,9 @@ def network(record: Record, depth: int = 1, times_s: Mapping[str, float] | None 
             continue
         output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
         rows.append((name, output, *numbers(module.totals, module.path)))
-        own = total([row for row in record.rows if row.path == module.path])
-        if is_open(modules, module.path, base, depth) and (own.macs or own.params):
-            rows.append((Cell(OWN_FORWARD, depth=name.depth + 1), MISSING, *numbers(own)))
+        forward = total([row for row in record.rows if row.path == module.path])
+        if is_open(modules, module.path, base, depth) and (forward.macs or forward.params):
+            rows.append((Cell(OWN_FORWARD, depth=name.depth + 1), MISSING, *numbers(forward)))
     if top_level := top_level_rows(record):
         rows.append((Cell(TOP_LEVEL), MISSING, *numbers(total(top_level))))
     rows.append((Cell("total"), "", *numbers(record.totals, "")))
@@ -100,12 +100,11 @@ def _unknown(record: Record) -> list[str]:
     return [f"No formula for operators (calls): {record.count.uncounted}"] if record.unknown_ops else []
 
 
-def base_path(module: str | None, modules: Iterable[Module]) -> str:
-    """The path of `module`, which is a path or a role; "" for the whole network."""
-    named = list(modules)
-    if module is None or any(own.path == module for own in named):
-        return module or ""
-    return next((own.path for own in named if own.role == module), "")
+def base_path(name: str | None, modules: Sequence[Module]) -> str:
+    """The path of the module with that path or role; "" for the whole network."""
+    if name is None or any(module.path == name for module in modules):
+        return name or ""
+    return next((module.path for module in modules if module.role == name), "")
 
 
 def tree_name(path: str, base: str, depth: int) -> Cell | None:

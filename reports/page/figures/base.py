@@ -45,6 +45,9 @@ def figure(data: list[dict[str, Any]], height: int, **layout: Any) -> Figure:
     return {"data": data, "layout": {"height": height, **layout}}
 
 
+NAMES = {"automargin": True, "autorange": "reversed", "ticksuffix": "  "}  # The axis of bars, the first at the top.
+
+
 def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title, "standoff": 8}, "automargin": True, "zeroline": False} | more
 
@@ -88,47 +91,24 @@ def stacked(
     names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Mapping[str, Sequence[str]], *, unit: str
 ) -> Figure:
     """One bar per network, divided into its parts."""
+    outline = {"width": 1, "color": "rgba(255,255,255,.6)"}
     data = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "name": escape_label(part),
-            "y": [escape_label(name) for name in names],
-            "x": list(values),
-            "text": list(texts[part]),
-            "hovertemplate": f"%{{y}}<br>{escape_label(part)}: %{{text}}<extra></extra>",
-            "textposition": "none",
-            "marker": {"color": colour(index), "line": {"width": 1, "color": "rgba(255,255,255,.6)"}},
-        }
+        _bars(names, values, texts[part], {"color": colour(index), "line": outline}, part)
         for index, (part, values) in enumerate(parts.items())
     ]
-    return figure(
-        data,
-        96 + 44 * len(names),
-        barmode="stack",
-        bargap=0.35,
-        xaxis=axis(unit, tickformat="~s", nticks=6),
-        yaxis={"automargin": True, "autorange": "reversed", "ticksuffix": "  "},
-    )
+    x_axis = axis(unit, tickformat="~s", nticks=6)
+    return figure(data, 96 + 44 * len(names), barmode="stack", bargap=0.35, xaxis=x_axis, yaxis=NAMES)
 
 
 def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[str]]], *, unit: str) -> Figure:
     """One bar per name and group; the bars of a name stand side by side."""
     data = [
-        {"type": "bar", "orientation": "h", "name": escape_label(group), "x": list(values),
-         "y": [escape_label(name) for name in names], "text": list(texts), "textposition": "none",
-         "marker": {"color": colour(index)},
-         "hovertemplate": f"%{{y}}<br>{escape_label(group)}: %{{text}}<extra></extra>"}
+        _bars(names, values, texts, {"color": colour(index)}, group)
         for index, (group, (values, texts)) in enumerate(groups.items())
-    ]  # fmt: skip
-    return figure(
-        data,
-        80 + 18 * (len(groups) + 1) * len(names),
-        barmode="group",
-        bargap=0.3,
-        xaxis=axis(unit, tickformat=".0%", nticks=6),
-        yaxis={"automargin": True, "autorange": "reversed", "ticksuffix": "  "},
-    )
+    ]
+    height = 80 + 18 * (len(groups) + 1) * len(names)
+    x_axis = axis(unit, tickformat=".0%", nticks=6)
+    return figure(data, height, barmode="group", bargap=0.3, xaxis=x_axis, yaxis=NAMES)
 
 
 def bars(
@@ -136,23 +116,19 @@ def bars(
     spread: tuple[Points, Points] | None = None, suffix: str = "",
 ) -> Figure:  # fmt: skip
     """One bar per name; `spread` is the length of its error bar above and below the value."""
-    trace: dict[str, Any] = {
-        "type": "bar",
-        "orientation": "h",
-        "y": [escape_label(name) for name in names],
-        "x": list(values),
-        "text": list(texts),
-        "textposition": "none",
-        "hovertemplate": "%{y}: %{text}<extra></extra>",
-        "marker": {"color": colours if isinstance(colours, str) else list(colours)},
-    }
+    trace = _bars(names, values, texts, {"color": colours})
     if spread:
-        trace["error_x"] = {"type": "data", "symmetric": False, "array": list(spread[0]), "arrayminus": list(spread[1]),
+        trace["error_x"] = {"type": "data", "symmetric": False, "array": spread[0], "arrayminus": spread[1],
                             "color": SLATE, "thickness": 1.5, "width": 4}  # fmt: skip
-    return figure(
-        [trace],
-        76 + 24 * len(names),
-        bargap=0.3,
-        xaxis=axis(unit, tickformat="~s", ticksuffix=suffix, nticks=5, zeroline=True),
-        yaxis={"automargin": True, "autorange": "reversed", "ticksuffix": "  "},
-    )
+    x_axis = axis(unit, tickformat="~s", ticksuffix=suffix, nticks=5, zeroline=True)
+    return figure([trace], 76 + 24 * len(names), bargap=0.3, xaxis=x_axis, yaxis=NAMES)
+
+
+def _bars(
+    names: Sequence[str], values: Points, texts: Sequence[str], marker: Mapping[str, Any], group: str = ""
+) -> dict[str, Any]:
+    group = escape_label(group)
+    hover = f"%{{y}}<br>{group}: %{{text}}" if group else "%{y}: %{text}"
+    labels = list(map(escape_label, names))
+    return {"type": "bar", "orientation": "h", "name": group, "x": values, "y": labels, "text": texts, "marker": marker,
+            "textposition": "none", "hovertemplate": f"{hover}<extra></extra>"}  # fmt: skip

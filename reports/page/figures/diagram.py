@@ -49,7 +49,7 @@ def boxes(record: Record) -> list[Box]:
     """The top-level modules of the diagram, without those that only reshape or clip."""
     modules = record.modules
     whole = record.totals.macs
-    found = []
+    shown = []
     for module in modules:
         rows = [row for row in record.rows if _below(row.path, module.path)]
         if "." in module.path or all(row.op in HIDDEN_OPS for row in rows):
@@ -57,8 +57,8 @@ def boxes(record: Record) -> list[Box]:
         branches = _branches(module, modules, rows)
         shape = shape_text(module.outputs[0][1:]) if module.outputs else ""
         share = module.totals.macs / whole if whole else 0.0
-        found.append(Box(module.path, shape, share, _description(rows), branches))
-    return found
+        shown.append(Box(module.path, shape, share, _description(rows), branches))
+    return shown
 
 
 def _below(path: str, module: str) -> bool:
@@ -102,17 +102,17 @@ def _description(rows: Sequence[Row]) -> str:
 
 def svg(record: Record, name: str, anchors: Anchors) -> str:
     """The diagram; `anchors` maps module paths to link targets on the page."""
-    found = boxes(record)
+    all_boxes = boxes(record)
     parts: list[str] = []
     y = 2
-    for index, box in enumerate(found[:MAX_BOXES]):
+    for index, box in enumerate(all_boxes[:MAX_BOXES]):
         if index:
             parts.append(_arrow(WIDTH // 2, y, y + GAP))
             y += GAP
         parts.append(_box(box, y, anchors))
         y += box.height
-    if len(found) > MAX_BOXES:
-        parts.append(_text(WIDTH // 2, y + 18, f"and {len(found) - MAX_BOXES} more", kind="m"))
+    if len(all_boxes) > MAX_BOXES:
+        parts.append(_text(WIDTH // 2, y + 18, f"and {len(all_boxes) - MAX_BOXES} more", kind="m"))
         y += 24
     title = escape(f"Diagram of {name}")
     return (

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import log10
-from typing import Any
+from typing import Any, TypeAlias
 
-from reports.page.figures.base import BLUE, ORANGE, SLATE, Figure, Points, axis, colour, escape_label, figure
+from reports.page.figures.base import BLUE, NAMES, ORANGE, SLATE, Figure, Points, axis, colour, escape_label, figure
+
+Groups: TypeAlias = Mapping[str, tuple[Points, Points, Sequence[str]]]  # Name to x, y and text.
+
+
+def _trace(mode: str, x: Points, y: Sequence[object], tint: str, *, hover: str = "", **more: Any) -> dict[str, Any]:
+    """Without `hover` the trace does not react to the pointer."""
+    marker = {"color": tint} | more.pop("marker", {})
+    hovers = {"hovertemplate": f"{hover}<extra></extra>"} if hover else {"hoverinfo": "skip"}
+    line = {"color": tint, "width": 2} | more.pop("line", {})
+    return {"type": "scatter", "mode": mode, "x": x, "y": y, "line": line, "marker": marker, **hovers, **more}
 
 
 def dumbbells(
     names: Sequence[str], first: Points, other: Points, titles: tuple[str, str], texts: Sequence[str], *, unit: str
 ) -> Figure:
     """One row per name: two points on a logarithmic axis and a line between them."""
-    rows = [escape_label(name) for name in names]
+    rows = list(map(escape_label, names))
     line_x = [value for pair in zip(first, other, strict=True) for value in (*pair, None)]
     line_y = [value for row in rows for value in (row, row, None)]
-    data: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "lines", "x": line_x, "y": line_y, "hoverinfo": "skip", "showlegend": False,
-         "line": {"color": SLATE, "width": 2}},
-    ]  # fmt: skip
+    data = [_trace("lines", line_x, line_y, SLATE, showlegend=False)]
     for title, values, tint in zip(titles, (first, other), (ORANGE, BLUE), strict=True):
-        data.append(
-            {"type": "scatter", "mode": "markers", "name": escape_label(title), "x": list(values),
-             "y": rows, "text": texts, "marker": {"size": 11, "color": tint},
-             "hovertemplate": "%{y}<br>%{text}<extra></extra>"}
-        )  # fmt: skip
-    return figure(
-        data,
-        70 + 24 * len(names),
-        xaxis=axis(unit, type="log", tickformat="~s", dtick=1),
-        yaxis={"automargin": True, "autorange": "reversed", "ticksuffix": "  "},
-    )
+        hover, name = "%{y}<br>%{text}", escape_label(title)
+        data.append(_trace("markers", values, rows, tint, hover=hover, name=name, text=texts, marker={"size": 11}))
+    x_axis = axis(unit, type="log", tickformat="~s", dtick=1)
+    return figure(data, 70 + 24 * len(names), xaxis=x_axis, yaxis=NAMES)
 
 
 def curves(
@@ -41,76 +41,52 @@ def curves(
     data: list[dict[str, Any]] = []
     height = 1 / len(panels)
     layout: dict[str, Any] = {"xaxis": axis(unit, anchor="y", rangemode="tozero")}
+    marker = {"size": [13 if width == mark else 7 for width in x], "opacity": 1}
     for index, (title, values, limit, texts) in enumerate(panels):
         suffix = "" if index == 0 else str(index + 1)
-        sizes = [13 if width == mark else 7 for width in x]
-        common = {"xaxis": "x", "yaxis": f"y{suffix}"}
-        data.append(
-            {"type": "scatter", "mode": "lines+markers", "x": list(x), "y": list(values), "text": list(texts),
-             "line": {"color": colour(index), "width": 2},
-             "marker": {"size": sizes, "color": colour(index), "opacity": 1},
-             "hovertemplate": f"%{{x}} channels: %{{text}} {title}<extra></extra>", **common}
-        )  # fmt: skip
-        data.append(
-            {"type": "scatter", "mode": "lines", "x": [0, max(x)], "y": [limit, limit], "hoverinfo": "skip",
-             "line": {"color": SLATE, "width": 2, "dash": "dash"}, **common}
-        )  # fmt: skip
-        low = height * index
-        layout[f"yaxis{suffix}"] = axis(
-            title, domain=[low + (0.1 if index else 0), low + height - 0.02], rangemode="tozero", tickformat="~s",
-            nticks=5,
-        )  # fmt: skip
+        axes = {"xaxis": "x", "yaxis": f"y{suffix}"}
+        hover = f"%{{x}} channels: %{{text}} {title}"
+        data += [
+            _trace("lines+markers", x, values, colour(index), hover=hover, text=texts, marker=marker, **axes),
+            _trace("lines", [0, max(x)], [limit, limit], SLATE, line={"dash": "dash"}, **axes),
+        ]
+        domain = [height * index + (0.1 if index else 0), height * (index + 1) - 0.02]
+        layout[f"yaxis{suffix}"] = axis(title, domain=domain, rangemode="tozero", tickformat="~s", nticks=5)
     return figure(data, 400, **layout)
 
 
-def steps(lines: Mapping[str, tuple[Points, Points, Sequence[str]]], peaks: Mapping[str, int], *, unit: str) -> Figure:
+def steps(lines: Groups, peaks: Mapping[str, int], *, unit: str) -> Figure:
     """One step line per network over a pass; its highest point is marked."""
-    data: list[dict[str, Any]] = []
-    for index, (name, (x, y, texts)) in enumerate(lines.items()):
-        tint = colour(index)
-        data.append(
-            {"type": "scatter", "mode": "lines", "name": escape_label(name), "x": list(x), "y": list(y),
-             "text": list(texts), "line": {"color": tint, "width": 2, "shape": "hvh"}, "marker": {"color": tint},
-             "hovertemplate": f"{escape_label(name)}<br>%{{text}}: %{{y:.4s}}B in memory<extra></extra>"}
-        )  # fmt: skip
-        peak = peaks[name]
-        data.append(
-            {"type": "scatter", "mode": "markers", "x": [x[peak]], "y": [y[peak]], "text": [texts[peak]],
-             "showlegend": False, "marker": {"size": 11, "color": tint},
-             "hovertemplate": f"peak of {escape_label(name)}<br>%{{text}}: %{{y:.4s}}B in memory<extra></extra>"}
-        )  # fmt: skip
-    return figure(
-        data,
-        340,
-        xaxis=axis("progress of the pass", tickformat=".0%", range=[0, 1]),
-        yaxis=axis(unit, tickformat="~s", ticksuffix="B", rangemode="tozero", nticks=6),
-    )
+    data = []
+    for index, (label, (x, y, texts)) in enumerate(lines.items()):
+        name, tint, peak = escape_label(label), colour(index), peaks[label]
+        hover = f"{name}<br>%{{text}}: %{{y:.4s}}B in memory"
+        data += [
+            _trace("lines", x, y, tint, hover=hover, name=name, text=texts, line={"shape": "hvh"}),
+            _trace("markers", [x[peak]], [y[peak]], tint, hover=f"peak of {hover}", text=[texts[peak]],
+                   showlegend=False, marker={"size": 11}),
+        ]  # fmt: skip
+    x_axis = axis("progress of the pass", tickformat=".0%", range=[0, 1])
+    y_axis = axis(unit, tickformat="~s", ticksuffix="B", rangemode="tozero", nticks=6)
+    return figure(data, 340, xaxis=x_axis, yaxis=y_axis)
 
 
 def scatter(
-    groups: Mapping[str, tuple[Points, Points, Sequence[str]]],
-    *,
-    x: str,
-    y: str,
-    hover: str,
-    suffix: str = "",
-    whole_x: bool = True,
+    groups: Groups, *, x: str, y: str, hover: str, suffix: str = "", whole_x: bool = True,
     lines: Sequence[dict[str, Any]] = (),
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Named points on two logarithmic axes, one colour per group; `lines` are ceilings."""
-    data: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "markers", "name": escape_label(name), "x": list(xs), "y": list(ys),
-         "text": list(texts), "marker": {"size": 9, "color": colour(index), "opacity": 0.85},
-         "hovertemplate": f"%{{text}}<br>{hover}<extra></extra>"}
-        for index, (name, (xs, ys, texts)) in enumerate(groups.items())
-    ]  # fmt: skip
-    return figure(
-        [*lines, *data],
-        400,
-        annotations=[_label(line) for line in lines],
-        xaxis=axis(x, type="log", dtick=1, tickformat="~s" if whole_x else "~g"),
-        yaxis=axis(y, type="log", tickformat="~s", dtick=1, ticksuffix=suffix),
-    )
+    data = _traces("markers", groups, f"%{{text}}<br>{hover}", {"size": 9, "opacity": 0.85})
+    x_axis = axis(x, type="log", dtick=1, tickformat="~s" if whole_x else "~g")
+    y_axis = axis(y, type="log", dtick=1, tickformat="~s", ticksuffix=suffix)
+    return figure([*lines, *data], 400, annotations=list(map(_label, lines)), xaxis=x_axis, yaxis=y_axis)
+
+
+def _traces(mode: str, groups: Groups, hover: str, marker: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        _trace(mode, x, y, colour(index), hover=hover, name=escape_label(name), text=texts, marker=marker)
+        for index, (name, (x, y, texts)) in enumerate(groups.items())
+    ]
 
 
 def transpose(points: Sequence[tuple[float, float, str]]) -> tuple[list[float], list[float], list[str]]:
@@ -118,9 +94,8 @@ def transpose(points: Sequence[tuple[float, float, str]]) -> tuple[list[float], 
     return [x for x, _, _ in points], [y for _, y, _ in points], [text for _, _, text in points]
 
 
-def ceiling(name: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
-    return {"type": "scatter", "mode": "lines", "name": escape_label(name), "x": list(x), "y": list(y),
-            "hoverinfo": "name", "showlegend": False, "line": {"color": SLATE, "width": 2}}  # fmt: skip
+def ceiling(name: str, x: Points, y: Points) -> dict[str, Any]:
+    return _trace("lines", x, y, SLATE, name=escape_label(name), showlegend=False) | {"hoverinfo": "name"}
 
 
 def _label(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,19 +109,9 @@ def _label(line: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def lines(groups: Mapping[str, tuple[Points, Points, Sequence[str]]], *, x: str, y: str) -> Figure:
+def lines(groups: Groups, *, x: str, y: str) -> Figure:
     """One line per group over a few values, such as the batch."""
-    data: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "lines+markers", "name": escape_label(name), "x": list(xs), "y": list(ys),
-         "text": list(texts), "line": {"color": colour(index), "width": 2},
-         "marker": {"size": 9, "color": colour(index)},
-         "hovertemplate": "%{text}<extra></extra>"}
-        for index, (name, (xs, ys, texts)) in enumerate(groups.items())
-    ]  # fmt: skip
-    return figure(
-        data,
-        340,
-        xaxis=axis(x, type="log", tickvals=sorted({v for xs, _, _ in groups.values() for v in xs if v}),
-                   ticktext=[str(v) for v in sorted({v for xs, _, _ in groups.values() for v in xs if v})]),
-        yaxis=axis(y, rangemode="tozero", nticks=6),
-    )  # fmt: skip
+    ticks = sorted({value for xs, _, _ in groups.values() for value in xs if value})
+    x_axis = axis(x, type="log", tickvals=ticks, ticktext=list(map(str, ticks)))
+    data = _traces("lines+markers", groups, "%{text}", {"size": 9})
+    return figure(data, 340, xaxis=x_axis, yaxis=axis(y, rangemode="tozero", nticks=6))

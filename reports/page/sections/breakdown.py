@@ -63,7 +63,7 @@ def modules(network: NetworkView, record: Record) -> Chart:
         members[name].append(timing)
     names = sorted(times_s, key=lambda name: name == OVERHEAD)  # Stable: overhead last.
     spreads = {
-        name: quartiles([sum(samples) for samples in zip(*(one.samples_s for one in members[name]), strict=True)])
+        name: quartiles([sum(samples) for samples in zip(*(timing.samples_s for timing in members[name]), strict=True)])
         for name in names
     }
     above = [max(spreads[name][1] - times_s[name], 0.0) for name in names]

@@ -35,19 +35,23 @@ def section(networks: Sequence[NetworkView]) -> Section:
 
 def weights(networks: Sequence[NetworkView]) -> Chart:
     """Parameters of fully connected layers and of all other operators, one bar per network."""
-    found = {network.name: _params_by_kind(network.record) for network in networks}
-    kinds = [kind for kind in ("convolutions", "fully connected", "other") if any(own[kind] for own in found.values())]
+    by_network = {network.name: _params_by_kind(network.record) for network in networks}
+    kinds = [
+        kind
+        for kind in ("convolutions", "fully connected", "other")
+        if any(params[kind] for params in by_network.values())
+    ]
     rows: list[Row] = [
         (
             name,
             *(cells.count("params", params[kind]) for kind in kinds),
             cells.share(params["fully connected"], params.total()),
         )
-        for name, params in found.items()
+        for name, params in by_network.items()
     ]
     shares = ", ".join(
         f"{percent(params['fully connected'] / params.total())} in {name}"
-        for name, params in found.items()
+        for name, params in by_network.items()
         if params.total()
     )
     return Chart(
@@ -55,9 +59,9 @@ def weights(networks: Sequence[NetworkView]) -> Chart:
         title="Parameters in fully connected layers",
         summary=f"Share of the parameters in fully connected layers: {shares}." if shares else "No parameters.",
         figure=figures.stacked(
-            list(found),
-            {kind: [params[kind] for params in found.values()] for kind in kinds},
-            {kind: [f"{scaled(params[kind])} params" for params in found.values()] for kind in kinds},
+            list(by_network),
+            {kind: [params[kind] for params in by_network.values()] for kind in kinds},
+            {kind: [f"{scaled(params[kind])} params" for params in by_network.values()] for kind in kinds},
             unit="parameters",
         ),
         table=Table(
@@ -66,7 +70,7 @@ def weights(networks: Sequence[NetworkView]) -> Chart:
             tuple(rows),
             tools=("csv",),
         ),
-        marks=sum(1 for params in found.values() for kind in kinds if params[kind]),
+        marks=sum(1 for params in by_network.values() for kind in kinds if params[kind]),
         legend=tuple((kind, figures.colour(index)) for index, kind in enumerate(kinds)),
     )
 

@@ -20,7 +20,7 @@ RESERVED = {"content", "table", "figures", "plotly", "plotly-link"}
 
 def anchors(networks: Sequence[NetworkView], used: set[str]) -> dict[tuple[int, str], str]:
     """A link target for every module: its path or, where an earlier network has that already, `network/path`."""
-    found: dict[tuple[int, str], str] = {}
+    targets: dict[tuple[int, str], str] = {}
     taken = RESERVED | used
     for network in networks:
         for module in network.modules:
@@ -28,8 +28,8 @@ def anchors(networks: Sequence[NetworkView], used: set[str]) -> dict[tuple[int, 
             candidates = [path, f"{name}/{path}", *(f"{name}/{path}/{number}" for number in range(2, 100))]
             anchor = next((text for text in candidates if text and text not in taken), "")
             taken.add(anchor)
-            found[network.index, module.path] = anchor
-    return found
+            targets[network.index, module.path] = anchor
+    return targets
 
 
 def section(networks: Sequence[NetworkView], anchors: Mapping[tuple[int, str], str]) -> Section:

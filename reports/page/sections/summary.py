@@ -74,7 +74,7 @@ def _comparable_times_s(first: NetworkView, other: NetworkView) -> tuple[float, 
     """Seconds of both passes, at the first configuration that they share on one machine; void times are left out."""
     for record in first.timed:
         for other_record in other.timed:
-            timings = [own.measurement and own.measurement.pass_timing for own in (record, other_record)]
+            timings = [run.measurement and run.measurement.pass_timing for run in (record, other_record)]
             comparable = all(timing and timing.quality != "void" for timing in timings)
             if comparable and incompatibility(record, other_record) is None:
                 first_s, other_s = (timing.median_s for timing in timings if timing)

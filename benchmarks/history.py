@@ -1,8 +1,8 @@
 """Error rates of `analyze history` on simulated runs: `python -m benchmarks.history [TRIALS]`.
 
 The runs have the noise of shared machines: a shift that all benchmarks of a run share and that drifts between runs,
-a drift of each benchmark, noise with heavy tails, and disturbed runs. Half of the windows are quiet, half have a step in
-one benchmark. Rates have exact 95 % confidence intervals (Clopper and Pearson 1934).
+a drift of each benchmark, noise with heavy tails, and disturbed runs. Half of the windows are quiet, half have a step
+in one benchmark. Rates have exact 95 % confidence intervals (Clopper and Pearson 1934).
 """
 
 from __future__ import annotations
@@ -91,20 +91,20 @@ def main(trials: int = 1000) -> None:
         )
         print(f"{title}: false alarms in quiet windows of {RUNS} runs: {rate(alarms, trials)}")
         for step in (0.1, 0.2, -0.2):
-            found = elsewhere = covered = other = 0
+            hits = elsewhere = covered = other = 0
             for _ in range(trials):
                 at = int(generator.integers(MIN_RUNS, RUNS - MIN_RUNS + 1))
                 points = window(generator, benchmarks, noise, step, at)
                 changes = find_change_points(series_of(points))
                 other += bool(benchmarks > 1 and find_change_points(series_of(points, 1)))
                 right = [point for point in changes if abs(point.after - at) <= MAX_DISTANCE and point.size * step > 0]
-                found += bool(right)
+                hits += bool(right)
                 elsewhere += len(changes) > len(right[:1])
                 covered += bool(right) and right[0].low <= step <= right[0].high
             print(
-                f"  step of {step:+.0%}: found {rate(found, trials)}; a change elsewhere: {rate(elsewhere, trials)}; "
+                f"  step of {step:+.0%}: found {rate(hits, trials)}; a change elsewhere: {rate(elsewhere, trials)}; "
                 f"in another benchmark: {rate(other, trials)}; "
-                f"step within the interval: {100 * covered / max(found, 1):.0f} %"
+                f"step within the interval: {100 * covered / max(hits, 1):.0f} %"
             )
 
 

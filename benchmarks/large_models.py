@@ -117,14 +117,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as parent:
         for name in CONFIGS:
             folder = write(name, Path(parent))
-            alone, ours = run_transformers(folder), run_analyze(folder)
-            for title, process in (("transformers alone", alone), ("analyze", ours)):
+            base_model, counted = run_transformers(folder), run_analyze(folder)
+            for title, process in (("transformers alone", base_model), ("analyze", counted)):
                 table.add_row(
                     f"{name}: {title}",
                     f"{process.seconds:.1f}",
                     f"{process.peak_bytes / 2**20:.0f}",
                     f"{process.peak_bytes / base.peak_bytes:.2f}",
-                    f"{ours.peak_bytes / alone.peak_bytes:.2f}" if process is ours else "",
+                    f"{counted.peak_bytes / base_model.peak_bytes:.2f}" if process is counted else "",
                 )
     Console(width=120).print(table)
 

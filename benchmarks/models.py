@@ -87,12 +87,12 @@ def time_warm(reference: str, rounds: int) -> None:
 def time_processes(reference: str, rounds: int) -> None:
     """Prints medians and quartiles of ratios to a process that imports and builds only."""
     library, _, name = reference.rpartition(":")
-    ours = ["--model", reference] if library else ["--variant", name, "--counter", "dispatch"]
+    options = ["--model", reference] if library else ["--variant", name, "--counter", "dispatch"]
     build_code = f"import torch; from benchmarks.models import build; model = build({reference!r}, 'cpu')"
     count_code = "from benchmarks.peers import PEERS; PEERS[{peer!r}](model, torch.zeros({shape}))"
     commands = {
         "import torch and build": ["-c", build_code],
-        "analyze": ["-m", "analyzer", *ours],
+        "analyze": ["-m", "analyzer", *options],
         **{
             peer: ["-c", f"{build_code}; {count_code.format(peer=peer, shape=SHAPE)}"]
             for peer in PEERS

@@ -81,9 +81,9 @@ def module_groups(record: Record, depth: int) -> dict[Key, tuple[Cell, Group]]:
         inside = {timing: time_s for timing, time_s in times_s.items() if f"{timing.path}.".startswith(f"{path}.")}
         groups["module", path] = (name, group(rows, inside))
         if is_open(record.modules, path, "", depth):
-            own = {timing: time_s for timing, time_s in inside.items() if timing.path == path}
-            if sum(own.values()) >= MIN_RESOLVED_S:
-                own_group = group([row for row in rows if row.path == path], own)
+            own_times_s = {timing: time_s for timing, time_s in inside.items() if timing.path == path}
+            if sum(own_times_s.values()) >= MIN_RESOLVED_S:
+                own_group = group([row for row in rows if row.path == path], own_times_s)
                 groups["own", path] = (Cell(OWN_FORWARD, depth=name.depth + 1), own_group)
     between: dict[tuple[str, str], dict[Timing, float]] = defaultdict(dict)
     for timing, time_s in times_s.items():

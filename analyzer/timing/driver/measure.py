@@ -183,7 +183,7 @@ def time_requests(
         run_worker=run_worker,
         progress=progress,
     )
-    first = [own[0] for own in replies if own]
+    first = [request_replies[0] for request_replies in replies if request_replies]
     if first and all(reply.end == "refused" for reply in first):
         refused = AnalyzerError(first[0].reason)
         refused.details = first[0].details

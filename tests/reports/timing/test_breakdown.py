@@ -71,7 +71,7 @@ def test_children_of_the_same_name_are_separate_rows():
 
 def test_modules_may_be_named_like_the_tables_own_rows():
     named = [row(name, "conv2d", 100) for name in ("total", "(overhead)")]
-    parts = record(named, *(timing(own.path, "conv2d", 0.001) for own in named), overhead(0.0002))
+    parts = record(named, *(timing(module.path, "conv2d", 0.001) for module in named), overhead(0.0002))
     table = modules(parts, 1, None)
     assert names(table) == ["total", "(overhead)", "(overhead)", "total"]
     assert [cells[3] for cells in table.rows] == ["1.000 ms", "1.000 ms", "200.0 µs", "2.200 ms"]

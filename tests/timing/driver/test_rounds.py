@@ -37,7 +37,7 @@ def run(worker, requests=1, processes=3, min_processes=None, **options):
     replies, complete = run_workers(
         chosen, processes=processes, min_processes=min_processes or processes, order=order, run_worker=worker, **options
     )
-    return [[reply.end for reply in own] for own in replies], complete
+    return [[reply.end for reply in request_replies] for request_replies in replies], complete
 
 
 def interrupt_at(step):

@@ -1,7 +1,7 @@
-"""A network's table as an `nn.Module` whose module paths are the walk's paths.
+"""Builds a network spec as an `nn.Module`; module paths are those of the walk.
 
-Every width comes from the walk. Weights load from and save to an ordinary state dict; `googlenet-torchvision` and
-`alexnet-torchvision` have torchvision's names and shapes.
+Input widths come from the walk. The state dicts of `googlenet-torchvision` and `alexnet-torchvision` have torchvision's
+names and shapes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from analyzer.networks.spec import (
     Network,
     Node,
     ReLU,
-    Sequence,
+    Sequential,
 )
 from analyzer.networks.variants import variant
 from analyzer.networks.walk import Step, join, walk
@@ -44,7 +44,7 @@ Value = TypeVar("Value")
 
 
 class Outputs(NamedTuple):
-    """What a network with auxiliary heads returns in training: three tensors of logits, (batch, classes) each."""
+    """The output of a network with auxiliary heads in training: three tensors of logits, (batch, classes) each."""
 
     logits: Tensor
     aux1: Tensor
@@ -54,10 +54,10 @@ class Outputs(NamedTuple):
 def build(
     name: str, *, train: bool = False, overrides: Overrides | None = None, input: Shape | None = None
 ) -> nn.Module:
-    """The named network on the CPU in float32, freshly initialised (He et al. 2015; zero biases).
+    """The named network on the CPU in float32, initialised after He et al. 2015 with zero biases.
 
-    With `train` the auxiliary heads are built and the module is in train mode and returns `Outputs`; without, it is in
-    eval mode and returns logits. `input` is (channels, height, width): fully connected layers are built for it.
+    With `train` it has the auxiliary heads, is in train mode and returns `Outputs`; without, it is in eval mode and
+    returns logits. `input` is (channels, height, width) and sets the width of fully connected layers.
     Raises AnalyzerError for an unknown name or an input that the network cannot take.
     """
     network = variant(name, overrides).network
@@ -74,7 +74,7 @@ def build(
 
 
 def construct(network: Network, steps: tuple[Step, ...], *, train: bool) -> nn.Module:
-    """The network's module on the meta device: shapes without storage, for who counts or fills it in himself."""
+    """The network's module on the meta device: shapes without storage."""
     shapes = {step.path: step.inputs[0] for step in steps}
     return _Trunk(_children(network.trunk, "", shapes, train=train)).train(train)
 
@@ -82,7 +82,7 @@ def construct(network: Network, steps: tuple[Step, ...], *, train: bool) -> nn.M
 def auxiliary_loss(outputs: Tensor | Outputs, target: Tensor) -> Tensor:
     """Cross entropy of the logits plus 0.3 times that of each auxiliary head.
 
-    `target` is (batch,) of class numbers. A network without heads returns logits alone, and its loss is theirs.
+    `target` is (batch,) of class numbers. Plain logits, of a network without heads, give their cross entropy.
     """
     if isinstance(outputs, Tensor):
         return F.cross_entropy(outputs, target)
@@ -91,69 +91,68 @@ def auxiliary_loss(outputs: Tensor | Outputs, target: Tensor) -> Tensor:
 
 
 def drop_auxiliary(state_dict: Mapping[str, Value]) -> dict[str, Value]:
-    """The state dict without the auxiliary heads: what `build(name)` loads of a file saved with them."""
+    """The state dict without the auxiliary heads, for `build(name)` to load a file that was saved with them."""
     return {key: value for key, value in state_dict.items() if not key.startswith(("aux1.", "aux2."))}
 
 
-class Concatenate(nn.Module):
-    """Runs every part on the same input and joins their outputs along the channels."""
+class _Container(nn.Module):
+    """Named children in order."""
 
-    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+    def __init__(self, children: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        for name, part in parts.items():
-            self.add_module(name, part)
+        for name, child in children.items():
+            self.add_module(name, child)
+
+
+class Concatenate(_Container):
+    """Runs its children on the same input and concatenates their outputs along the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([part(x) for part in self.children()], 1)
+        return torch.cat([child(x) for child in self.children()], 1)
 
 
 class _Auxiliary(nn.Sequential):
-    """A side exit; the trunk keeps its output apart."""
+    """An auxiliary head; `_Trunk` returns its output separately."""
 
 
-class _Trunk(nn.Module):
-    """Runs its parts in order; side exits read what reaches them and hand nothing on."""
-
-    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            self.add_module(name, part)
+class _Trunk(_Container):
+    """Runs its children in order; auxiliary heads read the current activation and do not change it."""
 
     def forward(self, x: Tensor) -> Tensor | Outputs:
-        exits = []
-        for part in self.children():
-            if isinstance(part, _Auxiliary):
-                # A model built for training may be put in eval mode: then the heads are silent, as in torchvision.
-                if self.training:
-                    exits.append(part(x))
+        heads = []
+        for child in self.children():
+            if isinstance(child, _Auxiliary):
+                if self.training:  # In eval mode the heads do not run, as in torchvision.
+                    heads.append(child(x))
             else:
-                x = part(x)
-        return Outputs(x, *exits) if exits else x
+                x = child(x)
+        return Outputs(x, *heads) if heads else x
 
 
-def _children(node: Sequence, path: str, shapes: Mapping[str, Shape], *, train: bool) -> OrderedDict[str, nn.Module]:
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
-    before: Node | None = None
-    for name, part in node.parts.items():
-        if train or not isinstance(part, Auxiliary):
-            parts[name] = _module(part, join(path, name), shapes, train=train)
-        # In place only on what nobody else reads and no gradient needs: the output of a layer right before it.
-        if isinstance(part, ReLU) and isinstance(before, Conv | Linear | BatchNorm) and not isinstance(node, Branches):
-            parts[name] = nn.ReLU(inplace=True)
-        before = part
-    return parts
+def _children(node: Sequential, path: str, shapes: Mapping[str, Shape], *, train: bool) -> OrderedDict[str, nn.Module]:
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    previous: Node | None = None
+    for name, child in node.children.items():
+        if train or not isinstance(child, Auxiliary):
+            modules[name] = _module(child, join(path, name), shapes, train=train)
+        # In place only after a layer whose output nothing else reads and no gradient needs.
+        after_layer = isinstance(previous, Conv | Linear | BatchNorm) and not isinstance(node, Branches)
+        if isinstance(child, ReLU) and after_layer:
+            modules[name] = nn.ReLU(inplace=True)
+        previous = child
+    return modules
 
 
 def _module(node: Node, path: str, shapes: Mapping[str, Shape], *, train: bool) -> nn.Module:
     if isinstance(node, Block):
-        node = node.tree()
-    if isinstance(node, Sequence):
+        node = node.expand()
+    if isinstance(node, Sequential):
         kind = (
             Concatenate if isinstance(node, Branches) else _Auxiliary if isinstance(node, Auxiliary) else nn.Sequential
         )
         return kind(_children(node, path, shapes, train=train))
     source = shapes[path]
-    return _layer(node.over(source) if isinstance(node, DepthwiseConv) else node, source)
+    return _layer(node.as_conv(source) if isinstance(node, DepthwiseConv) else node, source)
 
 
 def _layer(layer: Layer, source: Shape) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What is said of a model that does not run: its own words, what it was fed, and where in its code it failed."""
+"""Errors for a model that does not run: its exception, its inputs, and the frames in its code."""
 
 from __future__ import annotations
 
@@ -13,37 +13,40 @@ from torch import Tensor, nn
 from analyzer.core.errors import AnalyzerError, one_line
 
 
-def short(error: BaseException) -> str:
-    words = str(error).strip().splitlines()
-    return one_line(": ".join([type(error).__name__, *words[:1]]))[:200]
+def error_summary(error: BaseException) -> str:
+    """Type and first line of an exception, at most 200 characters."""
+    lines = str(error).strip().splitlines()
+    return one_line(": ".join([type(error).__name__, *lines[:1]]))[:200]
 
 
-def failed(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> AnalyzerError:
-    """The model's own words, what it was fed, and where in its code it failed."""
-    fed = [_fed(value) for value in args] + [f"{name}={_fed(value)}" for name, value in kwargs.items()]
-    what = f"{type(model).__name__} does not run on {', '.join(fed) or 'no input'}"
-    advice = "if it takes another, give that" if fed else "give its input"
-    raised = AnalyzerError(f"{what}: {short(error)}; {advice} with --input")
-    raised.details = own_frames(error)
-    return raised
+def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> AnalyzerError:
+    """The error for a model that raised: its inputs, the exception, and frames of the user's code as details."""
+    name = type(model).__name__
+    inputs = [_describe(value) for value in args] + [f"{key}={_describe(value)}" for key, value in kwargs.items()]
+    if inputs:
+        message = f"{name} does not run on {', '.join(inputs)}: {error_summary(error)}; for another input use --input"
+    else:
+        message = f"{name} needs an input: add --input 3x224x224 (without the batch dimension); {error_summary(error)}"
+    wrapped = AnalyzerError(message)
+    wrapped.details = user_frames(error)
+    return wrapped
 
 
-def _fed(value: Any) -> str:
+def _describe(value: Any) -> str:
     if not isinstance(value, Tensor):
         return type(value).__name__
     try:
         return f"{'x'.join(map(str, value.shape))} {str(value.dtype)[6:]}"
-    except RuntimeError:  # A nested tensor has no one shape.
+    except RuntimeError:  # A nested tensor has no single shape.
         return f"nested {str(value.dtype)[6:]}"
 
 
-def own_frames(error: BaseException) -> tuple[str, ...]:
-    """Where an error came from in the user's own code: its last frames outside of this package and of torch."""
-    ours, theirs = Path(__file__).parents[1], Path(torch.__file__).parent
+def user_frames(error: BaseException) -> tuple[str, ...]:
+    """The last four frames of a traceback in the user's code: outside of this package, torch and importlib."""
+    libraries = (Path(__file__).parents[1], Path(torch.__file__).parent)
     frames = [
         f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if not any(folder in Path(frame.filename).parents for folder in (ours, theirs))
-        and "importlib" not in frame.filename
+        if not any(folder in Path(frame.filename).parents for folder in libraries) and "importlib" not in frame.filename
     ]
     return tuple(map(one_line, frames[-4:]))

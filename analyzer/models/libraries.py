@@ -1,4 +1,4 @@
-"""Architectures of other libraries by name, with the input that each is known to take. No weights are downloaded."""
+"""Architectures of torchvision, timm and transformers by name, with their default input. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 Inputs: TypeAlias = tuple[list[Any], dict[str, Any]]
 Library: TypeAlias = Callable[[str], tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]]
 
-LENGTH = 128  # Tokens of a text, or as many as the model has places for.
+TOKENS = 128  # Sequence length, or the maximum of the model if that is less.
 
 
 def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]:
@@ -28,17 +28,17 @@ def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     if name in ("googlenet", "inception_v3"):
         settings["init_weights"] = False
     if name.startswith("vit_"):
-        settings["image_size"] = _published_size(models, name)[0]  # A vision transformer is built for its image.
+        settings["image_size"] = _published_size(models, name)[0]  # A vision transformer is built for one image size.
     if name in models.list_models(module=models.detection) + models.list_models(module=models.segmentation):
         settings["weights_backbone"] = None
     if name.startswith(("fcn_", "deeplabv3_")):
-        settings["aux_loss"] = True  # As the published weights have it.
+        settings["aux_loss"] = True  # As in the published weights.
 
     def inputs(model: nn.Module, batch: int) -> Inputs:
         if name in models.list_models(module=models.detection):
             return [[torch.zeros(3, 800, 800) for _ in range(batch)]], {}
         if name in models.list_models(module=models.optical_flow):
-            # The size of the published figures, found by counting; torchvision names none.
+            # torchvision gives no size; at this one the counts are the published ones.
             return [torch.zeros(batch, 3, 512, 512), torch.zeros(batch, 3, 512, 512)], {}
         size = _published_size(models, name)
         return [torch.zeros(batch, 3, *size)], {}
@@ -47,7 +47,7 @@ def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
 
 
 def _published_size(models: Any, name: str) -> tuple[int, ...]:
-    """The crop that the default weights were evaluated at; video models take clips of 16 frames."""
+    """The crop at which the default weights were evaluated; video models take clips of 16 frames."""
     weights = models.get_model_weights(name).DEFAULT
     transforms = weights.transforms.keywords if hasattr(weights.transforms, "keywords") else {}
     crop = transforms.get("crop_size", transforms.get("resize_size", 224))
@@ -58,7 +58,7 @@ def _published_size(models: Any, name: str) -> tuple[int, ...]:
 
 
 def timm(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]:
-    """`timm:vit_base_patch16_224`, at the size of its own configuration."""
+    """`timm:vit_base_patch16_224`, at the input size of its configuration."""
     library = _imported("timm", "timm")
     if not library.is_model(name):
         raise AnalyzerError(f"timm has no model {quoted(name)}; {nearest(name, library.list_models())}")
@@ -72,7 +72,7 @@ def timm(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int],
 
 
 def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]:
-    """`hf:gpt2` is the architecture in its default configuration; `hf:FOLDER` takes the folder's config.json."""
+    """`hf:gpt2` is an architecture in its default configuration; `hf:FOLDER` reads config.json in the folder."""
     library = _imported("transformers", "transformers")
     if (Path(name) / "config.json").is_file():
         config = library.AutoConfig.from_pretrained(name, local_files_only=True)
@@ -84,33 +84,33 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
             f"no configuration {quoted(name)}; {nearest(name, known)}; "
             "a folder with config.json works too; nothing is downloaded"
         )
-    wanted = (getattr(config, "architectures", None) or [None])[0]
-    factory = getattr(library, wanted) if wanted and hasattr(library, wanted) else None
+    architecture = (getattr(config, "architectures", None) or [None])[0]
+    factory = getattr(library, architecture) if architecture and hasattr(library, architecture) else None
 
     def make() -> nn.Module:
-        # Of the type that the configuration names, as its weights are.
+        # `_from_config` uses the dtype of the configuration.
         model: nn.Module = factory._from_config(config) if factory else library.AutoModel.from_config(config)
-        for part in model.modules():
-            # Looks for padding in the tokens, only to warn of it; on meta there is nothing to look at.
-            if hasattr(part, "warn_if_padding_and_no_attention_mask"):
-                vars(part)["warn_if_padding_and_no_attention_mask"] = lambda *args, **kwargs: None
+        for module in model.modules():
+            # It reads token values to warn of padding, which fails on meta.
+            if hasattr(module, "warn_if_padding_and_no_attention_mask"):
+                vars(module)["warn_if_padding_and_no_attention_mask"] = lambda *args, **kwargs: None
         return model
 
     def inputs(model: nn.Module, batch: int) -> Inputs:
         main = getattr(model, "main_input_name", "input_ids")
         if main == "pixel_values":
             return [], {main: _image(config, batch)}
-        places = getattr(getattr(config, "text_config", config), "max_position_embeddings", None) or LENGTH
-        tokens = torch.zeros(batch, min(LENGTH, places), dtype=torch.int64)
-        rest: dict[str, Any] = {"decoder_input_ids": tokens} if getattr(config, "is_encoder_decoder", False) else {}
+        max_tokens = getattr(getattr(config, "text_config", config), "max_position_embeddings", None) or TOKENS
+        tokens = torch.zeros(batch, min(TOKENS, max_tokens), dtype=torch.int64)
+        extra: dict[str, Any] = {"decoder_input_ids": tokens} if getattr(config, "is_encoder_decoder", False) else {}
         if hasattr(model, "vision_model") and hasattr(model, "text_model"):
-            rest["pixel_values"] = _image(config.vision_config, batch)
+            extra["pixel_values"] = _image(config.vision_config, batch)
         if main == "input_values":
-            return [], {main: torch.zeros(batch, 16_000), **rest}  # A second of sound, as these are trained on.
+            return [], {main: torch.zeros(batch, 16_000), **extra}  # One second at 16 kHz.
         if main == "input_features" and hasattr(config, "num_mel_bins") and hasattr(config, "max_source_positions"):
-            # Two frames of the spectrogram make one position.
-            return [], {main: torch.zeros(batch, config.num_mel_bins, 2 * config.max_source_positions), **rest}
-        return [], {main: tokens, **rest}
+            # Two frames of the spectrogram per position.
+            return [], {main: torch.zeros(batch, config.num_mel_bins, 2 * config.max_source_positions), **extra}
+        return [], {main: tokens, **extra}
 
     return make, inputs
 

@@ -1,6 +1,6 @@
-"""Models by reference: a file's class, a package's factory, another library's architecture, an exported program.
+"""Models by reference: a class in a file, a factory in a package, an architecture of a library, an exported program.
 
-Loading a reference runs the code it names. Nothing is downloaded, and nothing is unpickled.
+Loading a reference runs its code. Nothing is downloaded or unpickled.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -25,16 +26,16 @@ from torch import nn
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.inputs import Input
-from analyzer.models import libraries
-from analyzer.models.failures import own_frames
-from analyzer.models.skip_init import sketched
+from analyzer.models.failures import user_frames
+from analyzer.models.libraries import LIBRARIES
+from analyzer.models.skip_init import skip_init
 
 GROUP = "analyzer.models"
 FORMS = "wanted FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
 
 
 class Reference(NamedTuple):
-    """A model ready to be counted. `real` builds it again with storage, for where it cannot run on meta."""
+    """A model with its inputs. `real` builds it again with storage, in case it cannot run on meta."""
 
     label: str
     model: nn.Module
@@ -44,9 +45,9 @@ class Reference(NamedTuple):
 
 
 def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Reference:
-    """The model that a reference names, with the inputs asked for or those that it is known to take.
+    """The model of a reference, with the given inputs or its default ones.
 
-    Raises AnalyzerError for a reference that names nothing, does not import or is no module.
+    Raises AnalyzerError if the reference does not exist, does not import or is not a module.
     """
     scheme, colon, name = reference.rpartition(":")
     if reference.endswith(".pt2"):
@@ -54,43 +55,44 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
         if inputs or batch != 1:
             raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out --input and --batch")
         return Reference(reference, model, args, kwargs, None)
-    if scheme in libraries.LIBRARIES:
-        library = libraries.LIBRARIES[scheme]
-        make, known = _asked(reference, lambda: library(name))
-        model = _built(reference, make)
-        args, kwargs = _fed(inputs, batch) if inputs else _asked(reference, lambda: known(model, batch))
-        return Reference(reference, model, args, kwargs, lambda: _built(reference, make, meta=False))
-    made, beside = _named(reference, scheme, name) if colon else (_entry_point(reference), None)
-    if isinstance(made, nn.Module):
-        model, again = made, None
-    elif callable(made):
-        model = _built(reference, made)
-        again = lambda: _built(reference, made, meta=False)  # noqa: E731 – a def would shadow the branch above
+    if scheme in LIBRARIES:
+        library = LIBRARIES[scheme]
+        factory, default_inputs = _call(reference, lambda: library(name))
+        model = _build(reference, factory)
+        args, kwargs = _zeros(inputs, batch) if inputs else _call(reference, lambda: default_inputs(model, batch))
+        return Reference(reference, model, args, kwargs, lambda: _build(reference, factory, meta=False))
+    target, inputs_function = _lookup(reference, scheme, name) if colon else (_entry_point(reference), None)
+    real: Callable[[], nn.Module] | None = None
+    if isinstance(target, nn.Module):
+        model = target
+    elif callable(target):
+        model, real = _build(reference, target), partial(_build, reference, target, meta=False)
     else:
-        raise AnalyzerError(f"{one_line(reference)} is a {type(made).__name__}; wanted an nn.Module, or what makes one")
-    if inputs or beside is None:
-        args, kwargs = _fed(inputs, batch)
+        raise AnalyzerError(f"{one_line(reference)} is a {type(target).__name__}; wanted an nn.Module or a factory")
+    if inputs or inputs_function is None:
+        args, kwargs = _zeros(inputs, batch)
     else:
-        args, kwargs = _returned(reference, _asked(reference, _of_batch(reference, beside, batch)))
-    return Reference(reference, model, args, kwargs, again)
+        returned = _call(reference, _with_batch(reference, inputs_function, batch))
+        args, kwargs = _args_and_kwargs(reference, returned)
+    return Reference(reference, model, args, kwargs, real)
 
 
-def _named(reference: str, place: str, name: str) -> tuple[Any, Callable[[], Any] | None]:
-    """What stands under a name in a file or a module, and the function beside it that gives its inputs."""
-    module = _file(reference, Path(place)) if place.endswith(".py") else _module(reference, place)
-    found: Any = module
+def _lookup(reference: str, location: str, name: str) -> tuple[Any, Callable[[], Any] | None]:
+    """The object of that name in a file or module, and the function there that returns its inputs, if any."""
+    module = _file(reference, Path(location)) if location.endswith(".py") else _module(reference, location)
+    target: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(target, part):
             known = [key for key, value in vars(module).items() if callable(value) or isinstance(value, nn.Module)]
-            raise AnalyzerError(f"{one_line(place)} has no {quoted(name)}; {one_line(nearest(name, known))}")
-        found = getattr(found, part)
-    beside = getattr(module, f"{name}_inputs", None) or getattr(module, "inputs", None)
-    return found, beside if callable(beside) else None
+            raise AnalyzerError(f"{one_line(location)} has no {quoted(name)}; {one_line(nearest(name, known))}")
+        target = getattr(target, part)
+    inputs_function = getattr(module, f"{name}_inputs", None) or getattr(module, "inputs", None)
+    return target, inputs_function if callable(inputs_function) else None
 
 
 class _Source(SourceFileLoader):
-    """Compiles what the file says now, and leaves no `__pycache__` beside it: Python's cache takes a file of the same
-    size, changed within the same second, for the one before."""
+    """Always compiles the file and writes no `__pycache__`. Python's cache does not notice a change within one second
+    that keeps the file's size."""
 
     def get_code(self, fullname: str) -> CodeType:
         code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
@@ -100,22 +102,21 @@ class _Source(SourceFileLoader):
 def _file(reference: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
-    # A file may be called as a module that is there already, such as random.py.
+    # The name may be that of an imported module, such as random.py.
     name = path.stem if path.stem not in sys.modules else str(path.resolve())
-    place = path.absolute()
-    spec = importlib.util.spec_from_file_location(name, place, loader=_Source(name, str(place)))
+    absolute = path.absolute()
+    loader = _Source(name, str(absolute))
+    spec = importlib.util.spec_from_file_location(name, absolute, loader=loader)
     assert spec is not None
-    loader = spec.loader
-    assert loader is not None
     module = importlib.util.module_from_spec(spec)
     folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)  # What stands beside the file can be imported, as when it is run.
+    sys.path.insert(0, folder)  # The file can import its neighbours, as when it is run.
     sys.modules[name] = module
     try:
-        _asked(reference, lambda: loader.exec_module(module))
+        _call(reference, lambda: loader.exec_module(module))
     finally:
         sys.path.remove(folder)
-        sys.path.append(folder)  # A forward pass may import too; by then nothing of ours is shadowed.
+        sys.path.append(folder)  # For imports during a forward pass; at the end nothing else is shadowed.
     return module
 
 
@@ -128,9 +129,9 @@ def _module(reference: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
             raise AnalyzerError(f"no module {quoted(name)} for {one_line(reference)}; {FORMS}") from None
-        raise _raised(reference, error) from error
+        raise _wrapped(reference, error) from error
     except (Exception, SystemExit) as error:
-        raise _raised(reference, error) from error
+        raise _wrapped(reference, error) from error
     finally:
         sys.path.pop(0)
 
@@ -141,16 +142,16 @@ def _entry_point(name: str) -> Any:
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
         raise AnalyzerError(f"unknown model {quoted(name)}; {nearest(name, points) if points else FORMS}")
-    return _asked(name, points[name].load)
+    return _call(name, points[name].load)
 
 
 def _exported(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
-    """A `torch.export` program: its modules unfolded again, its example inputs; a file that needs pickle is refused."""
+    """The module of a `torch.export` program and its example inputs. A file that needs pickle is refused."""
     if not path.is_file():
         raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
     try:
         with warnings.catch_warnings(), _weights_only():
-            warnings.simplefilter("ignore")  # Of torch's own making.
+            warnings.simplefilter("ignore")  # torch warns of its own code.
             program = torch.export.load(path)
             args, kwargs = program.example_inputs or ((), {})
             return torch.export.unflatten(program), args, kwargs
@@ -163,55 +164,55 @@ def _exported(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """Left to itself torch unpickles whatever a program's file holds, when it cannot read it as tensors alone."""
-    loads, logged, variable = pickle.loads, logging.root.manager.disable, "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(variable)
+    """Disables unpickling: torch falls back to it for anything in a program that is not a plain tensor."""
+    loads, log_level, variable = pickle.loads, logging.root.manager.disable, "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    previous = os.environ.get(variable)
 
-    def refuse(*data: Any, **settings: Any) -> Any:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
         raise pickle.UnpicklingError("it holds pickled objects, which could run any code")
 
     pickle.loads, os.environ[variable] = refuse, "1"
-    logging.disable(logging.WARNING)  # torch logs the traceback of what it then raises.
+    logging.disable(logging.WARNING)  # torch logs the traceback of an error before it raises it.
     try:
         yield
     finally:
-        logging.disable(logged)
+        logging.disable(log_level)
         pickle.loads = loads
         os.environ.pop(variable)
-        os.environ.update({variable: before} if before is not None else {})
+        os.environ.update({variable: previous} if previous is not None else {})
 
 
-def _built(reference: str, make: Callable[[], Any], *, meta: bool = True) -> nn.Module:
-    """Calls a factory, with nothing allocated where it can do without. Raises AnalyzerError if it makes no module."""
-    model = _asked(reference, lambda: sketched(make) if meta else make())
+def _build(reference: str, factory: Callable[[], Any], *, meta: bool = True) -> nn.Module:
+    """Calls a factory, on meta if possible. Raises AnalyzerError if the result is not a module with a forward."""
+    model = _call(reference, lambda: skip_init(factory) if meta else factory())
     if not isinstance(model, nn.Module):
-        raise AnalyzerError(f"{one_line(reference)} makes a {type(model).__name__}; wanted a torch.nn.Module")
+        raise AnalyzerError(f"{one_line(reference)} returns a {type(model).__name__}; wanted a torch.nn.Module")
     if type(model).forward is nn.Module.forward:
         raise AnalyzerError(f"{one_line(reference)}: {type(model).__name__} has no forward to count")
     return model
 
 
-def _fed(inputs: Sequence[Input], batch: int) -> tuple[list[Any], dict[str, Any]]:
-    """Zeros of the shapes asked for; integers are zeros too, which every vocabulary has."""
-    made = [(one.name, torch.zeros(one.batched(batch), dtype=getattr(torch, one.dtype))) for one in inputs]
-    return [value for name, value in made if name is None], {name: value for name, value in made if name is not None}
+def _zeros(inputs: Sequence[Input], batch: int) -> tuple[list[Any], dict[str, Any]]:
+    """Zeros of the given shapes. For token ids 0 is valid in every vocabulary."""
+    tensors = [(spec.name, torch.zeros(spec.batched(batch), dtype=getattr(torch, spec.dtype))) for spec in inputs]
+    args = [value for name, value in tensors if name is None]
+    return args, {name: value for name, value in tensors if name is not None}
 
 
-def _of_batch(reference: str, beside: Callable[..., Any], batch: int) -> Callable[[], Any]:
-    """A function of inputs may take the batch. Raises AnalyzerError if it does not and one is asked for."""
-    if "batch" in inspect.signature(beside).parameters:
-        return lambda: beside(batch=batch)
+def _with_batch(reference: str, inputs_function: Callable[..., Any], batch: int) -> Callable[[], Any]:
+    """An inputs function may take the batch. Raises AnalyzerError if it does not and the batch is not 1."""
+    if "batch" in inspect.signature(inputs_function).parameters:
+        return lambda: inputs_function(batch=batch)
     if batch != 1:
-        name = one_line(getattr(beside, "__name__", "inputs"))
+        name = one_line(getattr(inputs_function, "__name__", "inputs"))
         raise AnalyzerError(
-            f"{name} beside {one_line(reference)} makes inputs of its own batch; let it take one, {name}(batch), or "
-            "leave out --batch"
+            f"{name}() of {one_line(reference)} sets the batch itself; write {name}(batch), or leave out --batch"
         )
-    return beside
+    return inputs_function
 
 
-def _returned(reference: str, value: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """What an inputs function may return: (args, kwargs), a tuple of args, a dict of kwargs, one tensor."""
+def _args_and_kwargs(reference: str, value: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """An inputs function may return (args, kwargs), a tuple or list of args, a dict of kwargs, or one tensor."""
     if isinstance(value, dict):
         return (), value
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict):
@@ -223,18 +224,18 @@ def _returned(reference: str, value: Any) -> tuple[Sequence[Any], Mapping[str, A
     raise AnalyzerError(f"the inputs of {one_line(reference)} are a {type(value).__name__}; wanted (args, kwargs)")
 
 
-def _asked(reference: str, call: Callable[[], Any]) -> Any:
-    """Another's code runs here: whatever it raises is its error, shown with its own frames only."""
+def _call(reference: str, call: Callable[[], Any]) -> Any:
+    """Runs the user's code. Its exceptions become an AnalyzerError with frames of that code only."""
     try:
         return call()
     except AnalyzerError:
         raise
     except (Exception, SystemExit) as error:
-        raise _raised(reference, error) from error
+        raise _wrapped(reference, error) from error
 
 
-def _raised(reference: str, error: BaseException) -> AnalyzerError:
+def _wrapped(reference: str, error: BaseException) -> AnalyzerError:
     first = str(error).strip().splitlines()[0] if str(error).strip() else inspect.getdoc(type(error)) or ""
-    failed = AnalyzerError(f"{one_line(reference)} raised {type(error).__name__}: {one_line(first)}")
-    failed.details = own_frames(error)
-    return failed
+    wrapped = AnalyzerError(f"{one_line(reference)} raised {type(error).__name__}: {one_line(first)}")
+    wrapped.details = user_frames(error)
+    return wrapped

@@ -1,4 +1,4 @@
-"""Building a model without paying for it: on meta, and without running its initialisation."""
+"""Builds a model on meta and without initialising its weights, so that large models take neither memory nor time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-Made = TypeVar("Made")
+Model = TypeVar("Model")
 
 INITIALISERS = frozenset(
     f"aten::{name}_"
@@ -16,37 +16,37 @@ INITIALISERS = frozenset(
 )
 
 
-def sketched(make: Callable[[], Made]) -> Made:
-    """What `make` makes, its weights not initialised: on meta, or on the CPU where it asks for values on the way."""
+def skip_init(factory: Callable[[], Model]) -> Model:
+    """Calls the factory with initialisation skipped: on meta, or on the CPU if its code needs tensor values."""
     with torch.random.fork_rng(devices=[]):
         try:
-            with _Uninitialised(), torch.device("meta"):  # type: ignore[no-untyped-call]
-                return make()
+            with _SkipInit(), torch.device("meta"):  # type: ignore[no-untyped-call]
+                return factory()
         except Exception:
-            with _Uninitialised():  # type: ignore[no-untyped-call]
-                return make()
+            with _SkipInit():  # type: ignore[no-untyped-call]
+                return factory()
 
 
-class _Uninitialised(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Leaves out what only gives large tensors their first values, and all arithmetic in place on meta."""
+class _SkipInit(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Skips initialisers of large tensors, and all in-place arithmetic on meta."""
 
-    LARGE = 4096
+    MIN_SIZE = 4096  # Elements; smaller tensors may hold constants that the code reads.
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # See dispatch.
+        return False  # torch's default guards the method with torch._dynamo, whose import takes a second.
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name
         if args and isinstance(args[0], torch.Tensor):
             target = args[0]
-            if name in INITIALISERS and (target.is_meta or target.numel() >= self.LARGE):
+            if name in INITIALISERS and (target.is_meta or target.numel() >= self.MIN_SIZE):
                 return target
-            if target.is_meta and name.endswith("_") and func._schema.is_mutable and _same(target, args[1:]):
+            if target.is_meta and name.endswith("_") and func._schema.is_mutable and _keeps_shape(target, args[1:]):
                 return target
         return func(*args, **(kwargs or {}))
 
 
-def _same(target: torch.Tensor, others: Any) -> bool:
-    """Only with numbers: what is computed with other tensors may change its shape or its kind."""
+def _keeps_shape(target: torch.Tensor, others: Any) -> bool:
+    """Arithmetic with numbers only: with other tensors it may fail or change shape and dtype."""
     return not any(isinstance(other, torch.Tensor) for other in others) and target.is_floating_point()

@@ -1,4 +1,4 @@
-"""The built networks: torchvision's names, shapes and outputs, the heads, the loss, and inputs that do not fit."""
+"""Built networks: torchvision's names, shapes and outputs, auxiliary heads, the loss, and refused inputs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from analyzer.models.builder import Outputs, auxiliary_loss, build, drop_auxilia
 from analyzer.networks import VARIANTS
 
 State = Mapping[str, Tensor]
+FAST = ("googlenet", "googlenet-torchvision", "nin")  # The others take seconds to initialise.
 
 
 def random_state(model: nn.Module, seed: int = 0) -> dict[str, Tensor]:
-    """Values under which every parameter and every statistic matters: variances positive, counters counted."""
+    """Random values, so that every parameter and statistic affects the output; variances are positive."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, value in model.state_dict().items():
@@ -42,12 +43,11 @@ def shapes(state: State) -> list[tuple[str, list[int]]]:
     return [(name, list(value.shape)) for name, value in state.items()]
 
 
-# --- torchvision's GoogLeNet, written out a second time as functions of a state dict ---------------------------------
-# From torchvision/models/googlenet.py; it shares nothing with analyzer/.
+# --- an independent copy of torchvision/models/googlenet.py as functions of a state dict; no code of analyzer/ -------
 def unit(state: State, name: str, x: Tensor, *, stride: int = 1, padding: int = 0, training: bool = False) -> Tensor:
     """BasicConv2d."""
     x = F.conv2d(x, state[f"{name}.conv.weight"], None, stride, padding)
-    # A batch's statistics go into the running ones, which are the test's own copies.
+    # In training this updates the running statistics, which are copies made by the test.
     mean, variance = state[f"{name}.bn.running_mean"], state[f"{name}.bn.running_var"]
     weight, bias = state[f"{name}.bn.weight"], state[f"{name}.bn.bias"]
     return F.relu(F.batch_norm(x, mean, variance, weight, bias, training, 0.1, eps=1e-3))
@@ -65,14 +65,14 @@ def module(state: State, name: str, x: Tensor, *, training: bool) -> Tensor:
 
 
 def head(state: State, name: str, x: Tensor) -> Tensor:
-    """InceptionAux, in training, its dropout aside."""
+    """InceptionAux in training, without dropout."""
     x = unit(state, f"{name}.conv", F.adaptive_avg_pool2d(x, (4, 4)), training=True)
     x = F.relu(F.linear(torch.flatten(x, 1), state[f"{name}.fc1.weight"], state[f"{name}.fc1.bias"]))
     return F.linear(x, state[f"{name}.fc2.weight"], state[f"{name}.fc2.bias"])
 
 
 def googlenet(state: State, x: Tensor, *, training: bool = False) -> tuple[Tensor, list[Tensor]]:
-    """The logits, and in training the two heads' logits; dropout aside."""
+    """The logits, and in training the logits of both heads; without dropout."""
     heads = []
     x = unit(state, "conv1", x, stride=2, padding=3, training=training)
     x = F.max_pool2d(x, 3, 2, ceil_mode=True)
@@ -123,20 +123,20 @@ def trained_state() -> dict[str, Tensor]:
 # --- names, shapes, loading ------------------------------------------------------------------------------------------
 def test_state_dict_names_and_shapes_are_torchvisions_googlenet(reference):
     table = reference("torchvision_googlenet")
-    theirs = [(name, shape) for name, shape in table["state_dict"]]
-    ours = shapes(build("googlenet-torchvision", train=True).state_dict())
-    assert len(ours) == table["state_dict_entries_with_aux"] == 364
-    assert sorted(ours) == sorted(theirs)
+    expected = [(name, shape) for name, shape in table["state_dict"]]
+    built = shapes(build("googlenet-torchvision", train=True).state_dict())
+    assert len(built) == table["state_dict_entries_with_aux"] == 364
+    assert sorted(built) == sorted(expected)
     deployed = shapes(build("googlenet-torchvision").state_dict())
     assert len(deployed) == table["state_dict_entries_without_aux"] == 344
-    assert sorted(deployed) == sorted((name, shape) for name, shape in theirs if not name.startswith("aux"))
+    assert sorted(deployed) == sorted((name, shape) for name, shape in expected if not name.startswith("aux"))
 
 
 def test_state_dict_names_and_shapes_are_torchvisions_alexnet(reference):
-    theirs = []
+    expected = []
     for layer in reference("torchvision_alexnet")["layers"]:
-        theirs += [(f"{layer['name']}.weight", layer["weight"]), (f"{layer['name']}.bias", layer["weight"][:1])]
-    assert shapes(build("alexnet-torchvision").state_dict()) == theirs
+        expected += [(f"{layer['name']}.weight", layer["weight"]), (f"{layer['name']}.bias", layer["weight"][:1])]
+    assert shapes(build("alexnet-torchvision").state_dict()) == expected
 
 
 def test_a_file_with_heads_loads_strictly_into_the_training_build(trained_state):
@@ -146,7 +146,7 @@ def test_a_file_with_heads_loads_strictly_into_the_training_build(trained_state)
     assert all(torch.equal(loaded[name], value) for name, value in trained_state.items())
 
 
-def test_a_file_with_heads_loads_into_the_inference_build_after_an_explicit_step_only(trained_state):
+def test_a_file_with_heads_loads_into_the_inference_build_after_drop_auxiliary_only(trained_state):
     model = build("googlenet-torchvision")
     with pytest.raises(RuntimeError, match=r"Unexpected key.*aux1\.conv\.conv\.weight"):
         model.load_state_dict(trained_state, strict=True)
@@ -162,7 +162,7 @@ def test_a_file_without_heads_does_not_load_into_the_training_build(trained_stat
         model.load_state_dict(drop_auxiliary(trained_state), strict=True)
 
 
-def test_dropping_the_heads_leaves_everything_else(trained_state):
+def test_drop_auxiliary_keeps_everything_else(trained_state):
     dropped = drop_auxiliary(trained_state)
     assert list(dropped) == [name for name in trained_state if name[:5] not in ("aux1.", "aux2.")]
     assert all(dropped[name] is trained_state[name] for name in dropped)
@@ -171,20 +171,20 @@ def test_dropping_the_heads_leaves_everything_else(trained_state):
 
 @pytest.mark.parametrize(("name", "net"), [("googlenet", "googlenet_caffe"), ("alexnet", "alexnet_caffe")])
 def test_weights_have_caffes_shapes(reference, name, net):
-    """Caffe's filters are (outputs, inputs / groups, height, width): as many elements, in the same order of layers."""
-    theirs = [(layer["weights"], layer["biases"]) for layer in reference(net)["layers"] if layer["weights"]]
+    """Caffe's filters are (outputs, inputs / groups, height, width), with the same number of elements."""
+    expected = [(layer["weights"], layer["biases"]) for layer in reference(net)["layers"] if layer["weights"]]
     parameters = dict(build(name).named_parameters())
-    ours = [
+    built = [
         (value.numel(), parameters[key.replace("weight", "bias")].numel())
         for key, value in parameters.items()
         if key.endswith("weight")
     ]
-    assert ours == theirs
+    assert built == expected
 
 
 # --- outputs ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", [(96, 96), (75, 113)])
-def test_gives_torchvisions_outputs(trained_state, size):
+def test_outputs_are_torchvisions(trained_state, size):
     model = build("googlenet-torchvision")
     model.load_state_dict(drop_auxiliary(trained_state), strict=True)
     x = image(2, 3, *size)
@@ -195,7 +195,7 @@ def test_gives_torchvisions_outputs(trained_state, size):
     assert expected.abs().max() > 0.1  # The comparison is not of zeros.
 
 
-def test_gives_torchvisions_outputs_and_statistics_in_training(trained_state):
+def test_outputs_and_statistics_in_training_are_torchvisions(trained_state):
     model = build("googlenet-torchvision", train=True)
     model.load_state_dict(trained_state, strict=True)
     without_dropout(model)
@@ -205,17 +205,17 @@ def test_gives_torchvisions_outputs_and_statistics_in_training(trained_state):
         expected, heads = googlenet(state, x.clone(), training=True)
         outputs = model(x.clone())
     assert isinstance(outputs, Outputs)
-    for ours, theirs in zip(outputs, [expected, *heads], strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
-    moved = model.state_dict()
+    for output, reference_output in zip(outputs, [expected, *heads], strict=True):
+        torch.testing.assert_close(output, reference_output, rtol=0, atol=1e-5)
+    updated = model.state_dict()
     for name, value in state.items():
         if "running" in name:
-            torch.testing.assert_close(moved[name], value, rtol=0, atol=1e-5)
+            torch.testing.assert_close(updated[name], value, rtol=0, atol=1e-5)
         if name.endswith("num_batches_tracked"):
-            assert moved[name] == 8
+            assert updated[name] == 8
 
 
-def test_a_training_build_in_eval_mode_gives_the_inference_builds_outputs(trained_state):
+def test_a_training_build_in_eval_mode_has_the_outputs_of_the_inference_build(trained_state):
     trained, deployed = build("googlenet-torchvision", train=True).eval(), build("googlenet-torchvision")
     trained.load_state_dict(trained_state)
     deployed.load_state_dict(drop_auxiliary(trained_state))
@@ -225,7 +225,7 @@ def test_a_training_build_in_eval_mode_gives_the_inference_builds_outputs(traine
 
 
 def test_a_changed_weight_changes_the_outputs(trained_state):
-    """The comparison above can fail: a thousandth in one filter of sixty is more than its tolerance."""
+    """A change of 0.1 % in one of 57 layers exceeds the tolerance of the comparisons."""
     x = image(1, 3, 96, 96)
     with torch.no_grad():
         expected, _ = googlenet(trained_state, x)
@@ -235,7 +235,7 @@ def test_a_changed_weight_changes_the_outputs(trained_state):
     assert (other - expected).abs().max() > 1e-5
 
 
-def test_gives_torchvisions_alexnet_outputs():
+def test_outputs_are_those_of_torchvisions_alexnet():
     model = build("alexnet-torchvision")
     state = random_state(model)
     model.load_state_dict(state, strict=True)
@@ -248,29 +248,31 @@ def test_gives_torchvisions_alexnet_outputs():
 
 @pytest.mark.parametrize("name", ["googlenet-torchvision", "alexnet-torchvision"])
 def test_against_torchvision_itself(name):
-    reason = "torchvision comes with the extra macscope[zoo]; without it the functional copy above stands in"
+    reason = "torchvision comes with the extra macscope[zoo]; the functional copy above is tested without it"
     models = pytest.importorskip("torchvision.models", reason=reason)
     if name == "alexnet-torchvision":
-        theirs = models.alexnet(weights=None)
+        expected = models.alexnet(weights=None)
     else:
-        theirs = models.googlenet(weights=None, aux_logits=True, transform_input=False, init_weights=False)
-    state = random_state(theirs)
-    theirs.load_state_dict(state)
-    ours = build(name, train=True)
-    ours.load_state_dict(state, strict=True)
+        expected = models.googlenet(weights=None, aux_logits=True, transform_input=False, init_weights=False)
+    state = random_state(expected)
+    expected.load_state_dict(state)
+    built = build(name, train=True)
+    built.load_state_dict(state, strict=True)
     x = image(2, 3, 96, 96)
     with torch.no_grad():
-        torch.testing.assert_close(ours.eval()(x.clone()), theirs.eval()(x.clone()), rtol=0, atol=1e-5)
+        torch.testing.assert_close(built.eval()(x.clone()), expected.eval()(x.clone()), rtol=0, atol=1e-5)
 
 
 # --- building --------------------------------------------------------------------------------------------------------
 def without_dropout(model: nn.Module) -> None:
-    for part in model.modules():
-        if isinstance(part, nn.Dropout):
-            part.p = 0.0
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in VARIANTS]
+)
 @pytest.mark.parametrize("train", [False, True])
 def test_every_variant_builds_runs_and_has_the_counted_parameters(name, train):
     model = build(name, train=train, input=(3, 64, 64))
@@ -305,10 +307,10 @@ def test_other_input_channels():
 
 
 def fully_connected(model: nn.Module) -> Iterator[tuple[str, int]]:
-    return ((name, part.in_features) for name, part in model.named_modules() if isinstance(part, nn.Linear))
+    return ((name, layer.in_features) for name, layer in model.named_modules() if isinstance(layer, nn.Linear))
 
 
-def test_fully_connected_layers_are_built_for_what_arrives():
+def test_fully_connected_layers_are_built_for_their_input():
     """At 320 the heads pool 20x20 to 6x6 (ceil((20 - 5) / 3) + 1) and VGG-16's last pool leaves 10x10."""
     assert dict(fully_connected(build("googlenet", train=True, input=(3, 320, 320)))) == {
         "aux1.fc": 128 * 6 * 6,
@@ -344,14 +346,14 @@ def test_auxiliary_loss_weighs_1_and_0_3_and_0_3_exactly():
     logits.requires_grad_()
     target = torch.tensor([1, 2, 3, 4, 5])
     outputs = Outputs(*logits)
-    alone = [F.cross_entropy(one, target) for one in logits]
+    terms = [F.cross_entropy(exit_logits, target) for exit_logits in logits]
     loss = auxiliary_loss(outputs, target)
-    torch.testing.assert_close(loss, alone[0] + 0.3 * alone[1] + 0.3 * alone[2], rtol=1e-15, atol=0)
-    # The weights themselves: how the loss moves with each head's own loss.
+    torch.testing.assert_close(loss, terms[0] + 0.3 * terms[1] + 0.3 * terms[2], rtol=1e-15, atol=0)
+    # The weights again: the gradient of the loss against the gradient of each term.
     (whole,) = torch.autograd.grad(loss, logits)
     for index, weight in enumerate((1.0, 0.3, 0.3)):
-        (own,) = torch.autograd.grad(F.cross_entropy(logits[index], target), logits)
-        torch.testing.assert_close(whole[index], weight * own[index], rtol=1e-14, atol=1e-18)
+        (term,) = torch.autograd.grad(F.cross_entropy(logits[index], target), logits)
+        torch.testing.assert_close(whole[index], weight * term[index], rtol=1e-14, atol=1e-18)
 
 
 def test_loss_of_a_network_without_heads_is_its_logits():

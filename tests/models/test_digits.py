@@ -1,4 +1,4 @@
-"""The built network learns: GoogLeNet with its heads on scikit-learn's digits, enlarged to 64x64, for a few steps."""
+"""GoogLeNet with its heads learns scikit-learn's digits, enlarged to 64x64, in a few steps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.models.builder import Outputs, auxiliary_loss, build
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 10
 SAMPLES, BATCH, STEPS = 64, 16, 56
-# Adam at torch's default 1e-3 throws this network, which has no batch norm, to uniform answers for 25 steps and more.
+# At Adam's default of 1e-3 this network, which has no batch norm, predicts uniformly for 25 steps and more.
 LEARNING_RATE = 3e-4
 
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[Tensor, Tensor]:
-    """64 digits of 64x64 pixels with mean 0 and deviation 1, and what they show."""
+    """64 digits of 64x64 pixels with mean 0 and standard deviation 1, and their classes."""
     datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn comes with the extra macscope[dev]")
     loaded = datasets.load_digits()
     small = torch.tensor(loaded.images[:SAMPLES], dtype=torch.float32)[:, None]
@@ -30,7 +32,7 @@ def digits() -> tuple[Tensor, Tensor]:
 
 @pytest.fixture
 def network() -> Iterator[nn.Module]:
-    """One input channel, ten classes at every exit; the same on every run, and the process's own seed left alone."""
+    """One input channel, ten classes at every head, a fixed seed; the global random state is kept."""
     ten = dict.fromkeys(("linear.out", "aux1.linear.out", "aux2.linear.out"), CLASSES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -38,14 +40,14 @@ def network() -> Iterator[nn.Module]:
 
 
 def losses(network: nn.Module, images: Tensor, target: Tensor) -> list[float]:
-    """Each exit's cross entropy over all samples, dropout aside."""
-    for part in network.modules():
-        if isinstance(part, nn.Dropout):
-            part.eval()
+    """Cross entropy of each output over all samples, without dropout."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
     with torch.no_grad():
-        found = [F.cross_entropy(logits, target).item() for logits in network(images.clone())]
+        values = [F.cross_entropy(logits, target).item() for logits in network(images.clone())]
     network.train()
-    return found
+    return values
 
 
 def test_all_three_losses_fall(network, digits):
@@ -60,17 +62,17 @@ def test_all_three_losses_fall(network, digits):
         optimizer.step()
     after = losses(network, images, target)
     assert all(late < early for early, late in zip(before, after, strict=True)), (before, after)
-    # Below what uniform answers cost, so each exit has learned digits and not merely to be cautious.
+    # Below the loss of uniform predictions.
     assert all(late < log(CLASSES) - 0.1 for late in after), after
     assert after[0] < 1.5
 
 
 def gradient(network: nn.Module, outputs: Tensor, target: Tensor, path: str) -> Tensor | None:
-    """Of one exit's loss with respect to a layer's weights; None where the exit does not hang on them."""
+    """The gradient of one output's loss for a layer's weights; None if the output does not depend on them."""
     weight = network.get_submodule(path).weight
     loss = F.cross_entropy(outputs, target)
-    (found,) = torch.autograd.grad(loss, [weight], retain_graph=True, allow_unused=True)
-    return found
+    (result,) = torch.autograd.grad(loss, [weight], retain_graph=True, allow_unused=True)
+    return result
 
 
 def test_early_layers_get_gradient_from_the_heads(network, digits):
@@ -78,18 +80,18 @@ def test_early_layers_get_gradient_from_the_heads(network, digits):
     outputs = network(images.clone())
     assert isinstance(outputs, Outputs)
     early, between, late = "conv1.conv", "inception_4b.branch_3x3.conv", "inception_4e.branch_1x1.conv"
-    for exit_ in outputs:
-        found = gradient(network, exit_, target, early)
-        assert found is not None
-        assert found.abs().max() > 0
-    # The first head hangs on 4a, the second on 4d; neither sees what comes after.
+    for logits in outputs:
+        weight_gradient = gradient(network, logits, target, early)
+        assert weight_gradient is not None
+        assert weight_gradient.abs().max() > 0
+    # The first head reads 4a, the second 4d.
     assert gradient(network, outputs.aux1, target, between) is None
     assert gradient(network, outputs.aux2, target, between).abs().max() > 0
     assert gradient(network, outputs.aux2, target, late) is None
     assert gradient(network, outputs.logits, target, late).abs().max() > 0
 
 
-def test_the_whole_losss_gradient_is_the_sum_of_1_and_0_3_and_0_3(network, digits):
+def test_the_gradient_of_the_loss_is_the_weighted_sum_of_its_terms(network, digits):
     images, target = digits[0][:BATCH], digits[1][:BATCH]
     network.double()
     outputs = network(images.double())

@@ -1,4 +1,4 @@
-"""torchvision, timm and transformers by reference, where they are installed: known inputs and figures, no download."""
+"""torchvision, timm and transformers by reference, if installed: default inputs, published counts, no download."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.inputs import parse_input
 from analyzer.counting.api import count_reference
 
-# These libraries warn of each other's and of their own deprecations; none of it is ours.
+# These libraries warn of deprecations in each other.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -21,7 +21,7 @@ def needs(library: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    """A download would be an error here, not a wait."""
+    """A download fails at once."""
     import socket
 
     def refuse(*args: Any) -> Any:
@@ -40,7 +40,7 @@ def test_resnet50_as_published():
 
 
 def test_resnet50_in_training():
-    """Backward two products each, but for the gradient of the image, which is data: one first convolution less."""
+    """Two products per layer in the backward pass, one for the first convolution: the image needs no gradient."""
     needs("torchvision")
     totals = count_reference("torchvision:resnet50", batch=2, train=True).totals
     assert totals.macs == 2 * 4_089_184_256
@@ -50,7 +50,7 @@ def test_resnet50_in_training():
 @pytest.mark.parametrize(
     ("name", "macs", "params"),
     [
-        # Patches, 12 layers of 197 tokens, and a head; scores and values of attention are in, as published they are.
+        # Patches, 12 layers of 197 tokens, and a head; with scores and values of attention, as published.
         (
             "vit_b_16",
             196 * 768 * 3 * 16 * 16 + 12 * (197 * 768 * (4 * 768 + 2 * 3072) + 2 * 197 * 197 * 768) + 768 * 1000,
@@ -60,7 +60,7 @@ def test_resnet50_in_training():
         ("mobilenet_v2", 300_774_272, 3_504_872),
     ],
 )
-def test_others_of_torchvision(name, macs, params):
+def test_other_models_of_torchvision(name, macs, params):
     needs("torchvision")
     record = count_reference(f"torchvision:{name}")
     assert (record.totals.macs, record.totals.params) == (macs, params)
@@ -71,7 +71,7 @@ def test_others_of_torchvision(name, macs, params):
     ("name", "gmacs", "params"), [("raft_large", 211.007, 5_257_536), ("raft_small", 47.655, 990_162)]
 )
 def test_optical_flow_as_published(name, gmacs, params):
-    """Both figures come out at a pair of images of 512 x 512, and at no other size we tried."""
+    """Both published numbers result at 512 x 512, and at no other size we tried."""
     needs("torchvision")
     record = count_reference(f"torchvision:{name}")
     assert record.input == ((1, 3, 512, 512), (1, 3, 512, 512))
@@ -114,7 +114,7 @@ TOKENS = 128
 
 
 def layer_macs(width: int, hidden: int, tokens: int = TOKENS, *, matrices: int = 2) -> int:
-    """Four projections, scores and values, and the matrices of the feed-forward part."""
+    """Four projections, scores and values, and the matrices of the feed-forward layer."""
     return tokens * width * (4 * width + matrices * hidden) + 2 * tokens * tokens * width
 
 
@@ -157,15 +157,15 @@ def test_an_encoder_and_decoder():
 
 
 @pytest.mark.parametrize("name", ["whisper", "clip", "wav2vec2", "mixtral", "deberta-v2"])
-def test_sound_pictures_with_text_experts_and_checks_of_values(name):
-    """Inputs of their own kind, grouped products, and a look at the tokens that only serves a warning: all on meta."""
+def test_audio_image_and_mixture_models_on_meta(name):
+    """Audio and image inputs, grouped products, and a check of token values for a warning: all on meta."""
     needs("transformers")
     record = count_reference(f"hf:{name}")
     assert record.totals.macs > 10**9
     assert (record.unknown_ops, record.notes) == ({}, ())
 
 
-def test_a_mixture_of_experts_counts_what_its_tokens_meet():
+def test_a_mixture_counts_the_chosen_experts():
     """Two experts of eight for every token; the router is a matrix."""
     needs("transformers")
     record = count_reference("hf:mixtral")

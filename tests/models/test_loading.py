@@ -1,4 +1,4 @@
-"""Loading what a reference names: what may run and what may not, and what a file may be called."""
+"""Loading references: file names, inputs functions, errors in user code, and exported programs without unpickling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONV = 5 * 6 * 6 * 3 * 9
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty folder to stand in; modules and search paths that a test adds are forgotten after it."""
+    """An empty current folder. Modules and search paths that a test adds are removed after it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     known = set(sys.modules)
@@ -51,9 +51,8 @@ def layer(width: int, extra: str = "") -> str:
 
 
 def outputs(reference: str) -> int:
-    """How wide the last layer of a reference's model is."""
-    found = resolve(reference, [parse_input("7")])
-    return found.model.layer.out_features
+    """The width of the model's layer."""
+    return resolve(reference, [parse_input("7")]).model.layer.out_features
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -64,23 +63,23 @@ def test_two_files_of_one_name(folder):
 
 
 @pytest.mark.parametrize("name", ["random", "json", "torch", "analyzer", "numpy"])
-def test_a_file_called_as_a_module_that_is_there(folder, name):
+def test_a_file_with_the_name_of_an_imported_module(folder, name):
     before = sys.modules[name] if name in sys.modules else __import__(name)
     written(folder / f"{name}.py", layer(3))
     assert outputs(f"{name}.py:Net") == 3
     assert sys.modules[name] is before
 
 
-def test_what_stands_beside_a_file_can_be_imported_then_and_later(folder):
-    written(folder / "model" / "beside_first.py", "WIDTH = 3\n")
-    written(folder / "model" / "beside_later.py", "WIDTH = 4\n")
-    late = layer(3, "from beside_first import WIDTH").replace("nn.Linear(7, 3)", "nn.Linear(7, WIDTH + LATER)")
-    late = late.replace("super().__init__()", "super().__init__()\n        from beside_later import WIDTH as LATER")
+def test_a_file_can_import_its_neighbours_on_import_and_later(folder):
+    written(folder / "model" / "neighbour_first.py", "WIDTH = 3\n")
+    written(folder / "model" / "neighbour_later.py", "WIDTH = 4\n")
+    late = layer(3, "from neighbour_first import WIDTH").replace("nn.Linear(7, 3)", "nn.Linear(7, WIDTH + LATER)")
+    late = late.replace("super().__init__()", "super().__init__()\n        from neighbour_later import WIDTH as LATER")
     written(folder / "model" / "net.py", late)
     assert outputs("model/net.py:Net") == 3 + 4
 
 
-def test_a_dataclass_in_a_file_finds_its_own_module(folder):
+def test_a_dataclass_in_a_file_finds_its_module(folder):
     text = "from __future__ import annotations\nimport dataclasses\n"
     text += layer(3) + "\n\n@dataclasses.dataclass\nclass Settings:\n    width: int = 3\n"
     written(folder / "net.py", text)
@@ -101,24 +100,24 @@ INPUTS = {
 }
 
 
-@pytest.mark.parametrize("called", ["Net_inputs", "inputs"])
+@pytest.mark.parametrize("function", ["Net_inputs", "inputs"])
 @pytest.mark.parametrize("name", INPUTS)
-def test_a_function_beside_gives_the_inputs(folder, name, called):
+def test_an_inputs_function_gives_the_inputs(folder, name, function):
     body, count, names = INPUTS[name]
     text = layer(3, "import torch").replace("(self, x)", "(self, x, mask=None)")
-    written(folder / "net.py", f"{text}\n\ndef {called}():\n    {body}\n")
-    found = resolve("net.py:Net")
-    assert (len(found.args), set(found.kwargs)) == (count, names)
+    written(folder / "net.py", f"{text}\n\ndef {function}():\n    {body}\n")
+    loaded = resolve("net.py:Net")
+    assert (len(loaded.args), set(loaded.kwargs)) == (count, names)
 
 
-def test_inputs_of_the_command_line_come_before_the_function(folder):
+def test_inputs_of_the_command_line_have_precedence(folder):
     written(folder / "net.py", layer(3) + "\n\ndef inputs():\n    raise AssertionError('asked')\n")
-    found = resolve("net.py:Net", [parse_input("5x7"), parse_input("mask=!3:bool")], batch=2)
-    assert [tuple(value.shape) for value in found.args] == [(2, 5, 7)]
-    assert (tuple(found.kwargs["mask"].shape), found.kwargs["mask"].dtype) == ((3,), torch.bool)
+    loaded = resolve("net.py:Net", [parse_input("5x7"), parse_input("mask=!3:bool")], batch=2)
+    assert [tuple(value.shape) for value in loaded.args] == [(2, 5, 7)]
+    assert (tuple(loaded.kwargs["mask"].shape), loaded.kwargs["mask"].dtype) == ((3,), torch.bool)
 
 
-def test_inputs_of_no_known_kind(folder):
+def test_an_inputs_function_of_the_wrong_type(folder):
     written(folder / "net.py", layer(3) + "\n\ndef inputs():\n    return 'x'\n")
     with pytest.raises(AnalyzerError, match=r"the inputs of net.py:Net are a str; wanted \(args, kwargs\)"):
         resolve("net.py:Net")
@@ -126,8 +125,8 @@ def test_inputs_of_no_known_kind(folder):
 
 @pytest.mark.parametrize("body", ["raise SystemExit(5)", "import sys; sys.exit('enough')", "raise KeyError('k')"])
 @pytest.mark.parametrize("where", ["on import", "in a factory", "in the inputs"])
-def test_code_that_raises_or_exits_is_one_line_and_its_own_frames(analyze, folder, body, where):
-    """Never a silent end with status 0."""
+def test_code_that_raises_or_exits_gives_one_line_and_frames(analyze, folder, body, where):
+    """SystemExit too must not end the command with status 0."""
     name = {"on import": "Net", "in a factory": "make", "in the inputs": "Net"}[where]
     text = layer(3, body if where == "on import" else "")
     text += f"\n\ndef make():\n    {body}\n" if where == "in a factory" else ""
@@ -142,7 +141,7 @@ def test_code_that_raises_or_exits_is_one_line_and_its_own_frames(analyze, folde
     assert body in frames[0]
 
 
-def test_what_a_model_prints_does_not_spoil_the_result(analyze, folder):
+def test_what_a_model_prints_goes_to_standard_error(analyze, folder):
     text = layer(3, "print('on import')")
     text = text.replace("super().__init__()", "super().__init__()\n        print('in init')")
     written(folder / "net.py", text.replace("        return", "        print('in forward')\n        return"))
@@ -199,7 +198,7 @@ def test_an_exported_program_has_its_modules_again(program, analyze):
 
 
 def test_nothing_in_an_exported_program_is_unpickled(program, folder, analyze):
-    """torch, left to itself, unpickles the example inputs when they are not tensors alone."""
+    """torch.export.load unpickles example inputs that are not plain tensors."""
     buffer = io.BytesIO()
     torch.save(Attack(), buffer)
     path = changed(program, folder / "attack.pt2", "sample_inputs", buffer.getvalue())
@@ -208,19 +207,19 @@ def test_nothing_in_an_exported_program_is_unpickled(program, folder, analyze):
     assert outcome.status == 2
     assert len(outcome.err.splitlines()) == 1
     assert "attack.pt2 is no torch.export program that this torch reads (UnpicklingError: " in outcome.err
-    assert pickle.loads(pickle.dumps([1])) == [1], "pickle itself is as it was"
+    assert pickle.loads(pickle.dumps([1])) == [1], "pickle is restored"
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
     assert logging.root.manager.disable == 0
 
 
-def test_the_attack_is_one(folder):
-    """Else the test above would prove nothing."""
+def test_unpickling_the_attack_makes_a_file(folder):
+    """Without this the other tests would prove nothing."""
     pickle.loads(pickle.dumps(Attack()))
     assert (folder / "attacked").exists()
 
 
 def pickled_constant(program: Path, target: Path, name: str) -> Path:
-    """The program with one more constant, which its archive says is to be unpickled."""
+    """The program with one more constant, marked as pickled in its archive."""
     kind = {"path_name": name, "is_param": False, "use_pickle": True, "tensor_meta": None}
     buffer = io.BytesIO()
     if name.startswith("opaque"):
@@ -244,7 +243,7 @@ def test_a_constant_that_is_pickled_is_refused(program, folder, analyze, name):
 
 @pytest.mark.parametrize("size", [0, 1, 100, 700, -1, -100])
 def test_truncated_programs_are_one_line(program, folder, analyze, size):
-    """Also where torch logs a traceback of its own before it raises."""
+    """torch logs a traceback before it raises for some of them."""
     (folder / "half.pt2").write_bytes(program.read_bytes()[:size])
     outcome = analyze("--model", "half.pt2")
     assert (outcome.status, outcome.out) == (2, "")

@@ -1,4 +1,4 @@
-"""FLOPs and bytes of single rows, the arithmetic of docs/conventions.md written out. float32: 4 bytes an element."""
+"""FLOPs and bytes of single rows: the arithmetic of docs/conventions.md, with 4 bytes per float32 element."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
-from analyzer.counting.closed_form.formulas import count_steps
+from analyzer.counting.closed_form.formulas import FORMULAS, count_steps
 from analyzer.networks.spec import (
+    LAYERS,
     LRN,
     AdaptiveAvgPool,
     AvgPool,
@@ -29,16 +31,27 @@ from analyzer.records.record import Row
 
 
 def row(name: str, path: str, *, op: str | None = None, **settings: object) -> Row:
-    found = [row for row in count(name, **settings).rows if row.path == path and op in (None, row.op)]
-    assert len(found) == 1
-    return found[0]
+    (match,) = (row for row in count(name, **settings).rows if row.path == path and op in (None, row.op))
+    return match
 
 
 def single(layer: Node, shape: tuple[int, ...], *, batch: int = 1, train: bool = False) -> Row:
     network = Network("single", "one layer", "this test", {"layer": layer}, shape)
     mode = "training" if train else "inference"
-    (found,) = count_steps(walk(network, batch=batch, mode=mode), mode).rows
-    return found
+    (only,) = count_steps(walk(network, batch=batch, mode=mode), mode).rows
+    return only
+
+
+def test_every_layer_of_a_network_spec_has_a_formula():
+    assert set(FORMULAS) == set(LAYERS)
+
+
+def test_a_layer_without_formula_is_named():
+    class Odd(ReLU):
+        op = "odd"
+
+    with pytest.raises(AnalyzerError, match="Odd at layer"):
+        single(Odd(), (3, 8, 8))
 
 
 def test_convolution_with_bias():
@@ -82,7 +95,7 @@ def test_linear():
     assert (bare.macs, bare.flops, bare.params) == (2 * 24 * 10, 2 * 2 * 24 * 10, 24 * 10)
 
 
-def test_relu_counts_both_ways_though_it_is_in_place():
+def test_relu_in_place_reads_and_writes():
     relu = row("googlenet", "conv1.relu")
     elements = 112 * 112 * 64
     assert (relu.flops, relu.macs, relu.params, relu.activations) == (elements, 0, 0, 0)
@@ -111,7 +124,7 @@ def test_window_pools():
     assert single(AvgPool(2, 3), (2, 9, 9)).flops == 3 * 3 * 2 * 2 * 2
 
 
-def test_global_and_adaptive_pools_cost_what_they_read():
+def test_global_and_adaptive_pools_cost_one_operation_per_input_element():
     pool = row("googlenet", "pool5")
     assert pool.flops == 7 * 7 * 1024
     assert pool.bytes_read == 4 * 7 * 7 * 1024
@@ -143,7 +156,7 @@ def test_dropout_in_both_modes():
     assert (busy.bytes_read, busy.bytes_written) == (4 * 1024, 4 * 1024)
 
 
-def test_concatenation_moves_bytes_and_computes_nothing():
+def test_concatenation_has_traffic_and_no_flops():
     cat = row("googlenet", "inception_3a", op="cat")
     assert cat.inputs == tuple((1, width, 28, 28) for width in (64, 128, 32, 32))
     assert cat.outputs == ((1, 256, 28, 28),)
@@ -172,16 +185,16 @@ def test_module_sums_and_intensity():
 
 @pytest.mark.parametrize("conv", [Conv(12, 3, 2, groups=3), Conv(6, 5, 3, padding=0), Conv(9, 1, bias=False)])
 def test_multiply_adds_are_what_a_loop_would_do(conv):
-    """Counted one by one: for each output element, each channel of its group and each cell of the window."""
-    found = single(conv, (6, 11, 9), batch=2)
-    batch, out, height, width = found.outputs[0]
+    """For each output element, each channel of its group and each position of the window."""
+    row = single(conv, (6, 11, 9), batch=2)
+    batch, out, height, width = row.outputs[0]
     steps = sum(6 // conv.groups for _ in range(batch * out * height * width) for _ in range(conv.kernel * conv.kernel))
-    assert found.macs == steps
+    assert row.macs == steps
 
 
 # --- the backward pass -----------------------------------------------------------------------------------------------
-def test_the_backward_pass_is_weights_and_inputs_where_anything_upstream_learns():
-    """The gradient of the weights costs one forward, that of the input another; nothing needs the image's own."""
+def test_the_backward_pass_is_gradients_of_weights_and_inputs():
+    """Each gradient costs as much as the forward pass; the first convolution has none for the image."""
     rows = {(row.path, row.op): row for row in count("googlenet", train=True).rows}
     first = rows["conv1.conv", "conv2d"]
     assert first.backward_macs == first.macs == 112 * 112 * 64 * 7 * 7 * 3
@@ -195,15 +208,15 @@ def test_the_backward_pass_is_weights_and_inputs_where_anything_upstream_learns(
 
 
 def test_a_batch_multiplies_the_backward_pass():
-    one, three = (count("nin", train=True, batch=batch).totals for batch in (1, 3))
-    assert three.backward_macs == 3 * one.backward_macs
+    single_sample, three = (count("nin", train=True, batch=batch).totals for batch in (1, 3))
+    assert three.backward_macs == 3 * single_sample.backward_macs
 
 
-def test_layers_that_all_read_the_image_have_no_gradient_of_it():
-    """Pools and activations learn nothing; a norm before the convolution does, and so does one branch of several."""
+def test_layers_that_read_the_image_have_no_input_gradient():
+    """Pools and activations have no parameters; a batch norm before the convolution has, and so has one of two branches."""
 
     def backward(rows: dict[str, Node]) -> dict[str, tuple[int, int | None]]:
-        network = Network("own", "t", "s", rows, (4, 9, 9))
+        network = Network("branched", "t", "s", rows, (4, 9, 9))
         counted = count_steps(walk(network, batch=2, mode="training"), "training").rows
         return {row.path: (row.macs, row.backward_macs) for row in counted if row.macs}
 
@@ -216,7 +229,7 @@ def test_layers_that_all_read_the_image_have_no_gradient_of_it():
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet-torchvision", "nin"])
-def test_inference_has_no_backward_pass_which_is_not_one_of_zero(name):
+def test_backward_macs_at_inference_are_none_and_not_0(name):
     record = count(name)
     assert {row.backward_macs for row in record.rows} == {None}
     assert record.totals.backward_macs is None
@@ -236,14 +249,14 @@ HEAVY = ("torch", "fvcore", "pandas", "plotly", "numpy", "hypothesis")
         "import analyzer; from analyzer.records.envelope import dump, load; load(dump([analyzer.count('googlenet')]))",
     ],
 )
-def test_counting_a_named_network_leaves_heavy_packages_alone(code):
+def test_counting_a_named_network_imports_no_heavy_package(code):
     """Rule 1 of DESIGN: readers never import torch or fvcore; the closed form needs neither them nor pandas."""
     seen = f"import sys; print(sorted({{name.partition('.')[0] for name in sys.modules}} & {set(HEAVY)}))"
     done = subprocess.run([sys.executable, "-c", f"{code}\n{seen}"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_that_check_would_see_torch():
+def test_the_import_check_sees_torch():
     seen = f"import sys; print(sorted({{name.partition('.')[0] for name in sys.modules}} & {set(HEAVY)}))"
     done = subprocess.run(
         [sys.executable, "-c", f"import analyzer; analyzer.build\n{seen}"], capture_output=True, text=True, check=True

@@ -18,6 +18,7 @@ from torch import nn
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.tensors import output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
+from analyzer.counting.operators.contractions import EinsumAsProducts
 from analyzer.counting.operators.registry import Kind, Operator
 from analyzer.records.record import Count, Row
 
@@ -33,7 +34,7 @@ def count_backward(count: Count, model: nn.Module, args: Sequence[Any], kwargs: 
     tracker = GradientTracker(model)
     # Attention runs as its two products, the same operators on every device.
     attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
-    with torch.enable_grad(), tracker, attention:
+    with torch.enable_grad(), EinsumAsProducts(), tracker, attention:
         outputs = [tensor for tensor in output_tensors(model(*args, **kwargs)) if tensor.requires_grad]
         tracker.in_backward = True
         torch.autograd.backward(outputs, [torch.ones_like(tensor) for tensor in outputs])

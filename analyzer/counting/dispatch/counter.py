@@ -8,13 +8,14 @@ composite one without is decomposed and its parts are added up under its name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
 from analyzer.counting.dispatch.rows import RowRecorder
+from analyzer.counting.operators.contractions import EinsumAsProducts
 from analyzer.records.record import Count
 
 
@@ -42,6 +43,8 @@ def record_rows(
     model: nn.Module, *, roles: Mapping[str, str] | None = None, autograd: bool = False
 ) -> Iterator[RowRecorder]:
     """Records the rows of everything that runs in the `with` block, while it runs."""
-    grad_mode = torch.enable_grad() if autograd else torch.inference_mode()
-    with grad_mode, RowRecorder(model, roles or {}) as recorder:
-        yield recorder
+    with ExitStack() as stack:
+        stack.enter_context(torch.enable_grad() if autograd else torch.inference_mode())
+        if autograd:
+            stack.enter_context(EinsumAsProducts())
+        yield stack.enter_context(RowRecorder(model, roles or {}))

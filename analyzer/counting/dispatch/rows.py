@@ -92,7 +92,7 @@ class RowRecorder(OperatorTracker):
         if known.kind is Kind.COMPOSITE:
             return self._run_composite(func, known.name, args, kwargs)
         result = super().run_operator(func, known, args, kwargs)
-        if args and result is args[0] and not known.mutable:
+        if args and result is args[0] and not known.mutable and known.kind is not Kind.UNKNOWN:
             return result  # Dropout at inference returns its input: nothing ran.
         self._add(known.name, self._work(known, args, kwargs, result), args, kwargs, result)
         return result

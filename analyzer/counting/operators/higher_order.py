@@ -7,13 +7,14 @@ they are called; while a model is counted nothing is compiled.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 
 def name_of(func: Any) -> str:
@@ -25,40 +26,86 @@ def _cond(predicate: Any, on_true: Callable[..., Any], on_false: Callable[..., A
     return (on_true if predicate else on_false)(*operands)
 
 
-def _while_loop(goes_on: Callable[..., Any], body: Callable[..., Any], carried: Any, others: Any = ()) -> Any:
-    while goes_on(*carried, *others):
+def _while_loop(condition: Callable[..., Any], body: Callable[..., Any], carried: Any, others: Any = ()) -> Any:
+    while condition(*carried, *others):
         carried = body(*carried, *others)
     return carried
 
 
-# What only chooses what runs: the branch that is taken, the rounds that are made, are counted in its place.
-CHOICES: dict[str, Callable[..., Any]] = {"higher_order::cond": _cond, "higher_order::while_loop": _while_loop}
+def _scan(step: Callable[..., Any], states: Sequence[Any], rows: Sequence[Tensor], others: Sequence[Any] = ()) -> Any:
+    """The final states, and what each step returns beside them, stacked."""
+    if not rows:
+        return tuple(states)
+    results = []
+    for parts in zip(*(row.unbind(0) for row in rows), strict=True):
+        stepped = step(*states, *parts, *others)
+        states, outputs = stepped[: len(states)], stepped[len(states) :]
+        results.append(outputs)
+    return (*states, *map(_stacked, zip(*results, strict=True)))
+
+
+def _map(function: Callable[..., Any], rows: Sequence[Tensor], others: Sequence[Any] = ()) -> Any:
+    results = [function(*parts, *others) for parts in zip(*(row.unbind(0) for row in rows), strict=True)]
+    flat = [tree_flatten(result)[0] for result in results]
+    return tree_unflatten(list(map(_stacked, zip(*flat, strict=True))), tree_flatten(results[0])[1])
+
+
+def _stacked(parts: Sequence[Any]) -> Any:
+    return torch.stack(list(parts)) if isinstance(parts[0], Tensor) else parts[0]
+
+
+def _out_dtype(operator: Callable[..., Any], dtype: torch.dtype, *operands: Any) -> Any:
+    """The operator in the type of its result, such as int8 operands multiplied in int32."""
+    return operator(*tree_map(lambda value: value.to(dtype) if isinstance(value, Tensor) else value, operands))
+
+
+# Operators that only choose what runs: what their functions run is counted.
+CHOICES: dict[str, Callable[..., Any]] = {
+    "higher_order::cond": _cond,
+    "higher_order::while_loop": _while_loop,
+    "higher_order::scan": _scan,
+    "higher_order::map_impl": _map,
+    "higher_order::out_dtype": _out_dtype,
+}
 
 
 @contextmanager
 def as_written() -> Iterator[None]:
-    """Nothing is compiled: neither on the way, nor what was compiled before. Flex attention runs on every device."""
-    compiles: Any = torch.compile
+    """Nothing is compiled, and what was compiled before runs as written. Flex attention runs on every device."""
+    compile_function: Any = torch.compile
     with ExitStack() as stack:
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         if flex := sys.modules.get("torch.nn.attention.flex_attention"):
             stack.enter_context(_plain_flex(flex))
+        if scan := sys.modules.get("torch._higher_order_ops.scan"):
+            stack.enter_context(_plain_scan(scan))
         torch.compile = _not_compiled
         try:
             yield
         finally:
-            torch.compile = compiles
+            torch.compile = compile_function
 
 
 def _not_compiled(model: Any = None, **settings: Any) -> Any:
-    """In the place of `torch.compile`, which is also a decorator with settings."""
+    """Replaces `torch.compile`, which is also a decorator with settings."""
     return model if model is not None else lambda function: function
 
 
 @contextmanager
+def _plain_scan(module: Any) -> Iterator[None]:
+    """Under autograd torch traces the step once and runs the trace; here each step runs, and has its gradient."""
+    operator = module.scan_op
+    module.scan_op = lambda combine_fn, init, xs, additional_inputs=(): _scan(combine_fn, init, xs, additional_inputs)
+    try:
+        yield
+    finally:
+        module.scan_op = operator
+
+
+@contextmanager
 def _plain_flex(flex: Any) -> Iterator[None]:
-    """Under autograd torch has flex attention on few devices only; the plain one has the same products."""
+    """Under autograd torch runs flex attention on few devices only; plain attention has the same products."""
     hop, checks = flex.flex_attention_hop, getattr(flex, "_validate_device", None)
 
     def attention(query: Tensor, key: Tensor, value: Tensor, score: Any, mask: Any, scale: float, *rest: Any) -> Any:

@@ -1,16 +1,18 @@
-"""Multiply-adds of aten's operators, each formula from the shapes of one call.
+"""MACs of convolutions, linear layers, distances and lookups, each formula from the shapes of one call.
 
-It shares nothing with the closed form, which never sees an operator: their agreement would prove nothing if they did.
-Operators are named as in torch's schemas. In inference mode torch hands over what the user called (`conv2d`, `linear`,
-`einsum`); under autograd it hands over what that is made of (`convolution`, `addmm`, `bmm`): both are here.
+They share nothing with the closed form, which never sees an operator: if they did, agreement would prove nothing.
+Operators are named as in torch's schemas. In inference mode torch dispatches what the user called (`conv2d`, `linear`);
+under autograd what that is made of (`convolution`, `addmm`): both are here. In-place and `out` variants follow from
+their functional form, see the registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 
-from analyzer.counting.operators.call import Call, Formula, Shape, Work, products
+from analyzer.core.shapes import Shape
+from analyzer.counting.operators.call import Call, Formula, Work, named, products
+from analyzer.counting.operators.contractions import added_matmul, matmul
 
 
 def convolution(call: Call) -> Work:
@@ -25,14 +27,23 @@ def forward_convolution(call: Call) -> Work:
     return _filtered(call.outputs[0], call.args[1], call.arg(2, "bias"), call.outputs[0])
 
 
+def sized_convolution(call: Call) -> Work:
+    """torch's own CPU and CUDA kernels, whose third argument is the kernel's size."""
+    return _filtered(call.outputs[0], call.args[1], call.arg(3, "bias"), call.outputs[0])
+
+
 def transposed_convolution(call: Call) -> Work:
     """`conv_transpose1d` to 3d: every input element is multiplied into one filter."""
     return _filtered(call.args[0], call.args[1], call.arg(2, "bias"), call.outputs[0])
 
 
+def sized_transposed_convolution(call: Call) -> Work:
+    return _filtered(call.args[0], call.args[1], call.arg(3, "bias"), call.outputs[0])
+
+
 def _filtered(moved: Shape, filters: Shape, bias: Shape | None, output: Shape) -> Work:
     """`filters` is (out, in / groups, *kernel), transposed (in, out / groups, *kernel)."""
-    return products(prod(moved) * prod(filters[1:]), prod(output) if bias is not None else 0)
+    return products(prod(moved) * prod(filters[1:]), prod(output) if isinstance(bias, tuple) else 0)
 
 
 def convolution_backward(call: Call) -> Work:
@@ -44,10 +55,39 @@ def convolution_backward(call: Call) -> Work:
     return products(macs * (bool(to_input) + bool(to_weight)), prod(gradient) if to_bias else 0)
 
 
+def time_first_convolution(call: Call) -> Work:
+    """`conv_tbc` over (time, batch, channels) with filters (kernel, in, out); it always has a bias."""
+    kernel, channels, _ = call.args[1]
+    return products(prod(call.outputs[0]) * kernel * channels, prod(call.outputs[0]))
+
+
+def deformable_convolution(call: Call) -> Work:
+    """A convolution whose every tap is a bilinear sample, 7 operations, and 1 more where a mask scales it."""
+    source, filters = call.args[:2]
+    output = call.outputs[0]
+    samples = output[0] * source[1] * prod(filters[2:]) * prod(output[2:])
+    return products(prod(output) * prod(filters[1:]), prod(output) + samples * (7 + bool(call.args[-1])))
+
+
+def deformable_convolution_backward(call: Call) -> Work:
+    gradient, _, filters = call.args[:3]
+    return products(2 * prod(gradient) * prod(filters[1:]))
+
+
+def affine_grid(call: Call) -> Work:
+    """(batch, points, 3) · (batch, 3, 2) in a plane, (batch, points, 4) · (batch, 4, 3) in space."""
+    return products(prod(call.outputs[0]) * call.args[0][-1])
+
+
 def linear(call: Call) -> Work:
     """Each output element is a dot product over the input features."""
     bias = call.arg(2, "bias")
     return products(prod(call.outputs[0]) * call.args[1][-1], prod(call.outputs[0]) if bias is not None else 0)
+
+
+def linear_backward(call: Call) -> Work:
+    source, gradient, _, mask = call.args[:4]
+    return products(prod(gradient) * source[-1] * (bool(mask[0]) + bool(mask[1])), prod(gradient) * bool(mask[2]))
 
 
 def bilinear(call: Call) -> Work:
@@ -58,61 +98,70 @@ def bilinear(call: Call) -> Work:
 
 
 def trilinear(call: Call) -> Work:
-    """What a bilinear layer and its gradients are made of: three operands, each missing some axes, summed over others.
+    """The operator of a bilinear layer and its gradients: three operands, each without some axes, summed over others.
 
     The first two are multiplied over all their axes and summed over those that the third lacks; then the third.
     """
-    one, two, three, *missing, summed = [list(value) for value in call.args[:7]]
-    for operand, axes in zip((one, two, three), missing, strict=True):
+    *operands, missing1, missing2, missing3, summed = [list(value) for value in call.args[:7]]
+    for operand, axes in zip(operands, (missing1, missing2, missing3), strict=True):
         for axis in axes:
             operand.insert(axis, 1)
-    first = [max(sizes) for sizes in zip(one, two, strict=True)]
-    second = [max(sizes) for sizes in zip(first, three, strict=True)]
-    for axis in set(summed) & set(missing[2]):
+    first = [max(sizes) for sizes in zip(*operands[:2], strict=True)]
+    second = [max(sizes) for sizes in zip(first, operands[2], strict=True)]
+    for axis in set(summed) & set(missing3):
         second[axis] = 1
     return products(prod(first) + prod(second))
 
 
-def distances_backward(call: Call) -> Work:
-    """The gradient of one side: a multiply-add a coordinate of each pair for the Euclidean norm."""
-    gradient, left = call.args[:2]
-    coordinates = prod(gradient) * left[-1]
-    return products(coordinates) if call.args[3] == 2.0 else Work(flops=3 * coordinates)
+def grouped_matmul(bias: int) -> Formula:
+    """`_grouped_mm`, a product for each group of tokens, as in mixtures of experts: every token meets one matrix.
+
+    With two axes each, the summed axis is divided among the groups. `bias` is the place of an optional bias.
+    """
+
+    def work(call: Call) -> Work:
+        left, right = call.args[:2]
+        shared = len(left) == len(right) == 2
+        output, biased = prod(call.outputs[0]), call.arg(bias, "bias") is not None
+        return products(prod(left) * right[-1] if shared else output * left[-1], output if biased else 0)
+
+    return work
 
 
-def matmul(call: Call) -> Work:
-    """In every rank: each output element is a dot product over the last axis of the left side."""
-    return products(prod(call.outputs[0]) * call.args[0][-1])
+def listed_matmul(call: Call) -> Work:
+    return products(sum(prod(output) * left[-1] for left, output in zip(call.args[0], call.outputs, strict=True)))
 
 
-def added_matmul(call: Call) -> Work:
-    """`addmm`, `baddbmm`, `addmv`: the product, and one addition an output element."""
-    output = prod(call.outputs[0])
-    return products(output * call.args[1][-1], output)
-
-
-def added_outer(call: Call) -> Work:
-    """`addr`: the product of a column and a row, and one addition an output element."""
-    return products(prod(call.outputs[0]), prod(call.outputs[0]))
-
-
-def summed_matmul(call: Call) -> Work:
-    """`addbmm` sums its batch of products: (batch, n, k) · (batch, k, m) → (n, m)."""
-    batch, rows, depth = call.args[1]
-    columns = call.args[2][-1]
-    return products(batch * rows * depth * columns, rows * columns)
+def _distance(coordinates: int, norm: float, pairs: int) -> Work:
+    """A MAC per coordinate of each pair for the Euclidean norm, and its root; 3 operations for any other norm."""
+    return products(coordinates, pairs) if norm == 2.0 else Work(flops=3 * coordinates)
 
 
 def distances(call: Call) -> Work:
-    """`cdist`: one multiply-add a coordinate of each pair for the Euclidean norm, 3 operations for any other."""
-    coordinates = prod(call.outputs[0]) * call.args[0][-1]
-    if call.arg(2, "p", 2.0) == 2.0:
-        return products(coordinates, prod(call.outputs[0]))
-    return Work(flops=3 * coordinates)
+    """`cdist`, between all rows of two matrices."""
+    pairs = prod(call.outputs[0])
+    return _distance(pairs * call.args[0][-1], call.arg(2, "p", 2.0), pairs)
+
+
+def distances_backward(call: Call) -> Work:
+    """The gradient of one side."""
+    gradient, left = call.args[:2]
+    return _distance(prod(gradient) * left[-1], call.args[3], 0)
+
+
+def own_distances(call: Call) -> Work:
+    """`pdist`, between all pairs of rows of one matrix."""
+    pairs = prod(call.outputs[0])
+    return _distance(pairs * call.args[0][-1], call.arg(1, "p", 2.0), pairs)
+
+
+def own_distances_backward(call: Call) -> Work:
+    gradient, source, norm = call.args[:3]
+    return _distance(prod(gradient) * source[-1], norm, 0)
 
 
 def embedding_bag(call: Call) -> Work:
-    """Sums the rows it looks up: an addition an element, a multiply-add where samples are weighted."""
+    """Sums the rows it looks up: an addition per element, a MAC where samples are weighted."""
     gathered = prod(call.args[1]) * call.args[0][-1]
     weights = call.arg(6, "per_sample_weights")
     return products(gathered) if weights is not None else Work(flops=gathered)
@@ -134,57 +183,57 @@ def embedding_bag_weights_backward(call: Call) -> Work:
     return products(prod(call.args[2]) * call.args[1][-1])
 
 
-def grouped_matmul(call: Call) -> Work:
-    """`_grouped_mm`, a product a group of tokens, as mixtures of experts have it: every token meets one matrix.
+def solve_triangular(matrix: int, solves: int = 1) -> Formula:
+    """Substitution row by row: row i takes i MACs and a division for each right-hand side.
 
-    With two axes each, what is summed over is divided among the groups.
+    `matrix` is the place of the triangular matrix; Cholesky and LU factors take two substitutions.
     """
-    left, right = call.args[:2]
-    shared = len(left) == len(right) == 2
-    output, bias = prod(call.outputs[0]), call.arg(3, "bias")
-    return products(prod(left) * right[-1] if shared else output * left[-1], output if bias is not None else 0)
+
+    def work(call: Call) -> Work:
+        rows = call.args[matrix][-1]
+        sides = prod(call.outputs[0]) // max(rows, 1)
+        return products(solves * sides * rows * (rows - 1) // 2, solves * sides * rows)
+
+    return work
 
 
-def _named(formula: Formula, *names: str) -> dict[str, Formula]:
-    return {f"aten::{name}": formula for name in names}
-
-
-PRODUCTS: dict[str, Callable[[Call], Work]] = {
-    **_named(convolution, "convolution", "_convolution", "convolution_overrideable"),
-    **_named(forward_convolution, "conv1d", "conv2d", "conv3d", "_convolution_mode"),
-    **_named(forward_convolution, "mkldnn_convolution", "cudnn_convolution", "miopen_convolution"),
-    **_named(forward_convolution, "thnn_conv2d", "slow_conv3d", "_slow_conv2d_forward", "_conv_depthwise2d"),
-    **_named(transposed_convolution, "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
-    **_named(convolution_backward, "convolution_backward"),
-    **_named(linear, "linear", "mkldnn_linear"),
-    **_named(bilinear, "bilinear"),
-    **_named(trilinear, "_trilinear"),
-    **_named(matmul, "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "_scaled_mm", "linalg_vecdot"),
-    **_named(added_matmul, "addmm", "baddbmm", "addmv", "_addmm_activation"),
-    **_named(added_outer, "addr"),
-    **_named(summed_matmul, "addbmm"),
-    **_named(grouped_matmul, "_grouped_mm"),
-    **_named(distances, "cdist", "_cdist_forward", "_euclidean_dist"),
-    **_named(distances_backward, "_cdist_backward"),
-    **_named(embedding_bag, "embedding_bag", "_embedding_bag", "_embedding_bag_forward_only"),
-    **_named(embedding_bag_backward(8), "_embedding_bag_dense_backward"),
-    **_named(embedding_bag_backward(10), "_embedding_bag_backward"),
-    **_named(embedding_bag_weights_backward, "_embedding_bag_per_sample_weights_backward"),
+PRODUCTS: dict[str, Formula] = {
+    **named(convolution, "convolution _convolution convolution_overrideable"),
+    **named(forward_convolution, "conv1d conv2d conv3d _convolution_mode mkldnn_convolution cudnn_convolution"),
+    **named(forward_convolution, "cudnn_convolution_relu miopen_convolution miopen_convolution_relu"),
+    **named(forward_convolution, "miopen_depthwise_convolution _nnpack_spatial_convolution _mps_convolution"),
+    **named(sized_convolution, "thnn_conv2d slow_conv3d _slow_conv2d_forward slow_conv3d_forward _conv_depthwise2d"),
+    **named(sized_convolution, "conv_depthwise3d slow_conv_dilated2d slow_conv_dilated3d"),
+    **named(transposed_convolution, "conv_transpose1d conv_transpose2d conv_transpose3d"),
+    **named(transposed_convolution, "cudnn_convolution_transpose miopen_convolution_transpose"),
+    **named(transposed_convolution, "_mps_convolution_transpose"),
+    **named(sized_transposed_convolution, "slow_conv_transpose2d slow_conv_transpose3d"),
+    **named(convolution_backward, "convolution_backward"),
+    **named(time_first_convolution, "conv_tbc"),
+    **named(deformable_convolution, "deform_conv2d", "torchvision"),
+    **named(deformable_convolution_backward, "_deform_conv2d_backward", "torchvision"),
+    **named(affine_grid, "affine_grid_generator cudnn_affine_grid_generator"),
+    **named(linear, "linear mkldnn_linear"),
+    **named(linear_backward, "linear_backward mkldnn_linear_backward"),
+    **named(bilinear, "bilinear"),
+    **named(trilinear, "_trilinear"),
+    **named(grouped_matmul(3), "_grouped_mm"),
+    **named(listed_matmul, "_foreach_mm"),
+    **named(distances, "cdist _cdist_forward _euclidean_dist"),
+    **named(distances_backward, "_cdist_backward"),
+    **named(own_distances, "pdist _pdist_forward"),
+    **named(own_distances_backward, "_pdist_backward"),
+    **named(embedding_bag, "embedding_bag _embedding_bag _embedding_bag_forward_only"),
+    **named(embedding_bag_backward(8), "_embedding_bag_dense_backward"),
+    **named(embedding_bag_backward(10), "_embedding_bag_backward"),
+    **named(embedding_bag_weights_backward, "_embedding_bag_per_sample_weights_backward"),
+    **named(solve_triangular(0), "linalg_solve_triangular"),
+    **named(solve_triangular(1), "triangular_solve"),
+    **named(solve_triangular(1, 2), "cholesky_solve"),
+    **named(solve_triangular(0, 2), "linalg_lu_solve"),
 }
-# Sparse operands have the shapes of dense ones, and int8 weights those of float ones: these are counted as if dense.
-AS_IF_DENSE: dict[str, Formula] = {
-    **_named(matmul, "_sparse_mm", "_sparse_sparse_matmul"),
-    **_named(added_matmul, "_sparse_addmm", "sspaddmm", "sparse_sampled_addmm"),
+# Sparse operands are counted by the shapes of the dense ones.
+SPARSE: dict[str, Formula] = {
+    **named(matmul, "_sparse_mm _sparse_sparse_matmul _sparse_mm_reduce_impl hspmm"),
+    **named(added_matmul, "_sparse_addmm sspaddmm sparse_sampled_addmm"),
 }
-
-
-def quantized_linear(call: Call) -> Work:
-    """A packed weight hides its shape: output elements times the input features all the same."""
-    return products(prod(call.outputs[0]) * call.args[0][-1], prod(call.outputs[0]))
-
-
-QUANTIZED: dict[str, Formula] = {
-    f"quantized::{name}": quantized_linear
-    for name in ("linear", "linear_relu", "linear_dynamic", "linear_relu_dynamic", "linear_dynamic_fp16")
-}
-QUANTIZED |= _named(matmul, "_int_mm", "_weight_int8pack_mm", "_weight_int4pack_mm")

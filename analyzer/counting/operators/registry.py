@@ -1,23 +1,33 @@
-"""Which of three sets an operator is in: it has a formula, it is known to be free, or it is unknown."""
+"""What is known of an operator: a formula, a view, free, a composite of others, or nothing.
+
+Free must be proven. Outside torch's own namespaces an operator is unknown unless it is registered here or decomposes
+into others; of torch's own only those that `known` lists are views or free. What an operator returns proves nothing:
+kernels of vLLM or flash-attention write into an argument and return nothing.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
 import torch
+from torch._C import DispatchKey
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.counting.operators.attention import BLOCKS
 from analyzer.counting.operators.call import Call, Formula, Work
-from analyzer.counting.operators.elementwise import FREE, NOT_ARITHMETIC, OPERATIONS, per_output
+from analyzer.counting.operators.contractions import CONTRACTIONS
+from analyzer.counting.operators.elementwise import OPERATIONS, per_output
 from analyzer.counting.operators.higher_order import name_of
-from analyzer.counting.operators.products import AS_IF_DENSE, PRODUCTS, QUANTIZED
+from analyzer.counting.operators.known import COMMUNICATION, FREE, GRADIENTS, VIEWS
+from analyzer.counting.operators.products import PRODUCTS, SPARSE
+from analyzer.counting.operators.quantized import QUANTIZED
 
 
 class Kind(Enum):
-    """What the counter does with an operator that it meets."""
+    """What the counter does with an operator."""
 
     FORMULA = "formula"
     VIEW = "view"
@@ -35,24 +45,17 @@ class Operator(NamedTuple):
     mutable: bool
 
 
-_formulas: dict[str, Formula] = {**PRODUCTS, **AS_IF_DENSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
+_formulas: dict[str, Formula] = {**CONTRACTIONS, **PRODUCTS, **SPARSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
 _known: dict[Any, Operator] = {}
 _pointwise = per_output(1)
-# Views by another name: torch drops the alias from their schemas, or writes the view over its own input.
-_OTHER_VIEWS = frozenset(
-    f"aten::{name}"
-    for name in (
-        "_unsafe_view unsafe_split unsafe_split_with_sizes unsafe_chunk detach_ squeeze_ unsqueeze_ t_ transpose_ "
-        "as_strided_ swapaxes_ swapdims_"
-    ).split()
-)
 
 
 def register(op: str, formula: Callable[[Call], Work | int]) -> None:
     """Teaches the counter an operator, such as `"mylib::fused_attention"`; replaces what it knew of that name.
 
-    `formula` sees a `Call`: shapes in place of tensors. It returns `Work(macs, flops)`, or MACs alone. Raises
-    AnalyzerError for what is no operator's name, and for a formula that cannot be called.
+    `formula` sees a `Call`: shapes in place of tensors. It returns `Work(macs, flops)`, or MACs alone. An operator that
+    returns no tensor has the tensors that it writes to as outputs. Raises AnalyzerError if `op` is no operator's name
+    or `formula` cannot be called.
     """
     if not isinstance(op, str) or "::" not in op:
         shown = one_line(repr(op))[:80]
@@ -62,49 +65,86 @@ def register(op: str, formula: Callable[[Call], Work | int]) -> None:
         raise AnalyzerError(f"the formula of {one_line(op)} is {shown}; wanted a function of a call")
 
     def work(call: Call) -> Work:
-        said = formula(call)
-        return said if isinstance(said, Work) else Work(said, 2 * said)
+        result = formula(call)
+        return result if isinstance(result, Work) else Work(result, 2 * result)
 
     _formulas[op] = work
     _known.clear()
 
 
 def lookup(func: Any) -> Operator:
-    """An operator's name and set, and its formula if it has one."""
-    found = _known.get(func)
-    if found is None:
+    """An operator's name and kind, and its formula if it has one."""
+    operator = _known.get(func)
+    if operator is None:
         mutable = hasattr(func, "_schema") and func._schema.is_mutable
-        found = _known[func] = Operator(name_of(func), *_classify(func), mutable)
-    return found
+        operator = _known[func] = Operator(name_of(func), *_classify(func), mutable)
+    return operator
 
 
 def as_if_dense(name: str) -> bool:
-    """Whether this operator is counted as a dense floating-point one, which it is not."""
-    return name in AS_IF_DENSE or name in QUANTIZED
-
-
-def _classify(func: Any) -> tuple[Kind, Formula | None]:
-    name = name_of(func)
-    if name in _formulas:
-        return Kind.FORMULA, _formulas[name]
-    if not hasattr(func, "_schema"):
-        return Kind.UNKNOWN, None
-    if composite(func):
-        return Kind.COMPOSITE, None
-    returns = func._schema.returns
-    if name in _OTHER_VIEWS:
-        return Kind.VIEW, None
-    if returns and returns[0].alias_info is not None and not returns[0].alias_info.is_write:
-        return Kind.VIEW, None
-    if name in FREE or name in NOT_ARITHMETIC:
-        return Kind.FREE, None
-    if torch.Tag.pointwise in func.tags:
-        return Kind.FORMULA, _pointwise
-    if not returns or not any("Tensor" in str(value.type) for value in returns):
-        return Kind.FREE, None  # It answers with numbers or nothing: a question, not a computation.
-    return Kind.UNKNOWN, None
+    """Whether the operator is counted as a dense floating-point one, which it is not."""
+    return name in SPARSE or name in QUANTIZED
 
 
 def composite(func: Any) -> bool:
     """Whether the operator is made of others that the counter can watch in its place."""
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"))
+    key = DispatchKey.CompositeImplicitAutograd
+    return key in func.py_kernels or bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key))
+
+
+def functional_name(name: str) -> str:
+    """`aten::addmm_` → `aten::addmm`, `aten::__iand__` → `aten::__and__`; an `out` variant is an overload, with the
+    functional name."""
+    if dunder := re.fullmatch(r"(\w+::__)i(\w+__)", name):
+        return dunder[1] + dunder[2]
+    return name.removesuffix("_") if not name.endswith("__") else name
+
+
+def _classify(func: Any) -> tuple[Kind, Formula | None]:
+    name = name_of(func)
+    namespace, functional = name.partition("::")[0], functional_name(name)
+    formula = _formulas.get(name) or _formulas.get(functional)
+    if formula is not None:
+        return Kind.FORMULA, _of_written(func, formula)
+    if not hasattr(func, "_schema"):
+        return Kind.UNKNOWN, None
+    if composite(func):
+        return Kind.COMPOSITE, None
+    if functional in VIEWS:
+        return Kind.VIEW, None
+    if functional in FREE or name in GRADIENTS or namespace in COMMUNICATION:
+        return Kind.FREE, None
+    if namespace in ("aten", "prims") and _tagged_pointwise(namespace, {name, functional}):
+        return Kind.FORMULA, _of_written(func, _pointwise)
+    return Kind.UNKNOWN, None
+
+
+def _tagged_pointwise(namespace: str, names: set[str]) -> bool:
+    """Whether torch tags any overload as pointwise: it does not tag all of them, nor most `out` variants."""
+    packets = (getattr(getattr(torch.ops, namespace), name.partition("::")[2], None) for name in names)
+    overloads = (getattr(packet, name) for packet in packets if packet is not None for name in packet.overloads())
+    return any(torch.Tag.pointwise in overload.tags for overload in overloads if hasattr(overload, "tags"))
+
+
+def _of_written(func: Any, formula: Formula) -> Formula:
+    """The formula of an operator that returns no tensor sees the tensors that it writes to as outputs."""
+    if not hasattr(func, "_schema") or any("Tensor" in str(value.type) for value in func._schema.returns):
+        return formula
+    written = [
+        (place, argument.name)
+        for place, argument in enumerate(func._schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+
+    def work(call: Call) -> Work:
+        values = [call.arg(place, name) for place, name in written]
+        return formula(call._replace(outputs=tuple(shape for value in values for shape in _shapes(value))))
+
+    return work if written else formula
+
+
+def _shapes(value: Any) -> tuple[Any, ...]:
+    """The shapes of an argument that is a tensor, a list of tensors or absent."""
+    if value is None:
+        return ()
+    return value if value and isinstance(value[0], tuple) else (value,)

@@ -60,7 +60,16 @@ def command(environment, tmp_path):
     return run
 
 
-def one_line(text: str) -> None:
+@pytest.fixture
+def closed_pipe():
+    """The write end of a pipe whose reader is gone."""
+    read, write = os.pipe()
+    os.close(read)
+    yield write
+    os.close(write)
+
+
+def assert_one_line(text: str) -> None:
     assert text.startswith("analyze: ")
     assert text.count("\n") == 1
     assert "Traceback" not in text
@@ -71,13 +80,8 @@ def one_line(text: str) -> None:
 
 @posix
 @each_job
-def test_a_closed_pipe(command, job):
-    read, write = os.pipe()
-    os.close(read)
-    try:
-        done = command(*JOBS[job], stdout=write)
-    finally:
-        os.close(write)
+def test_a_closed_pipe(command, job, closed_pipe):
+    done = command(*JOBS[job], stdout=closed_pipe)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -113,15 +117,10 @@ def test_head_in_a_shell(environment, tmp_path, job):
 
 
 @posix
-def test_bad_input_into_a_closed_pipe_is_still_bad_input(command):
-    read, write = os.pipe()
-    os.close(read)
-    try:
-        done = command("--variant", "nope", stdout=write)
-    finally:
-        os.close(write)
+def test_bad_input_into_a_closed_pipe_is_still_bad_input(command, closed_pipe):
+    done = command("--variant", "nope", stdout=closed_pipe)
     assert done.returncode == 2
-    one_line(done.stderr)
+    assert_one_line(done.stderr)
 
 
 # A full disk, and no standard output or error at all
@@ -134,7 +133,7 @@ def test_a_full_disk(command, job):
     with Path("/dev/full").open("w") as full:
         done = command(*JOBS[job], stdout=full)
     assert done.returncode == 2
-    one_line(done.stderr)
+    assert_one_line(done.stderr)
     assert "No space left on device" in done.stderr
 
 
@@ -143,7 +142,7 @@ def test_a_full_disk(command, job):
 def test_no_standard_output(command, job):
     done = command(*JOBS[job], closed=1)
     assert done.returncode == 2
-    one_line(done.stderr)
+    assert_one_line(done.stderr)
 
 
 @posix
@@ -169,14 +168,9 @@ def test_a_model_is_counted_without_standard_error(command):
 
 
 @posix
-def test_a_closed_pipe_without_standard_error(command):
+def test_a_closed_pipe_without_standard_error(command, closed_pipe):
     """Python itself exits with status 120 if it cannot flush a stream at exit."""
-    read, write = os.pipe()
-    os.close(read)
-    try:
-        done = command(*JOBS["help"], stdout=write, closed=2)
-    finally:
-        os.close(write)
+    done = command(*JOBS["help"], stdout=closed_pipe, closed=2)
     assert done.returncode == 0
 
 

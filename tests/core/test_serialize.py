@@ -31,7 +31,7 @@ class Outer(Frozen):
     mode: Literal["a", "b"] = "a"
     either: int | str | tuple[tuple[int, ...], ...] | None = None
     inner: Inner | None = None
-    names: list[str] = []
+    texts: list[str] = []
     anything: Any = None
 
 
@@ -51,7 +51,7 @@ FULL = Outer(
     mode="b",
     either=((1, 2), (3,)),
     inner=Inner(5),
-    names=["n"],
+    texts=["n"],
     anything={"list": [1, None]},
 )
 

@@ -213,7 +213,7 @@ def test_a_batch_multiplies_the_backward_pass():
 
 
 def test_layers_that_read_the_image_have_no_input_gradient():
-    """Pools and activations have no parameters; a batch norm before the convolution has, and so has one of two branches."""
+    """Pools and activations have no parameters; a batch norm or one of two branches before a convolution has."""
 
     def backward(rows: dict[str, Node]) -> dict[str, tuple[int, int | None]]:
         network = Network("branched", "t", "s", rows, (4, 9, 9))

@@ -105,12 +105,9 @@ def add_memory(record: Record) -> Record:
 
 
 def _check(record: Record, name: str) -> None:
-    """Raises AnalyzerError for a record that loads but contains values of the wrong type."""
+    """Raises AnalyzerError for a record whose environment or times cannot be used."""
     try:
-        _ = record.totals.intensity, record.modules, record.label, incompatibility(record, record)
-        _ = described(record.environment)
-        if record.memory:
-            _ = record.memory.peak + 0, [module.peak + 0 for module in record.memory.modules]
+        _ = incompatibility(record, record), described(record.environment)
         if record.measurement:
             _check_times(record.measurement)
     except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:

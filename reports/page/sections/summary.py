@@ -66,8 +66,11 @@ def _compared(first: NetworkView, other: NetworkView) -> str:
         phrases.append(relative_change_phrase(other.memory.peak, first.memory.peak, "peak memory", fewer="less"))
     if times_s := _comparable_times_s(first, other):
         phrases.append(relative_change_phrase(times_s[1], times_s[0], "time", fewer="less"))
-    start, *middle, last = phrases
-    return f"{first.name} has {start} than {other.name}{''.join(f', {phrase}' for phrase in middle)} and {last}."
+    if phrases[0][0].isdigit():
+        phrases[0] += f" than {other.name}"
+    else:  # The same number, or none.
+        phrases[0] += f", compared with {other.name}"
+    return f"{first.name} has {', '.join(phrases[:-1])} and {phrases[-1]}."
 
 
 def _comparable_times_s(first: NetworkView, other: NetworkView) -> tuple[float, float] | None:

@@ -84,6 +84,12 @@ def test_the_first_network_is_compared_with_each_other(other, phrases):
     assert all(phrase in summary for phrase in phrases)
 
 
+def test_equal_networks_have_the_same_counts():
+    (nin,) = counted("nin")
+    summary = text(section(page([nin, nin.replace(model="copy")]), "summary"))
+    assert "the same number of parameters, compared with copy, the same number of multiply-adds" in summary
+
+
 def test_cards_have_the_change_relative_to_the_first_network():
     (cards,) = [
         block for block in section(page(counted("nin", "googlenet")), "summary").blocks if hasattr(block, "cards")

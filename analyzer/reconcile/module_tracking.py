@@ -27,7 +27,7 @@ class CallbackTracker(ModuleTracker):
 
 
 def named_modules_with_repeats(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Like `named_modules(remove_duplicate=False)`, as peers that sum down the tree meet shared modules."""
+    """Every module under each of its parents, once per parent: the order in which peers sum over `children()`."""
     yield path, module
     for name, child in module.named_children():
         yield from named_modules_with_repeats(child, f"{path}.{name}" if path else name)

@@ -63,6 +63,7 @@ def net(tmp_path, monkeypatch):
 # With real peers, in processes
 
 
+@pytest.mark.slow
 def test_googlenet(analyze):
     done = analyze("reconcile", "--variant", "googlenet", *core(), "--format", "json")
     assert (done.status, done.err) == (0, "")
@@ -97,6 +98,7 @@ def test_a_model_from_a_file(analyze, net):
     assert json.loads(done.out)["input"] == [[2, 3, 8, 8]]
 
 
+@pytest.mark.slow
 def test_crashed_peers_are_listed_and_exit_status_is_3_if_none_ran(analyze, net):
     done = analyze("reconcile", "--model", "net.py:Crashing", "--input", "3x8x8", *core(), "--format", "json")
     assert done.status == 3

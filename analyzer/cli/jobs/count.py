@@ -9,7 +9,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_records, emit_tables, spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.record import Record, restrict, under, unknown_module
+from analyzer.records.record import Record, restrict, under, unknown_module_error
 
 
 def run_count(
@@ -37,7 +37,7 @@ def run_count(
     if module is not None:
         records = [restrict(record, module) for record in records]
         if not any(record.rows for record in records):
-            raise unknown_module(module, whole_records)
+            raise unknown_module_error(module, whole_records)
     comparison = None
     if len(records) > 1:
         from analyzer.records.comparison import compare_records

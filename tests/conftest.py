@@ -1,5 +1,5 @@
-"""What all tests share: the reference numbers that others worked out, repeatable property tests, `analyze` run inside
-this process or as one of its own, and golden files."""
+"""Shared fixtures: independent reference numbers, repeatable property tests, `analyze` run in this process or a new
+one, and golden files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, settings
 
 REFERENCE = Path(__file__).parent / "reference"
 GOLDEN = Path(__file__).parent / "golden"
-# What changes how a table looks; no test inherits it from whoever runs the tests.
+# Variables that change the output; tests do not inherit them.
 LOOKS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TERM", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "PYTHONIOENCODING")
 
-# The same examples on every run: a failure is never luck, and a shared machine's pauses are no failure.
+# The same examples on every run and no deadline: results do not depend on chance or on other processes.
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=False
 )
@@ -28,9 +28,9 @@ settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every warning is an error but one: fvcore, when it is imported, calls what torch 2.13 deprecates.
+    """Warnings are errors, except that fvcore on import calls a function that torch 2.13 deprecates.
 
-    Ctrl-C is heard: a shell starts what runs in its background deaf to it, and all that we start would inherit that.
+    Shells ignore SIGINT in background jobs, and child processes inherit that, so the handler is restored.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,12 +44,12 @@ def reference() -> Callable[[str], Any]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="Rewrite tests/golden from what is printed now.")
+    parser.addoption("--update-golden", action="store_true", help="Rewrite tests/golden with the current output.")
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`golden("name.txt", text)` – the text is the file's, to the last byte."""
+    """`golden("name.txt", text)` asserts that the text is that of the file, to the last byte."""
 
     def check(name: str, text: str) -> None:
         file = GOLDEN / name
@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
 
 @pytest.fixture
 def analyze(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """`analyze("--variant", "nin")` – the command inside this process: exit status, standard output and error."""
+    """`analyze("--variant", "nin")` runs the command in this process: exit status, standard output and error."""
     from analyzer.cli.app import main
 
     for name in LOOKS:
@@ -87,14 +87,16 @@ def analyze(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """What a process of its own gets: the environment without what changes looks, output in UTF-8."""
-    kept = {name: value for name, value in os.environ.items() if name not in LOOKS and not name.startswith("PYTHON")}
-    return {**kept, "PYTHONIOENCODING": "utf-8"}
+    """The environment of a new process: without variables that change the output, in UTF-8."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in LOOKS and not name.startswith("PYTHON")
+    }
+    return {**inherited, "PYTHONIOENCODING": "utf-8"}
 
 
 @pytest.fixture
 def process(environment: dict[str, str], tmp_path: Path) -> Callable[..., Outcome]:
-    """`process("--variant", "nin", COLUMNS="100")` – the command as a process of its own, in an empty folder."""
+    """`process("--variant", "nin", COLUMNS="100")` runs the command in a new process, in an empty folder."""
 
     def run(*arguments: str, **changes: str) -> Outcome:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a message shows of a name: one line, between plain quotes, with what it may have meant."""
+"""Names in error messages: on one line, quoted, with the nearest known names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_quoted(name, shown):
     assert one_line(name) == shown[1:-1]
 
 
-def test_what_is_near_comes_first_and_no_more_than_three():
+def test_at_most_three_nearest_names():
     assert nearest("name_07", NAMES).startswith("nearest: name_07, ")
     assert nearest("name_07", NAMES).count(",") == 2
     assert nearest("conv", ["conv1", "pool"]) == "nearest: conv1"
@@ -38,7 +38,7 @@ def test_up_to_twelve_known_names_are_all_listed(count):
 
 
 @pytest.mark.parametrize("count", [13, 30])
-def test_of_more_the_first_eight(count):
+def test_of_more_than_twelve_the_first_eight(count):
     assert nearest("???", NAMES[:count]) == f"known: {', '.join(NAMES[:8])}, …"
 
 

@@ -1,4 +1,4 @@
-"""Frozen data: equal by type and value, never changed, made whole or not at all."""
+"""Frozen data classes: construction, equality, immutability, pickling."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_equal_by_type_and_value():
     assert ReLU() == ReLU()
 
 
-def test_equal_things_hash_equal():
+def test_equal_values_have_equal_hashes():
     assert hash(Point(1)) == hash(Point(1, 2))
     assert {Point(1), Point(1, 2), Other(1), Point(2)} == {Point(1), Other(1), Point(2)}
     assert hash(Point(1)) != hash(Other(1))
@@ -72,7 +72,7 @@ def test_equal_things_hash_equal():
         hash(Point([]))
 
 
-def test_what_it_looks_like():
+def test_repr():
     assert repr(Point(1)) == "Point(x=1, y=2)"
     assert repr(Solid("a", y=None)) == "Solid(x='a', y=None, z=3)"
     assert repr(Nothing()) == "Nothing()"
@@ -120,11 +120,11 @@ def test_wrong_values_are_refused(make, message):
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickling(protocol):
     for value in (Point(1), Solid(1, 2, 4), Nothing(), Conv(64, 7, 2), Point(Point(3))):
-        found = pickle.loads(pickle.dumps(value, protocol))
-        assert found == value
-        assert type(found) is type(value)
+        loaded = pickle.loads(pickle.dumps(value, protocol))
+        assert loaded == value
+        assert type(loaded) is type(value)
         with pytest.raises(AttributeError):
-            found.x = 1
+            loaded.x = 1
 
 
 def test_copies():

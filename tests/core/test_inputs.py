@@ -1,4 +1,4 @@
-"""`--input`: shapes without the batch, with names, types and shapes taken literally where a model needs them."""
+"""`--input`: shapes without the batch, names, dtypes and literal shapes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.inputs import DTYPES, Input, image_shape, parse_input
 
-READ = {
+PARSED = {
     "3x224x224": Input(None, (3, 224, 224)),
     " 3X224x224 ": Input(None, (3, 224, 224)),
     "128": Input(None, (128,)),
@@ -20,9 +20,9 @@ READ = {
 }
 
 
-@pytest.mark.parametrize("text", READ)
-def test_what_an_input_says(text):
-    assert parse_input(text) == READ[text]
+@pytest.mark.parametrize("text", PARSED)
+def test_parse_input(text):
+    assert parse_input(text) == PARSED[text]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -48,15 +48,12 @@ def test_a_batch_is_put_in_front_unless_the_shape_is_literal():
 def test_malformed(text):
     with pytest.raises(AnalyzerError) as caught:
         parse_input(text)
-    assert str(caught.value) == (
-        f"malformed input '{text}'; wanted SIZES without the batch, such as 3x320x320, "
-        "or NAME=SIZES:TYPE, such as ids=128:int64"
-    )
+    assert str(caught.value).startswith(f"malformed input '{text}'; wanted SIZES")
 
 
 @pytest.mark.parametrize("text", ["0", "3x0x4", "ids=0:int64", "!0x3"])
 def test_a_size_of_zero(text):
-    with pytest.raises(AnalyzerError, match=rf"^input '{text}' has a size of 0; every size must be at least 1$"):
+    with pytest.raises(AnalyzerError, match=rf"^input '{text}' has a size of 0"):
         parse_input(text)
 
 
@@ -67,7 +64,7 @@ def test_an_unknown_type_lists_the_known():
 
 
 # --- a variant's image -----------------------------------------------------------------------------------------------
-def test_a_variant_takes_its_own_image_or_one_other():
+def test_a_variant_takes_at_most_one_image():
     assert image_shape([]) is None
     assert image_shape([parse_input("1x28x30")]) == (1, 28, 30)
 
@@ -79,10 +76,8 @@ def test_a_variant_takes_its_own_image_or_one_other():
         *(["3x224x224", "3x224x224"], ["3x224x224", "3"]),
     ],
 )
-def test_a_variant_takes_nothing_else(texts):
-    with pytest.raises(
-        AnalyzerError, match="a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320"
-    ):
+def test_a_variant_refuses_other_inputs(texts):
+    with pytest.raises(AnalyzerError, match="a variant takes one input, CHANNELSxHEIGHTxWIDTH"):
         image_shape([parse_input(text) for text in texts])
 
 
@@ -94,7 +89,7 @@ def test_on_the_command_line(analyze, more):
 
 
 def test_inputs_are_for_every_model_and_variant_of_a_call(analyze, tmp_path, monkeypatch):
-    """A model's own arguments are no variant's, and are refused before anything is counted."""
+    """A variant refuses the second argument of a model before anything is counted."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text("from torch import nn\nNet = lambda: nn.Bilinear(3, 5, 2)\n")
     both = ("--input", "3", "--input", "input2=5")

@@ -1,4 +1,4 @@
-"""The Python interface: what is there, what it takes, what it gives."""
+"""The Python interface: public names, arguments, results and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_every_public_name_is_there_and_listed():
         _ = analyzer.nothing
 
 
-def test_count_gives_a_record():
+def test_count_returns_a_record():
     record = analyzer.count("googlenet", input=(3, 320, 320), batch=4, train=True)
     assert isinstance(record, Record)
     assert (record.model, record.mode, record.dtype) == ("googlenet", "training", "float32")
@@ -28,7 +28,7 @@ def test_count_gives_a_record():
     assert record.overrides == {}
 
 
-def test_input_defaults_to_the_networks_own():
+def test_input_defaults_to_that_of_the_network():
     assert analyzer.count("alexnet").input == ((1, 3, 227, 227),)
     assert analyzer.count("googlenet").input == ((1, 3, 224, 224),)
 
@@ -40,18 +40,18 @@ def test_the_record_names_its_counter(counter):
     assert record.totals.macs == analyzer.count("nin").totals.macs
 
 
-def test_verify_puts_the_agreement_into_the_record():
+def test_verify_adds_the_agreement():
     record = analyzer.count("nin", input=(3, 64, 64), verify=True)
     assert record.count.counter == "closed_form"
     assert record.agreement.differences == ()
 
 
-def test_compare_gives_a_comparison():
-    found = analyzer.compare("nin", "alexnet", input=(3, 224, 224), batch=2, train=True)
-    assert isinstance(found, Comparison)
-    assert found.labels == ("nin", "alexnet")
-    assert {record.input for record in found.records} == {((2, 3, 224, 224),)}
-    assert {record.mode for record in found.records} == {"training"}
+def test_compare_returns_a_comparison():
+    comparison = analyzer.compare("nin", "alexnet", input=(3, 224, 224), batch=2, train=True)
+    assert isinstance(comparison, Comparison)
+    assert comparison.labels == ("nin", "alexnet")
+    assert {record.input for record in comparison.records} == {((2, 3, 224, 224),)}
+    assert {record.mode for record in comparison.records} == {"training"}
 
 
 def test_unknown_names_are_refused():
@@ -85,13 +85,13 @@ def test_a_reference_counts_like_on_the_command_line(tmp_path):
     assert analyzer.compare(reference, wider, input="7:int64").totals["macs"].ratio == 2
 
 
-def test_a_name_holds_its_changes_like_on_the_command_line():
+def test_a_name_may_have_overrides():
     changed = analyzer.count("googlenet@inception_4a.reduce_5x5=32")
     assert changed.totals == analyzer.count("googlenet", overrides={"inception_4a.reduce_5x5": 32}).totals
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("arguments", "message"),
     [
         ({"model": "googlenet", "input": 224}, r"input is 224; wanted a shape without the batch: \(3, 224"),
         ({"model": "googlenet", "input": (3, 2.5, 224)}, r"input is \(3, 2.5, 224\); wanted"),
@@ -113,12 +113,12 @@ def test_a_name_holds_its_changes_like_on_the_command_line():
         ({"model": torch.nn.Identity(), "input": (3, 8, 8)}, "input is for names; an nn.Module is called with args"),
     ],
 )
-def test_what_does_not_go_together_is_said(given, said):
-    with pytest.raises(analyzer.AnalyzerError, match=said):
-        analyzer.count(**given)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(analyzer.AnalyzerError, match=message):
+        analyzer.count(**arguments)
 
 
-def test_build_takes_the_same_names():
+def test_build_accepts_the_same_names():
     built = analyzer.build("googlenet@inception_4a.reduce_5x5=32")
     assert built.inception_4a.branch_5x5.reduce.conv.out_channels == 32
     for name in (5, None):

@@ -1,11 +1,10 @@
-"""Variants as a command line names them: shared overrides of `--set`, overrides of one variant, inputs."""
+"""Variants as a command line names them: shared overrides of `--set`, overrides of one variant."""
 
 from __future__ import annotations
 
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import image_shape, parse_input
 from analyzer.counting.api import count, count_variant
 from analyzer.networks import find
 from analyzer.networks.variants import variant, variants
@@ -79,24 +78,3 @@ def test_records_carry_overrides():
     record = count("googlenet", overrides={"conv1.out": 32})
     assert record.overrides == {"conv1.conv.out": 32}
     assert record.label == "googlenet@conv1.conv.out=32"
-
-
-# --- inputs ----------------------------------------------------------------------------------------------------------
-def test_inputs():
-    assert image_shape([parse_input("3x320x320")]) == (3, 320, 320)
-    assert image_shape([parse_input(" 1X28x30 ")]) == (1, 28, 30)
-    assert image_shape([]) is None
-
-
-@pytest.mark.parametrize(
-    "text", ["", "3", "3x224", "1x3x224x224", "3x224x", "3x224x-1", "axbxc", "3 x 224 x 224", "3x2.5x4"]
-)
-def test_malformed_inputs(text):
-    with pytest.raises(AnalyzerError, match=r"(malformed|a variant takes one) input"):
-        image_shape([parse_input(text)])
-
-
-@pytest.mark.parametrize("text", ["0x224x224", "3x0x224", "3x224x0"])
-def test_zero_sizes(text):
-    with pytest.raises(AnalyzerError, match=f"input '{text}' has a size of 0"):
-        parse_input(text)

@@ -1,6 +1,7 @@
-"""`pytest --analyze-check FILE`: this run's benchmarks against an earlier run's, by the outcomes of `analyze check`.
+"""`pytest --analyze-check FILE`: compares this run's benchmarks with an earlier run's, as `analyze check` does.
 
-pytest loads this module in every project that has the package installed: nothing is imported until the option is given.
+pytest loads this module in every project that has the package installed, so that it imports nothing until the option is
+given.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from analyzer.history.pytest_benchmark import Run
-    from analyzer.regression.benchmarks.compare import Files
+    from analyzer.history.pytest_benchmark import BenchmarkRun
+    from analyzer.regression.benchmarks.compare import BenchmarksResult
 
 OPTION = "--analyze-check"
-_base: pytest.StashKey[Run] = pytest.StashKey()
+_base: pytest.StashKey[BenchmarkRun] = pytest.StashKey()
 _machine: pytest.StashKey[Mapping[str, Any]] = pytest.StashKey()
-_told: pytest.StashKey[Files | str] = pytest.StashKey()
+_report: pytest.StashKey[BenchmarksResult | str] = pytest.StashKey()  # The result, or why there is none.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,12 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         OPTION,
         metavar="FILE",
         default=None,
-        help="Fail if a benchmark regressed against that file of pytest-benchmark, by the outcomes of analyze check.",
+        help="Fail if a benchmark regressed compared with this file of pytest-benchmark, as analyze check does.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What cannot be compared is said before the benchmarks run, which takes long."""
+    """Reports a file that cannot be compared before the benchmarks run, which takes long."""
     name = config.getoption("analyze_check")
     if name is None or hasattr(config, "workerinput") or config.getoption("collectonly"):
         return
@@ -39,81 +40,82 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError(f"{OPTION} compares what pytest-benchmark measures; pip install pytest-benchmark")
-    from analyzer.regression.benchmarks.load import rules, with_samples
+    from analyzer.regression.benchmarks.load import load_rules, load_run
 
     try:
-        rules()
-        config.stash[_base] = with_samples(name)
+        load_rules()
+        config.stash[_base] = load_run(name)
     except AnalyzerError as error:
         raise pytest.UsageError(f"{OPTION}: {error}") from None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Another machine's file is no base for this one: every benchmark would be measured for nothing."""
+    """Refuses a file from another machine before any benchmark runs."""
     config = session.config
-    if _base not in config.stash or _unmeasured(config):
+    if _base not in config.stash or _why_not_measured(config):
         return
     from analyzer.core.errors import one_line, quoted
-    from analyzer.history.pytest_benchmark import environment
-    from analyzer.regression.benchmarks.compare import why_not
+    from analyzer.history.pytest_benchmark import machine_environment
+    from analyzer.regression.benchmarks.compare import incompatibility
 
     config.stash[_machine] = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]
-    if apart := why_not(config.stash[_base].environment, environment(config.stash[_machine])):
+    if reason := incompatibility(config.stash[_base].environment, machine_environment(config.stash[_machine])):
         name = quoted(config.getoption("analyze_check"))
         raise pytest.UsageError(
-            f"{OPTION}: {name} is of another machine ({one_line(apart)}); "
+            f"{OPTION}: {name} is from another machine ({one_line(reason)}); "
             "write one on this machine with --benchmark-json"
         )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A regression fails a session that would have passed; so does what could not be compared after all."""
+    """A regression, or an error during the comparison, fails a session that would have passed."""
     config = session.config
     if _base not in config.stash:
         return
     from analyzer.core.errors import AnalyzerError
-    from analyzer.regression.benchmarks.compare import compare
-    from analyzer.regression.benchmarks.load import rules
+    from analyzer.regression.benchmarks.compare import compare_runs
+    from analyzer.regression.benchmarks.load import load_rules
 
+    reason = _why_not_measured(config)
     try:
-        now = None if _unmeasured(config) else _now(config)
-        if now is None:
-            why = _unmeasured(config) or "no benchmark ran"
-            config.stash[_told] = f"{why}; nothing was compared"
+        head = None if reason else _session_run(config)
+        if head is None:
+            config.stash[_report] = f"{reason or 'no benchmark ran'}; nothing was compared"
             return
-        found = compare(config.stash[_base], now, rules(), (config.getoption("analyze_check"), "this run"))
-        failed = bool(found.failures)
-        config.stash[_told] = found
+        names = config.getoption("analyze_check"), "this run"
+        result = compare_runs(config.stash[_base], head, load_rules(), names)
+        config.stash[_report] = result
+        failed = bool(result.failures)
     except AnalyzerError as error:
-        config.stash[_told] = f"cannot compare: {error}"
+        config.stash[_report] = f"cannot compare: {error}"
         failed = True
     if failed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    told = config.stash.get(_told, None)
-    if told is None:
+    report = config.stash.get(_report, None)
+    if report is None:
         return
     terminalreporter.section("analyze check")
-    if isinstance(told, str):
-        terminalreporter.write_line(told)
+    if isinstance(report, str):
+        terminalreporter.write_line(report)
         return
     import io
 
     from reports.formats.terminal import console, show
-    from reports.regression import annotations as actions
-    from reports.regression import benchmarks as gate_files
+    from reports.regression.times import benchmark_table
+    from reports.regression.workflow_commands import in_actions, neutralize
 
     page = io.StringIO()
-    show(gate_files.tables(told), console(page))
+    show([benchmark_table(report)], console(page))
     text = page.getvalue().rstrip("\n")
-    terminalreporter.write_line(actions.inert(text) if actions.active(os.environ) else text)
+    terminalreporter.write_line(neutralize(text) if in_actions(os.environ) else text)
 
 
-def _unmeasured(config: pytest.Config) -> str:
-    """Why pytest-benchmark measures nothing here, or empty where it does."""
+def _why_not_measured(config: pytest.Config) -> str:
+    """Why pytest-benchmark measures nothing in this session, or empty if it does."""
     session: Any = getattr(config, "_benchmarksession", None)
     if session is None:
         return "pytest-benchmark did not start"
@@ -122,18 +124,18 @@ def _unmeasured(config: pytest.Config) -> str:
     return "benchmarks are disabled (--benchmark-disable, or by pytest-xdist)" if session.disabled else ""
 
 
-def _now(config: pytest.Config) -> Run | None:
-    """This session's benchmarks, through the hook by which pytest-benchmark writes its own files."""
+def _session_run(config: pytest.Config) -> BenchmarkRun | None:
+    """This session's benchmarks, through the hook with which pytest-benchmark writes its files; None if none ran."""
     session: Any = config._benchmarksession  # type: ignore[attr-defined]
-    ran = [one for one in session.benchmarks if one and not one.has_error]
-    if not ran:
+    benchmarks = [benchmark for benchmark in session.benchmarks if benchmark and not benchmark.has_error]
+    if not benchmarks:
         return None
     from pytest_benchmark.utils import safe_dumps
 
-    from analyzer.history.pytest_benchmark import parse
+    from analyzer.history.pytest_benchmark import parse_run
 
     data = config.hook.pytest_benchmark_generate_json(
-        config=config, benchmarks=ran, include_data=True, machine_info=config.stash[_machine], commit_info={}
+        config=config, benchmarks=benchmarks, include_data=True, machine_info=config.stash[_machine], commit_info={}
     )
     text: str = safe_dumps(data)  # type: ignore[no-untyped-call]
-    return parse(text, "this run")
+    return parse_run(text, "this run")

@@ -1,10 +1,10 @@
-"""GoogLeNet through the whole of `analyze check --base`, commits, worktrees and all: how often is it wrong?
+"""How often `analyze check --base` is wrong about GoogLeNet, end to end with commits and worktrees.
 
     python -m benchmarks.googlenet_gate [--trials 20] [--keep FILE]
 
-Each trial is the command itself in a small repository of two commits, on one thread, with its default minute. In one
-arm both are the same code, in the other head does real matrix products more, of about `--slower` of a pass's time. Arms
-take turns. With --keep a line a trial is added to a file, and a run that was stopped goes on.
+Each trial runs the command in a small repository of two commits, on one thread, with the default budget. In one
+case both commits have the same code, in the other head runs additional matrix products that take about `--slower` of
+a pass's time. Cases are interleaved. With --keep, trials are appended to a file, and an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.contention import interval
+from benchmarks.contention import binomial_interval
 
-NET = '''"""GoogLeNet, and so many matrix products more."""
+NET = '''"""GoogLeNet, and EXTRA matrix products."""
 
 import torch
 from torch import nn
@@ -50,11 +50,11 @@ class Net(nn.Module):
 def Net_inputs():
     return torch.zeros(1, 3, 224, 224),
 '''
-ARMS = ("same", "slower")
+CASES = ("same", "slower")
 
 
-def extra(slower: float) -> int:
-    """How many products take that share of a pass's CPU time: with and without a hundred of them, in turn."""
+def calibrate(slower: float) -> int:
+    """The number of products that take this share of a pass's CPU time, from interleaved passes with 0 and 100."""
     import torch
 
     names: dict[str, Any] = {}
@@ -64,23 +64,23 @@ def extra(slower: float) -> int:
     times: dict[int, list[float]] = {0: [], 100: []}
     with torch.inference_mode():
         for _ in range(40):
-            for count, own in times.items():
+            for count, samples in times.items():
                 names["EXTRA"] = count
                 start = time.process_time()
                 net(x)
-                own.append(time.process_time() - start)
-    one = (median(times[100]) / median(times[0]) - 1) / 100
-    return max(round(slower / one), 1)
+                samples.append(time.process_time() - start)
+    product = (median(times[100]) / median(times[0]) - 1) / 100
+    return max(round(slower / product), 1)
 
 
 def git(folder: Path, *arguments: str) -> str:
-    named = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *named, *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    process = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return process.stdout.strip()
 
 
-def repository(folder: Path, more: int) -> str:
-    """A branch an arm: plain GoogLeNet, and on the slower one a commit with `more` products. Returns the base."""
+def create_repository(folder: Path, extra: int) -> str:
+    """A branch per case; `slower` has a commit with `extra` products. Returns the base commit."""
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch=same")
     (folder / "pyproject.toml").write_text('[tool.analyzer.check]\nmodels = ["net.py:Net"]\n', encoding="utf-8")
@@ -90,74 +90,76 @@ def repository(folder: Path, more: int) -> str:
     base = git(folder, "rev-parse", "HEAD")
     git(folder, "branch", "slower")
     git(folder, "checkout", "--quiet", "slower")
-    (folder / "net.py").write_text(NET.format(extra=more), encoding="utf-8")
+    (folder / "net.py").write_text(NET.format(extra=extra), encoding="utf-8")
     git(folder, "commit", "--quiet", "--all", "-m", "head")
     return base
 
 
-def trial(folder: Path, base: str, arm: str) -> dict[str, Any]:
-    git(folder, "checkout", "--quiet", arm)
+def run_trial(folder: Path, base: str, case: str) -> dict[str, Any]:
+    git(folder, "checkout", "--quiet", case)
     start = time.monotonic()
     command = [sys.executable, "-m", "analyzer", "check", "--base", base, "--format", "json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     try:
-        (found,) = json.loads(done.stdout)["times"]
+        (times,) = json.loads(process.stdout)["times"]
     except (ValueError, KeyError):
-        raise SystemExit(done.stderr.strip() or "analyze check said nothing") from None
+        raise SystemExit(process.stderr.strip() or "analyze check printed nothing") from None
     return {
-        "arm": arm,
-        "outcome": found["outcome"],
-        "status": done.returncode,
-        "pairs": len(found["pairs"]["log_ratios"]),
-        "again": len((found["confirmation"] or {"log_ratios": []})["log_ratios"]),
-        "median": round(median(found["pairs"]["log_ratios"]), 5),
+        "arm": case,
+        "outcome": times["outcome"],
+        "status": process.returncode,
+        "pairs": len(times["pairs"]["log_ratios"]),
+        "again": len((times["confirmation"] or {"log_ratios": []})["log_ratios"]),
+        "median": round(median(times["pairs"]["log_ratios"]), 5),
         "seconds": round(time.monotonic() - start, 1),
     }
 
 
-def summary(lines: list[dict[str, Any]]) -> list[str]:
-    """An arm a line: its outcomes, with the exact 95 % interval of "regressed", and what its pairs measured."""
-    said = []
-    for arm in ARMS:
-        own = [line for line in lines if line["arm"] == arm]
-        if not own:
+def summary(trials: list[dict[str, Any]]) -> list[str]:
+    """A line per case: its outcomes, the exact 95 % interval of "regressed", and the measured change."""
+    lines = []
+    for case in CASES:
+        group = [trial for trial in trials if trial["arm"] == case]
+        if not group:
             continue
-        hits = sum(line["outcome"] == "regressed" for line in own)
-        low, high = interval(hits, len(own))
-        words = ", ".join(f"{count} {word}" for word, count in Counter(line["outcome"] for line in own).most_common())
-        seen = math.expm1(median(line["median"] for line in own))
-        said.append(
-            f"{arm}: {words} of {len(own)}; regressed {100 * hits / len(own):.0f} % ({100 * low:.1f} to "
-            f"{100 * high:.1f}); change seen {100 * seen:+.2f} %, {median(line['pairs'] for line in own):.0f} pairs, "
-            f"{median(line['seconds'] for line in own):.0f} s a trial"
+        hits = sum(trial["outcome"] == "regressed" for trial in group)
+        low, high = binomial_interval(hits, len(group))
+        outcomes = Counter(trial["outcome"] for trial in group).most_common()
+        change = math.expm1(median(trial["median"] for trial in group))
+        lines.append(
+            f"{case}: {', '.join(f'{count} {outcome}' for outcome, count in outcomes)} of {len(group)}; regressed "
+            f"{100 * hits / len(group):.0f} % ({100 * low:.1f} to {100 * high:.1f}); measured change "
+            f"{100 * change:+.2f} %, {median(trial['pairs'] for trial in group):.0f} pairs, "
+            f"{median(trial['seconds'] for trial in group):.0f} s per trial"
         )
-    return said
+    return lines
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=20, help="an arm")
+    parser.add_argument("--trials", type=int, default=20, help="per case")
     parser.add_argument("--slower", type=float, default=0.05)
-    parser.add_argument("--keep", type=Path, help="a line a trial; trials that are there are not made again")
-    asked = parser.parse_args()
-    lines: list[dict[str, Any]] = []
-    if asked.keep and asked.keep.exists():
-        lines = [json.loads(line) for line in asked.keep.read_text(encoding="utf-8").splitlines()]
-    more = lines[0]["extra"] if lines else extra(asked.slower)
-    print(f"head of the slower arm makes {more} products of 256 x 256 matrices more", flush=True)
-    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as place:
-        base = repository(Path(place, "project"), more)
-        for number in range(asked.trials):
-            for arm in ARMS:
-                if sum(line["arm"] == arm for line in lines) > number:
+    parser.add_argument("--keep", type=Path, help="file of finished trials, which are not run again")
+    options = parser.parse_args()
+    trials: list[dict[str, Any]] = []
+    if options.keep and options.keep.exists():
+        trials = [json.loads(line) for line in options.keep.read_text(encoding="utf-8").splitlines()]
+    extra = trials[0]["extra"] if trials else calibrate(options.slower)
+    print(f"the slower head runs {extra} additional products of 256 x 256 matrices", flush=True)
+    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "project")
+        base = create_repository(folder, extra)
+        for number in range(options.trials):
+            for case in CASES:
+                if sum(trial["arm"] == case for trial in trials) > number:
                     continue
-                line = {**trial(Path(place, "project"), base, arm), "extra": more}
-                lines.append(line)
-                print(json.dumps(line), flush=True)
-                if asked.keep:
-                    with asked.keep.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(line) + "\n")
-    print("\n".join(summary(lines)))
+                trial = {**run_trial(folder, base, case), "extra": extra}
+                trials.append(trial)
+                print(json.dumps(trial), flush=True)
+                if options.keep:
+                    with options.keep.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(trial) + "\n")
+    print("\n".join(summary(trials)))
     return 0
 
 

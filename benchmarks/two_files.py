@@ -1,9 +1,8 @@
 """How often `analyze check FILE --against FILE` is wrong: `python -m benchmarks.two_files collect 80`, then `report`.
 
-Real runs of pytest-benchmark of one small suite, a fresh process each, nothing changed between them; pairs of them are
-drawn, as they are and with one benchmark's samples made longer. What pytest-benchmark and others would say of the same
-pairs stands beside it. `collect` adds runs to those that are there; --folder names another place. Intervals: runs drawn
-anew, 95 %.
+Draws pairs of real, equal runs of a small pytest-benchmark suite, each from a fresh process, as they are and with one
+benchmark's samples multiplied. Usual tests are applied to the same pairs. `collect` adds runs to the folder; --folder
+names another. Intervals: 95 % percentile bootstrap over runs (Efron and Tibshirani 1993, ch. 13).
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from typing import TypeAlias
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from analyzer.history.pytest_benchmark import Benchmark, Run, read
-from analyzer.regression.benchmarks.compare import compare
+from analyzer.history.pytest_benchmark import Benchmark, BenchmarkRun, read_run
+from analyzer.regression.benchmarks.compare import compare_runs
 from analyzer.regression.paired.sequential_test import Rules
 
-PLACE = Path(".benchmarks") / "two_files"
+FOLDER = Path(".benchmarks") / "two_files"
 SUITE = """
 import hashlib, json, random, re, zlib
 import numpy as np, pytest
@@ -65,131 +64,137 @@ def test_work(benchmark, name):
 """
 PAIRS = 400
 RESAMPLES = 1000
-LEAST_RUNS = 4
-STEPS = (0.2, 0.5, 1.0)
-Judge: TypeAlias = Callable[[Benchmark, Benchmark], bool]
+MIN_RUNS = 4
+SLOWDOWNS = (0.2, 0.5, 1.0)
+BenchmarkTest: TypeAlias = Callable[[Benchmark, Benchmark], bool]
+RunTest: TypeAlias = Callable[[BenchmarkRun, BenchmarkRun], set[str]]
 
 
-def collect(place: Path, count: int) -> None:
-    place.mkdir(parents=True, exist_ok=True)
-    suite = place / "test_suite.py"
+def collect(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    suite = folder / "test_suite.py"
     suite.write_text(SUITE, encoding="utf-8")
-    first = 1 + max((int(path.stem) for path in place.glob("*.json")), default=0)
+    first = 1 + max((int(path.stem) for path in folder.glob("*.json")), default=0)
     options = ("--benchmark-max-time=0.4", "--benchmark-min-rounds=5", "-q", "-p", "no:cacheprovider")
     for number in range(first, first + count):
         subprocess.run(
             [sys.executable, "-m", "pytest", *options, f"--benchmark-json={number:03}.json", suite.name],
-            cwd=place, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True,
+            cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-
-
-def slowed(one: Benchmark, step: float) -> Benchmark:
-    samples = tuple(sample * (1 + step) for sample in one.samples_s)
-    return one.replace(median_s=one.median_s * (1 + step), samples_s=samples)
 
 
 def mann_whitney(base: Benchmark, head: Benchmark) -> bool:
     return bool(mannwhitneyu(head.samples_s, base.samples_s, alternative="greater").pvalue < 0.01)
 
 
-PEERS: dict[str, Judge] = {
+USUAL_TESTS: dict[str, BenchmarkTest] = {
     "mean + 5 %": lambda base, head: fmean(head.samples_s) > 1.05 * fmean(base.samples_s),
     "minimum + 5 %": lambda base, head: min(head.samples_s) > 1.05 * min(base.samples_s),
     "Mann-Whitney p < 0.01": mann_whitney,
 }
 
 
-def ours(base: Run, head: Run) -> set[str]:
-    return {one.name for one in compare(base, head, Rules()).failures}
+def analyze_check(base: BenchmarkRun, head: BenchmarkRun) -> set[str]:
+    return {change.model for change in compare_runs(base, head, Rules()).failures}
 
 
-def by(judge: Judge) -> Callable[[Run, Run], set[str]]:
+def on_each_benchmark(test: BenchmarkTest) -> RunTest:
     return lambda base, head: {
-        b.name for b, h in zip(base.benchmarks, head.benchmarks, strict=True) if judge(b, h)
+        b.name for b, h in zip(base.benchmarks, head.benchmarks, strict=True) if test(b, h)
     }  # fmt: skip
 
 
-def share(hits: Sequence[bool], pairs: Sequence[tuple[int, int]], runs: int) -> str:
-    """A share of the pairs, and its interval when runs are drawn anew: pairs share runs, and are not so many as they
-    look."""
-    draw, seen = np.random.default_rng(0), np.array(hits, float)
+def rate(hits: Sequence[bool], pairs: Sequence[tuple[int, int]], runs: int) -> str:
+    """A rate with its bootstrap interval. Runs are resampled and not pairs, since pairs share runs."""
+    rng, values = np.random.default_rng(0), np.array(hits, float)
     first, second = np.array(pairs).T
-    found = []
+    rates = []
     for _ in range(RESAMPLES):
-        times = np.bincount(draw.integers(0, runs, runs), minlength=runs)
-        weights = times[first] * times[second]
-        found.append(float((weights * seen).sum() / max(weights.sum(), 1)))
-    low, high = np.quantile(found, [0.025, 0.975])
-    return f"{100 * seen.mean():.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+        multiplicity = np.bincount(rng.integers(0, runs, runs), minlength=runs)
+        weights = multiplicity[first] * multiplicity[second]
+        rates.append(float((weights * values).sum() / max(weights.sum(), 1)))
+    low, high = np.quantile(rates, [0.025, 0.975])
+    return f"{100 * values.mean():.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def report(place: Path) -> None:
-    runs = [read(path) for path in sorted(place.glob("*.json"))]
-    if len(runs) < LEAST_RUNS:
+def report(folder: Path) -> None:
+    runs = [read_run(path) for path in sorted(folder.glob("*.json"))]
+    if len(runs) < MIN_RUNS:
         raise SystemExit(
-            f"{len(runs)} runs in {place}; wanted {LEAST_RUNS} or more: python -m benchmarks.two_files collect 80"
+            f"{len(runs)} runs in {folder}; wanted {MIN_RUNS} or more: python -m benchmarks.two_files collect 80"
         )
-    draw = np.random.default_rng(0)
-    every = [(a, b) for a in range(len(runs)) for b in range(len(runs)) if a != b]
-    pairs = [every[index] for index in draw.permutation(len(every))[:PAIRS]]
-    apart = [abs(h.median_s / b.median_s - 1) for a, c in pairs
-             for b, h in zip(runs[a].benchmarks, runs[c].benchmarks, strict=True)]  # fmt: skip
-    over, usual = fmean(x > 0.05 for x in apart), median(apart)
+    rng = np.random.default_rng(0)
+    all_pairs = [(a, b) for a in range(len(runs)) for b in range(len(runs)) if a != b]
+    pairs = [all_pairs[index] for index in rng.permutation(len(all_pairs))[:PAIRS]]
+    differences = [abs(h.median_s / b.median_s - 1) for a, c in pairs
+                   for b, h in zip(runs[a].benchmarks, runs[c].benchmarks, strict=True)]  # fmt: skip
+    above = fmean(difference > 0.05 for difference in differences)
     print(f"{len(runs)} runs of {len(runs[0].benchmarks)} benchmarks, {len(pairs)} pairs: medians differ by more "
-          f"than 5 % in {100 * over:.0f} %, by {100 * usual:.0f} % in half")  # fmt: skip
-    print("| called slower | equal, any | " + " | ".join(f"{step:+.0%}" for step in STEPS) + " |")
-    print("|:--|" + "--:|" * (1 + len(STEPS)))
+          f"than 5 % in {100 * above:.0f} %, by {100 * median(differences):.0f} % in half")  # fmt: skip
+    print("| called slower | equal, any | " + " | ".join(f"{step:+.0%}" for step in SLOWDOWNS) + " |")
+    print("|:--|" + "--:|" * (1 + len(SLOWDOWNS)))
     for count in (len(runs[0].benchmarks), 5, 1):
-        taken = [cut(runs, pair, sorted(draw.choice(len(runs[0].benchmarks), count, replace=False))) for pair in pairs]
-        for name, judge in {"analyze check": ours, **{name: by(judge) for name, judge in PEERS.items()}}.items():
-            rates = [share(hits(taken, step, judge), pairs, len(runs)) for step in (0.0, *STEPS)]
+        chosen = [
+            select(runs, pair, sorted(rng.choice(len(runs[0].benchmarks), count, replace=False))) for pair in pairs
+        ]
+        tests: dict[str, RunTest] = {"analyze check": analyze_check}
+        tests |= {name: on_each_benchmark(test) for name, test in USUAL_TESTS.items()}
+        for name, test in tests.items():
+            rates = [rate(alarms(chosen, step, test), pairs, len(runs)) for step in (0.0, *SLOWDOWNS)]
             print(f"| {count} benchmark{'s' if count > 1 else ''}, {name} | " + " | ".join(rates) + " |", flush=True)
-        kept = [found_as_shown(*pair, number % count) for number, pair in enumerate(taken)]
-        told = [number for number, one in enumerate(kept) if one is not None]
-        rate = share([bool(kept[number]) for number in told], [pairs[number] for number in told], len(runs))
-        print(f"{count}: `shows` names a growth in {100 * len(told) / len(kept):.0f} %, and that is found in {rate}")
+        results = [detects_minimum(*pair, number % count) for number, pair in enumerate(chosen)]
+        defined = [number for number, result in enumerate(results) if result is not None]
+        detected = rate([bool(results[number]) for number in defined], [pairs[number] for number in defined], len(runs))
+        share = 100 * len(defined) / len(results)
+        print(f"{count}: a minimum detectable change exists in {share:.0f} %, and is detected in {detected}")
 
 
-def cut(runs: Sequence[Run], pair: tuple[int, int], parts: Sequence[int]) -> tuple[Run, Run]:
-    """A pair with those benchmarks alone."""
-    base, head = (runs[at].replace(benchmarks=tuple(runs[at].benchmarks[part] for part in parts)) for at in pair)
+def select(
+    runs: Sequence[BenchmarkRun], pair: tuple[int, int], indices: Sequence[int]
+) -> tuple[BenchmarkRun, BenchmarkRun]:
+    """A pair of runs with these benchmarks alone."""
+    base, head = (
+        runs[number].replace(benchmarks=tuple(runs[number].benchmarks[index] for index in indices)) for number in pair
+    )
     return base, head
 
 
-def hits(taken: Sequence[tuple[Run, Run]], step: float, judge: Callable[[Run, Run], set[str]]) -> list[bool]:
-    """Of pairs as they are: whether any benchmark is called slower. With one slowed: whether that one is."""
-    found = []
-    for number, (base, head) in enumerate(taken):
+def alarms(chosen: Sequence[tuple[BenchmarkRun, BenchmarkRun]], step: float, test: RunTest) -> list[bool]:
+    """For step 0, whether any benchmark is called slower; else whether the benchmark that was slowed is."""
+    results = []
+    for number, (base, head) in enumerate(chosen):
         target = number % len(head.benchmarks)
-        said = judge(base, with_slowed(head, target, step))
-        found.append(bool(said) if not step else head.benchmarks[target].name in said)
-    return found
+        slower = test(base, with_slowdown(head, target, step))
+        results.append(bool(slower) if not step else head.benchmarks[target].name in slower)
+    return results
 
 
-def with_slowed(run: Run, target: int, step: float) -> Run:
-    return run.replace(
-        benchmarks=tuple(slowed(one, step) if at == target else one for at, one in enumerate(run.benchmarks))
-    )
+def with_slowdown(run: BenchmarkRun, target: int, step: float) -> BenchmarkRun:
+    benchmark = run.benchmarks[target]
+    samples = tuple(sample * (1 + step) for sample in benchmark.samples_s)
+    slowed = benchmark.replace(median_s=benchmark.median_s * (1 + step), samples_s=samples)
+    return run.replace(benchmarks=(*run.benchmarks[:target], slowed, *run.benchmarks[target + 1 :]))
 
 
-def found_as_shown(base: Run, head: Run, target: int) -> bool | None:
-    """Whether one that is slower by what the files say they can show is called so; None where they show nothing."""
+def detects_minimum(base: BenchmarkRun, head: BenchmarkRun, target: int) -> bool | None:
+    """Whether a slowdown by the minimum detectable change is detected; None if there is no such change."""
     name = head.benchmarks[target].name
-    shown = next(one.smallest for one in compare(base, head, Rules()).compared if one.name == name)
-    return None if shown is None else name in ours(base, with_slowed(head, target, shown))
+    checks = compare_runs(base, head, Rules()).checks
+    change = next(check.minimum_detectable_change for check in checks if check.model == name)
+    return None if change is None else name in analyze_check(base, with_slowdown(head, target, change))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("do", choices=["collect", "report"])
+    parser.add_argument("command", choices=["collect", "report"])
     parser.add_argument("runs", type=int, nargs="?", default=80)
-    parser.add_argument("--folder", type=Path, default=PLACE)
-    asked = parser.parse_args()
-    if asked.do == "collect":
-        collect(asked.folder, asked.runs)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    options = parser.parse_args()
+    if options.command == "collect":
+        collect(options.folder, options.runs)
     else:
-        report(asked.folder)
+        report(options.folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Histories as tables: a line a series with its course, a line a change with its commits; and as JSON and CSV."""
+"""A history as tables (one line per series and per change), as JSON, and as CSV."""
 
 from __future__ import annotations
 
@@ -8,238 +8,229 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from analyzer.core.units import METRICS, seconds
-from analyzer.history.change_points import LEAST_RUNS, Change
-from analyzer.history.point import TIME, Point, differing, unpacked
-from analyzer.history.series import Series, incomparable
-from analyzer.history.trends import History, Trend
+from analyzer.core.units import METRICS, relative_change, seconds
+from analyzer.history.change_points import MIN_RUNS, ChangePoint, History, Trend
+from analyzer.history.point import TIME, Point, differing_keys, load_environment
+from analyzer.history.series import Series, environment_differences
 from analyzer.records.envelope import SCHEMA_VERSION, pretty
-from reports.counting.network import MISSING
-from reports.table import Cell, Column, Name, Table
+from reports.table import MISSING, Cell, Column, Row, Table
 
 BARS = "▁▂▃▄▅▆▇█"
-SPARK = 12
-AGAINST = {"reference": "reference", "shared": "other times", "nothing": MISSING}
-COMMIT = 8
+SPARKLINE_WIDTH = 12
+MIN_SPARKLINE_RANGE = 0.1  # Of the logarithm of times, so that noise of a few percent is a flat line.
+NORMALIZATIONS = {"reference": "reference", "shared": "other times", "none": MISSING}
+COMMIT_LENGTH = 8
+MAX_VALUE_LENGTH = 60
+SHEET_KEYS = (
+    "model",
+    "metric",
+    "configuration",
+    "environment",
+    "created",
+    "commit",
+    "value",
+    "normalised",
+    "ratio",
+    "run",
+)
 
 
 def tables(history: History) -> list[Table]:
-    """A table an environment, and all changes."""
+    """One table per environment, and one of all changes."""
     environments = list(dict.fromkeys(trend.series.environment for trend in history.trends))
-    found = [_environment(history, environment, environments) for environment in environments]
-    changed = _changes(history, environments)
-    return [*found, changed] if changed.rows else [*found[:-1], *(one.replace(
-        notes=(*one.notes, *changed.notes)) for one in found[-1:])]  # fmt: skip
+    shown = [_environment_table(history, environment, environments) for environment in environments]
+    changes = _changes_table(history, environments)
+    if changes.rows or not shown:
+        return [*shown, changes] if changes.rows else shown
+    return [*shown[:-1], shown[-1].replace(notes=(*shown[-1].notes, *changes.notes))]
 
 
-def nothing(history: History) -> str:
-    return f"{history.runs} runs, and none of them has this figure ({history.metric})."
+def no_values(history: History) -> str:
+    return f"{history.runs} runs, and none of them has the metric {history.metric}."
 
 
-def _environment(history: History, environment: str, every: Sequence[str]) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for trend in history.trends:
-        one = trend.series
-        if one.environment != environment:
-            continue
-        first, last = one.points[:1], one.points[-1:]
-        rows.append(
-            (
-                Name(one.model),
-                *([one.configuration] if any(t.series.configuration for t in history.trends) else []),
-                str(len(one.points)),
-                _text(first[0].value, one.metric) if first else MISSING,
-                _text(last[0].value, one.metric) if last else MISSING,
-                spark(one),
-                str(len(trend.changes)) if trend.changes else MISSING,
-                *([AGAINST[one.against]] if one.timed else []),
-            )
-        )
+def _environment_table(history: History, environment: str, environments: Sequence[str]) -> Table:
     timed = history.metric == TIME
+    configured = any(trend.series.configuration for trend in history.trends)
+    rows: list[Row] = [
+        (
+            Cell(trend.series.model),
+            *([trend.series.configuration] if configured else []),
+            str(len(trend.series.points)),
+            *(_value(trend.series.points[index]) if trend.series.points else MISSING for index in (0, -1)),
+            sparkline(trend.series),
+            str(len(trend.changes) or MISSING),
+            *([NORMALIZATIONS[trend.series.normalization]] if timed else []),
+        )
+        for trend in history.trends
+        if trend.series.environment == environment
+    ]
     columns = (
-        Column(
-            "benchmark" if not any(t.series.configuration for t in history.trends) else "model", "left", cut="start"
-        ),
-        *([Column("configuration", "left")] if any(t.series.configuration for t in history.trends) else []),
+        Column("model" if configured else "benchmark", "left", cut="start"),
+        *([Column("configuration", "left")] if configured else []),
         Column("runs"),
         Column("first"),
         Column("last"),
-        Column("course", "left"),
+        Column("trend", "left"),
         Column("changes"),
-        *([Column("held against", "left")] if timed else []),
+        *([Column("relative to", "left")] if timed else []),
     )
     title = f"History of {'time' if timed else METRICS[history.metric].title}"
-    title += f", environment {every.index(environment) + 1} of {len(every)}" if len(every) > 1 and timed else ""
-    return Table(title, columns, tuple(rows), notes=_notes(history, environment, every))
+    if timed and len(environments) > 1:
+        title += f", environment {environments.index(environment) + 1} of {len(environments)}"
+    return Table(title, columns, tuple(rows), notes=_environment_notes(history, environment, environments))
 
 
-def _notes(history: History, environment: str, every: Sequence[str]) -> tuple[str, ...]:
-    """What this environment is; which series of another one may not be held against these, and why."""
-    own = [trend.series for trend in history.trends if trend.series.environment == environment]
+def _environment_notes(history: History, environment: str, environments: Sequence[str]) -> tuple[str, ...]:
+    """The environment, and how it differs from other environments that have the same series."""
+    here = [trend.series for trend in history.trends if trend.series.environment == environment]
+    timed = history.metric == TIME
     notes = []
-    if own and own[0].timed:
-        named = unpacked(environment)
-        notes.append("; ".join(f"{key} {_short(value)}" for key, value in named.items()))
-    apart = incomparable([trend.series for trend in history.trends])
-    others = [other for other in every if other != environment]
-    for other in others:
-        names = {t.series.model for t in history.trends if t.series.environment == other} & {one.model for one in own}
-        shared = [one for one in own if (one.model, one.configuration) in apart and one.model in names]
-        if shared:
+    if timed:
+        values = load_environment(environment).items()
+        notes.append("; ".join(f"{key} {_shorten(value)}" for key, value in values))
+    incomparable = environment_differences([trend.series for trend in history.trends])
+    for other in environments:
+        models = {trend.series.model for trend in history.trends if trend.series.environment == other}
+        shared = [s for s in here if (s.model, s.configuration) in incomparable and s.model in models]
+        if other != environment and shared:
+            differences = ", ".join(differing_keys([environment, other]))
             notes.append(
-                f"incomparable with environment {every.index(other) + 1}: {', '.join(differing([environment, other]))}"
-                if own[0].timed
-                else f"incomparable with figures of another {', '.join(differing([environment, other]))}"
+                f"incomparable with environment {environments.index(other) + 1}: {differences}"
+                if timed
+                else f"incomparable with values of another {differences}"
             )
-    if void := sum(one.void for one in own):
+    if void := sum(series.void for series in here):
         notes.append(f"{void} void time{'s' if void > 1 else ''} left out")
     return tuple(notes)
 
 
-def _changes(history: History, environments: Sequence[str]) -> Table:
-    rows: list[tuple[Cell, ...]] = []
+def _changes_table(history: History, environments: Sequence[str]) -> Table:
+    timed, several = history.metric == TIME, len(environments) > 1
+    rows: list[Row] = []
     for trend in history.trends:
         for change in trend.changes:
             before, after = trend.series.points[change.before], trend.series.points[change.after]
             rows.append(
                 (
-                    Name(trend.series.model),
-                    *([str(environments.index(trend.series.environment) + 1)] if len(environments) > 1 else []),
-                    _percent(change.size),
-                    *([f"{_percent(change.low)} to {_percent(change.high)}"] if trend.series.timed else []),
+                    Cell(trend.series.model),
+                    *([str(environments.index(trend.series.environment) + 1)] if several else []),
+                    _change_text(change.size),
+                    *([f"{_change_text(change.low)} to {_change_text(change.high)}"] if timed else []),
                     f"{_commit(before)}..{_commit(after)}",
                     after.created[:10] or MISSING,
                 )
             )
-    timed = history.metric == TIME
     columns = (
         Column("model", "left", cut="start"),
-        *([Column("environment")] if len(environments) > 1 else []),
-        Column("by"),
+        *([Column("environment")] if several else []),
+        Column("change"),
         *([Column("95 % interval")] if timed else []),
         Column("between commits", "left"),
-        Column("on"),
+        Column("date"),
     )
-    return Table("Changes", columns, tuple(rows), notes=_legend(history))
+    return Table("Changes", columns, tuple(rows), notes=_change_notes(history))
 
 
-def _legend(history: History) -> tuple[str, ...]:
+def _change_notes(history: History) -> tuple[str, ...]:
     if history.metric != TIME:
         return ("Counts have no noise: every difference is a change.",)
     unsearched = any(trend.unsearched for trend in history.trends)
     return (
         *(["Not searched for changes: pip install 'macscope[check]'."] if unsearched else []),
-        f"A change: {LEAST_RUNS} runs or more a side, 5 % or more (20 % of a time held against nothing), beyond the "
-        "noise of the series. Held against: what of the same run takes the machine out of a time. It annotates; "
-        "analyze check gates.",
+        f"A change: {MIN_RUNS} runs or more on each side, 5 % or more (20 % for a time relative to nothing), and "
+        "beyond the noise of the series. Relative to: what times are divided by to remove the machine's influence. "
+        "This never fails a build; analyze check does.",
     )
 
 
-def spark(one: Series, width: int = SPARK) -> str:
-    """The course in so many characters, from lowest to highest: of times what is left when the machine is taken out."""
-    levels = [level for level in one.levels if level is not None] if one.timed else [p.value for p in one.points]
-    if not levels:
+def sparkline(series: Series, width: int = SPARKLINE_WIDTH) -> str:
+    """The series from its lowest to its highest value, in at most `width` characters; normalized for times."""
+    levels = [level for level in series.levels if level is not None]
+    values = levels if series.timed else [point.value for point in series.points]
+    if not values:
         return ""
-    count = min(width, len(levels))
-    edges = [len(levels) * index // count for index in range(count + 1)]
-    lots = [median(levels[start:end]) for start, end in pairwise(edges)]
-    low, high = min(lots), max(lots)
-    # Times that stay within a few percent are a flat line, however their noise would look enlarged.
-    room = max(high - low, 0.1 if one.timed else 0.0)
-    middle = (low + high) / 2
-    return "".join(
-        BARS[min(max(round((lot - middle) / room * (len(BARS) - 1) + (len(BARS) - 1) / 2), 0), len(BARS) - 1)]
-        if room
-        else BARS[3]
-        for lot in lots
-    )
+    count = min(width, len(values))
+    edges = [len(values) * index // count for index in range(count + 1)]
+    medians = [median(values[start:end]) for start, end in pairwise(edges)]
+    low, high = min(medians), max(medians)
+    span = max(high - low, MIN_SPARKLINE_RANGE if series.timed else 0.0)
+    if not span:
+        return BARS[3] * count
+    center, top = (low + high) / 2, len(BARS) - 1
+    return "".join(BARS[min(max(round((m - center) / span * top + top / 2), 0), top)] for m in medians)
 
 
-def _text(value: float, metric: str) -> str:
-    return seconds(value) if metric == TIME else METRICS[metric].text(value)
+def _value(point: Point) -> str:
+    return seconds(point.value) if point.metric == TIME else METRICS[point.metric].text(point.value)
 
 
-def _percent(size: float) -> str:
-    return f"{100 * size:+.1f} %" if math.isfinite(size) else "new"
+def _change_text(size: float) -> str:
+    return relative_change(1, 1 + size, fewer="less") if math.isfinite(size) else "new"
 
 
 def _commit(point: Point) -> str:
-    name, dash, rest = (point.commit or "unknown").partition("-")
-    return name[:COMMIT] + ("+" if dash and rest == "dirty" else "")
+    name, dash, suffix = (point.commit or "unknown").partition("-")
+    return name[:COMMIT_LENGTH] + ("+" if dash and suffix == "dirty" else "")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}…"
 
 
 def dump(history: History) -> str:
     """The envelope, with every point of every series."""
-    document = {
+    envelope = {
         "schema_version": SCHEMA_VERSION,
         "status": "ok",
         "metric": history.metric,
         "notes": list(history.notes),
-        "series": [_series(trend) for trend in history.trends],
+        "series": [_trend_to_json(trend) for trend in history.trends],
         "records": [],
     }
-    return pretty(document) + "\n"
+    return pretty(envelope) + "\n"
 
 
-def _series(trend: Trend) -> dict[str, Any]:
-    one = trend.series
-    levels = one.levels or (None,) * len(one.points)
+def _trend_to_json(trend: Trend) -> dict[str, Any]:
+    series = trend.series
+    levels = series.levels or (None,) * len(series.points)
     return {
-        "model": one.model,
-        "metric": one.metric,
-        "configuration": one.configuration,
-        "environment": unpacked(one.environment),
-        "against": one.against,
-        "void": one.void,
+        "model": series.model,
+        "metric": series.metric,
+        "configuration": series.configuration,
+        "environment": load_environment(series.environment),
+        "normalization": series.normalization,
+        "void": series.void,
         "points": [
-            {"run": p.run, "created": p.created, "commit": p.commit, "value": p.value, "quality": p.quality or None,
-             "level": level}
-            for p, level in zip(one.points, levels, strict=True)
+            {**_run_to_json(point), "value": point.value, "quality": point.quality or None, "level": level}
+            for point, level in zip(series.points, levels, strict=True)
         ],
-        "changes": [_change(change, one.points) for change in trend.changes],
-    }  # fmt: skip
+        "changes": [_change_to_json(change, series.points) for change in trend.changes],
+    }
 
 
-def _change(change: Change, points: Sequence[Point]) -> dict[str, Any]:
-    before, after = points[change.before], points[change.after]
-    bounds = {key: value if math.isfinite(value) else None
-              for key in ("size", "low", "high") for value in [getattr(change, key)]}  # fmt: skip
-    return {**bounds, "before": {"run": before.run, "commit": before.commit, "created": before.created},
-            "after": {"run": after.run, "commit": after.commit, "created": after.created}}  # fmt: skip
+def _change_to_json(change: ChangePoint, points: Sequence[Point]) -> dict[str, Any]:
+    sizes = {key: getattr(change, key) for key in ("size", "low", "high")}
+    finite = {key: size if math.isfinite(size) else None for key, size in sizes.items()}
+    return {**finite, "before": _run_to_json(points[change.before]), "after": _run_to_json(points[change.after])}
 
 
-def sheet(history: History) -> Table:
-    """For CSV: a line a point. `normalised` is the time with its machine taken out; `ratio` of two levels stands where
-    the later begins."""
-    keys = (
-        "model",
-        "metric",
-        "configuration",
-        "environment",
-        "created",
-        "commit",
-        "value",
-        "normalised",
-        "ratio",
-        "run",
-    )
-    rows: list[tuple[Cell, ...]] = []
+def _run_to_json(point: Point) -> dict[str, Any]:
+    return {"run": point.run, "created": point.created, "commit": point.commit}
+
+
+def points_sheet(history: History) -> Table:
+    """For CSV, one line per point. `ratio` is the change of level, at the first point of the new level."""
+    rows: list[Row] = []
     for trend in history.trends:
-        one = trend.series
-        starts = {change.after: f"{1 + change.size:.6g}" for change in trend.changes}
-        levels = one.levels or (None,) * len(one.points)
-        for index, (point, level) in enumerate(zip(one.points, levels, strict=True)):
+        series = trend.series
+        ratios = {change.after: f"{1 + change.size:.6g}" for change in trend.changes}
+        levels = series.levels or (None,) * len(series.points)
+        for index, (point, level) in enumerate(zip(series.points, levels, strict=True)):
+            normalised = "" if level is None else f"{math.exp(level):.9g}"
+            commit, ratio = point.commit or "", ratios.get(index, "")
             rows.append(
-                (
-                    *(one.model, one.metric, one.configuration, one.environment, point.created, point.commit or ""),
-                    f"{point.value:.17g}",
-                    "" if level is None else f"{math.exp(level):.9g}",
-                    starts.get(index, ""),
-                    point.run,
-                )
-            )
-    return Table("history", tuple(Column(key, "left") for key in keys), tuple(rows))
+                (series.model, series.metric, series.configuration, series.environment, point.created, commit,
+                 f"{point.value:.17g}", normalised, ratio, point.run)
+            )  # fmt: skip
+    return Table("history", tuple(Column(key, "left") for key in SHEET_KEYS), tuple(rows))

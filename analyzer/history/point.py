@@ -1,4 +1,4 @@
-"""One figure of one run: what every index, series and change is made of."""
+"""A data point of a history: one metric of one model in one run."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.comparable import PARTS, stable_key
+from analyzer.core.shapes import shape_text
+from analyzer.records.comparable import KEY_FIELDS, stable_key
 from analyzer.records.record import Record
 
 TIME = "time"
-REFERENCE = "reference"  # The time of a fixed piece of work in the same run: what the machine did, not the code.
+REFERENCE = "reference"  # The metric of the reference workload's time: it shows what the machine did, not the code.
 UNKNOWN = {"machine": "unknown"}
 COUNTS = ("params", "macs", "flops", "activations", "bytes_read", "bytes_written", "backward_macs")
 METRICS = (TIME, *COUNTS, "traffic", "peak_memory")
 
 
 class Point(Frozen):
-    """`run` is the file that it is from, `value` in seconds or whole numbers. `created` is UTC, ISO 8601.
+    """`run` is the name of the run's file, `value` in seconds or whole numbers, `created` UTC in ISO 8601.
 
-    `environment` is JSON of what a figure depends on beside model and configuration; figures of two are not held against
-    each other. `configuration` is what a person chose: batch, threads, input.
+    `configuration` is what a user chose: batch, threads, input. `environment` is JSON of what a value depends on
+    besides; values of two environments are not comparable.
     """
 
     run: str
@@ -35,29 +36,26 @@ class Point(Frozen):
     quality: str = ""
 
 
-def of_record(record: Record, run: str) -> list[Point]:
-    """A record's points: its median pass, the reference timed beside it, and its counts, which need no machine."""
-    created, commit = moment(record.created), known(record.commit)
+def record_points(record: Record, run: str) -> list[Point]:
+    """A record's median pass, its reference workload's time, and its counts, which depend on no machine."""
+    created, commit = utc_timestamp(record.created), known_commit(record.commit)
     points = []
-    if record.measurement and (whole := record.measurement.whole):
-        key = stable_key(record.environment, record.measurement.configuration)
-        environment = packed(dict(zip(PARTS, key, strict=True)) if key else UNKNOWN)
-        label = record.measurement.configuration.label
-        timed = [(TIME, whole), *((REFERENCE, one) for one in record.measurement.of("reference"))]
+    if (measurement := record.measurement) and measurement.pass_timing:
+        key = stable_key(record.environment, measurement.configuration)
+        environment = dump_environment(dict(zip(KEY_FIELDS, key, strict=True)) if key else UNKNOWN)
+        label = measurement.configuration.label
+        timings = [(TIME, measurement.pass_timing), *((REFERENCE, t) for t in measurement.of("reference_workload"))]
         points += [
-            Point(
-                run, created, commit, record.label, metric, label, environment, one.median_s, record.measurement.quality
-            )
-            for metric, one in timed
-            if one.samples_s
+            Point(run, created, commit, record.label, metric, label, environment, timing.median_s, measurement.quality)
+            for metric, timing in timings
+            if timing.samples_s
         ]
     if record.rows and not record.module:
-        shapes = ", ".join("x".join(map(str, shape)) for shape in record.input)
-        counts: dict[str, int | None] = {key: getattr(record.totals, key) for key in COUNTS}
-        counts |= {"traffic": record.totals.traffic}
-        counts |= {"peak_memory": record.memory.peak if record.memory else None}
-        configuration = f"{shapes}, {record.mode}" + (f", {record.dtype}" if record.dtype != "float32" else "")
-        environment = packed({"counter": record.count.counter})
+        counts: dict[str, int | None] = {key: getattr(record.totals, key) for key in (*COUNTS, "traffic")}
+        counts["peak_memory"] = record.memory.peak if record.memory else None
+        dtype = "" if record.dtype == "float32" else f", {record.dtype}"
+        configuration = f"{', '.join(map(shape_text, record.input))}, {record.mode}{dtype}"
+        environment = dump_environment({"counter": record.count.counter})
         points += [
             Point(run, created, commit, record.label, metric, configuration, environment, value)
             for metric, value in counts.items()
@@ -66,35 +64,32 @@ def of_record(record: Record, run: str) -> list[Point]:
     return points
 
 
-def packed(environment: Mapping[str, str]) -> str:
-    """An environment as text that is equal where it is equal."""
+def dump_environment(environment: Mapping[str, str]) -> str:
+    """An environment as text; equal environments give equal text."""
     return json.dumps(dict(environment), sort_keys=True)
 
 
-def unpacked(environment: str) -> dict[str, str]:
-    return dict(json.loads(environment))
+def load_environment(text: str) -> dict[str, str]:
+    return dict(json.loads(text))
 
 
-def differing(environments: Sequence[str]) -> list[str]:
-    """The parts in which environments differ, by name."""
-    found = [unpacked(one) for one in environments]
-    names = dict.fromkeys(name for one in found for name in one)
-    return [name for name in names if len({one.get(name) for one in found}) > 1]
+def differing_keys(environments: Sequence[str]) -> list[str]:
+    """The names of the parts in which environments differ."""
+    loaded = [load_environment(text) for text in environments]
+    names = dict.fromkeys(name for environment in loaded for name in environment)
+    return [name for name in names if len({environment.get(name) for environment in loaded}) > 1]
 
 
-def moment(text: str | None) -> str:
-    """A time in UTC to the second; without a zone it is UTC already. Empty where there is none."""
+def utc_timestamp(text: str | None) -> str:
+    """A time in UTC to the second; without a zone it is taken as UTC. Empty for a missing or invalid time."""
     try:
-        found = datetime.fromisoformat(text or "")
-    except ValueError:
+        time = datetime.fromisoformat(text or "")
+        if time.tzinfo:
+            time = time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return ""
-    if found.tzinfo:
-        try:
-            found = found.astimezone(UTC)
-        except OverflowError:
-            return ""
-    return found.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def known(commit: str | None) -> str | None:
+def known_commit(commit: str | None) -> str | None:
     return commit if commit and commit != "unknown" else None

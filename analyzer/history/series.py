@@ -1,8 +1,8 @@
-"""Points → series: one figure of one model at one configuration on one machine, run after run, less the machine.
+"""Groups points into series: one metric of one model in one configuration and environment, run after run.
 
-What slowed a whole run says nothing of one model. A time is therefore held against the time of a fixed piece of work of
-the same run where there is one, and else against what the other times of the run share: the median of how far each is
-from where it usually is. Counts have no noise and are left as they are.
+A shared machine slows down all times of a run alike. A time is therefore divided by the time of a reference workload in
+the same run, or else by what all other times of the run share: the median of their deviations from their usual values.
+Counts depend on no machine and are left as they are.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from statistics import median
 from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.history.point import REFERENCE, TIME, Point, differing
+from analyzer.history.point import REFERENCE, TIME, Point, differing_keys
 
-Against: TypeAlias = Literal["reference", "shared", "nothing"]
-LEAST_OTHERS = 3  # Of two other times of a run nobody can say which one moved.
-ROUNDS = 10
+Normalization: TypeAlias = Literal["reference", "shared", "none"]
+MIN_OTHER_TIMES = 3  # With two other times in a run it is unknown which of them changed.
+POLISH_ITERATIONS = 10
 
 
 class Series(Frozen):
-    """`levels`: the logarithm of each time over what it is held against; None where the run lacks that.
+    """`levels` are the logarithms of the normalized times; None where a run lacks what they are divided by.
 
-    `void` points mean nothing and are not among `points`; they are counted.
+    Times of quality void are not among `points`; `void` is their number.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Series(Frozen):
     configuration: str
     environment: str
     points: tuple[Point, ...]
-    against: Against = "nothing"
+    normalization: Normalization = "none"
     levels: tuple[float | None, ...] = ()
     void: int = 0
 
@@ -40,106 +40,94 @@ class Series(Frozen):
         return self.metric == TIME
 
 
-def series(
+def build_series(
     points: Sequence[Point], metric: str = TIME, model: str | None = None, reference: str | None = None
 ) -> tuple[Series, ...]:
-    """All series of a metric, of one model if it is named, in the order of their first runs.
+    """All series of a metric, or those of one model, in the order of their first runs.
 
-    `reference` names a model whose time is the fixed piece of work of each run.
+    `reference` names a model or benchmark to take as the reference workload.
     """
-    wanted = [point for point in points if point.metric == metric]
+    series = _group([point for point in points if point.metric == metric])
     if metric == TIME:
-        void = [point for point in wanted if point.quality == "void"]
-        found = _normalised(_grouped(wanted), _references(points, reference))
-        found = [one.replace(void=sum(_key(point) == _of(one) for point in void)) for one in found]
-    else:
-        found = _grouped(wanted)
-    return tuple(one for one in found if model is None or one.model == model)
+        series = _normalize(series, _reference_times(points, reference))
+    return tuple(group for group in series if model is None or group.model == model)
 
 
-def _grouped(points: Sequence[Point]) -> list[Series]:
+def _group(points: Sequence[Point]) -> list[Series]:
     groups: dict[tuple[str, str, str, str], list[Point]] = {}
     for point in points:
-        own = groups.setdefault(_key(point), [])
-        # A time of 0 has no logarithm: a clock that does not resolve it says nothing of it.
-        if point.quality != "void" and (point.value > 0 or point.metric != TIME):
-            own.append(point)
+        groups.setdefault((point.model, point.metric, point.configuration, point.environment), []).append(point)
+    # A time of 0 is below the clock's resolution and has no logarithm.
     return [
-        Series(model, name, configuration, environment, tuple(own))
-        for (model, name, configuration, environment), own in groups.items()
-    ]
+        Series(*key, tuple(point for point in group if point.quality != "void" and (point.value > 0 or key[1] != TIME)),
+               void=sum(point.quality == "void" for point in group))
+        for key, group in groups.items()
+    ]  # fmt: skip
 
 
-def _key(point: Point) -> tuple[str, str, str, str]:
-    return point.model, point.metric, point.configuration, point.environment
-
-
-def _of(one: Series) -> tuple[str, str, str, str]:
-    return one.model, one.metric, one.configuration, one.environment
-
-
-def _references(points: Sequence[Point], named: str | None) -> dict[tuple[str, str], float]:
-    """What each (run, environment) took for the fixed piece of work, in seconds; the median of several."""
-    taken: dict[tuple[str, str], list[float]] = {}
+def _reference_times(points: Sequence[Point], name: str | None) -> dict[tuple[str, str], float]:
+    """The reference workload's time in seconds by (run, environment); the median if a run has several."""
+    times: dict[tuple[str, str], list[float]] = {}
     for point in points:
-        fixed = point.metric == REFERENCE if named is None else point.metric == TIME and point.model == named
-        if fixed and point.value > 0:
-            taken.setdefault((point.run, point.environment), []).append(point.value)
-    return {key: median(values) for key, values in taken.items()}
+        is_reference = point.metric == REFERENCE if name is None else point.metric == TIME and point.model == name
+        if is_reference and point.value > 0:
+            times.setdefault((point.run, point.environment), []).append(point.value)
+    return {key: median(values) for key, values in times.items()}
 
 
-def _normalised(found: Sequence[Series], references: Mapping[tuple[str, str], float]) -> list[Series]:
-    """Each series against the best that most of its points have; points that lack it have no level."""
-    shared = shifts(found)
-    done = []
-    for index, one in enumerate(found):
-        by_reference = [references.get((point.run, point.environment)) for point in one.points]
-        by_shared = [shared.get((index, point.run)) for point in one.points]
-        raw = [math.log(point.value) for point in one.points]
-        if 2 * sum(value is not None for value in by_reference) > len(raw):
-            levels = [None if value is None else log - math.log(value)
-                      for log, value in zip(raw, by_reference, strict=True)]  # fmt: skip
-            done.append(one.replace(against="reference", levels=tuple(levels)))
-        elif 2 * sum(value is not None for value in by_shared) > len(raw):
-            levels = [None if value is None else log - value for log, value in zip(raw, by_shared, strict=True)]
-            done.append(one.replace(against="shared", levels=tuple(levels)))
-        else:
-            done.append(one.replace(levels=tuple(raw)))
-    return done
+def _normalize(series: Sequence[Series], references: Mapping[tuple[str, str], float]) -> list[Series]:
+    """Divides each series by the first divisor that more than half of its points have."""
+    shifts = shared_shifts(series)
+    normalized = []
+    for index, group in enumerate(series):
+        logs = [math.log(point.value) for point in group.points]
+        divisors: dict[Normalization, list[float | None]] = {
+            "reference": [
+                None if (time_s := references.get((point.run, point.environment))) is None else math.log(time_s)
+                for point in group.points
+            ],
+            "shared": [shifts.get((index, point.run)) for point in group.points],
+            "none": [0.0] * len(logs),
+        }
+        available = [name for name, values in divisors.items() if 2 * sum(v is not None for v in values) > len(logs)]
+        method = available[0] if available else "none"
+        levels = [
+            None if divisor is None else log - divisor for log, divisor in zip(logs, divisors[method], strict=True)
+        ]
+        normalized.append(group.replace(normalization=method, levels=tuple(levels)))
+    return normalized
 
 
-def shifts(found: Sequence[Series]) -> dict[tuple[int, str], float]:
-    """For (series, run): how far the other times of that run are from where they usually are, as a logarithm.
+def shared_shifts(series: Sequence[Series]) -> dict[tuple[int, str], float]:
+    """By (index of a series, run): how far the run's other times deviate from their usual values, as a logarithm.
 
-    Where a time usually is, is told by median polish. A median of others is moved neither by the series' own change
-    nor, as long as fewer than half of them change at once, by theirs.
+    Usual values are found by median polish (Tukey 1977, ch. 11). The median over the others is affected neither by the
+    series' own change nor by changes in fewer than half of the others.
     """
-    measurements = {
-        (index, point.run): math.log(point.value) for index, one in enumerate(found) for point in one.points
-    }
-    members: dict[tuple[str, str], list[int]] = {}
-    for index, run in measurements:
-        members.setdefault((run, found[index].environment), []).append(index)
-    shared = [(run, own) for (run, _), own in members.items() if len(own) > LEAST_OTHERS]
-    shift = [0.0] * len(shared)
+    logs = {(index, point.run): math.log(point.value) for index, group in enumerate(series) for point in group.points}
+    by_run: dict[tuple[str, str], list[int]] = {}
+    for index, run in logs:
+        by_run.setdefault((run, series[index].environment), []).append(index)
+    runs = [(run, indices) for (run, _), indices in by_run.items() if len(indices) > MIN_OTHER_TIMES]
+    shifts = [0.0] * len(runs)
     usual: dict[int, float] = {}
-    for _ in range(ROUNDS):
-        apart: dict[int, list[float]] = {}
-        for (run, own), moved in zip(shared, shift, strict=True):
-            for index in own:
-                apart.setdefault(index, []).append(measurements[index, run] - moved)
-        usual = {index: median(values) for index, values in apart.items()}
-        shift = [median(measurements[index, run] - usual[index] for index in own) for run, own in shared]
+    for _ in range(POLISH_ITERATIONS):
+        residuals: dict[int, list[float]] = {}
+        for (run, indices), shift in zip(runs, shifts, strict=True):
+            for index in indices:
+                residuals.setdefault(index, []).append(logs[index, run] - shift)
+        usual = {index: median(values) for index, values in residuals.items()}
+        shifts = [median(logs[index, run] - usual[index] for index in indices) for run, indices in runs]
     return {
-        (index, run): median(measurements[other, run] - usual[other] for other in own if other != index)
-        for run, own in shared
-        for index in own
+        (index, run): median(logs[other, run] - usual[other] for other in indices if other != index)
+        for run, indices in runs
+        for index in indices
     }
 
 
-def incomparable(found: Sequence[Series]) -> dict[tuple[str, str], list[str]]:
-    """Of each (model, configuration) with several environments, the parts in which these differ, by name."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for one in found:
-        groups.setdefault((one.model, one.configuration), []).append(one.environment)
-    return {key: differing(own) for key, own in groups.items() if len(own) > 1}
+def environment_differences(series: Sequence[Series]) -> dict[tuple[str, str], list[str]]:
+    """For each (model, configuration) in several environments, the names of the parts in which these differ."""
+    environments: dict[tuple[str, str], list[str]] = {}
+    for group in series:
+        environments.setdefault((group.model, group.configuration), []).append(group.environment)
+    return {key: differing_keys(values) for key, values in environments.items() if len(values) > 1}

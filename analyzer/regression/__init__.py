@@ -1,1 +1,1 @@
-"""Gates for continuous integration: counts against a baseline, exactly. Nothing here knows torch."""
+"""Checks for continuous integration: counts against a baseline, times against another commit or another run."""

@@ -1,4 +1,4 @@
-"""`[tool.analyzer.check]` of the project's pyproject.toml, and what is wrong with it in one line."""
+"""The table `[tool.analyzer.check]` of the project's pyproject.toml, validated."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BASELINE = "analyzer-baseline.json"
 
 
 class Config(Frozen):
-    """What a project asks to be checked. `root` is its folder: models and the baseline are named from there.
+    """The settings of a project's checks. Models and the baseline are relative to `root`, the project's folder.
 
-    `tolerance` is relative, 0.01 for 1 %. `time_tolerance` and `time_limit` are the time gate's.
+    `tolerance` is relative: 0.01 for 1 %. `time_tolerance` and `time_limit` apply to times.
     """
 
     root: Path
@@ -36,26 +36,26 @@ KEYS = tuple(field for field in Config.fields if field != "root")
 
 
 def read(start: Path | None = None) -> Config:
-    """The project's settings; the defaults where there is no file or no such table.
+    """The project's settings, or the defaults if there is no file or no such table.
 
-    Raises AnalyzerError for a file that is not TOML, an unknown key or metric, or a value of the wrong type.
+    Raises AnalyzerError for invalid TOML, an unknown key or metric, or a value of the wrong type.
     """
     root = project_root(start)
     path = root / "pyproject.toml"
     try:
         data: Any = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError, RecursionError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise AnalyzerError(f"cannot read pyproject.toml: {one_line(why)}; check its TOML") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise AnalyzerError(f"cannot read pyproject.toml: {one_line(reason)}; check its TOML") from None
     for name in ("tool", "analyzer", "check"):
         data = data.get(name, {})
         if not isinstance(data, dict):
-            raise _wrong(name, data, "a table")
+            raise _invalid(name, data, "a table")
     return parse(data, root)
 
 
 def parse(data: Mapping[str, Any], root: Path) -> Config:
-    """The settings that a table holds."""
+    """The settings in the table's content."""
     for key in data:
         if key not in KEYS:
             raise AnalyzerError(f"{TABLE} has an unknown key {quoted(key)}; {nearest(key, KEYS)}")
@@ -63,51 +63,56 @@ def parse(data: Mapping[str, Any], root: Path) -> Config:
     budgets = _budgets(data.get("budgets", {}), models)
     baseline = data.get("baseline", BASELINE)
     if not isinstance(baseline, str) or not baseline:
-        raise _wrong("baseline", baseline, f'the name of a file, such as "{BASELINE}"')
-    numbers = {
-        key: number(key, data.get(key, getattr(Config, key))) for key in ("tolerance", "time_tolerance", "time_limit")
+        raise _invalid("baseline", baseline, f'a file name, such as "{BASELINE}"')
+    shares = {
+        key: parse_share(key, data.get(key, getattr(Config, key)))
+        for key in ("tolerance", "time_tolerance", "time_limit")
     }
-    if numbers["time_limit"] <= numbers["time_tolerance"]:
+    if shares["time_limit"] <= shares["time_tolerance"]:
         raise AnalyzerError(
-            f"{TABLE}: time_limit is {numbers['time_limit']:g} and time_tolerance {numbers['time_tolerance']:g}; "
+            f"{TABLE}: time_limit is {shares['time_limit']:g} and time_tolerance {shares['time_tolerance']:g}; "
             "wanted a limit above the tolerance"
         )
-    return Config(root, models or tuple(budgets), baseline, budgets=budgets, **numbers)
+    return Config(root, models or tuple(budgets), baseline, budgets=budgets, **shares)
 
 
-def number(key: str, value: object) -> float:
-    """A finite number of at least 0. Raises AnalyzerError for anything else."""
-    # A boolean is an int to Python, and no number to anybody else.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise _wrong(key, value, "a number of at least 0, such as 0.01 for 1 %")
-    return value
+def parse_share(key: str, value: object) -> float:
+    """A relative change of at least 0. Raises AnalyzerError for anything else."""
+    if not _is_number(value):
+        raise _invalid(key, value, "a number of at least 0, such as 0.01 for 1 %")
+    return value  # type: ignore[return-value]
+
+
+def _is_number(value: object) -> bool:
+    # A boolean is an int in Python.
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
 def _models(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
-        raise _wrong("models", value, 'a list of names, such as ["googlenet", "net.py:Net"]')
-    return tuple(one.strip() for one in value)
+    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
+        raise _invalid("models", value, 'a list of names, such as ["googlenet", "net.py:Net"]')
+    return tuple(name.strip() for name in value)
 
 
 def _budgets(value: object, models: Sequence[str]) -> dict[str, dict[str, float]]:
-    if not isinstance(value, dict) or not all(isinstance(one, dict) for one in value.values()):
-        raise _wrong("budgets", value, "a table a model, such as { googlenet = { macs = 1.6e9 } }")
+    if not isinstance(value, dict) or not all(isinstance(limits, dict) for limits in value.values()):
+        raise _invalid("budgets", value, "a table per model, such as { googlenet = { macs = 1.6e9 } }")
     for model, limits in value.items():
         if models and model not in models:
-            raise AnalyzerError(f"{TABLE} has a budget of {quoted(model)}, which is not in models; "
+            raise AnalyzerError(f"{TABLE} has a budget for {quoted(model)}, which is not in models; "
                                 f"{nearest(model, models)}")  # fmt: skip
         for metric, limit in limits.items():
             if metric not in MODEL_METRICS:
-                raise AnalyzerError(f"{TABLE} has a budget of {one_line(model)} in an unknown metric {quoted(metric)}; "
-                                    f"{nearest(metric, MODEL_METRICS)}")  # fmt: skip
-            if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit) or limit < 0:
-                raise _wrong(f"budgets.{model}.{metric}", limit, "a number of at least 0, such as 1.6e9")
-    # Figures are whole numbers: 1.6e9, which TOML calls a float, is shown as one.
+                raise AnalyzerError(f"{TABLE} has a budget for {one_line(model)} in an unknown metric "
+                                    f"{quoted(metric)}; {nearest(metric, MODEL_METRICS)}")  # fmt: skip
+            if not _is_number(limit):
+                raise _invalid(f"budgets.{model}.{metric}", limit, "a number of at least 0, such as 1.6e9")
+    # Counts are whole numbers: 1.6e9 is a float in TOML and is shown as 1,600,000,000.
     return {
         model: {metric: int(limit) if limit == int(limit) else limit for metric, limit in limits.items()}
         for model, limits in value.items()
     }
 
 
-def _wrong(key: str, value: object, wanted: str) -> AnalyzerError:
+def _invalid(key: str, value: object, wanted: str) -> AnalyzerError:
     return AnalyzerError(f"{TABLE}: {one_line(key)} is {one_line(repr(value))[:80]}; wanted {wanted}")

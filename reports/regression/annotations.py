@@ -1,59 +1,47 @@
-"""What GitHub Actions shows beside a job: `::error` lines, the summary page, and keeping names from being commands."""
+"""A check as annotations on GitHub: an `::error` per model that fails; and the job's summary page."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from analyzer.core.errors import one_line
-from analyzer.regression.counts.result import Result
-from reports.regression.junit import line
+from analyzer.regression.benchmarks.compare import BenchmarksResult
+from analyzer.regression.outcome import CheckResult
+from reports.regression.summary import describe
+from reports.regression.times import shared_change
+from reports.regression.workflow_commands import command
 
-MOST_LINES = 12
-# GitHub refuses a summary of more than 1 MiB, and then shows none at all; a comment holds 65,536 characters.
-SUMMARY_BYTES = 1_000_000
-MESSAGE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-PROPERTY = {**MESSAGE, ":": "%3A", ",": "%2C"}
-
-
-def active(environment: Mapping[str, str]) -> bool:
-    return environment.get("GITHUB_ACTIONS") == "true"
+MAX_ANNOTATIONS = 10  # GitHub shows ten errors per step.
+MAX_LINES = 12
+# GitHub rejects a summary of more than 1 MiB entirely; a comment holds 65,536 characters.
+MAX_SUMMARY_BYTES = 1_000_000
 
 
-def commands(result: Result) -> list[str]:
-    """An `::error` a model that fails or cannot be counted: GitHub shows ten of a step, so that metrics share one."""
-    found = []
+def annotation_commands(result: CheckResult) -> list[str]:
+    """An `::error` per model that fails or cannot be counted or timed; a `::warning` for unclear times."""
+    if result.incomparable:
+        return [command("error", f"{result.title}: incomparable", one_line(result.incomparable))]
+    errors, warnings = [], []
     for model in result.models:
-        lines = [line(verdict) for one in result.of(model) for verdict in one.verdicts if result.fails(verdict)]
-        reasons = [one.reason for one in result.of(model) if model in result.errors]
+        checks = result.of(model)
+        lines = [describe(change, check) for check in checks for change in check.changes if result.fails(change)]
+        reasons = [check.reason for check in checks if check.error]
         if lines or reasons:
-            more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-            told = [*reasons[:1], *lines[:MOST_LINES], *more]
-            title = f"{model}: {'regressed' if lines else 'cannot be counted'}"
-            found.append(command("error", title, "\n".join(map(one_line, told))))
-    return found
+            more = [f"and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
+            title = f"{model}: {'regressed' if lines else f'cannot be {result.action}'}"
+            message = "\n".join(map(one_line, [*reasons[:1], *lines[:MAX_LINES], *more]))
+            errors.append(command("error", title, message))
+        elif result.unclear and result.outcome(model) == "unclear" and not isinstance(result, BenchmarksResult):
+            message = checks[0].reason or describe(checks[0].changes[0], checks[0])
+            warnings.append(command("warning", f"{model}: unclear", one_line(message)))
+    if len(errors) > MAX_ANNOTATIONS:
+        more_errors = len(errors) - MAX_ANNOTATIONS + 1
+        errors[MAX_ANNOTATIONS - 1 :] = [command("error", f"{more_errors} more failed", "see the table")]
+    if isinstance(result, BenchmarksResult) and result.shifted:
+        warnings.append(command("warning", "all benchmarks together: unclear", shared_change(result)))
+    return errors + warnings
 
 
-def command(kind: str, title: str, message: str) -> str:
-    """One workflow command, its parts escaped as the runner undoes it."""
-    return f"::{kind} title={_escaped(one_line(title), PROPERTY)}::{_escaped(message, MESSAGE)}"
-
-
-def _escaped(text: str, signs: Mapping[str, str]) -> str:
-    return "".join(signs.get(sign, sign) for sign in text)
-
-
-def inert(text: str, form: str = "") -> str:
-    """A page without workflow commands: a runner obeys `::` at the start of a line, and `##[` anywhere.
-
-    JSON stays the same document: its strings hold no line breaks, and can write the second sign in another way.
-    """
-    if form == "json":
-        return text.replace("##[", "#\\u0023[")
-    return re.sub(r"(?m)^(\s*)::", r"\1: :", text).replace("##[", "## [")
-
-
-def append_page(text: str, path: str) -> None:
+def append_summary(text: str, path: str) -> None:
     with Path(path).open("a", encoding="utf-8") as page:
         page.write(text + "\n")

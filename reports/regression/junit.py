@@ -1,4 +1,4 @@
-"""A check as JUnit XML: a test case a model and metric, so that a CI server shows and counts what failed."""
+"""A check as JUnit XML: one test case per model and metric, so that a CI server lists and counts the failures."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
 from analyzer.core.errors import one_line
-from analyzer.regression.counts.gate import Held
-from analyzer.regression.counts.result import Result
-from analyzer.regression.verdict import Verdict, worst
+from analyzer.regression.outcome import Change, CheckResult, ModelCheck, worst
+from reports.regression.summary import describe
 
-SUITE = "analyze check"
-MOST_LAYERS = 200
+MAX_LINES = 200
 
 
-def dump(result: Result) -> str:
+def dump(result: CheckResult) -> str:
     """The document, with a declaration and a final newline."""
-    suite = Xml.Element("testsuite", name=SUITE)
-    for one in result.held:
-        if one.model in result.errors:
-            case = _case(suite, one, "counted")
-            _say(case, "error", one.reason, one.reason)
+    suite = Xml.Element("testsuite", name=result.suite)
+    for check in result.checks:
+        if check.error:
+            _add(_case(suite, check, result.action), "error", check.reason, check.reason)
             continue
-        for name, verdicts in _by_metric(one).items():
-            _fill(_case(suite, one, name), one, verdicts, result)
-    return document(suite)
-
-
-def document(suite: Xml.Element) -> str:
-    """A suite as a file, its cases counted."""
+        by_metric: dict[str, list[Change]] = {}
+        for change in check.changes:
+            name = change.metric + (" budget" if change.budget is not None else "")
+            by_metric.setdefault(name, []).append(change)
+        for name, changes in by_metric.items():
+            _fill(_case(suite, check, name), check, changes, result)
     for key, kind in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(key, str(len(suite.findall(f".//{kind}"))))
     suites = Xml.Element("testsuites", dict(suite.attrib))
@@ -37,52 +33,35 @@ def document(suite: Xml.Element) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(suites, encoding="unicode") + "\n"
 
 
-def _by_metric(one: Held) -> dict[str, list[Verdict]]:
-    """A metric's total, kinds of operator and layers together; a budget is a case of its own."""
-    found: dict[str, list[Verdict]] = {}
-    for verdict in one.verdicts:
-        found.setdefault(verdict.metric + (" budget" if verdict.budget is not None else ""), []).append(verdict)
-    return found
+def _case(suite: Xml.Element, check: ModelCheck, name: str) -> Xml.Element:
+    mode = "" if check.mode == "inference" else f" ({check.mode})"
+    return Xml.SubElement(suite, "testcase", classname=one_line(check.model) + mode, name=one_line(name))
 
 
-def _case(suite: Xml.Element, one: Held, name: str) -> Xml.Element:
-    mode = "" if one.mode == "inference" else f" ({one.mode})"
-    return Xml.SubElement(suite, "testcase", classname=one_line(one.model) + mode, name=one_line(name))
-
-
-def _fill(case: Xml.Element, one: Held, verdicts: Sequence[Verdict], result: Result) -> None:
-    """A failure if any figure regressed, skipped where nothing could be compared, else what changed as output."""
-    outcome = worst(verdict.outcome for verdict in verdicts)
-    lines = [line(verdict) for verdict in verdicts if verdict.differs or verdict.budget is not None]
-    if len(lines) > MOST_LAYERS:
-        lines = [*lines[:MOST_LAYERS], f"and {len(lines) - MOST_LAYERS} more"]
-    failed = [verdict for verdict in verdicts if result.fails(verdict)]
-    if failed:
-        _say(case, "failure", line(failed[0]), "\n".join(lines))
-    elif outcome == "incomparable" and not result.updated:
-        _say(case, "skipped", one.reason or "there is no figure", "")
+def _fill(case: Xml.Element, check: ModelCheck, changes: Sequence[Change], result: CheckResult) -> None:
+    """Failure if a change fails, skipped if nothing was decided, else the changes as output."""
+    outcome = worst(change.outcome for change in changes)
+    lines = [describe(change, check) for change in changes if change.differs or change.budget is not None]
+    if len(lines) > MAX_LINES:
+        lines = [*lines[:MAX_LINES], f"and {len(lines) - MAX_LINES} more"]
+    failures = [change for change in changes if result.fails(change)]
+    if failures:
+        _add(case, "failure", describe(failures[0], check), "\n".join(lines))
+    elif result.incomparable:
+        _add(case, "error", result.incomparable, result.incomparable)
+    elif outcome in ("unclear", "incomparable") and not result.updated:
+        _add(case, "skipped", f"{outcome}: {check.reason or describe(changes[0], check)}")
     elif lines:
-        Xml.SubElement(case, "system-out").text = one_line_each(lines)
+        Xml.SubElement(case, "system-out").text = _escape_lines(lines)
 
 
-def line(verdict: Verdict) -> str:
-    """`inception_4a.branch_5x5.reduce.conv: macs 1,505,280 → 3,010,560, regressed`."""
-    after = "none" if verdict.after is None else f"{verdict.after:,}"
-    if verdict.budget is not None:
-        return f"{verdict.path}: {verdict.metric} {after}, budget {verdict.budget:,}, {verdict.outcome}"
-    before = "none" if verdict.before is None else f"{verdict.before:,}"
-    where = f"{verdict.path or '(top level)'}{f' {verdict.op}' if verdict.op else ''}"
-    where += f" #{verdict.call}" if verdict.call > 1 else ""
-    return f"{where}: {verdict.metric} {before} → {after}, {verdict.outcome}"
-
-
-def _say(case: Xml.Element, kind: str, message: str, text: str) -> None:
-    said = Xml.SubElement(case, kind, message=one_line(message))
+def _add(case: Xml.Element, kind: str, message: str, text: str = "") -> None:
+    element = Xml.SubElement(case, kind, message=one_line(message))
     if kind != "skipped":
-        said.set("type", "regressed" if kind == "failure" else "error")
-        said.text = one_line_each(text.split("\n"))
+        element.set("type", "regressed" if kind == "failure" else "error")
+        element.text = _escape_lines(text.split("\n"))
 
 
-def one_line_each(lines: Sequence[str]) -> str:
-    """XML 1.0 has no place for most control characters, not even escaped ones: they are written out."""
+def _escape_lines(lines: Sequence[str]) -> str:
+    """XML 1.0 cannot represent most control characters, not even as references: they become escape sequences."""
     return "\n".join(map(one_line, lines))

@@ -1,30 +1,48 @@
-"""A check as Markdown, for a pull request and for the summary page of a job."""
+"""A check as Markdown, for a pull request's comment and for a job's summary page."""
 
 from __future__ import annotations
 
 import html
 
 from analyzer.core.errors import one_line
-from analyzer.regression.counts.result import Result
+from analyzer.regression.outcome import CheckResult
+from reports.formats.text import escape_markdown, markdown, titled_markdown
+from reports.regression.tables import detail_tables, summary_table
+from reports.table import Row, Table
+
+NOTE_BYTES = 200  # For the note that says what was left out.
 
 
-def dump(result: Result, limit: int | None = None) -> str:
-    """The summary, and behind a fold each model that differs. Beyond `limit` bytes folds are left out, and named."""
-    from reports.formats.text import escaped, markdown, titled
-    from reports.regression import counts as gate
+def dump(result: CheckResult, limit: int | None = None) -> str:
+    """The summary, and a folded section per model that differs.
 
-    summary, *_ = gate.tables(result)
-    parts = [titled(summary)]
-    left = []
+    Beyond `limit` bytes, rows and sections are left out and counted or named; rows that regressed are kept longest.
+    """
+    parts = [_shortened(summary_table(result), limit)]
+    omitted = []
     for model in result.models:
-        tables = gate.details(result, model)
-        if not tables:
-            continue
-        fold = f"<details><summary>{html.escape(one_line(model))}</summary>\n\n{markdown(tables)}\n</details>\n"
-        if limit is not None and sum(len(part.encode()) for part in [*parts, fold]) > limit:
-            left.append(model)
-        else:
-            parts.append(fold)
-    if left:
-        parts.append(f"Too long to show here: {escaped(', '.join(left))[:1000]}\n")
+        if tables := detail_tables(result, model):
+            title = html.escape(one_line(model))
+            section = f"<details><summary>{title}</summary>\n\n{markdown(tables)}\n</details>\n"
+            if limit is not None and sum(len(part.encode()) for part in [*parts, section]) > limit:
+                omitted.append(model)
+            else:
+                parts.append(section)
+    if omitted:
+        parts.append(f"Too long to show here: {escape_markdown(', '.join(omitted))[:1000]}\n")
     return "\n".join(parts)
+
+
+def _shortened(table: Table, limit: int | None) -> str:
+    text = titled_markdown(table)
+    if limit is None or len(text.encode()) <= limit:
+        return text
+    kept: list[Row] = []
+    room = limit - len(titled_markdown(table.replace(rows=())).encode()) - NOTE_BYTES
+    for row in sorted(table.rows, key=lambda row: "regressed" not in row):
+        room -= len(markdown([Table("", (), (row,))]).encode())
+        if room < 0:
+            break
+        kept.append(row)
+    note = f"Too long to show here: {len(table.rows) - len(kept)} more."
+    return titled_markdown(table.replace(rows=tuple(kept), notes=(note, *table.notes)))

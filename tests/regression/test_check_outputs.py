@@ -1,4 +1,4 @@
-"""What other programs read: Markdown, JUnit XML and workflow commands, with names that would like to be more."""
+"""Output for other programs: Markdown, JUnit XML and workflow commands, with hostile names; and the exit status."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.regression.counts.candidates import Candidate
-from analyzer.regression.counts.gate import hold
-from analyzer.regression.counts.result import Result, exit_status
-from reports.regression import annotations as actions
+from analyzer.regression.counts.compare import compare
+from analyzer.regression.counts.result import CountsResult
+from analyzer.regression.outcome import Change, CheckResult, ModelCheck, exit_status
 from reports.regression import junit, markdown
-from tests.regression.made import layer, model
+from reports.regression.annotations import annotation_commands
+from reports.regression.workflow_commands import command, neutralize
+from tests.regression.snapshots import layer, model
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -33,12 +36,12 @@ HOSTILE = (
 )
 
 
-def result(name: str, path: str, *, after: int = 2, updated: bool = False) -> Result:
-    """One model of one layer, which had one multiply-add and has `after`."""
+def grown_result(name: str, path: str, *, updated: bool = False) -> CountsResult:
+    """One model of one layer, which grew from one multiply-add to two."""
     before = model(layer(path, macs=1), **{path: 1})
-    now = model(layer(path, macs=after), **{path: 1})
-    one = hold(name, "inference", before, now, budgets={"macs": 1})
-    return Result((one,), (Candidate(name),), "analyzer-baseline.json", True, updated=updated)
+    after = model(layer(path, macs=2), **{path: 1})
+    check = compare(name, "inference", before, after, budgets={"macs": 1})
+    return CountsResult((check,), updated, "", (Candidate(name),), "analyzer-baseline.json")
 
 
 def unprintable(text: str) -> list[str]:
@@ -47,8 +50,8 @@ def unprintable(text: str) -> list[str]:
 
 # --- JUnit -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", HOSTILE)
-def test_junit_is_xml_whatever_the_names(name):
-    text = junit.dump(result(name, name))
+def test_junit_is_valid_xml_for_any_names(name):
+    text = junit.dump(grown_result(name, name))
     document = Xml.fromstring(text.encode("utf-8"))
     assert unprintable(text) == []
     failures = document.findall(".//failure")
@@ -60,12 +63,12 @@ def test_junit_is_xml_whatever_the_names(name):
 
 
 @given(st.text(), st.text())
-def test_junit_of_drawn_names(name, path):
-    Xml.fromstring(junit.dump(result(name, path)).encode("utf-8"))
+def test_junit_of_random_names(name, path):
+    Xml.fromstring(junit.dump(grown_result(name, path)).encode("utf-8"))
 
 
-def test_junit_has_a_failure_a_model_and_metric():
-    document = Xml.fromstring(junit.dump(result("net", "conv1")))
+def test_junit_has_a_test_case_per_model_and_metric():
+    document = Xml.fromstring(junit.dump(grown_result("net", "conv1")))
     cases = {case.get("name"): case for case in document.iter("testcase")}
     assert set(cases) == {"params", "macs", "flops", "activations", "bytes_read", "bytes_written", "peak_memory",
                           "calls", "macs budget"}  # fmt: skip
@@ -76,12 +79,12 @@ def test_junit_has_a_failure_a_model_and_metric():
     assert cases["params"].find("failure") is None
 
 
-def test_junit_of_an_update_fails_budgets_only():
-    document = Xml.fromstring(junit.dump(result("net", "conv1", updated=True)))
+def test_junit_of_an_update_fails_only_for_budgets():
+    document = Xml.fromstring(junit.dump(grown_result("net", "conv1", updated=True)))
     assert [c.get("name") for c in document.iter("testcase") if c.find("failure") is not None] == ["macs budget"]
 
 
-def test_junit_has_an_error_for_what_cannot_be_counted(project, analyze):
+def test_junit_has_an_error_for_a_model_that_cannot_be_counted(project, analyze):
     project('models = ["ninn", "nin"]')
     assert analyze("check", "--junit", "out.xml").status == 2
     document = Xml.parse("out.xml").getroot()
@@ -89,7 +92,7 @@ def test_junit_has_an_error_for_what_cannot_be_counted(project, analyze):
     assert "unknown model 'ninn'" in document.find(".//error").get("message")
     assert {
         case.find("skipped").get("message") for case in document.iter("testcase") if case.get("classname") == "nin"
-    } == {"it is not in the baseline"}
+    } == {"incomparable: it is not in the baseline"}
     done = analyze("check", "--junit", "none/out.xml")
     assert done.status == 2
     assert "name another file with --junit" in done.err
@@ -97,8 +100,8 @@ def test_junit_has_an_error_for_what_cannot_be_counted(project, analyze):
 
 # --- Markdown --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", HOSTILE)
-def test_nothing_in_a_name_is_markup(name):
-    text = markdown.dump(result(name, name))
+def test_markup_in_names_is_escaped(name):
+    text = markdown.dump(grown_result(name, name))
     assert unprintable(text) == []
     inside = text.replace("<details><summary>", "").replace("</summary>", "").replace("\n</details>\n", "")
     assert "<" not in inside
@@ -107,9 +110,9 @@ def test_nothing_in_a_name_is_markup(name):
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} <= {7, 6, 4, 3}
 
 
-def test_a_page_that_is_too_long_names_what_it_leaves_out():
-    one = result("net", "conv1")
-    whole, short = markdown.dump(one), markdown.dump(one, limit=400)
+def test_a_page_that_is_too_long_names_the_omitted_models():
+    grown = grown_result("net", "conv1")
+    whole, short = markdown.dump(grown), markdown.dump(grown, limit=400)
     assert "<details>" in whole
     assert "<details>" not in short
     assert "Too long to show here: net" in short
@@ -117,7 +120,7 @@ def test_a_page_that_is_too_long_names_what_it_leaves_out():
 
 # --- workflow commands -----------------------------------------------------------------------------------------------
 def unescaped(text: str) -> str:
-    """As the runner does it, percent signs last."""
+    """Decodes as the runner does, percent signs last."""
     for code, sign in (("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
         text = text.replace(code, sign)
     return text
@@ -125,23 +128,23 @@ def unescaped(text: str) -> str:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_annotation_is_one_line_and_one_command(name):
-    (command,) = actions.commands(result(name, name))
-    assert command.startswith("::error title=")
-    assert unprintable(command) == []
-    assert "\n" not in command
-    title, _, message = command.removeprefix("::error title=").partition("::")
+    (annotation,) = annotation_commands(grown_result(name, name))
+    assert annotation.startswith("::error title=")
+    assert unprintable(annotation) == []
+    assert "\n" not in annotation
+    title, _, message = annotation.removeprefix("::error title=").partition("::")
     assert not set(",:") & set(title)
     assert unescaped(title).endswith(": regressed")
     assert unescaped(message).startswith("total: macs 1 → 2, regressed\n")
 
 
-def test_signs_are_escaped_as_the_runner_undoes_them():
-    assert actions.command("error", "a,b:c%\n", "a,b:c%\r\n") == r"::error title=a%2Cb%3Ac%25\n::a,b:c%25%0D%0A"
+def test_characters_are_escaped_as_the_runner_decodes_them():
+    assert command("error", "a,b:c%\n", "a,b:c%\r\n") == r"::error title=a%2Cb%3Ac%25\n::a,b:c%25%0D%0A"
 
 
 @given(st.text(alphabet=":#[]a \n\t", max_size=40))
-def test_a_page_holds_no_command(text):
-    page = actions.inert(text)
+def test_neutralized_text_has_no_command(text):
+    page = neutralize(text)
     assert not any(line.lstrip().startswith("::") for line in page.split("\n"))
     assert "##[" not in page
 
@@ -160,7 +163,7 @@ def test_under_actions_the_summary_is_appended_and_errors_annotated(project, ana
     assert "::error" not in done.out
 
 
-def test_a_summary_that_cannot_be_written_is_no_reason_to_fail(project, analyze, monkeypatch):
+def test_a_summary_that_cannot_be_written_does_not_fail_the_check(project, analyze, monkeypatch):
     project()
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "none/summary.md")
@@ -169,14 +172,14 @@ def test_a_summary_that_cannot_be_written_is_no_reason_to_fail(project, analyze,
     assert "cannot write the job's summary" in done.err
 
 
-def test_outside_of_actions_nothing_of_it_happens(project, analyze, monkeypatch):
+def test_outside_of_actions_there_are_no_annotations(project, analyze, monkeypatch):
     project('models = ["nin"]\nbudgets = { nin = { macs = 1 } }')
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
     assert "::error" not in analyze("check").err
     assert not Path("summary.md").exists()
 
 
-# A module may be called anything that has no dot in it.
+# A module's name may contain anything but a dot.
 NET = """
 import torch
 from torch import nn
@@ -200,7 +203,7 @@ def inputs():
 
 
 @pytest.mark.parametrize("form", ["table", "md", "csv", "json", "junit", "latex"])
-def test_a_models_own_names_end_to_end(project, analyze, monkeypatch, form):
+def test_hostile_module_names_end_to_end(project, analyze, monkeypatch, form):
     root = project('models = ["net.py:Net"]')
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
@@ -218,11 +221,37 @@ def test_a_models_own_names_end_to_end(project, analyze, monkeypatch, form):
 
 
 # --- exit status -----------------------------------------------------------------------------------------------------
-def test_regressed_is_1_and_an_update_accepts_it_but_for_budgets():
-    grown = result("net", "conv1")
+def test_regressed_is_1_and_an_update_accepts_all_but_budgets():
+    grown = grown_result("net", "conv1")
     assert exit_status(grown, strict=False) == 1
-    (one,) = grown.held
-    without = grown.replace(held=(one.replace(verdicts=tuple(v for v in one.verdicts if v.budget is None)),))
-    assert exit_status(without, strict=False) == 1
-    assert exit_status(without.replace(updated=True), strict=False) == 0
     assert exit_status(grown.replace(updated=True), strict=False) == 1
+    (check,) = grown.checks
+    changes = tuple(change for change in check.changes if change.budget is None)
+    without_budget = grown.replace(checks=(check.replace(changes=changes),))
+    assert exit_status(without_budget, strict=False) == 1
+    assert exit_status(without_budget.replace(updated=True), strict=False) == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fields", "statuses"),
+    [
+        ("unchanged", {}, (0, 0)),
+        ("improved", {}, (0, 0)),
+        ("unclear", {}, (0, 4)),
+        ("incomparable", {}, (3, 3)),
+        ("incomparable", {"missing": True}, (0, 3)),
+        ("incomparable", {"error": AnalyzerError("bad")}, (2, 2)),
+        ("incomparable", {"error": CannotMeasure("no")}, (3, 3)),
+        ("regressed", {"error": AnalyzerError("bad")}, (1, 1)),
+        ("unchanged", {"unknown_ops": {"odd": 1}}, (0, 1)),
+    ],
+)
+def test_the_exit_status_without_and_with_strict(outcome, fields, statuses):
+    check = ModelCheck("net", (Change("net", "total", "macs", 1, 2, outcome),), **fields)
+    result = CheckResult((check,))
+    assert (exit_status(result, strict=False), exit_status(result, strict=True)) == statuses
+
+
+def test_a_budget_without_a_value_is_undecided_also_under_update():
+    change = Change("net", "total", "macs", None, None, "incomparable", budget=1)
+    assert exit_status(CheckResult((ModelCheck("net", (change,)),), updated=True), strict=False) == 3

@@ -1,6 +1,8 @@
-"""What `[tool.analyzer.check]` may say, and the line that a mistake gets."""
+"""`[tool.analyzer.check]`: what it may contain, and the error for each mistake."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -8,56 +10,52 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.regression.config import KEYS, read
 
 
-def test_without_a_file_or_a_table_there_are_the_defaults(tmp_path, monkeypatch):
+def test_without_a_file_or_a_table_the_defaults_apply(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = read(tmp_path)
-    assert (found.models, found.baseline, found.tolerance, dict(found.budgets)) == (
-        (),
-        "analyzer-baseline.json",
-        0.0,
-        {},
-    )
-    assert (found.time_tolerance, found.time_limit) == (0.01, 0.05)
+    config = read(tmp_path)
+    assert (config.models, config.baseline, dict(config.budgets)) == ((), "analyzer-baseline.json", {})
+    assert (config.tolerance, config.time_tolerance, config.time_limit) == (0.0, 0.01, 0.05)
 
 
-def test_everything_that_can_be_said(project):
+def test_every_key(project):
     root = project(
         'models = ["googlenet", "net.py:Net"]\nbaseline = "ci/counts.json"\ntolerance = 0.01\n'
         "budgets = { googlenet = { macs = 1.6e9, calls = 200 } }\ntime_tolerance = 0.02\ntime_limit = 1"
     )
     (root / "below").mkdir()
-    found = read(root / "below")
-    assert found.root == root
-    assert found.models == ("googlenet", "net.py:Net")
-    assert found.baseline == "ci/counts.json"
-    assert found.budgets == {"googlenet": {"macs": 1.6e9, "calls": 200}}
-    assert str(found.budgets["googlenet"]["macs"]) == "1600000000"  # Shown as the whole number it is.
-    assert (found.tolerance, found.time_tolerance, found.time_limit) == (0.01, 0.02, 1)
+    config = read(root / "below")
+    assert config.root == root
+    assert config.models == ("googlenet", "net.py:Net")
+    assert config.baseline == "ci/counts.json"
+    assert config.budgets == {"googlenet": {"macs": 1.6e9, "calls": 200}}
+    assert str(config.budgets["googlenet"]["macs"]) == "1600000000"  # TOML's 1.6e9 is a float.
+    assert (config.tolerance, config.time_tolerance, config.time_limit) == (0.01, 0.02, 1)
 
 
-def test_models_with_a_budget_are_checked_where_none_are_named(project):
+def test_without_models_those_with_a_budget_are_checked(project):
     assert read(project("budgets = { nin = { macs = 1 } }")).models == ("nin",)
 
 
 MISTAKES = {
-    'model = ["nin"]': "[tool.analyzer.check] has an unknown key 'model'; nearest: models",
-    'models = "nin"': "models is 'nin'; wanted a list of names",
-    "models = [1]": "models is [1]; wanted a list of names",
-    'models = ["  "]': "models is ['  ']; wanted a list of names",
-    "baseline = 3": "baseline is 3; wanted the name of a file",
-    'baseline = ""': "baseline is ''; wanted the name of a file",
-    'tolerance = "1 %"': "tolerance is '1 %'; wanted a number of at least 0, such as 0.01 for 1 %",
-    "tolerance = -1": "tolerance is -1; wanted a number of at least 0",
-    "tolerance = nan": "tolerance is nan; wanted a number of at least 0",
-    "tolerance = true": "tolerance is True; wanted a number of at least 0",
-    "time_limit = inf": "time_limit is inf; wanted a number of at least 0",
-    "budgets = 1": "budgets is 1; wanted a table a model",
-    "budgets = { nin = 5 }": "wanted a table a model",
-    "budgets = { nin = { mac = 5 } }": "a budget of nin in an unknown metric 'mac'; nearest: macs",
-    'budgets = { nin = { macs = "5" } }': "budgets.nin.macs is '5'; wanted a number of at least 0, such as 1.6e9",
-    'models = ["nin"]\nbudgets = { ni = { macs = 5 } }': "a budget of 'ni', which is not in models; nearest: nin",
+    'model = ["nin"]': "unknown key 'model'; nearest: models",
+    'models = "nin"': "models is 'nin'",
+    "models = [1]": "models is [1]",
+    'models = ["  "]': "models is ['  ']",
+    "baseline = 3": "baseline is 3",
+    'baseline = ""': "baseline is ''",
+    'tolerance = "1 %"': "tolerance is '1 %'",
+    "tolerance = -1": "tolerance is -1",
+    "tolerance = nan": "tolerance is nan",
+    "tolerance = true": "tolerance is True",
+    "time_limit = inf": "time_limit is inf",
+    "time_limit = 0.001": "limit above the tolerance",
+    "budgets = 1": "a table per model",
+    "budgets = { nin = 5 }": "a table per model",
+    "budgets = { nin = { mac = 5 } }": "unknown metric 'mac'; nearest: macs",
+    'budgets = { nin = { macs = "5" } }': "budgets.nin.macs is '5'",
+    'models = ["nin"]\nbudgets = { ni = { macs = 5 } }': "'ni', which is not in models; nearest: nin",
     "models = [": "cannot read pyproject.toml: ",
-    '"\\u202e" = 1': "has an unknown key '\\u202e'",
+    '"\\u202e" = 1': "unknown key '\\u202e'",
 }
 
 
@@ -77,15 +75,13 @@ def test_a_file_that_is_not_text(project, analyze):
 
 
 @pytest.mark.parametrize("text", ["tool = 1", "[tool]\nanalyzer = 1", "[tool.analyzer]\ncheck = []"])
-def test_a_table_that_is_none(project, text):
+def test_a_value_in_place_of_a_table(project, text):
     root = project()
     (root / "pyproject.toml").write_text(text)
     with pytest.raises(AnalyzerError, match="wanted a table"):
         read(root)
 
 
-def test_the_docs_know_every_key():
-    from pathlib import Path
-
+def test_the_docs_have_every_key():
     page = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
     assert [key for key in KEYS if f"`{key}`" not in page] == []

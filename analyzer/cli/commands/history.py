@@ -15,33 +15,26 @@ Examples:
   analyze history --import .benchmarks
   analyze history --import bench.json --format md
 
-It shows and never fails: exit status 0 whatever changed, 2 for bad input.
+It never fails a build: exit status 0 whatever changed, 2 for bad input.
 """
-METRICS = (
-    "time",
-    "params",
-    "macs",
-    "flops",
-    "activations",
-    "bytes_read",
-    "bytes_written",
-    "traffic",
-    "backward_macs",
-    "peak_memory",
+# As in analyzer.history.point, without importing it for --help; a test compares the two.
+METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "bytes_written", "traffic", "backward_macs",
+           "peak_memory")  # fmt: skip
+
+
+@click.command(
+    epilog=EXAMPLES, short_help="Show how times and counts developed from run to run, and where they changed."
 )
-
-
-@click.command(epilog=EXAMPLES, short_help="How figures went from run to run, and where they changed.")
-@click.option("--model", metavar="NAME", help="Only this one: a model, or a benchmark's full name.")
+@click.option("--model", metavar="NAME", help="Show only this model, or this benchmark by its full name.")
 @click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, metavar="METRIC",
-              help=f"What to follow: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
+              help=f"What to show: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
 @click.option("--import", "imports", multiple=True, metavar="PATH",
-              help="Take in pytest-benchmark's JSON first, a file or all below a folder; repeatable.")  # fmt: skip
-@click.option("--reference", metavar="NAME", help="Hold times against this model's or benchmark's of the same run.")
-@click.option("--rebuild", is_flag=True, help="Make the index again from the files.")
+              help="Import pytest-benchmark's JSON first: a file, or a folder with all below; repeatable.")  # fmt: skip
+@click.option("--reference", metavar="NAME", help="Divide times by this model's or benchmark's time in the same run.")
+@click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/history.sqlite from the files of the runs.")
 @output_options
 def history(**options: Any) -> int:
-    """How figures went from run to run, and where they changed for good: commits, size and interval."""
-    from analyzer.cli.jobs.history import run
+    """Show how times and counts developed from run to run, and where they changed: commits, size and interval."""
+    from analyzer.cli.jobs.history import show_history
 
-    return run(**options)
+    return show_history(**options)

@@ -1,4 +1,4 @@
-"""The job of `analyze history`: files → index → series → changes → tables. It annotates, and never fails a build."""
+"""The job of `analyze history`: reads all runs, finds changes, and shows them. It never fails a build."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line, quoted
 from analyzer.core.files import project_root
-from analyzer.history import index as database
-from analyzer.history import pytest_benchmark as imported
-from analyzer.history.change_points import changes
-from analyzer.history.series import Series, series
-from analyzer.history.trends import History, Trend
+from analyzer.history.cache import read_points, rebuild_cache
+from analyzer.history.change_points import History, Trend, find_change_points
+from analyzer.history.pytest_benchmark import find_files, read_run, store_run
+from analyzer.history.series import Series, build_series
 
-EMPTY = """No runs yet: analyze time keeps each of its runs under .analyze.
-analyze history --import FILE takes those of pytest-benchmark."""
+EMPTY = """No runs yet: analyze time stores each of its runs under .analyze.
+analyze history --import FILE imports runs of pytest-benchmark."""
 
 
-def run(
+def show_history(
     *,
     model: str | None,
     metric: str,
@@ -32,65 +31,66 @@ def run(
     form: str,
     output: str | None,
 ) -> int:
-    """Returns 0, whatever the series show. Raises AnalyzerError for what was asked for and is not there."""
+    """Returns 0 whatever the series show. Raises AnalyzerError for an unknown model or an unusable file."""
     root = project_root()
-    for place in imports:
-        _import(Path(place), root)
-    found = database.rebuild(root) if rebuild else database.read(root)
+    for path in imports:
+        _import(Path(path), root)
+    found = rebuild_cache(root) if rebuild else read_points(root)
     for note in found.notes:
         print_message(note)
+    runs = len({point.run for point in found.points})
     if rebuild:
-        print_message(f"made the index again: {len({point.run for point in found.points})} runs")
-    if model is not None or reference is not None:
-        names = {point.model for point in found.points}
-        for name in (model, reference):
-            if name is not None and name not in names:
-                raise AnalyzerError(f"no runs of {quoted(name)}; {nearest(name, names)}")
-    trends = searched(series(found.points, metric, model, reference))
-    _emit(History(metric, trends, len({point.run for point in found.points}), found.notes), form, output)
+        print_message(f"recreated the cache: {runs} runs")
+    models = {point.model for point in found.points}
+    for name in (model, reference):
+        if name is not None and name not in models:
+            raise AnalyzerError(f"no runs of {quoted(name)}; {nearest(name, models)}")
+    trends = find_trends(build_series(found.points, metric, model, reference))
+    _emit(History(metric, trends, runs, found.notes), form, output)
     return 0
 
 
-def searched(found: Sequence[Series]) -> tuple[Trend, ...]:
-    """Every series with its changes; without ruptures trends are shown all the same, and why is said once."""
+def find_trends(series: Sequence[Series]) -> tuple[Trend, ...]:
+    """Every series with its changes; without ruptures the series alone, and one message."""
     trends = []
-    for one in found:
+    for group in series:
         try:
-            trends.append(Trend(one, changes(one)))
+            trends.append(Trend(group, find_change_points(group)))
         except CannotMeasure as error:
-            trends.append(Trend(one, unsearched=str(error)))
+            trends.append(Trend(group, unsearched=str(error)))
     for reason in dict.fromkeys(trend.unsearched for trend in trends if trend.unsearched):
         print_message(reason)
     return tuple(trends)
 
 
-def _import(place: Path, root: Path) -> None:
-    """One file, or every run below a folder; there another's files are left out, and said."""
-    files = imported.found(place)
-    new = old = 0
-    for path in files:
+def _import(path: Path, root: Path) -> None:
+    """Imports one file, or every run below a folder; there, files of other programs are left out with a message."""
+    files = find_files(path)
+    imported = known = 0
+    for file in files:
         try:
-            found = imported.read(path)
+            run = read_run(file)
         except AnalyzerError as error:
             if len(files) == 1:
                 raise
             print_message(f"left out: {error}")
             continue
-        _, fresh = imported.keep(found, root)
-        new, old = new + fresh, old + (not fresh)
-    print_message(f"imported {new} run{'s' if new != 1 else ''} of {one_line(place)}" + (f"; {old} known already" if old else ""))
+        _, is_new = store_run(run, root)
+        imported, known = imported + is_new, known + (not is_new)
+    message = f"imported {imported} run{'s' if imported != 1 else ''} of {one_line(path)}"
+    print_message(message + (f"; {known} known already" if known else ""))
 
 
 def _emit(history: History, form: str, output: str | None) -> None:
-    """Under Actions no name on standard output may be a command."""
-    from reports.regression import annotations as actions
+    """Under GitHub Actions no name on standard output may act as a workflow command."""
+    from reports.regression.workflow_commands import in_actions, neutralize
 
-    if output not in (None, "-") or not actions.active(os.environ):
+    if output not in (None, "-") or not in_actions(os.environ):
         return _write(history, form, output)
     page = io.StringIO()
     with redirect_stdout(page):
         _write(history, form, None)
-    return write(actions.inert(page.getvalue(), form), None)
+    return write(neutralize(page.getvalue(), form), None)
 
 
 def _write(history: History, form: str, output: str | None) -> None:
@@ -99,7 +99,7 @@ def _write(history: History, form: str, output: str | None) -> None:
     if form == "json":
         return write(view.dump(history), output)
     if form == "csv":
-        return emit_tables([view.sheet(history)], form, output)
+        return emit_tables([view.points_sheet(history)], form, output)
     if not history.trends and form == "table":
-        return write(f"{EMPTY if not history.runs else view.nothing(history)}\n", output)
+        return write(f"{view.no_values(history) if history.runs else EMPTY}\n", output)
     return emit_tables(view.tables(history), form, output)

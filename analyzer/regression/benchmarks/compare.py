@@ -1,208 +1,190 @@
-"""Two runs of pytest-benchmark, each with its samples → an outcome a benchmark. Pure.
+"""Compares two runs of pytest-benchmark that have raw samples. Pure.
 
-The runs are not paired: whatever the machine did between them is in their difference. What that makes up is seen where
-several benchmarks ran: most of a change leaves alone, so that their spread is the noise, and what they share is the
-machine's. Of a few benchmarks nothing of the kind is seen, and what two runs of the same code usually differ by counts.
+The runs are not paired: their difference includes whatever the machine did between them. With several benchmarks that
+part can be estimated, since a change to the code leaves most of them alone: what they share is the machine's, and their
+spread is the noise. With few benchmarks the usual difference between two runs of the same code is assumed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any, TypeAlias
+from typing import Any, ClassVar
 
-import numpy as np
-
-from analyzer.core.frozen import Frozen
 from analyzer.history.point import UNKNOWN
-from analyzer.history.pytest_benchmark import Run
-from analyzer.regression.benchmarks.estimate import Typical, typical
-from analyzer.regression.paired.sequential_test import POWER, Estimate, Rules, holm, student
-from analyzer.regression.verdict import Outcome, Verdict
+from analyzer.history.pytest_benchmark import BenchmarkRun
+from analyzer.regression.benchmarks.estimate import BenchmarkTime, estimate_time
+from analyzer.regression.outcome import TOTAL, Change, CheckResult, ModelCheck, Outcome
+from analyzer.regression.paired.sequential_test import POWER, Estimate, Rules, critical_value, holm
 
-ENOUGH = 5  # Benchmarks, to learn the noise from.
-# Of the log ratio of two runs of the same code on shared machines: 38 to 71 in 100 differ by more than 5 %, so that its
-# standard deviation is 6 to 13 %. Which of these machines this is, one run on it does not show.
-USUAL = 0.13
-# Of Student's t: a machine that is busy throughout one run and idle in the other has longer tails than a normal
-# distribution. With more, two files of equal runs are called regressed more often than their 1 in 100.
-FREEDOM = 3
-FLOOR = 0.02  # Five benchmarks may agree by luck.
-FARTHEST = math.log(1e6)  # A bound beyond that bounds nothing.
-
-Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
+MIN_BENCHMARKS = 5  # To estimate the noise from the other benchmarks.
+# Standard deviation of the log ratio of two runs of the same code. On shared machines 38 to 71 of 100 such pairs differ
+# by more than 5 %, which is a standard deviation of 6 to 13 %; a single run does not show which of these a machine has.
+DEFAULT_DEVIATION = 0.13
+# A machine that is busy during one run and idle during the other gives heavier tails than a normal distribution. With
+# more degrees of freedom more than 1 in 100 comparisons of equal runs would be called regressed.
+DEGREES_OF_FREEDOM = 3
+MIN_DEVIATION = 0.02  # Five benchmarks may agree by chance.
+MAX_LOG_RATIO = math.log(1e6)  # A bound beyond this is shown as none.
 
 
-class Compared(Frozen):
-    """One benchmark before and after, its typical times in seconds.
+class BenchmarkCheck(ModelCheck):
+    """One benchmark. `estimate` is of its log ratio, less what all benchmarks share where that is known.
 
-    `estimate` is of the log ratio, less what all share where that is known. `smallest` is the least growth that would
-    be called regressed 95 times in 100, as a ratio less 1; None where that is none at all.
+    `minimum_detectable_change` is the smallest growth detected with probability 0.95, as a ratio less 1; None if there
+    is none.
     """
 
-    name: str
-    before_s: float | None
-    after_s: float | None
-    outcome: Outcome
     estimate: Estimate | None = None
-    smallest: float | None = None
-    reason: str = ""
+    minimum_detectable_change: float | None = None
+
+
+class BenchmarksResult(CheckResult):
+    """`shared_log_ratio` is the median over all benchmarks, None for fewer than five of them."""
+
+    title: ClassVar[str] = "Benchmarks"
+    suite: ClassVar[str] = "analyze check, benchmarks"
+
+    checks: tuple[BenchmarkCheck, ...] = ()
+    base: str = ""
+    head: str = ""
+    rules: Rules = Rules()
+    shared_log_ratio: float | None = None
 
     @property
-    def change(self) -> float | None:
-        """The change as measured, as a ratio less 1."""
-        return None if not self.before_s or self.after_s is None else self.after_s / self.before_s - 1
-
-
-class Files(Frozen):
-    """All that two files say. `shared` is the log ratio that all benchmarks have in common, where that is known.
-
-    `apart` says why they cannot be held against each other at all; every benchmark is then incomparable.
-    """
-
-    base: str
-    head: str
-    rules: Rules
-    compared: tuple[Compared, ...]
-    shared: float | None = None
-    apart: str = ""
+    def shifted(self) -> bool:
+        """Whether all benchmarks together moved by more than the limit, be it the machine or the code."""
+        return self.shared_log_ratio is not None and abs(self.shared_log_ratio) > math.log1p(self.rules.limit)
 
     @property
-    def failures(self) -> tuple[Compared, ...]:
-        return tuple(one for one in self.compared if one.outcome == "regressed")
+    def unclear(self) -> bool:
+        return super().unclear or self.shifted
 
-    @property
-    def moved(self) -> bool:
-        """Whether all benchmarks together moved by more than the limit. Machine or code, two files cannot tell."""
-        return self.shared is not None and abs(self.shared) > math.log1p(self.rules.limit)
+    def json_fields(self) -> dict[str, Any]:
+        return {
+            "base": self.base,
+            "head": self.head,
+            "incomparable": self.incomparable or None,
+            "shared_log_ratio": self.shared_log_ratio,
+            "rules": dict(vars(self.rules)),
+            "benchmarks": [
+                {
+                    "model": check.model,
+                    "outcome": check.outcome,
+                    "minimum_detectable_change": check.minimum_detectable_change,
+                    "reason": check.reason or None,
+                }
+                for check in self.checks
+            ],
+            "records": [],
+        }
 
-    @property
-    def status(self) -> str:
-        """The envelope's word."""
-        return "failed" if self.failures else "partial" if self.apart else "ok"
 
-
-def compare(base: Run, head: Run, rules: Rules, names: tuple[str, str] = ("base", "head")) -> Files:
-    """Every benchmark of either run, in the head's order."""
-    before, after = ({one.name: typical(one) for one in run.benchmarks} for run in (base, head))
+def compare_runs(
+    base: BenchmarkRun, head: BenchmarkRun, rules: Rules, names: tuple[str, str] = ("base", "head")
+) -> BenchmarksResult:
+    """Compares every benchmark of either run, in the head's order. `names` are the runs as shown to the user."""
+    before, after = ({b.name: estimate_time(b) for b in run.benchmarks} for run in (base, head))
     order = list(dict.fromkeys([*after, *before]))
-    if apart := why_not(base.environment, head.environment):
-        missing = tuple(_missing(name, before, after, "") for name in order)
-        return Files(*names, rules, missing, apart=apart)
-    logs = {name: _log(before[name], after[name]) for name in order if name in before and name in after}
-    sound = {name: log for name, log in logs.items() if log is not None}
-    estimates = estimated(sound, {name: _within(before[name], after[name]) for name in sound})
+    reason = incompatibility(base.environment, head.environment)
+    logs: dict[str, float] = {}
+    if not reason:
+        pairs = {name: (before[name].time_s, after[name].time_s) for name in order if name in before and name in after}
+        logs = {name: math.log(new) - math.log(old) for name, (old, new) in pairs.items() if old and new}
+    estimates = estimate_log_ratios(logs, {name: _sampling_error(before[name], after[name]) for name in logs})
     rules = rules.replace(models=max(len(estimates), 1))
-    grown = holm({name: one.above(math.log1p(rules.tolerance)) for name, one in estimates.items()}, rules.alpha)
-    compared = []
-    for name in order:
-        if name in estimates:
-            now = estimates[name]
-            word = outcome(now, rules, regressed=name in grown)
-            compared.append(Compared(name, before[name].time_s, after[name].time_s, word, now, smallest(now, rules)))
-        else:
-            compared.append(_missing(name, before, after, "a time of 0" if name in logs else ""))
-    shared = median(sound.values()) if len(sound) >= ENOUGH else None
-    return Files(*names, rules, tuple(compared), shared)
+    tolerance = math.log1p(rules.tolerance)
+    regressed = holm({name: estimate.p_value(tolerance) for name, estimate in estimates.items()}, rules.alpha)
+    checks = tuple(
+        _check(name, before.get(name), after.get(name), estimates.get(name), rules, regressed=name in regressed)
+        for name in order
+    )
+    shared = median(logs.values()) if len(logs) >= MIN_BENCHMARKS else None
+    return BenchmarksResult(checks, False, reason, *names, rules, shared)
 
 
-def why_not(base: Mapping[str, str], head: Mapping[str, str]) -> str:
-    """In what two machines differ, by name, or empty where they do not."""
+def incompatibility(base: Mapping[str, str], head: Mapping[str, str]) -> str:
+    """How two machines differ, or empty if they do not."""
     if UNKNOWN in (base, head):
-        return "the machine of one of them is unknown"
-    keys = dict.fromkeys([*base, *head])
+        return "the machine of at least one run is unknown"
     return "; ".join(
         f"{key} {base.get(key, 'unknown')} against {head.get(key, 'unknown')}"
-        for key in keys
+        for key in dict.fromkeys([*base, *head])
         if base.get(key) != head.get(key)
     )
 
 
-def estimated(logs: Mapping[str, float], within: Mapping[str, float]) -> dict[str, Estimate]:
-    """Each log ratio with its standard error: learnt from the spread of the others, or the usual one of too few.
+def estimate_log_ratios(logs: Mapping[str, float], sampling_errors: Mapping[str, float]) -> dict[str, Estimate]:
+    """Each log ratio relative to the others, with a standard error from the others' spread and its own samples.
 
-    Of the others alone: a benchmark that changed would hide itself in a spread that it is part of.
+    The benchmark itself is left out of the spread, so that a change does not widen its own bounds.
     """
-    values = np.array(list(logs.values()))
-    found = {}
-    for at, (name, log) in enumerate(logs.items()):
-        centre, spread = around(np.delete(values, at)) if len(values) >= ENOUGH else (0.0, USUAL)
-        found[name] = Estimate(1, log - centre, math.hypot(spread, within[name]), FREEDOM, 1.0)
-    return found
+    estimates = {}
+    for name, log in logs.items():
+        center, deviation = 0.0, DEFAULT_DEVIATION
+        if len(logs) >= MIN_BENCHMARKS:
+            center, deviation = median_and_deviation([value for other, value in logs.items() if other != name])
+        error = math.hypot(deviation, sampling_errors[name])
+        estimates[name] = Estimate(1, log - center, error, DEGREES_OF_FREEDOM, 1.0)
+    return estimates
 
 
-def around(others: Numbers) -> tuple[float, float]:
-    """The median of log ratios and their spread, as a standard deviation, from the median distance to it."""
-    centre = float(np.median(others))
-    # Of a normal distribution that distance is 0.6745 standard deviations, and less in a few values of it.
-    return centre, max(float(np.median(np.abs(others - centre))) / 0.6745 * (1 + 0.8 / len(others)), FLOOR)
+def median_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """The median, and a standard deviation from the median absolute deviation (Rousseeuw and Croux 1993)."""
+    center = median(values)
+    # 0.6745 is the MAD of a standard normal distribution; 1 + 0.8 / n corrects its bias in small samples.
+    mad = median(abs(value - center) for value in values)
+    return center, max(mad / 0.6745 * (1 + 0.8 / len(values)), MIN_DEVIATION)
 
 
-def outcome(now: Estimate, rules: Rules, *, regressed: bool) -> Outcome:
-    """The word; `regressed` is Holm's, who has seen all benchmarks."""
+def decide(estimate: Estimate, rules: Rules, *, regressed: bool) -> Outcome:
+    """The outcome; `regressed` is Holm's decision over all benchmarks."""
     if regressed:
         return "regressed"
-    high = now.high(rules.alpha)
-    if now.high(rules.alpha / rules.models) < -math.log1p(rules.tolerance):
+    if estimate.upper_bound(rules.alpha / rules.models) < -math.log1p(rules.tolerance):
         return "improved"
-    return "unchanged" if high < math.log1p(rules.limit) else "unclear"
+    return "unchanged" if estimate.upper_bound(rules.alpha) < math.log1p(rules.limit) else "unclear"
 
 
-def smallest(now: Estimate, rules: Rules) -> float | None:
-    """The growth that would be called regressed 95 times in 100, were it the only one, as a ratio less 1."""
-    reach = student(rules.alpha / rules.models, now.freedom) + student(1 - POWER, now.freedom)
-    found = ratio(math.log1p(rules.tolerance) + reach * now.error)
-    return None if found is None else found - 1
+def minimum_detectable_change(estimate: Estimate, rules: Rules) -> float | None:
+    """The growth that would be called regressed with probability 0.95 if no other benchmark changed."""
+    freedom = estimate.degrees_of_freedom
+    margin = critical_value(rules.alpha / rules.models, freedom) + critical_value(1 - POWER, freedom)
+    ratio = _bounded_ratio(math.log1p(rules.tolerance) + margin * estimate.standard_error)
+    return None if ratio is None else ratio - 1
 
 
-def ratio(log: float) -> float | None:
-    """Of a bound, as a ratio; None where it bounds nothing."""
-    return math.exp(log) if log < FARTHEST else None
-
-
-def verdicts(files: Files) -> tuple[Verdict, ...]:
-    """DESIGN's verdicts: seconds, and bounds of the ratio where there are any."""
-    alpha = files.rules.alpha
-    return tuple(
-        Verdict(
-            one.name,
-            "total",
-            "time",
-            one.before_s,
-            one.after_s,
-            one.outcome,
-            low=ratio(one.estimate.low(alpha)) if one.estimate else None,
-            high=ratio(one.estimate.high(alpha)) if one.estimate else None,
-        )
-        for one in files.compared
+def _check(
+    name: str,
+    before: BenchmarkTime | None,
+    after: BenchmarkTime | None,
+    estimate: Estimate | None,
+    rules: Rules,
+    *,
+    regressed: bool,
+) -> BenchmarkCheck:
+    change = Change(
+        name, TOTAL, "time", before.time_s if before else None, after.time_s if after else None, "incomparable"
     )
-
-
-def exit_status(files: Files, *, strict: bool) -> int:
-    """1 regressed, 3 not to be held against each other (under `strict` also a benchmark that only one has), 4 unclear
-    under `strict`, of one benchmark or of all together."""
-    if files.failures:
-        return 1
-    outcomes = {one.outcome for one in files.compared}
-    if files.apart or (strict and "incomparable" in outcomes):
-        return 3
-    return 4 if strict and ("unclear" in outcomes or files.moved) else 0
-
-
-def _log(before: Typical, after: Typical) -> float | None:
-    return math.log(after.time_s) - math.log(before.time_s) if before.time_s and after.time_s else None
-
-
-def _within(before: Typical, after: Typical) -> float:
-    """The standard error of a log ratio, as far as the samples of the two runs show it."""
-    return math.hypot(*(USUAL if one.error is None else one.error for one in (before, after)))
-
-
-def _missing(name: str, before: Mapping[str, Typical], after: Mapping[str, Typical], reason: str) -> Compared:
-    first, second = before.get(name), after.get(name)
-    if not (first and second):
-        reason = "only in the base" if first else "only in this run"
-    return Compared(
-        name, first.time_s if first else None, second.time_s if second else None, "incomparable", reason=reason
+    if estimate is None:
+        reason = "" if before and after else "only in the base" if before else "only in this run"
+        if before and after and not (before.time_s and after.time_s):
+            reason = "a time of 0"
+        return BenchmarkCheck(name, (change,), reason=reason, missing=True)
+    change = change.replace(
+        outcome=decide(estimate, rules, regressed=regressed),
+        low=_bounded_ratio(estimate.lower_bound(rules.alpha)),
+        high=_bounded_ratio(estimate.upper_bound(rules.alpha)),
     )
+    detectable = minimum_detectable_change(estimate, rules)
+    return BenchmarkCheck(name, (change,), estimate=estimate, minimum_detectable_change=detectable)
+
+
+def _bounded_ratio(log: float) -> float | None:
+    return math.exp(log) if log < MAX_LOG_RATIO else None
+
+
+def _sampling_error(before: BenchmarkTime, after: BenchmarkTime) -> float:
+    """The standard error of a log ratio as far as the samples within the two runs show it."""
+    return math.hypot(*(DEFAULT_DEVIATION if t.error is None else t.error for t in (before, after)))

@@ -1,4 +1,4 @@
-"""The samples of one benchmark → its typical time, and how much of that its own run puts in doubt. Pure."""
+"""A benchmark's time from its samples, and how uncertain it is. Pure."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from statistics import median, stdev
 from analyzer.core.frozen import Frozen
 from analyzer.history.pytest_benchmark import Benchmark
 
-LEAST_SAMPLES = 5
-LOT = 10
+MIN_SAMPLES = 5
+GROUP_SIZE = 10
 TENTHS = 10
 
 
-class Typical(Frozen):
-    """In seconds. `error` is the standard error of its logarithm, None where there are too few samples to tell.
+class BenchmarkTime(Frozen):
+    """`time_s` in seconds; `error` is the standard error of its logarithm, None for too few samples.
 
-    The time is the median of the fastest of each ten consecutive samples. A neighbour that takes the processor makes
-    half of the samples longer, and their median with them, but seldom ten after each other. The fastest of all would be
-    luck, and blind to what slows only some calls. benchmarks/two_files.py shows the difference.
+    The time is the median of the minima of ten consecutive samples each. Another process that takes the processor
+    lengthens half of the samples, and so their median, but seldom ten in a row. The minimum of all samples would be an
+    outlier, and blind to what slows only some calls. benchmarks/two_files.py compares these.
 
-    The error is how far the tenths of the run are apart. Their number does not make it smaller: what disturbs a
-    benchmark lasts as long as its second or so does.
+    The error is the standard deviation between the tenths of the run. It is not divided by the square root of their
+    number, since a disturbance often lasts for several tenths.
     """
 
     time_s: float
     error: float | None
 
 
-def typical(one: Benchmark) -> Typical:
-    """Of fewer than a hundred samples the fastest of each tenth is taken; of too few the median as the file has it."""
-    sound = [sample for sample in one.samples_s if sample > 0]
-    if len(sound) < LEAST_SAMPLES:
-        return Typical(one.median_s, None)
-    fastest = [min(lot) for lot in _parts(sound, max(len(sound) // LOT, TENTHS))]
-    return Typical(median(fastest), stdev(math.log(median(tenth)) for tenth in _parts(fastest, TENTHS)))
+def estimate_time(benchmark: Benchmark) -> BenchmarkTime:
+    """With fewer than a hundred samples each tenth gives a minimum; with too few, the file's median is taken."""
+    positive = [sample for sample in benchmark.samples_s if sample > 0]
+    if len(positive) < MIN_SAMPLES:
+        return BenchmarkTime(benchmark.median_s, None)
+    minima = [min(group) for group in _split(positive, max(len(positive) // GROUP_SIZE, TENTHS))]
+    return BenchmarkTime(median(minima), stdev(math.log(median(tenth)) for tenth in _split(minima, TENTHS)))
 
 
-def _parts(values: Sequence[float], count: int) -> list[Sequence[float]]:
-    """So many stretches of equal length, or one a value where there are fewer.
+def _split(values: Sequence[float], count: int) -> list[Sequence[float]]:
+    """At most `count` consecutive groups of about equal length.
 
-    >>> _parts([1, 2, 3, 4, 5], 2)
+    >>> _split([1, 2, 3, 4, 5], 2)
     [[1, 2], [3, 4, 5]]
     """
     count = min(count, len(values))

@@ -1,4 +1,4 @@
-"""Split."""
+"""Reads what a comparison of benchmarks needs: the project's rules, and runs that have raw samples."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, quoted
-from analyzer.history import pytest_benchmark as imported
+from analyzer.history.pytest_benchmark import WANTED, BenchmarkRun, read_run
 from analyzer.regression import config
 from analyzer.regression.paired.sequential_test import Rules
 
 
-def rules() -> Rules:
-    """The project's. Raises CannotMeasure where bounds cannot be computed."""
+def load_rules() -> Rules:
+    """The project's tolerance and limit. Raises CannotMeasure without scipy, which computes the bounds."""
     if find_spec("scipy") is None:
         raise CannotMeasure("benchmarks are compared with scipy; pip install 'macscope[check]'")
     settings = config.read()
     return Rules(settings.time_tolerance, settings.time_limit)
 
 
-def with_samples(path: str) -> imported.Run:
-    """The run in a file. Raises AnalyzerError if it is none, or has no raw data."""
-    found = imported.read(Path(path))
-    if not found.benchmarks:
-        raise AnalyzerError(f"{quoted(path)} has no benchmark; {imported.WANTED}")
-    if bare := [one.name for one in found.benchmarks if not one.samples_s]:
+def load_run(path: str) -> BenchmarkRun:
+    """The run in a file. Raises AnalyzerError if it has no benchmark or no raw samples."""
+    run = read_run(Path(path))
+    if not run.benchmarks:
+        raise AnalyzerError(f"{quoted(path)} has no benchmark; {WANTED}")
+    if incomplete := [benchmark.name for benchmark in run.benchmarks if not benchmark.samples_s]:
         raise AnalyzerError(
-            f"{quoted(path)} has no raw data of {quoted(bare[0])}; save it with --benchmark-save-data beside "
-            "--benchmark-save or --benchmark-autosave, or with --benchmark-json, which always has it"
+            f"{quoted(path)} has no raw data of {quoted(incomplete[0])}; save it with --benchmark-save-data in "
+            "addition to --benchmark-save or --benchmark-autosave, or with --benchmark-json, which always has it"
         )
-    return found
+    return run

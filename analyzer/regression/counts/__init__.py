@@ -1,0 +1,1 @@
+"""Counts compared exactly with a baseline file."""

@@ -1,4 +1,4 @@
-"""The baseline: a JSON file in the repository, sorted, a line a layer, so that a change of it reads as one."""
+"""The baseline file: sorted JSON with one layer per line, so that its diff in a review lists the changes."""
 
 from __future__ import annotations
 
@@ -11,71 +11,67 @@ from typing import Any, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.files import write_text
-from analyzer.records.envelope import READABLE_VERSIONS, pretty
-from analyzer.records.record import Shapes
-from analyzer.regression.counts.gate import MODES
-from analyzer.regression.counts.snapshot import LAYER_METRICS, Layer, Snapshot
+from analyzer.core.shapes import Shapes
+from analyzer.records.envelope import READABLE_VERSIONS, SCHEMA_VERSION, pretty
+from analyzer.regression.counts.snapshot import LAYER_METRICS, MODES, Layer, Snapshot
 
-SCHEMA_VERSION = 1
-BEGINNING = '{\n "schema_version": '  # By this a file that is no longer JSON, such as a failed merge, is still ours.
-AGAIN = "analyze check --update writes it again"
+PREFIX = '{\n "schema_version": '  # Identifies a baseline that is no longer valid JSON, such as after a failed merge.
+OTHER_FILE = "name another file with --baseline"
 
 
 class Unreadable(AnalyzerError):
-    """A baseline of ours that is damaged or of another version: an update of all models may take its place."""
+    """A damaged baseline, or one of an unknown version. An update of all models may replace it."""
 
-    def __init__(self, found: str) -> None:
-        super().__init__(f"{found}; {AGAIN}")
-        self.found = found
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}; analyze check --update writes it again")
+        self.problem = problem
 
 
-# Model → mode → what it was. A mode that could not be counted is not there.
+# Model → mode → snapshot. A mode that could not be counted is absent.
 Baseline: TypeAlias = Mapping[str, Mapping[str, Snapshot]]
 
 
 def read(path: Path, shown: str) -> Baseline | None:
-    """The baseline at `path`, or None if there is none. Raises AnalyzerError, naming `shown`, if it is not one."""
+    """The baseline at `path`, or None if there is no file. Raises AnalyzerError, naming `shown`, if it is invalid."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8"
-        raise AnalyzerError(
-            f"cannot read the baseline {one_line(shown)}: {why}; name another file with --baseline"
-        ) from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8"
+        raise AnalyzerError(f"cannot read the baseline {one_line(shown)}: {reason}; {OTHER_FILE}") from None
     return load(text, shown)
 
 
 def write(path: Path, baseline: Baseline) -> bool:
-    """Replaces the file whole, unless it says that already. Raises AnalyzerError, and leaves what was there."""
+    """Replaces the file atomically unless its content is the same already. Raises AnalyzerError, the file unchanged."""
     text = dump(baseline)
     if path.is_file() and path.read_bytes() == text.encode():
         return False
-    write_text(path, text, advice="name another file with --baseline")
+    write_text(path, text, advice=OTHER_FILE)
     return True
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """One at a time: of two that read, change and write the file at once, neither loses what the other wrote."""
+def exclusive(path: Path) -> Iterator[None]:
+    """Serializes processes that read, change and write the file, so that none overwrites another's update."""
     try:
         import fcntl
 
-        # The folder is locked, so that no lock file lies about in the repository.
-        handle = os.open(os.path.realpath(path.parent), os.O_RDONLY)
-    except (ImportError, OSError):  # Not a Unix; or no folder, which writing will say better.
+        # The folder is locked, so that no lock file is left in the repository.
+        descriptor = os.open(os.path.realpath(path.parent), os.O_RDONLY)
+    except (ImportError, OSError):  # Not a Unix; or no such folder, which `write` reports.
         yield
         return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 def dump(baseline: Baseline) -> str:
-    """The file's text: sorted by model, mode and layer; equal baselines give equal text."""
+    """The file's text, sorted by model, mode and layer; equal baselines give equal text."""
     models = {
         model: {mode: _snapshot_to_json(baseline[model][mode]) for mode in MODES if mode in baseline[model]}
         for model in sorted(baseline)
@@ -84,74 +80,76 @@ def dump(baseline: Baseline) -> str:
 
 
 def load(text: str, shown: str = "input") -> dict[str, dict[str, Snapshot]]:
-    """The baseline that `dump` wrote. Sums are computed again, and a file whose sums do not fit is damaged."""
+    """The baseline that `dump` wrote, of this schema version or 1. Totals that are not the layers' sums are an error.
+
+    Raises Unreadable for a damaged baseline, AnalyzerError for any other file, which an update must not overwrite.
+    """
     name = f"the baseline {one_line(shown)}"
     try:
-        data = json.loads(text, object_pairs_hook=_once)
+        data = json.loads(text, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
-        found = f"{name} is not JSON ({one_line(error)[:120]})"
-        if not text.startswith(BEGINNING):
-            raise AnalyzerError(f"{found}; name another file with --baseline") from None
-        raise Unreadable(found) from None
+        problem = f"{name} is not JSON ({one_line(error)[:120]})"
+        if not text.startswith(PREFIX):
+            raise AnalyzerError(f"{problem}; {OTHER_FILE}") from None
+        raise Unreadable(problem) from None
     version = data.get("schema_version") if isinstance(data, dict) else None
     if not isinstance(data, dict) or "models" not in data or version is None:
-        # Never written over: it is somebody else's file.
-        raise AnalyzerError(f"{name} is no baseline of analyze check; name another file with --baseline")
+        raise AnalyzerError(f"{name} is no baseline of analyze check; {OTHER_FILE}")
     if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise Unreadable(
             f"{name} has schema version {one_line(repr(version))[:40]}, and this analyze reads 1 to {SCHEMA_VERSION}"
         )
     try:
         return {
-            model: {mode: _snapshot_from_json(_mode(mode), one) for mode, one in modes.items()}
+            model: {_mode(mode): _snapshot_from_json(mode, snapshot) for mode, snapshot in modes.items()}
             for model, modes in data["models"].items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"{name} is damaged ({type(error).__name__}: {one_line(error)[:120]})") from None
 
 
-def _snapshot_to_json(one: Snapshot) -> dict[str, Any]:
-    unknown = {"unknown_ops": dict(sorted(one.unknown_ops.items()))} if one.unknown_ops else {}
-    layers = sorted(one.layers, key=lambda layer: layer.key)
+def _snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
+    unknown = {"unknown_ops": dict(sorted(snapshot.unknown_ops.items()))} if snapshot.unknown_ops else {}
+    layers = sorted(snapshot.layers, key=lambda layer: layer.key)
     return {
-        "input": [list(shape) for shape in one.input],
-        "dtype": one.dtype,
-        "totals": one.totals,
-        "operators": dict(sorted(one.calls.items())),
+        "input": [list(shape) for shape in snapshot.input],
+        "dtype": snapshot.dtype,
+        "totals": snapshot.totals,
+        "operators": dict(sorted(snapshot.calls.items())),
         **unknown,
-        "layers": [{"path": layer.path, "op": layer.op, "call": layer.call, **layer.figures} for layer in layers],
+        "layers": [{"path": layer.path, "op": layer.op, "call": layer.call, **layer.counts} for layer in layers],
     }
 
 
 def _snapshot_from_json(mode: str, data: Mapping[str, Any]) -> Snapshot:
-    found = Snapshot(
+    snapshot = Snapshot(
         mode=mode,
         input=_shapes(data["input"]),
         dtype=_text(data["dtype"]),
         layers=tuple(map(_layer, data["layers"])),
         peak_memory=data["totals"].get("peak_memory"),
-        unknown_ops={op: _whole(times) for op, times in data.get("unknown_ops", {}).items()},
+        unknown_ops={op: _count(calls) for op, calls in data.get("unknown_ops", {}).items()},
     )
-    for layer in found.layers:
-        if unknown := [metric for metric in layer.figures if metric not in LAYER_METRICS]:
-            raise ValueError(f"unknown figure {unknown[0]!r} of {layer.path}")
-    if len({layer.key for layer in found.layers}) < len(found.layers):
-        raise ValueError("a layer is there twice")
-    # A merge by hand that took some lines from each side is caught here.
-    if {key: _whole(value) for key, value in data["totals"].items()} != found.totals:
+    for layer in snapshot.layers:
+        if unknown := [metric for metric in layer.counts if metric not in LAYER_METRICS]:
+            raise ValueError(f"unknown metric {unknown[0]!r} of {layer.path}")
+    if len({layer.key for layer in snapshot.layers}) < len(snapshot.layers):
+        raise ValueError("a layer is repeated")
+    # Detects a manual merge that took some lines from each side.
+    if {key: _count(value) for key, value in data["totals"].items()} != snapshot.totals:
         raise ValueError("its totals are not the sums of its layers")
-    if data["operators"] != found.calls:
+    if data["operators"] != snapshot.calls:
         raise ValueError("its operators are not those of its layers")
-    return found
+    return snapshot
 
 
 def _layer(data: Mapping[str, Any]) -> Layer:
-    figures = {metric: _whole(value) for metric, value in data.items() if metric not in ("path", "op", "call")}
-    return Layer(_text(data["path"]), _text(data["op"]), _whole(data["call"]), figures)
+    counts = {metric: _count(value) for metric, value in data.items() if metric not in ("path", "op", "call")}
+    return Layer(_text(data["path"]), _text(data["op"]), _count(data["call"]), counts)
 
 
 def _shapes(data: Sequence[Sequence[Any]]) -> Shapes:
-    return tuple(tuple(map(_whole, shape)) for shape in data)
+    return tuple(tuple(map(_count, shape)) for shape in data)
 
 
 def _mode(name: str) -> str:
@@ -162,19 +160,19 @@ def _mode(name: str) -> str:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 
-def _whole(value: Any) -> int:
+def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise TypeError(f"{value!r} is no whole number")
+        raise TypeError(f"{value!r} is not a count")
     return value
 
 
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """What a merge by hand leaves twice is an error; Python would take the last of the two."""
+def _unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Rejects a key that a manual merge left twice; Python would take the last one."""
     data = dict(pairs)
     if len(data) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key is repeated")
     return data

@@ -1,11 +1,10 @@
-"""What is checked: the models that a project or a command line names, each counted in both modes."""
+"""The models to check, as a project or a command line names them, each counted in both modes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from pathlib import Path
-from typing import Any
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.frozen import Frozen
@@ -13,13 +12,13 @@ from analyzer.counting.api import count_variant, reference_counter
 from analyzer.networks import GROUP, VARIANTS
 from analyzer.networks.variants import is_reference, variants
 from analyzer.records.record import Record
-from analyzer.regression.counts.gate import MODES
+from analyzer.regression.counts.snapshot import MODES
 
 
 class Candidate(Frozen):
-    """A model as it was named, with the record of each mode in which it could be counted, or the error instead.
+    """A model by its name, with a record for each mode in which it could be counted, or the error instead.
 
-    `notes` say what a reader must know of the counts, such as why there is none of a training pass.
+    `notes` concern the counts, such as why a model has none in training.
     """
 
     model: str
@@ -29,7 +28,7 @@ class Candidate(Frozen):
 
 
 def runs_code(name: str) -> bool:
-    """Whether a name is a reference, which needs torch and runs the code it names; a variant does neither.
+    """Whether counting a model imports torch and runs the user's code: true for references, false for variants.
 
     Raises AnalyzerError for a name that is neither.
     """
@@ -52,36 +51,34 @@ def runs_code(name: str) -> bool:
     )
 
 
-def counted(name: str, root: Path, *, variant: bool = False) -> Candidate:
-    """Counts one model, and keeps what went wrong as its error. A file is looked for from `root`."""
+def count_candidate(name: str, root: Path, *, variant: bool = False) -> Candidate:
+    """Counts one model; an AnalyzerError becomes the candidate's error. A reference's file is relative to `root`."""
     try:
         if not variant and runs_code(name):
             with chdir(root):
-                return _reference(name)
-        return _variant(name)
+                return _count_reference(name)
+        return _count_variant(name)
     except AnalyzerError as error:
         return Candidate(name, error=error)
 
 
-def _variant(name: str) -> Candidate:
-    (chosen,) = variants([name])
-    passes = ((mode, mode == "training") for mode in MODES)
-    # Peak memory is closed form at inference only; in training it would take torch.
-    return Candidate(
-        name, {mode: count_variant(chosen, train=train, memory=not train).replace(model=name) for mode, train in passes}
-    )
+def _count_variant(name: str) -> Candidate:
+    (variant,) = variants([name])
+    # Peak memory has a closed form at inference only; in training it would need torch.
+    passes = {mode: count_variant(variant, train=mode == "training", memory=mode == "inference") for mode in MODES}
+    return Candidate(name, {mode: record.replace(model=name) for mode, record in passes.items()})
 
 
-def _reference(name: str) -> Candidate:
+def _count_reference(name: str) -> Candidate:
     try:
-        count: Callable[..., Any] = reference_counter(name)
+        count = reference_counter(name)
         record = count(train=False, memory=True)
     except AnalyzerError as error:
         if "--input" not in str(error):
             raise
         raise AnalyzerError(
-            f"{str(error).partition('; give its input')[0]}; a check takes the inputs of the function "
-            "NAME_inputs, or inputs, beside the model"
+            f"{str(error).partition('; give its input')[0]}; a check takes inputs from a function "
+            "NAME_inputs, or inputs, defined next to the model"
         ) from error
     records, notes = {"inference": record}, record.notes
     try:
@@ -92,7 +89,7 @@ def _reference(name: str) -> Candidate:
     return Candidate(name, records, notes=tuple(dict.fromkeys(notes)))
 
 
-def distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names, each once, and those that came again."""
-    once = list(dict.fromkeys(names))
-    return once, [name for name in once if names.count(name) > 1]
+def unique_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names without repetitions, and the names that were repeated."""
+    unique = list(dict.fromkeys(names))
+    return unique, [name for name in unique if names.count(name) > 1]

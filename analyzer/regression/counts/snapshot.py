@@ -1,29 +1,29 @@
-"""What a baseline keeps of one model in one mode: every layer's figures, and nothing that is not counted."""
+"""What a baseline stores for one model in one mode: the counts of every layer."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.record import TOTAL_KEYS, Record, Row, Shapes
+from analyzer.core.shapes import Shapes
+from analyzer.records.record import TOTAL_KEYS, Record, Row
+from analyzer.regression.outcome import Key
 
+MODES = ("inference", "training")
 LAYER_METRICS = TOTAL_KEYS
-# In the order in which they are shown. `calls` are operators called; `peak_memory` is the peak's bytes, at inference.
+# In the order in which tables show them. `calls` are operators called; `peak_memory` is in bytes, at inference.
 MODEL_METRICS = (*LAYER_METRICS, "peak_memory", "calls")
-UNUSED = "unused"  # A row that holds parameters no operator read: not a call.
-
-Key: TypeAlias = tuple[str, str, int]
+UNUSED = "unused"  # The `op` of a row for parameters that no operator reads; not a call.
 
 
 class Layer(Frozen):
-    """One operator of a pass. Figures that are 0 are left out."""
+    """One operator of a pass. `counts` leaves out zeros."""
 
     path: str
     op: str
     call: int
-    figures: Mapping[str, int]
+    counts: Mapping[str, int]
 
     @property
     def key(self) -> Key:
@@ -31,7 +31,7 @@ class Layer(Frozen):
 
 
 class Snapshot(Frozen):
-    """One model in one mode: its layers in the order they run, or from a file in the order of their keys."""
+    """One model in one mode. Layers are in the order they run, or if read from a file in the order of their keys."""
 
     mode: str
     input: Shapes
@@ -47,9 +47,9 @@ class Snapshot(Frozen):
 
     @property
     def totals(self) -> dict[str, int]:
-        """Every metric of the model that there is: sums over its layers, calls, and the peak where it is known."""
+        """Sums over the layers, the number of calls, and the peak memory if it is known."""
         sums = {
-            metric: sum(layer.figures.get(metric, 0) for layer in self.layers)
+            metric: sum(layer.counts.get(metric, 0) for layer in self.layers)
             for metric in LAYER_METRICS
             if metric != "backward_macs" or self.mode == "training"
         }
@@ -58,7 +58,7 @@ class Snapshot(Frozen):
 
 
 def snapshot(record: Record) -> Snapshot:
-    """The snapshot of a record of a whole network."""
+    """The snapshot of a whole network's record."""
     return Snapshot(
         mode=record.mode,
         input=record.input,
@@ -70,11 +70,11 @@ def snapshot(record: Record) -> Snapshot:
 
 
 def _layers(rows: Sequence[Row]) -> tuple[Layer, ...]:
-    """A layer a row; calls are counted again, so that no two layers have the same key whoever made the rows."""
-    times: Counter[tuple[str, str]] = Counter()
+    """One layer per row. Calls are renumbered, so that keys are unique whichever counter made the rows."""
+    calls: Counter[tuple[str, str]] = Counter()
     layers = []
     for row in rows:
-        times[row.path, row.op] += 1
-        figures = {metric: value for metric in LAYER_METRICS if (value := getattr(row, metric))}
-        layers.append(Layer(row.path, row.op, times[row.path, row.op], figures))
+        calls[row.path, row.op] += 1
+        counts = {metric: value for metric in LAYER_METRICS if (value := getattr(row, metric))}
+        layers.append(Layer(row.path, row.op, calls[row.path, row.op], counts))
     return tuple(layers)

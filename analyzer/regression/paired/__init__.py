@@ -1,1 +1,1 @@
-"""The time gate: two states of a project timed in turn on one machine, in pairs of fresh processes."""
+"""Paired comparison of times: base and head are timed interleaved on one machine, in pairs of fresh processes."""

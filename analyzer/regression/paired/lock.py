@@ -1,4 +1,4 @@
-"""One time check at a time on a machine: two would measure each other."""
+"""A lock per machine: two time checks at once would disturb each other's times."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-EVERY_S = 0.5
+POLL_S = 0.5
 
 
-def place() -> Path:
-    """One file for all users of this machine, since they share its processors."""
+def lock_path() -> Path:
+    """One file for all users of the machine, since they share its processors."""
     return Path(tempfile.gettempdir()) / "analyze-check.lock"
 
 
 @contextmanager
-def alone(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Waits for whoever holds the lock, and says so once. The system frees it when its holder ends, however it ends."""
+def exclusive(path: Path, notify: Callable[[str], None]) -> Iterator[None]:
+    """Waits until no other check holds the lock; notifies the user once. The system frees it if its holder dies."""
     import fcntl
 
-    file = _opened(path)
-    if file is None:
-        say(f"cannot use the lock {path}: another check at the same time would not be noticed")
+    descriptor = _open(path)
+    if descriptor is None:
+        notify(f"cannot use the lock {path}: another check at the same time would not be noticed")
         yield
         return
     try:
-        told = False
+        notified = False
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if not told:
-                    say("another time check runs on this machine; waiting for it to end")
-                told = True
-                time.sleep(EVERY_S)
+                if not notified:
+                    notify("another time check runs on this machine; waiting for it to end")
+                notified = True
+                time.sleep(POLL_S)
         yield
     finally:
-        os.close(file)
+        os.close(descriptor)
 
 
-def _opened(path: Path) -> int | None:
-    """The file, made if need be and never written to; a link that somebody laid there is not followed."""
-    for flags in (os.O_RDONLY | os.O_CREAT, os.O_RDONLY):  # Another user's file may not be "created" again.
+def _open(path: Path) -> int | None:
+    """A descriptor of the file, created if necessary and never written to. Symbolic links are not followed."""
+    for flags in (os.O_RDONLY | os.O_CREAT, os.O_RDONLY):  # O_CREAT may be refused for another user's file.
         try:
             return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError:

@@ -1,155 +1,152 @@
-"""One model's pairs until they settle or time is up, and a second time with new parents where they say "regressed"."""
+"""Collects one model's pairs until the outcome is settled or the budget is spent, and confirms a regression."""
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.regression.paired.pairs import Pair, take
+from analyzer.regression.outcome import Outcome
+from analyzer.regression.paired.pairs import Pair, measure_pair
 from analyzer.regression.paired.sequential_test import (
-    CONFIRM_ALPHA,
-    LEAST_PAIRS,
+    CONFIRMATION_ALPHA,
+    MIN_PAIRS,
     Estimate,
     Rules,
-    estimate,
-    settled,
-    share,
+    alpha_share,
+    early_outcome,
+    holm,
+    trimmed_mean,
 )
-from analyzer.regression.paired.side_process import Failed, Lost, Parent
-from analyzer.regression.verdict import Outcome
+from analyzer.regression.paired.side_process import SideFailed, SideProcess, WorkerLost
 
-MOST_LOST = 3
+MAX_LOST_WORKERS = 3
 
-Start: TypeAlias = Callable[[], Sequence[Parent]]
-Take: TypeAlias = Callable[..., Pair]
+Start: TypeAlias = Callable[[], Sequence[SideProcess]]
 
 
-class Gathered(Frozen):
-    """The pairs of one model. `word` is set if they settled it; `lost` says how workers died, `failed` why there is
-    none; `seconds` is what all of it took."""
+class PairSample(Frozen):
+    """The pairs of one model. `outcome` is set if they settled it early. `seconds` is the duration of the whole run.
 
-    pairs: tuple[Pair, ...]
-    word: Outcome | None = None
+    `lost` describes the workers that died, `failure` why a side cannot be timed at all.
+    """
+
+    pairs: tuple[Pair, ...] = ()
+    outcome: Outcome | None = None
     lost: tuple[str, ...] = ()
-    failed: str = ""
+    failure: str = ""
     seconds: float = 0.0
 
     @property
-    def enough(self) -> bool:
-        return len(self.pairs) >= LEAST_PAIRS
+    def sufficient(self) -> bool:
+        return len(self.pairs) >= MIN_PAIRS
+
+    @property
+    def log_ratios(self) -> list[float]:
+        return [pair.log_ratio for pair in self.pairs]
 
     @property
     def estimate(self) -> Estimate | None:
-        """At the last look; None of too few pairs."""
-        return estimate(self.logs, self._share) if self.enough else None
+        """The estimate at the last analysis; None for too few pairs."""
+        share = alpha_share(len(self.pairs), final=self.outcome is None)
+        return trimmed_mean(self.log_ratios, share) if self.sufficient else None
 
     @property
-    def logs(self) -> list[float]:
-        return [pair.own for pair in self.pairs]
-
-    @property
-    def pair_s(self) -> float:
-        """What one pair takes, in seconds; lost ones count too."""
+    def seconds_per_pair(self) -> float:
+        """Includes the time spent on lost workers."""
         return self.seconds / max(len(self.pairs), 1)
 
-    @property
-    def _share(self) -> float:
-        return share(len(self.pairs), ended=self.word is None)
 
-
-class Sides:
-    """The two parents, started when they are first needed and again when one is lost or new ones are wanted."""
+class ProcessPair:
+    """The processes of base and head, started on first use, and again after a worker was lost or for a confirmation."""
 
     def __init__(self, start: Start) -> None:
         self.start = start
-        self.parents: Sequence[Parent] | None = None
+        self.processes: Sequence[SideProcess] | None = None
         self.generation = -1
         self.imports: dict[int, list[str]] = {}
 
-    def now(self) -> Sequence[Parent]:
-        if self.parents is None:
-            self.parents = self.start()
+    def get(self) -> Sequence[SideProcess]:
+        if self.processes is None:
+            self.processes = self.start()
             self.generation += 1
             self.imports = {}
-        return self.parents
+        return self.processes
 
     def close(self) -> None:
-        """Ends both, whatever they do."""
-        parents, self.parents = self.parents, None
-        for one in parents or ():
-            one.close()
+        processes, self.processes = self.processes, None
+        for process in processes or ():
+            process.close()
 
 
-def gather(
-    sides: Sides,
+def collect_pairs(
+    processes: ProcessPair,
     models: tuple[str, str],
     rules: Rules,
     *,
     budget_s: float,
-    order: random.Random,
+    rng: random.Random,
     early: bool = True,
     clock: Callable[[], float] = time.monotonic,
-    take: Take = take,
-    tell: Callable[[int], None] = lambda pairs: None,
-) -> Gathered:
-    """Pairs of base's and head's model. A side that fails, or workers lost three times, end it; Ctrl-C does too.
+    measure: Callable[..., Pair] = measure_pair,
+    progress: Callable[[int], None] = lambda pairs: None,
+) -> PairSample:
+    """Pairs of base's and head's model, until a side fails, three workers are lost, or the budget is spent.
 
-    `early`: whether to stop when further pairs would change nothing. The budget is met to within half a pair.
+    With `early` the sampling stops once further pairs would not change the outcome. The budget is met to within half a
+    pair.
     """
     pairs: list[Pair] = []
     lost: list[str] = []
-    word: Outcome | None = None
-    failed = ""
-    took: list[float] = []
+    outcome: Outcome | None = None
+    failure = ""
+    durations: list[float] = []
     try:
-        sides.now()  # They serve every model: to start them is no model's time.
-    except (Lost, Failed) as error:
-        return Gathered((), failed=str(error))
-    begun = clock()
-    while word is None and len(lost) < MOST_LOST:
+        processes.get()  # Started before the clock, since they serve all models.
+    except (WorkerLost, SideFailed) as error:
+        return PairSample(failure=str(error))
+    begin = clock()
+    while outcome is None and len(lost) < MAX_LOST_WORKERS:
         start = clock()
-        if start - begun + (median(took) / 2 if took else 0) > budget_s:
+        if start - begin + (median(durations) / 2 if durations else 0) > budget_s:
             break
-        tell(len(pairs))
+        progress(len(pairs))
         try:
-            parents = sides.now()
-            pair = take(parents, models, order, parents=sides.generation, imports=sides.imports)
-        except (Lost, Failed) as error:
-            sides.close()  # What a worker may still do is not waited for.
-            if isinstance(error, Failed):
-                failed = str(error)
-                break
+            sides = processes.get()
+            pair = measure(sides, models, rng, generation=processes.generation, imports=processes.imports)
+        except SideFailed as error:
+            processes.close()
+            failure = str(error)
+            break
+        except WorkerLost as error:
+            processes.close()  # A hung worker is killed.
             lost.append(str(error))
             continue
         pairs.append(pair)
-        took.append(clock() - start)
-        if early and (part := share(len(pairs), ended=False)):
-            word = settled(estimate([one.own for one in pairs], part), rules)
-    return Gathered(tuple(pairs), word, tuple(lost), failed, clock() - begun)
+        durations.append(clock() - start)
+        if early and (share := alpha_share(len(pairs), final=False)):
+            outcome = early_outcome(trimmed_mean([pair.log_ratio for pair in pairs], share), rules)
+    return PairSample(tuple(pairs), outcome, tuple(lost), failure, clock() - begin)
 
 
-def confirm(sides: Sides, models: tuple[str, str], rules: Rules, **settings: object) -> Gathered:
-    """The same once more with new parents: what a parent has, such as where libraries lie, all its pairs share."""
-    sides.close()
-    again = rules.replace(alpha=CONFIRM_ALPHA, models=1)
-    return gather(sides, models, again, **settings)  # type: ignore[arg-type]
+def collect_confirmation(processes: ProcessPair, models: tuple[str, str], rules: Rules, **settings: Any) -> PairSample:
+    """Collects pairs again with new servers: pairs of one server share its memory layout, among others."""
+    processes.close()
+    return collect_pairs(processes, models, rules.replace(alpha=CONFIRMATION_ALPHA, models=1), **settings)
 
 
-def confirmed(again: Gathered, rules: Rules) -> bool:
-    """Whether the second time says so too, at its own alpha."""
-    import math
-
-    now = again.estimate
-    return now is not None and now.above(math.log1p(rules.tolerance)) <= CONFIRM_ALPHA
+def is_confirmed(confirmation: PairSample, rules: Rules) -> bool:
+    """Whether the second sample rejects "grew by no more than the tolerance" at its own alpha."""
+    estimate = confirmation.estimate
+    return estimate is not None and estimate.p_value(math.log1p(rules.tolerance)) <= CONFIRMATION_ALPHA
 
 
-def by_model(found: Mapping[str, Gathered], rules: Rules) -> dict[str, float]:
-    """The p-value of "grew by no more than the tolerance" of each model with a verdict, for Holm."""
-    import math
-
+def suspected_regressions(samples: Mapping[str, PairSample], rules: Rules) -> set[str]:
+    """The models that Holm's procedure calls regressed, and that need confirmation."""
     tolerance = math.log1p(rules.tolerance)
-    return {model: one.estimate.above(tolerance) for model, one in found.items() if one.estimate}
+    p_values = {model: sample.estimate.p_value(tolerance) for model, sample in samples.items() if sample.estimate}
+    return holm(p_values, rules.alpha)

@@ -1,143 +1,174 @@
-"""Everything that one time check found, and what it exits with. Pure."""
+"""The result of a time check. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from statistics import median
+from typing import Any, ClassVar
 
-from analyzer.core.frozen import Frozen
-from analyzer.core.units import signed_percent
-from analyzer.regression.paired.measure import Gathered, by_model, confirmed
+from analyzer.core.errors import CannotMeasure
+from analyzer.core.units import relative_change
+from analyzer.regression.outcome import TOTAL, Change, CheckResult, ModelCheck, Outcome
+from analyzer.regression.paired.measure import PairSample, is_confirmed
+from analyzer.regression.paired.pairs import BASE, HEAD
 from analyzer.regression.paired.sequential_test import (
-    LEAST_PAIRS,
+    MIN_PAIRS,
     Estimate,
     Rules,
-    estimate,
-    holm,
-    outcome,
-    smallest,
+    final_outcome,
+    minimum_detectable_change,
+    trimmed_mean,
 )
-from analyzer.regression.verdict import Outcome, Verdict
 
 
-class Timed(Frozen):
-    """One model, base against head. `again` is the second time, where the first said "regressed"."""
+class TimeCheck(ModelCheck):
+    """One model, base against head. `confirmation` is the second sample, if the first showed a regression."""
 
-    model: str
-    outcome: Outcome
-    first: Gathered
-    again: Gathered | None = None
-    reason: str = ""
-
-    @property
-    def shown(self) -> Gathered:
-        """The pairs that the figures are of: both times where there are two, since both are of these two states."""
-        return self.first if self.again is None else self.first.replace(pairs=self.first.pairs + self.again.pairs)
+    sample: PairSample = PairSample()
+    confirmation: PairSample | None = None
 
     @property
     def estimate(self) -> Estimate | None:
-        """What decided: of the first time, and of any number of pairs."""
-        if self.first.estimate is not None:
-            return self.first.estimate
-        return estimate(self.first.logs) if len(self.first.pairs) > 2 else None
+        """The estimate that decided; without enough pairs for a decision, that of three pairs or more."""
+        return _estimate(self.sample)
 
     @property
-    def wall(self) -> float | None:
-        """The change in wall time, as a ratio less 1; shown, never judged."""
-        pairs = self.first.pairs
-        return math.expm1(estimate([one.wall for one in pairs]).centre) if len(pairs) > 2 else None
-
-    def own_s(self, side: int) -> float | None:
-        return median(one.own_s(side) for one in self.first.pairs) if self.first.pairs else None
-
-    def wall_s(self, side: int) -> float | None:
-        return median(one.wall_s(side) for one in self.first.pairs) if self.first.pairs else None
+    def wall_change(self) -> float | None:
+        """The change in wall time as a ratio less 1; shown, not tested."""
+        pairs = self.sample.pairs
+        return math.expm1(trimmed_mean([pair.wall_log_ratio for pair in pairs]).mean) if len(pairs) > 2 else None
 
 
-class Times(Frozen):
-    """`base` and `head` as a person names them. A `self_test` is one state against itself, and judges nothing."""
+class TimeResult(CheckResult):
+    """`base` and `head` as shown to the user. A `self_test` compares one state with itself and never fails."""
 
-    base: str
-    head: str
-    rules: Rules
-    budget_s: float
-    timed: tuple[Timed, ...]
+    title: ClassVar[str] = "Time check"
+    suite: ClassVar[str] = "analyze check, time"
+    action: ClassVar[str] = "timed"
+
+    checks: tuple[TimeCheck, ...] = ()
+    base: str = ""
+    head: str = ""
+    rules: Rules = Rules()
+    budget_s: float = 60.0
     self_test: bool = False
     notes: tuple[str, ...] = ()
     device: str = "cpu"
 
     @property
     def metric(self) -> str:
-        return "cpu_time" if self.device == "cpu" else "gpu_time"
+        return device_metric(self.device)
 
     @property
-    def failures(self) -> tuple[Timed, ...]:
-        return () if self.self_test else tuple(one for one in self.timed if one.outcome == "regressed")
+    def unclear(self) -> bool:
+        return super().unclear and not self.self_test
 
-    @property
-    def unmeasured(self) -> tuple[Timed, ...]:
-        return tuple(one for one in self.timed if one.outcome == "incomparable")
+    def fails(self, change: Change) -> bool:
+        return super().fails(change) and not self.self_test
 
-    @property
-    def unclear(self) -> tuple[Timed, ...]:
-        return tuple(one for one in self.timed if one.outcome == "unclear")
+    def pairs_in_budget(self, check: TimeCheck) -> int:
+        return int(self.budget_s / check.sample.seconds_per_pair) if check.sample.pairs else 0
 
-    @property
-    def status(self) -> str:
-        """The envelope's word."""
-        return "failed" if self.failures else "partial" if self.unmeasured else "ok"
+    def minimum_detectable_change(self, check: TimeCheck) -> float | None:
+        """The smallest growth that the budget can detect here, as a ratio less 1; None for too few pairs."""
+        pairs = self.pairs_in_budget(check)
+        if len(check.sample.pairs) < 3 or pairs < MIN_PAIRS:
+            return None
+        return minimum_detectable_change(check.sample.log_ratios, pairs, self.rules)
 
-    def floor(self, one: Timed) -> float | None:
-        """The smallest growth of a model that its budget can show here, as a ratio less 1; None of too few pairs."""
-        fit = int(self.budget_s / one.first.pair_s) if one.first.pairs else 0
-        known = len(one.first.pairs) > 2 and fit >= LEAST_PAIRS
-        return smallest(one.first.logs, fit, self.rules) if known else None
+    def json_fields(self) -> dict[str, Any]:
+        return {
+            "base": self.base,
+            "head": self.head,
+            "self_test": self.self_test,
+            "device": self.device,
+            "notes": list(self.notes),
+            "rules": dict(vars(self.rules)),
+            "times": [self._check_to_json(check) for check in self.checks],
+            "records": [],
+        }
 
-
-def exit_status(times: Times, *, strict: bool) -> int:
-    """1 regressed, 3 a model could not be measured on both sides, 4 unclear under `strict`; improvements never fail."""
-    if times.failures:
-        return 1
-    if times.unmeasured:
-        return 3
-    return 4 if strict and times.unclear and not times.self_test else 0
-
-
-def suspected(found: Mapping[str, Gathered], rules: Rules) -> set[str]:
-    """The models that Holm calls regressed, to be confirmed."""
-    return holm(by_model(found, rules), rules.alpha)
-
-
-def judged(model: str, first: Gathered, again: Gathered | None, rules: Rules, *, suspect: bool) -> Timed:
-    """One model's word, with the reason where it is not the figures alone."""
-    if first.failed:
-        return Timed(model, "incomparable", first, reason=first.failed)
-    now = first.estimate
-    if now is None:
-        few = f"{len(first.pairs)} pair{'s' if len(first.pairs) != 1 else ''}, {LEAST_PAIRS} are wanted"
-        if first.lost:
-            return Timed(model, "incomparable", first, reason=f"{first.lost[-1]}; {few}")
-        return Timed(model, "unclear", first, reason=f"time was up after {few}; give more with --time-budget")
-    if suspect and again is not None and not confirmed(again, rules):
-        return Timed(model, "unclear", first, again, _not_confirmed(again))
-    return Timed(model, outcome(now, rules, regressed=suspect), first, again)
+    def _check_to_json(self, check: TimeCheck) -> dict[str, Any]:
+        return {
+            "model": check.model,
+            "outcome": check.outcome,
+            "reason": check.reason or None,
+            "device_s": {"base": median_s(check.sample, BASE), "head": median_s(check.sample, HEAD)},
+            "wall_s": {
+                "base": median_s(check.sample, BASE, wall=True),
+                "head": median_s(check.sample, HEAD, wall=True),
+            },
+            "wall_ratio": None if check.wall_change is None else 1 + check.wall_change,
+            "minimum_detectable_change": self.minimum_detectable_change(check),
+            "pairs": _sample_to_json(check.sample),
+            "confirmation": _sample_to_json(check.confirmation) if check.confirmation else None,
+        }
 
 
-def _not_confirmed(again: Gathered) -> str:
-    if again.failed or (again.lost and not again.enough):
-        return f"grew, and could not be measured again: {again.failed or again.lost[-1]}"
-    if again.estimate is None:
-        return f"grew, and only {len(again.pairs)} pairs of new parents fit in the time: not confirmed"
-    return f"grew, and by new parents {signed_percent(again.estimate.centre)}: not confirmed"
+def check_times(
+    model: str, device: str, sample: PairSample, confirmation: PairSample | None, rules: Rules, *, suspected: bool
+) -> TimeCheck:
+    """One model's outcome, with the reason if it does not follow from the times alone.
+
+    `suspected` is Holm's decision over all models; a suspected regression counts only if a confirmation supports it.
+    """
+    outcome, reason = _decide(sample, confirmation, rules, suspected=suspected)
+    estimate = _estimate(sample)
+    low = high = ratio = None
+    if estimate:
+        bounds = estimate.lower_bound(rules.alpha), estimate.mean, estimate.upper_bound(rules.alpha)
+        low, ratio, high = map(math.exp, bounds)
+    change = Change(
+        model, TOTAL, device_metric(device), median_s(sample, BASE), median_s(sample, HEAD), outcome,
+        low=low, high=high, paired_ratio=ratio,
+    )  # fmt: skip
+    error = CannotMeasure(reason) if outcome == "incomparable" else None
+    return TimeCheck(model, (change,), reason=reason, error=error, sample=sample, confirmation=confirmation)
 
 
-def verdicts(times: Times) -> tuple[Verdict, ...]:
-    """DESIGN's verdicts: own time a pass in seconds, `low` and `high` bounds of the ratio."""
-    found, alpha = [], times.rules.alpha
-    for one in times.timed:
-        now = one.estimate
-        bounds = (None, None) if now is None else (math.exp(now.low(alpha)), math.exp(now.high(alpha)))
-        found.append(Verdict(one.model, "total", times.metric, one.own_s(0), one.own_s(1), one.outcome,
-                             low=bounds[0], high=bounds[1]))  # fmt: skip
-    return tuple(found)
+def device_metric(device: str) -> str:
+    return "cpu_time" if device == "cpu" else "gpu_time"
+
+
+def median_s(sample: PairSample, side: int, *, wall: bool = False) -> float | None:
+    """The median over pairs of a side's device time or wall time of a pass, in seconds."""
+    return median(pair.wall_s(side) if wall else pair.device_s(side) for pair in sample.pairs) if sample.pairs else None
+
+
+def _estimate(sample: PairSample) -> Estimate | None:
+    return sample.estimate or (trimmed_mean(sample.log_ratios) if len(sample.pairs) > 2 else None)
+
+
+def _decide(
+    sample: PairSample, confirmation: PairSample | None, rules: Rules, *, suspected: bool
+) -> tuple[Outcome, str]:
+    if sample.failure:
+        return "incomparable", sample.failure
+    if sample.estimate is None:
+        count = len(sample.pairs)
+        shortage = f"{count} pair{'s' if count != 1 else ''}, {MIN_PAIRS} are needed"
+        if sample.lost:
+            return "incomparable", f"{sample.lost[-1]}; {shortage}"
+        return "unclear", f"the time budget allowed {shortage}; give more with --time-budget"
+    if suspected and confirmation is not None and not is_confirmed(confirmation, rules):
+        return "unclear", _unconfirmed(confirmation)
+    return final_outcome(sample.estimate, rules, regressed=suspected), ""
+
+
+def _unconfirmed(confirmation: PairSample) -> str:
+    if confirmation.failure or (confirmation.lost and not confirmation.sufficient):
+        return f"growth could not be measured again: {confirmation.failure or confirmation.lost[-1]}"
+    if confirmation.estimate is None:
+        return f"growth not confirmed: only {len(confirmation.pairs)} pairs of new processes fit in the time budget"
+    ratio = math.exp(confirmation.estimate.mean)
+    return f"growth not confirmed: {relative_change(1, ratio, fewer='less')} with new processes"
+
+
+def _sample_to_json(sample: PairSample) -> dict[str, Any]:
+    return {
+        "seconds": sample.seconds,
+        "lost": list(sample.lost),
+        "log_ratios": sample.log_ratios,
+        "wall_log_ratios": [pair.wall_log_ratio for pair in sample.pairs],
+        "generations": [pair.generation for pair in sample.pairs],
+    }

@@ -1,8 +1,9 @@
-"""From pairs to a word. Pure: a log ratio of head ÷ base a pair comes in; bounds, outcomes and what to do next go out.
+"""The group-sequential test that turns pairs into an outcome. Pure: one log ratio of head ÷ base per pair goes in.
 
-The bounds are one-sided at 99 % by Student's t over pairs, never over calls, which hang together. Their centre is the
-mean without the fifth of pairs that is lowest and the fifth that is highest, and their error Yuen's (1974): on a shared
-machine one pair in twenty is disturbed beyond anything a normal distribution has, and would hide what the others show.
+Bounds are one-sided at 99 % by Student's t over pairs, not over calls, since the calls of a pair are correlated. The
+estimate is the 20 % trimmed mean with Yuen's standard error (Yuen 1974, "The two-sample trimmed t for unequal
+population variances", Biometrika 61): on a shared machine one pair in twenty is an outlier that would dominate a plain
+mean.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
 from analyzer.core.frozen import Frozen
-from analyzer.regression.verdict import Outcome
+from analyzer.regression.outcome import Outcome
 
 ALPHA = 0.01
-# Each look is one more chance to be wrong. Three are taken on the way, each with its share of ALPHA, and the last,
-# whenever it is, has what is left.
-LOOKS = {10: 0.1, 20: 0.2, 40: 0.2}
-LEAST_PAIRS = min(LOOKS)
-CONFIRM_ALPHA = 0.1  # A second time, with parents of its own, after the first has said 99 %: what it must exclude is
-# that the parents were to blame, and every real regression that it misses is missed.
+# Shares of ALPHA spent at the interim analyses after so many pairs. The final analysis spends the rest (Bonferroni).
+INTERIM_ALPHA = {10: 0.1, 20: 0.2, 40: 0.2}
+MIN_PAIRS = min(INTERIM_ALPHA)
+# The confirmation starts new processes after the first run has rejected at 99 %. It only has to exclude that the first
+# processes were the cause, and a stricter level would miss real regressions.
+CONFIRMATION_ALPHA = 0.1
 TRIM = 0.2
 POWER = 0.95
 
 
 class Rules(Frozen):
-    """`tolerance` is the growth that passes, `limit` the growth that must be excluded, both 0.01 for 1 %.
+    """`tolerance` is the growth that passes, `limit` the growth that must be excluded, both relative: 0.01 for 1 %.
 
-    `models` share `alpha`: one of many is seldom wrong by chance, but of many one often is.
+    `models` is the number of models that share `alpha`, the family-wise error rate.
     """
 
     tolerance: float = 0.01
@@ -38,56 +39,59 @@ class Rules(Frozen):
 
 
 class Estimate(Frozen):
-    """What so many pairs say: the centre of their log ratios, its standard error, and `share` of alpha at this look."""
+    """The mean log ratio of `pairs` pairs. `alpha_share` is the share of alpha that this analysis may spend."""
 
     pairs: int
-    centre: float
-    error: float
-    freedom: int
-    share: float
+    mean: float
+    standard_error: float
+    degrees_of_freedom: int
+    alpha_share: float
 
-    def low(self, alpha: float) -> float:
-        """With confidence 1 - alpha · share the true log ratio is above this."""
-        return self.centre - self._reach(alpha)
+    def lower_bound(self, alpha: float) -> float:
+        """The true log ratio is above this with confidence 1 - alpha · alpha_share."""
+        return self.mean - self._half_width(alpha)
 
-    def high(self, alpha: float) -> float:
-        return self.centre + self._reach(alpha)
+    def upper_bound(self, alpha: float) -> float:
+        return self.mean + self._half_width(alpha)
 
-    def above(self, threshold: float) -> float:
-        """The p-value of "not above this threshold", corrected for the looks."""
+    def p_value(self, threshold: float) -> float:
+        """One-sided p-value of "not above this threshold", divided by the analysis's share of alpha."""
         from scipy.stats import t
 
-        if not self.error:
-            return 0.0 if self.centre > threshold else 1.0
-        return min(1.0, float(t.sf((self.centre - threshold) / self.error, self.freedom)) / self.share)
+        if not self.standard_error:
+            return 0.0 if self.mean > threshold else 1.0
+        statistic = (self.mean - threshold) / self.standard_error
+        return min(1.0, float(t.sf(statistic, self.degrees_of_freedom)) / self.alpha_share)
 
-    def _reach(self, alpha: float) -> float:
-        return student(alpha * self.share, self.freedom) * self.error
+    def _half_width(self, alpha: float) -> float:
+        return critical_value(alpha * self.alpha_share, self.degrees_of_freedom) * self.standard_error
 
 
-def student(alpha: float, freedom: int) -> float:
-    """What Student's t exceeds with probability alpha."""
+def critical_value(alpha: float, degrees_of_freedom: int) -> float:
+    """The value that Student's t exceeds with probability alpha."""
     from scipy.stats import t
 
-    return float(t.isf(alpha, freedom))
+    return float(t.isf(alpha, degrees_of_freedom))
 
 
-def share(pairs: int, *, ended: bool) -> float:
-    """Of alpha, what the look after so many pairs may spend; 0 if there is none then.
+def alpha_share(pairs: int, *, final: bool) -> float:
+    """The share of alpha that an analysis after so many pairs may spend; 0 if none takes place then.
 
-    >>> share(9, ended=True), share(10, ended=False), share(15, ended=False), share(15, ended=True)
-    (0.0, 0.1, 0.0, 0.9)
+    >>> [alpha_share(9, final=True), alpha_share(10, final=False), alpha_share(15, final=False)]
+    [0.0, 0.1, 0.0]
+    >>> alpha_share(15, final=True)
+    0.9
     """
-    if pairs < LEAST_PAIRS:
+    if pairs < MIN_PAIRS:
         return 0.0
-    if ended:
-        return 1 - sum(one for at, one in LOOKS.items() if at < pairs)
-    return LOOKS.get(pairs, 0.0)
+    if final:
+        return 1 - sum(share for interim, share in INTERIM_ALPHA.items() if interim < pairs)
+    return INTERIM_ALPHA.get(pairs, 0.0)
 
 
-def estimate(logs: Sequence[float], share: float = 1.0) -> Estimate:
-    """The trimmed mean and its standard error: that of the winsorized sample, divided by what was kept."""
-    ordered = sorted(logs)
+def trimmed_mean(log_ratios: Sequence[float], share: float = 1.0) -> Estimate:
+    """The 20 % trimmed mean; its standard error is the winsorized sample's, divided by the share kept (Yuen 1974)."""
+    ordered = sorted(log_ratios)
     pairs, cut = len(ordered), int(TRIM * len(ordered))
     kept = ordered[cut : pairs - cut]
     winsorized = [kept[0]] * cut + kept + [kept[-1]] * cut
@@ -95,36 +99,36 @@ def estimate(logs: Sequence[float], share: float = 1.0) -> Estimate:
     return Estimate(pairs, fmean(kept), error, len(kept) - 1, share)
 
 
-def settled(now: Estimate, rules: Rules) -> Outcome | None:
-    """What further pairs would not change, or None while they might.
+def early_outcome(estimate: Estimate, rules: Rules) -> Outcome | None:
+    """The outcome that stops the sampling early, or None to go on.
 
-    "unchanged" ends it early only where growth beyond the tolerance is excluded: excluding the limit takes few pairs,
-    and would leave no time to find what lies between the two.
+    "unchanged" requires that growth above the tolerance is excluded. Excluding growth above the limit takes few pairs,
+    and stopping then would miss growth between tolerance and limit.
     """
     tolerance = math.log1p(rules.tolerance)
-    if now.above(tolerance) <= rules.alpha / rules.models:
+    if estimate.p_value(tolerance) <= rules.alpha / rules.models:
         return "regressed"
-    high = now.high(rules.alpha)
-    if high < -tolerance:
+    upper = estimate.upper_bound(rules.alpha)
+    if upper < -tolerance:
         return "improved"
-    return "unchanged" if high < tolerance else None
+    return "unchanged" if upper < tolerance else None
 
 
-def outcome(now: Estimate, rules: Rules, *, regressed: bool) -> Outcome:
-    """The word when time is up; `regressed` is Holm's, who has seen all models."""
+def final_outcome(estimate: Estimate, rules: Rules, *, regressed: bool) -> Outcome:
+    """The outcome when the time budget is spent; `regressed` is Holm's decision over all models."""
     tolerance = math.log1p(rules.tolerance)
     if regressed:
         return "regressed"
-    high = now.high(rules.alpha)
-    if high < -tolerance:
+    upper = estimate.upper_bound(rules.alpha)
+    if upper < -tolerance:
         return "improved"
-    # One that grew by its own pairs, though not by Holm's measure, is not called unchanged.
-    grown = now.above(tolerance) <= rules.alpha
-    return "unchanged" if high < math.log1p(rules.limit) and not grown else "unclear"
+    # Growth that is significant for this model alone, though not after Holm's correction, is not "unchanged".
+    significant_alone = estimate.p_value(tolerance) <= rules.alpha
+    return "unchanged" if upper < math.log1p(rules.limit) and not significant_alone else "unclear"
 
 
 def holm(p_values: Mapping[str, float], alpha: float = ALPHA) -> set[str]:
-    """The names rejected at a family-wise alpha: from the smallest, each held against alpha ÷ those that are left.
+    """The names rejected at family-wise error rate alpha by Holm's step-down procedure (Holm 1979).
 
     >>> sorted(holm({"a": 0.004, "b": 0.006, "c": 0.02}))  # 0.004 > 0.01 / 3
     []
@@ -139,10 +143,11 @@ def holm(p_values: Mapping[str, float], alpha: float = ALPHA) -> set[str]:
     return rejected
 
 
-def smallest(logs: Sequence[float], pairs: int, rules: Rules) -> float:
-    """The smallest growth that so many pairs like these call regressed with probability 0.95, as a ratio less 1."""
-    seen = estimate(logs)
-    kept = pairs - 2 * int(TRIM * pairs)
-    error = seen.error * math.sqrt(seen.pairs / pairs)
-    reach = student(rules.alpha * share(pairs, ended=True) / rules.models, kept - 1) + student(1 - POWER, kept - 1)
-    return math.expm1(math.log1p(rules.tolerance) + reach * error)
+def minimum_detectable_change(log_ratios: Sequence[float], pairs: int, rules: Rules) -> float:
+    """The smallest growth that `pairs` pairs like these detect with probability 0.95, as a ratio less 1."""
+    pilot = trimmed_mean(log_ratios)
+    freedom = pairs - 2 * int(TRIM * pairs) - 1
+    error = pilot.standard_error * math.sqrt(pilot.pairs / pairs)
+    alpha = rules.alpha * alpha_share(pairs, final=True) / rules.models
+    margin = critical_value(alpha, freedom) + critical_value(1 - POWER, freedom)
+    return math.expm1(math.log1p(rules.tolerance) + margin * error)

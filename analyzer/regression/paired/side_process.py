@@ -1,4 +1,4 @@
-"""A side's parent process as the check sees it: commands go in, answers come out, each within a time limit."""
+"""The fork server's processes as the check sees them: requests go in, replies come out, each within a time limit."""
 
 from __future__ import annotations
 
@@ -13,180 +13,170 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 
 SCRIPT = Path(__file__).with_name("child") / "fork_server.py"
-START_S = 180.0  # Importing torch on a machine that does much else.
-# Whatever else a side loads: pools of threads do not survive a fork, and CPU time is to be one thread's.
-ALONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+START_LIMIT_S = 180.0  # For importing torch on a busy machine.
+# Thread pools do not survive a fork, and the CPU time measured must be one thread's, whatever libraries a model loads.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 
 
-class Place(Frozen):
-    """Where a side lives: the project's root, the folder of it to run in, and the Python that runs it.
+class Side(Frozen):
+    """Base or head: the project's root, the folder to run in, and the Python that runs it.
 
-    `name` is base or head; `device` is torch's, `cpu` or `cuda:1`. `apart` is the other side's root, of which this one
-    must import nothing.
+    `name` is base or head; `device` is a torch device, such as `cpu` or `cuda:1`. `other_root` is the root of the other
+    side, from which this side must not import.
     """
 
     name: str
     root: Path
     folder: Path | None = None
     python: str = sys.executable
-    apart: str = ""
+    other_root: str = ""
     environment: Mapping[str, str] = {}
     device: str = "cpu"
 
 
-class Lost(Exception):
-    """A worker or its parent was killed, hung or fell silent; its text says which."""
+class WorkerLost(Exception):
+    """A worker or its server was killed, hung or closed its pipe; the text says which. A retry may succeed."""
 
 
-class Failed(Exception):
-    """A side said that it cannot do what it was asked; its text says why. To ask again would be in vain."""
+class SideFailed(Exception):
+    """A side reported that it cannot do what was requested; the text says why. A retry would fail again."""
 
 
-class Parent(Protocol):
-    """What a pair needs of a side; a test hands in its own."""
+class ProcessGroup:
+    """The processes of all sides that use the same Python: one imports torch and forks the others. Killed together."""
 
-    place: Place
-
-    def ask(self, command: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
-        """The answer to a command. Raises Lost or Failed."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class Group:
-    """The processes of all sides that share a Python: one that imports torch, and what it forked. Ended together."""
-
-    def __init__(self, places: Sequence[Place]) -> None:
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 – closed by close()
-        self.pipes = [(os.pipe(), os.pipe()) for _ in places]  # Commands and answers of each.
-        sides = [
+    def __init__(self, sides: Sequence[Side]) -> None:
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 – closed by close()
+        self.pipes = [(os.pipe(), os.pipe()) for _ in sides]  # Requests and replies of each side.
+        arguments = [
             {
-                "folders": [str(one) for one in (place.root, place.root / "src") if one.is_dir()],
-                "cwd": str(place.folder or place.root),
-                "environment": dict(place.environment),
-                "source": commands[0],
-                "sink": answers[1],
+                "folders": [str(path) for path in (side.root, side.root / "src") if path.is_dir()],
+                "cwd": str(side.folder or side.root),
+                "environment": dict(side.environment),
+                "source": requests[0],
+                "sink": replies[1],
             }
-            for place, (commands, answers) in zip(places, self.pipes, strict=True)
+            for side, (requests, replies) in zip(sides, self.pipes, strict=True)
         ]
-        theirs = [end for commands, answers in self.pipes for end in (commands[0], answers[1])]
-        self.ours = [end for commands, answers in self.pipes for end in (commands[1], answers[0])]
+        child_ends = [end for requests, replies in self.pipes for end in (requests[0], replies[1])]
+        self.parent_ends = [end for requests, replies in self.pipes for end in (requests[1], replies[0])]
         try:
             self.process = subprocess.Popen(
-                [places[0].python, str(SCRIPT), json.dumps(sides)],
+                [sides[0].python, str(SCRIPT), json.dumps(arguments)],
                 stdin=subprocess.DEVNULL,
-                stdout=self.errors,
-                stderr=self.errors,
-                env={**os.environ, **ALONE},
-                pass_fds=theirs,
-                start_new_session=True,  # Ctrl-C is for the check, which then ends all of this.
+                stdout=self.output,
+                stderr=self.output,
+                env={**os.environ, **ONE_THREAD},
+                pass_fds=child_ends,
+                start_new_session=True,  # Ctrl-C reaches only the check, which then kills the group.
             )
         except OSError as error:
-            self._closed()
-            raise Failed(f"{places[0].name}: cannot run {one_line(places[0].python)}: {error.strerror}") from None
+            self._close_pipes()
+            raise SideFailed(f"{sides[0].name}: cannot run {one_line(sides[0].python)}: {error.strerror}") from None
         finally:
-            for end in theirs:
+            for end in child_ends:
                 os.close(end)
 
-    def said(self) -> str:
-        """The last line that any of them printed."""
-        self.errors.seek(0)
-        lines = self.errors.read().decode(errors="replace").strip().splitlines()
+    def last_line(self) -> str:
+        """The last line that any of the processes printed, after a colon; empty if there is none."""
+        self.output.seek(0)
+        lines = self.output.read().decode(errors="replace").strip().splitlines()
         return f": {one_line(lines[-1])[:200]}" if lines else ""
 
     def close(self) -> None:
-        if self.ours:
+        if self.parent_ends:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            self._closed()
+            self._close_pipes()
 
-    def _closed(self) -> None:
-        for end in self.ours:
+    def _close_pipes(self) -> None:
+        for end in self.parent_ends:
             os.close(end)
-        self.ours = []
-        self.errors.close()
+        self.parent_ends = []
+        self.output.close()
 
 
-class Process:
-    """One running side. `close` ends it, with the sides that it shares a process with."""
+class SideProcess:
+    """The connection to the fork server of one side. `close` kills it and the sides that share its process group."""
 
-    def __init__(self, place: Place, group: Group, commands: int, answers: int) -> None:
-        self.place, self.group, self.commands, self.answers = place, group, commands, answers
-        self.rest = b""
+    def __init__(self, side: Side, group: ProcessGroup, requests: int, replies: int) -> None:
+        self.side, self.group, self.requests, self.replies = side, group, requests, replies
+        self.unread = b""
 
-    def ready(self) -> dict[str, Any]:
-        """Waits until torch is imported; tells of which release."""
-        return self._answer(START_S)
+    def wait_until_ready(self) -> dict[str, Any]:
+        """Waits until torch is imported; the reply has the versions of Python and torch."""
+        return self._reply(START_LIMIT_S)
 
-    def ask(self, command: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
+    def request(self, command: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
+        """Sends a command and returns the reply. Raises WorkerLost or SideFailed."""
         try:
-            os.write(self.commands, json.dumps(dict(command)).encode() + b"\n")
+            os.write(self.requests, json.dumps(dict(command)).encode() + b"\n")
         except OSError:
             raise self._lost("its process has gone") from None
-        return self._answer(limit_s)
+        return self._reply(limit_s)
 
     def close(self) -> None:
         self.group.close()
 
-    def _answer(self, limit_s: float) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self._line(limit_s))
-        if answer["event"] == "failed":
-            raise Failed(f"{self.place.name}: {one_line(answer['reason'])}")
-        if answer["event"] == "ended" and answer["status"]:
-            raise self._lost(ended(answer["status"]))
-        return answer
+    def _reply(self, limit_s: float) -> dict[str, Any]:
+        reply: dict[str, Any] = json.loads(self._read_line(limit_s))
+        if reply["event"] == "failed":
+            raise SideFailed(f"{self.side.name}: {one_line(reply['reason'])}")
+        if reply["event"] == "ended" and reply["status"]:
+            raise self._lost(describe_status(reply["status"]))
+        return reply
 
-    def _line(self, limit_s: float) -> bytes:
-        """One line within a limit: what is asked of a side ends, or the side does."""
+    def _read_line(self, limit_s: float) -> bytes:
         end = time.monotonic() + limit_s
         with selectors.DefaultSelector() as selector:
-            selector.register(self.answers, selectors.EVENT_READ)
-            while b"\n" not in self.rest:
+            selector.register(self.replies, selectors.EVENT_READ)
+            while b"\n" not in self.unread:
                 if not selector.select(max(end - time.monotonic(), 0)):
-                    raise self._lost(f"it gave no answer within {limit_s:.0f} s")
-                part = os.read(self.answers, 65536)
-                if not part:
+                    raise self._lost(f"it gave no reply within {limit_s:.0f} s")
+                data = os.read(self.replies, 65536)
+                if not data:
                     raise self._lost("its process ended")
-                self.rest += part
-        line, _, self.rest = self.rest.partition(b"\n")
+                self.unread += data
+        line, _, self.unread = self.unread.partition(b"\n")
         return line
 
-    def _lost(self, what: str) -> Lost:
-        return Lost(f"{self.place.name}: {what}{self.group.said()}")
+    def _lost(self, reason: str) -> WorkerLost:
+        return WorkerLost(f"{self.side.name}: {reason}{self.group.last_line()}")
 
 
-def started(places: Sequence[Place]) -> list[Process]:
-    """The sides, ready: those that share a Python come of one process. Raises Failed or Lost, and then none is left."""
-    pythons = list(dict.fromkeys(place.python for place in places))
-    groups: list[Group] = []
-    found: dict[int, Process] = {}
+def start_sides(sides: Sequence[Side]) -> list[SideProcess]:
+    """Starts all sides, one process group per Python, and waits until they are ready.
+
+    Raises SideFailed or WorkerLost, after killing every process that was started.
+    """
+    groups: list[ProcessGroup] = []
+    processes: dict[int, SideProcess] = {}
     try:
-        for python in pythons:
-            own = [index for index, place in enumerate(places) if place.python == python]
-            group = Group([places[index] for index in own])
+        for python in dict.fromkeys(side.python for side in sides):
+            indices = [index for index, side in enumerate(sides) if side.python == python]
+            group = ProcessGroup([sides[index] for index in indices])
             groups.append(group)
-            for index, (commands, answers) in zip(own, group.pipes, strict=True):
-                found[index] = Process(places[index], group, commands[1], answers[0])
-        for side in found.values():
-            side.ready()
+            for index, (requests, replies) in zip(indices, group.pipes, strict=True):
+                processes[index] = SideProcess(sides[index], group, requests[1], replies[0])
+        for process in processes.values():
+            process.wait_until_ready()
     except BaseException:
         for group in groups:
             group.close()
         raise
-    return [found[index] for index in range(len(places))]
+    return [processes[index] for index in range(len(sides))]
 
 
-def ended(status: int) -> str:
-    """A process's exit status in words."""
+def describe_status(status: int) -> str:
+    """A worker's exit status in words."""
     if status >= 0:
         return f"its worker ended with status {status}"
-    killed = " (the system kills so when memory runs out)" if status == -signal.SIGKILL else ""
-    return f"its worker was killed by signal {-status}{killed}"
+    memory = " (the system does this when memory runs out)" if status == -signal.SIGKILL else ""
+    return f"its worker was killed by signal {-status}{memory}"

@@ -1,4 +1,4 @@
-"""The baseline there and back, sorted, whole or not at all; what is no baseline is refused and left alone."""
+"""The baseline file: round trip, sorted text, atomic writes; files that are no baseline are refused and kept."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.networks import VARIANTS
 from analyzer.regression.counts import baseline
-from analyzer.regression.counts.candidates import counted
+from analyzer.regression.counts.candidates import count_candidate
 from analyzer.regression.counts.result import snapshots
-from tests.regression.made import layer, model
+from tests.regression.snapshots import layer, model
 
 NAME = "analyzer-baseline.json"
-OURS = {"net": {"inference": model(layer("b", macs=2), layer("a", macs=1)), "training": model(mode="training")}}
+BASELINE = {"net": {"inference": model(layer("b", macs=2), layer("a", macs=1)), "training": model(mode="training")}}
 
 
-# --- there and back --------------------------------------------------------------------------------------------------
-def test_every_variant_comes_back_equal():
-    before = {name: snapshots(counted(name, Path.cwd())) for name in VARIANTS}
-    found = baseline.load(baseline.dump(before))
+# --- round trip ------------------------------------------------------------------------------------------------------
+def test_every_variant_survives_the_round_trip():
+    before = {name: snapshots(count_candidate(name, Path.cwd())) for name in VARIANTS}
+    loaded = baseline.load(baseline.dump(before))
     for name, modes in before.items():
-        for mode, one in modes.items():
-            layers = tuple(sorted(one.layers, key=lambda layer: layer.key))
-            assert found[name][mode] == one.replace(layers=layers)
+        for mode, snapshot in modes.items():
+            layers = tuple(sorted(snapshot.layers, key=lambda layer: layer.key))
+            assert loaded[name][mode] == snapshot.replace(layers=layers)
 
 
-def test_the_text_is_sorted_and_the_same_whatever_the_order():
-    other = {"net": dict(reversed([*OURS["net"].items()]))}
+def test_the_text_does_not_depend_on_the_order():
+    other = {"net": dict(reversed([*BASELINE["net"].items()]))}
     other["net"]["inference"] = model(layer("a", macs=1), layer("b", macs=2))
-    assert baseline.dump(other) == baseline.dump(OURS)
+    assert baseline.dump(other) == baseline.dump(BASELINE)
     assert baseline.dump({"b": {}, "a": {}}) == baseline.dump({"a": {}, "b": {}})
 
 
-def test_a_layer_is_a_line():
-    assert '{"path": "a", "op": "conv2d", "call": 1, "macs": 1},' in baseline.dump(OURS)
+def test_each_layer_is_a_line():
+    assert '{"path": "a", "op": "conv2d", "call": 1, "macs": 1},' in baseline.dump(BASELINE)
 
 
-# --- what is no baseline ---------------------------------------------------------------------------------------------
-def broken(change) -> str:
-    data = json.loads(baseline.dump(OURS))
+# --- invalid baselines ----------------------------------------------------------------------------------------------
+def damage(change) -> str:
+    data = json.loads(baseline.dump(BASELINE))
     change(data)
     return json.dumps(data)
 
@@ -54,55 +54,61 @@ def inference(data):
 
 
 DAMAGED = {
-    "a sum that does not fit": lambda d: inference(d)["totals"].update(macs=4),
-    "a layer less": lambda d: inference(d)["layers"].pop(),
-    "a layer twice": lambda d: inference(d)["layers"].append(inference(d)["layers"][0]),
-    "kinds that do not fit": lambda d: inference(d)["operators"].update(relu=1),
-    "a figure that is none": lambda d: inference(d)["layers"][0].update(macs="1"),
-    "a negative figure": lambda d: inference(d)["layers"][0].update(macs=-1),
-    "an unknown figure": lambda d: inference(d)["layers"][0].update(mac=0),
-    "a truth for a number": lambda d: inference(d)["totals"].update(peak_memory=True),
+    "wrong total": lambda d: inference(d)["totals"].update(macs=4),
+    "missing layer": lambda d: inference(d)["layers"].pop(),
+    "repeated layer": lambda d: inference(d)["layers"].append(inference(d)["layers"][0]),
+    "wrong operators": lambda d: inference(d)["operators"].update(relu=1),
+    "count as text": lambda d: inference(d)["layers"][0].update(macs="1"),
+    "negative count": lambda d: inference(d)["layers"][0].update(macs=-1),
+    "unknown metric": lambda d: inference(d)["layers"][0].update(mac=0),
+    "boolean count": lambda d: inference(d)["totals"].update(peak_memory=True),
     "no layers": lambda d: inference(d).pop("layers"),
-    "layers that are none": lambda d: inference(d).update(layers=5),
-    "another mode": lambda d: d["models"]["net"].update(testing=inference(d)),
-    "models that are none": lambda d: d.update(models=[1]),
-    "a path that is none": lambda d: inference(d)["layers"][0].update(path=None),
-    "an unknown operator without calls": lambda d: inference(d).update(unknown_ops={"odd": None}),
+    "layers as a number": lambda d: inference(d).update(layers=5),
+    "unknown mode": lambda d: d["models"]["net"].update(testing=inference(d)),
+    "models as a list": lambda d: d.update(models=[1]),
+    "missing path": lambda d: inference(d)["layers"][0].update(path=None),
+    "unknown operator without calls": lambda d: inference(d).update(unknown_ops={"odd": None}),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGED)
-def test_a_damaged_one_is_refused_by_name(case):
+def test_a_damaged_baseline_is_refused_by_name(case):
     with pytest.raises(AnalyzerError, match=r"^the baseline x\.json is damaged .*; analyze check --update") as caught:
-        baseline.load(broken(DAMAGED[case]), "x.json")
+        baseline.load(damage(DAMAGED[case]), "x.json")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", 1.5, True, [1]])
-def test_another_schema_is_refused_by_its_number(version):
-    with pytest.raises(AnalyzerError, match=r"has schema version .*, and this analyze reads 1"):
-        baseline.load(broken(lambda d: d.update(schema_version=version)), "x.json")
+@pytest.mark.parametrize("version", [0, 3, "1", 1.5, True, [1]])
+def test_an_unknown_version_is_refused(version):
+    with pytest.raises(AnalyzerError, match="schema version"):
+        baseline.load(damage(lambda d: d.update(schema_version=version)), "x.json")
 
 
-MERGED = baseline.dump(OURS).replace('  "net"', '<<<<<<< ours\n  "net"')
+def test_version_1_is_read():
+    assert baseline.load(damage(lambda d: d.update(schema_version=1)), "x.json") == baseline.load(
+        baseline.dump(BASELINE)
+    )
 
 
-@pytest.mark.parametrize("text", [MERGED, baseline.dump(OURS)[:-40]], ids=["conflict", "cut off"])
-def test_a_broken_one_stays_ours_and_an_update_writes_it_again(project, analyze, text):
+MERGED = baseline.dump(BASELINE).replace('  "net"', '<<<<<<< ours\n  "net"')
+
+
+@pytest.mark.parametrize("text", [MERGED, baseline.dump(BASELINE)[:-40]], ids=["conflict", "cut off"])
+def test_a_baseline_that_is_no_longer_json_is_replaced_by_an_update_of_all_models(project, analyze, text):
     root = project()
     (root / NAME).write_text(text)
     done = analyze("check")
     assert done.status == 2
     assert done.err.count("\n") == 1
     assert "is not JSON" in done.err
-    part = analyze("check", "--variant", "nin", "--update")  # That would lose the other models.
-    assert (part.status, (root / NAME).read_text()) == (2, text)
+    partial = analyze("check", "--variant", "nin", "--update")  # Would lose the other models.
+    assert (partial.status, (root / NAME).read_text()) == (2, text)
     assert analyze("check", "--update").status == 0
     assert analyze("check", "--strict").status == 0
 
 
 @pytest.mark.parametrize("text", ["[project]\nname = 1\n", "[]", '{"schema_version": 1, "records": []}', "", "null"])
-def test_somebody_elses_file_is_never_written_over(project, analyze, text):
+def test_another_file_is_never_overwritten(project, analyze, text):
     root = project()
     (root / "other").write_text(text)
     for arguments in ((), ("--update",), ("--update", "--variant", "nin")):
@@ -112,13 +118,13 @@ def test_somebody_elses_file_is_never_written_over(project, analyze, text):
         assert (root / "other").read_text() == text
 
 
-def test_a_key_that_is_there_twice():
-    with pytest.raises(AnalyzerError, match="a key is there twice"):
+def test_a_repeated_key_is_refused():
+    with pytest.raises(AnalyzerError, match="repeated"):
         baseline.load('{\n "schema_version": 1, "models": {}, "models": {}}', "x.json")
 
 
-# --- nothing is lost -------------------------------------------------------------------------------------------------
-def test_an_interrupted_update_leaves_what_was_there(project, analyze, monkeypatch):
+# --- writing ---------------------------------------------------------------------------------------------------------
+def test_an_interrupted_update_keeps_the_old_file(project, analyze, monkeypatch):
     root = project()
     assert analyze("check", "--update").status == 0
     before = (root / NAME).read_bytes()
@@ -133,36 +139,34 @@ def test_an_interrupted_update_leaves_what_was_there(project, analyze, monkeypat
     assert sorted(path.name for path in root.iterdir()) == [NAME, "pyproject.toml"]
 
 
-def test_a_place_that_cannot_be_written(project, analyze):
+def test_a_file_that_cannot_be_written(project, analyze):
     root = project('models = ["nin"]\nbaseline = "none/such.json"')
     done = analyze("check", "--update")
     assert done.status == 2
-    assert (
-        done.err
-        == "analyze: cannot write 'none/such.json': No such file or directory; name another file with --baseline\n"
-    )
+    assert "cannot write 'none/such.json'" in done.err
+    assert done.err.count("\n") == 1
     (root / "folder").mkdir()
     assert analyze("check", "--baseline", "folder").status == 2
 
 
-@pytest.mark.skipif(os.name != "posix", reason="locks of a Unix")
-def test_updates_at_once_lose_no_model(project, environment):
-    """Each of ten processes reads, changes and writes the file; all ten models are in it at the end."""
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="file locks of Unix")
+def test_concurrent_updates_lose_no_model(project, environment):
+    """Ten processes each read, change and write the file."""
     root = project()
     command = [sys.executable, "-m", "analyzer", "check", "--update", "--variant"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     running = [subprocess.Popen([*command, name], cwd=root, env=environment, **quiet) for name in VARIANTS]
-    for one in running:
-        with one.stderr:
-            assert one.wait(120) == 0, one.stderr.read()
-    found = baseline.read(root / NAME, NAME)
-    assert sorted(found) == sorted(VARIANTS)
+    for process in running:
+        with process.stderr:
+            assert process.wait(120) == 0, process.stderr.read()
+    assert sorted(baseline.read(root / NAME, NAME)) == sorted(VARIANTS)
     assert sorted(path.name for path in root.iterdir()) == [NAME, "pyproject.toml"]
 
 
-def test_equal_counts_are_not_written_again(project, analyze):
+def test_an_update_without_changes_does_not_write(project, analyze):
     root = project()
     assert "wrote analyzer-baseline.json" in analyze("check", "--update").err
     stamp = (root / NAME).stat().st_mtime_ns
-    assert "analyzer-baseline.json says so already" in analyze("check", "--update").err
+    assert "analyzer-baseline.json is up to date" in analyze("check", "--update").err
     assert (root / NAME).stat().st_mtime_ns == stamp

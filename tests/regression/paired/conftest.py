@@ -1,4 +1,4 @@
-"""A project in a repository of its own, with a small model of which a commit makes more."""
+"""A project in a git repository, with a small model whose number of layers a commit can change."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def Net_inputs():
 
 
 def git(folder: Path, *arguments: str) -> str:
-    named = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *named, *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    process = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return process.stdout.strip()
 
 
 @pytest.fixture
 def commit(project, tmp_path: Path) -> Callable[..., str]:
-    """`commit(layers=4)` writes the model with so many layers into the project's repository; returns the commit."""
+    """`commit(layers=4)` commits a model with that many layers, and returns the commit."""
     project('models = ["net.py:Net"]')
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
 
@@ -54,16 +54,16 @@ def commit(project, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture(autouse=True)
-def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """No test waits for a check that somebody runs on this machine."""
+def separate_lock(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """No test waits for another check on this machine."""
     path = tmp_path_factory.mktemp("lock") / "lock"
-    monkeypatch.setattr(lock, "place", lambda: path)
+    monkeypatch.setattr(lock, "lock_path", lambda: path)
     return path
 
 
 @pytest.fixture(autouse=True)
-def own_temporary(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where worktrees go, so that a test sees whether one was left."""
+def temporary(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for worktrees, so that a test can see whether one is left."""
     folder = tmp_path_factory.mktemp("trees")
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     return folder

@@ -1,4 +1,4 @@
-"""What both workers of a pair have alike: their processor, their layout, and memory that stays."""
+"""What both workers of a pair share: their processor, their memory layout, and retained memory."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ import pytest
 from analyzer.regression.paired.child import isolation
 
 
-def asked(script: str) -> object:
-    """What a process of its own prints: these terms cannot be taken back."""
+def run_script(script: str) -> object:
+    """The output of a new process, since these settings cannot be undone."""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind a process to a processor")
-def test_a_seed_is_a_processor_and_seeds_take_several():
+@pytest.mark.slow
+def test_a_seed_determines_the_processor():
     script = (
-        "import json, os; from analyzer.regression.paired.child.isolation import stay\n"
+        "import json, os; from analyzer.regression.paired.child.isolation import bind_to_processor\n"
         "usable = os.sched_getaffinity(0)\n"
-        "found = []\n"
+        "bound = []\n"
         "for seed in [*range(40), *range(40)]:\n"
-        "    os.sched_setaffinity(0, usable); stay(seed); found.append(sorted(os.sched_getaffinity(0)))\n"
-        "print(json.dumps([sorted(usable), found]))"
+        "    os.sched_setaffinity(0, usable); bind_to_processor(seed); bound.append(sorted(os.sched_getaffinity(0)))\n"
+        "print(json.dumps([sorted(usable), bound]))"
     )
-    usable, found = asked(script)  # type: ignore[misc]
-    assert found[:40] == found[40:]
-    assert len({tuple(one) for one in found}) >= min(len(usable), 2)
-    assert all(len(one) == 1 and one[0] in usable for one in found)
+    usable, bound = run_script(script)  # type: ignore[misc]
+    assert bound[:40] == bound[40:]
+    assert len({tuple(processors) for processors in bound}) >= min(len(usable), 2)
+    assert all(len(processors) == 1 and processors[0] in usable for processors in bound)
 
 
 FAULTS = """
 import json, resource, threading, torch
-from analyzer.regression.paired.child.isolation import keep_memory
+from analyzer.regression.paired.child.isolation import retain_freed_memory
 {first}
 counted = []
-def passes():  # In a thread, as a worker's are: a thread's memory has an end of its own.
+def passes():  # In a thread, as in a worker: each thread has its own heap arena.
     def once():
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         several = [torch.zeros(1 << 18) for _ in range(8)]
@@ -52,15 +53,16 @@ print(json.dumps(counted[10:]))
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such settings")
-def test_memory_that_a_pass_gave_back_is_not_fetched_anew():
-    # Eight tensors of 1 MiB are 2048 pages of 4 KiB. Given back together they are more than the heap's end may hold.
-    usual, kept = (asked(FAULTS.format(first=first)) for first in ("", "keep_memory()"))
-    assert min(usual) > 1000  # type: ignore[call-overload]
-    assert max(kept) < 100  # type: ignore[call-overload]
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
+@pytest.mark.slow
+def test_freed_memory_stays_in_the_process():
+    # Eight tensors of 1 MiB are 2048 pages of 4 KiB. Freed together they exceed the default trim threshold.
+    default, retained = (run_script(FAULTS.format(first=first)) for first in ("", "retain_freed_memory()"))
+    assert min(default) > 1000  # type: ignore[call-overload]
+    assert max(retained) < 100  # type: ignore[call-overload]
 
 
-def test_padding_is_that_of_its_seed():
-    sizes = [[one.numel() for one in isolation.padding(seed)] for seed in (1, 1, 2)]
+def test_a_seed_determines_the_padding():
+    sizes = [[block.numel() for block in isolation.random_padding(seed)] for seed in (1, 1, 2)]
     assert sizes[0] == sizes[1] != sizes[2]
     assert all(64 <= size < 1 << 18 for size in sizes[0])

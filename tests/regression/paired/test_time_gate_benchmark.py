@@ -1,4 +1,4 @@
-"""The benchmark's trials on pools made up for them."""
+"""benchmarks/time_gate.py: simulated checks on synthetic pools."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ import random
 import pytest
 
 from analyzer.regression.paired.pairs import Pair, Round
-from benchmarks.time_gate import Line, fitting, others, trial
+from benchmarks.time_gate import PoolPair, draw_pairs, simulate_check, usual_tests
 
 
-def pool(change: float, spread: float, *, lots: int = 10, seconds: float = 2.0) -> list[Line]:
-    draw = random.Random(3)
-    found = []
-    for parents in range(lots):
+def make_pool(change: float, spread: float, *, seconds: float = 2.0) -> list[PoolPair]:
+    """Ten generations of eight pairs."""
+    rng = random.Random(3)
+    pool = []
+    for generation in range(10):
         for _ in range(8):
-            log = draw.gauss(math.log1p(change), spread)
-            calls = tuple(range(10_000, 10_006))
-            times = calls, tuple(round(one * math.exp(log)) for one in calls)
-            found.append(Line(Pair((Round(times, times),), parents), seconds, log))
-    return found
+            log = rng.gauss(math.log1p(change), spread)
+            base = tuple(range(10_000, 10_006))
+            times = base, tuple(round(ns * math.exp(log)) for ns in base)
+            pool.append(PoolPair(Pair((Round(times, times),), generation), seconds, log))
+    return pool
 
 
-def test_a_trial_has_the_pairs_that_fit_with_their_parents():
-    chosen = fitting(random.Random(1), pool(0.0, 0.02), 60.0)
-    assert len(chosen) == 60 / 2
-    parents = [one.pair.parents for one in chosen]
-    assert all(len(set(parents[at : at + 8])) == 1 for at in range(0, 30, 8))
+def test_a_check_draws_whole_generations_that_fit_in_the_budget():
+    drawn = draw_pairs(random.Random(1), make_pool(0.0, 0.02), 60.0)
+    assert len(drawn) == 60 / 2
+    generations = [pair.pair.generation for pair in drawn]
+    assert all(len(set(generations[at : at + 8])) == 1 for at in range(0, 30, 8))
 
 
-@pytest.mark.parametrize(("change", "word"), [(0.0, "unchanged"), (0.05, "regressed"), (-0.05, "improved")])
-def test_a_trial_says_what_the_command_would(change, word):
-    draw = random.Random(1)
-    assert {trial(draw, pool(change, 0.005), 60.0) for _ in range(20)} == {word}
+@pytest.mark.parametrize(("change", "outcome"), [(0.0, "unchanged"), (0.05, "regressed"), (-0.05, "improved")])
+def test_a_simulated_check_has_the_commands_outcome(change, outcome):
+    rng = random.Random(1)
+    assert {simulate_check(rng, make_pool(change, 0.005), 60.0) for _ in range(20)} == {outcome}
 
 
 def test_too_few_pairs_are_unclear():
-    assert trial(random.Random(1), pool(0.05, 0.005, seconds=10.0), 60.0) == "unclear"
+    assert simulate_check(random.Random(1), make_pool(0.05, 0.005, seconds=10.0), 60.0) == "unclear"
 
 
-def test_the_usual_gates_are_tried_on_the_same_pairs():
-    assert set(others(random.Random(1), pool(0.2, 0.001), 60.0).values()) == {True}
-    assert set(others(random.Random(1), pool(0.0, 0.0), 60.0).values()) == {False}
+@pytest.mark.parametrize(("change", "spread", "alarm"), [(0.2, 0.001, True), (0.0, 0.0, False)])
+def test_usual_tests_run_on_the_same_pairs(change, spread, alarm):
+    assert set(usual_tests(random.Random(1), make_pool(change, spread), 60.0).values()) == {alarm}

@@ -1,4 +1,4 @@
-"""Worktrees of another commit, and what git is asked."""
+"""Temporary worktrees of another commit."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from pathlib import Path
 import pytest
 
 from analyzer.core.errors import CannotMeasure
-from analyzer.regression.paired.worktree import dirty, worktree
+from analyzer.regression.paired.worktree import uncommitted_files, worktree
 from tests.regression.paired.conftest import git
 
 
-def test_the_folder_is_that_commits_and_gone_afterwards(commit, tmp_path, own_temporary):
+def test_the_worktree_has_the_commits_files_and_is_removed(commit, tmp_path, temporary):
     before = commit(layers=4)
     commit(layers=8)
     with worktree(tmp_path, before) as (folder, name):
         assert "range(4)" in (folder / "net.py").read_text(encoding="utf-8")
         assert before.startswith(name)
-        assert own_temporary in folder.parents
+        assert temporary in folder.parents
     assert not folder.exists()
-    assert list(own_temporary.iterdir()) == []
+    assert list(temporary.iterdir()) == []
     assert git(tmp_path, "worktree", "list").count("\n") == 0
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_it_is_gone_also_after_an_error(commit, tmp_path, own_temporary, error):
+def test_the_worktree_is_removed_after_an_error(commit, tmp_path, temporary, error):
     commit()
     with pytest.raises(error), worktree(tmp_path, "HEAD"):
         raise error
-    assert list(own_temporary.iterdir()) == []
+    assert list(temporary.iterdir()) == []
     assert git(tmp_path, "worktree", "list").count("\n") == 0
 
 
-def test_a_project_in_a_folder_of_its_repository(commit, tmp_path):
+def test_a_project_in_a_subfolder_of_its_repository(commit, tmp_path):
     inner = tmp_path / "inner"
     inner.mkdir()
     commit(**{"inner/pyproject.toml": ""})
@@ -41,31 +41,31 @@ def test_a_project_in_a_folder_of_its_repository(commit, tmp_path):
         assert not (folder / "net.py").exists()
 
 
-def test_a_folder_that_the_commit_does_not_have(commit, tmp_path, own_temporary):
+def test_a_subfolder_that_the_commit_lacks(commit, tmp_path, temporary):
     commit()
     inner = tmp_path / "inner"
     inner.mkdir()
-    with pytest.raises(CannotMeasure, match="'main' has no folder inner"), worktree(inner, "main"):
+    with pytest.raises(CannotMeasure, match="no folder inner"), worktree(inner, "main"):
         pass
-    assert list(own_temporary.iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("ref", ["nowhere", "--help", "HEAD:net.py", ""])
 def test_a_ref_that_names_no_commit(commit, tmp_path, ref):
     commit()
-    with pytest.raises(CannotMeasure, match=r"there is no commit '.*fetch-depth"), worktree(tmp_path, ref):
+    with pytest.raises(CannotMeasure, match="fetch-depth"), worktree(tmp_path, ref):
         pass
 
 
 def test_no_repository(tmp_path):
     with (
-        pytest.raises(CannotMeasure, match=r"git rev-parse failed: .*not a git repository"),
+        pytest.raises(CannotMeasure, match="not a git repository"),
         worktree(tmp_path, "main"),
     ):
         pass
 
 
-def test_a_hook_is_not_run_and_its_variables_are_not_ours(commit, tmp_path, monkeypatch):
+def test_hooks_do_not_run_and_their_variables_are_ignored(commit, tmp_path, monkeypatch):
     commit()
     hook = tmp_path / ".git" / "hooks" / "post-checkout"
     hook.write_text("#!/bin/sh\ntouch ran\nexit 1\n", encoding="utf-8")
@@ -76,10 +76,10 @@ def test_a_hook_is_not_run_and_its_variables_are_not_ours(commit, tmp_path, monk
         assert not (folder / "ran").exists()
 
 
-def test_changes_that_no_commit_has_are_counted(commit, tmp_path: Path):
-    assert dirty(tmp_path / "..") == 0
+def test_uncommitted_files_are_counted(commit, tmp_path: Path):
+    assert uncommitted_files(tmp_path / "..") == 0
     commit()
-    assert dirty(tmp_path) == 0
+    assert uncommitted_files(tmp_path) == 0
     (tmp_path / "new.py").write_text("", encoding="utf-8")
     (tmp_path / "net.py").write_text("", encoding="utf-8")
-    assert dirty(tmp_path) == 2
+    assert uncommitted_files(tmp_path) == 2

@@ -1,121 +1,96 @@
-"""The job of `analyze check`: settings → counts → verdicts → outputs, and the baseline written last."""
+"""`analyze check`: counts the project's models, compares them with the baseline, and with `--update` writes it."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from analyzer.cli.jobs.check.output import Telling, tell
+from analyzer.cli.jobs.check.output import OutputOptions, emit
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import spinner
+from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.regression import config
 from analyzer.regression.counts import baseline
-from analyzer.regression.counts.candidates import Candidate, counted, distinct, runs_code
-from analyzer.regression.counts.result import Result, exit_status, held, merged
-from reports.regression import annotations as actions
-from reports.regression import counts as gate
-from reports.regression import json as envelope
-from reports.regression import junit, markdown
+from analyzer.regression.counts.candidates import Candidate, count_candidate, runs_code, unique_names
+from analyzer.regression.counts.result import CountsResult, compare_all, updated_baseline
+from analyzer.regression.outcome import exit_status
 
 
-def run(
-    *,
-    names: Sequence[str],
-    references: Sequence[str],
-    update: bool,
-    tolerance: float | None,
-    file: str | None,
-    strict: bool,
-    junit_file: str | None,
-    form: str,
-    output: str | None,
+def check_counts(
+    selection: Selection, output: OutputOptions, *, update: bool, tolerance: float | None, file: str | None
 ) -> int:
-    """Returns the exit status of DESIGN: 1 regressed, 2 or 3 not counted or not comparable, 3 nothing to compare with.
+    """Returns the exit status: 1 regressed, 2 or 3 not counted or compared, 3 without a baseline under `--strict`.
 
-    What is named on the command line stands in the place of the project's models.
+    Models in `selection` replace the project's models.
     """
     settings = config.read()
-    slack = settings.tolerance if tolerance is None else config.number("--tolerance", tolerance)
-    whole = not (names or references)
-    place, shown = _place(settings, file)
-    before = _before(place, shown, replaceable=update and whole)
-    candidates = _candidates(settings, names, references)
-    exists = before is not None
-    found = held(candidates, before, tolerance=slack, budgets=settings.budgets, whole=whole)
-    result = Result(found, candidates, shown, exists, slack, update)
+    relative = settings.tolerance if tolerance is None else config.parse_share("--tolerance", tolerance)
+    all_models = not selection
+    path, shown = (Path(file), file) if file is not None else (
+        Path(os.path.relpath(settings.root / settings.baseline)), settings.baseline)  # fmt: skip
+    before = _read_baseline(path, shown, replaceable=update and all_models)
+    candidates = _count_candidates(settings, selection)
+    checks = compare_all(candidates, before, tolerance=relative, budgets=settings.budgets, all_models=all_models)
+    result = CountsResult(checks, update, "", candidates, shown, before is not None, relative)
     if update:
-        _update(place, shown, candidates, whole=whole)
-    for one in candidates:
-        for note in one.notes:
-            print_message(f"{one.model}: {note}")
-        if one.error:
-            print_message(f"{one.model}: {one.error}")
-            for line in one.error.details:
+        _update_baseline(path, shown, candidates, all_models=all_models)
+    for candidate in candidates:
+        for note in candidate.notes:
+            print_message(f"{candidate.model}: {note}")
+        if candidate.error:
+            print_message(f"{candidate.model}: {candidate.error}")
+            for line in candidate.error.details:
                 print(line, file=sys.stderr)
-    status = exit_status(result, strict=strict)
-    if status == 3 and not exit_status(result, strict=False):
-        print_message("--strict: not every model has figures in the baseline to be held against")
-    telling = Telling(
-        json=partial(envelope.dump, result),
-        xml=partial(junit.dump, result),
-        markdown=partial(markdown.dump, result),
-        tables=partial(gate.tables, result),
-        sheet=partial(gate.sheet, result.verdicts),
-        commands=partial(actions.commands, result),
-    )
-    return tell(telling, status, junit_file=junit_file, form=form, output=output)
+    if output.strict and exit_status(result, strict=True) == 3 and not exit_status(result, strict=False):
+        print_message("--strict: the baseline does not have every model")
+    return emit(result, output)
 
 
-def _place(settings: config.Config, file: str | None) -> tuple[Path, str]:
-    """Where the baseline is, and what a person calls it: from the project's folder, or as the command line says."""
-    if file is not None:
-        return Path(file), file
-    return Path(os.path.relpath(settings.root / settings.baseline)), settings.baseline
+def select_names(settings: config.Config, selection: Selection, action: str) -> list[str]:
+    """The models to check, each once. Raises AnalyzerError if there is none; `action` is a verb such as "time"."""
+    names = [*selection.variants, *selection.references] or list(settings.models)
+    if not names:
+        raise AnalyzerError(
+            f'nothing to {action}: set models = ["NAME", …] under {config.TABLE} in pyproject.toml, '
+            "or give --variant NAME or --model REF"
+        )
+    unique, repeated = unique_names(names)
+    for name in repeated:
+        print_message(f"{name} is named twice; it is {action.removesuffix('e')}ed once")
+    return unique
 
 
-def _before(place: Path, shown: str, *, replaceable: bool) -> baseline.Baseline | None:
-    """The baseline as it is. One that is damaged or of another version is no obstacle to writing all of it again."""
+def _read_baseline(path: Path, shown: str, *, replaceable: bool) -> baseline.Baseline | None:
+    """A damaged baseline, or one of an unknown version, does not prevent an update that replaces all of it."""
     try:
-        return baseline.read(place, shown)
+        return baseline.read(path, shown)
     except baseline.Unreadable as error:
         if not replaceable:
             raise
-        print_message(f"{error.found}; it is written again")
+        print_message(f"{error.problem}; it is written again")
         return None
 
 
-def _candidates(settings: config.Config, names: Sequence[str], references: Sequence[str]) -> tuple[Candidate, ...]:
-    chosen = [(name, True) for name in names] + [(name, False) for name in references]
-    if not chosen:
-        chosen = [(name, False) for name in settings.models]
-    if not chosen:
-        raise AnalyzerError(
-            f'nothing to check: set models = ["NAME", …] under {config.TABLE} in pyproject.toml, '
-            "or give --variant NAME or --model REF"
-        )
-    once, again = distinct([name for name, _ in chosen])
-    for name in again:
-        print_message(f"{name} is named twice; it is checked once")
-    variant = dict(reversed(chosen))
-    root = Path.cwd() if names or references else settings.root
-    with spinner("counting", when=any(_runs_code(name) for name in once if not variant[name])):
-        return tuple(counted(name, root, variant=variant[name]) for name in once)
+def _count_candidates(settings: config.Config, selection: Selection) -> tuple[Candidate, ...]:
+    names = select_names(settings, selection, "check")
+    root = Path.cwd() if selection else settings.root
+    with spinner("counting", when=any(_may_run_code(name) for name in names if name not in selection.variants)):
+        return tuple(count_candidate(name, root, variant=name in selection.variants) for name in names)
 
 
-def _runs_code(name: str) -> bool:
+def _may_run_code(name: str) -> bool:
     try:
         return runs_code(name)
     except AnalyzerError:
-        return False  # It is said where the name is counted.
+        return False  # Counting the candidate reports the error.
 
 
-def _update(place: Path, shown: str, candidates: Sequence[Candidate], *, whole: bool) -> None:
-    """Writes the baseline; what another update wrote in the meantime stays, unless all is written."""
-    with baseline.alone(place):
-        now = _before(place, shown, replaceable=whole)
-        changed = baseline.write(place, merged(candidates, now, whole=whole))
-    print_message(f"wrote {shown}" if changed else f"{shown} says so already")
+def _update_baseline(path: Path, shown: str, candidates: Sequence[Candidate], *, all_models: bool) -> None:
+    """Writes the baseline; unless all models are written, what another update wrote meanwhile stays."""
+    with baseline.exclusive(path):
+        current = _read_baseline(path, shown, replaceable=all_models)
+        changed = baseline.write(path, updated_baseline(candidates, current, all_models=all_models))
+    print_message(f"wrote {shown}" if changed else f"{shown} is up to date")

@@ -1,85 +1,78 @@
-"""What a check found → standard output or a file, JUnit, and under GitHub Actions annotations and the summary page."""
+"""Writes a check's result to standard output or a file, to a JUnit file, and to GitHub Actions."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING
 
 from analyzer.cli.messages import discard_output, print_message
 from analyzer.cli.output import emit_tables, write
 from analyzer.core.files import write_text
 from analyzer.core.frozen import Frozen
-from reports.regression import annotations as actions
-
-if TYPE_CHECKING:
-    from reports.table import Table
-
-
-class Telling(Frozen):
-    """A check's result in every form; each is made only if it is asked for.
-
-    `markdown` takes the bytes that it may have, or None; `commands` are workflow commands.
-    """
-
-    json: Callable[[], str]
-    xml: Callable[[], str]
-    markdown: Callable[[int | None], str]
-    tables: Callable[[], list[Table]]
-    sheet: Callable[[], Table]
-    commands: Callable[[], Iterable[str]]
+from analyzer.regression.outcome import CheckResult, exit_status
+from reports.regression import json, junit, markdown
+from reports.regression.annotations import MAX_SUMMARY_BYTES, annotation_commands, append_summary
+from reports.regression.tables import all_tables, changes_sheet
+from reports.regression.workflow_commands import in_actions, neutralize
 
 
-def tell(found: Telling, status: int, *, junit_file: str | None, form: str, output: str | None) -> int:
-    """Returns the exit status, that of the check."""
-    if junit_file is not None:
-        write_text(junit_file, found.xml(), advice="name another file with --junit")
-    if actions.active(os.environ):
-        _tell_actions(found)
+class OutputOptions(Frozen):
+    """The options of every check: `--strict`, `--junit`, `--format` and `-o`."""
+
+    strict: bool
+    junit_file: str | None
+    form: str
+    output: str | None
+
+
+def emit(result: CheckResult, options: OutputOptions) -> int:
+    """Writes the result in all requested forms. Returns the check's exit status."""
+    status = exit_status(result, strict=options.strict)
+    if options.junit_file is not None:
+        write_text(options.junit_file, junit.dump(result), advice="name another file with --junit")
+    if in_actions(os.environ):
+        _annotate(result)
     try:
-        _emit(found, form, output)
+        _write_result(result, options.form, options.output)
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
-        # Whoever read has read enough. A gate that fails does so all the same.
+        # The reader closed the pipe. A failed check must still exit with its status.
         if not status:
             raise
         discard_output(sys.stdout)
     return status
 
 
-def _tell_actions(found: Telling) -> None:
-    """Annotations on standard error, which the runner reads too, and the job's summary page."""
-    for command in found.commands():
+def _annotate(result: CheckResult) -> None:
+    """Annotations go to standard error, which the runner reads too; Markdown goes to the job's summary page."""
+    for command in annotation_commands(result):
         print(command, file=sys.stderr)
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:
-            actions.append_page(found.markdown(actions.SUMMARY_BYTES), path)
+            append_summary(markdown.dump(result, MAX_SUMMARY_BYTES), path)
         except OSError as error:
             print_message(f"cannot write the job's summary: {error.strerror or error}")
 
 
-def _emit(found: Telling, form: str, output: str | None) -> None:
-    """On standard output under Actions no name may be a command; a terminal's table is written as it is drawn."""
-    bare = output in (None, "-") and actions.active(os.environ)
-    if form == "table" and not bare:
-        return emit_tables(found.tables(), form, output)
-    text = _text(found, form)
-    if bare:
-        text = actions.inert(text, form)
-    return write(text, output)
+def _write_result(result: CheckResult, form: str, output: str | None) -> None:
+    to_stdout = output in (None, "-")
+    if form == "table" and not (to_stdout and in_actions(os.environ)):
+        return emit_tables(all_tables(result), form, output)  # Formatted for the terminal's width.
+    text = _render(result, form)
+    # Under Actions no name on standard output may act as a workflow command.
+    return write(neutralize(text, form) if to_stdout and in_actions(os.environ) else text, output)
 
 
-def _text(found: Telling, form: str) -> str:
+def _render(result: CheckResult, form: str) -> str:
     if form == "json":
-        return found.json()
+        return json.dump(result)
     if form == "junit":
-        return found.xml()
+        return junit.dump(result)
     if form == "md":
-        return found.markdown(None)
+        return markdown.dump(result)
     page = io.StringIO()
     with redirect_stdout(page):
-        emit_tables([found.sheet()] if form == "csv" else found.tables(), form, None)
+        emit_tables([changes_sheet(result)] if form == "csv" else all_tables(result), form, None)
     return page.getvalue()

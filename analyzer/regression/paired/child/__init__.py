@@ -1,1 +1,1 @@
-"""The script that runs each side of a paired comparison in its own processes; the only part that imports torch."""
+"""The script that base and head run in their own Pythons. Only fork_server.py imports these files."""

@@ -1,14 +1,14 @@
-"""The sides of a pair: a script, run by a side's own Python, with each side's own folders first on its `sys.path`.
+"""A fork server for the workers of base and head: a script that a side's own Python runs.
 
-    python fork_server.py SIDES    # a JSON list; for each side its folders, working folder, environment, descriptors
+    python fork_server.py SIDES    # JSON list: for each side its folders, working folder, environment, descriptors
 
-It imports torch once, on one thread, and forks a parent a side; a parent forks a fresh worker for each pair. Sides that
-share a Python come of one process: where libraries happened to lie in memory made two processes of the same code differ
-by one or two percent, and what both inherit they have in common. Commands come in and answers go out as JSON lines,
-strictly in turn, so that a worker can take over its parent's very descriptors and hand them back by ending.
+It imports torch once, on one thread, and forks a server per side. A server puts its side's folders first on `sys.path`
+and forks a fresh worker for each pair. Sides that use the same Python come from one process: where libraries are loaded
+in memory differs between processes, and made equal code differ by one to two percent. Requests and replies are lines of
+JSON, strictly alternating, so that a worker can use its server's descriptors and return them by ending.
 
-The file is always the checking side's, and so are isolation.py and timed_call.py beside it: an older state of a
-project has none, or others. Hence they import of `analyzer` only what has been there from the start, in functions.
+This file, isolation.py and timed_call.py are always those of the checking side, since an older commit has none or
+others. They import only modules of `analyzer` that every commit has, and inside functions.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Its neighbours' names are too common to be importable: the folder is on the path for one of them, and then off it.
+    # The folder is on the path for this import only, since its files' names are too common to stay importable.
     folder = str(Path(__file__).resolve().parent)
     sys.path.insert(0, folder)
     import isolation  # type: ignore[import-not-found]
     import timed_call  # type: ignore[import-not-found]
 
-    sys.path[:] = [one for one in sys.path if os.path.realpath(one) != folder]
+    sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != folder]
 else:
     from analyzer.regression.paired.child import isolation, timed_call
 
@@ -37,34 +37,38 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-LIBRARIES = ("site-packages", "dist-packages")
+LIBRARY_FOLDERS = ("site-packages", "dist-packages")
 
 
 class Channel:
-    """Lines of JSON both ways over descriptors that the model's own code never sees."""
+    """Lines of JSON in both directions, over descriptors that the model's code does not see."""
 
     def __init__(self, source: int, sink: int) -> None:
         self.source, self.sink = source, sink
 
-    def hear(self) -> dict[str, Any] | None:
-        """The next command; None when nobody is left to give one. Unbuffered: whoever is forked starts with nothing."""
+    def receive(self) -> dict[str, Any] | None:
+        """The next request; None once the check has closed its end. Unbuffered, so that a fork inherits no input."""
         line = b""
         while not line.endswith(b"\n"):
-            part = os.read(self.source, 65536)
-            if not part:
+            data = os.read(self.source, 65536)
+            if not data:
                 return None
-            line += part
-        command: dict[str, Any] = json.loads(line)
-        return command
+            line += data
+        request: dict[str, Any] = json.loads(line)
+        return request
 
-    def tell(self, **answer: Any) -> None:
-        text = json.dumps(answer).encode() + b"\n"
-        while text:
-            text = text[os.write(self.sink, text) :]
+    def send(self, **reply: Any) -> None:
+        data = json.dumps(reply).encode() + b"\n"
+        while data:
+            data = data[os.write(self.sink, data) :]
+
+    def close(self) -> None:
+        os.close(self.source)
+        os.close(self.sink)
 
 
 def main() -> int:
-    """Imports what all share, forks a parent a side, and waits; it never computes anything itself."""
+    """Imports torch, forks a server per side, and waits for them; it computes nothing itself."""
     sides = json.loads(sys.argv[1])
     os.dup2(2, 1)  # What a model prints goes to standard error.
     channels = [Channel(side["source"], side["sink"]) for side in sides]
@@ -72,128 +76,134 @@ def main() -> int:
         import torch
     except Exception as error:
         for channel in channels:
-            channel.tell(event="failed", reason=f"torch cannot be imported: {_said(error)}")
+            channel.send(event="failed", reason=f"torch cannot be imported: {_error_line(error)}")
         return 0
-    isolation.keep_memory()
-    torch.set_num_threads(1)  # A pool of threads would not survive a fork.
+    isolation.retain_freed_memory()
+    torch.set_num_threads(1)  # A thread pool would not survive a fork.
     gc.collect()
-    gc.freeze()  # Whoever looks through all of it for garbage copies every page.
+    gc.freeze()  # A full garbage collection in a child would copy every shared page.
     for side, channel in zip(sides, channels, strict=True):
         if os.fork() == 0:
             for other in channels:
                 if other is not channel:
-                    os.close(other.source)
-                    os.close(other.sink)
+                    other.close()
             os._exit(_serve(channel, side))
     for channel in channels:
-        os.close(channel.source)
-        os.close(channel.sink)
+        channel.close()
     for _ in sides:
         os.wait()
     return 0
 
 
 def _serve(channel: Channel, side: Mapping[str, Any]) -> int:
-    """A side's parent: forks, waits and reports, until nobody asks any more."""
+    """One side's server: forks a worker per request and reports how it ended."""
     import torch
 
     os.chdir(side["cwd"])
     os.environ.update(side["environment"])
     sys.path[0:0] = side["folders"]
-    channel.tell(event="ready", python=sys.version.split()[0], torch=torch.__version__)
-    while command := channel.hear():
-        if command["do"] != "worker":
+    channel.send(event="ready", python=sys.version.split()[0], torch=torch.__version__)
+    while request := channel.receive():
+        if request["do"] != "worker":
             continue
-        _import(command.get("imports", []))
-        _strangers(command["apart"])  # Every worker is asked; what they inherit is looked up once.
+        _import_modules(request.get("imports", []))
+        _foreign_modules(request["other_root"])  # Fills the cache of real paths, which the workers inherit.
         gc.freeze()
         if (pid := os.fork()) == 0:
             status = 1
             try:
-                _work(channel, command)
+                _run_worker(channel, request)
                 status = 0
             finally:
                 os._exit(status)
         _, status = os.waitpid(pid, 0)
-        channel.tell(event="ended", status=os.waitstatus_to_exitcode(status))
+        channel.send(event="ended", status=os.waitstatus_to_exitcode(status))
     return 0
 
 
-def _import(names: Sequence[str]) -> None:
-    """What an earlier worker had to import, once for all that come after it. None of it is the project's own code."""
+def _import_modules(names: Sequence[str]) -> None:
+    """Imports installed modules that an earlier worker needed; never the project's own code."""
     for name in names:
         if name not in sys.modules:
             with suppress(Exception):
                 importlib.import_module(name)
 
 
-def _work(channel: Channel, command: Mapping[str, Any]) -> None:
-    """Imports what makes the model; a thread then makes and times it, in memory of its own that holds nothing yet.
+def _run_worker(channel: Channel, request: Mapping[str, Any]) -> None:
+    """Imports what the model needs, and builds and times it in a new thread.
 
-    In the main thread's, what a side's files happened to leave behind would decide where its data lies.
+    A new thread has an empty heap arena. In the main thread's arena, what the side's imports left behind would decide
+    where the model's data lies.
     """
-    before = set(sys.modules)
-    isolation.stay(command["seed"])
+    loaded = set(sys.modules)
+    isolation.bind_to_processor(request["seed"])
     try:
-        make = timed_call.maker(command["model"])
+        factory = timed_call.model_factory(request["model"])
     except (Exception, SystemExit) as error:
-        channel.tell(event="failed", reason=_said(error))
+        channel.send(event="failed", reason=_error_line(error))
         return
-    thread = threading.Thread(target=_timed, args=(channel, command, make, before))
+    thread = threading.Thread(target=_time_blocks, args=(channel, request, factory, loaded))
     thread.start()
     thread.join()
 
 
-def _timed(channel: Channel, command: Mapping[str, Any], make: timed_call.Make, before: set[str]) -> None:
+def _time_blocks(channel: Channel, request: Mapping[str, Any], factory: timed_call.Factory, loaded: set[str]) -> None:
     import torch
 
     try:
-        padding = isolation.padding(command["seed"])
-        torch.manual_seed(command["seed"])
-        clock = timed_call.clock_of(command["device"])
-        run = timed_call.ready(make, command["device"])
+        padding = isolation.random_padding(request["seed"])
+        torch.manual_seed(request["seed"])
+        clock = timed_call.device_clock(request["device"])
+        call = timed_call.prepare_call(factory, request["device"])
         with torch.inference_mode():
             gc.disable()
-            call_s = timed_call.warm(run, clock)
-            imported = [name for name in list(sys.modules) if name not in before and _installed(_file(name))]
-            channel.tell(event="warm", call_s=call_s, strangers=_strangers(command["apart"]), imported=imported)
-            while (asked := channel.hear()) and asked["do"] == "block":
-                own, wall = timed_call.block(run, asked["calls"], asked["burst"], clock)
-                channel.tell(event="block", own_ns=own, wall_ns=wall)
+            call_s = timed_call.warm_up(call, clock)
+            foreign_modules = _foreign_modules(request["other_root"])
+            imported = [name for name in list(sys.modules) if name not in loaded and _is_installed(_file_of(name))]
+            channel.send(event="warm", call_s=call_s, foreign_modules=foreign_modules, imported=imported)
+            while (block := channel.receive()) and block["do"] == "block":
+                device_ns, wall_ns = timed_call.time_block(call, block["calls"], block["burst"], clock)
+                channel.send(event="block", device_ns=device_ns, wall_ns=wall_ns)
         del padding
     except (Exception, SystemExit) as error:
-        channel.tell(event="failed", reason=_said(error))
+        channel.send(event="failed", reason=_error_line(error))
 
 
-def _strangers(apart: str) -> list[str]:
-    """Modules that came from the other side's folder: they are not what this side is to be timed with."""
-    inside = os.path.realpath(apart) + os.sep
-    here = {
-        os.path.realpath(one) for one in (__file__, isolation.__file__, timed_call.__file__)
-    }  # These are neither side's.
-    files = {name: file for name in list(sys.modules) if (file := _file(name)) not in here}
-    return sorted(name for name, file in files.items() if apart and file.startswith(inside) and not _installed(file))
+def _foreign_modules(other_root: str) -> list[str]:
+    """Modules that were imported from the other side's folder, apart from this script and installed libraries."""
+    if not other_root:
+        return []
+    prefix = os.path.realpath(other_root) + os.sep
+    script = {os.path.realpath(file) for file in (__file__, isolation.__file__, timed_call.__file__)}
+    files = {name: _file_of(name) for name in list(sys.modules)}
+    return sorted(
+        name
+        for name, file in files.items()
+        if file.startswith(prefix) and file not in script and not _is_installed(file)
+    )
 
 
-_real = functools.cache(os.path.realpath)
+_real_path = functools.cache(os.path.realpath)
 
 
-def _file(module: str) -> str:
-    # torch.ops and torch.classes are no files, and say a relative name all the same.
+def _file_of(module: str) -> str:
+    # torch.ops and torch.classes have a relative name as their __file__ and are no files.
     file = getattr(sys.modules[module], "__file__", None) or ""
-    return _real(file) if file.startswith(os.sep) else ""
+    return _real_path(file) if file.startswith(os.sep) else ""
 
 
-def _installed(file: str) -> bool:
-    """Whether it is a library's: an environment may well lie inside of a project's folder."""
-    return any(part in file for part in LIBRARIES) or file.startswith((sys.prefix + os.sep, sys.base_prefix + os.sep))
+def _is_installed(file: str) -> bool:
+    """Whether a file belongs to a library. An environment may lie inside of the project's folder."""
+    if any(folder in file for folder in LIBRARY_FOLDERS):
+        return True
+    return file.startswith((sys.prefix + os.sep, sys.base_prefix + os.sep))
 
 
-def _said(error: BaseException) -> str:
-    """The first line of what went wrong; an error of `analyzer` names itself."""
+def _error_line(error: BaseException) -> str:
+    """The first line of an error, with its type unless it is an AnalyzerError of either side's `analyzer`."""
     lines = str(error).strip().splitlines() or [""]
-    known = any(kind.__name__ == "AnalyzerError" for kind in type(error).__mro__)
-    return lines[0][:300] if known else f"{type(error).__name__}: {lines[0][:300]}"
+    ours = any(kind.__name__ == "AnalyzerError" for kind in type(error).__mro__)
+    return lines[0][:300] if ours else f"{type(error).__name__}: {lines[0][:300]}"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
-"""What the two workers of a pair have alike, so that they differ by their code alone.
+"""Makes the two workers of a pair equal in everything but their code. Part of the script in fork_server.py.
 
-Part of the script in fork_server.py.
-
-Each of these was worth more, on machines that did nothing else, than the changes that are looked for.
+On an otherwise idle machine, each of these differences between processes exceeded the changes that a check looks for.
 """
 
 from __future__ import annotations
@@ -13,37 +11,41 @@ import random
 from contextlib import suppress
 from typing import Any
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # Of glibc's malloc.h.
-KEPT = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 1 << 30, M_TOP_PAD: 64 << 20}  # The first at its most.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # From glibc's malloc.h.
+# M_MMAP_THRESHOLD is at the maximum that glibc accepts.
+RETENTION = {M_MMAP_THRESHOLD: 32 << 20, M_TRIM_THRESHOLD: 1 << 30, M_TOP_PAD: 64 << 20}
 
 
-def keep_memory() -> None:
-    """What a pass gives back stays with the process, where the C library is glibc.
+def retain_freed_memory() -> None:
+    """Makes glibc keep freed memory in the process; no effect with another C library.
 
-    Else it depends on where the last block happens to lie whether the end of the heap goes back to the system after
-    each pass and comes anew, page by page, in the next: up to a third of one process's time, and nothing of another's.
+    By default the position of the last allocated block decides whether the end of the heap returns to the system after
+    each pass and is fetched again page by page in the next: up to a third of one process's time, and none of another's.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for what, size in KEPT.items():
-            mallopt(what, size)
+        for parameter, size in RETENTION.items():
+            mallopt(parameter, size)
 
 
-def stay(seed: int) -> None:
-    """On one processor, drawn by the pair's seed.
+def bind_to_processor(seed: int) -> None:
+    """Binds the process to one processor, chosen by the pair's seed, where the system allows it.
 
-    A worker keeps to the processor where it ran last, and its partner to another, and of two that are called alike one
-    is slower: by what runs beside it, or by where a host put it. Where a system cannot bind, they go where they will.
+    Otherwise each worker stays on the processor where it ran last, and the two processors may differ in speed: by what
+    else runs on them, or by where a virtual machine's host placed them.
     """
     with suppress(OSError, AttributeError):
         os.sched_setaffinity(0, {random.Random(seed).choice(sorted(os.sched_getaffinity(0)))})
 
 
-def padding(seed: int) -> list[Any]:
-    """Blocks of chance sizes, every other one given back: else all workers of a parent would lie in memory alike, and
-    what one state of the code gains by that would be taken for speed. The two of a pair get the same."""
+def random_padding(seed: int) -> list[Any]:
+    """Allocates blocks of random sizes and frees every other one; both workers of a pair use the same seed.
+
+    Without it all workers of a server would have the same memory layout, and an advantage that one state of the code
+    has in that layout would be taken for speed.
+    """
     import torch
 
-    draw = random.Random(seed)
-    sizes = [draw.randrange(64, 1 << draw.randrange(7, 19)) for _ in range(draw.randrange(32, 96))]
+    rng = random.Random(seed)
+    sizes = [rng.randrange(64, 1 << rng.randrange(7, 19)) for _ in range(rng.randrange(32, 96))]
     return [torch.empty(size, dtype=torch.uint8) for size in sizes][::2]

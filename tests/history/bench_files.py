@@ -1,4 +1,4 @@
-"""Files of pytest-benchmark and series, made by hand."""
+"""Makes files of pytest-benchmark, and points of a history."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analyzer.history.point import TIME, Point, packed
+from analyzer.history.point import TIME, Point, dump_environment
 
 MACHINE = {
     "node": "secret-host",
@@ -27,13 +27,13 @@ def bench(
     machine: Mapping[str, Any] = MACHINE,
     raw: bool = True,
 ) -> str:
-    """A file's text: `times` a benchmark in seconds, or its samples; the day counts commits too."""
+    """A file's text. `times` has a time in seconds, or samples, per benchmark; `day` also numbers the commit."""
     benchmarks = []
-    for name, taken in times.items():
-        samples = sorted([taken] * 5 if isinstance(taken, int | float) else taken)
+    for name, time in times.items():
+        data = [time] * 5 if isinstance(time, int | float) else list(time)
+        samples = sorted(data)
         stats = {"median": samples[len(samples) // 2], "rounds": len(samples)}
-        raw_data = [taken] * 5 if isinstance(taken, int | float) else list(taken)
-        benchmarks.append({"fullname": name, "name": name, "stats": stats | ({"data": raw_data} if raw else {})})
+        benchmarks.append({"fullname": name, "name": name, "stats": stats | ({"data": data} if raw else {})})
     commit = {"id": f"{day:040x}", "dirty": False, "author_time": None, "branch": "secret-branch"}
     moment = f"2026-{1 + (day - 1) // 28:02}-{1 + (day - 1) % 28:02}T12:00:00+00:00"
     return json.dumps(
@@ -49,7 +49,7 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 
 def points(values: Sequence[float], model: str = "net", metric: str = TIME, environment: str = "here") -> list[Point]:
-    """A point a run, oldest first."""
+    """One point per run, oldest first."""
     return [
         Point(
             f"{run:03}",
@@ -58,7 +58,7 @@ def points(values: Sequence[float], model: str = "net", metric: str = TIME, envi
             model,
             metric,
             "",
-            packed({"processor": environment}),
+            dump_environment({"processor": environment}),
             value,
         )
         for run, value in enumerate(values)

@@ -1,12 +1,12 @@
-"""Snapshots by hand."""
+"""Builds snapshots for tests."""
 
 from __future__ import annotations
 
 from analyzer.regression.counts.snapshot import Layer, Snapshot
 
 
-def layer(path: str, op: str = "conv2d", call: int = 1, **figures: int) -> Layer:
-    return Layer(path, op, call, figures)
+def layer(path: str, op: str = "conv2d", call: int = 1, **counts: int) -> Layer:
+    return Layer(path, op, call, counts)
 
 
 def model(*layers: Layer, mode: str = "inference", peak: int | None = 100, **unknown: int) -> Snapshot:

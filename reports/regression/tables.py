@@ -1,0 +1,41 @@
+"""A check as tables: one line per model, and for counts the layers that differ."""
+
+from __future__ import annotations
+
+from analyzer.regression.benchmarks.compare import BenchmarksResult
+from analyzer.regression.counts.result import CountsResult
+from analyzer.regression.outcome import CheckResult
+from analyzer.regression.paired.result import TimeResult
+from reports.regression import counts, layers, times
+from reports.table import Column, Table
+
+COUNT_KEYS = ("model", "mode", "path", "op", "call", "metric", "before", "after", "budget", "outcome")
+TIME_KEYS = ("model", "metric", "before", "after", "low", "high", "outcome")
+
+
+def all_tables(result: CheckResult) -> list[Table]:
+    return [summary_table(result), *(table for model in result.models for table in detail_tables(result, model))]
+
+
+def summary_table(result: CheckResult) -> Table:
+    if isinstance(result, TimeResult):
+        return times.self_test_table(result) if result.self_test else times.time_table(result)
+    if isinstance(result, BenchmarksResult):
+        return times.benchmark_table(result)
+    assert isinstance(result, CountsResult)
+    return counts.summary_table(result)
+
+
+def detail_tables(result: CheckResult, model: str) -> list[Table]:
+    """One model's totals and layers that differ; empty for times and for a model without differences."""
+    return layers.difference_tables(model, result.of(model)) if isinstance(result, CountsResult) else []
+
+
+def changes_sheet(result: CheckResult) -> Table:
+    """For CSV: one line per change, with exact values."""
+    keys = COUNT_KEYS if isinstance(result, CountsResult) else TIME_KEYS
+    rows = tuple(
+        tuple("" if getattr(change, key) is None else str(getattr(change, key)) for key in keys)
+        for change in result.changes
+    )
+    return Table("changes", tuple(Column(key, "left") for key in keys), rows)

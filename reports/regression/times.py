@@ -1,0 +1,131 @@
+"""Checks of times as tables: a time check, its self-test, and a comparison of two benchmark files."""
+
+from __future__ import annotations
+
+import math
+
+from analyzer.core.units import percent, relative_change, seconds
+from analyzer.regression.benchmarks.compare import MIN_BENCHMARKS, BenchmarkCheck, BenchmarksResult
+from analyzer.regression.outcome import Change, CheckResult
+from analyzer.regression.paired.result import TimeResult
+from reports.regression.summary import bounds_text, headline, label, pairs_text, ratio_text
+from reports.table import MISSING, Cell, Column, Row, Table
+
+MAX_NAMES, MAX_NAME_LENGTH = 8, 100
+BOUNDS = "99 % bounds"
+
+
+def time_table(result: TimeResult) -> Table:
+    rows = tuple(
+        (*_times(check.changes[0]), _change_text(check.wall_change), pairs_text(check), label(result, check.model))
+        for check in result.checks
+    )
+    rules, where = result.rules, "one thread" if result.device == "cpu" else result.device
+    notes = (
+        *_reasons(result),
+        f"{result.head} against {result.base}: {_device_time(result)} of a pass on {where}, in pairs of fresh "
+        f"processes. regressed: the 99 % lower bound exceeds +{percent(rules.tolerance)}; "
+        f"unchanged: the 99 % upper bound is below +{percent(rules.limit)}.",
+        *result.notes,
+    )
+    columns = _columns("model", "base", "head", "change", BOUNDS, "wall", "pairs", "outcome")
+    return Table(headline(result), columns, rows, notes=notes)
+
+
+def self_test_table(result: TimeResult) -> Table:
+    rows: list[Row] = []
+    for check in result.checks:
+        change, estimate, detectable = check.changes[0], check.estimate, result.minimum_detectable_change(check)
+        spread = estimate.standard_error * math.sqrt(estimate.pairs) if estimate else None
+        rows.append(
+            (
+                Cell(check.model),
+                _seconds(change.before),
+                MISSING if spread is None else percent(spread),
+                str(result.pairs_in_budget(check)),
+                "too few pairs" if detectable is None else _change_text(detectable),
+                ratio_text(change.ratio),
+                bounds_text(change),
+            )
+        )
+    budget = f"{result.budget_s:g} s"
+    notes = (
+        *_reasons(result),
+        f"{result.base} against itself. spread: standard deviation of a pair's log ratio. detectable: the smallest "
+        f"growth that the pairs of {budget} detect with probability 0.95 at a tolerance of "
+        f"{percent(result.rules.tolerance)}. measured: should be 0 %.",
+        *result.notes,
+    )
+    titles = ("model", _device_time(result), "spread", f"pairs in {budget}", "detectable", "measured", BOUNDS)
+    return Table("What a time check can detect on this machine", _columns(*titles), tuple(rows), notes=notes)
+
+
+def benchmark_table(result: BenchmarksResult) -> Table:
+    rows = tuple((*_times(check.changes[0]), _detectable(check), check.outcome) for check in result.checks)
+    columns = _columns("benchmark", "base", "now", "change", BOUNDS, "detectable", "outcome")
+    columns = (Column("benchmark", "left", cut="start"), *columns[1:])
+    return Table(headline(result), columns, rows, notes=tuple(_benchmark_notes(result)))
+
+
+def shared_change(result: BenchmarksResult) -> str:
+    """What all benchmarks share; no benchmark's bounds include it."""
+    return (
+        f"All benchmarks together: {ratio_text(math.exp(result.shared_log_ratio or 0.0))}, which may be the machine or "
+        "code that they all use. Bounds are relative to it."
+    )
+
+
+def _columns(*titles: str) -> tuple[Column, ...]:
+    return tuple(Column(title, "left" if index == 0 or title == "outcome" else "right")
+                 for index, title in enumerate(titles))  # fmt: skip
+
+
+def _times(change: Change) -> tuple[Cell | str, ...]:
+    values = _seconds(change.before), _seconds(change.after)
+    return Cell(change.model), *values, ratio_text(change.ratio), bounds_text(change)
+
+
+def _seconds(value: float | None) -> str:
+    return MISSING if value is None else seconds(value)
+
+
+def _change_text(change: float | None) -> str:
+    return MISSING if change is None else relative_change(1, 1 + change, fewer="less")
+
+
+def _device_time(result: TimeResult) -> str:
+    return "CPU time" if result.device == "cpu" else "GPU time"
+
+
+def _detectable(check: BenchmarkCheck) -> str:
+    if check.estimate is None:
+        return MISSING
+    return "nothing" if check.minimum_detectable_change is None else _change_text(check.minimum_detectable_change)
+
+
+def _reasons(result: CheckResult) -> list[str]:
+    return [f"{check.model}: {check.reason}" for check in result.checks if check.reason]
+
+
+def _benchmark_notes(result: BenchmarksResult) -> list[str]:
+    if result.incomparable:
+        return [f"{result.head} and {result.base} are of two machines: {result.incomparable}."]
+    notes = []
+    for reason in dict.fromkeys(check.reason for check in result.checks if check.reason):
+        names = [_short(check.model) for check in result.checks if check.reason == reason]
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        notes.append(f"{reason[0].upper()}{reason[1:]}: {', '.join(names[:MAX_NAMES])}{more}.")
+    if result.shared_log_ratio is not None:
+        notes.append(shared_change(result))
+    if any(check.estimate for check in result.checks):
+        hint = f" {MIN_BENCHMARKS} benchmarks or more detect smaller ones." if result.shared_log_ratio is None else ""
+        notes.append(
+            f"{result.head} against {result.base}: two runs that are not paired cannot show small changes. "
+            f"detectable: growth that is called regressed with probability 0.95.{hint} analyze check --base compares "
+            "two commits in pairs. Times: medians of the minima of ten samples."
+        )
+    return notes
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME_LENGTH else f"…{name[1 - MAX_NAME_LENGTH :]}"

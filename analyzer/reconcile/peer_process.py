@@ -16,6 +16,7 @@ from torch import nn
 
 from analyzer.core.errors import one_line
 from analyzer.core.inputs import image_shape, parse_input
+from analyzer.core.serialize import to_json
 from analyzer.reconcile.adapters import ADAPTERS
 from analyzer.reconcile.peers import PEERS, PeerResult
 
@@ -36,7 +37,7 @@ def main(peer: str, request: str, result_file: str) -> None:
         first_line = (str(error).strip().splitlines() or [""])[0]
         result = PeerResult(peer, "failed", one_line(f"{type(error).__name__}: {first_line}")[:300])
     part = Path(f"{result_file}.part")
-    part.write_text(json.dumps(result.to_json()), encoding="utf-8")
+    part.write_text(json.dumps(to_json(result)), encoding="utf-8")
     part.rename(result_file)  # Atomic: the parent never reads half a result.
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
 
@@ -57,10 +57,3 @@ class PeerResult(Frozen):
     version: str = ""
     total: int = 0
     rows: tuple[PeerRow, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "rows": [[getattr(row, name) for name in PeerRow.fields] for row in self.rows]}
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> PeerResult:
-        return PeerResult(**{**data, "rows": tuple(PeerRow(*row) for row in data["rows"])})

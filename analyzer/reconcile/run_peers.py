@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from analyzer.core.errors import one_line
+from analyzer.core.serialize import from_json
 from analyzer.reconcile.peers import Peer, PeerResult
 
 TIME_LIMIT_S = 300.0
@@ -104,8 +105,8 @@ def _read_result(name: str, peer: _PeerProcess, timeout: str) -> PeerResult:
     file = peer.folder / "result"
     if file.exists():
         try:
-            return PeerResult.from_json(json.loads(file.read_text(encoding="utf-8")))
-        except (KeyError, TypeError, ValueError) as error:
+            return from_json(PeerResult, json.loads(file.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
             return PeerResult(name, "failed", f"its result cannot be read: {one_line(error)}")
     if timeout:
         return PeerResult(name, "failed", timeout)

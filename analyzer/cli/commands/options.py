@@ -38,54 +38,30 @@ def split_names(context: click.Context, parameter: click.Parameter, texts: tuple
     return tuple(names)
 
 
+# fmt: off
 SELECTION_OPTIONS: dict[str, Decorator] = {
     "model": click.option(
-        "--model",
-        "references",
-        multiple=True,
-        metavar="REF",
+        "--model", "references", multiple=True, metavar="REF",
         help="Your model: FILE.py:NAME, PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME or hf:NAME. "
-        "Runs its code.",
-    ),
+             "Runs its code."),
     "variant": click.option(
-        "--variant",
-        "variants",
-        multiple=True,
-        metavar="NAME[,NAME]",
-        shell_complete=complete_variant,
-        callback=split_names,
-        help="Built-in network, see analyze list. NAME@PATH.KEY=N changes a number in it.",
-    ),
+        "--variant", "variants", multiple=True, metavar="NAME[,NAME]", shell_complete=complete_variant,
+        callback=split_names, help="Built-in network, see analyze list. NAME@PATH.KEY=N changes a number in it."),
     "set": click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="PATH.KEY=N",
-        help="Change a number in every selected variant that has it.",
-    ),
+        "--set", "overrides", multiple=True, metavar="PATH.KEY=N",
+        help="Change a number in every selected variant that has it."),
     "input": click.option(
-        "--input",
-        "inputs",
-        multiple=True,
-        metavar="[NAME=]SIZES[:TYPE]",
+        "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]",
         help="Input shape without the batch, such as 3x320x320 or ids=128:int64; repeat it for several inputs. "
-        "Default: the model's own.",
-    ),
+             "Default: the model's own."),
     "batch": click.option(
-        "--batch",
-        type=click.IntRange(1, MAX_COUNT),
-        default=1,
-        show_default=True,
-        metavar="N",
-        help="Batch size.",
-    ),
+        "--batch", type=click.IntRange(1, MAX_COUNT), default=1, show_default=True, metavar="N", help="Batch size."),
     "mode": click.option(
-        "--mode",
-        type=click.Choice(["inference", "training"]),
-        help="Training adds the backward pass and the auxiliary classifiers. Default: inference.",
-    ),
+        "--mode", type=click.Choice(["inference", "training"]),
+        help="Training adds the backward pass and the auxiliary classifiers. Default: inference."),
     "train": click.option("--train", is_flag=True, help="Same as --mode training."),
 }
+# fmt: on
 
 
 def selection_options(*, without: Collection[str] = ()) -> Decorator:
@@ -157,9 +133,3 @@ class CommaSeparated(click.ParamType[Any]):
         if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= MAX_COUNT:
             self.fail(f"{one_line(value)!r} is not a list of whole numbers from 1 to {MAX_COUNT}, such as 1,8,32")
         return int(part)
-
-
-def variant_option(text: str) -> Decorator:
-    """`--variant` alone: until every command takes a `Selection`."""
-    return click.option("--variant", "names", multiple=True, metavar="NAME[,NAME]", shell_complete=complete_variant,
-                        callback=split_names, help=text)  # fmt: skip

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.tensors import output_tensors, tensors_of
-from analyzer.counting.operators.registry import Operator, composite
+from analyzer.counting.operators.registry import Operator
 from analyzer.records.record import Memory, ModuleMemory, prefixes
 
 # Decomposed on meta, these operators make tensors that their kernels on a device do not.
@@ -66,7 +66,7 @@ class MemoryTracker(OperatorTracker):
         self.saved = set(self.known)
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if hasattr(func, "_schema") and composite(func) and known.name not in NOT_DECOMPOSED:
+        if _has_no_kernel(func) and known.name not in NOT_DECOMPOSED:
             return self.decompose(func, args, kwargs)
         result = super().run_operator(func, known, args, kwargs)
         for tensor in tensors_of(result):
@@ -96,6 +96,12 @@ class MemoryTracker(OperatorTracker):
             self.saved.add(storage._cdata)
             self.saved_bytes += storage.nbytes()
         return tensor
+
+
+def _has_no_kernel(func: Any) -> bool:
+    """Whether devices run the operator as others. Python decompositions, such as of batch norm, are for meta only."""
+    key = "CompositeImplicitAutograd"
+    return hasattr(func, "_schema") and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)
 
 
 class _FusedAttention(TorchFunctionMode):

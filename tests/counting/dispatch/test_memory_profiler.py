@@ -122,3 +122,9 @@ def test_optimizer_state_equals_what_the_optimizer_allocates(name, make):
     assert sum(tensor.nbytes for key, tensor in state if key != "step") == memory.optimizer(name)
     # Adam also counts its steps, in a float32 for each of the five trained parameters.
     assert sum(tensor.nbytes for key, tensor in state if key == "step") == (5 * FLOAT if name == "adam" else 0)
+
+
+def test_a_batch_norm_at_inference_allocates_its_output_only():
+    """On a CPU its batch statistics are empty; torch's meta decomposition would allocate two of them."""
+    model = nn.BatchNorm2d(5, device="meta").eval()
+    assert track_memory(model, [torch.zeros(2, 5, 4, 4, device="meta")]).activations == FLOAT * 2 * 5 * 4 * 4

@@ -344,19 +344,6 @@ def test_a_conditional_operator_is_counted_by_the_branch_taken():
     assert count_model(Chooses(), (rows() - 1,), train=False).count.totals.macs == 0
 
 
-class Scans(OneLayer):
-    def forward(self, x: Tensor) -> Any:
-        from torch._higher_order_ops import scan
-
-        return scan(lambda state, y: (state + y, state * y), torch.zeros(4, device=x.device), x)[0]
-
-
-def test_other_higher_order_operators_are_unknown_by_name():
-    result = count_model(Scans(), (rows(),), train=False)
-    assert result.count.unknown_ops == {"higher_order::scan": 1}
-    assert any("higher_order::scan" in note for note in result.notes)
-
-
 # --- compiled, traced and wrapped models -----------------------------------------------------------------------------
 def plain() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 4), nn.ReLU())

@@ -1,4 +1,4 @@
-// The page stands without this script: it adds sorting, filters, CSV, themes and charts to what is there.
+// The page works without this script, which adds sorting, filters, CSV, themes and charts.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -15,7 +15,7 @@
   };
   const soon = window.requestIdleCallback ?? ((job) => setTimeout(job, 1));
 
-  // Theme: the system's, until the reader picks the other one.
+  // Theme: the system's until the reader picks the other.
   const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   const toggle = make("button", { type: "button", className: "plain" });
   const named = () => {
@@ -33,12 +33,12 @@
   named();
   document.querySelector("header").append(toggle);
 
-  // Tables. A cell's value is its exact figure where one is given, else a number as printed, else its text.
+  // Tables. A cell's value is the exact number in data-v, else the printed number, else the text.
   const value = (cell) => {
     if (!cell) return "";
     if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
     const text = cell.textContent.trim();
-    if (cell.scope === "row") return text; // A name, whatever it looks like.
+    if (cell.scope === "row") return text; // A name, even if it looks like a number.
     return /^[-−+]?[\d,]+(\.\d+)?$/.test(text) ? Number(text.replaceAll(",", "").replace("−", "-")) : text;
   };
   const compare = (a, b) =>
@@ -64,8 +64,8 @@
     head.setAttribute("aria-sort", order);
   }
 
-  // A spreadsheet takes text that begins with one of these for a formula; a quote before it keeps it text.
-  const inert = (text) => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
+  // A quote keeps a spreadsheet from running text that begins with one of these as a formula.
+  const escapeFormula = (text) => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
   function download(table) {
@@ -74,8 +74,8 @@
       .map((row) =>
         [...row.cells]
           .map((cell) => {
-            const found = row.parentElement === table.tHead ? cell.textContent : value(cell);
-            return typeof found === "number" ? String(found) : quoted(inert(found === "-" ? "" : found));
+            const content = row.parentElement === table.tHead ? cell.textContent : value(cell);
+            return typeof content === "number" ? String(content) : quoted(escapeFormula(content === "-" ? "" : content));
           })
           .join(","),
       )
@@ -96,8 +96,8 @@
         button.addEventListener("click", () => sort(table, index, head));
         head.replaceChildren(button);
       });
-    const said = make("span", { className: "said" });
-    said.setAttribute("role", "status");
+    const status = make("span", { className: "status" });
+    status.setAttribute("role", "status");
     const state = { text: "", changed: false };
     const show = () => {
       let shown = 0;
@@ -106,7 +106,7 @@
           (state.changed && row.classList.contains("same")) || !row.textContent.toLowerCase().includes(state.text);
         shown += !row.hidden;
       }
-      said.textContent = state.text || state.changed ? `${shown} of ${table.tBodies[0].rows.length} rows` : "";
+      status.textContent = state.text || state.changed ? `${shown} of ${table.tBodies[0].rows.length} rows` : "";
     };
     if (tools.includes("filter")) {
       const field = make("input", { type: "search", placeholder: "Filter rows" });
@@ -131,18 +131,18 @@
       button.addEventListener("click", () => download(table));
       bar.append(button);
     }
-    bar.append(said);
+    bar.append(status);
     if (tools.some((tool) => tool === "filter" || tool === "changed" || tool === "csv")) table.parentElement.before(bar);
   }
   all("table").forEach(equip);
 
-  // A line that has a place leads to itself, so that its address can be copied.
+  // A row with an anchor links to itself, so that its address can be copied.
   for (const row of all("tr[id]")) {
     const [name] = row.cells;
     name.replaceChildren(make("a", { href: `#${encodeURIComponent(row.id)}`, tabIndex: -1, textContent: name.textContent }));
   }
 
-  // Folded tables stand open without a script; choices stand one under the other.
+  // Without a script folded tables are open and all options of a choice are shown.
   all("details.fold").forEach((fold) => (fold.open = false));
   const choices = all(".choice").map((choice) => {
     const options = [...choice.children];
@@ -162,7 +162,7 @@
     };
   });
 
-  // A link leads to its place, also into what is folded or not picked.
+  // A link opens folds and picks options on the way to its target.
   function reveal() {
     let id = location.hash.slice(1);
     try {
@@ -175,21 +175,21 @@
     target.hidden = false;
     choices.forEach((open) => open(target));
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
-    hold(target);
+    keepInView(target);
   }
 
-  // What stands above a place is laid out only when it comes near or the page is idle, and moves the place: it is held
-  // in view until all is laid out, or until the reader takes over.
-  let taken = 0;
+  // Sections above the target are laid out late, which moves the target: it is kept in view until everything is laid
+  // out or the reader scrolls.
+  let interactions = 0;
   for (const kind of ["wheel", "touchstart", "pointerdown", "keydown", "hashchange"])
-    addEventListener(kind, () => (taken += 1), { passive: true });
-  function hold(target) {
-    const since = taken;
+    addEventListener(kind, () => (interactions += 1), { passive: true });
+  function keepInView(target) {
+    const since = interactions;
     const block = target.tagName === "TR" ? "center" : "start";
     let rests = 0;
     let last = null;
     const step = () => {
-      if (taken !== since) return;
+      if (interactions !== since) return;
       target.scrollIntoView({ block });
       const place = target.getBoundingClientRect().top + scrollY;
       rests = place === last && root.classList.contains("settled") ? rests + 1 : 0;
@@ -200,7 +200,7 @@
   }
   addEventListener("hashchange", reveal);
 
-  // Charts: plotly is unpacked and run when the first of them comes near; the others follow when the page is idle.
+  // Charts: plotly is unpacked and run when the first chart comes near; the others are drawn when the page is idle.
   const figures = json("figures") ?? {};
   const picked = {};
   const plots = all(".plot");
@@ -219,25 +219,25 @@
 
   function themed(layout, print = false) {
     const { ink, line, muted, bg } = colours(print);
-    const made = structuredClone({ ...figures.base, ...layout });
-    Object.assign(made, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true });
-    made.font = { ...made.font, color: ink, ...(print ? { size: 9 } : {}) };
-    made.hoverlabel = { ...made.hoverlabel, bgcolor: bg, bordercolor: muted };
-    made.hoverlabel.font = { ...made.hoverlabel.font, color: ink };
-    for (const key of Object.keys(made))
-      if (/^[xy]axis/.test(key)) Object.assign(made[key], { gridcolor: line, zerolinecolor: muted, linecolor: muted, tickcolor: line, fixedrange: true });
-    return made;
+    const result = structuredClone({ ...figures.base, ...layout });
+    Object.assign(result, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true });
+    result.font = { ...result.font, color: ink, ...(print ? { size: 9 } : {}) };
+    result.hoverlabel = { ...result.hoverlabel, bgcolor: bg, bordercolor: muted };
+    result.hoverlabel.font = { ...result.hoverlabel.font, color: ink };
+    for (const key of Object.keys(result))
+      if (/^[xy]axis/.test(key)) Object.assign(result[key], { gridcolor: line, zerolinecolor: muted, linecolor: muted, tickcolor: line, fixedrange: true });
+    return result;
   }
 
   function current(plot) {
     const { data, layout, views } = figures[id(plot)];
     const view = (views ?? []).find(([name]) => name === picked[id(plot)]);
-    const made = structuredClone({ data, layout });
+    const result = structuredClone({ data, layout });
     if (view)
       for (const [key, columns] of Object.entries(view[1]))
-        if (key === "axis") made.layout.xaxis.title.text = columns;
-        else columns.forEach((column, index) => (made.data[index][key] = column));
-    return made;
+        if (key === "axis") result.layout.xaxis.title.text = columns;
+        else columns.forEach((column, index) => (result.data[index][key] = column));
+    return result;
   }
 
   function draw(plot, print = false) {
@@ -249,7 +249,7 @@
     all("svg", plot).forEach((svg) => svg.setAttribute("aria-hidden", "true"));
     return done;
   }
-  const PAPER = 340; // Pixels: half of what an A4 page is wide between its margins.
+  const PAPER = 340; // Pixels: half the width of an A4 page between its margins.
   const SHRUNK = 0.62;
 
   let loading = null;
@@ -274,7 +274,7 @@
     return { src: URL.createObjectURL(blob) };
   }
 
-  // All of the page is laid out as soon as no chart waits for that.
+  // The whole page is laid out once no chart is being loaded.
   const settle = () => soon(() => root.classList.add("settled"));
   addEventListener("load", () => soon(() => loading || settle()));
 
@@ -309,7 +309,7 @@
     if (window.Plotly) plots.filter((plot) => seen(plot)).forEach((plot) => (isDrawn(plot) ? Plotly.Plots.resize(plot) : draw(plot)));
   }
 
-  // One picker a section, for all of its charts that have other metrics.
+  // One picker per section, for all of its charts that have several metrics.
   for (const section of all("section")) {
     const own = all(".plot", section).filter((plot) => (figures[id(plot)]?.views ?? []).length > 1);
     if (!own.length) continue;
@@ -324,7 +324,7 @@
     own[0].closest("figure").before(make("label", { className: "pick" }, "Metric ", select));
   }
 
-  // Paper gets every chart, at its width and on white.
+  // Print: every chart, at the width of the paper and on white.
   addEventListener("beforeprint", () => {
     if (window.Plotly) plots.forEach((plot) => draw(plot, true));
   });

@@ -183,7 +183,7 @@ def test_the_second_skip_link_leads_to_the_full_table(show, file):
     opened.keyboard.press("Tab")
     opened.keyboard.press("Tab")
     opened.keyboard.press("Enter")
-    assert opened.url.endswith("#table")
+    wait(opened, "location.hash === '#table'")
 
 
 # No script, every width, dark theme, print.

@@ -5,7 +5,6 @@ PYTHON ?= python3
 PIP_ARGS ?=
 WORKERS ?= auto
 ARGS ?=
-WORKERS ?= auto
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n $(WORKERS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt

@@ -8,11 +8,12 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from analyzer.core.units import METRICS, relative_change, seconds
+from analyzer.core.units import METRICS, seconds
 from analyzer.history.change_points import MIN_RUNS, ChangePoint, History, Trend
 from analyzer.history.point import TIME, Point, differing_keys, load_environment
 from analyzer.history.series import Series, environment_differences
 from analyzer.records.envelope import SCHEMA_VERSION, pretty
+from reports.ratios import interval_text, ratio_text
 from reports.table import MISSING, Cell, Column, Row, Table
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -116,7 +117,7 @@ def _changes_table(history: History, environments: Sequence[str]) -> Table:
                     Cell(trend.series.model),
                     *([str(environments.index(trend.series.environment) + 1)] if several else []),
                     _change_text(change.size),
-                    *([f"{_change_text(change.low)} to {_change_text(change.high)}"] if timed else []),
+                    *([interval_text(_change_text(change.low), _change_text(change.high))] if timed else []),
                     f"{_commit(before)}..{_commit(after)}",
                     after.created[:10] or MISSING,
                 )
@@ -166,7 +167,7 @@ def _value(point: Point) -> str:
 
 
 def _change_text(size: float) -> str:
-    return relative_change(1, 1 + size, fewer="less") if math.isfinite(size) else "new"
+    return ratio_text(1 + size) if math.isfinite(size) else "new"
 
 
 def _commit(point: Point) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from analyzer.core.units import METRICS, signed
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck
 from reports.counting.network import TOP_LEVEL
-from reports.regression.summary import ratio_text
+from reports.ratios import ratio_text
 from reports.table import MISSING, Cell, Column, Row, Table
 
 # Four metrics leave room for a name in 80 columns; hence two tables.

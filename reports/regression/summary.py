@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from analyzer.core.units import relative_change, seconds
+from analyzer.core.units import seconds
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck
 from analyzer.regression.paired.result import TimeCheck
+from reports.ratios import interval_text, ratio_text
 from reports.table import MISSING
 
 
@@ -54,16 +55,10 @@ def describe(change: Change, check: ModelCheck | None = None) -> str:
     return f"{where}: {change.metric} {before} → {after}, {change.outcome}"
 
 
-def ratio_text(ratio: float | None) -> str:
-    """A ratio as a change relative to the base."""
-    return MISSING if ratio is None else relative_change(1, ratio, fewer="less")
-
-
 def bounds_text(change: Change) -> str:
     if change.low is None and change.high is None:
         return MISSING
-    low, high = ("any" if bound is None else ratio_text(bound) for bound in (change.low, change.high))
-    return f"{low} to {high}"
+    return interval_text(*("any" if bound is None else ratio_text(bound) for bound in (change.low, change.high)))
 
 
 def pairs_text(check: TimeCheck) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
-from analyzer.core.units import percent, relative_change, seconds
+from analyzer.core.units import percent, seconds
 from analyzer.regression.benchmarks.compare import MIN_BENCHMARKS, BenchmarkCheck, BenchmarksResult
 from analyzer.regression.outcome import Change, CheckResult
 from analyzer.regression.paired.result import TimeResult
-from reports.regression.summary import bounds_text, headline, label, pairs_text, ratio_text
+from reports.ratios import ratio_text
+from reports.regression.summary import bounds_text, headline, label, pairs_text
 from reports.table import MISSING, Cell, Column, Row, Table
 
 MAX_NAMES, MAX_NAME_LENGTH = 8, 100
@@ -17,7 +18,7 @@ BOUNDS = "99 % bounds"
 
 def time_table(result: TimeResult) -> Table:
     rows = tuple(
-        (*_times(check.changes[0]), _change_text(check.wall_change), pairs_text(check), label(result, check.model))
+        (*_times(check.changes[0], label(result, check.model)), _change_text(check.wall_change), pairs_text(check))
         for check in result.checks
     )
     rules, where = result.rules, "one thread" if result.device == "cpu" else result.device
@@ -28,7 +29,7 @@ def time_table(result: TimeResult) -> Table:
         f"unchanged: the 99 % upper bound is below +{percent(rules.limit)}.",
         *result.notes,
     )
-    columns = _columns("model", "base", "head", "change", BOUNDS, "wall", "pairs", "outcome")
+    columns = _columns("model", "outcome", "base", "head", "change", BOUNDS, "wall", "pairs")
     return Table(headline(result), columns, rows, notes=notes)
 
 
@@ -61,8 +62,8 @@ def self_test_table(result: TimeResult) -> Table:
 
 
 def benchmark_table(result: BenchmarksResult) -> Table:
-    rows = tuple((*_times(check.changes[0]), _detectable(check), check.outcome) for check in result.checks)
-    columns = _columns("benchmark", "base", "now", "change", BOUNDS, "detectable", "outcome")
+    rows = tuple((*_times(check.changes[0], check.outcome), _detectable(check)) for check in result.checks)
+    columns = _columns("benchmark", "outcome", "base", "now", "change", BOUNDS, "detectable")
     columns = (Column("benchmark", "left", cut="start"), *columns[1:])
     return Table(headline(result), columns, rows, notes=tuple(_benchmark_notes(result)))
 
@@ -80,9 +81,10 @@ def _columns(*titles: str) -> tuple[Column, ...]:
                  for index, title in enumerate(titles))  # fmt: skip
 
 
-def _times(change: Change) -> tuple[Cell | str, ...]:
+def _times(change: Change, outcome: str) -> Row:
+    """The outcome comes second, since a narrow terminal leaves out the last columns."""
     values = _seconds(change.before), _seconds(change.after)
-    return Cell(change.model), *values, ratio_text(change.ratio), bounds_text(change)
+    return Cell(change.model), outcome, *values, ratio_text(change.ratio), bounds_text(change)
 
 
 def _seconds(value: float | None) -> str:
@@ -90,7 +92,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _change_text(change: float | None) -> str:
-    return MISSING if change is None else relative_change(1, 1 + change, fewer="less")
+    return MISSING if change is None else ratio_text(1 + change)
 
 
 def _device_time(result: TimeResult) -> str:
@@ -121,7 +123,7 @@ def _benchmark_notes(result: BenchmarksResult) -> list[str]:
         hint = f" {MIN_BENCHMARKS} benchmarks or more detect smaller ones." if result.shared_log_ratio is None else ""
         notes.append(
             f"{result.head} against {result.base}: two runs that are not paired cannot show small changes. "
-            f"detectable: growth that is called regressed with probability 0.95.{hint} analyze check --base compares "
+            f"detectable: growth that is detected with probability 0.95.{hint} analyze check --base compares "
             "two commits in pairs. Times: medians of the minima of ten samples."
         )
     return notes

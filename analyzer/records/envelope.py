@@ -9,14 +9,17 @@ from typing import Any
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.serialize import from_json, to_json
 from analyzer.records.comparison import Comparison
+from analyzer.records.note import Note
 from analyzer.records.record import Memory, Record
 from analyzer.records.timings import Measurement
 from analyzer.records.upgrade import upgrade_from_1
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)
-# Optional keys of a record's JSON, left out when empty: fields of the record and of its count.
-RECORD_KEYS = ("notes", "module", "network_totals", "environment", "commit", "created")
+# Optional keys of a record's JSON, left out when empty: fields of the record and of its count. `strict_notes` are
+# those of its notes that fail `--strict`.
+RECORD_KEYS = ("notes", "strict_notes", "module", "network_totals", "environment", "commit", "created")
+NOTE_KEYS = RECORD_KEYS[:2]
 COUNT_KEYS = ("unknown_in", "as_if_dense")
 
 
@@ -125,9 +128,16 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         Record,
         {
             **fields,
-            **{key: data[key] for key in RECORD_KEYS if key in data},
+            **{key: data[key] for key in RECORD_KEYS if key in data and key not in NOTE_KEYS},
             "count": {**count, **{key: data[key] for key in COUNT_KEYS if key in data}},
             "memory": memory and _without(memory, "peak"),
         },
     )
+    record = record.replace(notes=_notes(*(data.get(key, []) for key in NOTE_KEYS)))
     return record.replace(measurement=Measurement.from_json(data)) if "timings" in data else record
+
+
+def _notes(texts: Any, strict: Any) -> tuple[Note, ...]:
+    if not all(isinstance(values, list) and all(type(value) is str for value in values) for values in (texts, strict)):
+        raise TypeError("notes are not a list of texts")
+    return tuple(Note(text, strict=text in strict) for text in texts)

@@ -13,6 +13,7 @@ from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
 from analyzer.records.agreement import Agreement
+from analyzer.records.note import is_strict
 
 if TYPE_CHECKING:
     import pandas
@@ -172,6 +173,11 @@ class Record(Frozen):
     @property
     def totals(self) -> Totals:
         return self.count.totals
+
+    @property
+    def strict_notes(self) -> tuple[str, ...]:
+        """The notes that say that the count may be wrong."""
+        return tuple(note for note in self.notes if is_strict(note))
 
     @property
     def unknown_ops(self) -> Mapping[str, int]:

@@ -124,6 +124,11 @@ class CheckResult(Frozen):
         return any(check.outcome == "unclear" for check in self.checks)
 
     @property
+    def uncertain(self) -> bool:
+        """Whether a count may be wrong, such as for operators without a formula."""
+        return any(check.unknown_ops for check in self.checks)
+
+    @property
     def undecided(self) -> bool:
         """Whether values that should be comparable are not: inputs differ, or a budget has no value."""
         return bool(self.incomparable) or any(
@@ -162,9 +167,9 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
 def exit_status(result: CheckResult, *, strict: bool) -> int:
     """1 regressed; 2 or 3 a model cannot be counted, timed or compared; 4 unclear under `strict`.
 
-    Under `strict` also 1 for operators without a formula, and 3 for a model or benchmark that one side lacks.
+    Under `strict` also 1 for a count that may be wrong, and 3 for a model or benchmark that one side lacks.
     """
-    if result.failures or (strict and any(check.unknown_ops for check in result.checks)):
+    if result.failures or (strict and result.uncertain):
         return 1
     if result.errors:
         return min(error.exit_status for error in result.errors)

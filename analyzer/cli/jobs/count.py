@@ -9,6 +9,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit_records, emit_tables, spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
+from analyzer.records.note import is_strict
 from analyzer.records.record import Record, restrict, under, unknown_module_error
 
 
@@ -25,7 +26,7 @@ def run_count(
     form: str,
     output: str | None,
 ) -> int:
-    """Returns 0, or 1 if counters differ or, with `strict`, an operator has no formula."""
+    """Returns 0, or 1 if counters differ or, with `strict`, an operator has no formula or a note is strict."""
     selection.require_models("count")
     if verify and selection.references:
         raise AnalyzerError("--verify needs a closed form, which a --model does not have; give --variant")
@@ -45,8 +46,10 @@ def run_count(
         comparison = compare_records(records)
     for record, whole in zip(records, whole_records, strict=True):
         for note in (*record.notes, *_ineffective_overrides(whole)):
-            print_message(f"{record.label}: {note}")
+            refused = strict and is_strict(note)
+            print_message(f"{record.label}: {'--strict: ' if refused else ''}{note}")
     failed = any(record.agreement and record.agreement.differences for record in records)
+    failed = failed or (strict and any(record.strict_notes for record in records))
     for record in records:
         if strict and record.unknown_ops:
             failed = True

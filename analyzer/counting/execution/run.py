@@ -21,6 +21,7 @@ from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_of
 from analyzer.counting.execution.places import META_PLACES, REAL
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
 from analyzer.models.failures import error_summary, run_error
+from analyzer.records.note import Note
 from analyzer.records.record import Count, Memory
 
 
@@ -28,7 +29,7 @@ class ModelCount(Frozen):
     """A count, and notes on how it was made that a reader needs to interpret it."""
 
     count: Count
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def count_model(
@@ -62,7 +63,7 @@ def count_model(
                 failures.append(error)
             else:
                 if failures and place == REAL:
-                    note = f"counted on real tensors: on meta it raised {error_summary(failures[0])}"
+                    note = Note(f"counted on real tensors: on meta it raised {error_summary(failures[0])}")
                     return result.replace(notes=(note, *result.notes))
                 return result
         raise run_error(model, args, kwargs, failures[-1]) from failures[-1]
@@ -70,7 +71,7 @@ def count_model(
 
 def measure_memory(
     model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, train: bool | None
-) -> tuple[Memory | None, tuple[str, ...]]:
+) -> tuple[Memory | None, tuple[Note, ...]]:
     """The memory of a pass on meta, or None and a note where the model cannot run there."""
     model = getattr(model, "_orig_mod", model)
     failure = ""
@@ -83,7 +84,7 @@ def measure_memory(
                     return track_memory(model, moved_args, moved_kwargs, train=bool(train)), ()
         except (Exception, SystemExit) as error:
             failure = error_summary(error)
-    return None, (f"memory is unknown: it needs a run on meta, which raised {failure}",)
+    return None, (Note(f"memory is unknown: it needs a run on meta, which raised {failure}"),)
 
 
 def input_shapes_and_dtype(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Shapes, str]:
@@ -118,14 +119,14 @@ def _count_at(
             raise
         with prepared() as (moved_args, moved_kwargs):
             count = count_operators(model, moved_args, moved_kwargs, autograd=True)
-        notes.append("counted under autograd, because the forward pass takes gradients: operators are decomposed")
+        notes.append(Note("counted under autograd, because the forward pass takes gradients: operators are decomposed"))
     if train:
         with prepared() as (moved_args, moved_kwargs):
             count = count_backward(count, model, moved_args, moved_kwargs)
         if count.totals.macs and not count.totals.backward_macs and any(p.requires_grad for p in model.parameters()):
-            notes.append("no gradient reaches a product: no tensor in the model's output depends on one")
+            notes.append(Note("no gradient reaches a product: no tensor in the model's output depends on one"))
     for name, calls in count.unknown_ops.items():
-        notes.append(f"{name} has no formula; {calls} call{'s' * (calls > 1)} in {count.callers(name)}")
+        notes.append(Note(f"{name} has no formula; {calls} call{'s' * (calls > 1)} in {count.callers(name)}"))
     return ModelCount(count, tuple(notes))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.records.envelope import record_to_json
+from analyzer.records.note import is_strict
 from analyzer.regression.counts.baseline import Baseline
 from analyzer.regression.counts.candidates import Candidate
 from analyzer.regression.counts.compare import compare
@@ -23,6 +24,11 @@ class CountsResult(CheckResult):
     baseline: str = ""
     exists: bool = True
     tolerance: float = 0.0
+
+    @property
+    def uncertain(self) -> bool:
+        notes = (note for candidate in self.candidates for note in candidate.notes)
+        return super().uncertain or any(map(is_strict, notes))
 
     def json_fields(self) -> dict[str, Any]:
         return {

@@ -12,6 +12,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
+from analyzer.records.note import is_strict
 from analyzer.regression import config
 from analyzer.regression.counts import baseline
 from analyzer.regression.counts.candidates import Candidate, count_candidate, runs_code, unique_names
@@ -39,7 +40,8 @@ def check_counts(
         _update_baseline(path, shown, candidates, all_models=all_models)
     for candidate in candidates:
         for note in candidate.notes:
-            print_message(f"{candidate.model}: {note}")
+            refused = output.strict and is_strict(note)
+            print_message(f"{candidate.model}: {'--strict: ' if refused else ''}{note}")
         if candidate.error:
             print_message(f"{candidate.model}: {candidate.error}")
             for line in candidate.error.details:

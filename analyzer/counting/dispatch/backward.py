@@ -18,8 +18,8 @@ from torch import nn
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.tensors import output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
-from analyzer.counting.operators.contractions import EinsumAsProducts
-from analyzer.counting.operators.registry import Kind, Operator
+from analyzer.counting.operators.contractions import ContractionsAsProducts
+from analyzer.counting.operators.registry import Kind, Operator, functional_name
 from analyzer.records.record import Count, Row
 
 # Operators with a gradient that is an outer product or a scaled vector, by the arguments that have it. torch multiplies
@@ -34,7 +34,7 @@ def count_backward(count: Count, model: nn.Module, args: Sequence[Any], kwargs: 
     tracker = GradientTracker(model)
     # Attention runs as its two products, the same operators on every device.
     attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
-    with torch.enable_grad(), EinsumAsProducts(), tracker, attention:
+    with torch.enable_grad(), ContractionsAsProducts(), tracker, attention:
         outputs = [tensor for tensor in output_tensors(model(*args, **kwargs)) if tensor.requires_grad]
         tracker.in_backward = True
         torch.autograd.backward(outputs, [torch.ones_like(tensor) for tensor in outputs])
@@ -80,7 +80,7 @@ class GradientTracker(OperatorTracker):
             shapes = shapes_of(tensors_of(result))
             work = known.formula(Call(replace_by_shapes(args), replace_by_shapes(kwargs), shapes))
             if work.macs:
-                outer = sum(args[index].requires_grad for index in OUTER_PRODUCT_GRADIENTS.get(known.name, ()))
+                outer = sum(args[index].requires_grad for index in OUTER_PRODUCT_GRADIENTS.get(functional_name(known.name), ()))
                 self._add_product(work.macs, outer * work.macs)
         elif known.kind is Kind.UNKNOWN and self.in_backward and not known.name.startswith("aten::"):
             self.unknown.setdefault(known.name, Counter())[self._forward_path()] += 1

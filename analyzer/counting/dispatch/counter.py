@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from analyzer.counting.dispatch.rows import RowRecorder
-from analyzer.counting.operators.contractions import EinsumAsProducts
+from analyzer.counting.operators.contractions import ContractionsAsProducts
 from analyzer.records.record import Count
 
 
@@ -46,5 +46,5 @@ def record_rows(
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad() if autograd else torch.inference_mode())
         if autograd:
-            stack.enter_context(EinsumAsProducts())
+            stack.enter_context(ContractionsAsProducts())
         yield stack.enter_context(RowRecorder(model, roles or {}))

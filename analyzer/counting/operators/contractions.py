@@ -133,10 +133,10 @@ def _pair(places: tuple[int, ...], one: Sizes, other: Sizes, kept: set[str]) -> 
     return Pair(places, (one, other), result, summed, work if summed else 0, flops + (0 if summed else work))
 
 
-class EinsumAsProducts(TorchFunctionMode):
-    """Under autograd torch multiplies elementwise where a summed axis has one element; here it is a matrix product.
+class ContractionsAsProducts(TorchFunctionMode):
+    """Under autograd torch multiplies elementwise in `vecdot`, and in `einsum` where a summed axis has one element.
 
-    So forward and backward have the MACs that any other spelling of the same contraction has.
+    Here both are matrix products, so that forward and backward have the MACs of any other spelling.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -145,7 +145,14 @@ class EinsumAsProducts(TorchFunctionMode):
             result = _as_products(args[0], list(operands), func)
             if result is not None:
                 return result
+        if func is torch.linalg.vecdot and not (kwargs or {}).get("out"):
+            return _vecdot_as_product(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def _vecdot_as_product(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    left, right = x.conj().movedim(dim, -1).unsqueeze(-2), y.movedim(dim, -1).unsqueeze(-1)
+    return (left @ right)[..., 0, 0]
 
 
 def _as_products(equation: str, operands: list[Tensor], einsum: Callable[..., Tensor]) -> Tensor | None:

@@ -60,7 +60,7 @@ _CHOOSES = _names(
     "_convert_indices_from_coo_to_csr _convert_indices_from_csr_to_coo _histogramdd_bin_edges "
     "_histogramdd_from_bin_cts _histogramdd_from_bin_tensors _is_all_true _is_any_true _unique _unique2 all "
     "allclose any argmax argmin argsort bincount bucketize count_nonzero equal histc histogram isin kthvalue mode "
-    "nonzero nonzero_static searchsorted sort topk unique_consecutive unique_dim unique_dim_consecutive"
+    "hash_tensor nonzero nonzero_static searchsorted sort topk unique_consecutive unique_dim unique_dim_consecutive"
 )
 # Between floating point and integers of a scale: types change, as by `to`.
 _CONVERTS = _names(

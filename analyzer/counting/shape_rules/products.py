@@ -14,10 +14,10 @@ Sizes: TypeAlias = int | Sequence[int]
 
 
 def _per_axis(value: Sizes, axes: int, least: int) -> Sequence[int]:
-    """One number for all axes, or one per axis; ValueError below `least`."""
+    """One number for all axes, or one per axis. RuntimeError below `least`, which torch's meta kernels accept."""
     sizes = (value,) * axes if isinstance(value, int) else tuple(value) * axes if len(value) == 1 else tuple(value)
     if min(sizes) < least:
-        raise ValueError(f"{sizes} is below {least}")
+        raise RuntimeError(f"a window has {sizes} where at least {least} is wanted")
     return sizes
 
 
@@ -45,18 +45,18 @@ def conv(
     groups: int = 1,
 ) -> Any:
     axes, filters = weight.dim() - 2, weight.shape[0]
+    steps, dilations = _per_axis(stride, axes, 1), _per_axis(dilation, axes, 1)
+    pads = (0,) * axes if isinstance(padding, str) else _per_axis(padding, axes, 0)
     if axes < 1 or source.dim() != axes + 2 or groups < 1 or 0 in source.shape or 0 in weight.shape:
         return NotImplemented
     if source.shape[1] != weight.shape[1] * groups or filters % groups or not fits(bias, filters):
         return NotImplemented
-    steps, dilations = _per_axis(stride, axes, 1), _per_axis(dilation, axes, 1)
     if padding == "same":
         # torch refuses a stride here, since no padding makes a strided output as large as its input.
         same = set(steps) == {1} and len(steps) == len(dilations) == axes
         return fresh(source, (source.shape[0], filters, *source.shape[2:])) if same else NotImplemented
     if isinstance(padding, str) and padding != "valid":
         return NotImplemented
-    pads = (0,) * axes if isinstance(padding, str) else _per_axis(padding, axes, 0)
     spans = zip(source.shape[2:], weight.shape[2:], steps, pads, dilations, strict=True)
     output = [(size + 2 * pad - reach * (width - 1) - 1) // step + 1 for size, width, step, pad, reach in spans]
     return fresh(source, (source.shape[0], filters, *output)) if min(output) > 0 else NotImplemented

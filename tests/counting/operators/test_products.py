@@ -116,7 +116,6 @@ MATRICES = {
     "addbmm": both(torch.addbmm, (learns(3, 5), learns(2, 3, 7), learns(2, 7, 5)), 2 * 3 * 7 * 5),
     "mv": both(torch.mv, (learns(3, 7), learns(7)), 3 * 7),
     "addmv": both(torch.addmv, (learns(3), learns(3, 7), learns(7)), 3 * 7),
-    "addr": both(torch.addr, (learns(3, 7), learns(3), learns(7)), 3 * 7),
     "dot": both(torch.dot, (learns(7), learns(7)), 7),
     "vdot": both(torch.vdot, (learns(7), learns(7)), 7),
     "inner": both(torch.inner, (learns(3, 7), learns(5, 7)), 3 * 5 * 7),
@@ -132,21 +131,6 @@ MATRICES = {
     "chain_matmul": both(torch.chain_matmul, (learns(3, 7), learns(7, 5), learns(5, 11)), 3 * 7 * 5 + 3 * 5 * 11),
     # Squaring twice and one more product: a⁵ = (a²)² · a.
     "matrix_power": both(lambda a: torch.matrix_power(a, 5), (learns(3, 3),), 3 * 3**3),
-    "einsum, a batch": both(
-        lambda a, b: torch.einsum("bij,bjk->bik", a, b), (learns(2, 3, 7), learns(2, 7, 5)), 2 * 3 * 7 * 5
-    ),
-    "einsum, scores": both(
-        lambda a, b: torch.einsum("bhid,bhjd->bhij", a, b), (learns(2, 3, 5, 7), learns(2, 3, 11, 7)), 6 * 5 * 11 * 7
-    ),
-    "einsum, transposed": both(lambda a, b: torch.einsum("ji,kj->ik", a, b), (learns(7, 3), learns(5, 7)), 3 * 7 * 5),
-    "einsum, three operands": both(
-        lambda a, b, c: torch.einsum("ij,jk,kl->il", a, b, c),
-        (learns(3, 7), learns(7, 5), learns(5, 11)),
-        3 * 7 * 5 + 3 * 5 * 11,
-    ),
-    "einsum, a sum before the product": both(
-        lambda a, b: torch.einsum("ijx,jk->ik", a, b), (learns(3, 7, 2), learns(7, 5)), 3 * 7 * 5
-    ),
     "@ with a transposed side": both(lambda a, b: a @ b.mT, (learns(3, 7), learns(5, 7)), 3 * 5 * 7),
     "@ of a slice": both(lambda a, b: a[:, 1:] @ b, (learns(3, 8), learns(7, 5)), 3 * 7 * 5),
 }

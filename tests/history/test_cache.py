@@ -32,8 +32,8 @@ def root(tmp_path, nin):
     return tmp_path
 
 
-def runs(found) -> list[str]:
-    return sorted({point.run for point in found.points})
+def runs(loaded) -> list[str]:
+    return sorted({point.run for point in loaded.points})
 
 
 def execute(root, statement: str) -> list[tuple]:
@@ -60,19 +60,19 @@ def test_new_changed_and_deleted_files_are_noticed(root, nin):
     first.unlink()
     second.write_text(dump([nin.replace(model="other", created="2026-01-02T03:04:01Z")]))
     save([nin.replace(created="2026-01-03T00:00:00Z")], root)
-    found = read_points(root)
-    assert len(runs(found)) == 3
-    assert {point.model for point in found.points} == {"nin", "other"}
+    loaded = read_points(root)
+    assert len(runs(loaded)) == 3
+    assert {point.model for point in loaded.points} == {"nin", "other"}
     assert execute(root, "SELECT COUNT(*) FROM cached_runs") == [(3,)]
-    assert read_points(root) == found
+    assert read_points(root) == loaded
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"schema_version": 99, "records": []}', b"[" * 10**5, b"\xff"])
 def test_a_damaged_file_is_named_and_the_others_are_read(root, data):
     (root / FOLDER / "20260101T000000Z-bad.json").write_bytes(data)
-    for found in (read_points(root), read_points(root), rebuild_cache(root)):
-        assert len(runs(found)) == 3
-        (note,) = found.notes
+    for loaded in (read_points(root), read_points(root), rebuild_cache(root)):
+        assert len(runs(loaded)) == 3
+        (note,) = loaded.notes
         assert "20260101T000000Z-bad.json" in note
         assert "\n" not in note
 
@@ -88,9 +88,9 @@ def test_names_are_stored_as_data(tmp_path):
         "",
     ]
     store_run(parse_run(bench(dict.fromkeys(hostile, 0.01))), tmp_path)
-    found = read_points(tmp_path)
-    assert {point.model for point in found.points} == {*hostile}
-    assert read_points(tmp_path) == found == rebuild_cache(tmp_path)
+    loaded = read_points(tmp_path)
+    assert {point.model for point in loaded.points} == {*hostile}
+    assert read_points(tmp_path) == loaded == rebuild_cache(tmp_path)
 
 
 # --- an unusable cache -----------------------------------------------------------------------------------------------
@@ -111,9 +111,9 @@ def drop_table(root):
 def test_a_damaged_cache_loses_nothing_and_rebuild_replaces_it(root, damage):
     whole = read_points(root)
     damage(root)
-    found = read_points(root)
-    assert found.points == whole.points
-    assert "--rebuild" in found.notes[0]
+    loaded = read_points(root)
+    assert loaded.points == whole.points
+    assert "--rebuild" in loaded.notes[0]
     assert rebuild_cache(root) == read_points(root) == whole
 
 
@@ -130,9 +130,9 @@ def test_a_locked_cache_is_awaited_then_the_files_are_read(root, monkeypatch):
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(AnalyzerError, match="locked"):
             rebuild_cache(root)
-        found = read_points(root)
-        assert found.points == whole.points
-        assert "locked" in found.notes[0]
+        loaded = read_points(root)
+        assert loaded.points == whole.points
+        assert "locked" in loaded.notes[0]
     assert read_points(root) == whole
 
 
@@ -143,25 +143,25 @@ def test_a_full_disk_loses_no_run(root, monkeypatch):
         return connection
 
     monkeypatch.setattr(cache, "_connect", connect)
-    found = read_points(root)
-    assert len(runs(found)) == 3
-    assert "full" in found.notes[0]
+    loaded = read_points(root)
+    assert len(runs(loaded)) == 3
+    assert "full" in loaded.notes[0]
 
 
 def test_a_read_only_cache_loses_no_run(root, monkeypatch, nin):
     read_points(root)
     save([nin.replace(created="2026-01-03T00:00:00Z")], root)
     monkeypatch.setattr(cache, "_connect", lambda path: sqlite3.connect(f"file:{path}?mode=ro", uri=True))
-    found = read_points(root)
-    assert len(runs(found)) == 4
-    assert "readonly" in found.notes[0]
+    loaded = read_points(root)
+    assert len(runs(loaded)) == 4
+    assert "readonly" in loaded.notes[0]
 
 
 def test_a_folder_in_place_of_the_cache(root):
     (root / FILE).mkdir()
-    found = read_points(root)
-    assert len(runs(found)) == 3
-    assert "unable to open" in found.notes[0]
+    loaded = read_points(root)
+    assert len(runs(loaded)) == 3
+    assert "unable to open" in loaded.notes[0]
     with pytest.raises(AnalyzerError):
         rebuild_cache(root)
 
@@ -188,8 +188,8 @@ def test_concurrent_writers_lose_no_run(tmp_path):
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 5
-    found = read_points(tmp_path)
-    assert (len(runs(found)), found.notes) == (25, ())
+    loaded = read_points(tmp_path)
+    assert (len(runs(loaded)), loaded.notes) == (25, ())
     assert execute(tmp_path, "SELECT COUNT(*) FROM cached_runs") == [(25,)]
 
 

@@ -39,14 +39,14 @@ def ends(series: Series) -> list[int]:
 def test_a_step_of_one_model_is_not_attributed_to_others():
     shifts = [1 + 0.3 * math.sin(run) for run in range(20)]
     models = {"grew": times(0.2), **{f"m{index}": times(0.0) for index in range(4)}}
-    found = build_series(
+    all_series = build_series(
         [
             point
             for name, values in models.items()
             for point in points([value * shift for value, shift in zip(values, shifts, strict=True)], name)
         ]
     )
-    changes = {series.model: find_change_points(series) for series in found}
+    changes = {series.model: find_change_points(series) for series in all_series}
     (change,) = changes.pop("grew")
     assert (change.before, change.after) == (9, 10)
     assert change.size == pytest.approx(0.2, abs=0.02)
@@ -60,17 +60,17 @@ def test_a_reference_removes_the_machines_influence(named):
     net = points([value * shift for value, shift in zip(times(0.1), shifts, strict=True)])
     fixed = [0.002 * shift for shift in shifts]
     if named:
-        found = build_series(net + points(fixed, "fixed"), model="net", reference="fixed")
+        all_series = build_series(net + points(fixed, "fixed"), model="net", reference="fixed")
     else:
-        found = build_series(net + points(fixed, metric=REFERENCE))
-    (series,) = found
+        all_series = build_series(net + points(fixed, metric=REFERENCE))
+    (series,) = all_series
     assert series.normalization == "reference"
     assert series.levels[1] == pytest.approx(math.log(0.010 * 1.01 / 0.002))
     assert ends(series) == [10]
 
 
 @pytest.mark.parametrize(
-    ("step", "runs", "found"),
+    ("step", "runs", "expected"),
     [
         (0.25, 10, True),
         (-0.25, 10, True),
@@ -80,14 +80,14 @@ def test_a_reference_removes_the_machines_influence(named):
         (0.25, 4, False),
     ],
 )
-def test_without_a_reference_five_runs_a_side_and_20_percent_are_needed(step, runs, found):
-    assert ends(series_of(times(step, runs=runs))) == ([runs] if found else [])
+def test_without_a_reference_five_runs_a_side_and_20_percent_are_needed(step, runs, expected):
+    assert ends(series_of(times(step, runs=runs))) == ([runs] if expected else [])
 
 
-@pytest.mark.parametrize(("step", "found"), [(0.06, True), (0.04, False)])
-def test_with_a_reference_5_percent_are_needed(step, found):
+@pytest.mark.parametrize(("step", "expected"), [(0.06, True), (0.04, False)])
+def test_with_a_reference_5_percent_are_needed(step, expected):
     (series,) = build_series(points(times(step)) + points([0.002] * 20, metric=REFERENCE))
-    assert ends(series) == ([10] if found else [])
+    assert ends(series) == ([10] if expected else [])
 
 
 def test_two_steps():

@@ -71,6 +71,6 @@ def test_of_a_benchmark_that_ran_twice_the_last_run_counts():
 def test_an_invalid_stored_file_is_left_out_by_name(tmp_path, change):
     path, _ = store_run(parse_run(bench({"b": 0.01})), tmp_path)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    found = read_points(tmp_path)
-    assert found.points == ()
-    assert found.notes[0].startswith(f"left out: {path.name} is damaged")
+    loaded = read_points(tmp_path)
+    assert loaded.points == ()
+    assert loaded.notes[0].startswith(f"left out: {path.name} is damaged")

@@ -23,9 +23,9 @@ from tests.timed_records import timed
 def test_what_all_times_of_a_run_share_is_removed():
     shifts = [1.0, 1.5, 0.8, 1.2, 1.0, 1.1]
     models = {f"m{index}": [0.001 * (index + 1) * shift for shift in shifts] for index in range(4)}
-    found = build_series([point for name, values in models.items() for point in points(values, name)])
-    assert {series.normalization for series in found} == {"shared"}
-    for index, series in enumerate(found):
+    all_series = build_series([point for name, values in models.items() for point in points(values, name)])
+    assert {series.normalization for series in all_series} == {"shared"}
+    for index, series in enumerate(all_series):
         assert len(series.levels) == len(shifts)
         assert max(series.levels) - min(series.levels) == pytest.approx(0, abs=1e-12)
         assert series.points[1].value == 0.001 * (index + 1) * 1.5
@@ -37,9 +37,9 @@ def test_three_times_per_run_are_too_few_to_share_a_shift():
 
 
 def test_environments_are_separate_and_named_by_what_differs():
-    found = build_series(points([0.01] * 3) + points([0.02] * 3, environment="there"))
-    assert [len(series.points) for series in found] == [3, 3]
-    assert environment_differences(found) == {("net", ""): ["processor"]}
+    all_series = build_series(points([0.01] * 3) + points([0.02] * 3, environment="there"))
+    assert [len(series.points) for series in all_series] == [3, 3]
+    assert environment_differences(all_series) == {("net", ""): ["processor"]}
 
 
 def test_void_times_are_counted_and_left_out():
@@ -50,14 +50,14 @@ def test_void_times_are_counted_and_left_out():
 
 def test_a_record_has_a_time_and_counts():
     record = timed("nin", batch=8)
-    found = {point.metric: point for point in record_points(record, "run.json")}
-    assert found[TIME].value == record.measurement.pass_timing.median_s
-    assert found[TIME].configuration == "batch 8, 2 threads"
-    assert load_environment(found[TIME].environment)["processor"] == "Example CPU 3 GHz 6 1"
-    assert found["macs"].value == record.totals.macs
-    assert found["macs"].configuration == "8x3x224x224, inference"
-    assert found["peak_memory"].value == record.memory.peak
-    assert set(found) <= {*METRICS, REFERENCE}
+    by_metric = {point.metric: point for point in record_points(record, "run.json")}
+    assert by_metric[TIME].value == record.measurement.pass_timing.median_s
+    assert by_metric[TIME].configuration == "batch 8, 2 threads"
+    assert load_environment(by_metric[TIME].environment)["processor"] == "Example CPU 3 GHz 6 1"
+    assert by_metric["macs"].value == record.totals.macs
+    assert by_metric["macs"].configuration == "8x3x224x224, inference"
+    assert by_metric["peak_memory"].value == record.memory.peak
+    assert set(by_metric) <= {*METRICS, REFERENCE}
 
 
 def test_a_record_of_an_unknown_machine():

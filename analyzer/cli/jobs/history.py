@@ -35,18 +35,18 @@ def show_history(
     root = project_root()
     for path in imports:
         _import(Path(path), root)
-    found = rebuild_cache(root) if rebuild else read_points(root)
-    for note in found.notes:
+    loaded = rebuild_cache(root) if rebuild else read_points(root)
+    for note in loaded.notes:
         print_message(note)
-    runs = len({point.run for point in found.points})
+    runs = len({point.run for point in loaded.points})
     if rebuild:
         print_message(f"recreated the cache: {runs} runs")
-    models = {point.model for point in found.points}
+    models = {point.model for point in loaded.points}
     for name in (model, reference):
         if name is not None and name not in models:
             raise AnalyzerError(f"no runs of {quoted(name)}; {nearest(name, models)}")
-    trends = find_trends(build_series(found.points, metric, model, reference))
-    _emit(History(metric, trends, runs, found.notes), form, output)
+    trends = find_trends(build_series(loaded.points, metric, model, reference))
+    _emit(History(metric, trends, runs, loaded.notes), form, output)
     return 0
 
 

@@ -124,10 +124,10 @@ def rates(change: float, spread: float = 0.02, outliers: bool = False) -> dict[s
 @pytest.mark.slow
 @pytest.mark.parametrize("outliers", [False, True])
 def test_equal_code_is_rarely_called_changed(outliers):
-    found = rates(0.0, outliers=outliers)
-    assert found["regressed"] <= 0.01
-    assert found["improved"] <= 0.01
-    assert found["unclear"] <= 0.05
+    equal_rates = rates(0.0, outliers=outliers)
+    assert equal_rates["regressed"] <= 0.01
+    assert equal_rates["improved"] <= 0.01
+    assert equal_rates["unclear"] <= 0.05
 
 
 @pytest.mark.slow

@@ -5,13 +5,12 @@
 The busy loop is another process on the last processor that we may use: it competes only if the network uses every
 processor. Quiet and busy windows are interleaved. A window is accused if the quality of its samples is not `trusted`.
 The processor time of all other processes shows whether a quiet window really was quiet; windows that were not are
-reported separately. With --keep, windows are kept in a file, and an interrupted run continues.
+reported separately. --windows is per thread count, quiet and busy. With --keep, windows are kept in a file, and an
+interrupted run continues.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
+
+from benchmarks.common import append_line, load_lines, parse_options, rate
 
 MAX_QUIET = 0.02  # Share of one processor's time that all other processes together may use in a quiet window.
 MIN_CLEAN = 1  # So that a slow window with few samples is not accused for their number.
@@ -85,24 +86,16 @@ class Workload:
         return {"quality": quality, "reason": reason, **counts}
 
 
-def binomial_interval(hits: int, trials: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share (Clopper and Pearson 1934)."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(hits, trials).proportion_ci(0.95, method="exact")
-    return float(low), float(high)
-
-
 def summary(threads: int, busy: bool, windows: Sequence[dict[str, Any]]) -> list[str]:
     """Lines for the windows of one thread count, quiet or busy."""
     head = f"{threads} thread{'s' if threads > 1 else ' '}:"
     if busy:
         missed = sum(window["quality"] == "trusted" for window in windows)
-        return [f"{head} busy loop missed {_share(missed, len(windows))}"]
+        return [f"{head} busy loop missed {rate(missed, len(windows))}"]
     # The difference is negative if a process ended whose parent did not wait for it.
     quiet = [window for window in windows if abs(window["others"]) <= MAX_QUIET]
     loud = [window for window in windows if abs(window["others"]) > MAX_QUIET]
-    lines = [f"{head} quiet machine accused {_share(_accused(quiet), len(quiet))}"]
+    lines = [f"{head} quiet machine accused {rate(_accused(quiet), len(quiet))}"]
     if loud:
         limit = f"others above {MAX_QUIET:.0%}"
         lines.append(f"{'':>10} {len(loud)} more windows were not quiet ({limit}); {_accused(loud)} accused")
@@ -113,28 +106,14 @@ def _accused(windows: Sequence[dict[str, Any]]) -> int:
     return sum(window["quality"] != "trusted" for window in windows)
 
 
-def _share(count: int, total: int) -> str:
-    if not total:
-        return "in none of 0 windows"
-    low, high = binomial_interval(count, total)
-    return f"{count} times in {total} (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--windows", type=int, default=100, help="per thread count, quiet and busy")
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")], default=[1, 2])
-    parser.add_argument("--keep", type=Path, help="one line per window; windows in the file are not measured again")
-    options = parser.parse_args()
+def main() -> None:
+    options = parse_options(__doc__, windows=100, seconds=2.0, threads="1,2", keep=Path)
     conditions: dict[tuple[int, bool], list[dict[str, Any]]] = {
-        (threads, busy): [] for threads in options.threads for busy in (False, True)
+        (int(threads), busy): [] for threads in options.threads.split(",") for busy in (False, True)
     }
-    if options.keep and options.keep.exists():
-        for line in options.keep.read_text(encoding="utf-8").splitlines():
-            window = json.loads(line)
-            if (window["threads"], window["busy"]) in conditions and window["seconds"] == options.seconds:
-                conditions[window["threads"], window["busy"]].append(window)
+    for window in load_lines(options.keep):
+        if (window["threads"], window["busy"]) in conditions and window["seconds"] == options.seconds:
+            conditions[window["threads"], window["busy"]].append(window)
     workload, last = Workload(), max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     with suppress(KeyboardInterrupt):
         for number in range(options.windows):
@@ -144,13 +123,10 @@ def main() -> int:
                 with busy_loop(last) if busy else nullcontext():
                     window = workload.window(threads, options.seconds)
                 windows.append({"threads": threads, "busy": busy, "seconds": options.seconds, **window})
-                if options.keep:
-                    with options.keep.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(windows[-1]) + "\n")
+                append_line(options.keep, windows[-1])
     for (threads, busy), windows in conditions.items():
         print("\n".join(summary(threads, busy, windows)), flush=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

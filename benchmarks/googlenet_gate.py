@@ -4,12 +4,12 @@
 
 Each trial runs the command in a small repository of two commits, on one thread, with the default budget. In one
 case both commits have the same code, in the other head runs additional matrix products that take about `--slower` of
-a pass's time. Cases are interleaved. With --keep, trials are appended to a file, and an interrupted run resumes.
+a pass's time. Cases are interleaved, --trials of each. With --keep, trials are appended to a file, and an
+interrupted run resumes.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import subprocess
@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.contention import binomial_interval
+from benchmarks.common import append_line, interleave, load_lines, parse_options, rate
 
 NET = '''"""GoogLeNet, and EXTRA matrix products."""
 
@@ -61,16 +61,16 @@ def calibrate(slower: float) -> int:
     exec(compile(NET.format(extra=0), "net.py", "exec"), names)
     torch.set_num_threads(1)
     net, (x,) = names["Net"]().eval(), names["Net_inputs"]()
-    times: dict[int, list[float]] = {0: [], 100: []}
-    with torch.inference_mode():
-        for _ in range(40):
-            for count, samples in times.items():
-                names["EXTRA"] = count
-                start = time.process_time()
-                net(x)
-                samples.append(time.process_time() - start)
-    product = (median(times[100]) / median(times[0]) - 1) / 100
-    return max(round(slower / product), 1)
+
+    @torch.inference_mode()
+    def run(count: int) -> None:
+        names["EXTRA"] = count
+        net(x)
+
+    times_s = interleave(
+        {"none": lambda: run(0), "100": lambda: run(100)}, 40, warm_up=0, now=time.process_time
+    ).median()
+    return max(round(slower * 100 / float(times_s["100"] / times_s["none"] - 1)), 1)
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -123,27 +123,20 @@ def summary(trials: list[dict[str, Any]]) -> list[str]:
         if not group:
             continue
         hits = sum(trial["outcome"] == "regressed" for trial in group)
-        low, high = binomial_interval(hits, len(group))
         outcomes = Counter(trial["outcome"] for trial in group).most_common()
         change = math.expm1(median(trial["median"] for trial in group))
         lines.append(
-            f"{case}: {', '.join(f'{count} {outcome}' for outcome, count in outcomes)} of {len(group)}; regressed "
-            f"{100 * hits / len(group):.0f} % ({100 * low:.1f} to {100 * high:.1f}); measured change "
-            f"{100 * change:+.2f} %, {median(trial['pairs'] for trial in group):.0f} pairs, "
+            f"{case}: {', '.join(f'{count} {outcome}' for outcome, count in outcomes)}; regressed "
+            f"{rate(hits, len(group))}; measured change {100 * change:+.2f} %, "
+            f"{median(trial['pairs'] for trial in group):.0f} pairs, "
             f"{median(trial['seconds'] for trial in group):.0f} s per trial"
         )
     return lines
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=20, help="per case")
-    parser.add_argument("--slower", type=float, default=0.05)
-    parser.add_argument("--keep", type=Path, help="file of finished trials, which are not run again")
-    options = parser.parse_args()
-    trials: list[dict[str, Any]] = []
-    if options.keep and options.keep.exists():
-        trials = [json.loads(line) for line in options.keep.read_text(encoding="utf-8").splitlines()]
+def main() -> None:
+    options = parse_options(__doc__, trials=20, slower=0.05, keep=Path)
+    trials = load_lines(options.keep)
     extra = trials[0]["extra"] if trials else calibrate(options.slower)
     print(f"the slower head runs {extra} additional products of 256 x 256 matrices", flush=True)
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as temporary:
@@ -156,12 +149,9 @@ def main() -> int:
                 trial = {**run_trial(folder, base, case), "extra": extra}
                 trials.append(trial)
                 print(json.dumps(trial), flush=True)
-                if options.keep:
-                    with options.keep.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(trial) + "\n")
+                append_line(options.keep, trial)
     print("\n".join(summary(trials)))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""Error rates of `analyze history` on simulated runs: `python -m benchmarks.history [TRIALS]`.
+"""Error rates of `analyze history` on simulated runs: `python -m benchmarks.history [--trials 1000]`.
 
 The runs have the noise of shared machines: a shift that all benchmarks of a run share and that drifts between runs,
 a drift of each benchmark, noise with heavy tails, and disturbed runs. Half of the windows are quiet, half have a step
@@ -8,8 +8,8 @@ in one benchmark. Rates have exact 95 % confidence intervals (Clopper and Pearso
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.history.change_points import MIN_RUNS, find_change_points
 from analyzer.history.point import TIME, Point, dump_environment
 from analyzer.history.series import Series, build_series
-from benchmarks.contention import binomial_interval
+from benchmarks.common import parse_options, rate
 
 RUNS = 40
 MAX_DISTANCE = 3  # Runs between a step and a change point of the same direction that counts as finding it.
@@ -66,24 +66,17 @@ def wandering(
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """An Ornstein-Uhlenbeck process with this stationary standard deviation and correlation time, in runs."""
     decay = math.exp(-1 / memory)
-    level, levels = generator.normal(0, spread), []
-    for change in generator.normal(0, spread * math.sqrt(1 - decay**2), RUNS):
-        level = decay * level + change
-        levels.append(level)
-    return np.array(levels)
+    start = generator.normal(0, spread)
+    changes = generator.normal(0, spread * math.sqrt(1 - decay**2), RUNS)
+    return np.array(list(accumulate(changes, lambda level, change: decay * level + change, initial=start))[1:])
 
 
 def series_of(points: Sequence[Point], number: int = 0) -> Series:
     return next(series for series in build_series(points) if series.model == f"b{number}")
 
 
-def rate(hits: int, trials: int) -> str:
-    """`2 of 400, 0.5 % (0.1 to 1.8)`."""
-    low, high = binomial_interval(hits, trials)
-    return f"{hits} of {trials}, {100 * hits / trials:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def main(trials: int = 1000) -> None:
+def main() -> None:
+    trials = parse_options(__doc__, trials=1000).trials
     for title, benchmarks, noise in CASES:
         generator = np.random.default_rng(20261124)
         alarms = sum(
@@ -109,4 +102,4 @@ def main(trials: int = 1000) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    main()

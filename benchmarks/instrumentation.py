@@ -1,6 +1,6 @@
 """Do operators add up to the pass? Our instruments, leaf hooks and torch.profiler, interleaved in fresh processes.
 
-    python -m benchmarks.instrumentation [--variant googlenet] [--batch 8] [--processes 5] [--seconds 30]
+    python -m benchmarks.instrumentation [--variant googlenet] [--batch 8] [--processes 5] [--seconds 30] [--threads N]
 
 Prints for each method: the sum of the operators ÷ an uninstrumented pass, and an instrumented pass ÷ an uninstrumented
 one. For our instruments also the overhead, the rank correlation of modules between processes, and the variation of
@@ -9,17 +9,23 @@ their medians over processes.
 
 from __future__ import annotations
 
-import argparse
-import json
+import os
 import random
-import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from itertools import combinations
-from statistics import mean, median, stdev
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from operator import itemgetter
+from statistics import mean, median
 from typing import Any
+
+import numpy as np
+import pandas
+
+from analyzer.timing.driver.measure import usable_processors
+from benchmarks.common import parse_options
 
 MIN_RANKED = 0.003  # Share of a pass below which a module has no rank.
 METHODS = ("instrument", "hooks", "profiler")
@@ -39,6 +45,7 @@ def run_process(variant: str, batch: int, seconds: float, seed: int, threads: in
     from analyzer.timing.passes.operator_spans import operator_spans
     from analyzer.timing.passes.timed_pass import Inference
 
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # The profiler logs a line per pass.
     torch.set_num_threads(threads)
     model = build(variant)
     x = torch.randn(batch, *find_variant(variant).network.input)
@@ -90,92 +97,65 @@ def run_process(variant: str, batch: int, seconds: float, seed: int, threads: in
             disturbed += sample.disturbance is not None
     if not all(clean[name] for name in methods):
         return {"disturbed": disturbed}
-    medians = {key: median(times[key] for times in operator_times) for key in operator_times[0]}
-    overhead = ("forward", "", "overhead", 1)
+    overhead, pass_s = ("forward", "", "overhead", 1), median(clean["pass"])
+    operators_s = {key: median(times[key] for times in operator_times) for key in operator_times[0] if key != overhead}
     return {
+        "pass": pass_s,
         "passes": len(clean["pass"]),
         "disturbed": disturbed,
-        "pass": median(clean["pass"]),
         "overhead": mean(times[overhead] / sum(times.values()) for times in operator_times),
-        "modules": by_module({key: value for key, value in medians.items() if key != overhead}),
-        **{method: [median(column) for column in zip(*clean[method], strict=True)] for method in METHODS},
+        "modules": pandas.Series(operators_s).groupby(level=1).sum(),  # Level 1 is the path.
+        **{method: [median(column) / pass_s for column in zip(*clean[method], strict=True)] for method in METHODS},
     }
 
 
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's rank correlation coefficient."""
-    import pandas
-
-    return float(pandas.Series(first).rank().corr(pandas.Series(second).rank()))
-
-
-def by_module(operators: dict[Any, float]) -> dict[str, float]:
-    """Seconds by path."""
-    seconds: dict[str, float] = defaultdict(float)
-    for (_, path, _, _), operator_s in operators.items():
-        seconds[path] += operator_s
-    return dict(seconds)
+def rank_correlations(columns: pandas.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Spearman's rank correlation coefficient of every two columns."""
+    return columns.corr("spearman").to_numpy()[np.triu_indices(columns.shape[1], 1)]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", default="googlenet")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--processes", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--threads", type=int, default=0, help="default: all that this process may use")
-    parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    from analyzer.timing.driver.measure import usable_processors
-
-    threads = options.threads or usable_processors()
-    if options.seed is not None:
-        print(json.dumps(run_process(options.variant, options.batch, options.seconds, options.seed, threads)))
-        return 0
+    options = parse_options(
+        __doc__, variant="googlenet", batch=8, processes=5, seconds=30.0, threads=usable_processors()
+    )
     runs = []
-    for seed in range(options.processes):
-        command = [sys.executable, "-m", "benchmarks.instrumentation", "--seed", str(seed), "--threads", str(threads)]
-        command += ["--variant", options.variant, "--batch", str(options.batch), "--seconds", str(options.seconds)]
-        process = subprocess.run(command, capture_output=True, text=True)  # The profiler logs a line per pass.
-        if process.returncode:
-            sys.exit(process.stderr[-2000:])
-        run = json.loads(process.stdout)
-        if "pass" not in run:
-            print(f"process {seed}: void, {run['disturbed']} samples were disturbed", flush=True)
-            continue
-        runs.append(run)
-        sums = ", ".join(f"{method} {run[method][1] / run['pass']:.4f}" for method in METHODS)
-        costs = ", ".join(f"{method} {run[method][0] / run['pass']:.4f}" for method in METHODS)
-        print(
-            f"process {seed}: {1e3 * run['pass']:.2f} ms, {run['passes']} passes, {run['disturbed']} disturbed; "
-            f"sum of operators ÷ pass: {sums}; instrumented ÷ uninstrumented: {costs}",
-            flush=True,
-        )
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        for seed in range(options.processes):
+            arguments = (options.variant, options.batch, options.seconds, seed, options.threads)
+            run = pool.submit(run_process, *arguments).result()
+            if "pass" not in run:
+                print(f"process {seed}: void, {run['disturbed']} samples were disturbed", flush=True)
+                continue
+            runs.append(run)
+            costs, sums = (", ".join(f"{method} {run[method][index]:.4f}" for method in METHODS) for index in (0, 1))
+            print(
+                f"process {seed}: {1e3 * run['pass']:.2f} ms, {run['passes']} passes, {run['disturbed']} disturbed; "
+                f"sum of operators ÷ pass: {sums}; instrumented ÷ uninstrumented: {costs}",
+                flush=True,
+            )
     if not runs:
         print("every process is void: run it again on a quiet machine")
         return 3
-    print(f"{options.variant}, batch {options.batch}, {threads} threads, {options.processes} processes: median (range)")
+    table = pandas.DataFrame(runs)
+    print(f"{options.variant}, batch {options.batch}, {options.threads} threads, {len(runs)} processes: median (range)")
     for method in METHODS:
-        sums, costs = (_spread([run[method][index] / run["pass"] for run in runs]) for index in (1, 0))
+        costs, sums = (
+            f"{ratios.median():.4f} ({ratios.min():.4f} to {ratios.max():.4f})"
+            for ratios in (table[method].map(itemgetter(index)) for index in (0, 1))
+        )
         print(f"{method:10} sum of operators ÷ pass {sums}, instrumented ÷ uninstrumented {costs}")
-    print(f"overhead {100 * median(run['overhead'] for run in runs):.2f} % of an instrumented pass")
-    passes, modules = [run["pass"] for run in runs], [run["modules"] for run in runs]
-    ranked = [path for path in modules[0] if median(times[path] for times in modules) >= MIN_RANKED * median(passes)]
-    if len(runs) > 1 and ranked:
-        columns = [[times[path] for path in ranked] for times in modules]
-        ranks = [rank_correlation(first, second) for first, second in combinations(columns, 2)]
-        variations = [stdev(times) / mean(times) for times in zip(*columns, strict=True)]
+    print(f"overhead {100 * table['overhead'].median():.2f} % of an instrumented pass")
+    modules = pandas.concat(list(table["modules"]), axis=1)
+    ranked = modules[modules.median(axis=1) >= MIN_RANKED * table["pass"].median()]
+    if len(runs) > 1 and len(ranked):
+        ranks, variations = rank_correlations(ranked), ranked.std(axis=1) / ranked.mean(axis=1)
         print(
             f"{len(ranked)} modules of at least {100 * MIN_RANKED:.1f} %: rank correlation of two processes, lowest "
-            f"{min(ranks):.4f}, median {median(ranks):.4f}; variation of a module's median over processes, median "
-            f"{100 * median(variations):.2f} %, highest {100 * max(variations):.2f} %; of the pass "
-            f"{100 * stdev(passes) / median(passes):.2f} %"
+            f"{ranks.min():.4f}, median {np.median(ranks):.4f}; variation of a module's median over processes, median "
+            f"{100 * variations.median():.2f} %, highest {100 * variations.max():.2f} %; of the pass "
+            f"{100 * table['pass'].std() / table['pass'].median():.2f} %"
         )
     return 0
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{median(values):.4f} ({min(values):.4f} to {max(values):.4f})"
 
 
 if __name__ == "__main__":

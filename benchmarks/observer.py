@@ -9,15 +9,17 @@ shared with other processes, also that ours leaves disturbed samples out.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import subprocess
 import sys
 from statistics import median
 
+import numpy as np
+
 from analyzer.timing.driver.measure import measure, usable_processors
 from analyzer.timing.statistics import bootstrap_median
+from benchmarks.common import parse_options
 from reports.timing.breakdown import measurement_of
 
 PLAIN = """
@@ -61,17 +63,9 @@ def time_with_analyzer(variant: str, batch: int, threads: int, seconds: float) -
     return timing.median_s
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", default="googlenet")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=usable_processors())
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    options = parser.parse_args()
+def main() -> None:
+    options = parse_options(__doc__, variant="googlenet", batch=1, threads=usable_processors(), rounds=10, seconds=5.0)
     arguments = (options.variant, options.batch, options.threads, options.seconds)
-    import numpy as np
-
     ratios, faults = [], []
     for number in range(options.rounds):
         analyzer_first = random.Random(number).random() < 0.5
@@ -86,8 +80,7 @@ def main() -> int:
         f"{options.variant}, batch {options.batch}, {options.threads} threads: analyzer ÷ plain {median(ratios):.4f} "
         f"(95 % interval {low:.4f} to {high:.4f}, {len(ratios)} rounds); {median(faults):.0f} faults per plain pass"
     )
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

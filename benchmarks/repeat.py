@@ -14,70 +14,54 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import combinations
-from math import hypot, inf, sqrt
+from math import inf
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import median
+
+import numpy as np
+import pandas
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.frozen import Frozen
 from analyzer.records.envelope import dump, load
 from analyzer.records.record import Record
 from analyzer.records.timings import TRUSTED_HALF_WIDTH, Timing
-from analyzer.timing.driver.measure import measure
+from analyzer.timing.driver.measure import measure, usable_processors
 from analyzer.timing.statistics import interval_half_width
-from benchmarks.instrumentation import MIN_RANKED, rank_correlation
+from benchmarks.common import parse_options
+from benchmarks.instrumentation import MIN_RANKED, rank_correlations
 from reports.timing.breakdown import measurement_of
 
 
-class Module(Frozen):
-    """Its median, its time as an interquartile mean, and the half width of that mean's interval, in seconds."""
-
-    median_s: float
-    mean_s: float
-    half_width_s: float
-
-    @property
-    def trusted(self) -> bool:
-        return self.half_width_s <= TRUSTED_HALF_WIDTH * self.mean_s
-
-
-def modules(record: Record) -> dict[str, Module]:
-    """Every module with its own operators, summed pass by pass."""
+def modules(record: Record) -> pandas.DataFrame:
+    """A row per module with its own operators, in seconds: median of their sum, interquartile mean, its half width."""
     measurement = measurement_of(record)
     times_s, half_width = measurement.operator_times_s, interval_half_width(measurement)
     operators: dict[str, list[Timing]] = defaultdict(list)
     for timing in measurement.of("operator"):
         operators[timing.path].append(timing)
-    return {
-        path: Module(
-            median(map(sum, zip(*(timing.samples_s for timing in timings), strict=True))),
-            sum(times_s[timing] for timing in timings),
-            inf if (width := half_width(timings)) is None else width,
-        )
+    rows = {
+        path: {
+            "median_s": median(map(sum, zip(*(timing.samples_s for timing in timings), strict=True))),
+            "mean_s": sum(times_s[timing] for timing in timings),
+            "half_width_s": inf if (width := half_width(timings)) is None else width,
+        }
         for path, timings in operators.items()
     }
+    return pandas.DataFrame.from_dict(rows, orient="index")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", nargs="*", type=Path)
-    parser.add_argument("--variant", default="googlenet")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--threads", type=int, help="default: all processors of this process")
-    parser.add_argument("--budget", type=float, default=60.0)
-    parser.add_argument("--processes", type=int, help="default: as analyze time")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--keep", type=Path, help="a folder for the records")
-    options = parser.parse_args()
+def main() -> None:
+    options = parse_options(
+        __doc__, records=[], variant="googlenet", batch=8, threads=usable_processors(), budget=60.0, processes=int,
+        runs=5, keep=Path,
+    )  # fmt: skip
     records: list[Record] = []
     for number in range(len(options.records) or options.runs):
-        record = _load(options.records[number]) if options.records else _measure(options, number)
+        record = _load(Path(options.records[number])) if options.records else _measure(options, number)
         _print_run(number, record, records)
         records.append(record)
     compare("all runs", records)
     compare("trusted runs", [record for record in records if measurement_of(record).quality == "trusted"])
-    return 0
 
 
 def _load(path: Path) -> Record:
@@ -106,11 +90,8 @@ def _measure(options: argparse.Namespace, number: int) -> Record:
 
 def _print_run(number: int, record: Record, earlier: Sequence[Record]) -> None:
     measurement = measurement_of(record)
-    times_s, timing, uninstrumented = (
-        measurement.operator_times_s,
-        measurement.pass_timing,
-        measurement.uninstrumented,
-    )
+    times_s, uninstrumented = measurement.operator_times_s, measurement.uninstrumented
+    timing = measurement.pass_timing
     total_s = sum(times_s.values())
     if timing is None or uninstrumented is None or not total_s or (earlier and record.label != earlier[0].label):
         sys.exit(f"run {number}, {record.label}, has no operator times or is of another model")
@@ -129,43 +110,49 @@ def compare(title: str, records: Sequence[Record]) -> None:
         print(f"{title}: {len(records)}, too few to compare")
         return
     runs = [modules(record) for record in records]
-    passes_s = [timing.median_s for record in records if (timing := measurement_of(record).pass_timing)]
-    paths = [path for path in runs[0] if median(run[path].median_s for run in runs) >= MIN_RANKED * median(passes_s)]
-    if len(paths) < 2:
-        print(f"{title}: {len(paths)} modules of at least 0.3 % of a pass, too few to compare")
-        return
-    ranks = [
-        rank_correlation([first[path].median_s for path in paths], [second[path].median_s for path in paths])
-        for first, second in combinations(runs, 2)
-    ]
-    print(
-        f"{title}: {len(records)}; rank correlation of {len(paths)} modules lowest {min(ranks):.4f}, median "
-        f"{median(ranks):.4f}; the pass varies {100 * stdev(passes_s) / mean(passes_s):.2f} %"
+    # A row per module, a column per run.
+    medians_s, means_s, widths_s = (
+        pandas.concat([run[key] for run in runs], axis=1, keys=range(len(runs)))
+        for key in ("median_s", "mean_s", "half_width_s")
     )
-    print(f"  all modules: {_variation(runs, paths)}")
-    trusted = [path for path in paths if all(run[path].trusted for run in runs)]
-    print(f"  within ± {100 * TRUSTED_HALF_WIDTH:.0f} % in every run: {_variation(runs, trusted)}")
-    pairs = [(first[path], second[path]) for first, second in combinations(runs, 2) for path in paths]
-    if both := [(first, second) for first, second in pairs if first.trusted and second.trusted]:
-        squares = [(2 * (a.median_s - b.median_s) / (a.median_s + b.median_s)) ** 2 for a, b in both]
-        print(f"  within it in both of two runs: {len(both)} pairs, which vary {100 * sqrt(mean(squares) / 2):.2f} %")
-    covered = mean(abs(a.mean_s - b.mean_s) <= hypot(a.half_width_s, b.half_width_s) for a, b in pairs)
-    print(f"  differences within the intervals of both runs: {100 * covered:.0f} % of {len(pairs)} pairs (target: 95)")
+    passes_s = pandas.Series([timing.median_s for record in records if (timing := measurement_of(record).pass_timing)])
+    ranked = medians_s.median(axis=1) >= MIN_RANKED * passes_s.median()
+    medians_s, means_s, widths_s = medians_s[ranked], means_s[ranked], widths_s[ranked]
+    if len(medians_s) < 2:
+        print(f"{title}: {len(medians_s)} modules of at least 0.3 % of a pass, too few to compare")
+        return
+    ranks = rank_correlations(medians_s)
+    print(
+        f"{title}: {len(records)}; rank correlation of {len(medians_s)} modules lowest {ranks.min():.4f}, median "
+        f"{np.median(ranks):.4f}; the pass varies {100 * passes_s.std() / passes_s.mean():.2f} %"
+    )
+    print(f"  all modules: {_variation(medians_s)}")
+    trusted = widths_s <= TRUSTED_HALF_WIDTH * means_s
+    print(f"  within ± {100 * TRUSTED_HALF_WIDTH:.0f} % in every run: {_variation(medians_s[trusted.all(axis=1)])}")
+    first, second = np.triu_indices(len(records), 1)  # A column per two runs in what follows.
+    both = trusted.to_numpy()[:, first] & trusted.to_numpy()[:, second]
+    if both.any():
+        a, b = medians_s[first].to_numpy()[both], medians_s[second].to_numpy()[both]
+        varies = np.sqrt(np.mean((2 * (a - b) / (a + b)) ** 2) / 2)
+        print(f"  within it in both of two runs: {both.sum()} pairs, which vary {100 * varies:.2f} %")
+    differences_s = means_s[first].to_numpy() - means_s[second].to_numpy()
+    covered = abs(differences_s) <= np.hypot(widths_s[first].to_numpy(), widths_s[second].to_numpy())
+    print(
+        f"  differences within the intervals of both runs: {100 * covered.mean():.0f} % of {covered.size} pairs "
+        "(target: 95)"
+    )
 
 
-def _variation(runs: Sequence[dict[str, Module]], paths: Sequence[str]) -> str:
+def _variation(medians_s: pandas.DataFrame) -> str:
     """Standard deviation over runs ÷ mean, of each module's median."""
-    if not paths:
+    if medians_s.empty:
         return "none"
-    variation = {
-        path: stdev(run[path].median_s for run in runs) / mean(run[path].median_s for run in runs) for path in paths
-    }
-    worst = max(variation, key=variation.__getitem__)
+    variation = medians_s.std(axis=1) / medians_s.mean(axis=1)
     return (
-        f"{len(variation)}; the median varies {100 * median(variation.values()):.2f} % (the median module), below 2 % "
-        f"in {sum(share < 0.02 for share in variation.values())}, highest {100 * variation[worst]:.2f} % ({worst})"
+        f"{len(variation)}; the median varies {100 * variation.median():.2f} % (the median module), below 2 % in "
+        f"{(variation < 0.02).sum()}, highest {100 * variation.max():.2f} % ({variation.idxmax()})"
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

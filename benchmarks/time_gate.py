@@ -1,6 +1,7 @@
 """How often a paired time check is wrong: a pool of real pairs of fresh processes, and simulated checks drawn from it.
 
-    python -m benchmarks.time_gate collect [--minutes 15] [--neighbours 4]    adds pairs to the pool; can be resumed
+    python -m benchmarks.time_gate collect [--minutes 15] [--neighbours 4]    adds pairs to the pool; can be resumed.
+        --neighbours is the number of other processes that compute meanwhile
     python -m benchmarks.time_gate report [--trials 400]    draws checks from it, prints rates with 95 % intervals
 
 Three cases of a network of about 5 ms on one thread (benchmarks/slowed.py): the same code twice, and head slowed by
@@ -10,17 +11,18 @@ of them. Servers are restarted every eight rounds. Every call is stored, so that
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from statistics import fmean, median, variance
-from typing import Any
+from statistics import fmean, median
+
+import numpy as np
+import pandas
 
 from analyzer.core.frozen import Frozen
 from analyzer.regression.paired import pairs
@@ -36,7 +38,7 @@ from analyzer.regression.paired.sequential_test import (
     trimmed_mean,
 )
 from analyzer.regression.paired.side_process import Side, SideFailed, SideProcess, WorkerLost, start_sides
-from benchmarks.contention import binomial_interval
+from benchmarks.common import USUAL_TESTS, append_line, interleave, load_lines, parse_options, rate
 from benchmarks.other_processes import other_processes
 
 ROOT = Path(__file__).parents[1]
@@ -59,15 +61,10 @@ def calibrate() -> dict[float, int]:
 
     isolation.retain_freed_memory()  # As the workers do: a pass takes longer without.
     torch.set_num_threads(1)
-    networks, (x,) = {extra: Net(extra).eval() for extra in (0, FEW_PRODUCTS, MANY_PRODUCTS)}, inputs()
-    times: dict[int, list[float]] = {extra: [] for extra in networks}
+    networks, (x,) = {str(extra): Net(extra).eval() for extra in (0, FEW_PRODUCTS, MANY_PRODUCTS)}, inputs()
     with torch.inference_mode():
-        for _ in range(300):
-            for extra, network in networks.items():
-                start = time.process_time()
-                network(x)
-                times[extra].append(time.process_time() - start)
-    none_s, few_s, many_s = (median(times[extra]) for extra in networks)
+        calls = {extra: partial(network, x) for extra, network in networks.items()}
+        none_s, few_s, many_s = interleave(calls, 300, warm_up=0, now=time.process_time).median()
     product_s = (many_s - few_s) / (MANY_PRODUCTS - FEW_PRODUCTS)
     overhead_s = few_s - none_s - FEW_PRODUCTS * product_s
     return {
@@ -125,12 +122,7 @@ def _collect_rounds(
                 "cpu_ns": [r.device_ns for r in pair.rounds],
                 "wall_ns": [r.wall_ns for r in pair.rounds],
             }
-            with pool.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, separators=(",", ":")) + "\n")
-
-
-def load_lines(pool: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in pool.read_text(encoding="utf-8").splitlines()] if pool.exists() else []
+            append_line(pool, line)
 
 
 class PoolPair(Frozen):
@@ -193,22 +185,17 @@ def simulate_check(rng: random.Random, pool: Sequence[PoolPair], budget_s: float
 
 def usual_tests(rng: random.Random, pool: Sequence[PoolPair], budget_s: float) -> dict[str, bool]:
     """Whether the usual tests alarm: on the wall times of all drawn pairs, and on one process each of two pairs."""
-    from scipy.stats import mannwhitneyu
 
     def calls(drawn: Sequence[PoolPair], side: int) -> list[int]:
         return [ns for pair in drawn for r in pair.pair.rounds for ns in r.wall_ns[side]]
 
     drawn = draw_pairs(rng, pool, budget_s)
     stored, new = rng.sample(pool, 2)
-    alarms = {}
-    for how, base, head in (
-        ("in pairs", calls(drawn, 0), calls(drawn, 1)),
-        ("a stored run", calls([stored], 0), calls([new], 1)),
-    ):
-        alarms[f"mean + 5 %, {how}"] = fmean(head) > 1.05 * fmean(base)
-        alarms[f"min + 5 %, {how}"] = min(head) > 1.05 * min(base)
-        alarms[f"Mann-Whitney p < 0.01, {how}"] = bool(mannwhitneyu(head, base, alternative="greater").pvalue < 0.01)
-    return alarms
+    samples = {
+        "in pairs": (calls(drawn, 0), calls(drawn, 1)),
+        "a stored run": (calls([stored], 0), calls([new], 1)),
+    }
+    return {f"{name}, {how}": test(*samples[how]) for how in samples for name, test in USUAL_TESTS.items()}
 
 
 def outcome_rates(rng: random.Random, pool: Sequence[PoolPair], budget_s: float, trials: int) -> Iterator[str]:
@@ -224,13 +211,8 @@ def outcome_rates(rng: random.Random, pool: Sequence[PoolPair], budget_s: float,
         ]
         resampled.append(Counter(simulate_check(rng, resample, budget_s) for _ in range(RESAMPLES)))
     for outcome in ("regressed", "unchanged", "unclear", "improved"):
-        low, high = binomial_interval(outcomes[outcome], trials)
-        rates = sorted(counts[outcome] / RESAMPLES for counts in resampled)
-        pool_low, pool_high = rates[round(0.025 * RESAMPLES)], rates[round(0.975 * RESAMPLES) - 1]
-        yield (
-            f"{outcome:38} {100 * outcomes[outcome] / trials:5.1f} %  (draw {100 * low:.1f} to {100 * high:.1f} %, "
-            f"pool {100 * pool_low:.0f} to {100 * pool_high:.0f} %)"
-        )
+        low, high = np.quantile([counts[outcome] for counts in resampled], [0.025, 0.975]) / RESAMPLES
+        yield f"{outcome:38} {rate(outcomes[outcome], trials)}; pool {100 * low:.0f} to {100 * high:.0f} %"
 
 
 def report(pool_path: Path, trials: int, budget_s: float) -> None:
@@ -255,9 +237,7 @@ def report(pool_path: Path, trials: int, budget_s: float) -> None:
             print(f"  {text}")
         alarms = [usual_tests(rng, pool, budget_s) for _ in range(trials)]
         for name in alarms[0]:
-            hits = sum(alarm[name] for alarm in alarms)
-            low, high = binomial_interval(hits, trials)
-            print(f"  {name:38} {100 * hits / trials:5.1f} %  (draw {100 * low:.1f} to {100 * high:.1f} %)", flush=True)
+            print(f"  {name:38} {rate(sum(alarm[name] for alarm in alarms), trials)}", flush=True)
 
 
 def _by_generation(pool: Sequence[PoolPair]) -> dict[int, list[PoolPair]]:
@@ -269,35 +249,25 @@ def _by_generation(pool: Sequence[PoolPair]) -> dict[int, list[PoolPair]]:
 
 def _between_generations(pool: Sequence[PoolPair]) -> float:
     """The standard deviation between generations, by analysis of variance; 0 if there is none."""
-    ordered = sorted(pair.log_ratio for pair in pool)
-    low, high = ordered[len(pool) // 10], ordered[-1 - len(pool) // 10]  # Winsorized: outliers are not its servers'.
-    clipped = ([min(max(pair.log_ratio, low), high) for pair in group] for group in _by_generation(pool).values())
-    groups = [logs for logs in clipped if len(logs) > 1]
+    logs = np.sort([pair.log_ratio for pair in pool])
+    low, high = logs[len(pool) // 10], logs[-1 - len(pool) // 10]  # Winsorized: outliers are not its servers'.
+    clipped = pandas.DataFrame([(pair.pair.generation, min(max(pair.log_ratio, low), high)) for pair in pool])
+    groups = clipped.groupby(0)[1].agg(["mean", "var", "size"]).query("size > 1")
     if len(groups) < 2:
         return 0.0
-    within = fmean(variance(logs) for logs in groups)
-    size = fmean(len(logs) for logs in groups)
-    return math.sqrt(max(variance([fmean(logs) for logs in groups]) - within / size, 0.0))
+    return math.sqrt(max(groups["mean"].var() - groups["var"].mean() / groups["size"].mean(), 0.0))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("collect", "report"))
-    parser.add_argument("--pool", type=Path, default=POOL)
-    parser.add_argument("--minutes", type=float, default=15)
-    parser.add_argument(
-        "--neighbours", type=int, default=0, metavar="N", help="other processes that compute while collecting"
+def main() -> None:
+    options = parse_options(
+        __doc__, what=("collect", "report"), pool=POOL, minutes=15.0, neighbours=0, trials=400, time_budget=60.0
     )
-    parser.add_argument("--trials", type=int, default=400)
-    parser.add_argument("--time-budget", type=float, default=60.0)
-    options = parser.parse_args(arguments)
     if options.what == "collect":
         with other_processes(options.neighbours):
             collect(options.pool, options.minutes)
     else:
         report(options.pool, options.trials, options.time_budget)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,13 +1,12 @@
-"""How often `analyze check FILE --against FILE` is wrong: `python -m benchmarks.two_files collect 80`, then `report`.
+"""How often `analyze check FILE --against FILE` is wrong: `python -m benchmarks.two_files collect`, then `report`.
 
 Draws pairs of real, equal runs of a small pytest-benchmark suite, each from a fresh process, as they are and with one
-benchmark's samples multiplied. Usual tests are applied to the same pairs. `collect` adds runs to the folder; --folder
-names another. Intervals: 95 % percentile bootstrap over runs (Efron and Tibshirani 1993, ch. 13).
+benchmark's samples multiplied. Usual tests are applied to the same pairs. `collect` adds --runs 80 to the folder;
+--folder names another. Intervals: 95 % percentile bootstrap over runs (Efron and Tibshirani 1993, ch. 13).
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -17,11 +16,11 @@ from statistics import fmean, median
 from typing import TypeAlias
 
 import numpy as np
-from scipy.stats import mannwhitneyu
 
-from analyzer.history.pytest_benchmark import Benchmark, BenchmarkRun, read_run
+from analyzer.history.pytest_benchmark import BenchmarkRun, read_run
 from analyzer.regression.benchmarks.compare import compare_runs
 from analyzer.regression.paired.sequential_test import Rules
+from benchmarks.common import USUAL_TESTS, parse_options
 
 FOLDER = Path(".benchmarks") / "two_files"
 SUITE = """
@@ -66,7 +65,6 @@ PAIRS = 400
 RESAMPLES = 1000
 MIN_RUNS = 4
 SLOWDOWNS = (0.2, 0.5, 1.0)
-BenchmarkTest: TypeAlias = Callable[[Benchmark, Benchmark], bool]
 RunTest: TypeAlias = Callable[[BenchmarkRun, BenchmarkRun], set[str]]
 
 
@@ -84,24 +82,13 @@ def collect(folder: Path, count: int) -> None:
         )  # fmt: skip
 
 
-def mann_whitney(base: Benchmark, head: Benchmark) -> bool:
-    return bool(mannwhitneyu(head.samples_s, base.samples_s, alternative="greater").pvalue < 0.01)
-
-
-USUAL_TESTS: dict[str, BenchmarkTest] = {
-    "mean + 5 %": lambda base, head: fmean(head.samples_s) > 1.05 * fmean(base.samples_s),
-    "minimum + 5 %": lambda base, head: min(head.samples_s) > 1.05 * min(base.samples_s),
-    "Mann-Whitney p < 0.01": mann_whitney,
-}
-
-
 def analyze_check(base: BenchmarkRun, head: BenchmarkRun) -> set[str]:
     return {change.model for change in compare_runs(base, head, Rules()).failures}
 
 
-def on_each_benchmark(test: BenchmarkTest) -> RunTest:
+def on_each_benchmark(test: Callable[[Sequence[float], Sequence[float]], bool]) -> RunTest:
     return lambda base, head: {
-        b.name for b, h in zip(base.benchmarks, head.benchmarks, strict=True) if test(b, h)
+        b.name for b, h in zip(base.benchmarks, head.benchmarks, strict=True) if test(b.samples_s, h.samples_s)
     }  # fmt: skip
 
 
@@ -109,21 +96,16 @@ def rate(hits: Sequence[bool], pairs: Sequence[tuple[int, int]], runs: int) -> s
     """A rate with its bootstrap interval. Runs are resampled and not pairs, since pairs share runs."""
     rng, values = np.random.default_rng(0), np.array(hits, float)
     first, second = np.array(pairs).T
-    rates = []
-    for _ in range(RESAMPLES):
-        multiplicity = np.bincount(rng.integers(0, runs, runs), minlength=runs)
-        weights = multiplicity[first] * multiplicity[second]
-        rates.append(float((weights * values).sum() / max(weights.sum(), 1)))
-    low, high = np.quantile(rates, [0.025, 0.975])
+    multiplicities = rng.multinomial(runs, np.full(runs, 1 / runs), RESAMPLES)
+    weights = multiplicities[:, first] * multiplicities[:, second]
+    low, high = np.quantile(weights @ values / np.maximum(weights.sum(axis=1), 1), [0.025, 0.975])
     return f"{100 * values.mean():.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def report(folder: Path) -> None:
     runs = [read_run(path) for path in sorted(folder.glob("*.json"))]
     if len(runs) < MIN_RUNS:
-        raise SystemExit(
-            f"{len(runs)} runs in {folder}; wanted {MIN_RUNS} or more: python -m benchmarks.two_files collect 80"
-        )
+        sys.exit(f"{len(runs)} runs in {folder}; wanted {MIN_RUNS} or more: python -m benchmarks.two_files collect")
     rng = np.random.default_rng(0)
     all_pairs = [(a, b) for a in range(len(runs)) for b in range(len(runs)) if a != b]
     pairs = [all_pairs[index] for index in rng.permutation(len(all_pairs))[:PAIRS]]
@@ -186,11 +168,7 @@ def detects_minimum(base: BenchmarkRun, head: BenchmarkRun, target: int) -> bool
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["collect", "report"])
-    parser.add_argument("runs", type=int, nargs="?", default=80)
-    parser.add_argument("--folder", type=Path, default=FOLDER)
-    options = parser.parse_args()
+    options = parse_options(__doc__, command=("collect", "report"), runs=80, folder=FOLDER)
     if options.command == "collect":
         collect(options.folder, options.runs)
     else:

@@ -20,7 +20,7 @@ def benchmarks(tmp_path_factory):
     """Benchmarks by name: those of the reports, the smallest network and one counter."""
     pytest.importorskip("pytest_benchmark", reason="pytest-benchmark comes with the extra `bench`")
     file = tmp_path_factory.mktemp("bench") / "bench.json"
-    selection = ["benchmarks", "-k", "test_reports or nin-1 or closed", *QUICK, f"--benchmark-json={file}"]
+    selection = ["benchmarks", "-k", "result or nin-1 or closed", *QUICK, f"--benchmark-json={file}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     pytest_run = subprocess.run(
         [sys.executable, "-m", "pytest", *selection], cwd=ROOT, env=environment, capture_output=True, text=True,
@@ -31,7 +31,7 @@ def benchmarks(tmp_path_factory):
 
 
 def test_every_benchmark_records_macs_and_environment(benchmarks):
-    assert {"test_forward[nin-1-cpu]", "test_googlenet[ours: closed form]", "test_page", "test_json"} <= set(benchmarks)
+    assert {"test_forward[nin-1-cpu]", "test_googlenet[ours: closed form]", "test_result[page]", "test_result[json]"} <= set(benchmarks)
     for extra_info in benchmarks.values():
         assert extra_info["macs"] > 10**9
         assert extra_info["environment"]["torch"]["version"]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from analyzer.timing.driver.quality import contention_quality
-from benchmarks.contention import MIN_CLEAN, binomial_interval, busy_loop, summary, used_by_others_s
+from benchmarks.common import binomial_interval
+from benchmarks.contention import MIN_CLEAN, busy_loop, summary, used_by_others_s
 
 
 def test_binomial_intervals():
@@ -26,7 +27,7 @@ def window(quality, others=0.0):
 
 def test_a_missed_busy_loop_is_a_trusted_window():
     lines = summary(2, True, [window("void"), window("noisy"), window("trusted"), window("void")])
-    assert lines == ["2 threads: busy loop missed 1 times in 4 (95 % interval 0.6 to 80.6 %)"]
+    assert lines == ["2 threads: busy loop missed 1 of 4, 25.0 % (0.6 to 80.6)"]
 
 
 def test_quiet_windows_are_reported_without_the_loud_ones():
@@ -38,10 +39,10 @@ def test_quiet_windows_are_reported_without_the_loud_ones():
         window("void", -0.5),
     ]
     quiet, loud = summary(1, False, windows)
-    assert "accused 1 times in 2 (" in quiet
+    assert "accused 1 of 2, " in quiet
     assert loud.split()[0] == "3"
     assert loud.endswith("; 2 accused")
-    assert "0 windows" in summary(1, False, [window("void", 1.0)])[0]
+    assert "accused 0 of 0" in summary(1, False, [window("void", 1.0)])[0]
 
 
 def test_a_slow_window_is_accused_only_of_disturbances():

@@ -13,26 +13,14 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.execution.run import count_model
 from analyzer.counting.operators.contractions import _as_products
+from tests.counting.operators.calls import Calls, learned
 
 BATCH, ROWS, COLUMNS = 2, 3, 5
 Function = Callable[[Tensor, Tensor], Any]
 
 
-class Function2(nn.Module):
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, left: Tensor, right: Tensor) -> Any:
-        return self.function(left, right)
-
-
-def learned(*shape: int) -> Tensor:
-    return torch.zeros(shape, requires_grad=True)
-
-
 def totals(function: Function, left: Tensor, right: Tensor, on: str, *, train: bool = True) -> tuple[int, int | None]:
-    count = count_model(Function2(function), (left, right), train=train, on=on).count
+    count = count_model(Calls(function), (left, right), train=train, on=on).count
     assert count.unknown_ops == {}
     return count.totals.macs, count.totals.backward_macs
 

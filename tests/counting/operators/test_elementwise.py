@@ -1,4 +1,4 @@
-"""FLOPs of what is no product, by the formulas of docs/conventions.md, with the arithmetic written out."""
+"""FLOPs of operators without MACs, by the formulas of docs/conventions.md, with the arithmetic written out."""
 
 from __future__ import annotations
 
@@ -11,26 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.execution.run import count_model
+from tests.counting.operators.calls import Calls
 
 SHAPE = (2, 6, 9, 8)
 N = 2 * 6 * 9 * 8
 LOG2_8 = 3
 
 
-class Does(nn.Module):
-    """A function of its inputs."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
-
-
 def flops(what: Any, *args: Any, train: bool = False) -> int:
     """The same rows on meta and on real tensors, nothing unknown, no multiply-adds."""
-    model = what if isinstance(what, nn.Module) else Does(what)
+    model = what if isinstance(what, nn.Module) else Calls(what)
     meta, real = (count_model(model, args, train=train, on=on).count for on in ("meta", "real"))
     assert meta.rows == real.rows
     assert meta.unknown_ops == real.unknown_ops == {}
@@ -42,11 +32,13 @@ def image() -> Tensor:
     return torch.rand(SHAPE, requires_grad=True)
 
 
-ONE = "ReLU ReLU6 GELU SiLU ELU SELU CELU Mish Softplus Sigmoid Tanh Hardswish Hardsigmoid Hardtanh LeakyReLU PReLU \
+ACTIVATIONS = (
+    "ReLU ReLU6 GELU SiLU ELU SELU CELU Mish Softplus Sigmoid Tanh Hardswish Hardsigmoid Hardtanh LeakyReLU PReLU \
 LogSigmoid Softshrink Hardshrink RReLU"
+)
 
 
-@pytest.mark.parametrize("name", ONE.split())
+@pytest.mark.parametrize("name", ACTIVATIONS.split())
 @pytest.mark.parametrize("train", [False, True])
 def test_an_activation_is_one_operation_an_element(name, train):
     assert flops(getattr(nn, name)(), image(), train=train) == N
@@ -197,7 +189,7 @@ ELEMENTWISE: dict[str, tuple[Callable[[Tensor], Any], int]] = {
     ),
     "a cross product": (lambda x: torch.linalg.cross(x[..., :3], x[..., :3]), 3 * (2 * 6 * 9 * 3)),
     "an outer product": (lambda x: torch.outer(x[0, 0, 0], x[0, 0, 0]), 8 * 8),
-    # An addition for every element that is put somewhere, however large what it is put into.
+    # An addition for every element that is put somewhere, however large the target.
     "added by index": (
         lambda x: torch.zeros(50, 6, 9, 8, device=x.device).index_add(0, torch.tensor([1, 2], device=x.device), x),
         N,

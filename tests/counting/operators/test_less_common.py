@@ -16,15 +16,7 @@ from analyzer.counting.execution.run import count_model
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.registry import _formulas, functional_name, lookup
 from analyzer.records.record import Count
-
-
-class Calls(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
+from tests.counting.operators.calls import Calls
 
 
 def counted(function: Callable[..., Any], *args: Any, on: str = "real") -> Count:

@@ -22,7 +22,7 @@ from analyzer.counting.operators.quantized import QUANTIZED
 from analyzer.counting.operators.registry import Kind, lookup
 from analyzer.records.envelope import record_from_json, record_to_json
 
-# An operator of a library of its own, with a gradient of its own, and no formula for either.
+# An operator of another library and its gradient, both without a formula.
 LIBRARY = "macscope_test"
 
 
@@ -90,29 +90,29 @@ PLACES = pytest.mark.parametrize("on", ["meta", "real"])
 
 @PLACES
 def test_an_unknown_operator_is_named_with_calls_and_modules(on):
-    found = count_model(Mixes(), ARGS, train=False, on=on)
-    assert found.count.unknown_ops == {f"{LIBRARY}::mix": 1}
-    assert found.notes == (f"{LIBRARY}::mix has no formula; 1 call in the model itself",)
-    found = count_model(Whole(), ARGS, train=False, on=on)
-    assert found.count.unknown_ops == {f"{LIBRARY}::mix": 6}
-    assert found.notes == (f"{LIBRARY}::mix has no formula; 6 calls in parts.0, parts.1, parts.2, 3 more",)
-    assert [row.op for row in found.count.rows] == [f"{LIBRARY}::mix"] * 6
-    assert found.count.totals.macs == 0
+    counted = count_model(Mixes(), ARGS, train=False, on=on)
+    assert counted.count.unknown_ops == {f"{LIBRARY}::mix": 1}
+    assert counted.notes == (f"{LIBRARY}::mix has no formula; 1 call in the model itself",)
+    counted = count_model(Whole(), ARGS, train=False, on=on)
+    assert counted.count.unknown_ops == {f"{LIBRARY}::mix": 6}
+    assert counted.notes == (f"{LIBRARY}::mix has no formula; 6 calls in parts.0, parts.1, parts.2, 3 more",)
+    assert [row.op for row in counted.count.rows] == [f"{LIBRARY}::mix"] * 6
+    assert counted.count.totals.macs == 0
 
 
 @PLACES
 def test_an_unknown_gradient_is_named_too(on):
-    found = count_model(Mixes(), ARGS, train=True, on=on)
-    assert found.count.unknown_ops == {f"{LIBRARY}::mix": 1, f"{LIBRARY}::mix_backward": 1}
-    assert f"{LIBRARY}::mix_backward has no formula; 1 call in the model itself" in found.notes
+    counted = count_model(Mixes(), ARGS, train=True, on=on)
+    assert counted.count.unknown_ops == {f"{LIBRARY}::mix": 1, f"{LIBRARY}::mix_backward": 1}
+    assert f"{LIBRARY}::mix_backward has no formula; 1 call in the model itself" in counted.notes
 
 
 @PLACES
 def test_an_unknown_gradient_is_of_the_module_whose_forward_made_it(on):
-    found = count_model(Whole(), ARGS, train=True, on=on).count
-    assert found.unknown_ops == {f"{LIBRARY}::mix": 6, f"{LIBRARY}::mix_backward": 6}
+    counted = count_model(Whole(), ARGS, train=True, on=on).count
+    assert counted.unknown_ops == {f"{LIBRARY}::mix": 6, f"{LIBRARY}::mix_backward": 6}
     calls = {**{f"parts.{index}": 1 for index in range(5)}, "": 1}
-    assert found.unknown_in == {f"{LIBRARY}::mix": calls, f"{LIBRARY}::mix_backward": calls}
+    assert counted.unknown_in == {f"{LIBRARY}::mix": calls, f"{LIBRARY}::mix_backward": calls}
 
 
 def test_the_record_has_calls_and_modules_and_so_has_its_json(formulas):
@@ -234,7 +234,7 @@ def test_no_name_is_in_two_sets():
 
 OPERATORS: dict[str, tuple[Any, Kind]] = {
     "a product": (torch.ops.aten.mm.default, Kind.FORMULA),
-    "elementwise by torch's own tag": (torch.ops.aten.erfinv.default, Kind.FORMULA),
+    "elementwise by torch's tag": (torch.ops.aten.erfinv.default, Kind.FORMULA),
     "a choice, which torch tags too": (torch.ops.aten.where.self, Kind.FREE),
     "a view": (torch.ops.aten.transpose.int, Kind.VIEW),
     "a view by another name": (torch.ops.aten._unsafe_view.default, Kind.VIEW),

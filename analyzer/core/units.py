@@ -82,7 +82,7 @@ def relative_change(before: float, after: float, *, fewer: str = "fewer") -> str
     A percentage is always a share of `before`: 6,998,552 after 7,595,176 is -7.9 %. The project shows ratios of two
     numbers in this form only. `fewer` is "less" for quantities that are not counted in pieces, such as memory.
     """
-    if before == after:
+    if _equal(before, after):
         return "same"
     if not before or not after:
         return "none" if before else "new"
@@ -96,7 +96,7 @@ def relative_change(before: float, after: float, *, fewer: str = "fewer") -> str
 
 def relative_change_phrase(before: float, after: float, noun: str, *, fewer: str = "fewer") -> str:
     """The relative change in a sentence: `7.9 % fewer parameters`, `8.71× more multiply-adds`, `the same memory`."""
-    if before == after:
+    if _equal(before, after):
         return f"the same {noun}" if fewer == "less" else f"the same number of {noun}"
     if not before or not after:
         return f"no {noun}" if before else f"{noun} where the other has none"
@@ -104,6 +104,12 @@ def relative_change_phrase(before: float, after: float, noun: str, *, fewer: str
     if text[0] not in "+-":
         return f"{text} {noun}"
     return f"{text[1:]} {'more' if after > before else fewer} {noun}"
+
+
+def _equal(before: float, after: float) -> bool:
+    """Whole numbers exactly; floats to 12 significant digits, beyond which they differ by rounding errors alone."""
+    inexact = isinstance(before, float) or isinstance(after, float)
+    return math.isclose(before, after, rel_tol=1e-12) if inexact else before == after
 
 
 def times(ratio: float) -> str:
@@ -152,8 +158,3 @@ def plain(value: float) -> str:
 def rate(per_s: float, unit: str) -> str:
     """`82.3 GFLOP/s`: three significant digits with a decimal prefix."""
     return f"{scaled(per_s, digits=3)}{unit}/s" if per_s >= 1000 else f"{_digits(per_s, 3)} {unit}/s"
-
-
-def signed_percent(log: float | None) -> str:
-    """A log ratio as a change: `+2.13 %`."""
-    return "" if log is None else f"{100 * math.expm1(log):+.2f} %"

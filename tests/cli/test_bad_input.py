@@ -75,6 +75,10 @@ CASES = {
     "a huge batch": ((*GOOGLENET, "--batch", HUGE), ["--batch", HUGE]),
     # Settings
     "a setting to a word": ((*GOOGLENET, "--set", "conv1.out=many"), ["'conv1.out=many'"]),
+    "a setting without a variant": (
+        ("--model", "torch.nn:Identity", "--set", "conv1.out=32"),
+        ["--set", "give --variant NAME with it"],
+    ),
     "a setting to zero": ((*GOOGLENET, "--set", "conv1.out=0"), ["'conv1.out=0'", "at least 1"]),
     "an unknown key": (
         (*GOOGLENET, "--set", "inception_4a.reduce_7x7=3"),
@@ -113,10 +117,12 @@ CASES = {
     "a value for a flag": ((*GOOGLENET, "--train=yes"), ["--train", "analyze --help"]),
     # Commands
     "an unknown command": (("lst",), ["'lst'", "analyze --help"]),
-    "a variant as a command": (("googlenet",), ["'googlenet'", "analyze --help"]),
+    "a variant as a command": (("googlenet",), ["'googlenet'", "; write --variant googlenet; see analyze --help"]),
+    "a second variant without its option": ((*GOOGLENET, "alexnet"), ["write --variant googlenet,alexnet;"]),
+    "variants after a command": (("time", "nin", "vgg16"), ["write --variant nin,vgg16;", "analyze time --help"]),
     "options before a command": ((*GOOGLENET, "list"), ["options of analyze list go after its name"]),
     "a format before a command": (("--format", "json", "list"), ["options of analyze list go after its name"]),
-    "an argument too many": (("list", "googlenet"), ["googlenet", "analyze list --help"]),
+    "an argument too many": (("list", "googlenet"), ["write --variant googlenet", "analyze list --help"]),
     "an option of another command": (("list", *GOOGLENET), ["--variant", "analyze list --help"]),
 }
 
@@ -127,6 +133,7 @@ def test_bad_input_is_one_line_and_exit_2(refused, case):
     message = refused(*arguments)
     for word in words:
         assert word in message
+    assert ("write --variant" in message) == any("write --variant" in word for word in words)
     if arguments[:2] == GOOGLENET and "list" not in arguments:
         assert refused("-o", "out", *arguments) == message
 

@@ -269,24 +269,6 @@ def test_an_option_takes_several_variants(analyze):
     assert analyze("--variant", "googlenet,alexnet").out == separate
 
 
-@pytest.mark.parametrize(
-    ("arguments", "written"),
-    [
-        (("--variant", "googlenet", "alexnet"), "googlenet,alexnet"),
-        (("time", "nin", "vgg16"), "nin,vgg16"),
-        (("alexnet", "--batch", "8"), "alexnet"),
-    ],
-)
-def test_a_name_without_its_option_gives_a_hint(analyze, arguments, written):
-    refused = analyze(*arguments)
-    assert refused.status == 2
-    assert f"write --variant {written};" in refused.err
-
-
-def test_another_mistake_gives_no_hint_on_names(analyze):
-    assert "write --variant" not in analyze("--variant", "googlenet", "--batch", "x").err
-
-
 def test_an_override_in_the_name_wins_over_set(analyze):
     first, other = records(
         analyze(

@@ -1,0 +1,86 @@
+"""Architectures of transformers by name, or by the config.json of a folder. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.models.huggingface_inputs import Request, default_inputs
+from analyzer.models.installed import imported
+from analyzer.models.known_values import known_values
+
+
+def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Any]]:
+    """`hf:gpt2` is an architecture in its default configuration; `hf:FOLDER` reads config.json in the folder."""
+    library = imported("transformers")
+    if (Path(name) / "config.json").is_file():
+        config = library.AutoConfig.from_pretrained(name, local_files_only=True)
+    elif name in library.CONFIG_MAPPING:
+        config = library.AutoConfig.for_model(name)
+    else:
+        known = list(library.CONFIG_MAPPING.keys())
+        raise AnalyzerError(
+            f"no configuration {quoted(name)}; {nearest(name, known)}; "
+            "a folder with config.json works too; nothing is downloaded"
+        )
+    architecture = (getattr(config, "architectures", None) or [None])[0]
+    factory = getattr(library, architecture) if architecture and hasattr(library, architecture) else None
+
+    def make() -> nn.Module:
+        # `_from_config` uses the dtype of the configuration.
+        model: nn.Module = factory._from_config(config) if factory else library.AutoModel.from_config(config)
+        for module in model.modules():
+            # It reads token values to warn of padding, which fails on meta.
+            if hasattr(module, "warn_if_padding_and_no_attention_mask"):
+                vars(module)["warn_if_padding_and_no_attention_mask"] = lambda *args, **kwargs: None
+        for part in (config, getattr(config, "text_config", config)):
+            for attribute in ("image_token_id", "image_token_index", "audio_token_id"):
+                if getattr(part, attribute, 0) is None:
+                    setattr(part, attribute, part.vocab_size - 1 if hasattr(part, "vocab_size") else 0)
+        return model
+
+    def inputs(model: nn.Module, batch: int) -> tuple[list[Any], dict[str, Any]]:
+        parameters = [
+            parameter
+            for parameter in inspect.signature(model.forward).parameters.values()
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        ]
+        required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+        arguments = [parameter.name for parameter in parameters]
+        dtype = getattr(model, "dtype", torch.float32)
+        features = partial(feature_count, model)
+        request = Request(config, batch, arguments, required, dtype=dtype, features=features)
+        return [], default_inputs(request)
+
+    return make, inputs
+
+
+def feature_count(model: Any, modality: str, inputs: Mapping[str, Any]) -> int | None:
+    """How many tokens a model makes of its images or sound, found by a run on meta; None if it has no method for it.
+
+    Raises whatever the model raises for these inputs, and ValueError if its tokens do not fit between those of text,
+    as in a configuration whose parts have been left at defaults that do not belong together.
+    """
+    encode = getattr(model, f"get_{modality}_features", None)
+    if encode is None or not any(parameter.is_meta for parameter in model.parameters()):
+        return None
+    accepted = inspect.signature(encode).parameters
+    given = {name: value for name, value in inputs.items() if name in accepted and name != "input_ids"}
+    with torch.no_grad(), warnings.catch_warnings(), known_values(given) as moved:
+        warnings.simplefilter("ignore")
+        features = encode(**moved)
+    features = getattr(features, "pooler_output", features)
+    tensors = [features] if isinstance(features, torch.Tensor) else list(features)
+    width = model.get_input_embeddings().weight.shape[-1]
+    if any(tensor.shape[-1] != width for tensor in tensors):
+        raise ValueError(f"features of width {tensors[0].shape[-1]} do not fit embeddings of width {width}")
+    return sum(math.prod(tensor.shape[:-1]) for tensor in tensors)

@@ -1,0 +1,330 @@
+"""Default inputs of transformers: the arguments that a forward takes, with shapes from the configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+Argument: TypeAlias = "Callable[[Request], Any]"
+
+TOKENS = 128  # Tokens of text, or the maximum of the model if that is less.
+SECONDS = 1  # Of sound as samples.
+SAMPLING_RATE = 16_000
+MEL_FRAMES = 1_000  # Frames of a spectrogram: 10 s at the usual hop of 10 ms.
+VIDEO_FRAMES = 8
+IMAGE_SIZE = 224
+
+VISION = ("vision_config", "image_config", "video_config", "backbone_config", "image_model_config", "detector_config")
+AUDIO = ("audio_config", "audio_encoder_config", "speech_config", "encoder_config", "asr_config", "semantic_model_config")
+TEXT = ("text_config", "vlm_config", "decoder_config", "language_config")
+
+
+class Request:
+    """What default inputs depend on: a configuration, the batch, the arguments that `forward` takes, and a dtype.
+
+    `features(name, inputs)` is the number of tokens into which the model turns the images or the sound of `inputs`,
+    or None if it cannot tell without values.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        batch: int,
+        arguments: Iterable[str],
+        required: Iterable[str] = (),
+        *,
+        dtype: torch.dtype = torch.float32,
+        features: Callable[[str, Mapping[str, Any]], int | None] = lambda kind, inputs: None,
+    ) -> None:
+        self.config, self.batch, self.dtype, self.features = config, batch, dtype, features
+        self.arguments, self.required = frozenset(arguments), frozenset(required)
+        self.kind = str(getattr(config, "model_type", ""))
+
+    def find(self, names: str, default: Any, among: tuple[str, ...] = ()) -> Any:
+        """The first of the space-separated attributes that is set, in the configuration or in its parts."""
+        value = _find(self.config, names.split(), among)
+        return default if value is None else value
+
+    def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        return torch.zeros(self.batch, *shape, dtype=dtype or self.dtype)
+
+    def whole(self, *shape: int) -> Tensor:
+        return self.zeros(*shape, dtype=torch.int64)
+
+    def ones(self, *shape: int) -> Tensor:
+        return torch.ones(self.batch, *shape, dtype=torch.int64)
+
+    def takes(self, *names: str) -> bool:
+        return not self.arguments.isdisjoint(names)
+
+
+def _find(config: Any, names: Iterable[str], among: tuple[str, ...]) -> Any:
+    for name in names:
+        value = getattr(config, name, None)
+        if value is not None:
+            return value
+    for part in among:
+        inner = getattr(config, part, None)
+        if inner is not None and not isinstance(inner, dict):
+            value = _find(inner, names, among)
+            if value is not None:
+                return value
+    return None
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+def tokens(request: Request) -> int:
+    limit = request.find("max_position_embeddings max_sequence_length n_positions max_target_positions", TOKENS, TEXT)
+    return min(TOKENS, limit) if isinstance(limit, int) and limit > 0 else TOKENS
+
+
+def text(request: Request) -> Tensor:
+    return request.whole(tokens(request))
+
+
+def per_token(*shape: int) -> Argument:
+    return lambda request: request.whole(tokens(request), *shape)
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+def pair(value: Any) -> tuple[int, int]:
+    """Height and width of a size that is a number, a pair, or a dict."""
+    if isinstance(value, Mapping):
+        value = [value.get("height", value.get("shortest_edge")), value.get("width", value.get("shortest_edge"))]
+    if isinstance(value, list | tuple):
+        return int(value[0]), int(value[-1])
+    return int(value), int(value)
+
+
+def image_size(request: Request) -> tuple[int, int]:
+    if request.kind in IMAGE_SIZES:
+        return pair(IMAGE_SIZES[request.kind])
+    return pair(request.find("image_size img_size input_size", IMAGE_SIZE, VISION))
+
+
+def channels(request: Request) -> int:
+    return int(request.find("num_channels in_channels in_chans image_channels", 3, VISION))
+
+
+def patch_size(request: Request) -> int:
+    return pair(request.find("patch_size", 16, VISION))[0]
+
+
+def merge_size(request: Request) -> int:
+    return pair(request.find("spatial_merge_size merge_size merge_kernel_size", 1, VISION))[0]
+
+
+def grid(request: Request) -> tuple[int, int, int]:
+    """Frames, rows and columns of patches; rows and columns in whole multiples of the squares that are merged."""
+    unit = merge_size(request) * patch_size(request)
+    height, width = (max(1, round(edge / unit)) * merge_size(request) for edge in image_size(request))
+    return 1, height, width
+
+
+def grid_thw(request: Request) -> Tensor:
+    return torch.tensor([grid(request)] * request.batch)
+
+
+def patches(request: Request) -> Tensor:
+    """All patches of all images, a row each."""
+    depth = pair(request.find("temporal_patch_size patch_temporal", 1, VISION))[0]
+    width = channels(request) * depth * patch_size(request) ** 2
+    return torch.zeros(request.batch * math.prod(grid(request)), width, dtype=request.dtype)
+
+
+def image(request: Request) -> Tensor:
+    return request.zeros(channels(request), *image_size(request))
+
+
+def images(count: int) -> Argument:
+    return lambda request: request.zeros(count, channels(request), *image_size(request))
+
+
+def video(request: Request) -> Tensor:
+    frames = request.find("num_frames frames_per_clip num_image_with_embedding", VIDEO_FRAMES, VISION)
+    return request.zeros(frames, channels(request), *image_size(request))
+
+
+def pixel_values(request: Request) -> Tensor:
+    if request.takes("image_grid_thw", "grid_thw"):
+        return patches(request)
+    if request.takes("spatial_shapes", "pixel_position_ids", "image_position_ids"):
+        return request.zeros(math.prod(rows_and_columns(request)), channels(request) * patch_size(request) ** 2)
+    return image(request)
+
+
+def rows_and_columns(request: Request) -> tuple[int, int]:
+    height, width = (edge // patch_size(request) for edge in image_size(request))
+    return height, width
+
+
+def patch_positions(request: Request) -> Tensor:
+    height, width = rows_and_columns(request)
+    positions = torch.cartesian_prod(torch.arange(height), torch.arange(width)).flip(-1)
+    return positions.expand(request.batch, -1, -1).contiguous()
+
+
+# --- sound -----------------------------------------------------------------------------------------------------------
+def samples(request: Request) -> Tensor:
+    return request.zeros(SECONDS * request.find("sampling_rate sample_rate", SAMPLING_RATE, AUDIO))
+
+
+def codec_samples(request: Request) -> Tensor:
+    """Codecs take a dimension of channels."""
+    return samples(request).unsqueeze(1)
+
+
+MEL_BINS = (
+    "num_mel_bins feature_projection_input_dim input_feat_per_channel input_feat_size input_dim feature_size input_size"
+)
+
+
+def mel_bins(request: Request) -> int:
+    return int(request.find(MEL_BINS, 80, AUDIO))
+
+
+def mel_frames(request: Request) -> int:
+    """Whisper's encoder takes one length only: two frames of the spectrogram per position."""
+    positions = request.find("max_source_positions", 0, AUDIO)
+    return 2 * positions if mel_first(request) and positions else MEL_FRAMES
+
+
+def mel_first(request: Request) -> bool:
+    return bool(request.find("max_source_positions n_window", 0, AUDIO) and request.find("num_mel_bins", 0, AUDIO))
+
+
+def input_features(request: Request) -> Tensor:
+    shape = mel_bins(request), mel_frames(request)
+    return request.zeros(*(shape if mel_first(request) else reversed(shape)))
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+ARGUMENTS: dict[str, Argument] = {
+    "input_ids": text,
+    "decoder_input_ids": text,
+    "qformer_input_ids": text,
+    "bbox": per_token(4),
+    "pixel_values": pixel_values,
+    "pixel_values_videos": video,
+    "image_sizes": lambda request: torch.tensor([image_size(request)] * request.batch),
+    "image_grid_thw": grid_thw,
+    "grid_thw": grid_thw,
+    "spatial_shapes": lambda request: torch.tensor([rows_and_columns(request)] * request.batch),
+    "pixel_position_ids": patch_positions,
+    "image_position_ids": patch_positions,
+    "input_values": samples,
+    "input_features": input_features,
+    "input_features_mask": lambda request: request.ones(mel_frames(request)),
+    "feature_attention_mask": lambda request: request.ones(mel_frames(request)),
+}
+"""By argument: given to every forward that takes it."""
+
+REQUIRED: dict[str, Argument] = {
+    "hidden_states": patches,
+    "attention_mask": lambda request: request.ones(tokens(request)),
+    "pixel_attention_mask": lambda request: request.ones(math.prod(rows_and_columns(request))),
+}
+"""By argument: given where forward has no default for it."""
+
+MODELS: dict[str, dict[str, Argument | None]] = {
+    "audio-spectrogram-transformer": {
+        "input_values": lambda request: request.zeros(request.config.max_length, request.config.num_mel_bins)
+    },
+    "blip_2_qformer": {
+        "query_embeds": lambda request: request.zeros(32, request.config.hidden_size),
+        "encoder_hidden_states": lambda request: request.zeros(257, request.config.encoder_hidden_size),
+    },
+    "blt": {"use_cache": lambda request: False},
+    "clap": {
+        "input_features": lambda request: request.zeros(1, 1001, mel_bins(request)),
+        "is_longer": lambda request: torch.ones(request.batch, 1, dtype=torch.bool),
+    },
+    "clvp": {"input_features": lambda request: request.zeros(request.find("feature_size", 80, AUDIO), MEL_FRAMES)},
+    "csm": {
+        "input_values": codec_samples,
+        "input_values_cutoffs": lambda request: torch.full((request.batch, 1), samples(request).shape[1]),
+    },
+    "decision_transformer": {
+        "states": lambda request: request.zeros(20, request.config.state_dim),
+        "actions": lambda request: request.zeros(20, request.config.act_dim),
+        "rewards": lambda request: request.zeros(20, 1),
+        "returns_to_go": lambda request: request.zeros(20, 1),
+        "timesteps": lambda request: request.whole(20),
+        "attention_mask": lambda request: request.ones(20),
+    },
+    "deepseek_vl_hybrid": {"high_res_pixel_values": lambda request: request.zeros(3, 1024, 1024)},
+    "efficientloftr": {"pixel_values": images(2)},
+    "fuyu": {"pixel_values": lambda request: request.zeros(100, channels(request) * patch_size(request) ** 2)},
+    "fun_asr_nano": {"input_features": lambda request: request.zeros(MEL_FRAMES, 7 * mel_bins(request))},
+    "gemma3n_audio": {
+        "audio_mel": input_features,
+        "audio_mel_mask": lambda request: torch.zeros(request.batch, MEL_FRAMES, dtype=torch.bool),
+    },
+    "lightglue": {"pixel_values": images(2)},
+}
+"""By model type, where the configuration gives no rule. None leaves an argument out."""
+
+for name in ("csm", "dac", "encodec", "mimi", "mimi_encoder", "xcodec"):
+    MODELS.setdefault(name, {})["input_values"] = codec_samples
+MODELS["fun_asr_nano_encoder"] = MODELS["fun_asr_nano"]
+
+IMAGE_SIZES: dict[str, Any] = {"aria": 490, "depth_pro": 1536}
+"""By model type, where the configuration has no image size that works."""
+
+MODALITIES = {
+    "image": "pixel_values image_grid_thw image_sizes spatial_shapes image_position_ids pixel_attention_mask",
+    "video": "pixel_values_videos video_grid_thw",
+    "audio": "input_features input_values input_features_mask feature_attention_mask",
+}
+"""By modality: the arguments that carry it, the tensors of values first."""
+
+
+def default_inputs(request: Request) -> dict[str, Any]:
+    """The keyword arguments of one forward pass: text with its images or sound, and a placeholder for each feature."""
+    table = {name: make for name, make in REQUIRED.items() if name in request.required}
+    table |= {name: make for name, make in ARGUMENTS.items() if name in request.arguments}
+    if "pixel_values" in table:
+        table.pop("pixel_values_videos", None)
+    table |= MODELS.get(request.kind, {})
+    for modality, part in (("image", "vision_config"), ("audio", "audio_config")):
+        if getattr(request.config, part, part) is None:  # The model has been left without its tower.
+            table = {name: make for name, make in table.items() if name not in MODALITIES[modality].split()}
+    inputs = {name: make(request) for name, make in table.items() if make is not None}
+    return with_placeholders(request, inputs) if "input_ids" in inputs else inputs
+
+
+def with_placeholders(request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Puts the token of images or sound before the text, as often as the model has features for it.
+
+    Images or sound that the model cannot take in this configuration are left out.
+    """
+    ids, types = [inputs["input_ids"]], [torch.zeros_like(inputs["input_ids"])]
+    for number, (modality, names) in enumerate(MODALITIES.items(), 1):
+        token = request.find(f"{modality}_token_id {modality}_token_index", None)
+        if not isinstance(token, int) or not any(name in inputs for name in names.split()):
+            continue
+        try:
+            count = request.features(modality, inputs)
+        except Exception:
+            inputs = {name: value for name, value in inputs.items() if name not in names.split()}
+            continue
+        count = expected_features(request, modality, inputs) if count is None else count
+        ids.insert(-1, torch.full((request.batch, count // request.batch), token))
+        types.insert(-1, torch.full((request.batch, count // request.batch), number))
+    inputs["input_ids"] = torch.cat(ids, 1)
+    if request.takes("mm_token_type_ids"):
+        inputs["mm_token_type_ids"] = torch.cat(types, 1)
+    return inputs
+
+
+def expected_features(request: Request, modality: str, inputs: Mapping[str, Any]) -> int:
+    """The number of features by the configuration, for the whole batch."""
+    if modality == "image" and "image_grid_thw" in inputs:
+        return int(inputs["image_grid_thw"].prod(-1).sum()) // merge_size(request) ** 2
+    names = f"{modality}_seq_length {modality}_seq_len mm_tokens_per_{modality} {modality}_soft_tokens_per_image"
+    count = request.find(f"{names} num_{modality}_tokens vision_soft_tokens_per_image", None, VISION)
+    return request.batch * int(count or math.prod(rows_and_columns(request)))

@@ -1,0 +1,165 @@
+"""Meta tensors whose values are known, so that a model that reads a value runs on meta.
+
+Values are known of the inputs, of `torch.tensor` and other constructors, and of everything computed from known values
+alone, such as lengths, masks and position ids. They are computed on the CPU next to the meta tensor. A result of
+weights has no known value: reading it raises, as on meta.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+
+MAX_ELEMENTS = 1 << 23  # Larger tensors have no known value: computing them would take time and memory.
+
+# Values of the result do not depend on those of the tensor.
+SHAPE_ONLY = frozenset(
+    "empty_like zeros_like ones_like full_like new_empty new_empty_strided new_zeros new_ones new_full".split()
+)
+
+aten = torch.ops.aten
+
+
+class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Computes known values beside meta, and answers `.item()`, `.tolist()`, `nonzero` and masks from them."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # torch's default guards the method with torch._dynamo, whose import takes a second.
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.values: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
+
+    def learn(self, tensor: Tensor, value: Tensor) -> None:
+        if tensor.is_meta and value.numel() <= MAX_ELEMENTS:
+            key = id(tensor)
+            self.values[key] = (weakref.ref(tensor, lambda _: self.values.pop(key, None)), value)
+
+    def value(self, tensor: Tensor) -> Tensor | None:
+        """The value of a meta tensor, or None; any other tensor is its value."""
+        if not tensor.is_meta:
+            return tensor
+        reference, value = self.values.get(id(tensor), (None, None))
+        return value if reference is not None and reference() is tensor else None
+
+    def forget(self, tensor: Tensor) -> None:
+        """Drops the value of a tensor and of its views."""
+        written = self.value(tensor)
+        if written is not None:
+            storage = written.untyped_storage().data_ptr()
+            stale = [key for key, (_, value) in self.values.items() if value.untyped_storage().data_ptr() == storage]
+            for key in stale:
+                del self.values[key]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        device = kwargs.get("device")
+        to_meta = device is not None and torch.device(device).type == "meta"
+        if not to_meta and not any(tensor.is_meta for tensor in tensors):
+            return func(*args, **kwargs)
+        known = self._compute(func, tensors, args, kwargs)
+        if known is not None and (func is aten._local_scalar_dense.default or (device is not None and not to_meta)):
+            return known  # A number, or a tensor that leaves meta.
+        if known is None and func._schema.is_mutable:
+            for value, argument in zip(args, func._schema.arguments, strict=False):
+                if isinstance(value, Tensor) and argument.alias_info is not None and argument.alias_info.is_write:
+                    self.forget(value)
+        if known is None and func is aten.index.Tensor:
+            args = (args[0], self._without_masks(args[1]))
+        try:
+            result = func(*args, **kwargs)
+        except Exception:
+            if known is None:
+                raise
+            result = pytree.tree_map_only(Tensor, lambda value: value.to("meta"), known)  # As of `nonzero`.
+        for tensor, value in zip(pytree.tree_leaves(result), pytree.tree_leaves(known), strict=False):
+            if isinstance(tensor, Tensor) and isinstance(value, Tensor):
+                self.learn(tensor, value)
+        return result
+
+    def _compute(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Mapping[str, Any]) -> Any:
+        """The result on the CPU, or None if a value is not known, is drawn at random or would be large."""
+        name = func._schema.name.removeprefix("aten::")
+        if torch.Tag.nondeterministic_seeded in func.tags or any(tensor.numel() > MAX_ELEMENTS for tensor in tensors):
+            return None
+        if name not in SHAPE_ONLY and any(self.value(tensor) is None for tensor in tensors):
+            return None
+        if not tensors and _size(args) > MAX_ELEMENTS:
+            return None
+
+        def on_cpu(leaf: Any) -> Any:
+            if isinstance(leaf, Tensor):
+                value = self.value(leaf)
+                return torch.empty(leaf.shape, dtype=leaf.dtype, device="cpu") if value is None else value
+            return torch.device("cpu") if isinstance(leaf, torch.device) and leaf.type == "meta" else leaf
+
+        try:
+            with _disable_current_modes():  # A counter does not see this.
+                cpu_args, cpu_kwargs = pytree.tree_map(on_cpu, (args, dict(kwargs)))
+                result = func(*cpu_args, **cpu_kwargs)
+                return result.zero_() if "empty" in name else result  # Uninitialised memory would differ between runs.
+        except Exception:
+            return None
+
+    def _without_masks(self, indices: Any) -> list[Any]:
+        """Known masks as the indices of their true elements, because on meta their number is not known."""
+        result: list[Any] = []
+        for index in indices:
+            value = self.value(index) if isinstance(index, Tensor) and index.dtype == torch.bool else None
+            result += [index] if value is None else [row.to("meta") for row in value.nonzero(as_tuple=True)]
+        return result
+
+
+class _Literals(TorchFunctionMode):
+    """`torch.tensor(data)` is made below the dispatcher."""
+
+    def __init__(self, values: KnownValues) -> None:
+        super().__init__()
+        self.values = values
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func not in (torch.tensor, torch.as_tensor) or isinstance(args[0] if args else None, Tensor):
+            return func(*args, **kwargs)
+        args, kwargs = pytree.tree_map_only(Tensor, self._number, (args, kwargs))
+        result = func(*args, **kwargs)
+        if result.is_meta:
+            with _disable_current_modes():
+                self.values.learn(result, func(*args, **{**kwargs, "device": "cpu"}))
+        return result
+
+    def _number(self, tensor: Tensor) -> Any:
+        """`torch.tensor([count])` reads the values of the tensors in its list."""
+        value = self.values.value(tensor)
+        return tensor if value is None else value.tolist()
+
+
+def _size(args: Any) -> int:
+    """At most how many elements a constructor makes: `zeros(shape)`, `arange(start, end)`."""
+    size = 1
+    for number in pytree.tree_leaves(args):
+        size *= max(1, int(abs(number))) if isinstance(number, int | float) and math.isfinite(number) else 1
+    return size
+
+
+@contextmanager
+def known_values(inputs: Any) -> Iterator[Any]:
+    """Within the block tensors are made on meta, and their known values are kept. Yields the inputs on meta."""
+    values = KnownValues()
+    moved = pytree.tree_map_only(Tensor, lambda tensor: tensor.to("meta"), inputs)
+    for tensor, value in zip(pytree.tree_leaves(moved), pytree.tree_leaves(inputs), strict=True):
+        if isinstance(tensor, Tensor):
+            values.learn(tensor, value)
+    with torch.device("meta"), values, _Literals(values):
+        yield moved

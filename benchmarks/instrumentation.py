@@ -43,13 +43,13 @@ def run_process(variant: str, batch: int, seconds: float, seed: int, threads: in
     from analyzer.timing.clock.sampling import garbage_collection_paused, sample_interleaved, warm_up
     from analyzer.timing.machine.contention import Contention
     from analyzer.timing.passes.operator_spans import operator_spans
-    from analyzer.timing.passes.timed_pass import Inference
+    from analyzer.timing.passes.timed_pass import Pass
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # The profiler logs a line per pass.
     torch.set_num_threads(threads)
     model = build(variant)
     x = torch.randn(batch, *find_variant(variant).network.input)
-    timed_pass = Inference(lambda: model(x), model, operator_spans(model, lambda: model(x))[0], HostClock())
+    timed_pass = Pass(lambda: model(x), model, operator_spans(model, lambda: model(x))[0], HostClock())
     leaves: list[nn.Module] = [module for module in model.modules() if next(module.children(), None) is None]
 
     # Each method returns the seconds of its pass and the sum of its operators.

@@ -101,7 +101,10 @@ def record_to_json(record: Record) -> dict[str, Any]:
     if record.memory:
         data["memory"] = memory_to_json(record.memory)
     data |= {key: to_json(value) for key in RECORD_KEYS if (value := getattr(record, key))}
-    return data | record.measurement.to_json() if record.measurement else data
+    if record.measurement:
+        measurement = to_json(record.measurement)
+        data |= {"measurement": measurement, "timings": measurement.pop("timings")}
+    return data
 
 
 def _with_totals(module: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +137,12 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         },
     )
     record = record.replace(notes=_notes(*(data.get(key, []) for key in NOTE_KEYS)))
-    return record.replace(measurement=Measurement.from_json(data)) if "timings" in data else record
+    if "timings" not in data:
+        return record
+    measurement = from_json(Measurement, {**data["measurement"], "timings": data["timings"]})
+    if any(not sample >= 0 for timing in measurement.timings for sample in timing.samples_s):
+        raise ValueError("a sample is not a number of seconds")
+    return record.replace(measurement=measurement)
 
 
 def _notes(texts: Any, strict: Any) -> tuple[Note, ...]:

@@ -7,9 +7,9 @@ flushed caches. `reference_workload` is a fixed computation that tracks machine 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean, median, quantiles
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from analyzer.core.frozen import Frozen
 
@@ -155,42 +155,3 @@ class Measurement(Frozen):
     @property
     def _instrumented(self) -> tuple[Timing, ...]:
         return self.of("operator") + self.of("overhead")
-
-    def to_json(self) -> dict[str, Any]:
-        """The record's keys `measurement` and `timings`."""
-        return {
-            "measurement": {
-                "configuration": dict(vars(self.configuration)),
-                "quality": self.quality,
-                "reason": self.reason,
-                "status": self.status,
-                "warnings": list(self.warnings),
-            },
-            "timings": [
-                {**vars(timing), "samples_s": list(timing.samples_s), "processes": list(timing.processes)}
-                for timing in self.timings
-            ],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Measurement:
-        """Raises KeyError, TypeError or ValueError for data that `to_json` did not write."""
-        measurement = dict(data["measurement"])
-        return cls(
-            configuration=Configuration(**measurement.pop("configuration")),
-            timings=tuple(map(_timing, data["timings"])),
-            warnings=tuple(map(str, measurement.pop("warnings"))),
-            **measurement,
-        )
-
-
-def _timing(data: Mapping[str, Any]) -> Timing:
-    if not all(isinstance(data[name], str) for name in ("path", "op", "kind", "phase", "reason")):
-        raise TypeError("a timing's name or reason is not a string")
-    return Timing(**{**data, "samples_s": _seconds(data["samples_s"]), "processes": tuple(data["processes"])})
-
-
-def _seconds(samples: Sequence[float]) -> tuple[float, ...]:
-    if any(isinstance(sample, bool) or not isinstance(sample, int | float) or not sample >= 0 for sample in samples):
-        raise ValueError("a sample is not a number of seconds")
-    return tuple(map(float, samples))

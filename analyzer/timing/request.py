@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Configuration
@@ -50,10 +49,3 @@ class Request(Frozen):
         overrides = ",".join(f"{key}={value}" for key, value in self.overrides.items())
         name = self.variant or self.reference or ""
         return f"{name}@{overrides}" if overrides else name
-
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "configuration": dict(vars(self.configuration)), "inputs": list(self.inputs)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Request:
-        return cls(**{**data, "configuration": Configuration(**data["configuration"]), "inputs": tuple(data["inputs"])})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError
@@ -40,6 +41,14 @@ class Clock:
 
     def disable_blocking(self) -> None:
         """For a pass that itself waits for the device, and so can never be queued in time."""
+
+    def elapsed(self, call: Callable[[], Any], count: int = 1) -> float:
+        """Seconds of `count` calls, with marks around all of them together."""
+        marks = [self.mark()]
+        for _ in range(count):
+            call()
+        marks.append(self.mark())
+        return self.seconds(marks)[-1]
 
 
 class HostClock(Clock):
@@ -125,14 +134,7 @@ def clock_of(device: str) -> Clock:
             return EventClock(torch.cuda)
         scalar = torch.zeros(1, device=device)
         return EventClock(torch.cuda, sleep=sleep, empty_kernel=lambda: scalar.add_(1.0))
-    return EventClock(_Mps(torch))
-
-
-class _Mps:
-    """torch.mps with the names of torch.cuda."""
-
-    def __init__(self, torch: Any) -> None:
-        self.Event, self.synchronize = torch.mps.event.Event, torch.mps.synchronize
+    return EventClock(SimpleNamespace(Event=torch.mps.event.Event, synchronize=torch.mps.synchronize))
 
 
 def available_devices() -> list[str]:

@@ -75,16 +75,6 @@ class MarkCost(Frozen):
         return list(accumulate(durations, initial=0.0))
 
 
-def queued_seconds(clock: Clock, call: Callable[[], Any], count: int) -> float:
-    """Device seconds of `count` calls in one blocked queue, without marks between them."""
-    clock.block_queue()
-    marks = [clock.mark()]
-    for _ in range(count):
-        call()
-    marks.append(clock.mark())
-    return clock.seconds(marks)[-1]
-
-
 def measure_mark_cost(clock: Clock, empty_kernel: Callable[[], Any]) -> MarkCost:
     """Times many short kernels in a blocked queue, with marks around each and without.
 
@@ -100,7 +90,8 @@ def measure_mark_cost(clock: Clock, empty_kernel: Callable[[], Any]) -> MarkCost
             empty_kernel()
             marks.append(clock.mark())
         intervals = [later - earlier for earlier, later in pairwise(clock.seconds(marks))]
-        total_s = queued_seconds(clock, empty_kernel, KERNELS)
+        clock.block_queue()
+        total_s = clock.elapsed(empty_kernel, KERNELS)
         if clock.late_passes != late:
             continue
         marked.append(median(intervals[::2]))

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
+from analyzer.core.serialize import to_json
 from analyzer.core.signals import ignore_sigint
 from analyzer.timing.request import Request
 
@@ -86,7 +87,7 @@ def run_worker(request: Request) -> Reply:
         timer.start()
         try:
             with suppress(BrokenPipeError):
-                worker.stdin.write(json.dumps(request.to_json()).encode() + b"\n")
+                worker.stdin.write(json.dumps(to_json(request)).encode() + b"\n")
                 worker.stdin.close()
             for line in worker.stdout:
                 output.append(line)

@@ -30,8 +30,8 @@ PROPERTIES = frozenset(
 
 
 class Instrument(TorchFunctionMode):
-    """`with instrument.installed(model), instrument:` each operator appends two marks to `marks`, and to `ran` the id of
-    its leaf or the name of its function. `on_operator(op, leaf)` runs before the first mark, to name operators once.
+    """`with instrument.installed(model), instrument:` each operator appends two marks to `marks`, and to `ran` the id
+    of its leaf or the name of its function. `on_operator(op, leaf)` runs before the first mark, to name operators once.
     """
 
     def __init__(

@@ -13,7 +13,6 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Configuration
 
-LEARNING_RATE = 1e-6  # A step costs the same at any rate; with this one no loss diverges.
 NOTHING_TO_TRAIN = "there is nothing to train: no output of this model depends on a parameter that requires gradients"
 
 

@@ -63,10 +63,7 @@ def _sample(
         before()
         late = clock.late_passes
         clock.block_queue()
-        marks = [clock.mark()]
-        module(*args, **kwargs)
-        marks.append(clock.mark())
-        seconds = clock.seconds(marks)[-1]
+        seconds = clock.elapsed(lambda: module(*args, **kwargs))
         if clock.late_passes == late or time.perf_counter() > end:  # A module that waits for the device is always late.
             times.append(seconds)
     return times[1:]

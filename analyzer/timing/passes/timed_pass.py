@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import nn
+from torch.optim import SGD
 
+from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.module_names import paths_of
 from analyzer.records.timings import Phase
 from analyzer.timing.clock.clocks import Clock
@@ -16,7 +17,9 @@ from analyzer.timing.clock.sampling import StopSampling
 from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
 from analyzer.timing.passes.instrument import Instrument
 from analyzer.timing.passes.operator_spans import OperatorSpan
+from analyzer.timing.passes.prepare import NOTHING_TO_TRAIN
 
+LEARNING_RATE = 1e-6  # A step costs the same at any rate; with this one no loss diverges.
 Key = tuple[Phase, str, str, int]  # Phase, path, op and call: the identity of an operator in a record.
 ProfileRow = tuple[str, str, int, str, Phase, list[float]]  # Path, op or kernel, call, kind, phase, seconds.
 
@@ -26,41 +29,45 @@ class OperatorsChanged(StopSampling):
 
 
 class Pass:
-    """One pass. Subclasses give `_run` and `instrumented`."""
+    """A forward pass, made by `run`. The caller sets inference mode."""
 
     def __init__(
-        self, model: nn.Module, spans: Sequence[OperatorSpan], clock: Clock, mark: Callable[[], Any] | None = None
+        self,
+        run: Callable[[], Any],
+        model: nn.Module,
+        spans: Sequence[OperatorSpan],
+        clock: Clock,
+        mark: Callable[[], Any] | None = None,
     ) -> None:
-        self.model, self.clock = model, clock
+        self.run, self.model, self.clock = run, model, clock
         self.keys: list[Key] = [("forward", span.path, span.op, span.call) for span in spans]
         self.counted = [span.ran for span in spans]
         self.instrument = Instrument(mark or clock.mark)
         self.process = os.getpid()
 
-    def _run(self) -> None:
-        raise NotImplementedError
-
-    def instrumented(self) -> dict[Key, float]:
-        """Seconds of each operator and of the overhead in one pass. Raises OperatorsChanged."""
-        raise NotImplementedError
-
     def uninstrumented(self, *, blocked: bool = False) -> float:
         """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
         self.clock.block_queue() if blocked else self.clock.synchronize()
-        marks = [self.clock.mark()]
-        self._run()
-        marks.append(self.clock.mark())
+        seconds = self.clock.elapsed(self._whole)
         exit_if_forked(self.process)
-        return self.clock.seconds(marks)[-1]
+        return seconds
 
-    def _instrumented_forward(self, run: Callable[[], Any]) -> Any:
+    def instrumented(self) -> dict[Key, float]:
+        """Seconds of each operator and of the overhead in one pass. Raises OperatorsChanged."""
+        self._instrumented_forward()
+        return _durations(self.clock.seconds(self.instrument.marks), self.keys, "forward")
+
+    def _whole(self) -> None:
+        self.run()
+
+    def _instrumented_forward(self) -> Any:
         """Leaves the marks in `instrument.marks`. Returns what `run` returns."""
         instrument = self.instrument
         with instrument.installed(self.model), instrument:
             self.clock.block_queue()
             instrument.ran.clear()
             instrument.marks = [instrument.mark()]
-            output = run()
+            output = self.run()
             instrument.marks.append(instrument.mark())
         exit_if_forked(self.process)
         if len(instrument.ran) != len(self.counted):
@@ -70,34 +77,18 @@ class Pass:
         return output
 
 
-class Inference(Pass):
-    """A forward pass. The caller sets inference mode."""
+class Training(Pass):
+    """A step: forward pass and loss by `run`, backward pass, SGD with momentum.
+
+    Instruments are installed between these, untimed. Raises AnalyzerError if no parameter is trainable.
+    """
 
     def __init__(self, run: Callable[[], Any], model: nn.Module, spans: Sequence[OperatorSpan], clock: Clock) -> None:
-        super().__init__(model, spans, clock)
-        self.run = run
-
-    def _run(self) -> None:
-        self.run()
-
-    def instrumented(self) -> dict[Key, float]:
-        self._instrumented_forward(self._run)
-        return _durations(self.clock.seconds(self.instrument.marks), self.keys, "forward")
-
-
-class Training(Pass):
-    """A step: forward pass and loss, backward pass, optimizer. Instruments are installed between these, untimed."""
-
-    def __init__(
-        self,
-        loss: Callable[[], Tensor],
-        model: nn.Module,
-        optimizer: Optimizer,
-        spans: Sequence[OperatorSpan],
-        clock: Clock,
-    ) -> None:
-        super().__init__(model, spans, clock, lambda: (clock.mark(), sequence_number()))
-        self.loss, self.optimizer = loss, optimizer
+        super().__init__(run, model, spans, clock, lambda: (clock.mark(), sequence_number()))
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if not trainable:
+            raise AnalyzerError(NOTHING_TO_TRAIN)
+        self.optimizer = SGD(trainable, lr=LEARNING_RATE, momentum=0.9)
         self.backward_keys: list[Key] = [("backward", span.path, span.op, span.call) for span in spans]
         paths = paths_of(model)
         self.parameters: dict[int, int] = {}
@@ -108,8 +99,8 @@ class Training(Pass):
                     self.backward_keys.append(("backward", paths[id(module)], "accumulate_grad", 1))
         self.backward_keys.append(("backward", "", "autograd", 1))  # Last: the index of NO_OWNER is -1.
 
-    def _run(self) -> None:
-        self.loss().backward()  # type: ignore[no-untyped-call]
+    def _whole(self) -> None:
+        self.run().backward()
         self._step()
 
     def _step(self) -> None:
@@ -118,7 +109,7 @@ class Training(Pass):
 
     def instrumented(self) -> dict[Key, float]:
         mark = self.clock.mark
-        loss = self._instrumented_forward(self.loss)
+        loss = self._instrumented_forward()
         marks, numbers = zip(*self.instrument.marks, strict=True)
         times = _durations(self.clock.seconds(marks), self.keys, "forward")
         spans = list(zip(numbers[1:-1:2], numbers[2:-1:2], strict=True))
@@ -131,10 +122,7 @@ class Training(Pass):
         keys = [self.backward_keys[owner] for owner in backward.owners]
         times |= _durations(self.clock.seconds(backward.marks), keys, "backward")
         self.clock.block_queue()
-        step_marks = [mark()]
-        self._step()
-        step_marks.append(mark())
-        times["optimizer", "", "step", 1] = self.clock.seconds(step_marks)[-1]
+        times["optimizer", "", "step", 1] = self.clock.elapsed(self._step)
         return times
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.timing.clock.clocks import Clock, clock_of
-from analyzer.timing.clock.device_queue import queued_seconds
 from analyzer.timing.clock.sampling import Watch
 from analyzer.timing.machine.gpu import GpuContention, nvml
 from analyzer.timing.peaks.cpu import Meter, Peak, Progress, Runner, bandwidths, best_samples, matrix_products, peak
@@ -89,7 +88,8 @@ def queue_runner(clock: Clock) -> Runner:
     def seconds(call: Callable[[], Any], count: int) -> float:
         for _ in range(MAX_TRIES):
             late = clock.late_passes
-            duration = queued_seconds(clock, call, count)
+            clock.block_queue()
+            duration = clock.elapsed(call, count)
             if duration > 0 and clock.late_passes == late:
                 return duration
         raise CannotMeasure(f"{count} calls were not queued before the device reached them; run it again alone")

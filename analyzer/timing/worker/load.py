@@ -11,13 +11,9 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.module_names import op_name, paths_of
 from analyzer.records.timings import Configuration
-from analyzer.timing.clock.clocks import Clock
-from analyzer.timing.passes.operator_spans import OperatorSpan
-from analyzer.timing.passes.prepare import LEARNING_RATE, NOTHING_TO_TRAIN, PreparedModel, prepare_model
-from analyzer.timing.passes.timed_pass import Inference, Pass, Training
+from analyzer.timing.passes.prepare import PreparedModel, prepare_model
 from analyzer.timing.request import Request
 
 
@@ -93,14 +89,3 @@ def failing_module(prepared: PreparedModel, configuration: Configuration) -> str
         before.remove()
         after.remove()
     return ""
-
-
-def timed_pass(prepared: PreparedModel, spans: Sequence[OperatorSpan], clock: Clock, *, training: bool) -> Pass:
-    """A forward pass, or a training step of SGD with momentum. Raises AnalyzerError if no parameter is trainable."""
-    if not training:
-        return Inference(prepared.run, prepared.eager, spans, clock)
-    trainable = [parameter for parameter in prepared.model.parameters() if parameter.requires_grad]
-    if not trainable:
-        raise AnalyzerError(NOTHING_TO_TRAIN)
-    optimizer = torch.optim.SGD(trainable, lr=LEARNING_RATE, momentum=0.9)
-    return Training(prepared.loss, prepared.eager, optimizer, spans, clock)

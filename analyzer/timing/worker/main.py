@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.serialize import from_json
 from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import Clock, clock_of
 from analyzer.timing.clock.sampling import Sample, Watch, garbage_collection_paused, sample_interleaved, warm_up
@@ -29,9 +30,9 @@ from analyzer.timing.machine.fingerprint import fingerprint
 from analyzer.timing.machine.gpu import GpuContention, nvml
 from analyzer.timing.passes.operator_spans import OperatorSpan, operator_spans
 from analyzer.timing.passes.prepare import PreparedModel
-from analyzer.timing.passes.timed_pass import Key, Pass, exit_if_forked
+from analyzer.timing.passes.timed_pass import Key, Pass, Training, exit_if_forked
 from analyzer.timing.request import Request
-from analyzer.timing.worker.load import computes_gradients, count_reference, failing_module, load_model, timed_pass
+from analyzer.timing.worker.load import computes_gradients, count_reference, failing_module, load_model
 from analyzer.timing.worker.measurements import DeadlineWatch, Measurements
 from analyzer.timing.worker.reference_workload import cache_flush, flushed, sample_reference_workload
 
@@ -58,7 +59,7 @@ def main() -> int:
         channel.write(json.dumps(line) + "\n")
         channel.flush()
 
-    request = Request.from_json(json.loads(sys.stdin.readline()))
+    request = from_json(Request, json.loads(sys.stdin.readline()))
     try:
         _serve(request, send)
     except AnalyzerError as error:
@@ -115,7 +116,8 @@ def _measure(
     environment = {**fingerprint(configuration.device), "signals": watch.signals()}
     send({"event": "ready", "record": record, "environment": environment})
     with nullcontext() if configuration.training or gradients else torch.inference_mode(), garbage_collection_paused():
-        one_pass = timed_pass(prepared, spans, clock, training=configuration.training)
+        kind, run = (Training, prepared.loss) if configuration.training else (Pass, prepared.run)
+        one_pass = kind(run, prepared.eager, spans, clock)
         summary = _sample(request, one_pass, clock, DeadlineWatch(watch, clock), time.perf_counter(), send)
         if request.kernels or request.trace:
             from analyzer.timing.passes.kernels import profile_kernels

@@ -13,7 +13,7 @@ from analyzer.models.builder import auxiliary_loss, build
 from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.passes.instrument import Instrument
 from analyzer.timing.passes.operator_spans import operator_spans
-from analyzer.timing.passes.timed_pass import Inference, OperatorsChanged, Training
+from analyzer.timing.passes.timed_pass import OperatorsChanged, Pass, Training
 
 
 class Mixed(nn.Module):
@@ -37,7 +37,7 @@ class Mixed(nn.Module):
 
 def inference(model, x, clock=None):
     spans, _ = operator_spans(model, lambda: model(x))
-    return Inference(lambda: model(x), model, spans, clock or HostClock())
+    return Pass(lambda: model(x), model, spans, clock or HostClock())
 
 
 def test_every_row_is_in_one_span_in_order():
@@ -158,9 +158,8 @@ def test_changed_operators_get_no_names(more, message):
 
 
 def training(model, loss):
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
     spans, _ = operator_spans(model, loss)
-    return Training(loss, model, optimizer, spans, HostClock())
+    return Training(loss, model, spans, HostClock())
 
 
 @pytest.mark.slow

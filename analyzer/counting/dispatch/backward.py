@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
-from analyzer.counting.dispatch.tensors import output_tensors, replace_by_shapes, shapes_of, tensors_of
+from analyzer.counting.dispatch.outputs import run_model
+from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.contractions import ContractionsAsProducts
 from analyzer.counting.operators.registry import Kind, Operator, functional_name
@@ -35,9 +36,9 @@ def count_backward(count: Count, model: nn.Module, args: Sequence[Any], kwargs: 
     # Attention runs as its two products, the same operators on every device.
     attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
     with torch.enable_grad(), ContractionsAsProducts(), tracker, attention:
-        outputs = [tensor for tensor in output_tensors(model(*args, **kwargs)) if tensor.requires_grad]
+        outputs = [tensor for tensor in output_tensors(run_model(model, args, kwargs)) if tensor.requires_grad]
         tracker.in_backward = True
-        torch.autograd.backward(outputs, [torch.ones_like(tensor) for tensor in outputs])
+        torch.autograd.backward(outputs, [output_gradient(tensor) for tensor in outputs])
     unknown_in = {name: Counter(calls) for name, calls in count.unknown_in.items()}
     for name, calls in tracker.unknown.items():
         unknown_in.setdefault(name, Counter()).update(calls)
@@ -80,9 +81,10 @@ class GradientTracker(OperatorTracker):
             shapes = shapes_of(tensors_of(result))
             work = known.formula(Call(replace_by_shapes(args), replace_by_shapes(kwargs), shapes))
             if work.macs:
-                outer = sum(args[index].requires_grad for index in OUTER_PRODUCT_GRADIENTS.get(functional_name(known.name), ()))
+                places = OUTER_PRODUCT_GRADIENTS.get(functional_name(known.name), ())
+                outer = sum(args[index].requires_grad for index in places)
                 self._add_product(work.macs, outer * work.macs)
-        elif known.kind is Kind.UNKNOWN and self.in_backward and not known.name.startswith("aten::"):
+        elif known.kind is Kind.UNKNOWN and self.in_backward:
             self.unknown.setdefault(known.name, Counter())[self._forward_path()] += 1
         return result
 

@@ -14,8 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.rows import RowRecorder
+from analyzer.counting.dispatch.unused import unused_notes
 from analyzer.counting.operators.contractions import ContractionsAsProducts
+from analyzer.records.note import Note
 from analyzer.records.record import Count
 
 
@@ -33,9 +36,22 @@ def count_operators(
     takes gradients, such as forces from an energy: torch then dispatches operators decomposed (`linear` as `addmm`),
     with the same MACs.
     """
+    return count_with_notes(model, args, kwargs, roles=roles, autograd=autograd)[0]
+
+
+def count_with_notes(
+    model: nn.Module,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    roles: Mapping[str, str] | None = None,
+    autograd: bool = False,
+) -> tuple[Count, tuple[Note, ...]]:
+    """As `count_operators`, with notes on work that was not dispatched and on parameters that were not used."""
     with record_rows(model, roles=roles, autograd=autograd) as recorder:
-        model(*args, **(kwargs or {}))
-    return recorder.count()
+        recorder.finish(run_model(model, args, kwargs))
+    count = recorder.count()
+    return count, (*recorder.notes, *unused_notes(count))
 
 
 @contextmanager

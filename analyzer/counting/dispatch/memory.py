@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
-from analyzer.counting.dispatch.tensors import output_tensors, tensors_of
+from analyzer.counting.dispatch.outputs import run_model
+from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, tensors_inside, tensors_of
 from analyzer.counting.operators.registry import Operator
 from analyzer.records.record import Memory, ModuleMemory, prefixes
 
@@ -29,20 +30,20 @@ def track_memory(
 ) -> Memory:
     """The memory of one pass of a model that, like its arguments, is on meta, in the model's own mode."""
     kwargs = dict(kwargs or {})
-    inputs = tensors_of((list(args), kwargs))
+    inputs = tensors_inside((list(args), kwargs))
     sizes = _bytes(model.parameters()), _bytes(model.buffers()), _bytes(inputs)
     tracker = MemoryTracker(model, inputs)
     saved = gradients = 0
     if not train:
         with torch.inference_mode(), tracker:
-            outputs = model(*args, **kwargs)
+            outputs = run_model(model, args, kwargs)
     else:
         hooks = torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor)
         with torch.enable_grad(), _FusedAttention(), tracker, hooks:
-            outputs = model(*args, **kwargs)
+            outputs = run_model(model, args, kwargs)
             saved = tracker.saved_bytes
             differentiable = [tensor for tensor in output_tensors(outputs) if tensor.requires_grad]
-            torch.autograd.backward(differentiable, [torch.ones_like(tensor) for tensor in differentiable])
+            torch.autograd.backward(differentiable, [output_gradient(tensor) for tensor in differentiable])
         gradients = _bytes(p.grad for p in model.parameters() if p.grad is not None)
     del outputs
     modules = tuple(ModuleMemory(path, size, tracker.highest[path]) for path, size in tracker.allocated.items())

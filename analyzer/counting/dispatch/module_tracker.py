@@ -1,4 +1,4 @@
-"""Which module of a model is running: the stack of module calls, kept by global forward hooks.
+"""Which module of a model is running: the stack of module calls in each thread, kept by global forward hooks.
 
 `torch.utils.module_tracker.ModuleTracker` names modules by class and child, and forgets the order of calls; rows need
 the paths of `named_modules()`.
@@ -6,6 +6,7 @@ the paths of `named_modules()`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -13,6 +14,18 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from analyzer.counting.dispatch.module_names import without_wrappers
+
+
+class Calls:
+    """The calls in progress in one thread: the paths of their modules, outermost first."""
+
+    def __init__(self, path: str, *, foreign: bool = False) -> None:
+        self.paths = [path]
+        self.foreign = foreign  # The thread is older than the pass and takes part while a module of the model runs.
+
+
+class _Local(threading.local):
+    calls: Any = None  # None in a thread that takes no part in the pass.
 
 
 class ModuleTracker:
@@ -25,11 +38,22 @@ class ModuleTracker:
         # The list keeps the modules alive, so that no new object gets the id of an old module.
         self.modules = [(without_wrappers(path), module) for path, module in model.named_modules()]
         self.paths = {id(module): path for path, module in self.modules}
-        self.stack = [""]
+        self.local = _Local()
+        self.main = self.local.calls = self.new_calls("")
+
+    def new_calls(self, path: str, *, foreign: bool = False) -> Any:
+        """The calls of a thread that starts at `path`."""
+        return Calls(path, foreign=foreign)
+
+    @property
+    def calls(self) -> Any:
+        """This thread's calls; the main thread's in a thread of torch, such as of autograd, as the main thread waits."""
+        return self.local.calls or self.main
 
     @property
     def path(self) -> str:
-        return self.stack[-1]
+        path: str = self.calls.paths[-1]
+        return path
 
     def entered(self, module: nn.Module) -> None:
         """Called when a forward starts; `path` is already that of the module."""
@@ -37,14 +61,40 @@ class ModuleTracker:
     def left(self, module: nn.Module, path: str, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
         """Called when a forward ends; `path` is the module's, `self.path` its caller's. No output if it raised."""
 
+    def is_torch_thread(self) -> bool:
+        """Whether torch runs this thread for the main thread."""
+        return False
+
+    def join_thread(self, path: str) -> None:
+        """Called when the module at `path` starts in a thread that takes no part in the pass yet."""
+        self.local.calls = self.new_calls("", foreign=True)
+
+    def leave_thread(self) -> None:
+        """Called when this module has ended."""
+        self.local.calls = None
+
     def _enter(self, module: nn.Module, args: Any) -> None:
+        calls = self.local.calls
+        if calls is None:
+            if not self.is_torch_thread():
+                if id(module) not in self.paths:
+                    return  # Another model, in a thread that does not belong to the pass.
+                self.join_thread(self.paths[id(module)])
+            calls = self.calls
         # A module created during the pass has no path: it counts to the module that created it.
-        self.stack.append(self.paths.get(id(module), self.stack[-1]))
+        calls.paths.append(self.paths.get(id(module), calls.paths[-1]))
         self.entered(module)
 
     def _leave(self, module: nn.Module, args: Any, *rest: Any) -> None:
+        calls = self.local.calls
+        if calls is None:
+            if not self.is_torch_thread():
+                return
+            calls = self.main
         kwargs, output = rest if len(rest) == 2 else ({}, None)  # torch passes neither for a forward that raised.
-        self.left(module, self.stack.pop(), args, kwargs, output)
+        self.left(module, calls.paths.pop(), args, kwargs, output)
+        if calls.foreign and len(calls.paths) == 1:
+            self.leave_thread()
 
     def __enter__(self) -> Self:
         self._handles = (

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from typing import Any, Self
 
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
+from analyzer.counting.dispatch import threads
 from analyzer.counting.dispatch.module_tracker import ModuleTracker
 from analyzer.counting.dispatch.tensors import dispatches_itself
 from analyzer.counting.operators.higher_order import CHOICES
 from analyzer.counting.operators.registry import Operator, lookup
 from analyzer.counting.shape_rules.infer import infer
+from analyzer.records.note import Note
 
 
 class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -25,9 +30,45 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class OperatorTracker(ModuleTracker):
-    """`with tracker:` runs every operator through `run_operator`, which subclasses override."""
+    """`with tracker:` runs every operator through `run_operator`, which subclasses override.
+
+    It follows the threads to which the model gives work. Raises the error of such a thread when the pass ends.
+    """
 
     mode: DispatchMode
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.notes: list[Note] = []
+        self.tasks: list[Any] = []  # The calls of each task given to another thread, in the order given.
+        self.threads: list[tuple[threading.Thread, Any, str]] = []
+        self.thread_errors: list[Exception] = []
+
+    def note(self, path: str, text: str, *, strict: bool = True) -> None:
+        """Adds a note on a module once."""
+        note = Note(f"{path or 'the model itself'}{text}", strict=strict)
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def new_task(self) -> Any:
+        """The calls of work that the current thread gives to another thread."""
+        calls = self.new_calls(self.path)
+        self.tasks.append(calls)
+        return calls
+
+    def is_torch_thread(self) -> bool:
+        return any(mode is self.mode for mode in _get_current_dispatch_mode_stack())
+
+    def join_thread(self, path: str) -> None:
+        super().join_thread(path)
+        stack = ExitStack()
+        stack.enter_context(self.modes.entered())
+        self.calls.exit = stack.close
+        self.note(path, " runs in a thread older than the pass, in which only modules are counted")
+
+    def leave_thread(self) -> None:
+        self.calls.exit()
+        super().leave_thread()
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs the operator and returns its result: on meta by shape rule where a rule is sure, else from torch."""
@@ -43,12 +84,19 @@ class OperatorTracker(ModuleTracker):
         super().__enter__()
         self.mode = _OperatorMode(self)
         self.mode.__enter__()  # type: ignore[no-untyped-call]
+        self.modes = threads.Modes()
+        threads.follow(self)
         return self
 
     def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            threads.join(self)
+        threads.end(self)
         self.mode.__exit__(*error)  # type: ignore[no-untyped-call]
-        del self.mode  # A reference cycle would keep the model's tensors until the next garbage collection.
+        del self.mode, self.modes  # A reference cycle would keep the model's tensors until the next garbage collection.
         super().__exit__(*error)
+        if self.thread_errors and error[0] is None:
+            raise self.thread_errors[0]
 
 
 class _OperatorMode(DispatchMode):  # type: ignore[no-untyped-call]

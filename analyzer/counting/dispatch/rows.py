@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
+from analyzer.counting.dispatch import values
 from analyzer.counting.dispatch.module_names import is_bias, is_leaf, op_name
+from analyzer.counting.dispatch.module_tracker import Calls
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.tensors import (
     any_sparse,
@@ -45,12 +48,31 @@ class Frame:
         return Work(sum(work.macs for work in self.works), sum(work.flops for work in self.works))
 
 
+class RowCalls(Calls):
+    """The rows of one thread so far, and the stack of its calls that decides to which row the next operator belongs."""
+
+    def __init__(self, path: str, *, foreign: bool = False) -> None:
+        super().__init__(path, foreign=foreign)
+        self.frames = [Frame("", folds=False)]
+        self.rows: list[Row] = []
+        self.tasks: list[tuple[int, RowCalls]] = []  # Work given to other threads, each after so many rows.
+
+    def all_rows(self) -> list[Row]:
+        """With the rows of each task where it was given to another thread, however the threads were scheduled."""
+        rows, start = [], 0
+        for index, task in self.tasks:
+            rows += self.rows[start:index] + task.all_rows()
+            start = index
+        return rows + self.rows[start:]
+
+
 class RowRecorder(OperatorTracker):
-    """The rows so far, and the stack of calls that decides which row the next operator belongs to."""
+    """The rows of a pass."""
 
     def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
         super().__init__(model)
         self.roles = roles
+        self.values = values.LeavingValues(self.note)
         # By storage, since an operator may read a view of a parameter, and a storage may hold several parameters.
         self.parameters: dict[int, dict[str, Tensor]] = {}
         for path, module in self.modules:
@@ -59,19 +81,54 @@ class RowRecorder(OperatorTracker):
                     names = self.parameters.setdefault(storage_id(parameter), {})
                     if not any(known is parameter for known in names.values()):  # A tied parameter has its first name.
                         names[f"{path}.{name}" if path else name] = parameter
-        self.frames = [Frame("", folds=False)]
-        self.rows: list[Row] = []
         self.unknown: dict[str, Counter[str]] = {}
         self.as_if_dense: Counter[str] = Counter()
-        self.calls: Counter[tuple[str, str]] = Counter()
+        self.calls_of: Counter[tuple[str, str]] = Counter()
         self.counted: set[int] = set()
+        self.parameters_of_row: dict[int, list[int]] = {}  # Storages, by the row's id.
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of the thread that runs the model."""
+        rows: list[Row] = self.main.rows
+        return rows
+
+    def new_calls(self, path: str, *, foreign: bool = False) -> RowCalls:
+        return RowCalls(path, foreign=foreign)
+
+    def new_task(self) -> RowCalls:
+        task: RowCalls = super().new_task()
+        self.calls.tasks.append((len(self.calls.rows), task))
+        return task
+
+    def join_thread(self, path: str) -> None:
+        super().join_thread(path)
+        self.main.tasks.append((len(self.main.rows), self.calls))
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        values.watch(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        values.end(self)
+        super().__exit__(*error)
+
+    def finish(self, output: Any) -> None:
+        """Adds notes on values that left torch; `output` is what the model returned."""
+        tensors = tensors_of(output)
+        for tensor in tensors:
+            if tensor.layout == torch.strided and not (tensor.is_meta or tensor.untyped_storage().resizable()):
+                self.values.come_back(tensor, "")
+        self.values.read_memory(tensors, "")
+        self.values.finish()
 
     def entered(self, module: nn.Module) -> None:
         has_formula = type(module).__name__ in MODULES
-        self.frames.append(Frame(op_name(module), is_leaf(module), has_formula))
+        self.calls.frames.append(Frame(op_name(module), is_leaf(module), has_formula))
 
     def left(self, module: nn.Module, path: str, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
-        frame = self.frames.pop()
+        frame = self.calls.frames.pop()
         if not frame.folds or output is None:
             return
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(output)
@@ -88,10 +145,20 @@ class RowRecorder(OperatorTracker):
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if known.kind is Kind.VIEW:
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            if known.name == "aten::lift_fresh":
+                self.values.come_back(result, self.path)
+            return result
         if known.kind is Kind.COMPOSITE:
             return self._run_composite(func, known.name, args, kwargs)
+        if self.values.empty:
+            self.values.check_memory(func, known, args, kwargs, self.path)
         result = super().run_operator(func, known, args, kwargs)
+        if known.kind is Kind.FREE:
+            if known.name in values.EMPTY:
+                self.values.allocate(result, self.path)
+            elif known.name == "aten::_local_scalar_dense":
+                self.values.read_scalar(args[0], self.path)
         if args and result is args[0] and not known.mutable and known.kind is not Kind.UNKNOWN:
             return result  # Dropout at inference returns its input: nothing ran.
         self._add(known.name, self._work(known, args, kwargs, result), args, kwargs, result)
@@ -99,11 +166,12 @@ class RowRecorder(OperatorTracker):
 
     def _run_composite(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         frame = Frame(name, folds=True)
-        self.frames.append(frame)
+        frames = self.calls.frames
+        frames.append(frame)
         try:
             result = self.decompose(func, args, kwargs)
         finally:
-            self.frames.pop()
+            frames.pop()
         if frame.ran:
             self._add(name, frame.total(), args, kwargs, result)
         return result
@@ -119,13 +187,13 @@ class RowRecorder(OperatorTracker):
                 work = Work()
             if as_if_dense(known.name) or (work.macs and any_sparse(args)):
                 self.as_if_dense[known.name] += 1
-        elif known.kind is Kind.UNKNOWN and not any(frame.folds and frame.has_formula for frame in self.frames):
+        elif known.kind is Kind.UNKNOWN and not any(frame.folds and frame.has_formula for frame in self.calls.frames):
             self.unknown.setdefault(known.name, Counter())[self.path] += 1
         return work
 
     def _add(self, name: str, work: Work, args: Any, kwargs: Any, result: Any) -> None:
         """Adds an operator's work to the call that folds it, or else appends a row."""
-        frame = self.frames[-1]
+        frame = self.calls.frames[-1]
         if frame.folds:
             frame.ran = True
             frame.works.append(work)
@@ -139,10 +207,23 @@ class RowRecorder(OperatorTracker):
 
     def count(self) -> Count:
         """The count, once the pass has ended."""
+        if self.tasks or self.main.tasks:
+            self._order_rows()
         self._append_unused()
         unknown = {name: paths.total() for name, paths in self.unknown.items()}
         unknown_in = {name: dict(paths) for name, paths in self.unknown.items()}
         return Count("dispatch", tuple(self.rows), unknown, dict(self.as_if_dense), unknown_in)
+
+    def _order_rows(self) -> None:
+        """Puts the rows of all threads in the order in which work was given to them, and numbers calls again."""
+        self.calls_of.clear()
+        self.counted.clear()
+        rows = self.main.all_rows()
+        self.main.rows, self.main.tasks = [], []
+        for row in rows:
+            self.calls_of[row.path, row.op] = call = self.calls_of[row.path, row.op] + 1
+            params, biases = self._count_parameters(self.parameters_of_row.get(id(row), []))
+            self.rows.append(row.replace(call=call, params=params, weights=params - biases, biases=biases))
 
     def _append_unused(self) -> None:
         """Parameters that no operator read, such as those of heads that did not run: a row per module."""
@@ -165,30 +246,37 @@ class RowRecorder(OperatorTracker):
         read: list[Tensor],
         written: list[Tensor],
     ) -> None:
-        self.calls[path, op] = call = self.calls[path, op] + 1
+        self.calls_of[path, op] = call = self.calls_of[path, op] + 1
+        storages = list(map(storage_id, parameters))
+        params, biases = self._count_parameters(storages)
+        row = Row(
+            path=path,
+            role=self.roles.get(path, path),
+            op=op,
+            call=call,
+            inputs=shapes_of(inputs),
+            outputs=shapes_of(outputs),
+            params=params,
+            weights=params - biases,
+            biases=biases,
+            macs=work.macs,
+            flops=work.flops,
+            activations=sum(tensor.numel() for tensor in outputs) if work.macs else 0,
+            bytes_read=sum(map(bytes_of, read)),
+            bytes_written=sum(map(bytes_of, written)),
+            backward_macs=None,
+        )
+        if storages:
+            self.parameters_of_row[id(row)] = storages
+        self.calls.rows.append(row)
+
+    def _count_parameters(self, storages: Sequence[int]) -> tuple[int, int]:
+        """The parameters in these storages that no row has yet: all elements, and those of biases."""
         params = biases = 0
-        for storage in map(storage_id, parameters):
+        for storage in storages:
             if storage in self.parameters and storage not in self.counted:
                 self.counted.add(storage)
                 for name, tensor in self.parameters[storage].items():
                     params += tensor.numel()
                     biases += tensor.numel() if is_bias(name) else 0
-        self.rows.append(
-            Row(
-                path=path,
-                role=self.roles.get(path, path),
-                op=op,
-                call=call,
-                inputs=shapes_of(inputs),
-                outputs=shapes_of(outputs),
-                params=params,
-                weights=params - biases,
-                biases=biases,
-                macs=work.macs,
-                flops=work.flops,
-                activations=sum(tensor.numel() for tensor in outputs) if work.macs else 0,
-                bytes_read=sum(map(bytes_of, read)),
-                bytes_written=sum(map(bytes_of, written)),
-                backward_macs=None,
-            )
-        )
+        return params, biases

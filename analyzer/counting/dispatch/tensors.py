@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from analyzer.core.shapes import Shapes
 
@@ -30,12 +34,51 @@ def _collect(value: Any, tensors: list[Tensor]) -> None:
             _collect(item, tensors)
 
 
+def tensors_inside(value: Any) -> list[Tensor]:
+    """Every tensor in arguments or outputs, also in attributes of objects such as a cache, a dataclass or a distribution.
+
+    Not the tensors of modules, nor those that a function holds in its closure.
+    """
+    tensors: list[Tensor] = []
+    seen: set[int] = set()
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Tensor):
+            tensors.append(value.values() if value.is_nested else value)
+            continue
+        if isinstance(value, dict):
+            inner = list(value.values())
+        elif isinstance(value, list | tuple | set | frozenset | deque):
+            inner = list(value)
+        elif isinstance(value, nn.Module | type | ModuleType | FunctionType | MethodType):
+            continue
+        else:
+            attributes = getattr(value, "__dict__", None)
+            inner = list(attributes.values()) if type(attributes) is dict else []
+            inner += [getattr(value, name, None) for name in slot_names(type(value))]
+        if inner and id(value) not in seen:
+            seen.add(id(value))
+            pending += reversed(inner)
+    return tensors
+
+
 def output_tensors(output: Any) -> list[Tensor]:
-    """Every tensor that a model returns, also as attributes of an output class, with or without `__slots__`."""
-    if isinstance(output, Tensor | list | tuple | dict):
-        return tensors_of(output)
-    names = [*getattr(output, "__dict__", ()), *getattr(type(output), "__slots__", ())]
-    return tensors_of([getattr(output, name, None) for name in names])
+    """Every tensor that a model returns, once each."""
+    return list({id(tensor): tensor for tensor in tensors_inside(output)}.values())
+
+
+def output_gradient(output: Tensor) -> Tensor:
+    """A gradient to start a backward pass from: ones, or for a sparse output its own values, in its own layout."""
+    return torch.ones_like(output) if output.layout == torch.strided else output.detach().clone()
+
+
+@lru_cache(maxsize=4096)
+def slot_names(kind: type) -> list[str]:
+    """The attributes that a class and its bases keep in `__slots__`."""
+    slots = [vars(base).get("__slots__", ()) for base in kind.__mro__]
+    names = [name for names in slots for name in ((names,) if isinstance(names, str) else names)]
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
 
 
 def shapes_of(tensors: Iterable[Tensor]) -> Shapes:
@@ -53,21 +96,48 @@ def replace_by_shapes(value: Any) -> Any:
     return value
 
 
+def plain_tensors(tensor: Tensor) -> list[Tensor]:
+    """The tensors that a wrapper such as a DTensor or a quantized weight holds; any other tensor itself."""
+    if type(tensor) in _PLAIN or not is_traceable_wrapper_subclass(tensor):
+        return [tensor]
+    names, _ = tensor.__tensor_flatten__()  # type: ignore[attr-defined]
+    inner = [value for name in names if isinstance(value := getattr(tensor, name), Tensor)]
+    return [plain for value in inner for plain in plain_tensors(value)]
+
+
+_PLAIN = frozenset({Tensor, nn.Parameter})
+
+
 def storage_id(tensor: Tensor) -> int:
-    """Equal for a parameter and its views. A sparse tensor has several storages and shares none."""
-    return int(tensor.untyped_storage()._cdata) if tensor.layout == torch.strided else id(tensor)
+    """Equal for a parameter and its views. A sparse tensor has several storages and shares none.
+
+    A wrapper has the storage of its first tensor, a tensor under vmap that of the whole batch.
+    """
+    if type(tensor) not in _PLAIN:
+        tensor = plain_tensors(tensor)[0]
+    if tensor.layout != torch.strided:
+        return id(tensor)
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except NotImplementedError:
+        if not torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+            raise
+        return storage_id(torch._C._functorch.get_unwrapped(tensor))
 
 
 def bytes_of(tensor: Tensor) -> int:
     """Bytes of the elements; of a sparse tensor, of its values and their indices."""
-    if tensor.layout == torch.strided:
-        return tensor.nbytes
+    if tensor.layout in _DENSE:
+        return tensor.nbytes if tensor.layout == torch.strided else tensor.numel() * tensor.element_size()
     coo = tensor if tensor.layout == torch.sparse_coo else tensor.to_sparse_coo()  # type: ignore[no-untyped-call]
     return coo._values().nbytes + coo._indices().nbytes
 
 
+_DENSE = frozenset({torch.strided, torch._mkldnn})  # type: ignore[attr-defined]
+
+
 def any_sparse(args: Any) -> bool:
-    return any(tensor.layout != torch.strided for tensor in tensors_of(args))
+    return any(tensor.layout not in _DENSE for tensor in tensors_of(args))
 
 
 def is_fake(tensor: Tensor) -> bool:

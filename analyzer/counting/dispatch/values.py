@@ -1,0 +1,143 @@
+"""Values that leave torch as numpy arrays, numbers or addresses, and tensors made of them: work that no mode sees.
+
+A note names the module in which values leave. It is strict where a tensor may hold results of the work outside: after
+`data_ptr`, where tensors are made of data afterwards, and where memory is read that no operator wrote.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from analyzer.counting.dispatch.replaced import Replacement, Replacements
+from analyzer.counting.dispatch.tensors import storage_id, tensors_of
+from analyzer.counting.operators.registry import Kind, Operator
+
+ARRAYS = ("numpy", "__array__", "__dlpack__")
+EMPTY = frozenset(
+    f"aten::{name}" for name in ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
+)
+MOVES = frozenset(f"aten::{name}" for name in ("cat", "stack", "clone", "_to_copy", "contiguous", "index_select"))
+# A model that reads single numbers, such as a loss or a length, reads fewer than this many.
+SCALARS = 16
+
+
+class LeavingValues:
+    """What left torch in one pass, and where it left and came back."""
+
+    def __init__(self, note: Callable[..., None]) -> None:
+        self.note = note
+        self.left: dict[str, dict[str, bool]] = {}  # path → method → whether any value was not an integer
+        self.came_back: dict[str, bool] = {}  # path → whether any value was not an integer
+        self.empty: dict[int, str] = {}  # storage from torch.empty that no operator has written → path
+        self.scalars = 0
+
+    def leave(self, tensor: Tensor, method: str, path: str) -> None:
+        methods = self.left.setdefault(path, {})
+        methods[method] = methods.get(method, False) or _has_fractions(tensor)
+
+    def come_back(self, tensor: Tensor, path: str) -> None:
+        """A tensor was made of data. A number is taken for a constant; the memory of an array cannot be resized."""
+        if self.left and (tensor.dim() or not tensor.untyped_storage().resizable()):
+            self.came_back[path] = self.came_back.get(path, False) or _has_fractions(tensor)
+
+    def read_scalar(self, tensor: Tensor, path: str) -> None:
+        self.scalars += _has_fractions(tensor)
+        if self.scalars == SCALARS:
+            self.leave(tensor, "item", path)
+
+    def allocate(self, tensor: Tensor, path: str) -> None:
+        if tensor.numel():
+            self.empty[storage_id(tensor)] = path
+
+    def check_memory(self, func: Any, known: Operator, args: Any, kwargs: Any, path: str) -> None:
+        """Called before an operator while memory that no operator wrote exists."""
+        written = set()
+        if known.mutable:
+            for place, argument in enumerate(func._schema.arguments):
+                if argument.alias_info is not None and argument.alias_info.is_write:
+                    value = args[place] if place < len(args) else kwargs.get(argument.name)
+                    written |= set(map(storage_id, tensors_of(value)))
+        for storage in written:
+            self.empty.pop(storage, None)
+        if known.kind in (Kind.FORMULA, Kind.UNKNOWN) or known.name in MOVES:
+            self.read_memory(tensors_of((args, kwargs)), path)
+
+    def read_memory(self, tensors: list[Tensor], path: str) -> None:
+        for tensor in tensors:
+            if self.empty.pop(storage_id(tensor), None) is not None:
+                self.note(path, " reads memory that no operator wrote: what did is not counted")
+
+    def finish(self) -> None:
+        """Adds the notes, once the pass has ended."""
+        fractions_back = any(self.came_back.values())
+        for path, methods in self.left.items():
+            names = ", ".join(f".{method}()" for method in methods)
+            arrays = any(method in ARRAYS for method in methods)
+            fractions = any(methods.values())
+            # Integers that come back as integers, such as lengths and positions, are no arithmetic that counts.
+            back = bool(self.came_back) and (fractions or fractions_back) and (arrays or (fractions and fractions_back))
+            if "data_ptr" in methods or back:
+                where = f" and come back in {_name(next(iter(self.came_back)))}" if back else ""
+                self.note(path, f": values leave torch by {names}{where}: work on them is not counted")
+            else:
+                text = f": values leave torch by {names}; work on them would not be counted"
+                self.note(path, text, strict=False)
+
+
+def _name(path: str) -> str:
+    return path or "the model itself"
+
+
+def _has_fractions(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def watch(tracker: Any) -> None:
+    _replacements.add(tracker)
+
+
+def end(tracker: Any) -> None:
+    _replacements.remove(tracker)
+
+
+def _leaving(name: str) -> Callable[[Any], Any]:
+    def make(method: Any) -> Any:
+        def leave(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+            # torch's own code prints tensors and checks addresses.
+            if not str(sys._getframe(1).f_globals.get("__name__", "")).startswith("torch."):
+                for tracker in _replacements.here():
+                    tracker.values.leave(tensor, name, tracker.path)
+            return method(tensor, *args, **kwargs)
+
+        return leave
+
+    return make
+
+
+def _coming_back(function: Any) -> Any:
+    """For functions that make tensors of memory without an operator."""
+
+    def come_back(*args: Any, **kwargs: Any) -> Any:
+        tensor = function(*args, **kwargs)
+        for tracker in _replacements.here():
+            tracker.values.come_back(tensor, tracker.path)
+        return tensor
+
+    return come_back
+
+
+def _all_replacements() -> Iterator[Replacement]:
+    for name in (*ARRAYS, "tolist", "data_ptr"):
+        yield Tensor, name, _leaving(name)
+    for owner, name in ((torch, "frombuffer"), (torch, "from_dlpack"), (torch.utils.dlpack, "from_dlpack")):
+        yield owner, name, _coming_back
+    for owner in (torch, torch.utils.dlpack):
+        yield owner, "to_dlpack", _leaving("__dlpack__")
+
+
+_replacements = Replacements(_all_replacements)

@@ -3,69 +3,57 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analyzer.cli.messages import print_message
 
 if TYPE_CHECKING:
-    from analyzer.records.comparison import Comparison
-    from analyzer.records.record import Record
     from reports.table import Table
 
 FORMATS = ("table", "json", "csv", "md", "latex")
 
 
-def emit_records(
-    records: Sequence[Record],
-    comparison: Comparison | None,
+def emit(
     form: str,
     output: str | None,
+    tables: Callable[[], Sequence[Table]],
     *,
-    metric: str,
-    depth: int,
-    verify: bool,
-    failed: bool,
+    untrusted: bool = False,
+    **texts: Callable[[], str],
 ) -> None:
-    """Writes counts: the cross-check with `verify`, else the comparison of several records, else the only record."""
-    if form == "json":
-        from analyzer.records.envelope import dump
+    """Writes a result: by the function in `texts` for its form, such as `json=…`, else as tables.
 
-        return write(dump(records, comparison, status="failed" if failed else "ok"), output)
-    if form == "csv" and not verify:
-        from reports.formats.text import records_csv
+    Under GitHub Actions no name in an `untrusted` result on standard output may act as a workflow command.
+    """
+    to_stdout = output in (None, "-")
+    if untrusted and to_stdout and os.environ.get("GITHUB_ACTIONS") == "true":
+        from reports.regression.workflow_commands import neutralize
 
-        return write(records_csv(records), output)
-    from reports.counting import network
+        return write(neutralize(texts[form]() if form in texts else render(tables(), form), form), output)
+    if form == "table" and to_stdout:
+        from reports.formats.terminal import console, show
 
-    if verify:
-        tables = [network.agreement(record) for record in records]
-    elif comparison:
-        from reports.counting.comparison import tables as comparison_tables
-
-        tables = comparison_tables(comparison, metric, depth)
-    else:
-        tables = [network.network(record, depth) for record in records]
-    return emit_tables(tables, form, output)
+        return show(tables(), console())
+    return write(texts[form]() if form in texts else render(tables(), form), output)
 
 
-def emit_tables(tables: Sequence[Table], form: str, output: str | None) -> None:
-    """Writes tables in any form but JSON."""
+def render(tables: Sequence[Table], form: str) -> str:
+    """Tables as text in any form but JSON."""
+    from reports.formats import text
+
     if form == "table":
         from reports.formats.terminal import console, show
 
-        if output in (None, "-"):
-            return show(tables, console())
         page = io.StringIO()
         show(tables, console(page))
-        return write(page.getvalue(), output)
-    from reports.formats import text
-
+        return page.getvalue()
     if form == "csv":
-        return write("\n".join(map(text.table_csv, tables)), output)
-    return write(text.markdown(tables) if form == "md" else text.latex(tables), output)
+        return "\n".join(map(text.table_csv, tables))
+    return text.markdown(tables) if form == "md" else text.latex(tables)
 
 
 def write(text: str, output: str | None) -> None:
@@ -94,8 +82,7 @@ def spinner(description: str, *, when: bool) -> Iterator[None]:
     if not when:
         yield
         return
-    from analyzer.cli.progress import Spinner
+    from analyzer.cli.progress import delayed_spinner
 
-    shown: Any = Spinner(description) if sys.stderr.isatty() else nullcontext()
-    with shown, redirect_stdout(sys.stderr):
+    with delayed_spinner(description) if sys.stderr.isatty() else nullcontext(), redirect_stdout(sys.stderr):
         yield

@@ -7,12 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 from rich.text import Text
 
 from analyzer.cli.messages import print_message
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 DELAY_S = 2.0  # Shorter work shows no spinner.
 LOG_INTERVAL_S = 60.0
@@ -21,61 +24,44 @@ Report: TypeAlias = Callable[[int, int, str], None]  # (steps done, steps in tot
 
 
 @contextmanager
+def delayed_spinner(description: str, console: Console | None = None, *, delay_s: float = DELAY_S) -> Iterator[None]:
+    """Shows a spinner if the block takes longer than two seconds."""
+    # Text, since a file name may contain markup.
+    status = (console or Console(stderr=True)).status(Text(description))
+    timer = threading.Timer(delay_s, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        status.stop()
+
+
+@contextmanager
 def progress_bar(description: str) -> Iterator[Report]:
     """For work with a known number of steps; yields the function to call before each step."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        with Bar(description) as bar:
-            yield bar.report
-    else:
+    if sys.stderr is None or not sys.stderr.isatty():
         yield Log(description).report
+        return
+    with bar(Console(stderr=True)) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total, label: progress.update(task, completed=done, total=total, description=label)
 
 
-class Spinner:
-    """`with Spinner("verifying googlenet"):` shows a spinner if the block takes longer than two seconds."""
+def bar(console: Console) -> Progress:
+    """Steps done and in total, the remaining time, and the current step."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    def __init__(self, description: str, console: Console | None = None, *, delay_s: float = DELAY_S) -> None:
-        self.console = console or Console(stderr=True)
-        self.status = self.console.status(Text(description))  # Text, since a file name may contain markup.
-        self.timer = threading.Timer(delay_s, self.status.start)
-        self.timer.daemon = True
-
-    def __enter__(self) -> Spinner:
-        if self.console.is_terminal:
-            self.timer.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.timer.cancel()
-        self.status.stop()
-
-
-class Bar:
-    """A progress bar: steps done and in total, the remaining time, and the current step."""
-
-    def __init__(self, description: str, console: Console | None = None) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-        from rich.table import Column
-
-        # The label is the only column that shrinks, so that a narrow terminal still shows the step count.
-        label = TextColumn(
-            "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
-        )
-        columns = BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), label
-        # Redrawn every two seconds only: drawing uses CPU time while another process is being timed.
-        self.progress = Progress(
-            *columns, console=console or Console(stderr=True), transient=True, refresh_per_second=0.5, expand=True
-        )
-        self.task = self.progress.add_task(description, total=None)
-
-    def report(self, done: int, total: int, label: str) -> None:
-        self.progress.update(self.task, completed=done, total=total, description=label)
-
-    def __enter__(self) -> Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.progress.stop()
+    # The label is the only column that shrinks, so that a narrow terminal still shows the step count.
+    column = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    label = TextColumn("{task.description}", markup=False, table_column=column)
+    # Redrawn every two seconds only: drawing uses CPU time while another process is being timed.
+    return Progress(
+        BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), label,
+        console=console, transient=True, refresh_per_second=0.5, expand=True,
+    )  # fmt: skip
 
 
 class Log:

@@ -20,8 +20,8 @@ LIVENESS = (
 )
 
 
-def tables(record: Record, count: Callable[[int], Record]) -> list[Table]:
-    """The tables of one record; `count` counts the same model at another batch."""
+def tables(record: Record, count: Callable[..., Record]) -> list[Table]:
+    """The tables of one record; `count(batch=…, memory=True)` counts the same model at another batch."""
     if record.memory is None:
         reasons: list[Row] = [(note,) for note in record.notes]
         return [Table(f"Memory of {record.label}: unknown", columns("reason"), tuple(reasons))]
@@ -77,13 +77,13 @@ def _modules(memory: Memory) -> Table:
     return Table(title, columns("module", "allocated", "peak memory"), tuple(rows))
 
 
-def _largest_batches(record: Record, count: Callable[[int], Record]) -> Table:
+def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
     """At inference without an optimizer; in training with each optimizer's state."""
     optimizers = list(OPTIMIZER_COPIES) if record.mode == "training" else [""]
 
     @cache
     def memory(batch: int) -> Memory:
-        memory = count(batch).memory
+        memory = count(batch=batch, memory=True).memory
         assert memory is not None
         return memory
 

@@ -8,7 +8,12 @@ import threading
 import pytest
 from rich.console import Console
 
-from analyzer.cli.progress import Bar, Log, Spinner, progress_bar
+from analyzer.cli.output import spinner
+from analyzer.cli.progress import Log, bar, delayed_spinner, progress_bar
+
+
+def terminal() -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=60)
 
 
 @pytest.fixture
@@ -20,44 +25,35 @@ def started(monkeypatch):
 
 
 def test_the_spinner_appears_after_the_delay(started):
-    with Spinner("counting", Console(file=io.StringIO(), force_terminal=True), delay_s=0):
+    with delayed_spinner("counting", terminal(), delay_s=0):
         assert started.wait(30)
 
 
-def test_short_work_shows_no_spinner(started):
-    with Spinner("counting", Console(file=io.StringIO(), force_terminal=True), delay_s=3600) as spinner:
-        assert spinner.timer.is_alive()
-    spinner.timer.join(30)
-    assert not spinner.timer.is_alive()
-    assert not started.is_set()
-
-
-def test_without_a_terminal_there_is_no_spinner(started):
-    with Spinner("counting", Console(file=io.StringIO()), delay_s=0) as spinner:
-        assert not spinner.timer.is_alive()
-    assert not started.is_set()
-
-
-def test_an_error_propagates_and_stops_the_spinner(started):
-    spinner = Spinner("counting", Console(file=io.StringIO(), force_terminal=True), delay_s=3600)
-    with pytest.raises(ValueError, match="mine"), spinner:
+def test_an_error_before_the_delay_propagates_without_a_spinner(started):
+    threads = threading.active_count()
+    with pytest.raises(ValueError, match="mine"), delayed_spinner("counting", terminal(), delay_s=3600):
         raise ValueError("mine")
-    spinner.timer.join(30)
-    assert not spinner.timer.is_alive()
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(30)
+    assert threading.active_count() <= threads
+    assert not started.is_set()
 
 
-def test_a_spinner_writes_nothing_if_standard_error_is_not_a_terminal(capsys):
-    with Spinner("counting", delay_s=0):
-        pass
-    assert capsys.readouterr() == ("", "")
+def test_without_a_terminal_there_is_no_spinner(capsys, started, monkeypatch):
+    monkeypatch.setattr("analyzer.cli.progress.DELAY_S", 0)
+    with spinner("counting", when=True):
+        print("a print of the model")
+    assert not started.is_set()
+    assert capsys.readouterr() == ("", "a print of the model\n")
 
 
 def test_a_bar_shows_its_step_count_beside_a_long_label():
-    page = io.StringIO()
-    with Bar("timing", Console(file=page, force_terminal=True, width=60)) as bar:
-        bar.report(3, 100, "googlenet-no-reduction, batch 8, 2 threads, channels_last, training")
-        bar.progress.refresh()
-    shown = page.getvalue()
+    console = terminal()
+    with bar(console) as progress:
+        label = "googlenet-no-reduction, batch 8, 2 threads, channels_last, training"
+        progress.add_task(label, completed=3, total=100)
+    shown = console.file.getvalue()
     assert "3/100" in shown
     assert "googlenet-no-reduct" in shown
     assert "…" in shown
@@ -65,15 +61,14 @@ def test_a_bar_shows_its_step_count_beside_a_long_label():
 
 @pytest.mark.parametrize("name", ["d[/x]/net.py:Net", "n[bold].py:Net"])
 def test_labels_are_not_markup(name):
-    page = io.StringIO()
-    with Bar("timing", Console(file=page, force_terminal=True, width=100)) as bar:
-        bar.report(0, 1, name)
-        bar.progress.refresh()
-    assert name in page.getvalue()
-    page = io.StringIO()
-    with Spinner(name, Console(file=page, force_terminal=True, width=100), delay_s=0) as spinner:
-        spinner.timer.join(30)
-    assert name in page.getvalue()
+    consoles = terminal(), terminal()
+    with bar(consoles[0]) as progress:
+        progress.add_task(name, total=1)
+    with delayed_spinner(name, consoles[1], delay_s=0):
+        for thread in threading.enumerate():
+            if isinstance(thread, threading.Timer):
+                thread.join(30)
+    assert all(name in console.file.getvalue() for console in consoles)
 
 
 def test_a_log_has_a_line_per_minute(capsys):

@@ -264,7 +264,7 @@ def test_the_time_limit_is_five_minutes_or_none(analyze, calls):
 
 def test_explaining_and_showing_needs_no_torch():
     code = (
-        "import sys; from analyzer.reconcile import explain, run_peers; from reports import reconcile, reconcile_json; "
+        "import sys; from analyzer.reconcile import explain, run_peers; from reports import reconcile; "
         "print({'torch', 'fvcore', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

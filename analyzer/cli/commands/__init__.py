@@ -1,7 +1,7 @@
 """The commands of `analyze`, one per file. They import their jobs when they run, so that `--help` starts quickly."""
 
 from analyzer.cli.commands.check import check
-from analyzer.cli.commands.claims import claims
+from analyzer.cli.commands.claims import check_claims
 from analyzer.cli.commands.history import history
 from analyzer.cli.commands.list import list_variants
 from analyzer.cli.commands.machine import machine
@@ -9,4 +9,4 @@ from analyzer.cli.commands.reconcile import reconcile
 from analyzer.cli.commands.report import report
 from analyzer.cli.commands.time import time
 
-COMMANDS = (list_variants, claims, time, report, check, history, machine, reconcile)
+COMMANDS = (list_variants, check_claims, time, report, check, history, machine, reconcile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from analyzer.cli.commands.options import output_options
-from analyzer.cli.output import emit_tables, write
+from analyzer.cli.output import emit, render
 from analyzer.core.errors import AnalyzerError
 
 EXAMPLES = """\b
@@ -17,40 +17,34 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Check the GoogLeNet paper's claims by counting.")
+@click.command(name="claims", epilog=EXAMPLES, short_help="Check the GoogLeNet paper's claims by counting.")
 @click.argument("claim_id", required=False, metavar="[CLAIM-ID]")
-@click.option("--table1", is_flag=True, help="Compare the paper's Table 1 with our counts, row by row.")
+@click.option("--table1", "show_table1", is_flag=True, help="Compare the paper's Table 1 with our counts, row by row.")
 @click.option(
     "--module", metavar="PATH", help="What the 1x1 reduction saves in one module of googlenet; `total` is the network."
 )
 @output_options
-def claims(claim_id: str | None, table1: bool, module: str | None, form: str, output: str | None) -> int:
+def check_claims(claim_id: str | None, show_table1: bool, module: str | None, form: str, output: str | None) -> int:
     """Check the claims of the GoogLeNet paper and of a study note against our counts.
 
     CLAIM-ID shows one claim with its formula and numbers.
     """
-    from analyzer.claims import dump, find, ledger, saving
-    from reports import claims as views
+    from analyzer.claims import dump, find, ledger, saving, table1
+    from reports import claims
 
-    if sum((claim_id is not None, table1, module is not None)) > 1:
+    if sum((claim_id is not None, show_table1, module is not None)) > 1:
         raise AnalyzerError("CLAIM-ID, --table1 and --module exclude each other; give one")
-    if table1:
-        from analyzer.claims.table1 import dump as dump_table1
-        from analyzer.claims.table1 import rows, totals
-
-        if form == "json":
-            write(dump_table1(), output)
-        elif form == "csv":
-            emit_tables([views.table1_sheet(rows())], form, output)
-        else:
-            emit_tables(views.table1(rows(), totals()), form, output)
+    if show_table1:
+        rows, totals = table1.rows(), table1.totals()
+        emit(
+            form, output, lambda: claims.table1(rows, totals),
+            json=table1.dump, csv=lambda: render([claims.table1_sheet(rows)], form),
+        )  # fmt: skip
         return 0
     claim = saving(module) if module is not None else find(claim_id) if claim_id is not None else None
     selected = [claim] if claim else ledger()
-    if form == "json":
-        write(dump(selected), output)
-    elif form == "csv":
-        emit_tables([views.claims_sheet(selected)], form, output)
-    else:
-        emit_tables(views.claim(claim) if claim else views.claims(selected), form, output)
+    emit(
+        form, output, lambda: claims.claim(claim) if claim else claims.claims(selected),
+        json=lambda: dump(selected), csv=lambda: render([claims.claims_sheet(selected)], form),
+    )  # fmt: skip
     return 0

@@ -6,7 +6,7 @@ import click
 
 from analyzer.cli.commands.options import output_options
 from analyzer.cli.messages import print_message
-from analyzer.cli.output import emit_tables, write
+from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError
 
 
@@ -17,27 +17,21 @@ def list_variants(form: str, output: str | None) -> int:
     from analyzer.counting.api import count_variant
     from analyzer.networks import all_networks
     from analyzer.networks.variants import Variant
-    from reports.counting import network as views
+    from analyzer.records import envelope
+    from reports.counting.network import listing
+    from reports.formats.text import listing_csv
 
     records, titles = {}, {}
     for network in all_networks():
-        if isinstance(network, AnalyzerError):
-            print_message(f"warning: {network}")
-            continue
         try:
+            if isinstance(network, AnalyzerError):
+                raise network
             records[network.name] = count_variant(Variant(network, {}))
+            titles[network.name] = str(network.title)
         except AnalyzerError as error:
             print_message(f"warning: {error}")
-            continue
-        titles[network.name] = str(network.title)
-    if form == "json":
-        from analyzer.records.envelope import listing
-
-        write(listing(records, titles), output)
-    elif form == "csv":
-        from reports.formats.text import listing_csv
-
-        write(listing_csv(records, titles), output)
-    else:
-        emit_tables([views.listing(records, titles)], form, output)
+    emit(
+        form, output, lambda: [listing(records, titles)],
+        json=lambda: envelope.listing(records, titles), csv=lambda: listing_csv(records, titles),
+    )  # fmt: skip
     return 0

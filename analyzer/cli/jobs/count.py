@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from analyzer.cli.messages import print_message
-from analyzer.cli.output import emit_records, emit_tables, spinner
+from analyzer.cli.output import emit, spinner, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.note import is_strict
 from analyzer.records.record import Record, restrict, under, unknown_module_error
+
+if TYPE_CHECKING:
+    from analyzer.records.comparison import Comparison
+    from reports.table import Table
 
 
 def run_count(
@@ -58,19 +62,36 @@ def run_count(
         from reports.counting.memory import tables
 
         with spinner("trying batch sizes", when=runs_torch):
-            memory_tables = [
-                table
-                for record, count in zip(records, counters, strict=True)
-                for table in tables(record, partial(_count_batch, count))
-            ]
-        emit_tables(memory_tables, form, output)
+            memory_tables: list[Table] = []
+            for record, count in zip(records, counters, strict=True):
+                memory_tables += tables(record, count)
+        emit(form, output, lambda: memory_tables)
+    elif form == "json":
+        from analyzer.records.envelope import dump
+
+        write(dump(records, comparison, status="failed" if failed else "ok"), output)
+    elif form == "csv" and not verify:
+        from reports.formats.text import records_csv
+
+        write(records_csv(records), output)
     else:
-        emit_records(records, comparison, form, output, metric=metric, depth=depth, verify=verify, failed=failed)
+        emit(form, output, lambda: _tables(records, comparison, metric, depth, verify=verify))
     return 1 if failed else 0
 
 
-def _count_batch(count: Callable[..., Record], batch: int) -> Record:
-    return count(batch=batch, memory=True)
+def _tables(
+    records: Sequence[Record], comparison: Comparison | None, metric: str, depth: int, *, verify: bool
+) -> list[Table]:
+    """The cross-checks with `verify`, else the comparison of several records, else the only record."""
+    from reports.counting import network
+
+    if verify:
+        return [network.agreement(record) for record in records]
+    if comparison is None:
+        return [network.network(record, depth) for record in records]
+    from reports.counting.comparison import tables
+
+    return tables(comparison, metric, depth)
 
 
 def _ineffective_overrides(record: Record) -> Sequence[str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 
 from analyzer.cli.messages import print_message
-from analyzer.cli.output import emit_tables, write
+from analyzer.cli.output import emit, render
 from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line, quoted
 from analyzer.core.files import project_root
 from analyzer.history.cache import read_points, rebuild_cache
@@ -50,6 +47,15 @@ def show_history(
     return 0
 
 
+def _emit(history: History, form: str, output: str | None) -> None:
+    from reports.history import dump, no_values, points_sheet, tables
+
+    texts = {"json": lambda: dump(history), "csv": lambda: render([points_sheet(history)], form)}
+    if not history.trends:
+        texts["table"] = lambda: f"{no_values(history) if history.runs else EMPTY}\n"
+    emit(form, output, lambda: tables(history), untrusted=True, **texts)
+
+
 def find_trends(series: Sequence[Series]) -> tuple[Trend, ...]:
     """Every series with its changes; without ruptures the series alone, and one message."""
     trends = []
@@ -79,27 +85,3 @@ def _import(path: Path, root: Path) -> None:
         imported, known = imported + is_new, known + (not is_new)
     message = f"imported {imported} run{'s' if imported != 1 else ''} of {one_line(path)}"
     print_message(message + (f"; {known} known already" if known else ""))
-
-
-def _emit(history: History, form: str, output: str | None) -> None:
-    """Under GitHub Actions no name on standard output may act as a workflow command."""
-    from reports.regression.workflow_commands import in_actions, neutralize
-
-    if output not in (None, "-") or not in_actions(os.environ):
-        return _write(history, form, output)
-    page = io.StringIO()
-    with redirect_stdout(page):
-        _write(history, form, None)
-    return write(neutralize(page.getvalue(), form), None)
-
-
-def _write(history: History, form: str, output: str | None) -> None:
-    from reports import history as view
-
-    if form == "json":
-        return write(view.dump(history), output)
-    if form == "csv":
-        return emit_tables([view.points_sheet(history)], form, output)
-    if not history.trends and form == "table":
-        return write(f"{view.no_values(history) if history.runs else EMPTY}\n", output)
-    return emit_tables(view.tables(history), form, output)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.cli.messages import print_message
-from analyzer.cli.output import emit_tables, write
+from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.records.store import PEAKS_VERSION, load_peaks, save_peaks
 from analyzer.timing.machine.roofline import device_of
@@ -25,6 +25,7 @@ def run_machine(
     from analyzer.timing.machine.contention import Contention
     from analyzer.timing.machine.fingerprint import fingerprint
     from analyzer.timing.machine.gpu import gpus
+    from reports.timing.machine import tables
 
     counts = threads or sorted({1, usable_processors()})
     environment = {**fingerprint(), "gpus": gpus(), "signals": Contention(counts[-1]).signals()}
@@ -34,12 +35,10 @@ def run_machine(
     trusted = [peak for peak in measured if peak["quality"] != "void"]
     status = "failed" if void or not complete else "ok"
     envelope = {"schema_version": PEAKS_VERSION, "status": status, "environment": environment, "peaks": measured}
-    if form == "json":
-        write(json.dumps(envelope, indent=1) + "\n", output)
-    else:
-        from reports.timing.machine import tables
-
-        emit_tables(tables(environment, measured, wrapped=form == "table"), form, output)
+    emit(
+        form, output, lambda: tables(environment, measured, wrapped=form == "table"),
+        json=lambda: json.dumps(envelope, indent=1) + "\n",
+    )  # fmt: skip
     if keep and trusted:
         merged = {_identity(peak): peak for peak in [*load_peaks(environment), *trusted]}
         print_message(f"kept in {save_peaks({**envelope, 'status': 'ok', 'peaks': list(merged.values())})}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.cli.messages import print_message
-from analyzer.cli.output import emit_tables, spinner, write
+from analyzer.cli.output import emit, render, spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.reconcile.explain import explain
 from analyzer.reconcile.peers import PEERS, Peer
 from analyzer.reconcile.run_peers import peer_command, run_peers
-from reports import reconcile, reconcile_json
+from reports.reconcile import dump, sheet, status, tables
 
 
 def run_reconcile(
@@ -34,13 +34,11 @@ def run_reconcile(
     explanations = [explain(result, peer, record.rows, batch=selection.batch) for result, peer in pairs]
     for note in record.notes:
         print_message(f"{record.label}: {note}")
-    if form == "json":
-        write(reconcile_json.dump(record, explanations), output)
-    elif form == "csv":
-        emit_tables([reconcile.sheet(record, explanations)], form, output)
-    else:
-        emit_tables(reconcile.tables(record, explanations), form, output)
-    return 3 if reconcile_json.status(explanations) == "failed" else 0
+    emit(
+        form, output, lambda: tables(record, explanations),
+        json=lambda: dump(record, explanations), csv=lambda: render([sheet(record, explanations)], form),
+    )  # fmt: skip
+    return 3 if status(explanations) == "failed" else 0
 
 
 def _find_peer(name: str) -> Peer:

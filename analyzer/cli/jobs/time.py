@@ -6,78 +6,55 @@ import sys
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from analyzer.cli.messages import print_message
-from analyzer.cli.output import emit_tables, write
+from analyzer.cli.output import emit, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.frozen import Frozen
 from analyzer.core.signals import ignore_sigint, sigterm_as_interrupt
 from analyzer.records.record import Record
 from analyzer.records.store import load_peaks, save
 from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings
-from analyzer.timing.driver.measure import (
-    build_requests,
-    configurations,
-    process_budget,
-    time_requests,
-    usable_processors,
-)
+from analyzer.timing.driver.measure import build_requests, time_requests
 from analyzer.timing.machine import devices
 from analyzer.timing.request import Request
 
 
-class TimingOptions(Frozen):
-    """What `analyze time` measures of the selected models, as typed."""
-
-    batches: tuple[int, ...] = (1,)
-    threads: tuple[int, ...] | None = None
-    dtypes: tuple[str, ...] = ("float32",)
-    layouts: tuple[str, ...] = ("contiguous",)
-    compiled: bool = False
-    device: str = "cpu"
-    budget_s: float = 20.0
-    processes: int | None = None
-    kernels: bool = False
-    trace: str | None = None
-    replay: bool = False
-    flushed: bool = False
-
-    def requests(self, selection: Selection) -> list[Request]:
-        """One request per model and configuration. Raises AnalyzerError for a bad or contradictory value."""
-        selection.require_models("time")
-        selection.parse_inputs()
-        if not isfinite(self.budget_s):
-            raise AnalyzerError(f"--budget {self.budget_s} is not a number of seconds; wanted 1 to 3600")
-        if self.trace == "-":
-            raise AnalyzerError("--trace writes a file, not to the terminal; give it a name")
-        chosen = configurations(
-            self.batches, self.threads or [usable_processors()], self.dtypes, self.layouts,
-            mode="training" if selection.training else "inference",
-            compiled=self.compiled, device=self.device, flushed=self.flushed,
-        )  # fmt: skip
-        requests = build_requests(
-            selection.resolve_variants(), selection.references, selection.inputs, chosen,
-            kernels=self.kernels, replay=self.replay, trace=str(Path(self.trace).resolve()) if self.trace else None,
-            **process_budget(self.budget_s, self.processes),
-        )  # fmt: skip
-        if self.trace and len(requests) > 1:
-            raise AnalyzerError(f"--trace takes one model at one configuration; this asks for {len(requests)}")
-        return requests
+def _requests(selection: Selection, *, budget_s: float, trace: str | None, **options: Any) -> list[Request]:
+    """One request per model and configuration. Raises AnalyzerError for a bad or contradictory value."""
+    selection.require_models("time")
+    selection.parse_inputs()
+    if not isfinite(budget_s):
+        raise AnalyzerError(f"--budget {budget_s} is not a number of seconds; wanted 1 to 3600")
+    if trace == "-":
+        raise AnalyzerError("--trace writes a file, not to the terminal; give it a name")
+    requests = build_requests(
+        selection.resolve_variants(), selection.references, selection.inputs, training=selection.training,
+        budget_s=budget_s, trace=str(Path(trace).resolve()) if trace else None, **options,
+    )  # fmt: skip
+    if trace and len(requests) > 1:
+        raise AnalyzerError(f"--trace takes one model at one configuration; this asks for {len(requests)}")
+    return requests
 
 
 def run_time(
     selection: Selection,
-    options: TimingOptions,
     *,
     keep: bool,
     against: str | None,
     depth: int,
     form: str,
     output: str | None,
+    trace: str | None,
+    processes: int | None,
+    **options: Any,
 ) -> int:
-    """Returns 0, 3 if a measurement failed or is void, or 130 if interrupted; whatever was measured is shown."""
+    """Times the selected models; `options` are further parameters of `build_requests`.
+
+    Returns 0, 3 if a measurement failed or is void, or 130 if interrupted; whatever was measured is shown.
+    """
     from analyzer.cli.progress import progress_bar
 
     if against == "?":
@@ -85,13 +62,13 @@ def run_time(
         return 0
     if against is not None:
         devices.device(against)
-    requests = options.requests(selection)
-    trace_before = _modified_ns(options.trace)
+    requests = _requests(selection, trace=trace, processes=processes, **options)
+    trace_before = _modified_ns(trace)
     with sigterm_as_interrupt(), progress_bar("timing") as progress:
-        run = time_requests(requests, processes=options.processes, progress=progress)
+        run = time_requests(requests, processes=processes, progress=progress)
     records = [_annotate(record, run.records) for record in run.records]
-    if options.trace and _modified_ns(options.trace) != trace_before:
-        print_message(f"wrote {options.trace}")
+    if trace and _modified_ns(trace) != trace_before:
+        print_message(f"wrote {trace}")
     measurements = [record.measurement for record in records if record.measurement]
     timed = any(measurement.timings for measurement in measurements)
     if not run.complete and timed and keep:
@@ -157,4 +134,4 @@ def _emit(
     ceilings, missing = find_ceilings(records, devices.device(against) if against else None)
     if missing:
         print_message(f"No roofline: {missing}.")
-    return emit_tables(tables(records, depth, ceilings), form, output)
+    return emit(form, output, lambda: tables(records, depth, ceilings))

@@ -14,7 +14,7 @@ def record(name="nin", **options):
 
 def test_the_parts_add_up_to_the_peak():
     nin = record()
-    first, modules, batches = tables(nin, lambda batch: record(batch=batch))
+    first, modules, batches = tables(nin, lambda batch, memory: record(batch=batch))
     sizes = {cell_text(name): as_cell(size).value for name, size, _ in first.rows}
     assert sizes["peak"] == nin.memory.peak == sum(list(sizes.values())[:4])
     assert [cells[-1] for cells in first.rows[:5]] == [f"{size:,}" for size in list(sizes.values())[:5]]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
-from contextlib import redirect_stdout
 
+from analyzer.cli import output
 from analyzer.cli.messages import discard_output, print_message
-from analyzer.cli.output import emit_tables, write
 from analyzer.core.files import write_text
 from analyzer.core.frozen import Frozen
 from analyzer.regression.outcome import CheckResult, exit_status
 from reports.regression import json, junit, markdown
 from reports.regression.annotations import MAX_SUMMARY_BYTES, annotation_commands, append_summary
 from reports.regression.tables import all_tables, changes_sheet
-from reports.regression.workflow_commands import in_actions, neutralize
+from reports.regression.workflow_commands import in_actions
 
 
 class OutputOptions(Frozen):
@@ -35,7 +33,11 @@ def emit(result: CheckResult, options: OutputOptions) -> int:
     if in_actions(os.environ):
         _annotate(result)
     try:
-        _write_result(result, options.form, options.output)
+        output.emit(
+            options.form, options.output, lambda: all_tables(result), untrusted=True,
+            json=lambda: json.dump(result), junit=lambda: junit.dump(result), md=lambda: markdown.dump(result),
+            csv=lambda: output.render([changes_sheet(result)], "csv"),
+        )  # fmt: skip
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
         # The reader closed the pipe. A failed check must still exit with its status.
@@ -54,25 +56,3 @@ def _annotate(result: CheckResult) -> None:
             append_summary(markdown.dump(result, MAX_SUMMARY_BYTES), path)
         except OSError as error:
             print_message(f"cannot write the job's summary: {error.strerror or error}")
-
-
-def _write_result(result: CheckResult, form: str, output: str | None) -> None:
-    to_stdout = output in (None, "-")
-    if form == "table" and not (to_stdout and in_actions(os.environ)):
-        return emit_tables(all_tables(result), form, output)  # Formatted for the terminal's width.
-    text = _render(result, form)
-    # Under Actions no name on standard output may act as a workflow command.
-    return write(neutralize(text, form) if to_stdout and in_actions(os.environ) else text, output)
-
-
-def _render(result: CheckResult, form: str) -> str:
-    if form == "json":
-        return json.dump(result)
-    if form == "junit":
-        return junit.dump(result)
-    if form == "md":
-        return markdown.dump(result)
-    page = io.StringIO()
-    with redirect_stdout(page):
-        emit_tables([changes_sheet(result)] if form == "csv" else all_tables(result), form, None)
-    return page.getvalue()

@@ -35,7 +35,7 @@ def _collect(value: Any, tensors: list[Tensor]) -> None:
 
 
 def tensors_inside(value: Any) -> list[Tensor]:
-    """Every tensor in arguments or outputs, also in attributes of objects such as a cache, a dataclass or a distribution.
+    """Every tensor in arguments or outputs, also in the attributes of objects such as a cache or a distribution.
 
     Not the tensors of modules, nor those that a function holds in its closure.
     """
@@ -56,7 +56,8 @@ def tensors_inside(value: Any) -> list[Tensor]:
         else:
             attributes = getattr(value, "__dict__", None)
             inner = list(attributes.values()) if type(attributes) is dict else []
-            inner += [getattr(value, name, None) for name in slot_names(type(value))]
+            kind: type = type(value)
+            inner += [getattr(value, name, None) for name in slot_names(kind)]
         if inner and id(value) not in seen:
             seen.add(id(value))
             pending += reversed(inner)
@@ -98,11 +99,11 @@ def replace_by_shapes(value: Any) -> Any:
 
 def plain_tensors(tensor: Tensor) -> list[Tensor]:
     """The tensors that a wrapper such as a DTensor or a quantized weight holds; any other tensor itself."""
-    if type(tensor) in _PLAIN or not is_traceable_wrapper_subclass(tensor):
+    wrapper: Any = tensor
+    if type(tensor) in _PLAIN or not is_traceable_wrapper_subclass(wrapper):
         return [tensor]
-    names, _ = tensor.__tensor_flatten__()  # type: ignore[attr-defined]
-    inner = [value for name in names if isinstance(value := getattr(tensor, name), Tensor)]
-    return [plain for value in inner for plain in plain_tensors(value)]
+    inner = [getattr(wrapper, name) for name in wrapper.__tensor_flatten__()[0]]
+    return [plain for value in inner if isinstance(value, Tensor) for plain in plain_tensors(value)]
 
 
 _PLAIN = frozenset({Tensor, nn.Parameter})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,14 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
-from torch.nn.utils.rnn import PackedSequence
-from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from analyzer.counting.dispatch.tensors import is_fake
+from analyzer.counting.execution.arguments import clone, copy_arguments
+from analyzer.counting.execution.distributed import distributed_as_usual, is_fully_sharded
 from analyzer.counting.execution.places import PLACES, REAL, Move, to_meta
-from analyzer.counting.execution.restore import restore_state
+from analyzer.counting.execution.restore import restore_state, tensor_stores
 from analyzer.counting.operators.higher_order import as_written
 
 
@@ -31,29 +31,47 @@ def prepared_model(
     inference tensor.
     """
     with ExitStack() as stack:
+        stack.enter_context(_deeper_recursion())
         tensors = stack.enter_context(restore_state(model, parameters=place == REAL))
         stack.enter_context(_decomposed_kernels(model, train=bool(train)))
         stack.enter_context(as_written())
+        stack.enter_context(distributed_as_usual())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # torch's warnings during a pass are about speed, which a count does not use.
         if train is not None:
-            model.train(train)
+            _set_mode(model, train=train)
         move = stack.enter_context(PLACES[place]())
         if move is not None and any(not tensor.is_meta or is_fake(tensor) for tensor in tensors):
             _move_model(model, move)
-        yield copy_arguments(args, kwargs, move or _clone)
+        yield copy_arguments(args, kwargs, move or clone)
 
 
 def materialize_lazy(
-    model: nn.Module, tensors: Sequence[Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]
+    model: nn.Module,
+    tensors: Sequence[Tensor],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    train: bool | None = None,
 ) -> nn.Module:
-    """The model, or if it is lazy a copy that has taken its sizes from the arguments. `tensors` are the model's."""
+    """The model, or if it is lazy a copy that has taken its sizes from the arguments. `tensors` are the model's.
+
+    A lazy layer that the pass does not call has no size: the copy is without its parameters.
+    """
     if not any(map(is_lazy, tensors)):
         return model
-    model = copy.deepcopy(model)
-    args, kwargs = copy_arguments(args, kwargs, to_meta if any_on_meta(tensors) else _clone)
-    with torch.no_grad():
-        model(*args, **kwargs)
+    with _deeper_recursion():
+        # torch has no copy of an uninitialized buffer.
+        buffer: Any = UninitializedBuffer
+        buffers = [tensor for tensor in tensors if isinstance(tensor, buffer)]
+        model = copy.deepcopy(model, {id(old): buffer(device=old.device, dtype=old.dtype) for old in buffers})
+        if train is not None:
+            _set_mode(model, train=train)
+        args, kwargs = copy_arguments(args, kwargs, to_meta if any_on_meta(tensors) else clone)
+        with torch.no_grad():
+            model(*args, **kwargs)
+    for module in model.modules():
+        for store in (module._parameters, module._buffers):
+            store.update({name: None for name, tensor in store.items() if tensor is not None and is_lazy(tensor)})
     return model
 
 
@@ -87,6 +105,26 @@ def _decomposed_kernels(model: nn.Module, *, train: bool) -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
+def _set_mode(module: nn.Module, *, train: bool) -> None:
+    """`module.train(train)`, except for parts whose mode was fixed when they were exported or frozen."""
+    try:
+        module.train(train)
+    except (AttributeError, NotImplementedError, RuntimeError):
+        for child in module.children():
+            _set_mode(child, train=train)
+
+
+@contextmanager
+def _deeper_recursion() -> Iterator[None]:
+    """Hooks and modes add frames to every call, so a model that torch just runs would exceed Python's limit."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * limit + 1000)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 def _move_model(model: nn.Module, move: Move) -> None:
     """Replaces parameters, buffers and tensor attributes by moved ones; tied tensors stay tied."""
     moved: dict[int, Tensor] = {}
@@ -100,47 +138,11 @@ def _move_model(model: nn.Module, move: Move) -> None:
             moved[id(tensor)] = new
         return moved[id(tensor)]
 
-    for module in model.modules():
-        stores: tuple[dict[str, Any], ...] = (module._parameters, module._buffers, vars(module))
-        for store in stores:
+    modules = list(model.modules())
+    if is_fully_sharded(modules):
+        raise RuntimeError("fully_shard gathers parameters that have values")
+    for module in modules:
+        for store in tensor_stores(module):
             for name, value in store.items():
                 if isinstance(value, Tensor):
                     store[name] = replacement(value)
-
-
-def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move) -> tuple[list[Any], dict[str, Any]]:
-    """Deep copies in which every tensor, also inside other objects, is replaced by `change(tensor)`.
-
-    What cannot be copied, such as a generator, is passed as it is.
-    """
-    memo: dict[int, Any] = {}
-    for leaf in pytree.tree_leaves((list(args), dict(kwargs)), is_leaf=lambda value: isinstance(value, PackedSequence)):
-        if isinstance(leaf, PackedSequence):  # torch wants batch sizes on the CPU, wherever the data is.
-            memo |= {id(tensor): tensor for tensor in leaf[1:]}
-
-    def copied(value: Any) -> Any:
-        try:
-            return copy.deepcopy(value, memo)
-        except (TypeError, NotImplementedError, copy.Error):
-            return value
-
-    with _TensorCopies(change):
-        return [copied(value) for value in args], {name: copied(value) for name, value in kwargs.items()}
-
-
-class _TensorCopies(TorchFunctionMode):
-    """Makes `copy.deepcopy` replace tensors by `change(tensor)`."""
-
-    def __init__(self, change: Move) -> None:
-        super().__init__()
-        self.change = change
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is Tensor.__deepcopy__ or func is Tensor.clone:  # A Parameter copies itself by cloning its data.
-            return self.change(args[0])
-        return func(*args, **(kwargs or {}))
-
-
-def _clone(tensor: Tensor) -> Tensor:
-    """A copy, since a pass may write to its input."""
-    return tensor.detach().clone().requires_grad_(tensor.requires_grad)

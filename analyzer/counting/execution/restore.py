@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import random
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from operator import is_
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
-from analyzer.counting.dispatch.tensors import is_fake
-
-CONTAINERS = (dict, list, set, deque)
-IMMUTABLE = frozenset({bool, int, float, str, type(None), tuple})
+from analyzer.counting.dispatch.tensors import dispatches_itself, is_fake, plain_tensors
+from analyzer.counting.execution.attributes import Attributes
+from analyzer.counting.execution.distributed import reshard
 
 
 @contextmanager
 def restore_state(model: nn.Module, *, parameters: bool = False) -> Iterator[list[Tensor]]:
     """Restores mode, hooks, attributes, parameter identities, gradients, buffer values and random generators.
 
-    Yields the tensors that the model's modules hold. Attributes that are containers are restored in place, and so are
-    containers in them. `parameters` restores the values of parameters too, for a model that runs on its own tensors:
-    a parameter is copied only when an operator writes to it.
+    Yields the tensors that the model's modules hold. Containers and objects in attributes are restored in place.
+    `parameters` is for a model that runs on its own tensors: it restores the values of parameters too, each copied
+    only when an operator writes to it. Without it the pass runs on tensors that replace those of the modules, so only
+    tensors inside containers and objects are copied.
+
+    Class attributes, globals and the variables of closures are not restored.
     """
     modules = list(model.modules())
-    contents, empty, tensors = _contents([vars(module) for module in modules])
+    attributes = Attributes([vars(module) for module in modules])
     scripted = [_ScriptModuleState(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]
     # Parameters are left to the backup, and meta and fake tensors have no values.
-    valued = [t for t in tensors if not (isinstance(t, nn.Parameter) or t.is_meta or is_fake(t))]
+    valued = [t for t in attributes.tensors if not (isinstance(t, nn.Parameter) or t.is_meta or is_fake(t))]
+    if valued and not parameters:
+        replaced = {id(value) for module in modules for store in tensor_stores(module) for value in store.values()}
+        valued = [tensor for tensor in valued if id(tensor) not in replaced]
     values = [(tensor, tensor.detach().clone()) for tensor in valued]
     # A backward pass on real tensors adds to a gradient in place: each parameter starts without one.
     gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in _parameters_of(modules)]
@@ -40,14 +43,11 @@ def restore_state(model: nn.Module, *, parameters: bool = False) -> Iterator[lis
         parameter.grad = None
     with _restore_generators():
         try:
-            with _ParameterBackup(model) if parameters else nullcontext():
-                yield [*tensors, *(tensor for state in scripted for tensor in state.tensors())]
+            with _ParameterBackup([*attributes.tensors, *model.parameters()]) if parameters else nullcontext():
+                yield [*attributes.tensors, *(tensor for state in scripted for tensor in state.tensors())]
         finally:
-            for container in filter(None, empty):
-                container.clear()
-            for container, before in filter(_differs, contents):
-                container.clear()
-                (container.extend if isinstance(container, list | deque) else container.update)(before)
+            reshard(modules)
+            attributes.restore()
             for state in scripted:
                 state.restore()
             for parameter, requires_grad, gradient in gradients:
@@ -57,6 +57,11 @@ def restore_state(model: nn.Module, *, parameters: bool = False) -> Iterator[lis
             for tensor, value in values:
                 if not _same(tensor, value):
                     _write(tensor, value)
+
+
+def tensor_stores(module: nn.Module) -> tuple[dict[str, Any], ...]:
+    """The dicts in which a module holds tensors: parameters, buffers and plain attributes."""
+    return module._parameters, module._buffers, vars(module)
 
 
 @contextmanager
@@ -75,10 +80,10 @@ def _restore_generators() -> Iterator[None]:
 
 
 class _ScriptModuleState:
-    """A TorchScript module keeps its mode and tensors in C++, not in attributes."""
+    """A TorchScript module keeps its mode and tensors in C++, not in attributes. A frozen module has no mode."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.module, self.training = module, module.training
+        self.module, self.training = module, getattr(module, "training", None)
         stores: tuple[Any, ...] = (module._parameters, module._buffers)
         self.stores = [(store, dict(store.items())) for store in stores]
 
@@ -86,7 +91,7 @@ class _ScriptModuleState:
         return [tensor for _, before in self.stores for tensor in before.values()]
 
     def restore(self) -> None:
-        if self.module.training != self.training:
+        if self.training is not None and self.module.training != self.training:
             self.module.training = self.training
         for store, before in self.stores:
             for name, tensor in before.items():
@@ -100,49 +105,6 @@ def _parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
     return list({id(parameter): parameter for parameter in parameters}.values())
 
 
-def _contents(containers: list[Any]) -> tuple[list[tuple[Any, Any]], list[Any], list[Tensor]]:
-    """Every non-empty container with a plain copy of its contents, also containers in containers; every empty one;
-    every tensor.
-
-    Plain, since copying a subclass may run code. Empty ones come separately because they are most: every module has a
-    dozen dicts of hooks.
-    """
-    contents: list[tuple[Any, Any]] = []
-    empty: list[Any] = []
-    tensors: list[Tensor] = []
-    seen: set[int] = set()
-    while containers:
-        container = containers.pop()
-        if id(container) in seen:
-            continue
-        seen.add(id(container))
-        if isinstance(container, dict):
-            contents.append((container, dict(container)))
-            values: Iterable[Any] = container.values()
-        else:
-            contents.append((container, set(container) if isinstance(container, set) else list(container)))
-            values = container
-        mutable = [value for value in values if type(value) not in IMMUTABLE]
-        inner = [value for value in mutable if isinstance(value, CONTAINERS)]
-        empty += [value for value in inner if not value]
-        containers += filter(None, inner)
-        if len(inner) < len(mutable):
-            tensors += [value for value in mutable if isinstance(value, Tensor)]
-    return contents, empty, tensors
-
-
-def _differs(pair: tuple[Any, Any]) -> bool:
-    """Whether a container differs from its former contents, by identity: `==` of two tensors is no single truth."""
-    container, before = pair
-    if len(container) != len(before):
-        return True
-    if type(before) is set:
-        return bool(container != before)
-    if type(before) is dict and not all(map(is_, container.values(), before.values())):
-        return True
-    return not all(map(is_, container, before))
-
-
 def _same(tensor: Tensor, value: Tensor) -> bool:
     """Equal by value, NaN to NaN. Versions do not help: in inference mode a write does not raise them."""
     pairs = zip(_parts(tensor), _parts(value), strict=True)
@@ -154,9 +116,13 @@ def _same(tensor: Tensor, value: Tensor) -> bool:
 
 
 def _parts(tensor: Tensor) -> list[Tensor]:
-    """The indices and values of a sparse tensor; any other tensor itself."""
+    """The plain tensors in a tensor; of a sparse tensor its indices and values."""
+    if (plain := plain_tensors(tensor)) != [tensor]:
+        return [part for inner in plain for part in _parts(inner)]
     if tensor.layout == torch.strided:
         return [tensor.detach()]
+    if tensor.layout == torch._mkldnn:  # type: ignore[attr-defined]
+        return [tensor.to_dense()]
     if tensor.layout == torch.sparse_coo:
         return [tensor._indices(), tensor._values()]
     return [tensor.to_sparse_coo()._indices(), tensor.values().detach()]  # type: ignore[no-untyped-call]
@@ -165,16 +131,19 @@ def _parts(tensor: Tensor) -> list[Tensor]:
 class _ParameterBackup(DispatchMode):  # type: ignore[no-untyped-call]
     """Copies a parameter just before an operator writes to it, and restores it at the end."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
         super().__init__()
         # A detached alias keeps the storage of a parameter whose `data` is replaced.
-        self.aliases = [(parameter, parameter.detach()) for parameter in model.parameters()]
+        distinct = {id(tensor): tensor for tensor in tensors if isinstance(tensor, nn.Parameter)}
+        self.aliases = [(part, part.detach()) for tensor in distinct.values() for part in plain_tensors(tensor)]
         self.at: dict[int, list[Tensor]] = {}
         for _, alias in self.aliases:
             self.at.setdefault(_address(alias), []).append(alias)
         self.copies: dict[int, list[Tensor]] = {0: []}  # Address 0 has no values.
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if types and dispatches_itself(types):
+            return NotImplemented  # The operators that it runs on plain tensors come next.
         if hasattr(func, "_schema") and func._schema.is_mutable:
             for value in [*args, *(kwargs or {}).values()]:
                 for address in map(_address, value if isinstance(value, list | tuple) else [value]):
@@ -196,7 +165,10 @@ def _address(tensor: Any) -> int:
     """Where the storage of a tensor or view starts; 0 for a tensor without values and for any other value."""
     if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or is_fake(tensor) or tensor.is_meta:
         return 0
-    return int(tensor.untyped_storage().data_ptr())
+    try:
+        return int(tensor.untyped_storage().data_ptr())
+    except RuntimeError:  # Such as a tensor under vmap, or a wrapper around other tensors.
+        return 0
 
 
 def _write(tensor: Tensor, value: Tensor) -> None:

@@ -17,7 +17,7 @@ from analyzer.core.shapes import Shapes
 from analyzer.counting.dispatch.backward import count_backward
 from analyzer.counting.dispatch.counter import count_operators
 from analyzer.counting.dispatch.memory import track_memory
-from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_of
+from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_inside
 from analyzer.counting.execution.places import META_PLACES, REAL
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
 from analyzer.models.failures import error_summary, run_error
@@ -58,7 +58,7 @@ def count_model(
                 model = real()
                 tensors = tensors_in(model)
             try:
-                result = _count_at(place, materialize_lazy(model, tensors, args, kwargs), args, kwargs, train)
+                result = _count_at(place, materialize_lazy(model, tensors, args, kwargs, train), args, kwargs, train)
             except (Exception, SystemExit) as error:
                 failures.append(error)
             else:
@@ -79,7 +79,7 @@ def measure_memory(
     for place in META_PLACES:
         try:
             with unset_fake_temporarily():
-                model = materialize_lazy(model, tensors, args, kwargs)
+                model = materialize_lazy(model, tensors, args, kwargs, train)
                 with prepared_model(place, model, args, kwargs, train) as (moved_args, moved_kwargs):
                     return track_memory(model, moved_args, moved_kwargs, train=bool(train)), ()
         except (Exception, SystemExit) as error:
@@ -89,7 +89,7 @@ def measure_memory(
 
 def input_shapes_and_dtype(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Shapes, str]:
     """The shapes of all tensors in the arguments, and the type of the first floating parameter or argument."""
-    inputs = tensors_of((list(args), dict(kwargs)))
+    inputs = tensors_inside((list(args), dict(kwargs)))
     floating = next((tensor for tensor in [*model.parameters(), *inputs] if tensor.is_floating_point()), None)
     return shapes_of(inputs), "float32" if floating is None else str(floating.dtype).removeprefix("torch.")
 
@@ -100,7 +100,7 @@ def _places(
     """Where to try, in order; `tensors` are the model's. Fake and meta tensors have no values to run on."""
     if on == "real":
         return [REAL]
-    without_values = any(map(is_fake, [*tensors, *tensors_of((list(args), kwargs))])) or (
+    without_values = any(map(is_fake, [*tensors, *tensors_inside((list(args), kwargs))])) or (
         not can_build and any_on_meta(tensors)
     )
     return META_PLACES if on == "meta" or without_values else [*META_PLACES, REAL]

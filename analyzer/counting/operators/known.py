@@ -118,7 +118,7 @@ FREE = (
     | _names("unpack_tensor_core_tiled_layout dequantize_tensor_core_tiled_layout", "torchao")
 )
 # All operators of these namespaces move data between processes.
-COMMUNICATION = frozenset({"c10d", "_c10d_functional", "_c10d_functional_autograd", "_dtensor"})
+COMMUNICATION = frozenset({"c10d", "_c10d_functional", "_c10d_functional_autograd", "_dtensor", "fsdp"})
 
 # Gradients of operators without MACs have none either; FLOPs are counted for the forward pass only.
 GRADIENTS = _names(

@@ -1,0 +1,97 @@
+"""Copies a model's arguments, so that a pass leaves the caller's objects as they were."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from types import FunctionType
+from typing import Any
+
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from analyzer.counting.dispatch.tensors import tensors_inside
+from analyzer.counting.execution.attributes import built_in_class, slot_values
+from analyzer.counting.execution.places import Move
+
+
+def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move) -> tuple[list[Any], dict[str, Any]]:
+    """Deep copies in which every tensor, also inside other objects, is replaced by `change(tensor)`.
+
+    An object that refuses to be copied, such as a cache with a lock, is copied by its attributes. What has none, such
+    as a lock or a generator, is passed as it is, and so is whatever a function holds in its closure.
+    """
+    copies = _Copies()
+    for leaf in pytree.tree_leaves((list(args), dict(kwargs)), is_leaf=lambda value: isinstance(value, PackedSequence)):
+        if isinstance(leaf, PackedSequence):  # torch wants batch sizes on the CPU, wherever the data is.
+            copies.memo |= {id(tensor): tensor for tensor in leaf[1:]}
+    with _TensorCopies(change):
+        return [copies.of(value) for value in args], {name: copies.of(value) for name, value in kwargs.items()}
+
+
+def clone(tensor: Tensor) -> Tensor:
+    """A copy, since a pass may write to its input."""
+    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
+
+
+class _Copies:
+    """Copies of objects, one of each."""
+
+    def __init__(self) -> None:
+        self.memo: dict[int, Any] = {}
+        self.attempts: list[dict[int, Any]] = []  # `deepcopy` enters the address of a memo in it, so it has to live.
+
+    def of(self, value: Any) -> Any:
+        attempt = dict(self.memo)
+        self.attempts.append(attempt)
+        try:
+            copied = copy.deepcopy(value, attempt)
+        except Exception:  # The memo of a copy that failed has half-filled containers.
+            return self._by_parts(value)
+        if copied is value and tensors_inside(value):
+            return self._by_parts(value)
+        self.memo = attempt
+        return copied
+
+    def _by_parts(self, value: Any) -> Any:
+        kind = type(value)
+        base = built_in_class(value)
+        if isinstance(value, tuple | frozenset):
+            return base.__new__(kind, map(self.of, value))
+        if not _can_be_made(value):
+            return value
+        self.memo[id(value)] = new = base.__new__(kind)
+        if isinstance(value, dict):
+            base.update(new, {name: self.of(item) for name, item in value.items()})
+        elif base is not object:
+            (set.update if base is set else base.extend)(new, map(self.of, value))
+        for name, attribute in getattr(value, "__dict__", {}).items():
+            new.__dict__[name] = self.of(attribute)
+        for name, slot in slot_values(value).items():
+            object.__setattr__(new, name, self.of(slot))
+        return new
+
+
+def _can_be_made(value: Any) -> bool:
+    """Whether the value is a container, or an object of a class in Python with attributes."""
+    kind: Any = type(value)
+    if built_in_class(value) is not object:
+        return True
+    in_python = kind.__new__ is object.__new__ or isinstance(kind.__new__, FunctionType)
+    return in_python and not isinstance(value, Enum) and (hasattr(value, "__dict__") or bool(slot_values(value)))
+
+
+class _TensorCopies(TorchFunctionMode):
+    """Makes `copy.deepcopy` replace tensors by `change(tensor)`."""
+
+    def __init__(self, change: Move) -> None:
+        super().__init__()
+        self.change = change
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.__deepcopy__ or func is Tensor.clone:  # A Parameter copies itself by cloning its data.
+            return self.change(args[0])
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,142 @@
+"""Remembers and restores what a model's modules hold: attributes, containers in them, and objects such as a cache."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Iterable
+from enum import Enum
+from functools import lru_cache
+from operator import is_
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from analyzer.counting.dispatch.tensors import slot_names
+
+CONTAINERS = (dict, list, set, deque)
+IMMUTABLE = frozenset(
+    {
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        type,
+        type(None),
+        torch.dtype,
+        torch.device,
+        torch.Size,
+        FunctionType,
+        BuiltinFunctionType,
+        MethodType,
+    }
+)
+# Objects of these packages are not looked into: a logger, a thread or a graph leads to much that is not the model's.
+OPAQUE = frozenset({*sys.stdlib_module_names, "torch", "numpy"}) - {"__main__"}
+_BUILT_IN = (OrderedDict, defaultdict, dict, list, set, deque, tuple, frozenset)
+_MISSING = object()
+
+
+class Attributes:
+    """The contents of the given dicts, and of every container and object in them.
+
+    Copies are plain, since copying a subclass may run code. Empty containers are a list of their own because they are
+    most: every module has a dozen dicts of hooks.
+    """
+
+    def __init__(self, dicts: Iterable[dict[str, Any]]) -> None:
+        self.contents: list[tuple[Any, Any]] = []
+        self.empty: list[Any] = []
+        self.slots: list[tuple[Any, dict[str, Any]]] = []
+        self.tensors: list[Tensor] = []
+        pending: list[Any] = list(dicts)
+        seen: set[int] = set()
+        while pending:
+            container = pending.pop()
+            if id(container) in seen:
+                continue
+            seen.add(id(container))
+            if isinstance(container, tuple):
+                values: Iterable[Any] = container
+            elif isinstance(container, dict):
+                before: Any = dict(container)
+                self.contents.append((container, before))
+                values = before.values()
+            else:
+                values = before = set(container) if isinstance(container, set) else list(container)
+                self.contents.append((container, before))
+            mutable = [value for value in values if type(value) not in IMMUTABLE]
+            inner = [value for value in mutable if isinstance(value, CONTAINERS)]
+            self.empty += [value for value in inner if not value]
+            pending += filter(None, inner)
+            if len(inner) < len(mutable):
+                for value in mutable:
+                    kind = type(value)
+                    if isinstance(value, tuple):
+                        if not IMMUTABLE.issuperset(map(type, value)):
+                            pending.append(value)
+                    elif isinstance(value, Tensor):
+                        self.tensors.append(value)
+                    elif isinstance(value, nn.Module):
+                        pending.append(vars(value))
+                    elif not isinstance(value, CONTAINERS):
+                        self._add_object(value, kind, pending)
+
+    def _add_object(self, value: Any, kind: type, pending: list[Any]) -> None:
+        """Its attributes are still to be visited."""
+        if _has_attributes(kind):
+            if type(attributes := getattr(value, "__dict__", None)) is dict:
+                pending.append(attributes)
+            if slots := slot_values(value):
+                self.slots.append((value, slots))
+                pending.append(tuple(slots.values()))
+
+    def restore(self) -> None:
+        for container in filter(None, self.empty):
+            built_in_class(container).clear(container)
+        for container, before in filter(_differs, self.contents):
+            base = built_in_class(container)
+            base.clear(container)
+            (base.extend if isinstance(container, list | deque) else base.update)(container, before)
+        for value, slots in self.slots:
+            for name, before in slots.items():
+                if getattr(value, name, _MISSING) is not before:
+                    object.__setattr__(value, name, before)
+
+
+def slot_values(value: Any) -> dict[str, Any]:
+    """The values in an object's `__slots__`."""
+    kind: type = type(value)
+    slots = {name: getattr(value, name, _MISSING) for name in slot_names(kind)}
+    return {name: slot for name, slot in slots.items() if slot is not _MISSING}
+
+
+@lru_cache(maxsize=4096)
+def _has_attributes(kind: type) -> bool:
+    """Whether objects of a class are looked into: those of users and libraries."""
+    if issubclass(kind, SimpleNamespace):
+        return True
+    return kind.__module__.partition(".")[0] not in OPAQUE and not issubclass(
+        kind, type | ModuleType | Enum | CONTAINERS
+    )
+
+
+def built_in_class(value: Any) -> Any:
+    """The built-in class of a container, or `object`: the methods of a subclass may run code, or refuse."""
+    return next(kind for kind in (*_BUILT_IN, object) if isinstance(value, kind))
+
+
+def _differs(pair: tuple[Any, Any]) -> bool:
+    """Whether a container differs from its former contents, by identity: `==` of two tensors is no single truth."""
+    container, before = pair
+    if len(container) != len(before):
+        return True
+    if type(before) is set:
+        return bool(container != before)
+    if type(before) is dict and not all(map(is_, container.values(), before.values())):
+        return True
+    return not all(map(is_, container, before))

@@ -5,7 +5,6 @@ python -m benchmarks.findings            reads benchmarks/results/*.json; no num
 
 from __future__ import annotations
 
-import csv
 import re
 import sys
 from collections import defaultdict
@@ -15,13 +14,14 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import pandas
 
 from analyzer.core.units import percent, rate, scaled, seconds, times
 from analyzer.records.envelope import load
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration, Timing
 from analyzer.timing.machine.roofline import measured_ceilings, roofline_point
-from analyzer.timing.statistics import bootstrap_median, by_process, confidence_interval
+from analyzer.timing.statistics import bootstrap_median, by_process, relative_half_width
 from reports.timing.breakdown import Group, groups_by_kind, measurement_of, total_flops
 
 ROOT = Path(__file__).parents[1]
@@ -120,8 +120,7 @@ def _name(record: Record) -> tuple[str, str]:
 
 
 def _half_width(timing: Timing) -> str:
-    low, high = confidence_interval(timing)
-    share = (high - low) / 2 / timing.median_s
+    share = relative_half_width(timing)
     return "-" if isinf(share) else percent(share) if share < 1 else "> 100 %"
 
 
@@ -182,17 +181,13 @@ def _pool_and_lrn(timed: Sequence[Record]) -> str:
 def _kinds(timed: Sequence[Record]) -> str:
     """Kinds of at least 1 % of the time of some record, by their longest time in any."""
     groups = [groups_by_kind(record) for record in timed]
-    totals = [sum(group.seconds for group in kinds.values()) for kinds in groups]
-    longest: dict[str, float] = defaultdict(float)
-    largest: dict[str, float] = defaultdict(float)
-    for kinds, total in zip(groups, totals, strict=True):
-        for name, group in kinds.items():
-            longest[name] = max(longest[name], group.seconds)
-            largest[name] = max(largest[name], group.seconds / total)
-    shown = [name for name in sorted(longest, key=lambda name: -longest[name]) if largest[name] >= 0.01]
+    times_s = pandas.DataFrame([{name: group.seconds for name, group in kinds.items()} for kinds in groups])
+    shares = times_s.div(times_s.sum(axis=1), axis=0)
+    longest = times_s.max().sort_values(ascending=False)
+    shown = [str(name) for name in longest.index if shares[name].max() >= 0.01]
     rows = [
-        (*_name(record), *(percent(kinds[name].seconds / total) if name in kinds else "-" for name in shown))
-        for record, kinds, total in zip(timed, groups, totals, strict=True)
+        (*_name(record), *("-" if pandas.isna(share) else percent(share) for share in row))
+        for record, row in zip(timed, shares[shown].to_numpy(), strict=True)
     ]
     return _table(f"<network, batch, {', '.join(shown)}", rows)
 
@@ -204,12 +199,12 @@ def process_medians(timing: Timing) -> list[float]:
 
 def _layouts(timed: Sequence[Record]) -> str:
     rows = []
-    by_key = {}
+    pairs: dict[tuple[str, int], dict[str, Record]] = defaultdict(dict)
     for record in timed:
         configuration = measurement_of(record).configuration
-        by_key[record.label, str(configuration.batch), configuration.layout] = record
-    for label, batch in dict.fromkeys((label, batch) for label, batch, _ in by_key):
-        pair = [by_key[label, batch, layout] for layout in ("contiguous", "channels_last")]
+        pairs[record.label, configuration.batch][configuration.layout] = record
+    for (label, batch), by_layout in pairs.items():
+        pair = [by_layout[layout] for layout in ("contiguous", "channels_last")]
         medians = [process_medians(_pass(record)) for record in pair]
         if min(map(len, medians)) < PROCESSES:
             sys.exit(f"{label}, batch {batch}: a round without undisturbed samples has no ratio; measure it again")
@@ -218,7 +213,7 @@ def _layouts(timed: Sequence[Record]) -> str:
         qualities = ", ".join(measurement_of(record).quality for record in pair)
         pass_times = [seconds(_pass(record).median_s) for record in pair]
         ratio = (times(median(ratios)), f"{low:.2f} to {high:.2f}")
-        rows.append((f"`{label}`", batch, *pass_times, *ratio, qualities))
+        rows.append((f"`{label}`", str(batch), *pass_times, *ratio, qualities))
     return _table("<network, batch, contiguous, channels_last, ratio, <interval, <quality", rows)
 
 
@@ -287,19 +282,15 @@ def _titan_x() -> str:
     """Published layer times of Caffe, by kind of layer; kinds below 0.5 % are left out."""
     rows = []
     for name in ("googlenet", "alexnet"):
-        with (TITAN_X / f"caffe_titanx_{name}_layer_ms.csv").open(encoding="utf-8", newline="") as file:
-            layers = list(csv.DictReader(file))
-        times_s: dict[str, float] = defaultdict(float)
-        macs: dict[str, int] = defaultdict(int)
-        for layer in layers:
-            times_s[layer["type"]] += float(layer["forward_ms_batch128"]) * 1e-3
-            macs[layer["type"]] += int(layer["macs_per_image"])
-        total_s = sum(times_s.values())
-        for kind in sorted(times_s, key=lambda kind: -times_s[kind]):
-            if times_s[kind] >= 0.005 * total_s:
-                tflops = f"{2 * macs[kind] * TITAN_X_BATCH / times_s[kind] / 1e12:.2f}" if macs[kind] else "-"
-                share = (seconds(times_s[kind]), percent(times_s[kind] / total_s))
-                rows.append((f"`{name}`", kind, scaled(macs[kind]) if macs[kind] else "-", *share, tflops))
+        layers = pandas.read_csv(TITAN_X / f"caffe_titanx_{name}_layer_ms.csv")
+        kinds = layers.groupby("type")[["forward_ms_batch128", "macs_per_image"]].sum()
+        total_s = kinds["forward_ms_batch128"].sum() * 1e-3
+        for kind, time_ms, macs in kinds.sort_values("forward_ms_batch128", ascending=False).itertuples(name=None):
+            time_s = time_ms * 1e-3
+            if time_s >= 0.005 * total_s:
+                tflops = f"{2 * macs * TITAN_X_BATCH / time_s / 1e12:.2f}" if macs else "-"
+                share = seconds(time_s), percent(time_s / total_s)
+                rows.append((f"`{name}`", kind, scaled(macs) if macs else "-", *share, tflops))
     return _table("<network, <kind of layer, MACs per sample, forward, share of forward, TFLOP/s", rows)
 
 

@@ -90,16 +90,14 @@ def _measure(options: argparse.Namespace, number: int) -> Record:
 
 def _print_run(number: int, record: Record, earlier: Sequence[Record]) -> None:
     measurement = measurement_of(record)
-    times_s, uninstrumented = measurement.operator_times_s, measurement.uninstrumented
-    timing = measurement.pass_timing
-    total_s = sum(times_s.values())
+    timing, uninstrumented = measurement.pass_timing, measurement.uninstrumented
+    total_s = sum(measurement.operator_times_s.values())
     if timing is None or uninstrumented is None or not total_s or (earlier and record.label != earlier[0].label):
         sys.exit(f"run {number}, {record.label}, has no operator times or is of another model")
-    overhead = sum(time_s for operator, time_s in times_s.items() if operator.kind == "overhead") / total_s
     print(
         f"run {number}: {1e3 * timing.median_s:.2f} ms, {len(timing.samples_s)} passes, operators ÷ pass "
-        f"{total_s / uninstrumented.interquartile_mean_s:.4f}, overhead {100 * overhead:.2f} %, {measurement.quality} "
-        f"{measurement.reason}",
+        f"{total_s / uninstrumented.interquartile_mean_s:.4f}, overhead {100 * measurement.overhead_s / total_s:.2f} %, "
+        f"{measurement.quality} {measurement.reason}",
         flush=True,
     )
 

@@ -170,6 +170,10 @@ class Record(Frozen):
     def rows(self) -> tuple[Row, ...]:
         return self.count.rows
 
+    def rows_by_key(self) -> dict[tuple[str, str, int], Row]:
+        """The rows by path, op and call, which are those of a `Timing.key`."""
+        return {(row.path, row.op, row.call): row for row in self.rows}
+
     @property
     def totals(self) -> Totals:
         return self.count.totals

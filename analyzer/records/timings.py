@@ -89,6 +89,11 @@ class Timing(Frozen):
     processes: tuple[int, ...] = ()
 
     @property
+    def key(self) -> tuple[str, str, int]:
+        """Identifies the row of an operator."""
+        return self.path, self.op, self.call
+
+    @property
     def median_s(self) -> float:
         return median(self.samples_s)
 
@@ -151,6 +156,10 @@ class Measurement(Frozen):
         if not passes:
             return {}
         return {timing: sum(timing.samples_s[index] for index in passes) / len(passes) for timing in self._instrumented}
+
+    @property
+    def overhead_s(self) -> float:
+        return sum(time_s for timing, time_s in self.operator_times_s.items() if timing.kind == "overhead")
 
     @property
     def _instrumented(self) -> tuple[Timing, ...]:

@@ -28,6 +28,12 @@ def confidence_interval(timing: Timing, *, seed: int = 0) -> tuple[float, float]
     return bootstrap_median(by_process(timing), seed=seed)
 
 
+def relative_half_width(timing: Timing) -> float:
+    """Half width of the confidence interval ÷ median."""
+    low, high = confidence_interval(timing)
+    return (high - low) / 2 / timing.median_s
+
+
 def bootstrap_median(processes: Sequence[Samples], *, seed: int = 0) -> tuple[float, float]:
     """95 % bootstrap-t interval of the median of clustered samples: median ± t · standard error of the resamples.
 

@@ -110,7 +110,7 @@ def kinds(record: Record, ceilings: Ceilings | None) -> Table:
 
 def groups_by_kind(record: Record) -> dict[str, Group]:
     """Operators grouped by `op`, overhead under OVERHEAD."""
-    rows_by_key = {(row.path, row.op, row.call): row for row in record.rows}
+    rows_by_key = record.rows_by_key()
     times_s: dict[str, dict[Timing, float]] = defaultdict(dict)
     rows: dict[str, list[Row]] = defaultdict(list)
     composite: dict[str, tuple[float, str]] = {}
@@ -119,7 +119,7 @@ def groups_by_kind(record: Record) -> dict[str, Group]:
         times_s[op][timing] = time_s
         if timing.kind != "operator" or timing.phase != "forward":
             continue
-        if row := rows_by_key.pop((timing.path, timing.op, timing.call), None):
+        if row := rows_by_key.pop(timing.key, None):
             rows[op].append(row)
         else:  # A view has no row. Attention has several, under other names, and is the longest of its module.
             composite[timing.path] = max(composite.get(timing.path, (0.0, "")), (time_s, op))

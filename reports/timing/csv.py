@@ -25,12 +25,12 @@ def timings_csv(records: Sequence[Record]) -> str:
             continue
         configuration = vars(record.measurement.configuration).values()
         times_s = record.measurement.operator_times_s
-        rows = {(row.path, row.op, row.call): row for row in record.rows}
+        rows = record.rows_by_key()
         for timing in record.measurement.timings:
             samples = timing.samples_s
             spread: Sequence[object] = quartiles(samples) if len(samples) > 1 else ("", "")
             key = [record.label, *configuration, *(getattr(timing, name) for name in KEYS)]
-            counts = _counts(record, timing, rows.get((timing.path, timing.op, timing.call)))
+            counts = _counts(record, timing, rows.get(timing.key))
             lines.append([*key, *counts, len(samples), timing.median_s, *spread, times_s.get(timing, "")])
     return csv_text(lines)
 

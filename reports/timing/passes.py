@@ -11,7 +11,7 @@ from math import ceil, isinf
 from analyzer.core.units import percent, plain, scaled, seconds, times
 from analyzer.records.record import Record
 from analyzer.records.timings import Measurement
-from analyzer.timing.statistics import confidence_interval
+from analyzer.timing.statistics import relative_half_width
 from reports.table import MISSING, Cell, Column, Table, columns
 from reports.table import Row as TableRow
 from reports.timing.breakdown import (
@@ -93,14 +93,14 @@ def pass_table(records: Sequence[Record]) -> Table:
         if timing is None or not speed:
             rows.append((Cell(record.label), label, *[MISSING] * 3, measurement.status, *[MISSING] * 3))
             continue
-        low, high = confidence_interval(timing)
+        half_width = relative_half_width(timing)
         rows.append(
             (
                 Cell(record.label),
                 label,
                 scaled(record.totals.macs, digits=3),
                 seconds(timing.median_s),
-                MISSING if isinf(high) else percent(min((high - low) / 2 / timing.median_s, 1.0)),
+                MISSING if isinf(half_width) else percent(min(half_width, 1.0)),
                 measurement.quality,
                 times(speed / first),
                 scaled(speed, digits=3),
@@ -149,15 +149,11 @@ def sum_table(records: Sequence[Record]) -> Table:
     rows: list[TableRow] = []
     for record, label in zip(records, labels, strict=True):
         measurement = measurement_of(record)
-        times_s, timing = measurement.operator_times_s, measurement.uninstrumented
+        timing, total = measurement.uninstrumented, sum(measurement.operator_times_s.values())
         assert timing is not None
-        total = sum(times_s.values())
-        overhead = sum(time_s for part, time_s in times_s.items() if part.kind == "overhead")
-        sums = (
-            (f"{100 * total / timing.interquartile_mean_s:.1f} %", percent(overhead / total))
-            if total
-            else (MISSING, MISSING)
-        )
+        sums = (MISSING, MISSING)
+        if total:
+            sums = f"{100 * total / timing.interquartile_mean_s:.1f} %", percent(measurement.overhead_s / total)
         gpu = _gpu_cells(measurement) if has_gpu_time else ()
         counts = (str(len(timing.samples_s)), str(len(timing.processes)), measurement.operator_quality[0])
         rows.append((Cell(record.label), label, *gpu, *sums, *counts))
@@ -191,15 +187,12 @@ def modules_by_configuration(records: Sequence[Record], depth: int) -> list[Tabl
     width = ceil(len(records) / ceil(len(records) / MAX_COLUMNS))
     shown = []
     for start in range(0, len(records), width):
-        chosen = range(start, min(start + width, len(records)))
+        chosen = slice(start, start + width)
         rows = tuple(
-            (
-                *name,
-                *(time_text(groups[index][key][1].seconds if key in groups[index] else None) for index in chosen),
-            )
+            (*name, *(time_text(part[key][1].seconds if key in part else None) for part in groups[chosen]))
             for key, name in names.items()
         )
-        headings = (Column("module", "left", "start"), Column("share of MACs"), *(Column(titles[i]) for i in chosen))
+        headings = (Column("module", "left", "start"), Column("share of MACs"), *map(Column, titles[chosen]))
         shown.append(Table(f"{records[0].label}: time by module", headings, rows, total=True))
     return shown
 

@@ -41,20 +41,15 @@ def kernels(record: Record, depth: int) -> list[Table]:
 def replays(record: Record) -> list[Table]:
     """Modules timed alone, with warm and with flushed caches, next to their time in the pass."""
     measurement = measurement_of(record)
-    warm, flushed = (
-        {(timing.path, timing.op, timing.call): timing.median_s for timing in timings}
-        for timings in (measurement.of("replay"), measurement.of("replay_cold"))
-    )
+    warm = {timing.key: timing.median_s for timing in measurement.of("replay")}
+    flushed = {timing.key: timing.median_s for timing in measurement.of("replay_cold")}
     if not warm:
         return []
-    in_pass = {
-        (timing.path, timing.op, timing.call): time_s
-        for timing, time_s in measurement.operator_times_s.items()
-        if timing.phase == "forward"
-    }
+    times_s = measurement.operator_times_s.items()
+    in_pass = {timing.key: time_s for timing, time_s in times_s if timing.phase == "forward"}
     longest = sorted(warm, key=lambda key: sort_key(warm[key]))[:MAX_ROWS]
     rows: list[TableRow] = [
-        (Cell(key[0]), *(time_text(times_s.get(key)) for times_s in (in_pass, warm, flushed))) for key in longest
+        (Cell(key[0]), *(time_text(column.get(key)) for column in (in_pass, warm, flushed))) for key in longest
     ]
     note = (
         "Each module alone with its recorded inputs, caches warm or flushed. In the pass it may take longer or "

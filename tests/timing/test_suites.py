@@ -31,7 +31,12 @@ def benchmarks(tmp_path_factory):
 
 
 def test_every_benchmark_records_macs_and_environment(benchmarks):
-    assert {"test_forward[nin-1-cpu]", "test_googlenet[ours: closed form]", "test_result[page]", "test_result[json]"} <= set(benchmarks)
+    assert {
+        "test_forward[nin-1-cpu]",
+        "test_googlenet[ours: closed form]",
+        "test_result[page]",
+        "test_result[json]",
+    } <= set(benchmarks)
     for extra_info in benchmarks.values():
         assert extra_info["macs"] > 10**9
         assert extra_info["environment"]["torch"]["version"]

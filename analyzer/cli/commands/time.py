@@ -46,14 +46,11 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--against", metavar="DEVICE", help="Show lower bounds on a named device, such as maxwell; ? lists them.")
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, help="Module depth of the table.")
 @output_options
-def time(selection: Selection, keep: bool, against: str | None, depth: int, form: str, output: str | None,
-         **options: Any) -> int:  # fmt: skip
+def time(selection: Selection, **options: Any) -> int:
     """Time a model, its modules and operators, with confidence intervals and a contention check.
 
     Times add up: the operators and the overhead between them are one pass. Training times a step with SGD.
     """
-    from analyzer.cli.jobs.time import TimingOptions, run_time
+    from analyzer.cli.jobs.time import run_time
 
-    return run_time(
-        selection, TimingOptions(**options), keep=keep, against=against, depth=depth, form=form, output=output
-    )
+    return run_time(selection, **options)

@@ -81,13 +81,12 @@ def measure(
     inputs = [inputs] if isinstance(inputs, str) else inputs
     if not isinstance(inputs, list | tuple) or not all(isinstance(text, str) for text in inputs):
         raise AnalyzerError(f"inputs is {one_line(repr(inputs))[:80]}; wanted strings such as '3x224x224'")
-    mode = "training" if train else "inference"
-    chosen = configurations(
-        [batch], [threads or usable_processors()], [dtype], [layout],
-        mode=mode, compiled=compile, device=device, flushed=flush,
-    )  # fmt: skip
     variants, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
-    requests = build_requests(variants, references, inputs, chosen, **process_budget(budget_s, processes), **options)
+    requests = build_requests(
+        variants, references, inputs, batches=[batch], threads=[threads] if threads else None, dtypes=[dtype],
+        layouts=[layout], training=train, compiled=compile, device=device, flushed=flush, budget_s=budget_s,
+        processes=processes, **options,
+    )  # fmt: skip
     run = time_requests(requests, processes=processes)
     if not run.complete:
         raise KeyboardInterrupt
@@ -107,57 +106,49 @@ def usable_processors() -> int:
         return max(count, 1)
 
 
-def configurations(
-    batches: Sequence[int],
-    threads: Sequence[int],
+def build_requests(
+    variants: Sequence[Variant],
+    references: Sequence[str],
+    inputs: Sequence[str],
+    *,
+    batches: Sequence[int] = (1,),
+    threads: Sequence[int] | None = None,
     dtypes: Sequence[str] = ("float32",),
     layouts: Sequence[str] = ("contiguous",),
-    *,
-    mode: str = "inference",
+    training: bool = False,
     compiled: bool = False,
     device: str = "cpu",
     flushed: bool = False,
-) -> list[Configuration]:
-    """Every combination, batch slowest. Raises AnalyzerError for an unknown dtype, layout or device."""
+    budget_s: float = 20.0,
+    processes: int | None = None,
+    **options: Any,
+) -> list[Request]:
+    """A request per model and combination, batch slowest. Without `threads`, all processors of this process.
+
+    `budget_s` is for all processes of a configuration; `options` are further fields of every request. Raises
+    AnalyzerError for an unknown dtype, layout or device, and for options that exclude each other.
+    """
     for name, values, known in (("dtype", dtypes, tuple(ITEM_BYTES)), ("layout", layouts, LAYOUTS)):
         if unknown := [value for value in values if value not in known]:
             raise AnalyzerError(f"unknown {name} {quoted(unknown[0])}; wanted one of: {', '.join(known)}")
     if not isinstance(device, str) or not DEVICES.fullmatch(device):
         raise AnalyzerError(f"unknown device {quoted(device)}; wanted cpu, cuda, cuda:1 or mps")
-    return [
-        Configuration(device, dtype, batch, count, layout, mode, compiled, flushed)
-        for batch, count, dtype, layout in product(batches, threads, dtypes, layouts)
-    ]
-
-
-def process_budget(budget_s: float, processes: int | None) -> dict[str, Any]:
-    """The `budget_s` and `min_samples` of one process's request."""
-    count = processes or PROCESSES
-    return {"budget_s": budget_s / count, "min_samples": min(MAX_MIN_SAMPLES, -(-MIN_SAMPLES // count))}
-
-
-def build_requests(
-    variants: Sequence[Variant],
-    references: Sequence[str],
-    inputs: Sequence[str],
-    chosen: Sequence[Configuration],
-    **options: Any,
-) -> list[Request]:
-    """One request per model and configuration; `options` are further fields of every request.
-
-    Raises AnalyzerError for options that exclude each other.
-    """
-    if options.get("replay") and any(configuration.compiled for configuration in chosen):
+    if options.get("replay") and compiled:
         raise AnalyzerError("replay times modules alone, and compiled code has none; leave out one of the two")
     models: list[dict[str, Any]] = [
         {"variant": variant.network.name, "overrides": dict(variant.overrides)} for variant in variants
     ]
     models += [{"reference": reference} for reference in references]
+    mode, count = "training" if training else "inference", processes or PROCESSES
+    options |= {"budget_s": budget_s / count, "min_samples": min(MAX_MIN_SAMPLES, -(-MIN_SAMPLES // count))}
+    chosen = product(models, batches, threads or [usable_processors()], dtypes, layouts)
     return [
-        Request(configuration=configuration, inputs=tuple(inputs), **model, **options)
-        for model in models
-        for configuration in chosen
-    ]
+        Request(
+            configuration=Configuration(device, dtype, batch, number, layout, mode, compiled, flushed),
+            inputs=tuple(inputs), **model, **options,
+        )
+        for model, batch, number, dtype, layout in chosen
+    ]  # fmt: skip
 
 
 def time_requests(

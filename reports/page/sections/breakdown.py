@@ -48,7 +48,6 @@ def kinds(network: NetworkView, record: Record) -> Chart:
         figures.grouped(shown, shares, unit="share of the pass"),
         Table("By kind of operator", columns("operator", *titles, "time", "MACs", left=titles), rows, tools=("csv",)),
         sum(1 for value in (*times_s, *macs) if value),
-        tuple((title, figures.colour(index)) for index, title in enumerate(titles)),
     )  # fmt: skip
 
 
@@ -93,12 +92,12 @@ def modules(network: NetworkView, record: Record) -> Chart:
 def operators(network: NetworkView, record: Record) -> Chart:
     """Time against MACs: one point per resolved operator, one colour per kind."""
     measurement = measurement_of(record)
-    counted = {(row.path, row.op, row.call): row for row in record.rows}
+    counted = record.rows_by_key()
     groups: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     rows: list[Row] = []
     unresolved = 0
     for timing, time_s in measurement.operator_times_s.items():
-        row = counted.get((timing.path, timing.op, timing.call))
+        row = counted.get(timing.key)
         if timing.kind != "operator" or row is None or timing.phase != "forward":
             continue
         unresolved += not timing.resolved
@@ -156,7 +155,7 @@ def kernels(network: NetworkView, record: Record) -> list[Block]:
 
 def chart(
     network: NetworkView, measurement: Measurement, name: str, title: str, summary: str, figure: figures.Figure,
-    table: Table, marks: int, legend: tuple[tuple[str, str], ...] = (),
+    table: Table, marks: int,
 ) -> Chart:  # fmt: skip
     """A chart of one network's pass, with the quality of its operator times."""
     quality, reason = measurement.operator_quality
@@ -167,7 +166,6 @@ def chart(
         figure=figure,
         table=table.replace(title=f"{network.name}: {table.title[0].lower()}{table.title[1:]}"),
         marks=marks,
-        legend=legend or figures.legend(figure),
         quality=quality,
         reason=reason,
     )

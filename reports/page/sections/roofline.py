@@ -27,11 +27,11 @@ def charts(network: NetworkView, record: Record) -> list[Block]:
     if record.mode != "inference":
         return []
     measurement = measurement_of(record)
-    counted = {(row.path, row.op, row.call): row for row in record.rows}
+    counted = record.rows_by_key()
     groups: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     rows: list[Row] = []
     for timing, time_s in measurement.operator_times_s.items():
-        row = counted.get((timing.path, timing.op, timing.call))
+        row = counted.get(timing.key)
         traffic = row.bytes_read + row.bytes_written if row else 0
         if row is None or not time_s or not row.flops or not traffic:
             continue

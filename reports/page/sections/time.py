@@ -94,16 +94,14 @@ def pass_table(networks: Sequence[NetworkView]) -> Table:
 
 
 def _pass_row(name: str, record: Record, measurement: Measurement, timing: Timing, *, has_gpu_time: bool) -> Row:
-    from analyzer.timing.statistics import confidence_interval  # Imports numpy: not for a page without times.
+    from analyzer.timing.statistics import relative_half_width  # Imports numpy: not for a page without times.
 
     uninstrumented = measurement.uninstrumented
     assert uninstrumented
-    low, high = confidence_interval(timing)
-    half_width = (high - low) / 2 / timing.median_s
+    half_width = relative_half_width(timing)
     first_quartile, third_quartile = quartiles(timing.samples_s)
     times_s = measurement.operator_times_s
     total = sum(times_s.values())
-    overhead = sum(time_s for operator, time_s in times_s.items() if operator.kind == "overhead")
     samples_per_s = measurement.configuration.batch / timing.median_s
     gflops_per_s = total_flops(record.rows) / timing.median_s / 1e9
     return (
@@ -117,7 +115,7 @@ def _pass_row(name: str, record: Record, measurement: Measurement, timing: Timin
         Cell(plain(samples_per_s), samples_per_s),
         Cell(plain(gflops_per_s), gflops_per_s),
         _percent(total / uninstrumented.interquartile_mean_s) if times_s else MISSING,
-        _percent(overhead / total) if total else MISSING,
+        _percent(measurement.overhead_s / total) if total else MISSING,
         cells.exact(len(timing.samples_s)),
     )
 

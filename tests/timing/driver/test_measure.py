@@ -9,7 +9,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.records.record import Count, Record
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver import measure as module
-from analyzer.timing.driver.measure import _batch_notes, configurations, measure, process_budget
+from analyzer.timing.driver.measure import _batch_notes, build_requests, measure
 
 
 @pytest.mark.parametrize(
@@ -57,17 +57,21 @@ def test_the_command_has_the_same_dtypes_and_layouts():
     assert LAYOUTS == module.LAYOUTS
 
 
-def test_configurations_are_every_combination_with_the_batch_slowest():
-    made = configurations([1, 8], [2], ["float32", "bfloat16"], flushed=True)
-    assert [(configuration.batch, configuration.dtype) for configuration in made] == [
+def test_requests_are_every_combination_with_the_batch_slowest():
+    requests = build_requests(
+        [], ["net.py:Net"], [], batches=[1, 8], threads=[2], dtypes=["float32", "bfloat16"], flushed=True
+    )
+    configurations = [request.configuration for request in requests]
+    assert [(configuration.batch, configuration.dtype) for configuration in configurations] == [
         (1, "float32"), (1, "bfloat16"), (8, "float32"), (8, "bfloat16")
     ]  # fmt: skip
-    assert {(configuration.threads, configuration.flushed) for configuration in made} == {(2, True)}
+    assert {(configuration.threads, configuration.flushed) for configuration in configurations} == {(2, True)}
 
 
 @pytest.mark.parametrize(("processes", "budget_s", "min_samples"), [(None, 2.0, 2), (1, 20.0, 5), (4, 5.0, 4)])
 def test_processes_share_the_budget_and_at_least_fifteen_samples(processes, budget_s, min_samples):
-    assert process_budget(20.0, processes) == {"budget_s": budget_s, "min_samples": min_samples}
+    (request,) = build_requests([], ["net.py:Net"], [], budget_s=20.0, processes=processes)
+    assert (request.budget_s, request.min_samples) == (budget_s, min_samples)
 
 
 @pytest.mark.parametrize(

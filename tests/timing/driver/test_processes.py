@@ -16,7 +16,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.records.envelope import load
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver import processes
-from analyzer.timing.driver.measure import build_requests, configurations, measure, time_requests
+from analyzer.timing.driver.measure import build_requests, measure, time_requests
 from analyzer.timing.driver.processes import run_worker
 from analyzer.timing.request import Request
 
@@ -128,9 +128,7 @@ def test_bad_input_is_refused_with_the_remedy(net, tmp_path):
 
 @pytest.mark.slow
 def test_a_configuration_that_fails_leaves_the_others(net):
-    requests = build_requests(
-        [], [net("Raises")], ["3x16x16"], configurations([2, 8], [1]), budget_s=1.5, min_samples=2
-    )
+    requests = build_requests([], [net("Raises")], ["3x16x16"], batches=[2, 8], threads=[1], budget_s=1.5, processes=1)
     good, bad = (record.measurement for record in time_requests(requests, processes=1).records)
     assert good.status == "ok"
     assert good.pass_timing is not None

@@ -8,6 +8,7 @@ has checked, and otherwise declines, so that torch answers or raises. Tests comp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import torch
@@ -92,13 +93,25 @@ SAME_TYPE_OR_FLOAT = frozenset(
     f"aten::{name}"
     for name in "batch_norm native_batch_norm layer_norm native_layer_norm group_norm native_group_norm".split()
 )
+# As above, for a first operand that is not in floating point, unless a result type is given.
+FLOATING = frozenset(
+    f"aten::{name}"
+    for name in (
+        "gelu silu mish hardswish hardsigmoid elu celu selu hardshrink softshrink log_sigmoid glu softmax log_softmax "
+        "_softmax _log_softmax adaptive_max_pool2d adaptive_max_pool3d upsample_linear1d upsample_bilinear2d "
+        "upsample_bicubic2d upsample_trilinear3d"
+    ).split()
+)
 HALF = (torch.float16, torch.bfloat16)
-_CHECKED = SAME_TYPE | SAME_TYPE_OR_FLOAT
+_CHECKED = SAME_TYPE | SAME_TYPE_OR_FLOAT | FLOATING
 _ALL: dict[str, Rule] = {**dict.fromkeys(_CHECKED, _declines), **RULES, **WITHOUT_META}
 _NUMBERS = frozenset({int, float, bool, str, type(None)})
 _MIXED_TYPES: frozenset[Rule] = frozenset(
     {products.embedding, attention.attention, attention.flex_attention, products.grouped_matmul}
 )
+_CONVOLUTIONS: frozenset[Rule] = frozenset({products.conv, products.convolution})
+# Errors of a signature or rank that a rule was not made for: torch answers or raises.
+_UNSURE = (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError)
 _ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
 
 
@@ -118,15 +131,21 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not plain:
         if name in _CHECKED:
             _check_types(name, (args, kwargs))
+        if rule in _CONVOLUTIONS:
+            with suppress(*_UNSURE):
+                rule(*args, **kwargs)  # Raises for windows that torch's meta kernels accept, such as a dilation of 0.
         return NotImplemented
     if rule not in _MIXED_TYPES and any(tensor.dtype is not tensors[0].dtype for tensor in tensors):
         if name in _CHECKED:
             _check_types(name, (args, kwargs))
         return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.
     try:
-        return rule(*args, **kwargs)
-    except (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError):
-        return NotImplemented  # A signature or rank that the rule was not made for: torch answers or raises.
+        result = rule(*args, **kwargs)
+    except _UNSURE:
+        result = NotImplemented
+    if result is NotImplemented and name in FLOATING:
+        _check_types(name, (args, kwargs))
+    return result
 
 
 def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool) -> bool:
@@ -153,6 +172,10 @@ def _check_types(name: str, arguments: Any) -> None:
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
     simulated = all(tensor.is_meta or hasattr(tensor, "fake_mode") for tensor in tensors)
     if not tensors or not simulated or any(isinstance(leaf, torch.dtype) for leaf in leaves):
+        return
+    if name in FLOATING:
+        if not tensors[0].is_floating_point() and not tensors[0].is_complex():
+            raise RuntimeError(f"{name} has no kernel for {str(tensors[0].dtype).removeprefix('torch.')}")
         return
     first, rest = tensors[0].dtype, {tensor.dtype for tensor in tensors[1:]}
     if name in SAME_TYPE_OR_FLOAT and first in HALF and rest <= {first, torch.float32}:

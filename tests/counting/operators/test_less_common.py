@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -10,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
+from analyzer.counting.dispatch.counter import record_rows
 from analyzer.counting.execution.run import count_model
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.registry import _formulas, functional_name, lookup
@@ -234,9 +235,53 @@ def test_queries_learned_for_all_samples_broadcast():
         assert counted(function, data(1, 2, 5, 8), data(3, 2, 11, 8), on=on).totals.macs == macs
 
 
-def test_refused_types_are_errors_on_meta_too():
+DOUBLE, LONG = torch.float64, torch.int64
+REFUSED: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
+    # torch's CPU kernels refuse these types, and its meta kernels accept them.
+    "linear": (F.linear, (data(2, 3, dtype=DOUBLE), data(4, 3))),
+    "linear's bias": (F.linear, (data(2, 3), data(4, 3), data(4, dtype=DOUBLE))),
+    "mm": (torch.mm, (data(2, 3, dtype=DOUBLE), data(3, 4))),
+    "mv": (torch.mv, (data(2, 3, dtype=DOUBLE), data(3))),
+    "addmm": (torch.addmm, (data(4, dtype=DOUBLE), data(2, 3), data(3, 4))),
+    "conv2d": (F.conv2d, (data(1, 3, 8, 8, dtype=DOUBLE), data(4, 3, 3, 3))),
+    "conv_transpose2d": (F.conv_transpose2d, (data(1, 3, 8, 8, dtype=DOUBLE), data(3, 4, 3, 3))),
+    "batch_norm": (F.batch_norm, (data(2, 3, 4, 4, dtype=DOUBLE), data(3), data(3))),
+    "layer_norm": (lambda x, w: F.layer_norm(x, (3,), w), (data(2, 3, dtype=DOUBLE), data(3))),
+    "group_norm": (lambda x, w: F.group_norm(x, 2, w), (data(2, 4, 3, dtype=DOUBLE), data(4))),
+    "whole numbers into linear": (F.linear, (data(2, 3, dtype=LONG), data(4, 3))),
+    "whole numbers into gelu": (F.gelu, (data(3, dtype=LONG),)),
+    "whole numbers into softmax": (lambda x: F.softmax(x, -1), (data(3, dtype=LONG),)),
+    # Widths that torch refuses everywhere.
+    "batch norm of another width": (F.batch_norm, (data(1, 64, 4, 4), data(32), data(32))),
+    "layer norm of another width": (lambda x: F.layer_norm(x, (7,)), (data(2, 8),)),
+    "group norm of another width": (lambda x, w: F.group_norm(x, 2, w), (data(2, 8, 3), data(6))),
+    "grouped keys without enable_gqa": (
+        F.scaled_dot_product_attention, (data(1, 6, 5, 8), data(1, 3, 5, 8), data(1, 3, 5, 8)),
+    ),
+    "same padding with a stride": (
+        lambda x, w: F.conv2d(x, w, padding="same", stride=2), (data(1, 3, 8, 8), data(4, 3, 3, 3)),
+    ),
+    "no dilation": (lambda x, w: F.conv2d(x, w, dilation=0), (data(1, 3, 8, 8), data(4, 3, 3, 3))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_torch_refuses_is_refused_in_every_place(name):
+    function, args = REFUSED[name]
+    mode = FakeTensorMode()
+    for moved in (args, [arg.to("meta") for arg in args], [mode.from_tensor(arg) for arg in args]):
+        with pytest.raises((RuntimeError, ValueError)), record_rows(nn.Identity()):
+            function(*moved)
+
+
+def test_half_precision_may_have_norms_in_single_precision():
+    half = data(2, 4, 3, dtype=torch.bfloat16)
+    for function in (lambda x, w: F.group_norm(x, 2, w), lambda x, w: F.layer_norm(x.mT, (4,), w)):
+        assert counted(function, half, data(4), on="meta").totals.flops == 6 * 2 * 4 * 3
+
+
+def test_refused_types_are_the_errors_of_a_count():
     import analyzer
 
-    linear = nn.Linear(4, 4)
-    with warnings.catch_warnings(), pytest.raises(analyzer.AnalyzerError, match="same"):
-        count_model(linear, (torch.zeros(3, 4, dtype=torch.float64),))
+    with pytest.raises(analyzer.AnalyzerError, match="same"):
+        count_model(nn.Linear(4, 4), (data(3, 4, dtype=DOUBLE),))

@@ -13,8 +13,8 @@ from analyzer.history.change_points import MIN_RUNS, ChangePoint, History, Trend
 from analyzer.history.point import TIME, Point, differing_keys, load_environment
 from analyzer.history.series import Series, environment_differences
 from analyzer.records.envelope import SCHEMA_VERSION, pretty
-from reports.ratios import interval_text, ratio_text
-from reports.table import MISSING, Cell, Column, Row, Table
+from reports.cells import interval_text, ratio_text
+from reports.table import MISSING, Cell, Row, Table, columns
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 12
@@ -22,18 +22,8 @@ MIN_SPARKLINE_RANGE = 0.1  # Of the logarithm of times, so that noise of a few p
 NORMALIZATIONS = {"reference": "reference", "shared": "other times", "none": MISSING}
 COMMIT_LENGTH = 8
 MAX_VALUE_LENGTH = 60
-SHEET_KEYS = (
-    "model",
-    "metric",
-    "configuration",
-    "environment",
-    "created",
-    "commit",
-    "value",
-    "normalised",
-    "ratio",
-    "run",
-)
+SHEET_KEYS = ("model", "metric", "configuration", "environment", "created", "commit", "value", "normalised", "ratio",
+              "run")  # fmt: skip
 
 
 def tables(history: History) -> list[Table]:
@@ -66,20 +56,13 @@ def _environment_table(history: History, environment: str, environments: Sequenc
         for trend in history.trends
         if trend.series.environment == environment
     ]
-    columns = (
-        Column("model" if configured else "benchmark", "left", cut="start"),
-        *([Column("configuration", "left")] if configured else []),
-        Column("runs"),
-        Column("first"),
-        Column("last"),
-        Column("trend", "left"),
-        Column("changes"),
-        *([Column("relative to", "left")] if timed else []),
-    )
+    titles = ["model", "configuration"] if configured else ["benchmark"]
+    titles += ["runs", "first", "last", "trend", "changes", *(["relative to"] if timed else [])]
     title = f"History of {'time' if timed else METRICS[history.metric].title}"
     if timed and len(environments) > 1:
         title += f", environment {environments.index(environment) + 1} of {len(environments)}"
-    return Table(title, columns, tuple(rows), notes=_environment_notes(history, environment, environments))
+    header = columns(*titles, left=("configuration", "trend", "relative to"), cut="start")
+    return Table(title, header, tuple(rows), notes=_environment_notes(history, environment, environments))
 
 
 def _environment_notes(history: History, environment: str, environments: Sequence[str]) -> tuple[str, ...]:
@@ -122,15 +105,9 @@ def _changes_table(history: History, environments: Sequence[str]) -> Table:
                     after.created[:10] or MISSING,
                 )
             )
-    columns = (
-        Column("model", "left", cut="start"),
-        *([Column("environment")] if several else []),
-        Column("change"),
-        *([Column("95 % interval")] if timed else []),
-        Column("between commits", "left"),
-        Column("date"),
-    )
-    return Table("Changes", columns, tuple(rows), notes=_change_notes(history))
+    titles = ["model", *(["environment"] if several else []), "change", *(["95 % interval"] if timed else [])]
+    header = columns(*titles, "between commits", "date", left=("between commits",), cut="start")
+    return Table("Changes", header, tuple(rows), notes=_change_notes(history))
 
 
 def _change_notes(history: History) -> tuple[str, ...]:
@@ -234,4 +211,4 @@ def points_sheet(history: History) -> Table:
                 (series.model, series.metric, series.configuration, series.environment, point.created, commit,
                  f"{point.value:.17g}", normalised, ratio, point.run)
             )  # fmt: skip
-    return Table("history", tuple(Column(key, "left") for key in SHEET_KEYS), tuple(rows))
+    return Table("history", columns(*SHEET_KEYS, left=SHEET_KEYS), tuple(rows))

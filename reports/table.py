@@ -10,12 +10,15 @@ from analyzer.core.frozen import Frozen
 MISSING = "-"  # No such module on that side, or nothing known; never zero.
 
 
+Cut: TypeAlias = Literal["start", "end"]
+
+
 class Column(Frozen):
     """`cut` is the end at which a long name in the first column is cut. Of a path, the end tells most."""
 
     title: str
     align: Literal["left", "right"] = "right"
-    cut: Literal["start", "end"] = "end"
+    cut: Cut = "end"
 
 
 class Cell(Frozen):
@@ -53,11 +56,9 @@ class Table(Frozen):
     fold: bool = False
 
 
-def columns(*titles: str, left: Collection[str] = ()) -> tuple[Column, ...]:
-    """Columns by title. The first and those in `left` are left-aligned; numbers are right-aligned."""
-    return tuple(
-        Column(title, "left" if index == 0 or title in left else "right") for index, title in enumerate(titles)
-    )
+def columns(name: str, *titles: str, left: Collection[str] = (), cut: Cut = "end") -> tuple[Column, ...]:
+    """Columns by title. The first, whose names are cut at `cut`, and those in `left` are left-aligned."""
+    return Column(name, "left", cut), *(Column(title, "left" if title in left else "right") for title in titles)
 
 
 def as_cell(item: Cell | str) -> Cell:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from analyzer.records.record import Record
 from reports.page.context import Block, Chart, Choice, Page, Paragraphs, Section, flat
+from reports.page.figures.base import legend
 from reports.page.network_views import NetworkView, network_views
 from reports.page.sections import (
     about,
@@ -47,14 +48,14 @@ def sections(networks: Sequence[NetworkView], refused: Sequence[str], command: s
 
 
 def _finished(blocks: Sequence[Block]) -> Iterator[Block]:
-    """Folds the tables of charts, and replaces a chart without marks by its sentence and its table."""
+    """Folds the tables of charts, adds legends, and replaces a chart without marks by its sentence and its table."""
     for block in blocks:
         if isinstance(block, Choice):
             yield block.replace(options=tuple((name, tuple(_finished(option))) for name, option in block.options))
         elif isinstance(block, Chart):
             table = block.table.replace(id=f"{block.id}-data", fold="changed" not in block.table.tools)
             if block.marks:
-                yield block.replace(table=table)
+                yield block.replace(table=table, legend=block.legend or legend(block.figure))
                 continue
             yield Paragraphs((block.summary,), title=block.title)
             if table.rows:

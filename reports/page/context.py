@@ -18,7 +18,8 @@ class Chart(Frozen):
     """A figure, a sentence that states its main result, and its numbers as a table.
 
     `marks` is how many points, bars or tiles must be drawn. `views` are the same figure in other metrics: the name and
-    the attributes of its traces that change. `quality` is that of measured times, with the reason.
+    the attributes of its traces that change. `quality` is that of measured times, with the reason. `legend` has names
+    and colours, by default those of the figure's traces.
     """
 
     id: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from analyzer.core.errors import one_line
 from analyzer.regression.benchmarks.compare import BenchmarksResult
 from analyzer.regression.outcome import CheckResult
@@ -40,8 +38,3 @@ def annotation_commands(result: CheckResult) -> list[str]:
     if isinstance(result, BenchmarksResult) and result.shifted:
         warnings.append(command("warning", "all benchmarks together: unclear", shared_change(result)))
     return errors + warnings
-
-
-def append_summary(text: str, path: str) -> None:
-    with Path(path).open("a", encoding="utf-8") as page:
-        page.write(text + "\n")

@@ -9,7 +9,7 @@ from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.counts.snapshot import Snapshot, snapshot
 from analyzer.regression.outcome import ModelCheck
 from reports.regression.summary import headline, new_or_removed
-from reports.table import MISSING, Cell, Column, Row, Table
+from reports.table import MISSING, Cell, Row, Table, columns
 
 METRICS_SHOWN = ("params", "macs", "peak_memory")
 
@@ -20,13 +20,9 @@ def summary_table(result: CountsResult) -> Table:
         (Cell(model), *_totals(after.get(model)), result.outcome(model), _details(result.of(model), result))
         for model in result.models
     ]
-    columns = (
-        Column("model", "left"),
-        *(Column(METRICS[metric].title) for metric in METRICS_SHOWN),
-        Column("outcome", "left"),
-        Column("details", "left"),
-    )
-    return Table(headline(result), columns, tuple(rows), notes=(*_reasons(result), *_advice(result)))
+    titles = ("model", *(METRICS[metric].title for metric in METRICS_SHOWN), "outcome", "details")
+    header = columns(*titles, left=("outcome", "details"))
+    return Table(headline(result), header, tuple(rows), notes=(*_reasons(result), *_advice(result)))
 
 
 def _totals(after: Snapshot | None) -> list[str]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.core.units import METRICS, signed
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck
+from reports.cells import ratio_text
 from reports.counting.network import TOP_LEVEL
-from reports.ratios import ratio_text
-from reports.table import MISSING, Cell, Column, Row, Table
+from reports.table import MISSING, Cell, Row, Table, columns
 
 # Four metrics leave room for a name in 80 columns; hence two tables.
 METRIC_GROUPS = (("params", "macs", "flops", "activations"), ("bytes_read", "bytes_written", "backward_macs"))
@@ -37,8 +37,8 @@ def _totals(model: str, checks: Sequence[ModelCheck]) -> list[Table]:
             rows.setdefault(key, _total_row(change))
     if not rows:
         return []
-    columns = (Column("total", "left"), Column("before"), Column("after"), Column("change"), Column("outcome", "left"))
-    return [Table(f"{model}: totals that differ", columns, tuple(rows.values()))]
+    header = columns("total", "before", "after", "change", "outcome", left=("outcome",))
+    return [Table(f"{model}: totals that differ", header, tuple(rows.values()))]
 
 
 def _total_changes(check: ModelCheck) -> Iterable[Change]:
@@ -88,13 +88,11 @@ def _layers(model: str, checks: Sequence[ModelCheck]) -> list[Table]:
             or (group == METRIC_GROUPS[0] and state in ("added", "removed"))
         ]
         if rows:
-            columns = (
-                Column("layer", "left", cut="start"),
-                *(Column(METRICS[metric].title) for metric in metrics),
-                *([Column("", "left")] if any(row[-1] for row in rows) else []),
-            )
-            title = ", ".join(METRICS[metric].title for metric in metrics) or "operators"
-            tables.append(Table(f"{model}: {title} by layer", columns, tuple(row[: len(columns)] for row in rows)))
+            titles = [METRICS[metric].title for metric in metrics]
+            states = [""] if any(row[-1] for row in rows) else []
+            header = columns("layer", *titles, *states, left=("",), cut="start")
+            title = f"{model}: {', '.join(titles) or 'operators'} by layer"
+            tables.append(Table(title, header, tuple(row[: len(header)] for row in rows)))
     return tables
 
 
@@ -102,8 +100,8 @@ def _moved(model: str, moved: Sequence[tuple[Key, Key]]) -> Table:
     names = _names([key for pair in moved for key in pair])
     rows: list[Row] = [(Cell(names[old]), names[new]) for old, new in moved[:MAX_MOVED]]
     notes = (f"and {len(moved) - MAX_MOVED:,} more; --format json has all",) if len(moved) > MAX_MOVED else ()
-    columns = (Column("layer", "left", cut="start"), Column("new name", "left"))
-    return Table(f"{model}: equal counts under another name", columns, tuple(rows), notes=notes)
+    header = columns("layer", "new name", left=("new name",), cut="start")
+    return Table(f"{model}: equal counts under another name", header, tuple(rows), notes=notes)
 
 
 def _lines(checks: Sequence[ModelCheck]) -> list[tuple[Key, str, dict[str, Change]]]:
@@ -128,17 +126,17 @@ def _lines(checks: Sequence[ModelCheck]) -> list[tuple[Key, str, dict[str, Chang
         first = inference.get(key, {})
         forward = dict(training.get(key, {}))
         backward = {"backward_macs": forward.pop("backward_macs")} if "backward_macs" in forward else {}
-        additional = {m: c for m, c in forward.items() if m not in first or _values(c) != _values(first[m])}
+        additional = {
+            metric: change
+            for metric, change in forward.items()
+            if metric not in first or (change.before, change.after) != (first[metric].before, first[metric].after)
+        }
         if key in inference or not additional:
             lines.append((key, states.get(key, ""), first | backward))
             backward = {}
         if additional:
             lines.append((key, states.get(key, "training"), additional | backward))
     return lines
-
-
-def _values(change: Change) -> tuple[float | None, float | None]:
-    return change.before, change.after
 
 
 def _layer_difference(change: Change | None) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from analyzer.core.units import seconds
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck
 from analyzer.regression.paired.result import TimeCheck
-from reports.ratios import interval_text, ratio_text
+from reports.cells import interval_text, ratio_text
 from reports.table import MISSING
 
 

@@ -7,7 +7,7 @@ from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import CheckResult
 from analyzer.regression.paired.result import TimeResult
 from reports.regression import counts, layers, times
-from reports.table import Column, Table
+from reports.table import Table, columns
 
 COUNT_KEYS = ("model", "mode", "path", "op", "call", "metric", "before", "after", "budget", "outcome")
 TIME_KEYS = ("model", "metric", "before", "after", "low", "high", "outcome")
@@ -38,4 +38,4 @@ def changes_sheet(result: CheckResult) -> Table:
         tuple("" if getattr(change, key) is None else str(getattr(change, key)) for key in keys)
         for change in result.changes
     )
-    return Table("changes", tuple(Column(key, "left") for key in keys), rows)
+    return Table("changes", columns(*keys, left=keys), rows)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from analyzer.core.units import percent, seconds
+from analyzer.core.units import percent
 from analyzer.regression.benchmarks.compare import MIN_BENCHMARKS, BenchmarkCheck, BenchmarksResult
 from analyzer.regression.outcome import Change, CheckResult
 from analyzer.regression.paired.result import TimeResult
-from reports.ratios import ratio_text
+from reports import cells
+from reports.cells import ratio_text
 from reports.regression.summary import bounds_text, headline, label, pairs_text
-from reports.table import MISSING, Cell, Column, Row, Table
+from reports.table import MISSING, Cell, Row, Table, columns
 
 MAX_NAMES, MAX_NAME_LENGTH = 8, 100
 BOUNDS = "99 % bounds"
@@ -29,8 +30,8 @@ def time_table(result: TimeResult) -> Table:
         f"unchanged: the 99 % upper bound is below +{percent(rules.limit)}.",
         *result.notes,
     )
-    columns = _columns("model", "outcome", "base", "head", "change", BOUNDS, "wall", "pairs")
-    return Table(headline(result), columns, rows, notes=notes)
+    header = columns("model", "outcome", "base", "head", "change", BOUNDS, "wall", "pairs", left=("outcome",))
+    return Table(headline(result), header, rows, notes=notes)
 
 
 def self_test_table(result: TimeResult) -> Table:
@@ -41,7 +42,7 @@ def self_test_table(result: TimeResult) -> Table:
         rows.append(
             (
                 Cell(check.model),
-                _seconds(change.before),
+                cells.duration(change.before),
                 MISSING if spread is None else percent(spread),
                 str(result.pairs_in_budget(check)),
                 "too few pairs" if detectable is None else _change_text(detectable),
@@ -58,14 +59,14 @@ def self_test_table(result: TimeResult) -> Table:
         *result.notes,
     )
     titles = ("model", _device_time(result), "spread", f"pairs in {budget}", "detectable", "measured", BOUNDS)
-    return Table("What a time check can detect on this machine", _columns(*titles), tuple(rows), notes=notes)
+    return Table("What a time check can detect on this machine", columns(*titles), tuple(rows), notes=notes)
 
 
 def benchmark_table(result: BenchmarksResult) -> Table:
     rows = tuple((*_times(check.changes[0], check.outcome), _detectable(check)) for check in result.checks)
-    columns = _columns("benchmark", "outcome", "base", "now", "change", BOUNDS, "detectable")
-    columns = (Column("benchmark", "left", cut="start"), *columns[1:])
-    return Table(headline(result), columns, rows, notes=tuple(_benchmark_notes(result)))
+    titles = ("benchmark", "outcome", "base", "now", "change", BOUNDS, "detectable")
+    header = columns(*titles, left=("outcome",), cut="start")
+    return Table(headline(result), header, rows, notes=tuple(_benchmark_notes(result)))
 
 
 def shared_change(result: BenchmarksResult) -> str:
@@ -76,19 +77,10 @@ def shared_change(result: BenchmarksResult) -> str:
     )
 
 
-def _columns(*titles: str) -> tuple[Column, ...]:
-    return tuple(Column(title, "left" if index == 0 or title == "outcome" else "right")
-                 for index, title in enumerate(titles))  # fmt: skip
-
-
 def _times(change: Change, outcome: str) -> Row:
     """The outcome comes second, since a narrow terminal leaves out the last columns."""
-    values = _seconds(change.before), _seconds(change.after)
-    return Cell(change.model), outcome, *values, ratio_text(change.ratio), bounds_text(change)
-
-
-def _seconds(value: float | None) -> str:
-    return MISSING if value is None else seconds(value)
+    times = map(cells.duration, (change.before, change.after))
+    return Cell(change.model), outcome, *times, ratio_text(change.ratio), bounds_text(change)
 
 
 def _change_text(change: float | None) -> str:
@@ -114,7 +106,8 @@ def _benchmark_notes(result: BenchmarksResult) -> list[str]:
         return [f"{result.head} and {result.base} are of two machines: {result.incomparable}."]
     notes = []
     for reason in dict.fromkeys(check.reason for check in result.checks if check.reason):
-        names = [_short(check.model) for check in result.checks if check.reason == reason]
+        names = [check.model for check in result.checks if check.reason == reason]
+        names = [name if len(name) <= MAX_NAME_LENGTH else f"…{name[1 - MAX_NAME_LENGTH :]}" for name in names]
         more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         notes.append(f"{reason[0].upper()}{reason[1:]}: {', '.join(names[:MAX_NAMES])}{more}.")
     if result.shared_log_ratio is not None:
@@ -127,7 +120,3 @@ def _benchmark_notes(result: BenchmarksResult) -> list[str]:
             "two commits in pairs. Times: medians of the minima of ten samples."
         )
     return notes
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= MAX_NAME_LENGTH else f"…{name[1 - MAX_NAME_LENGTH :]}"

@@ -46,11 +46,6 @@ def test_a_dash_is_standard_output(analyze, folder):
     assert listing(folder) == []
 
 
-def test_the_list_can_be_written_too(analyze, folder):
-    assert analyze("list", "--format", "csv", "-o", "list.csv").status == 0
-    assert (folder / "list.csv").read_text() == analyze("list", "--format", "csv").out
-
-
 def test_a_failed_check_is_written_too(analyze, folder):
     (folder / "odd.py").write_text(
         "import torch\n"

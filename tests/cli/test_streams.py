@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -101,19 +100,6 @@ def test_a_pipe_closed_after_the_first_line(environment, tmp_path):
     with running.stderr:
         assert running.stderr.read() == b""
     assert running.wait(60) == 0
-
-
-@posix
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-@pytest.mark.parametrize("job", ["table", "list", "help"])
-def test_head_in_a_shell(environment, tmp_path, job):
-    line = f"{sys.executable} -m analyzer {' '.join(JOBS[job])} | head -1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", line], env=environment, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
-    )
-    first, status = done.stdout.splitlines()
-    assert first
-    assert (status, done.stderr) == ("0", "")
 
 
 @posix
@@ -303,15 +289,3 @@ def test_no_colour_with_no_color_or_a_dumb_terminal(terminal, changes):
     received = terminal("--variant", "googlenet", **changes)
     assert not COLOUR.search(received)
     assert "1,582,671,872 MACs" in received
-
-
-@each_job
-def test_no_escape_sequences_in_a_pipe(process, job):
-    shown = process(*JOBS[job])
-    assert (shown.status, shown.err) == (0, "")
-    assert "\x1b" not in shown.out
-
-
-def test_no_progress_without_a_terminal(process):
-    shown = process("--variant", "nin", "--input", "3x64x64", "--verify")
-    assert (shown.status, shown.err) == (0, "")

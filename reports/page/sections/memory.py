@@ -56,14 +56,12 @@ def curve(memories: Mapping[str, Memory]) -> Chart:
         peaks[name] = sizes.index(max(sizes))
         sentences.append(f"{name} peaks in {paths[peaks[name]]} with {scaled(max(sizes), 'B')} of activations")
         rows += [(name, path, cells.exact(size)) for path, size in leaves]
-    figure = points.steps(lines, peaks, unit="bytes of activations")
     titles = columns("network", "part", "peak bytes", left=("part",))
     return Chart(
         id="memory-curve",
         title="Activations in memory over the pass",
         summary=f"{'; '.join(sentences)}.",
-        figure=figure,
+        figure=points.steps(lines, peaks, unit="bytes of activations"),
         table=Table("Activations in memory, part by part", titles, tuple(rows), tools=ALL_TOOLS),
         marks=len(memories),
-        legend=figures.legend(figure),
     )

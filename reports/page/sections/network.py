@@ -17,15 +17,14 @@ LEAD = (
 
 def section(networks: Sequence[NetworkView], anchors: Mapping[tuple[int, str], str]) -> Section:
     drawings = tuple(
-        (network.name, _description(network), svg(network.record, network.name, _own(network, anchors)))
-        for network in networks
-        if not network.empty
+        (network.name, _description(network), _svg(network, anchors)) for network in networks if not network.empty
     )
     return Section("network", "Diagrams", "Diagrams", LEAD, (Diagrams(drawings),) if drawings else ())
 
 
-def _own(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> dict[str, str]:
-    return {module.path: anchors[network.index, module.path] for module in network.modules}
+def _svg(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> str:
+    targets = {module.path: anchors[network.index, module.path] for module in network.modules}
+    return svg(network.record, network.name, targets)
 
 
 def _description(network: NetworkView) -> str:

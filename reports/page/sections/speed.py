@@ -44,7 +44,6 @@ def charts(networks: Sequence[NetworkView]) -> list[Chart]:
     if len({run.configuration for run in runs}) < 2:
         return []
     fastest = max(runs, key=lambda run: run.samples_per_s)
-    figure = _lines(runs) if len({run.configuration.batch for run in runs}) > 1 else _bars(runs)
     titles = columns("network", "configuration", "samples/s", "quality", left=("configuration", "quality"))
     rows = tuple(
         (run.name, run.configuration.label, Cell(run.text, run.samples_per_s), cells.quality(run.quality))
@@ -56,10 +55,9 @@ def charts(networks: Sequence[NetworkView]) -> list[Chart]:
             id="speed",
             title="Throughput by configuration",
             summary=f"Fastest: {fastest.name} at {fastest.configuration.label}, {fastest.text} samples per second.",
-            figure=figure,
+            figure=_lines(runs) if len({run.configuration.batch for run in runs}) > 1 else _bars(runs),
             table=Table("Throughput of each run", titles, rows, tools=("sort", "csv")),
             marks=len(runs),
-            legend=figures.legend(figure),
             quality=quality,
             reason="" if quality == "trusted" else "Quality of the worst run.",
         )

@@ -15,7 +15,6 @@ from analyzer.networks.variants import variant
 from analyzer.records.record import Module, Record, Totals
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Calculation, Chart, Section
-from reports.page.figures import base as figures
 from reports.page.figures import points
 from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
@@ -100,7 +99,6 @@ def branches(reduced: Record, unreduced: Record) -> Chart:
         figure=figure,
         table=Table("Every branch of every inception module", columns("branch", *titles), tuple(rows), tools=ALL_TOOLS),
         marks=2 * len(macs),
-        legend=figures.legend(figure),
     )
 
 

@@ -39,7 +39,7 @@ def block(page, section_id, block_id):
 def plain(value):
     """The context as plain data, without fields that have their default."""
     if isinstance(value, Frozen):
-        fields = vars(value).items()
+        fields = ((name, getattr(value, name)) for name in value.fields)
         return {name: plain(item) for name, item in fields if item != getattr(type(value), name, ...)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from analyzer.cli import output
 from analyzer.cli.messages import discard_output, print_message
@@ -11,7 +12,7 @@ from analyzer.core.files import write_text
 from analyzer.core.frozen import Frozen
 from analyzer.regression.outcome import CheckResult, exit_status
 from reports.regression import json, junit, markdown
-from reports.regression.annotations import MAX_SUMMARY_BYTES, annotation_commands, append_summary
+from reports.regression.annotations import MAX_SUMMARY_BYTES, annotation_commands
 from reports.regression.tables import all_tables, changes_sheet
 from reports.regression.workflow_commands import in_actions
 
@@ -53,6 +54,7 @@ def _annotate(result: CheckResult) -> None:
         print(command, file=sys.stderr)
     if path := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:
-            append_summary(markdown.dump(result, MAX_SUMMARY_BYTES), path)
+            with Path(path).open("a", encoding="utf-8") as page:
+                page.write(markdown.dump(result, MAX_SUMMARY_BYTES) + "\n")
         except OSError as error:
             print_message(f"cannot write the job's summary: {error.strerror or error}")

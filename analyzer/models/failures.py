@@ -14,9 +14,11 @@ from analyzer.core.errors import AnalyzerError, one_line
 
 
 def error_summary(error: BaseException) -> str:
-    """Type and first line of an exception, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return one_line(": ".join([type(error).__name__, *lines[:1]]))[:200]
+    """Type and first line of an exception, at most 200 characters; of an AnalyzerError the line alone."""
+    lines = str(error).strip().splitlines()[:1]
+    if not isinstance(error, AnalyzerError) or not lines:
+        lines.insert(0, type(error).__name__)
+    return one_line(": ".join(lines))[:200]
 
 
 def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> AnalyzerError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import torch
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.models.huggingface import huggingface
 from analyzer.models.installed import imported
+from analyzer.models.zeros import zeros
 
 Inputs: TypeAlias = tuple[list[Any], dict[str, Any]]
 Library: TypeAlias = Callable[[str], tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]]
@@ -35,12 +35,12 @@ def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
 
     def inputs(model: nn.Module, batch: int) -> Inputs:
         if name in models.list_models(module=models.detection):
-            return [[torch.zeros(3, 800, 800) for _ in range(batch)]], {}
+            return [[zeros(3, 800, 800) for _ in range(batch)]], {}
         if name in models.list_models(module=models.optical_flow):
             # torchvision gives no size; at this one the counts are the published ones.
-            return [torch.zeros(batch, 3, 512, 512), torch.zeros(batch, 3, 512, 512)], {}
+            return [zeros(batch, 3, 512, 512), zeros(batch, 3, 512, 512)], {}
         size = _published_size(models, name)
-        return [torch.zeros(batch, 3, *size)], {}
+        return [zeros(batch, 3, *size)], {}
 
     return lambda: builder(**settings), inputs
 
@@ -65,7 +65,7 @@ def timm(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int],
     def inputs(model: nn.Module, batch: int) -> Inputs:
         settings: Any = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})
         shape = settings.get("test_input_size") if settings.get("fixed_input_size") is None else None
-        return [torch.zeros(batch, *(settings.get("input_size") or shape or (3, 224, 224)))], {}
+        return [zeros(batch, *(settings.get("input_size") or shape or (3, 224, 224)))], {}
 
     return lambda: library.create_model(name, pretrained=False), inputs
 

@@ -8,13 +8,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import logging
-import os
-import pickle
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -26,9 +21,11 @@ from torch import nn
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.inputs import Input
+from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
 from analyzer.models.libraries import LIBRARIES
 from analyzer.models.skip_init import skip_init
+from analyzer.models.zeros import zeros
 
 GROUP = "analyzer.models"
 FORMS = "wanted FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
@@ -51,7 +48,9 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     """
     scheme, colon, name = reference.rpartition(":")
     if reference.endswith(".pt2"):
-        model, args, kwargs = _exported(Path(reference))
+        if not Path(reference).is_file():
+            raise AnalyzerError(f"no file {one_line(reference)}; {FORMS}")
+        model, args, kwargs = load_program(Path(reference))
         if inputs or batch != 1:
             raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out --input and --batch")
         return Reference(reference, model, args, kwargs, None)
@@ -145,43 +144,6 @@ def _entry_point(name: str) -> Any:
     return _call(name, points[name].load)
 
 
-def _exported(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
-    """The module of a `torch.export` program and its example inputs. A file that needs pickle is refused."""
-    if not path.is_file():
-        raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
-    try:
-        with warnings.catch_warnings(), _weights_only():
-            warnings.simplefilter("ignore")  # torch warns of its own code.
-            program = torch.export.load(path)
-            args, kwargs = program.example_inputs or ((), {})
-            return torch.export.unflatten(program), args, kwargs
-    except Exception as error:
-        raise AnalyzerError(
-            f"{one_line(path)} is no torch.export program that this torch reads "
-            f"({type(error).__name__}: {one_line(error)[:120]}); write it again with torch.export.save"
-        ) from error
-
-
-@contextmanager
-def _weights_only() -> Iterator[None]:
-    """Disables unpickling: torch falls back to it for anything in a program that is not a plain tensor."""
-    loads, log_level, variable = pickle.loads, logging.root.manager.disable, "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    previous = os.environ.get(variable)
-
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise pickle.UnpicklingError("it holds pickled objects, which could run any code")
-
-    pickle.loads, os.environ[variable] = refuse, "1"
-    logging.disable(logging.WARNING)  # torch logs the traceback of an error before it raises it.
-    try:
-        yield
-    finally:
-        logging.disable(log_level)
-        pickle.loads = loads
-        os.environ.pop(variable)
-        os.environ.update({variable: previous} if previous is not None else {})
-
-
 def _build(reference: str, factory: Callable[[], Any], *, meta: bool = True) -> nn.Module:
     """Calls a factory, on meta if possible. Raises AnalyzerError if the result is not a module with a forward."""
     model = _call(reference, lambda: skip_init(factory) if meta else factory())
@@ -194,7 +156,7 @@ def _build(reference: str, factory: Callable[[], Any], *, meta: bool = True) -> 
 
 def _zeros(inputs: Sequence[Input], batch: int) -> tuple[list[Any], dict[str, Any]]:
     """Zeros of the given shapes. For token ids 0 is valid in every vocabulary."""
-    tensors = [(spec.name, torch.zeros(spec.batched(batch), dtype=getattr(torch, spec.dtype))) for spec in inputs]
+    tensors = [(spec.name, zeros(*spec.batched(batch), dtype=getattr(torch, spec.dtype))) for spec in inputs]
     args = [value for name, value in tensors if name is None]
     return args, {name: value for name, value in tensors if name is not None}
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
 from analyzer.counting.dispatch.tensors import dispatches_itself, is_fake, plain_tensors
 from analyzer.counting.execution.attributes import Attributes
@@ -80,9 +81,17 @@ def _restore_generators() -> Iterator[None]:
 
 
 class _ScriptModuleState:
-    """A TorchScript module keeps its mode and tensors in C++, not in attributes. A frozen module has no mode."""
+    """A TorchScript module keeps its mode and tensors in C++, not in attributes. A frozen module has no mode.
+
+    Raises AnalyzerError for convolutions that TorchScript runs without torch's dispatcher, where no counter sees them.
+    """
 
     def __init__(self, module: nn.Module) -> None:
+        graph: Any = getattr(module, "graph", None)
+        if graph is not None and graph.findNode("prim::mkldnn_convolution", True) is not None:
+            raise AnalyzerError(
+                "torch.jit.optimize_for_inference hides convolutions; count the module before that call"
+            )
         self.module, self.training = module, getattr(module, "training", None)
         stores: tuple[Any, ...] = (module._parameters, module._buffers)
         self.stores = [(store, dict(store.items())) for store in stores]

@@ -1,0 +1,84 @@
+"""`torch.export` programs (.pt2). Loading one runs no code of its own: a file that needs pickle is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from analyzer.core.errors import AnalyzerError, one_line
+
+
+def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
+    """The module of a program and its example inputs.
+
+    Raises AnalyzerError for a file that is no program, that needs pickle, or whose inputs or outputs are of classes
+    that no import has registered with torch's pytree.
+    """
+    classes = _classes(path)
+    missing = [name for name in classes if name not in pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE]
+    if missing:
+        module = missing[0].rpartition(".")[0] or missing[0]
+        raise AnalyzerError(
+            f"{one_line(path)} takes or returns {one_line(', '.join(missing))}, which torch's pytree does not know; "
+            f"`import {one_line(module)}` should register it: write a FILE.py that imports it and builds the model"
+        )
+    known: list[Any] = [pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE[name] for name in classes]
+    try:
+        with warnings.catch_warnings(), _weights_only(), torch.serialization.safe_globals(known):
+            warnings.simplefilter("ignore")  # torch warns of its own code.
+            program = torch.export.load(path)
+            args, kwargs = program.example_inputs or ((), {})
+            return torch.export.unflatten(program), args, kwargs
+    except Exception as error:
+        raise AnalyzerError(
+            f"{one_line(path)} is no torch.export program that this torch reads "
+            f"({type(error).__name__}: {one_line(error)[:120]}); write it again with torch.export.save"
+        ) from error
+
+
+def _classes(path: Path) -> list[str]:
+    """The classes that a program takes or returns, by the names in its pytree specs; empty if it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [
+                name for name in archive.namelist() if name.endswith(("/models/model.json", "exported_program.json"))
+            ]
+            programs = [json.loads(archive.read(name)) for name in names]
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return []
+    calls = [call for program in programs for call in program.get("graph_module", {}).get("module_call_graph", [])]
+    specs = [(call.get("signature") or {}).get(key) or "" for call in calls for key in ("in_spec", "out_spec")]
+    return list(dict.fromkeys(re.findall(r'"type": "([^"]+)"', " ".join(specs))))
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Disables unpickling: torch falls back to it for anything in a program that is not a plain tensor."""
+    loads, log_level, variable = pickle.loads, logging.root.manager.disable, "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    previous = os.environ.get(variable)
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise pickle.UnpicklingError("it holds pickled objects, which could run any code")
+
+    pickle.loads, os.environ[variable] = refuse, "1"
+    logging.disable(logging.WARNING)  # torch logs the traceback of an error before it raises it.
+    try:
+        yield
+    finally:
+        logging.disable(log_level)
+        pickle.loads = loads
+        os.environ.pop(variable)
+        os.environ.update({variable: previous} if previous is not None else {})

@@ -1,0 +1,26 @@
+"""Inputs of zeros that take no memory until they are read: a count on meta needs their shapes only."""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from math import prod
+
+import torch
+from torch import Tensor
+
+SMALL = 2**20  # Bytes; a smaller tensor costs less than a mapping.
+# Linux would refuse a mapping larger than memory, though no page of it is used. Python names the flag from 3.13 on.
+NO_RESERVE = 0x4000
+
+
+def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`torch.zeros` of which the system provides a page of memory only when it is first used."""
+    size = prod(shape) * dtype.itemsize
+    if size < SMALL or sys.platform != "linux" or torch.get_default_device().type != "cpu":
+        return torch.zeros(shape, dtype=dtype)
+    try:
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE)
+    except OSError:  # A system may be set to refuse what exceeds its memory; torch says how much it lacks.
+        return torch.zeros(shape, dtype=dtype)
+    return torch.frombuffer(memory, dtype=dtype).view(shape)

@@ -96,8 +96,8 @@ def _print_run(number: int, record: Record, earlier: Sequence[Record]) -> None:
         sys.exit(f"run {number}, {record.label}, has no operator times or is of another model")
     print(
         f"run {number}: {1e3 * timing.median_s:.2f} ms, {len(timing.samples_s)} passes, operators ÷ pass "
-        f"{total_s / uninstrumented.interquartile_mean_s:.4f}, overhead {100 * measurement.overhead_s / total_s:.2f} %, "
-        f"{measurement.quality} {measurement.reason}",
+        f"{total_s / uninstrumented.interquartile_mean_s:.4f}, overhead {100 * measurement.overhead_s / total_s:.2f} "
+        f"%, {measurement.quality} {measurement.reason}",
         flush=True,
     )
 

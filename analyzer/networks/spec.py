@@ -19,6 +19,15 @@ class ShapeError(ValueError):
     """A layer cannot take its input shape; `walk` adds the network and the path."""
 
 
+class _Leaf(Frozen):
+    """A layer. By default its output has the shape of its input, and an override can change none of its numbers."""
+
+    keys: ClassVar[tuple[str, ...]] = ()
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+
 def _window_count(size: int, kernel: int, stride: int, padding: int, *, ceil: bool) -> int:
     """The number of windows along one axis.
 
@@ -46,7 +55,7 @@ def _windowed(shape: Shape, kernel: int, stride: int, padding: int, *, ceil: boo
     return height, width
 
 
-class Conv(Frozen):
+class Conv(_Leaf):
     """A 2-d convolution to `out` channels. `padding=None` is half the kernel, which keeps the size at stride 1."""
 
     out: int
@@ -88,7 +97,7 @@ class DepthwiseConv(Frozen):
         return Conv(channels * self.multiplier, self.kernel, self.stride, groups=channels, bias=self.bias)
 
 
-class Linear(Frozen):
+class Linear(_Leaf):
     """A fully connected layer to `out` features; its input width is that of the input shape."""
 
     out: int
@@ -103,7 +112,7 @@ class Linear(Frozen):
         return (shape[0], self.out)
 
 
-class Pool(Frozen):
+class Pool(_Leaf):
     """A window of `kernel` x `kernel` every `stride`. Ceil mode without padding is the default, as in Caffe."""
 
     kernel: int
@@ -127,32 +136,22 @@ class AvgPool(Pool):
     op: ClassVar[str] = "avg_pool2d"
 
 
-class AdaptiveAvgPool(Frozen):
+class AdaptiveAvgPool(_Leaf):
     """Averages any image to `size` x `size`; 1 is global average pooling."""
 
     size: int = 1
 
     op: ClassVar[str] = "adaptive_avg_pool2d"
-    keys: ClassVar[tuple[str, ...]] = ()
 
     def output_shape(self, shape: Shape) -> Shape:
         return (*_require_4d(shape)[:2], self.size, self.size)
 
 
-class _SameShape:
-    """A layer whose output has the shape of its input."""
-
-    keys: ClassVar[tuple[str, ...]] = ()
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
-
-class ReLU(_SameShape, Frozen):
+class ReLU(_Leaf):
     op: ClassVar[str] = "relu"
 
 
-class BatchNorm(_SameShape, Frozen):
+class BatchNorm(_Leaf):
     eps: float = 1e-5
 
     op: ClassVar[str] = "batch_norm"
@@ -161,7 +160,7 @@ class BatchNorm(_SameShape, Frozen):
         return _require_4d(shape)
 
 
-class LRN(_SameShape, Frozen):
+class LRN(_Leaf):
     """Local response normalisation over `size` neighbouring channels; Caffe's defaults."""
 
     size: int = 5
@@ -174,7 +173,7 @@ class LRN(_SameShape, Frozen):
         return _require_4d(shape)
 
 
-class Dropout(_SameShape, Frozen):
+class Dropout(_Leaf):
     """Drops a share `p` of the elements in training; the identity at inference."""
 
     p: float
@@ -182,9 +181,8 @@ class Dropout(_SameShape, Frozen):
     op: ClassVar[str] = "dropout"
 
 
-class Flatten(Frozen):
+class Flatten(_Leaf):
     op: ClassVar[str] = "flatten"
-    keys: ClassVar[tuple[str, ...]] = ()
 
     def output_shape(self, shape: Shape) -> Shape:
         return (shape[0], prod(shape[1:]))

@@ -69,12 +69,11 @@ class Comparison(Frozen):
         """One row per module, metric and other record."""
         import pandas
 
-        rows = []
-        for compared in self.metrics:
-            (first, before), (model, after) = compared.values.items()
-            rows.append(
-                (compared.path, compared.metric, first, before, model, after, compared.difference, compared.ratio)
-            )
+        rows = [
+            (metric.path, metric.metric, first, before, model, after, metric.difference, metric.ratio)
+            for metric in self.metrics
+            for (first, before), (model, after) in [metric.values.items()]
+        ]
         columns = ["path", "metric", "first", "first_value", "model", "value", "difference", "ratio"]
         return pandas.DataFrame(rows, columns=columns)
 

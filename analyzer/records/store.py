@@ -33,9 +33,9 @@ def save(records: Sequence[Record], root: Path | None = None) -> Path:
     return path
 
 
-def save_peaks(data: Mapping[str, Any], root: Path | None = None) -> Path:
+def save_peaks(data: Mapping[str, Any]) -> Path:
     """Replaces the file of `analyze machine` and returns its path."""
-    path = _make_folder((root or project_root()) / PEAKS.parent, "the peaks") / PEAKS.name
+    path = _make_folder(project_root() / PEAKS.parent, "the peaks") / PEAKS.name
     write_text(path, json.dumps(data, indent=1) + "\n")
     return path
 

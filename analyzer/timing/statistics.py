@@ -17,7 +17,7 @@ CONFIDENCE = 0.95
 BLOCK = 2**21  # Sample counts held at a time: memory does not grow with the number of samples.
 
 
-def confidence_interval(timing: Timing, *, seed: int = 0) -> tuple[float, float]:
+def confidence_interval(timing: Timing) -> tuple[float, float]:
     """95 % confidence interval of the median, in seconds, by `bootstrap_median` over processes.
 
     One process gives only its own spread, one sample an infinite interval. Equal samples give equal intervals.
@@ -25,7 +25,7 @@ def confidence_interval(timing: Timing, *, seed: int = 0) -> tuple[float, float]
     >>> confidence_interval(Timing("", "", 1, "pass", "pass", (1.0, 1.0, 1.0), "trusted"))
     (1.0, 1.0)
     """
-    return bootstrap_median(by_process(timing), seed=seed)
+    return bootstrap_median(by_process(timing))
 
 
 def relative_half_width(timing: Timing) -> float:

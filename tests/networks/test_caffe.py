@@ -16,7 +16,7 @@ from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks import find
 from analyzer.networks.spec import AdaptiveAvgPool, AvgPool, Conv, Dropout, MaxPool
 from analyzer.networks.walk import Step, walk
-from analyzer.records.record import Row, total, under
+from analyzer.records.record import Row, total
 
 TYPES = {
     "conv2d": "Convolution",
@@ -179,17 +179,6 @@ def test_every_layer_of_googlenet_in_training_is_caffes(reference):
     counted = counted_layers("googlenet", train=True)
     assert counted == expected
     assert list(counted) == list(expected)
-
-
-@pytest.mark.parametrize(("net", "train"), [("googlenet_caffe", False), ("googlenet_caffe_train", True)])
-def test_googlenets_modules_add_up_to_caffes(reference, net, train):
-    rows = count("googlenet", train=train).rows
-    modules = reference(net)["modules"]
-    assert len(modules) == 9
-    for name, expected in modules.items():
-        selected = [row for row in rows if under(row, name)]
-        counted = {key: sum(getattr(row, key) for row in selected) for key in expected}
-        assert (name, counted) == (name, expected)
 
 
 CAFFE_NETS = [

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.networks import VARIANTS
+from analyzer.core.errors import AnalyzerError
+from analyzer.networks import VARIANTS, find
 
 NUMBER = itertools.count()
 PREAMBLE = "from analyzer.networks.spec import *\n"
@@ -119,6 +120,16 @@ def test_a_new_process_lists_and_counts_it(process, tmp_path):
     assert process("--variant", "tiny", PYTHONPATH=str(others)).status == 0
 
 
+def test_our_names_never_read_entry_points(monkeypatch):
+    reads = []
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: reads.append(group) or [])
+    assert [find(name).name for name in VARIANTS] == list(VARIANTS)
+    assert reads == []
+    with pytest.raises(AnalyzerError, match=r"unknown variant 'zzz'; known: googlenet, .*vgg16"):
+        find("zzz")
+    assert reads == ["analyzer.networks"]
+
+
 def test_our_network_has_precedence_over_one_of_the_same_name(analyze, distribution):
     before = analyze("--variant", "nin"), analyze("list")
     distribution(TINY, {"nin": "{}:TINY"})
@@ -157,6 +168,9 @@ BROKEN = {
     "a function that exits": ("def tiny():\n    raise SystemExit\n", "{}:tiny", "SystemExit"),
     "no layers": ("TINY = Network('tiny', '', '', {})\n", "{}:TINY", "tiny"),
     "a stride of zero": ("TINY = Network('tiny', '', '', {'conv': Conv(4, 3, 0)})\n", "{}:TINY", "tiny"),
+    "a text for a layer": ("TINY = Network('tiny', '', '', {'conv': 'text'})\n", "{}:TINY", "AttributeError"),
+    "a text for a number": ("TINY = Network('tiny', '', '', {'c': Conv('many', 3)})\n", "{}:TINY", "TypeError"),
+    "a flat input": ("TINY = Network('tiny', '', '', {'c': Conv(4, 3)}, (8, 8))\n", "{}:TINY", "tiny.c with"),
     "groups that do not divide": ("TINY = Network('tiny', '', '', {'c': Conv(4, 3, groups=2)})\n", "{}:TINY", "groups"),
     "a layer without formula": (
         "class Odd(ReLU):\n    op = 'odd'\nTINY = Network('tiny', '', '', {'odd': Odd()})\n",

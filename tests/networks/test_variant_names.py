@@ -72,9 +72,3 @@ def test_malformed_changes(text):
 def test_an_unknown_variant_with_changes():
     with pytest.raises(AnalyzerError, match="unknown variant 'googlenut'; nearest: googlenet"):
         variants(["googlenut@conv1.out=3"])
-
-
-def test_records_carry_overrides():
-    record = count("googlenet", overrides={"conv1.out": 32})
-    assert record.overrides == {"conv1.conv.out": 32}
-    assert record.label == "googlenet@conv1.conv.out=32"

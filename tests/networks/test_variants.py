@@ -152,22 +152,12 @@ def test_network_in_network():
 
 # --- torchvision -----------------------------------------------------------------------------------------------------
 def test_torchvisions_alexnet_layer_by_layer(reference):
+    """Kernels, strides and shapes by layer are in test_caffe.py."""
     table = reference("torchvision_alexnet")
-    rows = {row.path: row for row in count("alexnet-torchvision").rows if row.params}
-    assert list(rows) == [layer["name"] for layer in table["layers"]]
-    steps = {step.path: step for step in walk(find("alexnet-torchvision"))}
-    for layer in table["layers"]:
-        row = rows[layer["name"]]
-        out, *reads = layer["weight"]
-        weights = out
-        for size in reads:
-            weights *= size
-        assert (row.weights, row.biases, row.params) == (weights, out, layer["params"])
-        assert row.macs == layer["macs"]
-        if layer["type"] == "Conv2d":
-            conv = steps[row.path].layer
-            assert (conv.stride, conv.pad, conv.kernel) == (layer["stride"], layer["padding"], reads[-1])
-            assert row.outputs == ((1, out, layer["out_hw"], layer["out_hw"]),)
+    rows = [row for row in count("alexnet-torchvision").rows if row.params]
+    assert [(row.path, row.params, row.macs) for row in rows] == [
+        (layer["name"], layer["params"], layer["macs"]) for layer in table["layers"]
+    ]
     totals = count("alexnet-torchvision").totals
     assert (totals.params, totals.macs) == (table["params"], table["macs_224"]) == (61_100_840, 714_188_480)
 

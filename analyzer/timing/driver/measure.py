@@ -21,7 +21,7 @@ from analyzer.networks.variants import Variant, is_reference, variant
 from analyzer.records.envelope import record_from_json
 from analyzer.records.record import Count, Record
 from analyzer.records.timings import Configuration
-from analyzer.timing.driver.processes import Reply, RunWorker, run_worker, run_workers
+from analyzer.timing.driver.processes import Reply, run_workers
 from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
 
@@ -155,8 +155,6 @@ def time_requests(
     requests: Sequence[Request],
     *,
     processes: int | None = None,
-    seed: int = 0,
-    run_worker: RunWorker = run_worker,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
 ) -> TimedRun:
     """Times every request in `processes` fresh processes and adds the times to the model's counts.
@@ -170,8 +168,7 @@ def time_requests(
         requests,
         processes=processes or PROCESSES,
         min_processes=processes or MIN_PROCESSES,
-        order=random.Random(seed),
-        run_worker=run_worker,
+        order=random.Random(0),
         progress=progress,
     )
     first = [request_replies[0] for request_replies in replies if request_replies]

@@ -27,9 +27,8 @@ SPARE_S = 6.0  # For repeated samples, over all peaks.
 EMULATED_BELOW = 5e9  # FLOP/s of one product below which a type is emulated, and measured no further.
 MIN_RESOLVED = 2.0  # A call must take this many times a call of one element for its bandwidth to mean anything.
 Now = Callable[[], float]
-Runner = Callable[
-    [Callable[[], Any], float], tuple[int, float]
-]  # Repeats a call for so long → number of calls, seconds.
+# Repeats a call for so long → number of calls, seconds.
+Runner = Callable[[Callable[[], Any], float], tuple[int, float]]
 Progress = Callable[[int, int, str], None]  # Done, total, label.
 
 

@@ -35,10 +35,7 @@ class FakePass:
 
     def uninstrumented(self, *, blocked=False):
         self.clock.block_queue() if blocked else self.clock.synchronize()
-        marks = [self.clock.mark()]
-        self._run(lambda: None)
-        marks.append(self.clock.mark())
-        return self.clock.seconds(marks)[-1]
+        return self.clock.elapsed(lambda: self._run(lambda: None))
 
     def instrumented(self):
         self.clock.block_queue()

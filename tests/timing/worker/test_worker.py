@@ -174,11 +174,7 @@ class FakePass:
 
     def _time(self, launches, seconds, blocked):
         self.clock.block_queue() if blocked else self.clock.synchronize()
-        marks = [self.clock.mark()]
-        for _ in range(launches):
-            self.device.launch(seconds / launches)
-        marks.append(self.clock.mark())
-        return self.clock.seconds(marks)[-1]
+        return self.clock.elapsed(lambda: self.device.launch(seconds / launches), launches)
 
     def uninstrumented(self, *, blocked=False):
         return self._time(2, 0.010, blocked)

@@ -94,12 +94,6 @@ def test_a_module_that_one_record_lacks_is_none():
     assert norm.pair == (0, 0)  # Both have it, without multiply-adds.
 
 
-def test_the_story_of_the_5x5_branch():
-    line = lines("googlenet-no-reduction", "googlenet")["inception_4a.branch_5x5", "macs", "googlenet"]
-    assert line.pair == (112_896_000, 5_268_480)
-    assert f"{1 / line.ratio:.1f}" == "21.4"
-
-
 def test_sums_are_of_all_rows_below_a_role():
     comparison = compare("googlenet", "googlenet-torchvision", train=True)
     for index, record in enumerate(comparison.records):
@@ -124,22 +118,6 @@ def test_modules_keep_the_order_of_each_network():
         merged = list(compare("googlenet", name).modules)
         roles = list(dict.fromkeys(role for row in count(name).rows for role in prefixes(row.role)))
         assert [role for role in merged if role in roles] == roles
-
-
-def test_a_network_is_compared_with_its_overrides():
-    plain, changed = count("googlenet"), count("googlenet", overrides={"inception_4a.reduce_5x5": 32})
-    comparison = compare_records([plain, changed])
-    assert comparison.labels == ("googlenet", "googlenet@inception_4a.reduce_5x5=32")
-    assert comparison.totals["macs"].difference == 5_268_480
-    differing = {line.path for line in comparison.metrics if line.metric == "macs" and line.difference}
-    assert differing == {
-        TOTAL,
-        "inception_4a",
-        "inception_4a.branch_5x5",
-        "inception_4a.branch_5x5.reduce",
-        "inception_4a.branch_5x5.reduce.conv",
-        "inception_4a.branch_5x5.conv",
-    }
 
 
 def test_restricted_records_are_compared():

@@ -164,9 +164,3 @@ def test_the_frame_has_one_row_per_operator_and_the_jsons_keys():
         assert int(frame[key].sum()) == getattr(whole.totals, key)
     assert list(frame["path"]) == [row.path for row in whole.rows]
     assert frame.set_index("path").loc["fc6", "macs"] == 256 * 6 * 6 * 4096
-
-
-def test_records_are_values():
-    assert count("nin") == count("nin")
-    assert count("nin") != count("nin", batch=2)
-    assert count("nin") != count("nin", train=True)

@@ -32,24 +32,6 @@ def test_a_timed_record_survives_json(record):
     assert load(dump([record.replace(measurement=None)]))[0].measurement is None
 
 
-def test_a_record_of_schema_1_is_read_under_todays_names(record):
-    """Schema 1 had whole, tile, gap and reference for pass, operator, overhead and reference_workload."""
-    envelope = json.loads(dump([record]))
-    envelope["schema_version"] = 1
-    (old,) = envelope["records"]
-    measurement = old.pop("measurement")
-    old["setting"] = measurement.pop("configuration")
-    old["warnings"] = measurement.pop("warnings")
-    old["trust"] = {"verdict": measurement.pop("quality"), **measurement}
-    kinds = {"pass": "whole", "operator": "tile", "overhead": "gap", "reference_workload": "reference"}
-    for timing in old["timings"]:
-        timing["verdict"] = timing.pop("quality")
-        if timing["op"] == timing["kind"]:
-            timing["op"] = kinds[timing["kind"]]
-        timing["kind"] = kinds[timing["kind"]]
-    assert load(json.dumps(envelope)) == [record]
-
-
 def test_statistics_are_computed_from_the_samples(record):
     pass_timing, operator, *_ = record.measurement.timings
     assert pass_timing.median_s == 0.011

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import nn
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.models.huggingface_inputs import Request, default_inputs
 from analyzer.models.installed import imported
-from analyzer.models.known_values import known_values
+from analyzer.models.known_values import KnownValues, Literals, known_values
 
 
 def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Any]]:
@@ -36,14 +37,22 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     factory = getattr(library, architecture) if architecture and hasattr(library, architecture) else None
 
     def make() -> nn.Module:
-        # `_from_config` uses the dtype of the configuration.
-        model: nn.Module = factory._from_config(config) if factory else library.AutoModel.from_config(config)
+        with keep_numbers() as numbers:
+            # `_from_config` uses the dtype of the configuration.
+            model: nn.Module = factory._from_config(config) if factory else library.AutoModel.from_config(config)
+            numbers(model)
         for module in model.modules():
             # It reads token values to warn of padding, which fails on meta.
             if hasattr(module, "warn_if_padding_and_no_attention_mask"):
                 vars(module)["warn_if_padding_and_no_attention_mask"] = lambda *args, **kwargs: None
         for part in (config, getattr(config, "text_config", config)):
-            for attribute in ("image_token_id", "image_token_index", "audio_token_id"):
+            for attribute in (
+                "image_token_id",
+                "image_token_index",
+                "video_token_id",
+                "video_token_index",
+                "audio_token_id",
+            ):
                 if getattr(part, attribute, 0) is None:
                     setattr(part, attribute, part.vocab_size - 1 if hasattr(part, "vocab_size") else 0)
         return model
@@ -62,6 +71,25 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
         return [], default_inputs(request)
 
     return make, inputs
+
+
+@contextmanager
+def keep_numbers() -> Iterator[Callable[[nn.Module], None]]:
+    """Yields a function that gives buffers without dimensions, such as strides, their value where it is known.
+
+    Built on meta they would have none, and the length of a padding depends on them.
+    """
+    values = KnownValues(max_elements=1)
+
+    def keep(model: nn.Module) -> None:
+        for module in model.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                value = values.value(buffer)
+                if buffer.is_meta and buffer.ndim == 0 and value is not None:
+                    module._buffers[name] = value
+
+    with values, Literals(values):
+        yield keep
 
 
 def feature_count(model: Any, modality: str, inputs: Mapping[str, Any]) -> int | None:

@@ -16,10 +16,18 @@ SECONDS = 1  # Of sound as samples.
 SAMPLING_RATE = 16_000
 MEL_FRAMES = 1_000  # Frames of a spectrogram: 10 s at the usual hop of 10 ms.
 VIDEO_FRAMES = 8
+ENTITIES = 4
 IMAGE_SIZE = 224
 
 VISION = ("vision_config", "image_config", "video_config", "backbone_config", "image_model_config", "detector_config")
-AUDIO = ("audio_config", "audio_encoder_config", "speech_config", "encoder_config", "asr_config", "semantic_model_config")
+AUDIO = (
+    "audio_config",
+    "audio_encoder_config",
+    "speech_config",
+    "encoder_config",
+    "asr_config",
+    "semantic_model_config",
+)
 TEXT = ("text_config", "vlm_config", "decoder_config", "language_config")
 
 
@@ -136,12 +144,33 @@ def patches(request: Request) -> Tensor:
     return torch.zeros(request.batch * math.prod(grid(request)), width, dtype=request.dtype)
 
 
+def square_patches(request: Request) -> Tensor:
+    """All patches of all images, as small images."""
+    rows = patches(request)
+    return rows.view(len(rows), channels(request), patch_size(request), patch_size(request))
+
+
+def merged_patches(request: Request) -> Tensor:
+    """One row of pixels per merged square of patches."""
+    edge = patch_size(request) * merge_size(request)
+    count = request.batch * math.prod(grid(request)) // merge_size(request) ** 2
+    return torch.zeros(count, edge, edge, channels(request), dtype=request.dtype)
+
+
+def image_position_mask(request: Request) -> Tensor:
+    """Marks the positions at the start of the text that hold the image."""
+    mask = request.whole(request.config.latent_query_num + tokens(request))
+    mask[:, : request.config.latent_query_num] = 1
+    return mask
+
+
 def image(request: Request) -> Tensor:
     return request.zeros(channels(request), *image_size(request))
 
 
 def images(count: int) -> Argument:
-    return lambda request: request.zeros(count, channels(request), *image_size(request))
+    """Several images each, of ones: some models take an image of zeros for padding and leave it out."""
+    return lambda request: request.zeros(count, channels(request), *image_size(request)) + 1
 
 
 def video(request: Request) -> Tensor:
@@ -157,9 +186,20 @@ def pixel_values(request: Request) -> Tensor:
     return image(request)
 
 
+def image_sizes(request: Request) -> Tensor | None:
+    """The size of each image before padding; an encoder for images of one size does not take it."""
+    if request.kind in ("llava", "vipllava"):
+        return None
+    return torch.tensor([image_size(request)] * request.batch)
+
+
 def rows_and_columns(request: Request) -> tuple[int, int]:
     height, width = (edge // patch_size(request) for edge in image_size(request))
     return height, width
+
+
+def pixel_attention_mask(request: Request) -> Tensor | None:
+    return request.ones(math.prod(rows_and_columns(request))) if request.takes("spatial_shapes") else None
 
 
 def patch_positions(request: Request) -> Tensor:
@@ -184,6 +224,8 @@ MEL_BINS = (
 
 
 def mel_bins(request: Request) -> int:
+    if request.kind in MEL_BINS_OF:
+        return MEL_BINS_OF[request.kind]
     return int(request.find(MEL_BINS, 80, AUDIO))
 
 
@@ -194,6 +236,8 @@ def mel_frames(request: Request) -> int:
 
 
 def mel_first(request: Request) -> bool:
+    if request.kind.startswith("glmasr"):
+        return True
     return bool(request.find("max_source_positions n_window", 0, AUDIO) and request.find("num_mel_bins", 0, AUDIO))
 
 
@@ -210,10 +254,19 @@ ARGUMENTS: dict[str, Argument] = {
     "bbox": per_token(4),
     "pixel_values": pixel_values,
     "pixel_values_videos": video,
-    "image_sizes": lambda request: torch.tensor([image_size(request)] * request.batch),
+    "image_sizes": image_sizes,
+    "target_sizes": lambda request: torch.tensor([rows_and_columns(request)] * request.batch),
+    "visual_feats": lambda request: request.zeros(36, request.config.visual_feat_dim),
+    "visual_pos": lambda request: request.zeros(36, request.config.visual_pos_dim),
+    "visual_embeds": lambda request: request.zeros(36, request.config.visual_embedding_dim),
+    "entity_ids": lambda request: request.whole(ENTITIES),
+    "entity_position_ids": lambda request: request.whole(ENTITIES, 4),
+    "aspect_ratio_ids": lambda request: request.ones(1),
+    "aspect_ratio_mask": lambda request: request.ones(1, request.find("max_num_tiles", 4, VISION)),
     "image_grid_thw": grid_thw,
     "grid_thw": grid_thw,
     "spatial_shapes": lambda request: torch.tensor([rows_and_columns(request)] * request.batch),
+    "pixel_attention_mask": pixel_attention_mask,
     "pixel_position_ids": patch_positions,
     "image_position_ids": patch_positions,
     "input_values": samples,
@@ -224,9 +277,9 @@ ARGUMENTS: dict[str, Argument] = {
 """By argument: given to every forward that takes it."""
 
 REQUIRED: dict[str, Argument] = {
+    "inputs_embeds": lambda request: request.zeros(tokens(request), request.find("hidden_size d_model", 0, TEXT)),
     "hidden_states": patches,
     "attention_mask": lambda request: request.ones(tokens(request)),
-    "pixel_attention_mask": lambda request: request.ones(math.prod(rows_and_columns(request))),
 }
 """By argument: given where forward has no default for it."""
 
@@ -238,7 +291,46 @@ MODELS: dict[str, dict[str, Argument | None]] = {
         "query_embeds": lambda request: request.zeros(32, request.config.hidden_size),
         "encoder_hidden_states": lambda request: request.zeros(257, request.config.encoder_hidden_size),
     },
-    "blt": {"use_cache": lambda request: False},
+    "granite_docling": {
+        "pixel_values": images(1),
+        "pixel_attention_mask": lambda request: torch.ones(request.batch, 1, dtype=torch.bool),
+    },
+    "granite_speech5_encoder": {
+        "input_features": lambda request: request.zeros(MEL_FRAMES // 2, 4 * mel_bins(request))
+    },
+    "idefics": {
+        "pixel_values": images(1),
+        "image_attention_mask": lambda request: request.ones(tokens(request), 1),
+    },
+    "inkling2": {
+        "pixel_values": merged_patches,
+        "image_grid_thw": lambda request: grid_thw(request) // torch.tensor([1, *[merge_size(request)] * 2]),
+    },
+    "llava_next": {"pixel_values": images(5)},
+    "mimi_decoder": {"latents": lambda request: request.zeros(request.config.hidden_size, 13)},
+    "mllama": {
+        "pixel_values": lambda request: request.zeros(
+            1, request.find("max_num_tiles", 4, VISION), channels(request), *image_size(request)
+        ),
+    },
+    "muse_glimmer_assistant": {
+        "noise_embeds": lambda request: request.zeros(request.config.block_size, request.config.hidden_size),
+        "context_hidden_states": lambda request: request.zeros(
+            tokens(request), request.config.hidden_size * len(request.config.target_layer_ids)
+        ),
+    },
+    "muse_spark_audio": {"input_values": lambda request: request.zeros(10 * math.prod(request.config.patch_sizes))},
+    "inkling_mm_model": {
+        "pixel_values": lambda request: torch.zeros(
+            36 * request.batch, 2, patch_size(request), patch_size(request), channels(request), dtype=request.dtype
+        )
+    },
+    "instructblipvideo": {"pixel_values": images(4)},
+    "kosmos-2": {"image_embeds_position_mask": image_position_mask},
+    "kosmos-2.5": {
+        "flattened_patches": lambda request: request.zeros(4096, 2 + channels(request) * patch_size(request) ** 2),
+        "image_embeds_position_mask": image_position_mask,
+    },
     "clap": {
         "input_features": lambda request: request.zeros(1, 1001, mel_bins(request)),
         "is_longer": lambda request: torch.ones(request.batch, 1, dtype=torch.bool),
@@ -270,10 +362,29 @@ MODELS: dict[str, dict[str, Argument | None]] = {
 
 for name in ("csm", "dac", "encodec", "mimi", "mimi_encoder", "xcodec"):
     MODELS.setdefault(name, {})["input_values"] = codec_samples
-MODELS["fun_asr_nano_encoder"] = MODELS["fun_asr_nano"]
+for name in ("idefics2", "idefics3", "smolvlm"):
+    MODELS[name] = {"pixel_values": images(1)}
+for name in ("kimi_k25", "kimi_k25_vision"):
+    MODELS[name] = {"pixel_values": square_patches}
+for name in ("bamba", "blt"):
+    MODELS[name] = {"use_cache": lambda request: False}  # Their caches fail without layers of attention.
+for kind, like in (
+    ("granite4_vision", "llava_next"),
+    ("llava_next_video", "llava_next"),
+    ("llava_onevision", "llava_next"),
+    ("fun_asr_nano_encoder", "fun_asr_nano"),
+    ("granite_speech5_ctc", "granite_speech5_encoder"),
+    ("inkling2_loop", "inkling2"),
+    ("inkling2_vision", "inkling2"),
+):
+    MODELS[kind] = MODELS[like]
+for name in ("kosmos-2", "kosmos-2.5"):
+    MODELS[name]["input_ids"] = lambda request: request.whole(request.config.latent_query_num + tokens(request))
 
-IMAGE_SIZES: dict[str, Any] = {"aria": 490, "depth_pro": 1536}
+IMAGE_SIZES: dict[str, Any] = {"aria": 1120, "depth_pro": 1536, "gemma4_vision": 768, "inkling2": 240}
 """By model type, where the configuration has no image size that works."""
+
+MEL_BINS_OF = {"gemma4_audio": 128}
 
 MODALITIES = {
     "image": "pixel_values image_grid_thw image_sizes spatial_shapes image_position_ids pixel_attention_mask",
@@ -294,6 +405,7 @@ def default_inputs(request: Request) -> dict[str, Any]:
         if getattr(request.config, part, part) is None:  # The model has been left without its tower.
             table = {name: make for name, make in table.items() if name not in MODALITIES[modality].split()}
     inputs = {name: make(request) for name, make in table.items() if make is not None}
+    inputs = {name: value for name, value in inputs.items() if value is not None}
     return with_placeholders(request, inputs) if "input_ids" in inputs else inputs
 
 
@@ -310,14 +422,19 @@ def with_placeholders(request: Request, inputs: dict[str, Any]) -> dict[str, Any
         try:
             count = request.features(modality, inputs)
         except Exception:
-            inputs = {name: value for name, value in inputs.items() if name not in names.split()}
-            continue
+            if not request.required.isdisjoint(names.split()):
+                count = None
+            else:
+                inputs = {name: value for name, value in inputs.items() if name not in names.split()}
+                continue
         count = expected_features(request, modality, inputs) if count is None else count
         ids.insert(-1, torch.full((request.batch, count // request.batch), token))
         types.insert(-1, torch.full((request.batch, count // request.batch), number))
     inputs["input_ids"] = torch.cat(ids, 1)
     if request.takes("mm_token_type_ids"):
         inputs["mm_token_type_ids"] = torch.cat(types, 1)
+    if request.takes("moe_mm_token_type_ids"):
+        inputs["moe_mm_token_type_ids"] = (torch.cat(types, 1) > 0).long()
     return inputs
 
 
@@ -326,5 +443,5 @@ def expected_features(request: Request, modality: str, inputs: Mapping[str, Any]
     if modality == "image" and "image_grid_thw" in inputs:
         return int(inputs["image_grid_thw"].prod(-1).sum()) // merge_size(request) ** 2
     names = f"{modality}_seq_length {modality}_seq_len mm_tokens_per_{modality} {modality}_soft_tokens_per_image"
-    count = request.find(f"{names} num_{modality}_tokens vision_soft_tokens_per_image", None, VISION)
+    count = request.find(f"{names} num_{modality}_tokens vision_soft_tokens_per_image num_query_tokens", None, VISION)
     return request.batch * int(count or math.prod(rows_and_columns(request)))

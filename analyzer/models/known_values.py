@@ -21,10 +21,11 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 MAX_ELEMENTS = 1 << 23  # Larger tensors have no known value: computing them would take time and memory.
 
-# Values of the result do not depend on those of the tensor.
-SHAPE_ONLY = frozenset(
+# Operators that read the shape and the type of a tensor, not its values: of their first argument, or of their second.
+SHAPE_OF_FIRST = frozenset(
     "empty_like zeros_like ones_like full_like new_empty new_empty_strided new_zeros new_ones new_full".split()
 )
+SHAPE_OF_SECOND = frozenset("expand_as view_as reshape_as type_as".split())
 
 aten = torch.ops.aten
 
@@ -36,14 +37,26 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         return False  # torch's default guards the method with torch._dynamo, whose import takes a second.
 
-    def __init__(self) -> None:
+    def __init__(self, max_elements: int = MAX_ELEMENTS) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.max_elements = max_elements
         self.values: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
+        self.views: dict[int, set[int]] = {}  # By storage of a value: the keys of all tensors there.
 
     def learn(self, tensor: Tensor, value: Tensor) -> None:
-        if tensor.is_meta and value.numel() <= MAX_ELEMENTS:
+        if tensor.is_meta and value.numel() <= self.max_elements:
             key = id(tensor)
-            self.values[key] = (weakref.ref(tensor, lambda _: self.values.pop(key, None)), value)
+            self._drop(key)
+            self.values[key] = (weakref.ref(tensor, lambda _: self._drop(key)), value)
+            self.views.setdefault(_address(value), set()).add(key)
+
+    def _drop(self, key: int) -> None:
+        if key in self.values:
+            _, value = self.values.pop(key)
+            address = _address(value)
+            self.views[address].discard(key)
+            if not self.views[address]:
+                del self.views[address]
 
     def value(self, tensor: Tensor) -> Tensor | None:
         """The value of a meta tensor, or None; any other tensor is its value."""
@@ -56,10 +69,8 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Drops the value of a tensor and of its views."""
         written = self.value(tensor)
         if written is not None:
-            storage = written.untyped_storage().data_ptr()
-            stale = [key for key, (_, value) in self.values.items() if value.untyped_storage().data_ptr() == storage]
-            for key in stale:
-                del self.values[key]
+            for key in list(self.views.get(_address(written), ())):
+                self._drop(key)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -91,11 +102,14 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _compute(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Mapping[str, Any]) -> Any:
         """The result on the CPU, or None if a value is not known, is drawn at random or would be large."""
         name = func._schema.name.removeprefix("aten::")
-        if torch.Tag.nondeterministic_seeded in func.tags or any(tensor.numel() > MAX_ELEMENTS for tensor in tensors):
+        if torch.Tag.nondeterministic_seeded in func.tags or any(
+            tensor.numel() > self.max_elements for tensor in tensors
+        ):
             return None
-        if name not in SHAPE_ONLY and any(self.value(tensor) is None for tensor in tensors):
+        read = tensors[name in SHAPE_OF_FIRST : 1 if name in SHAPE_OF_SECOND else None]
+        if any(self.value(tensor) is None for tensor in read):
             return None
-        if not tensors and _size(args) > MAX_ELEMENTS:
+        if not tensors and _size(args) > self.max_elements:
             return None
 
         def on_cpu(leaf: Any) -> Any:
@@ -121,7 +135,7 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-class _Literals(TorchFunctionMode):
+class Literals(TorchFunctionMode):
     """`torch.tensor(data)` is made below the dispatcher."""
 
     def __init__(self, values: KnownValues) -> None:
@@ -130,6 +144,13 @@ class _Literals(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if (
+            func is Tensor.__getitem__
+            and isinstance(args[1], tuple)
+            and any(isinstance(part, list) for part in args[1])
+        ):
+            # The list becomes a tensor below the dispatcher.
+            return func(args[0], tuple(self._learned(part) if isinstance(part, list) else part for part in args[1]))
         if func not in (torch.tensor, torch.as_tensor) or isinstance(args[0] if args else None, Tensor):
             return func(*args, **kwargs)
         args, kwargs = pytree.tree_map_only(Tensor, self._number, (args, kwargs))
@@ -139,10 +160,21 @@ class _Literals(TorchFunctionMode):
                 self.values.learn(result, func(*args, **{**kwargs, "device": "cpu"}))
         return result
 
+    def _learned(self, numbers: list[Any]) -> Tensor:
+        with _disable_current_modes():
+            value = torch.tensor(numbers, device="cpu")
+            tensor = value.to("meta")
+        self.values.learn(tensor, value)
+        return tensor
+
     def _number(self, tensor: Tensor) -> Any:
         """`torch.tensor([count])` reads the values of the tensors in its list."""
         value = self.values.value(tensor)
         return tensor if value is None else value.tolist()
+
+
+def _address(value: Tensor) -> int:
+    return int(value.untyped_storage()._cdata)
 
 
 def _size(args: Any) -> int:
@@ -161,5 +193,5 @@ def known_values(inputs: Any) -> Iterator[Any]:
     for tensor, value in zip(pytree.tree_leaves(moved), pytree.tree_leaves(inputs), strict=True):
         if isinstance(tensor, Tensor):
             values.learn(tensor, value)
-    with torch.device("meta"), values, _Literals(values):
+    with torch.device("meta"), values, Literals(values):
         yield moved

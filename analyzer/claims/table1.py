@@ -145,7 +145,7 @@ def _row(printed: dict[str, Any], record: Record) -> TableRow:
         sentences += _printed_is(row, printed["printed_is"])
     else:
         sentences += _consistency(row)
-    return row.replace(explanation=" ".join([*sentences, *filter(None, [printed.get("story")])]))
+    return row.replace(explanation=" ".join(filter(None, [*sentences, printed.get("story")])))
 
 
 def _under(record: Record, roles: Sequence[str]) -> list[Row]:
@@ -189,11 +189,8 @@ def _consistency(row: TableRow) -> Iterator[str]:
 def _printed_is(row: TableRow, name: str) -> Iterator[str]:
     """The arithmetic of the variant whose numbers the row prints: 7×7×3×8 + 24×64."""
     counted = _under(count(name), row.roles)
-    weights, macs = (
-        sum(variant_row.weights for variant_row in counted),
-        sum(variant_row.macs for variant_row in counted),
-    )
-    paths = {variant_row.path for variant_row in counted}
+    weights, macs = sum(layer.weights for layer in counted), sum(layer.macs for layer in counted)
+    paths = {layer.path for layer in counted}
     products = " + ".join(
         _product(step.layer, step.inputs[0][1])
         for step in walk(variant(name).network)

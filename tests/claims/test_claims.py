@@ -301,21 +301,18 @@ def test_every_form_of_every_question(
     target = tmp_path / "out"
     assert main(["claims", *question, "--format", form, "-o", str(target)]) == 0
     assert target.read_text(encoding="utf-8") == shown
+    expected = len(PAPER["rows"]) if "--table1" in question else 1 if question else len(EXPECTED_VERDICTS)
     if form == "json":
         envelope = json.loads(shown)
         assert (envelope["schema_version"], envelope["status"]) == (2, "ok")
         entries = envelope["table1" if "--table1" in question else "claims"]
-        assert len(entries) == (
-            len(PAPER["rows"]) if "--table1" in question else 1 if question else len(EXPECTED_VERDICTS)
-        )
+        assert len(entries) == expected
         if "--table1" not in question:
             keys = ["id", "claim", "source", "operands", "computed", "verdict", "condition"]
             assert all(list(entry) == keys for entry in entries)
     if form == "csv":
         lines = list(csv.DictReader(io.StringIO(shown)))
-        assert len(lines) == (
-            len(PAPER["rows"]) if "--table1" in question else 1 if question else len(EXPECTED_VERDICTS)
-        )
+        assert len(lines) == expected
         assert None not in lines[0]
         if "--table1" not in question:
             assert (

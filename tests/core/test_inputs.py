@@ -81,13 +81,6 @@ def test_a_variant_refuses_other_inputs(texts):
         image_shape([parse_input(text) for text in texts])
 
 
-@pytest.mark.parametrize("more", [("--input", "x=3x224x224"), ("--input", "3x224x224", "--input", "3x224x224")])
-def test_on_the_command_line(analyze, more):
-    shown = analyze("--variant", "googlenet", *more)
-    assert (shown.status, shown.out) == (2, "")
-    assert "a variant takes one input, CHANNELSxHEIGHTxWIDTH" in shown.err
-
-
 def test_inputs_are_for_every_model_and_variant_of_a_call(analyze, tmp_path, monkeypatch):
     """A variant refuses the second argument of a model before anything is counted."""
     monkeypatch.chdir(tmp_path)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import pytest
 
-from analyzer.counting.api import count
 from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks import find
 from analyzer.networks.spec import AdaptiveAvgPool, AvgPool, Conv, Dropout, MaxPool
 from analyzer.networks.walk import Step, walk
-from analyzer.records.record import Row, total
+from analyzer.records.record import Row
 
 TYPES = {
     "conv2d": "Convolution",
@@ -30,6 +30,9 @@ TYPES = {
     "linear": "InnerProduct",
 }
 NOT_COUNTED = {"Input", "Data", "Softmax", "SoftmaxWithLoss"}  # Our networks start at the image and end at logits.
+SINGLE_TOWER = {
+    "name": "alexnet-torchvision", "by": "role", "without": frozenset({"adaptive_avg_pool2d", "dropout"}),
+}  # fmt: skip
 FLAT = {"InnerProduct", "Dropout"}  # Caffe flattens silently: only the number of elements can be compared.
 
 # --- Caffe's names of GoogLeNet's layers → our paths ---------------------------------------------------------------
@@ -67,7 +70,8 @@ OUTSIDE = {
 }
 
 
-def googlenet_path(name: str) -> str:
+def googlenet_path(layer: dict[str, Any]) -> str:
+    name = layer["name"]
     if name in OUTSIDE:
         return OUTSIDE[name]
     group, _, part = name.partition("/")
@@ -156,83 +160,28 @@ def caffe_layers(net: dict[str, Any], named: Any) -> dict[str, Any]:
     return {named(layer): caffe_facts(layer) for layer in net["layers"] if layer["type"] not in NOT_COUNTED}
 
 
-def weighted(layers: dict[str, Any]) -> int:
-    return sum(facts["weights"] > 0 for facts in layers.values())
-
-
-# --- GoogLeNet -------------------------------------------------------------------------------------------------------
-def test_every_layer_of_googlenet_is_caffes(reference):
-    expected = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
-    counted = counted_layers("googlenet")
-    assert len(expected) == 143 - 2  # All but the input and the softmax.
-    assert weighted(expected) == 58
-    assert counted == expected
-    assert list(counted) == list(expected)
-
-
-def test_every_layer_of_googlenet_in_training_is_caffes(reference):
-    expected = caffe_layers(reference("googlenet_caffe_train"), lambda layer: googlenet_path(layer["name"]))
-    heads = [path for path in expected if path.startswith("aux")]
-    assert len(expected) == 159 - 1 - 3  # All but the data and the three losses.
-    assert len(heads) == 2 * 7
-    assert weighted(expected) == 58 + 2 * 3
-    counted = counted_layers("googlenet", train=True)
-    assert counted == expected
-    assert list(counted) == list(expected)
-
-
-CAFFE_NETS = [
-    ("googlenet", "googlenet_caffe", False),
-    ("googlenet", "googlenet_caffe_train", True),
-    ("alexnet", "alexnet_caffe", False),
-    ("alexnet-torchvision", "alexnet_single_tower", False),
+# --- the networks ----------------------------------------------------------------------------------------------------
+NETWORKS = [
+    # The file, our name of its layer, our network, its layers without those that we do not count, and with weights.
+    ("googlenet_caffe", googlenet_path, {"name": "googlenet"}, 143 - 2, 58),
+    ("googlenet_caffe_train", googlenet_path, {"name": "googlenet", "train": True}, 159 - 1 - 3, 58 + 2 * 3),
+    ("alexnet_caffe", itemgetter("name"), {"name": "alexnet"}, 24 - 2, 8),
+    ("alexnet_single_tower", single_tower_role, SINGLE_TOWER, 19 - 1, 8),
 ]
 
 
-@pytest.mark.parametrize(("name", "net", "train"), CAFFE_NETS)
-def test_network_totals_are_caffes(reference, name, net, train):
-    rows = count(name, train=train).rows
-    expected = reference(net)["totals"]
-    convs, linears = ([row for row in rows if row.op == op] for op in ("conv2d", "linear"))
-    # torchvision's AlexNet pools 6x6 to 6x6 where Caffe has no layer.
-    pools = [row for row in rows if "pool" in row.op and row.path != "avgpool"]
-    counted = {
-        "weights": sum(row.weights for row in rows),
-        "biases": sum(row.biases for row in rows),
-        "params": total(rows).params,
-        "conv_params": total(convs).params,
-        "fc_params": total(linears).params,
-        "macs": total(rows).macs,
-        "conv_macs": total(convs).macs,
-        "fc_macs": total(linears).macs,
-        "pool_window_ops": total(pools).flops,
-        "activation_elements_conv_fc_outputs": total(rows).activations,
-    }
-    assert counted == {key: expected[key] for key in counted}
-
-
-# --- AlexNet ---------------------------------------------------------------------------------------------------------
-def test_every_layer_of_alexnet_is_caffes(reference):
-    expected = caffe_layers(reference("alexnet_caffe"), lambda layer: layer["name"])
-    counted = counted_layers("alexnet")
-    assert len(expected) == 24 - 2
-    assert weighted(expected) == 8
-    assert counted == expected
-    assert list(counted) == list(expected)
-
-
-def test_every_layer_of_the_single_tower_is_torchvisions_alexnet_by_role(reference):
-    expected = caffe_layers(reference("alexnet_single_tower"), single_tower_role)
-    counted = counted_layers("alexnet-torchvision", by="role", without=frozenset({"adaptive_avg_pool2d", "dropout"}))
-    assert len(expected) == 19 - 1
-    assert weighted(expected) == 8
+@pytest.mark.parametrize(("net", "named", "ours", "layers", "with_weights"), NETWORKS)
+def test_every_layer_is_caffes(reference, net, named, ours, layers, with_weights):
+    expected, counted = caffe_layers(reference(net), named), counted_layers(**ours)
+    assert len(expected) == layers
+    assert sum(facts["weights"] > 0 for facts in expected.values()) == with_weights
     assert counted == expected
     assert list(counted) == list(expected)
 
 
 def test_a_wrong_layer_would_be_seen(reference):
     """One number of one layer changed: the comparison finds that layer and no other."""
-    expected = caffe_layers(reference("googlenet_caffe"), lambda layer: googlenet_path(layer["name"]))
+    expected = caffe_layers(reference("googlenet_caffe"), googlenet_path)
     steps = walk(find("googlenet"))
     rows = count_steps(steps).rows
     for key in ("weights", "biases", "macs"):

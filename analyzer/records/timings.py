@@ -140,6 +140,13 @@ class Measurement(Frozen):
         return (device[0].quality, device[0].reason) if device else (self.quality, self.reason)
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the pass is not trusted, and its GPU time if that has another reason."""
+        gpu_reason = self.operator_quality[1]
+        gpu = f"GPU time: {gpu_reason}" if gpu_reason not in ("", self.reason) else ""
+        return tuple(filter(None, (self.reason, gpu)))
+
+    @property
     def interquartile_passes(self) -> Sequence[int]:
         """Indices of the instrumented passes whose duration lies in the middle half."""
         samples = (timing.samples_s for timing in self._instrumented)

@@ -85,10 +85,8 @@ def pass_table(records: Sequence[Record]) -> Table:
     notes = []
     for record, label, speed in zip(records, labels, speeds, strict=True):
         measurement = measurement_of(record)
-        gpu_reason = measurement.operator_quality[1]
-        reasons = [measurement.reason, f"GPU time: {gpu_reason}" if gpu_reason != measurement.reason else ""]
         name = f"{record.label}, {label if label != MISSING else measurement.configuration.label}"
-        notes += [f"{name}: {text}" for text in (*reasons, *measurement.warnings, *record.notes) if text]
+        notes += [f"{name}: {text}" for text in (*measurement.reasons, *measurement.warnings, *record.notes) if text]
         timing = measurement.pass_timing
         if timing is None or not speed:
             rows.append((Cell(record.label), label, *[MISSING] * 3, measurement.status, *[MISSING] * 3))

@@ -181,7 +181,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_network_is_named_and_the_rest_is_listed(analyze, distribution, kind):
+def test_a_broken_network_is_refused_by_name_and_the_rest_is_listed(analyze, distribution, kind):
     source, point, word = BROKEN[kind]
     before = json.loads(analyze("list", "--format", "json").out)["variants"]
     owner = distribution(source, {"tiny": point})
@@ -197,12 +197,6 @@ def test_a_broken_network_is_named_and_the_rest_is_listed(analyze, distribution,
     for part in ("tiny", owner, word):
         assert part in shown.err
     assert good not in shown.err
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_counting_a_broken_network_is_an_error_in_one_line(analyze, distribution, kind):
-    source, point, word = BROKEN[kind]
-    distribution(source, {"tiny": point})
     refused(analyze("--variant", "tiny"), "tiny", word)
     assert analyze("--variant", "nin").status == 0
 

@@ -66,9 +66,7 @@ def _messages(networks: Sequence[NetworkView], *, timed: bool) -> list[str]:
             if measurement is None or (measurement.pass_timing is not None) != timed:
                 continue
             ended = "" if measurement.status == "ok" else f"the run ended {measurement.status}"
-            gpu_reason = measurement.operator_quality[1]
-            gpu = f"GPU time: {gpu_reason}" if gpu_reason and gpu_reason != measurement.reason else ""
-            for text in (ended, measurement.reason, gpu, *measurement.warnings):
+            for text in (ended, *measurement.reasons, *measurement.warnings):
                 runs.setdefault(text, []).append(f"{network.name} at {measurement.configuration.label}")
     return [f"{text}: {'; '.join(dict.fromkeys(names))}." for text, names in runs.items() if text]
 

@@ -15,7 +15,7 @@ def count(metric: str, value: float | None) -> Cell | str:
     return MISSING if value is None else Cell(METRICS[metric].text(value), value)
 
 
-def exact(value: int | None) -> Cell | str:
+def exact(value: float | None) -> Cell | str:
     """A count to the last unit."""
     return MISSING if value is None else Cell(f"{value:,}", value)
 

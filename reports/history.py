@@ -122,13 +122,13 @@ def _change_notes(history: History) -> tuple[str, ...]:
     )
 
 
-def sparkline(series: Series, width: int = SPARKLINE_WIDTH) -> str:
-    """The series from its lowest to its highest value, in at most `width` characters; normalized for times."""
+def sparkline(series: Series) -> str:
+    """The series from its lowest to its highest value, in at most 12 characters; normalized for times."""
     levels = [level for level in series.levels if level is not None]
     values = levels if series.timed else [point.value for point in series.points]
     if not values:
         return ""
-    count = min(width, len(values))
+    count = min(SPARKLINE_WIDTH, len(values))
     edges = [len(values) * index // count for index in range(count + 1)]
     medians = [median(values[start:end]) for start, end in pairwise(edges)]
     low, high = min(medians), max(medians)

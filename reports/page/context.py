@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from analyzer.claims.claim import Claim
 from analyzer.core.frozen import Frozen
 from reports.table import Table
 
@@ -73,15 +74,11 @@ class Calculation(Frozen):
 
 
 class ClaimCard(Frozen):
-    id: str
-    claim: str
-    source: str
-    verdict: str
+    """A claim, its verdict's `tone`, and its operands as text."""
+
+    claim: Claim
     tone: str
-    figure: str
-    formula: str
     operands: tuple[tuple[str, str], ...]
-    condition: str
 
 
 class Claims(Frozen):

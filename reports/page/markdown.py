@@ -70,7 +70,8 @@ def _claims(section: Section) -> Iterator[str]:
             yield "<details><summary>Claims of the paper, counted</summary>\n"
             yield "| claim | verdict | counted |\n|:--|:--|:--|"
             for card in block.claims:
-                yield f"| {' | '.join(map(escape_markdown, (card.claim, card.verdict, card.figure)))} |"
+                claim = card.claim
+                yield f"| {' | '.join(map(escape_markdown, (claim.claim, claim.verdict, claim.summary)))} |"
             yield "\n</details>\n"
 
 

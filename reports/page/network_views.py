@@ -101,12 +101,9 @@ def _same_network(first: Record, other: Record) -> bool:
     if [shape[1:] for shape in first.input] != [shape[1:] for shape in other.input]:
         return False
     if batch(first) != batch(other):
-        return bool(first.measurement and other.measurement) and _operators(first) == _operators(other)
+        operators, other_operators = ([(row.path, row.op, row.params) for row in r.rows] for r in (first, other))
+        return bool(first.measurement and other.measurement) and operators == other_operators
     return first.rows == other.rows
-
-
-def _operators(record: Record) -> list[tuple[str, str, int]]:
-    return [(row.path, row.op, row.params) for row in record.rows]
 
 
 def _with_memory(group: Sequence[Record]) -> Record:

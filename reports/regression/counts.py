@@ -6,28 +6,29 @@ from collections.abc import Sequence
 
 from analyzer.core.units import METRICS
 from analyzer.regression.counts.result import CountsResult
-from analyzer.regression.counts.snapshot import Snapshot, snapshot
+from analyzer.regression.counts.snapshot import snapshot
 from analyzer.regression.outcome import ModelCheck
+from reports import cells
 from reports.regression.summary import headline, new_or_removed
-from reports.table import MISSING, Cell, Row, Table, columns
+from reports.table import Cell, Row, Table, columns
 
 METRICS_SHOWN = ("params", "macs", "peak_memory")
 
 
 def summary_table(result: CountsResult) -> Table:
-    after = {model.model: snapshot(model.records["inference"]) for model in result.candidates if model.records}
+    totals = {model.model: snapshot(model.records["inference"]).totals for model in result.candidates if model.records}
     rows: list[Row] = [
-        (Cell(model), *_totals(after.get(model)), result.outcome(model), _details(result.of(model), result))
+        (
+            Cell(model),
+            *(cells.count(metric, totals.get(model, {}).get(metric)) for metric in METRICS_SHOWN),
+            result.outcome(model),
+            _details(result.of(model), result),
+        )
         for model in result.models
     ]
     titles = ("model", *(METRICS[metric].title for metric in METRICS_SHOWN), "outcome", "details")
     header = columns(*titles, left=("outcome", "details"))
     return Table(headline(result), header, tuple(rows), notes=(*_reasons(result), *_advice(result)))
-
-
-def _totals(after: Snapshot | None) -> list[str]:
-    totals = after.totals if after else {}
-    return [METRICS[metric].text(totals[metric]) if metric in totals else MISSING for metric in METRICS_SHOWN]
 
 
 def _details(checks: Sequence[ModelCheck], result: CountsResult) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.core.units import METRICS, signed
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck
+from reports import cells
 from reports.cells import ratio_text
 from reports.counting.network import TOP_LEVEL
-from reports.table import MISSING, Cell, Row, Table, columns
+from reports.table import Cell, Row, Table, columns
 
 # Four metrics leave room for a name in 80 columns; hence two tables.
 METRIC_GROUPS = (("params", "macs", "flops", "activations"), ("bytes_read", "bytes_written", "backward_macs"))
@@ -58,8 +59,8 @@ def _total_row(change: Change) -> Row:
         name += " (train)"
     if change.budget is not None:
         outcome = "over budget" if change.outcome == "regressed" else "no value"
-        return Cell(f"{name} budget"), f"{change.budget:,}", _exact(change.after), "", outcome
-    return Cell(name), _exact(change.before), _exact(change.after), _difference_text(change), change.outcome
+        return Cell(f"{name} budget"), f"{change.budget:,}", cells.exact(change.after), "", outcome
+    return Cell(name), cells.exact(change.before), cells.exact(change.after), _difference_text(change), change.outcome
 
 
 def _difference_text(change: Change) -> str:
@@ -69,10 +70,6 @@ def _difference_text(change: Change) -> str:
     if change.ratio is None or abs(change.ratio - 1) < 0.0001:
         return signed(change.after - change.before, change.metric if change.metric in METRICS else "calls")
     return ratio_text(change.ratio)
-
-
-def _exact(value: float | None) -> str:
-    return MISSING if value is None else f"{value:,}"
 
 
 def _layers(model: str, checks: Sequence[ModelCheck]) -> list[Table]:

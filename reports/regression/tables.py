@@ -1,7 +1,8 @@
-"""A check as tables: one line per model, and for counts the layers that differ."""
+"""A check as tables (one line per model, and for counts the layers that differ), as CSV and as JSON."""
 
 from __future__ import annotations
 
+from analyzer.records.envelope import SCHEMA_VERSION, pretty
 from analyzer.regression.benchmarks.compare import BenchmarksResult
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import CheckResult
@@ -10,6 +11,8 @@ from reports.regression import counts, layers, times
 from reports.table import Table, columns
 
 COUNT_KEYS = ("model", "mode", "path", "op", "call", "metric", "before", "after", "budget", "outcome")
+JSON_KEYS = ("model", "path", "metric", "before", "after", "ratio", "low", "high", "outcome", "mode", "op", "call",
+             "budget")  # fmt: skip
 TIME_KEYS = ("model", "metric", "before", "after", "low", "high", "outcome")
 
 
@@ -39,3 +42,12 @@ def changes_sheet(result: CheckResult) -> Table:
         for change in result.changes
     )
     return Table("changes", columns(*keys, left=keys), rows)
+
+
+def to_json(result: CheckResult) -> str:
+    """The envelope of every command as text, with a list of changes and a final newline."""
+    fields = result.json_fields()
+    records = fields.pop("records", [])
+    changes = [{key: getattr(change, key) for key in JSON_KEYS} for change in result.changes]
+    envelope = {"schema_version": SCHEMA_VERSION, "status": result.status, **fields, "changes": changes}
+    return pretty({**envelope, "records": records}) + "\n"

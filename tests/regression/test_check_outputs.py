@@ -16,8 +16,7 @@ from analyzer.regression.counts.compare import compare
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck, exit_status
 from reports.regression import junit, markdown
-from reports.regression.annotations import annotation_commands
-from reports.regression.workflow_commands import command, neutralize
+from reports.regression.workflow_commands import annotation_commands, command, neutralize
 from tests.regression.snapshots import layer, model
 
 HOSTILE = (

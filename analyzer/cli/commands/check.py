@@ -70,7 +70,7 @@ def check(
 
     With FILE and --against, check that no benchmark became slower.
     """
-    from analyzer.cli.jobs.check.output import OutputOptions
+    from analyzer.cli.jobs.check.output import OutputOptions, emit
 
     outputs = OutputOptions(strict, junit_file, form, output)
     if run is None and against is None:
@@ -79,9 +79,11 @@ def check(
         raise AnalyzerError("two files are compared: analyze check FILE --against BASE")
     if selection or any(value not in (None, False) for value in options.values()):
         raise AnalyzerError("with FILE, check takes only the options --against, --strict, --junit, --format and -o")
-    from analyzer.cli.jobs.check.benchmarks import check_benchmarks
+    from analyzer.regression.benchmarks.compare import compare_runs
+    from analyzer.regression.benchmarks.load import load_rules, load_run
 
-    return check_benchmarks(run, against, outputs)
+    base, head = load_run(against), load_run(run)
+    return emit(compare_runs(base, head, load_rules(), (one_line(against), one_line(run))), outputs)
 
 
 def _check_models(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,24 +48,6 @@ def write(path: Path, baseline: Baseline) -> bool:
         return False
     write_text(path, text, advice=OTHER_FILE)
     return True
-
-
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Serializes processes that read, change and write the file, so that none overwrites another's update."""
-    try:
-        import fcntl
-
-        # The folder is locked, so that no lock file is left in the repository.
-        descriptor = os.open(os.path.realpath(path.parent), os.O_RDONLY)
-    except (ImportError, OSError):  # Not a Unix; or no such folder, which `write` reports.
-        yield
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def dump(baseline: Baseline) -> str:

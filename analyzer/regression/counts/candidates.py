@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
 
@@ -87,9 +87,3 @@ def _count_reference(name: str) -> Candidate:
     except AnalyzerError as error:
         notes = (*notes, f"not counted in training: {error}")
     return Candidate(name, records, notes=tuple(dict.fromkeys(notes)))
-
-
-def unique_names(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names without repetitions, and the names that were repeated."""
-    unique = list(dict.fromkeys(names))
-    return unique, [name for name in unique if names.count(name) > 1]

@@ -56,10 +56,6 @@ class TimeResult(CheckResult):
     device: str = "cpu"
 
     @property
-    def metric(self) -> str:
-        return device_metric(self.device)
-
-    @property
     def unclear(self) -> bool:
         return super().unclear and not self.self_test
 

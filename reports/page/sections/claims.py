@@ -30,14 +30,5 @@ def section(networks: Sequence[NetworkView]) -> Section:
 
 
 def card(claim: Claim) -> ClaimCard:
-    return ClaimCard(
-        id=claim.id,
-        claim=claim.claim,
-        source=claim.source,
-        verdict=claim.verdict,
-        tone=TONES.get(claim.verdict, ""),
-        figure=claim.summary,
-        formula=claim.formula,
-        operands=tuple((name.replace("_", " "), tables.number(value)) for name, value in claim.operands.items()),
-        condition=claim.condition,
-    )
+    operands = tuple((name.replace("_", " "), tables.number(value)) for name, value in claim.operands.items())
+    return ClaimCard(claim, TONES.get(claim.verdict, ""), operands)

@@ -63,11 +63,6 @@ def test_files_without_a_common_benchmark(check, project):
     assert check("--strict").status == 3
 
 
-def test_equal_files_pass(check, project):
-    written(project, "bench.json", Path("base.json").read_text())
-    assert check().status == 0
-
-
 def test_json_has_a_change_per_benchmark(check, slower):
     data = json.loads(check("--format", "json").out)
     assert data["status"] == "failed"

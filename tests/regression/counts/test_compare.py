@@ -118,28 +118,26 @@ def test_another_kind_of_operator_shows_although_the_number_of_calls_is_equal():
     assert outcomes == {("", "unchanged"), ("gelu", "regressed"), ("relu", "improved")}
 
 
-def test_a_renamed_layer_fails_nothing():
-    check = compare("net", "inference", model(layer("old", macs=3)), model(layer("new", macs=3)))
-    assert check.moved == ((("old", "conv2d", 1), ("new", "conv2d", 1)),)
-    assert (check.outcome, check.added, check.removed) == ("unchanged", (), ())
+# Paths of conv2d layers with their MACs before and after → pairs of moved paths, removed and added paths.
+RENAMED = {
+    "renamed": ({"old": 3}, {"new": 3}, [("old", "new")], [], []),
+    "equal layers are matched in order": (
+        {"a.0": 3, "a.1": 3}, {"b.0": 3, "b.1": 3}, [("a.0", "b.0"), ("a.1", "b.1")], [], [],
+    ),
+    "of equal layers the last is the removed one": ({"a.0": 3, "a.1": 3}, {"b": 3}, [("a.0", "b")], ["a.1"], []),
+    "with other counts it is another layer": ({"old": 3}, {"new": 4}, [], ["old"], ["new"]),
+}  # fmt: skip
 
 
-def test_equal_layers_that_were_renamed_are_matched_in_order():
-    before = model(layer("a.0", macs=3), layer("a.1", macs=3))
-    check = compare("net", "inference", before, model(layer("b.0", macs=3), layer("b.1", macs=3)))
-    assert [(old[0], new[0]) for old, new in check.moved] == [("a.0", "b.0"), ("a.1", "b.1")]
-
-
-def test_of_equal_layers_the_last_is_the_removed_one():
-    before = model(layer("a.0", macs=3), layer("a.1", macs=3))
-    check = compare("net", "inference", before, model(layer("b", macs=3)))
-    assert check.moved == ((("a.0", "conv2d", 1), ("b", "conv2d", 1)),)
-    assert check.removed == (("a.1", "conv2d", 1),)
-
-
-def test_a_renamed_layer_with_other_counts_is_removed_and_added():
-    check = compare("net", "inference", model(layer("old", macs=3)), model(layer("new", macs=4)))
-    assert (check.removed, check.added, check.moved) == ((("old", "conv2d", 1),), (("new", "conv2d", 1),), ())
+@pytest.mark.parametrize("case", RENAMED)
+def test_a_renamed_layer_is_moved(case):
+    before, after, moved, removed, added = RENAMED[case]
+    sides = (model(*(layer(path, macs=macs) for path, macs in side.items())) for side in (before, after))
+    check = compare("net", "inference", *sides)
+    assert [(old[0], new[0]) for old, new in check.moved] == moved
+    assert [path for path, _, _ in check.removed] == removed
+    assert [path for path, _, _ in check.added] == added
+    assert (check.outcome == "unchanged") == (not removed)
 
 
 def test_a_layer_named_total_is_not_the_total():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.regression.paired import lock
+from analyzer.regression import lock
 
 NET = """
 import torch

@@ -115,23 +115,6 @@ def test_two_networks_have_difference_and_ratio():
     }
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "ratio"),
-    [
-        (7_595_176, 6_998_552, "-7.9 %"),  # 1 - 6,998,552 / 7,595,176 = 0.0786
-        (100, 115, "+15 %"),
-        (100, 199, "+99 %"),
-        (100, 200, "2.00× more"),
-        (100, 51, "-49 %"),
-        (100, 50, "2.00× fewer"),
-        (100, 100, "same"),
-    ],
-)
-def test_a_ratio_is_a_percentage_of_the_first_below_a_factor_of_two(before, after, ratio):
-    _, table = tables(record("one", row("a", before)), record("two", row("a", after)))
-    assert texts(table)["total"][3] == ratio
-
-
 def test_bytes_are_less_not_fewer():
     summary, _ = tables(record("one", row("a", 100), row("b", 1)), record("two", row("a", 1)))
     assert texts(summary)[""][-1] == "2.00× less"

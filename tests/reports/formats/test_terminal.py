@@ -176,16 +176,6 @@ def test_a_network_and_its_overrides_are_whole(monkeypatch):
         assert_whole(table, monkeypatch)
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_every_total_is_printed_to_the_last_unit(monkeypatch, width):
-    for name in VARIANTS:
-        record = count(name)
-        text = " ".join(" ".join(lines_of([network.network(record)], width, monkeypatch)).split())
-        totals = record.totals
-        for number in (totals.params, totals.macs, totals.flops, totals.activations, totals.traffic):
-            assert f" {number:,} " in f" {text} "
-
-
 def test_columns_that_do_not_fit_are_named(monkeypatch):
     """A name of at least 12 characters, and columns of 9 one apart: two need 12 + 2 x 10 = 32, three 42, four 52."""
     table = Table("t", columns("module", *(f"count {number}" for number in range(4))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from analyzer.cli.jobs.check.output import OutputOptions, emit
@@ -15,8 +16,9 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.records.note import is_strict
 from analyzer.regression import config
 from analyzer.regression.counts import baseline
-from analyzer.regression.counts.candidates import Candidate, count_candidate, runs_code, unique_names
+from analyzer.regression.counts.candidates import Candidate, count_candidate, runs_code
 from analyzer.regression.counts.result import CountsResult, compare_all, updated_baseline
+from analyzer.regression.lock import exclusive
 from analyzer.regression.outcome import exit_status
 
 
@@ -59,9 +61,10 @@ def select_names(settings: config.Config, selection: Selection, action: str) -> 
             f'nothing to {action}: set models = ["NAME", …] under {config.TABLE} in pyproject.toml, '
             "or give --variant NAME or --model REF"
         )
-    unique, repeated = unique_names(names)
-    for name in repeated:
-        print_message(f"{name} is named twice; it is {action.removesuffix('e')}ed once")
+    unique = list(dict.fromkeys(names))
+    for name in unique:
+        if names.count(name) > 1:
+            print_message(f"{name} is named twice; it is {action.removesuffix('e')}ed once")
     return unique
 
 
@@ -92,7 +95,9 @@ def _may_run_code(name: str) -> bool:
 
 def _update_baseline(path: Path, shown: str, candidates: Sequence[Candidate], *, all_models: bool) -> None:
     """Writes the baseline; unless all models are written, what another update wrote meanwhile stays."""
-    with baseline.exclusive(path):
+    # The folder is locked, so that no lock file is left in the repository; `write` reports a missing folder.
+    folder = Path(os.path.realpath(path.parent))
+    with exclusive(folder) if folder.is_dir() else nullcontext():
         current = _read_baseline(path, shown, replaceable=all_models)
         changed = baseline.write(path, updated_baseline(candidates, current, all_models=all_models))
     print_message(f"wrote {shown}" if changed else f"{shown} is up to date")

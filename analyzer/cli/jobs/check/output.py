@@ -11,10 +11,9 @@ from analyzer.cli.messages import discard_output, print_message
 from analyzer.core.files import write_text
 from analyzer.core.frozen import Frozen
 from analyzer.regression.outcome import CheckResult, exit_status
-from reports.regression import json, junit, markdown
-from reports.regression.annotations import MAX_SUMMARY_BYTES, annotation_commands
-from reports.regression.tables import all_tables, changes_sheet
-from reports.regression.workflow_commands import in_actions
+from reports.regression import junit, markdown
+from reports.regression.tables import all_tables, changes_sheet, to_json
+from reports.regression.workflow_commands import MAX_SUMMARY_BYTES, annotation_commands, in_actions
 
 
 class OutputOptions(Frozen):
@@ -36,7 +35,7 @@ def emit(result: CheckResult, options: OutputOptions) -> int:
     try:
         output.emit(
             options.form, options.output, lambda: all_tables(result), untrusted=True,
-            json=lambda: json.dump(result), junit=lambda: junit.dump(result), md=lambda: markdown.dump(result),
+            json=lambda: to_json(result), junit=lambda: junit.dump(result), md=lambda: markdown.dump(result),
             csv=lambda: output.render([changes_sheet(result)], "csv"),
         )  # fmt: skip
         sys.stdout.flush()

@@ -17,8 +17,8 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import CannotMeasure, one_line, quoted
 from analyzer.core.signals import sigterm_as_interrupt
-from analyzer.regression import config
-from analyzer.regression.paired import lock, worktree
+from analyzer.regression import config, lock
+from analyzer.regression.paired import worktree
 from analyzer.regression.paired.measure import (
     PairSample,
     ProcessPair,

@@ -1,0 +1,70 @@
+"""One time check at a time. Concurrent updates of a baseline are tested with the baseline."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from analyzer.regression import lock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from analyzer.regression.lock import exclusive
+with exclusive(Path(sys.argv[1]), print):
+    print("locked", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the lock until it reads a line."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.slow
+def test_a_second_check_notifies_once_and_waits(tmp_path, holder):
+    messages: list[str] = []
+
+    def notify(message: str) -> None:
+        messages.append(message)
+        threading.Timer(0.5, holder.communicate, ["\n"]).start()
+
+    with lock.exclusive(tmp_path / "lock", notify):
+        assert holder.wait(60) == 0
+    assert len(messages) == 1
+
+
+@pytest.mark.slow
+def test_a_killed_holder_frees_the_lock(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    with lock.exclusive(tmp_path / "lock", pytest.fail):
+        pass
+
+
+def test_a_read_only_file_of_another_user_suffices(tmp_path):
+    path = tmp_path / "lock"
+    path.touch(mode=0o444)
+    with lock.exclusive(path, pytest.fail):
+        pass
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path: Path):
+    path = tmp_path / "lock"
+    path.symlink_to(tmp_path / "precious")
+    messages: list[str] = []
+    with lock.exclusive(path, messages.append):
+        assert len(messages) == 1
+        assert "cannot use the lock" in messages[0]
+    assert not os.path.lexists(tmp_path / "precious")

@@ -247,8 +247,10 @@ class RowRecorder(OperatorTracker):
         written: list[Tensor],
     ) -> None:
         self.calls_of[path, op] = call = self.calls_of[path, op] + 1
-        storages = list(map(storage_id, parameters))
-        params, biases = self._count_parameters(storages)
+        params = biases = 0
+        if parameters:
+            storages = list(map(storage_id, parameters))
+            params, biases = self._count_parameters(storages)
         row = Row(
             path=path,
             role=self.roles.get(path, path),
@@ -266,7 +268,7 @@ class RowRecorder(OperatorTracker):
             bytes_written=sum(map(bytes_of, written)),
             backward_macs=None,
         )
-        if storages:
+        if parameters:
             self.parameters_of_row[id(row)] = storages
         self.calls.rows.append(row)
 

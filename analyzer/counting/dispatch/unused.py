@@ -13,19 +13,15 @@ SMALLEST_SHARE = 0.01  # Of all parameters; fewer, such as of a pooling head, ar
 
 def unused_notes(count: Count) -> tuple[Note, ...]:
     """A note with the share of unused parameters, and the largest modules of which no parameter was read."""
-    unused: Counter[str] = Counter()
-    used: set[str] = set()
-    for row in count.rows:
-        if row.op == "unused":
-            unused[row.path] += row.params
-        else:
-            used.update(("", *prefixes(row.path)))
-    share = unused.total() / (count.totals.params or 1)
+    unused = [row for row in count.rows if row.op == "unused"]
+    share = sum(row.params for row in unused) / max(sum(row.params for row in count.rows), 1) if unused else 0
     if share <= SMALLEST_SHARE:
         return ()
+    used = {prefix for row in count.rows if row.op != "unused" for prefix in prefixes(row.path)}
     modules: Counter[str] = Counter()
-    for path, params in unused.items():
-        modules[next((prefix for prefix in prefixes(path) if prefix not in used), path or "the model itself")] += params
+    for row in unused:
+        whole = (prefix for prefix in prefixes(row.path) if prefix not in used)
+        modules[next(whole, row.path or "the model itself")] += row.params
     names = [path for path, _ in modules.most_common()]
     more = [f"{len(names) - 3} more"] if len(names) > 3 else []
     return (Note(f"{percent(share)} of the parameters were not used, in {', '.join([*names[:3], *more])}"),)

@@ -19,6 +19,8 @@ from analyzer.models.huggingface_inputs import Request, default_inputs
 from analyzer.models.installed import imported
 from analyzer.models.known_values import KnownValues, Literals, known_values
 
+PLACEHOLDERS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index", "audio_token_id")
+
 
 def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Any]]:
     """`hf:gpt2` is an architecture in its default configuration; `hf:FOLDER` reads config.json in the folder."""
@@ -106,7 +108,9 @@ def feature_count(model: Any, modality: str, inputs: Mapping[str, Any]) -> int |
     with torch.no_grad(), warnings.catch_warnings(), known_values(given) as moved:
         warnings.simplefilter("ignore")
         features = encode(**moved)
-    features = getattr(features, "pooler_output", features)
+    if not isinstance(features, torch.Tensor | tuple | list):
+        pooled = getattr(features, "pooler_output", None)
+        features = features.last_hidden_state if pooled is None else pooled
     tensors = [features] if isinstance(features, torch.Tensor) else list(features)
     width = model.get_input_embeddings().weight.shape[-1]
     if any(tensor.shape[-1] != width for tensor in tensors):

@@ -283,7 +283,8 @@ REQUIRED: dict[str, Argument] = {
 }
 """By argument: given where forward has no default for it."""
 
-MODELS: dict[str, dict[str, Argument | None]] = {
+MODELS: dict[str, dict[str, Argument]] = {
+    "apertus1p5": {"padding_mask": lambda request: torch.ones_like(samples(request), dtype=torch.int64)},
     "audio-spectrogram-transformer": {
         "input_values": lambda request: request.zeros(request.config.max_length, request.config.num_mel_bins)
     },
@@ -319,6 +320,20 @@ MODELS: dict[str, dict[str, Argument | None]] = {
             tokens(request), request.config.hidden_size * len(request.config.target_layer_ids)
         ),
     },
+    "seggpt": {
+        name: lambda request: request.zeros(channels(request), image_size(request)[0] // 2, image_size(request)[1])
+        for name in ("pixel_values", "prompt_pixel_values", "prompt_masks")
+    },
+    "speecht5": {
+        "input_values": lambda request: request.zeros(tokens(request), request.config.hidden_size),
+        "decoder_input_values": lambda request: request.zeros(tokens(request), request.config.hidden_size),
+    },
+    "timesfm": {
+        "past_values": lambda request: request.zeros(request.config.context_length),
+        "past_values_padding": lambda request: request.whole(request.config.context_length),
+        "freq": lambda request: request.whole(1),
+    },
+    "timesfm2_5": {"past_values": lambda request: [torch.zeros(request.config.context_length)] * request.batch},
     "muse_spark_audio": {"input_values": lambda request: request.zeros(10 * math.prod(request.config.patch_sizes))},
     "inkling_mm_model": {
         "pixel_values": lambda request: torch.zeros(
@@ -358,7 +373,7 @@ MODELS: dict[str, dict[str, Argument | None]] = {
     },
     "lightglue": {"pixel_values": images(2)},
 }
-"""By model type, where the configuration gives no rule. None leaves an argument out."""
+"""By model type, where the configuration gives no rule."""
 
 for name in ("csm", "dac", "encodec", "mimi", "mimi_encoder", "xcodec"):
     MODELS.setdefault(name, {})["input_values"] = codec_samples
@@ -366,6 +381,8 @@ for name in ("idefics2", "idefics3", "smolvlm"):
     MODELS[name] = {"pixel_values": images(1)}
 for name in ("kimi_k25", "kimi_k25_vision"):
     MODELS[name] = {"pixel_values": square_patches}
+for name in ("timesformer", "tvp", "videomae", "vivit", "xclip"):
+    MODELS[name] = {"pixel_values": video}
 for name in ("bamba", "blt"):
     MODELS[name] = {"use_cache": lambda request: False}  # Their caches fail without layers of attention.
 for kind, like in (
@@ -381,7 +398,15 @@ for kind, like in (
 for name in ("kosmos-2", "kosmos-2.5"):
     MODELS[name]["input_ids"] = lambda request: request.whole(request.config.latent_query_num + tokens(request))
 
-IMAGE_SIZES: dict[str, Any] = {"aria": 1120, "depth_pro": 1536, "gemma4_vision": 768, "inkling2": 240}
+IMAGE_SIZES: dict[str, Any] = {
+    "aria": 1120,
+    "depth_pro": 1536,
+    "gemma4_vision": 768,
+    "idefics3": 256,
+    "inkling2": 240,
+    "rf_detr": 560,
+    "smolvlm": 256,
+}
 """By model type, where the configuration has no image size that works."""
 
 MEL_BINS_OF = {"gemma4_audio": 128}
@@ -442,6 +467,9 @@ def expected_features(request: Request, modality: str, inputs: Mapping[str, Any]
     """The number of features by the configuration, for the whole batch."""
     if modality == "image" and "image_grid_thw" in inputs:
         return int(inputs["image_grid_thw"].prod(-1).sum()) // merge_size(request) ** 2
+    positions = request.find("max_source_positions", 0, AUDIO)
+    if modality == "audio" and positions:
+        return request.batch * int(positions) // 2
     names = f"{modality}_seq_length {modality}_seq_len mm_tokens_per_{modality} {modality}_soft_tokens_per_image"
     count = request.find(f"{names} num_{modality}_tokens vision_soft_tokens_per_image num_query_tokens", None, VISION)
     return request.batch * int(count or math.prod(rows_and_columns(request)))

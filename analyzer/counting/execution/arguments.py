@@ -51,8 +51,8 @@ class _Copies:
             copied = copy.deepcopy(value, attempt)
         except Exception:  # The memo of a copy that failed has half-filled containers.
             return self._by_parts(value)
-        if copied is value and tensors_inside(value):
-            return self._by_parts(value)
+        if not {id(tensor) for tensor in tensors_inside(value)}.isdisjoint(map(id, tensors_inside(copied))):
+            return self._by_parts(value)  # An object in it gives itself as its copy.
         self.memo = attempt
         return copied
 

@@ -120,9 +120,7 @@ def _has_attributes(kind: type) -> bool:
     """Whether objects of a class are looked into: those of users and libraries."""
     if issubclass(kind, SimpleNamespace):
         return True
-    return kind.__module__.partition(".")[0] not in OPAQUE and not issubclass(
-        kind, type | ModuleType | Enum | CONTAINERS
-    )
+    return kind.__module__.partition(".")[0] not in OPAQUE and not issubclass(kind, type | ModuleType | Enum)
 
 
 def built_in_class(value: Any) -> Any:

@@ -109,6 +109,8 @@ def _set_mode(module: nn.Module, *, train: bool) -> None:
     """`module.train(train)`, except for parts whose mode was fixed when they were exported or frozen."""
     try:
         module.train(train)
+    except RecursionError:
+        raise
     except (AttributeError, NotImplementedError, RuntimeError):
         for child in module.children():
             _set_mode(child, train=train)

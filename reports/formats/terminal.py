@@ -70,7 +70,9 @@ def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[
     columns, cells, widths = table.columns[:count], [row[:count] for row in cells], widths[:count]
     if columns[0].cut == "start":
         name_width = max(width - sum(1 + width for width in widths[1:]), MIN_NAME_WIDTH)
-        cells = [[_cut_start(row[0], name_width), *row[1:]] for row in cells]
+        for row in cells:
+            if len(row[0]) > name_width:
+                row[0] = Text(f"…{row[0].plain[1 - name_width :]}", style=row[0].style)
     grid = _empty_grid(ascii_only)
     for index, column in enumerate(columns):
         shrinks = _shrinks(columns, index)
@@ -118,10 +120,6 @@ def _prose(table: Table, ascii_only: bool) -> RichTable:
 
 def _texts(row: Row, ascii_only: bool, bar_width: int = BAR_WIDTH) -> list[Text]:
     return [_text(item, ascii_only, bar_width, first=index == 0) for index, item in enumerate(row)]
-
-
-def _cut_start(name: Text, width: int) -> Text:
-    return Text(f"…{name.plain[1 - width :]}", style=name.style) if len(name) > width else name
 
 
 def _empty_grid(ascii_only: bool) -> RichTable:

@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -258,12 +256,3 @@ def calls(net, monkeypatch):
 def test_selected_peers_and_time_limit(analyze, calls, options, call):
     assert analyze(*NET, *options).status == 3
     assert calls == [call]
-
-
-def test_explaining_and_showing_needs_no_torch():
-    code = (
-        "import sys; from analyzer.reconcile import explain, run_peers; from reports import reconcile; "
-        "print({'torch', 'fvcore', 'pandas'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
@@ -156,16 +154,3 @@ def test_a_model_by_reference(analyze, here):
     outcome = analyze("report", "--model", "net.py:Net", "--input", "3x8x8", "--charts", "none", "-o", "-")
     assert outcome.status == 0
     assert "7,776" in outcome.out  # 8 · 6 · 6 outputs of 3 · 3 · 3 products.
-
-
-def test_it_imports_neither_torch_nor_pandas_nor_plotly(environment, here):
-    script = "import sys; from analyzer.cli.app import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
-    arguments = ["report", "--variant", "googlenet", "--variant", "alexnet", "-o", "page.html"]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert not {"torch", "fvcore", "pandas", "plotly", "numpy"} & set(done.stderr.split())

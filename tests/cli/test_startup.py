@@ -73,6 +73,10 @@ def test_a_full_listing_may_read_package_metadata_only(imported, arguments):
     assert HEAVY & imported(*arguments) == set()
 
 
+def test_a_report_draws_without_the_slow_packages(imported):
+    assert not (HEAVY - {"jinja2"}) & imported("report", "--variant", "googlenet,alexnet", "-o", "page.html")
+
+
 def test_only_the_counted_network_is_imported(imported):
     modules = imported("--variant", "googlenet")
     assert "analyzer.networks.googlenet" in modules
@@ -92,7 +96,11 @@ def test_the_dispatch_counter_imports_neither_fvcore_nor_slow_parts(imported):
 
 
 def test_importing_the_package_imports_nothing_heavy(environment, tmp_path):
-    script = "import analyzer, sys; dir(analyzer); print(*sys.modules)"
+    """Nor does explaining and showing a reconciliation."""
+    script = (
+        "import analyzer, sys; dir(analyzer); from analyzer.reconcile import explain, run_peers; "
+        "from reports import reconcile; print(*sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         cwd=tmp_path,

@@ -107,7 +107,7 @@ def svg(record: Record, name: str, anchors: Anchors) -> str:
     y = 2
     for index, box in enumerate(all_boxes[:MAX_BOXES]):
         if index:
-            parts.append(_arrow(WIDTH // 2, y, y + GAP))
+            parts.append(f'<path d="M{WIDTH // 2} {y}V{y + GAP}m-3 -4l3 4l3 -4"/>')
             y += GAP
         parts.append(_box(box, y, anchors))
         y += box.height
@@ -166,7 +166,3 @@ def _text(x: float, y: float, text: str, *, kind: str = "", room: int = 40) -> s
     cut = text if len(text) <= room else f"{text[: room - 1]}…"
     kind = f' class="{kind}"' if kind else ""
     return f'<text{kind} x="{x:g}" y="{y:g}">{escape(cut)}</text>'
-
-
-def _arrow(x: float, top: float, bottom: float) -> str:
-    return f'<path d="M{x:g} {top:g}V{bottom:g}m-3 -4l3 4l3 -4"/>'

@@ -12,7 +12,7 @@ from analyzer.claims.reduction import BRANCH, REDUCED, UNREDUCED
 from analyzer.core.units import METRICS, relative_change_phrase, scaled, times
 from analyzer.counting.api import count, count_variant
 from analyzer.networks.variants import variant
-from analyzer.records.record import Module, Record, Totals
+from analyzer.records.record import Module, Record
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Calculation, Chart, Section
 from reports.page.figures import points
@@ -105,7 +105,8 @@ def branches(reduced: Record, unreduced: Record) -> Chart:
 def widths(unreduced: Record) -> Chart:
     """MACs and params of 4a's 5x5 branch by the width of its reduction, each width counted."""
     limit = _branches(unreduced)[BRANCH].totals
-    by_width = {width: _branch_totals(count_variant(variant(REDUCED, {KEY: width}))) for width in WIDTHS}
+    counted = {width: count_variant(variant(REDUCED, {KEY: width})) for width in WIDTHS}
+    by_width = {width: _branches(record)[BRANCH].totals for width, record in counted.items()}
     paper = next(row for row in count(REDUCED).rows if row.path == f"{BRANCH}.reduce.conv").outputs[0][1]
     panels = []
     for metric in ("params", "macs"):
@@ -137,7 +138,3 @@ def widths(unreduced: Record) -> Chart:
         ),
         marks=2 * len(WIDTHS),
     )
-
-
-def _branch_totals(record: Record) -> Totals:
-    return _branches(record)[BRANCH].totals

@@ -50,16 +50,8 @@ def written(folder: Path, name: str, text: str) -> Path:
 
 def points(values: Sequence[float], model: str = "net", metric: str = TIME, environment: str = "here") -> list[Point]:
     """One point per run, oldest first."""
+    place = dump_environment({"processor": environment})
     return [
-        Point(
-            f"{run:03}",
-            f"2026-01-01T00:00:{run:02}Z",
-            f"{run:07x}",
-            model,
-            metric,
-            "",
-            dump_environment({"processor": environment}),
-            value,
-        )
+        Point(f"{run:03}", f"2026-01-01T00:00:{run:02}Z", f"{run:07x}", model, metric, "", place, value)
         for run, value in enumerate(values)
     ]

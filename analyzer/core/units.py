@@ -108,7 +108,7 @@ def relative_change_phrase(before: float, after: float, noun: str, *, fewer: str
 
 def _equal(before: float, after: float) -> bool:
     """Whole numbers exactly; floats to 12 significant digits, beyond which they differ by rounding errors alone."""
-    inexact = isinstance(before, float) or isinstance(after, float)
+    inexact = any(isinstance(value, float) for value in (before, after))
     return math.isclose(before, after, rel_tol=1e-12) if inexact else before == after
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+import analyzer
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.execution.run import count_model
 from analyzer.records.record import Count
@@ -232,6 +235,37 @@ def test_vmap():
     assert (count.rows[0].path, count.rows[0].op) == ("layer", "linear")
 
 
+class Ensemble(nn.Module):
+    """Runs three layers as one by vmap, as in torch's tutorial on ensembles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(nn.Linear(7, 5) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = torch.func.stack_module_state(list(self.members))
+        run = lambda *state: torch.func.functional_call(self.members[0], state, (x,))  # noqa: E731
+        return torch.func.vmap(run)(*state)
+
+
+def test_an_ensemble_by_vmap():
+    macs = 3 * 2 * 7 * 5
+    check(Ensemble(), (torch.zeros(2, 7),), macs, macs)
+
+
+class Stacked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(3, 5, 7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.func.vmap(lambda weight: nn.functional.linear(x, weight))(self.weights)
+
+
+def test_vmap_over_a_parameter():
+    check(Stacked(), (torch.zeros(2, 7),), 3 * 2 * 7 * 5, 3 * 2 * 7 * 5)
+
+
 class Forces(OneLayer):
     """The forward pass includes the gradient of an energy by atom positions."""
 
@@ -410,6 +444,130 @@ def test_lazy_layers_are_materialized_in_a_copy():
     assert torch.nn.parameter.is_lazy(model[2].weight)
 
 
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+def test_lazy_norms_are_materialized_too():
+    model = nn.Sequential(nn.LazyConv2d(5, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(7))
+    count = count_model(model, (torch.zeros(2, 3, 8, 8),), train=True).count
+    conv, linear = 2 * 5 * 6 * 6 * 9 * 3, 2 * 7 * (5 * 6 * 6)
+    assert sums(count) == (conv + linear, conv + 2 * linear)
+    assert count.totals.params == 5 * 27 + 5 + 2 * 5 + 7 * 5 * 36 + 7
+    assert torch.nn.parameter.is_lazy(model[1].running_mean)
+
+
+class Optional(OneLayer):
+    """Calls its lazy layers in training only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.norm = nn.LazyLinear(5), nn.LazyBatchNorm1d()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        return self.norm(self.head(y)) if self.training else y
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+def test_a_lazy_layer_that_is_not_called_has_no_parameters():
+    model = Optional().eval()
+    count = count_model(model, (rows(),)).count
+    assert (sums(count), count.totals.params) == ((MACS, None), 4 * 4 + 4)
+    trained = count_model(model, (rows(),), train=True).count
+    assert sums(trained) == (MACS + 3 * 4 * 5, MACS + 2 * 3 * 4 * 5)
+    assert trained.totals.params == 4 * 4 + 4 + 5 * 4 + 5 + 2 * 5
+    assert torch.nn.parameter.is_lazy(model.head.weight)
+
+
+def scripted(model: nn.Module) -> nn.Module:
+    return torch.jit.script(model.eval())
+
+
+@pytest.mark.filterwarnings("ignore:.*`torch.jit.*` is deprecated")
+@pytest.mark.parametrize("wrapper", [lambda model: model, nn.Sequential], ids=["alone", "inside"])
+def test_frozen_torchscript_has_no_mode_and_no_parameters(wrapper):
+    model = wrapper(torch.jit.freeze(scripted(plain())))
+    for train in (None, False, True):
+        count = count_model(model, (rows(),), train=train).count
+        assert (count.totals.macs, count.totals.params) == (MACS, 0)
+        assert not count.totals.backward_macs
+
+
+@pytest.mark.filterwarnings("ignore:.*`torch.jit.*` is deprecated")
+def test_torchscript_that_hides_its_convolutions_is_refused():
+    """Their oneDNN kernels do not pass the dispatcher: the count would be 0."""
+    model = torch.jit.optimize_for_inference(scripted(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())))
+    with pytest.raises(AnalyzerError, match="optimize_for_inference"):
+        count_model(model, (torch.zeros(2, 3, 8, 8),))
+
+
+@pytest.mark.parametrize("wrapper", [lambda model: model, nn.Sequential], ids=["alone", "inside"])
+def test_the_module_of_an_exported_program_counts_in_training_too(wrapper):
+    """Its mode is that of the export: torch refuses `train()`."""
+    model = wrapper(torch.export.export(nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3)), (rows(),)).module())
+    first, second = 3 * 4 * 5, 3 * 5 * 3
+    count = count_model(model, (rows(),), train=True).count
+    assert sums(count) == (first + second, first + 2 * second)
+
+
+class Deep(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("on", ["meta", "real"])
+def test_modules_nested_200_deep(on):
+    """Torch alone runs them: hooks must not exceed Python's recursion limit."""
+    model: nn.Module = nn.Linear(4, 4)
+    for _ in range(200):
+        model = Deep(model)
+    limit = sys.getrecursionlimit()
+    assert sums(count_model(model, (rows(),), train=True, on=on).count) == (MACS, MACS)
+    assert sys.getrecursionlimit() == limit
+
+
+# --- layouts ---------------------------------------------------------------------------------------------------------
+class Layout(nn.Module):
+    def __init__(self, layer: nn.Module, before: Any, after: Any) -> None:
+        super().__init__()
+        self.layer, self.before, self.after = layer, before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after(self.layer(self.before(x)))
+
+
+def same(x: Tensor) -> Tensor:
+    return x
+
+
+CONV = 2 * 8 * 6 * 6 * 9 * 3
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+@pytest.mark.parametrize("after", [Tensor.to_dense, Tensor.relu], ids=["dense", "mkldnn"])
+@pytest.mark.parametrize("given", [False, True], ids=["made in forward", "given"])
+def test_the_layout_of_onednn(after, given):
+    model = Layout(nn.Conv2d(3, 8, 3), same if given else Tensor.to_mkldnn, after)
+    source = torch.zeros(2, 3, 8, 8)
+    count = count_model(model, (source.to_mkldnn() if given else source,)).count
+    assert (count.totals.macs, count.totals.params, count.as_if_dense) == (CONV, 8 * 27 + 8, {})
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta state")
+@pytest.mark.parametrize("after", [Tensor.to_sparse, Tensor.to_sparse_csr])
+def test_sparse_outputs(after):
+    model = Layout(nn.Linear(4, 4), same, after)
+    assert sums(count_model(model, (torch.ones(3, 4),), train=True).count) == (MACS, MACS)
+
+
+def test_a_jagged_tensor_made_in_forward_is_counted_by_its_values():
+    """Two rows and three: five, no padding."""
+    ragged = Layout(nn.Linear(4, 4), lambda x: torch.nested.nested_tensor_from_jagged(x, torch.tensor([0, 2, 5])), same)
+    assert sums(count_model(ragged, (torch.zeros(5, 4),), train=True).count) == (5 * 4 * 4, 5 * 4 * 4)
+
+
 def test_a_model_that_exits_is_an_error():
     def leave(y: Tensor) -> Tensor:
         raise SystemExit(3)
@@ -432,11 +590,79 @@ class Extends(OneLayer):
         return torch.cat(cache.states)
 
 
-def test_objects_in_arguments_are_copied():
-    cache = Cache([torch.ones(2, 4)])
+class Refuses(Cache):
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise RuntimeError("no copies")
+
+
+class GivesItself(Cache):
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+
+class Locked(Cache):
+    def __init__(self, states: list[Tensor]) -> None:
+        super().__init__(states)
+        self.lock = threading.Lock()
+
+
+class SlottedCache:
+    __slots__ = ("lock", "states")
+
+    def __init__(self, states: list[Tensor]) -> None:
+        self.states, self.lock = states, threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenCache:
+    states: list[Tensor]
+    source: Any = dataclasses.field(default_factory=lambda: (number for number in range(3)))
+
+
+@pytest.mark.parametrize("kind", [Cache, Refuses, GivesItself, Locked, SlottedCache, FrozenCache])
+def test_objects_in_arguments_are_copied(kind):
+    cache = kind([torch.ones(2, 4)])
     count = check(Extends(), (rows(),), MACS, MACS, {"cache": cache})
     assert next(row for row in count.rows if row.op == "cat").outputs == ((2 + 3, 4),)
     assert len(cache.states) == 1
+    assert torch.equal(cache.states[0], torch.ones(2, 4))
+
+
+class ExtendsFirst(Extends):
+    def forward(self, x: Tensor, caches: Any) -> Tensor:
+        return super().forward(x, next(iter(caches.values() if isinstance(caches, dict) else caches)))
+
+
+class OfTwo(list[Any]):
+    """A list whose constructor takes its items apart."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        super().__init__([first, second])
+
+
+class TupleOfTwo(tuple[Any, ...]):
+    def __new__(cls, first: Any, second: Any) -> TupleOfTwo:
+        return super().__new__(cls, (first, second))
+
+
+class DictOfTwo(dict[str, Any]):
+    def __init__(self, first: Any, second: Any) -> None:
+        super().__init__(first=first, second=second)
+
+
+@pytest.mark.parametrize("kind", [Cache, Refuses, GivesItself, Locked])
+@pytest.mark.parametrize("container", [OfTwo, TupleOfTwo, DictOfTwo, lambda *caches: list(caches)])
+def test_containers_of_objects_in_arguments_are_copied(container, kind):
+    cache = kind([torch.ones(2, 4)])
+    check(ExtendsFirst(), (rows(), container(cache, cache)), MACS, MACS)
+    assert len(cache.states) == 1
+
+
+def test_tensors_inside_an_argument_are_inputs_of_the_record_and_of_its_memory():
+    record = analyzer.count(Extends(), (rows(), Locked([torch.ones(2, 4)])), memory=True)
+    assert record.input == ((3, 4), (2, 4))
+    assert record.memory is not None
+    assert record.memory.inputs == 4 * (3 * 4 + 2 * 4)
 
 
 def test_the_same_tensor_twice_stays_the_same_and_a_generator_is_passed_on():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
-from collections import OrderedDict, defaultdict, deque
-from contextlib import suppress
-from typing import Any
+from collections import Counter, OrderedDict, defaultdict, deque
+from contextlib import nullcontext, suppress
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -234,3 +236,105 @@ def test_parameters_that_the_model_writes_to_are_restored(how, on, train):
         assert parameter is same
         assert (parameter.data_ptr(), parameter.requires_grad, parameter.grad) == (address, requires_grad, None)
         assert torch.equal(parameter, value)
+
+
+class Memory:
+    """An object of the user's own that a module keeps."""
+
+    def __init__(self) -> None:
+        self.states: list[Any] = [1]
+        self.steps = 0
+
+
+class SlottedMemory:
+    __slots__ = ("states", "steps")
+
+    def __init__(self) -> None:
+        self.states: list[Any] = [1]
+        self.steps = 0
+
+
+@dataclasses.dataclass
+class Progress:
+    memory: Memory = dataclasses.field(default_factory=Memory)
+    seen: set[int] = dataclasses.field(default_factory=set)
+
+
+class Pair(NamedTuple):
+    first: list[int]
+    second: int = 0
+
+
+class Strict(dict[str, int]):
+    """A dict that refuses what restoring needs."""
+
+    def clear(self) -> None:
+        raise TypeError("no")
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("no")
+
+
+class Remembers(nn.Module):
+    """Changes objects, numbers and containers that it holds."""
+
+    def __init__(self, *, fails: bool) -> None:
+        super().__init__()
+        self.layer, self.steps, self.fails = nn.Linear(4, 4), 0, fails
+        self.memory, self.slotted, self.progress = Memory(), SlottedMemory(), Progress()
+        self.counter, self.strict = Counter(a=1), Strict(a=1)
+        self.tuple, self.pair = ([1], {"a": 1}), Pair([1])
+        self.loose = [nn.Dropout()]  # Not in the module tree.
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.steps += 1
+        for memory in (self.memory, self.slotted, self.progress.memory):
+            memory.states.append(x)
+            memory.steps += 1
+        self.memory.extra = x
+        self.progress.seen.add(7)
+        self.progress = Progress()
+        self.counter.update("ab")
+        self.strict["b"] = 2
+        self.tuple[0].append(2)
+        self.tuple[1]["b"] = 2
+        self.pair.first.append(2)
+        self.loose[0].p = 0.1
+        self.loose[0].eval()
+        if self.fails:
+            raise RuntimeError("after all that")
+        return self.layer(x)
+
+    def remembered(self) -> Any:
+        memories = [(memory.states, memory.steps) for memory in (self.memory, self.slotted, self.progress.memory)]
+        held = (self.counter, dict(self.strict), self.tuple, self.pair, self.progress.seen, list(vars(self.memory)))
+        loose = self.loose[0].p, self.loose[0].training
+        return repr((self.steps, memories, held, loose)), id(self.progress)
+
+
+@WAYS
+@pytest.mark.parametrize("fails", [False, True])
+def test_objects_and_numbers_that_a_module_holds_are_restored(on, fails):
+    model = Remembers(fails=fails)
+    before = model.remembered()
+    with pytest.raises(AnalyzerError) if fails else nullcontext():
+        assert count_model(model, (torch.zeros(3, 4),), train=True, on=on).count.totals.macs == 3 * 4 * 4
+    assert model.remembered() == before
+
+
+class Buffered(nn.Module):
+    """Half a GiB in a buffer that the pass does not change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.register_buffer("table", torch.empty(2**29, dtype=torch.uint8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+def test_a_buffer_is_not_copied_for_a_count_on_meta():
+    model = Buffered()
+    with mock.patch.object(Tensor, "clone", side_effect=AssertionError("copied")):
+        assert count_model(model, (torch.zeros(3, 4),), on="meta").count.totals.macs == 3 * 4 * 4

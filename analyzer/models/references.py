@@ -24,7 +24,7 @@ from analyzer.core.inputs import Input
 from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
 from analyzer.models.libraries import LIBRARIES
-from analyzer.models.skip_init import skip_init
+from analyzer.models.skip_init import initialised, skip_init
 from analyzer.models.zeros import zeros
 
 GROUP = "analyzer.models"
@@ -146,7 +146,7 @@ def _entry_point(name: str) -> Any:
 
 def _build(reference: str, factory: Callable[[], Any], *, meta: bool = True) -> nn.Module:
     """Calls a factory, on meta if possible. Raises AnalyzerError if the result is not a module with a forward."""
-    model = _call(reference, lambda: skip_init(factory) if meta else factory())
+    model = _call(reference, lambda: skip_init(factory) if meta else initialised(factory))
     if not isinstance(model, nn.Module):
         raise AnalyzerError(f"{one_line(reference)} returns a {type(model).__name__}; wanted a torch.nn.Module")
     if type(model).forward is nn.Module.forward:

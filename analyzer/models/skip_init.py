@@ -1,12 +1,21 @@
-"""Builds a model on meta and without initialising its weights, so that large models take neither memory nor time."""
+"""Builds a model on meta and without initialising its weights, so that large models take neither memory nor time.
+
+A value that the model's code reads while it is built is never that of memory as it was before: it is known because it
+does not depend on weights, or the model is built on the CPU by its own initialisation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from analyzer.models.known_values import KnownValues, Literals
 
 Model = TypeVar("Model")
 
@@ -14,37 +23,88 @@ INITIALISERS = frozenset(
     f"aten::{name}_"
     for name in ("uniform normal random exponential geometric log_normal cauchy bernoulli erfinv fill zero").split()
 )
+# Elements of a constant, such as one drop rate per layer or the indices of relative positions.
+MAX_KNOWN = 1 << 14
+SEED = 0
 
 
 def skip_init(factory: Callable[[], Model]) -> Model:
-    """Calls the factory with initialisation skipped: on meta, or on the CPU if its code needs tensor values."""
+    """Calls the factory with initialisation skipped: on meta; with known values of small constants, where its code
+    reads a value; or as `initialised` does, where it reads a value that depends on weights."""
+    with _restore_generators():
+        try:
+            return _on_meta(factory)
+        except Exception:
+            try:
+                return _on_meta(factory, KnownValues(MAX_KNOWN))
+            except Exception:
+                return initialised(factory)
+
+
+def initialised(factory: Callable[[], Model]) -> Model:
+    """Calls the factory with its own initialisation, from fixed seeds of torch, Python and NumPy."""
+    with _restore_generators():
+        torch.manual_seed(SEED)
+        random.seed(SEED)
+        if (numpy := sys.modules.get("numpy")) is not None:
+            numpy.random.seed(SEED)
+        return factory()
+
+
+def _on_meta(factory: Callable[[], Model], values: KnownValues | None = None) -> Model:
+    mode = _SkipInit()
+    with ExitStack() as stack:
+        stack.enter_context(mode)
+        stack.enter_context(torch.device("meta"))
+        if values is not None:
+            stack.enter_context(values)
+            stack.enter_context(Literals(values))
+        model = factory()
+    if mode.refusal is not None:
+        raise mode.refusal
+    return model
+
+
+@contextmanager
+def _restore_generators() -> Iterator[None]:
+    python, numpy = random.getstate(), sys.modules.get("numpy")
+    state = numpy.random.get_state() if numpy else None
     with torch.random.fork_rng(devices=[]):
         try:
-            with _SkipInit(), torch.device("meta"):  # type: ignore[no-untyped-call]
-                return factory()
-        except Exception:
-            with _SkipInit():  # type: ignore[no-untyped-call]
-                return factory()
+            yield
+        finally:
+            random.setstate(python)
+            if numpy is not None:
+                numpy.random.set_state(state)
 
 
 class _SkipInit(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Skips initialisers of large tensors, and all in-place arithmetic on meta."""
+    """Skips initialisers and in-place arithmetic on meta.
 
-    MIN_SIZE = 4096  # Elements; smaller tensors may hold constants that the code reads.
+    `refusal` is the first error of an operator, such as of one that reads a value. Code that handles it would build
+    another model.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.refusal: Exception | None = None
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # torch's default guards the method with torch._dynamo, whose import takes a second.
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func._schema.name
-        if args and isinstance(args[0], torch.Tensor):
-            target = args[0]
-            if name in INITIALISERS and (target.is_meta or target.numel() >= self.MIN_SIZE):
+        if args and isinstance(args[0], torch.Tensor) and args[0].is_meta:
+            target, schema = args[0], func._schema
+            if schema.name in INITIALISERS:
                 return target
-            if target.is_meta and name.endswith("_") and func._schema.is_mutable and _keeps_shape(target, args[1:]):
+            if schema.name.endswith("_") and schema.is_mutable and _keeps_shape(target, args[1:]):
                 return target
-        return func(*args, **(kwargs or {}))
+        try:
+            return func(*args, **(kwargs or {}))
+        except Exception as error:
+            self.refusal = self.refusal or error
+            raise
 
 
 def _keeps_shape(target: torch.Tensor, others: Any) -> bool:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Self
 
+import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
@@ -92,7 +93,8 @@ class ModuleTracker:
                 return
             calls = self.main
         kwargs, output = rest if len(rest) == 2 else ({}, None)  # torch passes neither for a forward that raised.
-        self.left(module, calls.paths.pop(), args, kwargs, output)
+        with torch._C.DisableTorchFunction():  # A mode would see every look at a shape.
+            self.left(module, calls.paths.pop(), args, kwargs, output)
         if calls.foreign and len(calls.paths) == 1:
             self.leave_thread()
 

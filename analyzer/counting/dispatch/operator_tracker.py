@@ -6,11 +6,13 @@ import threading
 from contextlib import ExitStack
 from typing import Any, Self
 
+import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from analyzer.counting.dispatch import threads
 from analyzer.counting.dispatch.module_tracker import ModuleTracker
+from analyzer.counting.dispatch.refusals import check_index, record
 from analyzer.counting.dispatch.tensors import dispatches_itself
 from analyzer.counting.operators.higher_order import CHOICES
 from analyzer.counting.operators.registry import Operator, lookup
@@ -111,4 +113,16 @@ class _OperatorMode(DispatchMode):  # type: ignore[no-untyped-call]
         if known.name in CHOICES:
             with self:
                 return CHOICES[known.name](*args, **(kwargs or {}))
-        return self.tracker.run_operator(func, known, args, kwargs or {})
+        if func is _INDEX:
+            check_index(args)
+        try:
+            if not torch._C._is_torch_function_mode_enabled():
+                return self.tracker.run_operator(func, known, args, kwargs or {})
+            with torch._C.DisableTorchFunction():  # A mode may report another device of meta tensors.
+                return self.tracker.run_operator(func, known, args, kwargs or {})
+        except Exception as error:
+            record(error)
+            raise
+
+
+_INDEX = torch.ops.aten.index.Tensor

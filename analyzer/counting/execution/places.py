@@ -1,27 +1,38 @@
-"""Where a model runs to be counted: on meta, where nothing is allocated or computed, or on real tensors.
+"""Where a model runs to be counted: on meta or fake tensors, which have no values and no memory, or on real tensors.
 
-A place is a context manager around one pass. It yields the function that moves a tensor there, or None where the
-model's own tensors stay.
+A place is a context manager around one pass. It takes the tensors of the model and of its arguments, and yields the
+function that moves a tensor there, or None where the model's own tensors stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import _disable_current_modes
 
+from analyzer.counting.dispatch.refusals import raise_refusals
 from analyzer.counting.dispatch.tensors import is_fake
+from analyzer.counting.execution.devices import AsOnDevice, no_device_read, reported_device
 
 Move: TypeAlias = Callable[[Tensor], Tensor]
+Place: TypeAlias = Callable[[Sequence[Tensor]], AbstractContextManager[Move | None]]
 
+META = "meta"
+META_ON_DEVICE = "meta that reports the device"
+META_BY_DEFAULT = "meta, also by default"
+KNOWN_VALUES = "meta with known values"
+FAKE = "fake tensors"
+ZEROS = "zeros"
 REAL = "real tensors"
 
 
 @contextmanager
-def _meta() -> Iterator[Move]:
+def _no_autocast() -> Iterator[None]:
     """Autocast changes no type on meta, so the counted bytes would be wrong: it raises RuntimeError instead."""
     autocast: Any = torch.autocast
     enter = autocast.__enter__
@@ -35,29 +46,115 @@ def _meta() -> Iterator[Move]:
         raise RuntimeError("autocast has no effect on meta")
     autocast.__enter__ = refuse
     try:
-        yield to_meta
+        yield
     finally:
         autocast.__enter__ = enter
 
 
 @contextmanager
-def _meta_by_default() -> Iterator[Move]:
+def _meta(tensors: Sequence[Tensor]) -> Iterator[Move]:
+    asked = nullcontext() if reported_device(tensors).type == "meta" else no_device_read()
+    with _no_autocast(), raise_refusals(), asked:
+        yield to_meta
+
+
+@contextmanager
+def _meta_on_device(tensors: Sequence[Tensor]) -> Iterator[Move]:
+    """For a model that asks a tensor for its device."""
+    with _no_autocast(), raise_refusals(), AsOnDevice(reported_device(tensors)):
+        yield to_meta
+
+
+@contextmanager
+def _meta_by_default(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """For a model that makes tensors on the default device, as by `torch.arange(n)`."""
-    with torch.device("meta"), _meta() as move:
+    with _no_autocast(), raise_refusals(), AsOnDevice(reported_device(tensors), default=True):
+        yield to_meta
+
+
+@contextmanager
+def _known_values(tensors: Sequence[Tensor]) -> Iterator[Move]:
+    """For a model that reads values which do not depend on its weights, such as those of a mask."""
+    from analyzer.counting.shape_rules.infer import without_rules
+    from analyzer.models.known_values import KnownValues, Literals
+
+    values = KnownValues()
+
+    def move(tensor: Tensor) -> Tensor:
+        # A meta tensor would report the device, and the copy of a parameter would have known values.
+        with torch._C.DisableTorchFunction(), _disable_current_modes():
+            moved = to_meta(tensor)
+            known = not (tensor.is_meta or is_fake(tensor) or isinstance(tensor, nn.Parameter))
+            if known and tensor.numel() <= values.max_elements:
+                values.learn(moved, tensor.detach().clone())  # The pass may write to it.
+            return moved
+
+    with ExitStack() as stack:
+        stack.enter_context(_no_autocast())
+        stack.enter_context(without_rules())  # A result by rule has no known value.
+        stack.enter_context(raise_refusals())
+        stack.enter_context(AsOnDevice(reported_device(tensors), default=True))
+        stack.enter_context(values)
+        stack.enter_context(Literals(values))
         yield move
 
 
 @contextmanager
-def _real() -> Iterator[None]:
+def _fake(tensors: Sequence[Tensor]) -> Iterator[Move]:
+    """Fake tensors have a device and, where they are constants, a value; meta tensors become fake ones on the CPU.
+
+    No kernel runs on made-up values in place of an unknown result.
+    """
+    own = next((tensor.fake_mode for tensor in tensors if is_fake(tensor)), None)  # type: ignore[attr-defined]
+    mode = own or FakeTensorMode(allow_non_fake_inputs=True, allow_fallback_kernels=False)
+    device = reported_device(tensors)
+    device = torch.device("cpu") if device.type == "meta" else device
+
+    def to_fake(tensor: Tensor) -> Tensor:
+        if is_fake(tensor):
+            return tensor.detach().requires_grad_(tensor.requires_grad)
+        if tensor.layout != torch.strided:
+            raise RuntimeError(f"a fake tensor of layout {tensor.layout} has no number of values")
+        where = device if tensor.is_meta else tensor.device
+        with mode:
+            moved = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=where)
+        return moved.requires_grad_(tensor.requires_grad)
+
+    with mode, raise_refusals():
+        yield to_fake
+
+
+@contextmanager
+def _zeros(tensors: Sequence[Tensor]) -> Iterator[Move]:
+    """Zeros for a model that was made on meta and has no values."""
+    yield to_zeros
+
+
+@contextmanager
+def _real(tensors: Sequence[Tensor]) -> Iterator[None]:
     yield None
 
 
-PLACES: dict[str, Callable[[], AbstractContextManager[Move | None]]] = {
-    "meta": _meta,
-    "meta, also by default": _meta_by_default,
+PLACES: dict[str, Place] = {
+    META: _meta,
+    META_ON_DEVICE: _meta_on_device,
+    META_BY_DEFAULT: _meta_by_default,
+    KNOWN_VALUES: _known_values,
+    FAKE: _fake,
+    ZEROS: _zeros,
     REAL: _real,
 }
-META_PLACES = [place for place in PLACES if place != REAL]
+META_PLACES = [META, META_ON_DEVICE, META_BY_DEFAULT]
+WITHOUT_VALUES = [*META_PLACES, KNOWN_VALUES, FAKE]
+
+
+def stays(place: str, tensor: Tensor) -> bool:
+    """Whether a tensor of the model is at the place already."""
+    if place == FAKE:
+        return is_fake(tensor)
+    if place == ZEROS:
+        return not tensor.is_meta
+    return tensor.is_meta and not is_fake(tensor)
 
 
 def to_meta(tensor: Tensor) -> Tensor:
@@ -70,3 +167,9 @@ def to_meta(tensor: Tensor) -> Tensor:
     else:
         moved = tensor.detach().to("meta")
     return moved.requires_grad_(tensor.requires_grad)
+
+
+def to_zeros(tensor: Tensor) -> Tensor:
+    """Zeros in place of a meta tensor, and a copy of any other tensor."""
+    copy = torch.zeros_like(tensor, device="cpu") if tensor.is_meta else tensor.detach().clone()
+    return copy.requires_grad_(tensor.requires_grad)

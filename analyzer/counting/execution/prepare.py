@@ -13,17 +13,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, is_lazy
 
-from analyzer.counting.dispatch.tensors import is_fake
+from analyzer.counting.dispatch.tensors import tensors_inside
 from analyzer.counting.execution.arguments import clone, copy_arguments
 from analyzer.counting.execution.distributed import distributed_as_usual, is_fully_sharded
-from analyzer.counting.execution.places import PLACES, REAL, Move, to_meta
+from analyzer.counting.execution.places import PLACES, REAL, ZEROS, Move, stays, to_meta
+from analyzer.counting.execution.randomness import Randomness
 from analyzer.counting.execution.restore import restore_state, tensor_stores
 from analyzer.counting.operators.higher_order import as_written
 
 
 @contextmanager
 def prepared_model(
-    place: str, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], train: bool | None
+    place: str,
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    train: bool | None,
+    randomness: Randomness | None = None,
 ) -> Iterator[tuple[list[Any], dict[str, Any]]]:
     """Within the block the model is at the place; yields copies of its arguments there.
 
@@ -32,7 +38,7 @@ def prepared_model(
     """
     with ExitStack() as stack:
         stack.enter_context(_deeper_recursion())
-        tensors = stack.enter_context(restore_state(model, parameters=place == REAL))
+        tensors = stack.enter_context(restore_state(model, parameters=place in (REAL, ZEROS), randomness=randomness))
         stack.enter_context(_decomposed_kernels(model, train=bool(train)))
         stack.enter_context(as_written())
         stack.enter_context(distributed_as_usual())
@@ -40,9 +46,11 @@ def prepared_model(
         warnings.simplefilter("ignore")  # torch's warnings during a pass are about speed, which a count does not use.
         if train is not None:
             _set_mode(model, train=train)
-        move = stack.enter_context(PLACES[place]())
-        if move is not None and any(not tensor.is_meta or is_fake(tensor) for tensor in tensors):
-            _move_model(model, move)
+        move = stack.enter_context(PLACES[place]([*tensors, *tensors_inside((list(args), kwargs))]))
+        if move is not None:
+            with torch._C.DisableTorchFunction():  # The place may report another device of meta tensors.
+                if not all(stays(place, tensor) for tensor in tensors):
+                    _move_model(model, move, place)
         yield copy_arguments(args, kwargs, move or clone)
 
 
@@ -127,17 +135,18 @@ def _deeper_recursion() -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-def _move_model(model: nn.Module, move: Move) -> None:
+def _move_model(model: nn.Module, move: Move, place: str) -> None:
     """Replaces parameters, buffers and tensor attributes by moved ones; tied tensors stay tied."""
     moved: dict[int, Tensor] = {}
 
     def replacement(tensor: Tensor) -> Tensor:
         if id(tensor) not in moved:
-            stays = tensor.is_meta and not is_fake(tensor)
-            new = tensor if stays else move(tensor.detach())
-            if isinstance(tensor, nn.Parameter) and not stays:
-                new = nn.Parameter(new, tensor.requires_grad)
-            moved[id(tensor)] = new
+            moved[id(tensor)] = tensor
+            if not stays(place, tensor):
+                if isinstance(tensor, nn.Parameter):
+                    moved[id(tensor)] = nn.Parameter(move(tensor).detach(), tensor.requires_grad)
+                else:
+                    moved[id(tensor)] = move(tensor.detach())
         return moved[id(tensor)]
 
     modules = list(model.modules())

@@ -15,14 +15,24 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
 from analyzer.counting.dispatch.backward import count_backward
-from analyzer.counting.dispatch.counter import count_operators
+from analyzer.counting.dispatch.counter import CountedPass, count_pass
 from analyzer.counting.dispatch.memory import track_memory
 from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_inside
-from analyzer.counting.execution.places import META_PLACES, REAL
+from analyzer.counting.execution.devices import DeviceRead
+from analyzer.counting.execution.places import FAKE, KNOWN_VALUES, META_PLACES, REAL, WITHOUT_VALUES, ZEROS
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
+from analyzer.counting.execution.randomness import Randomness, random_notes
 from analyzer.models.failures import error_summary, run_error
 from analyzer.records.note import Note
 from analyzer.records.record import Count, Memory
+
+HOW = {
+    KNOWN_VALUES: "counted on meta with the values of the inputs",
+    FAKE: "counted on fake tensors",
+    ZEROS: "counted on zeros in place of the values that the model does not have",
+    REAL: "counted on real tensors",
+}
+MAX_ZEROS = 1 << 30  # Bytes; a model on meta that is larger is not run on zeros.
 
 
 class ModelCount(Frozen):
@@ -43,7 +53,8 @@ def count_model(
 ) -> ModelCount:
     """Counts a forward pass of any module, with `train` a backward pass too, and leaves the module as it was.
 
-    `on` is "meta", "real" or "auto": meta first, and real tensors where the model cannot run there, which a note says.
+    `on` is "meta", "real" or "auto": meta, then meta with the values of the inputs, then fake tensors, and at last real
+    tensors, or zeros for a small model that was made on meta. A note says where it was counted if not on meta.
     `real` builds the model again with storage, for one that was built on meta. Raises AnalyzerError with the model's
     own message where it runs nowhere.
     """
@@ -59,11 +70,13 @@ def count_model(
                 tensors = tensors_in(model)
             try:
                 result = _count_at(place, materialize_lazy(model, tensors, args, kwargs, train), args, kwargs, train)
+            except DeviceRead as error:
+                failures = failures or [error]
             except (Exception, SystemExit) as error:
-                failures.append(error)
+                failures = [*(failure for failure in failures if not isinstance(failure, DeviceRead)), error]
             else:
-                if failures and place == REAL:
-                    note = Note(f"counted on real tensors: on meta it raised {error_summary(failures[0])}")
+                if failures and place in HOW:
+                    note = Note(f"{HOW[place]}: on meta it raised {error_summary(failures[0])}", strict=place == ZEROS)
                     return result.replace(notes=(note, *result.notes))
                 return result
         raise run_error(model, args, kwargs, failures[-1]) from failures[-1]
@@ -76,13 +89,13 @@ def measure_memory(
     model = getattr(model, "_orig_mod", model)
     failure = ""
     tensors = tensors_in(model)
-    for place in META_PLACES:
+    for place in WITHOUT_VALUES:
         try:
             with unset_fake_temporarily():
                 model = materialize_lazy(model, tensors, args, kwargs, train)
                 with prepared_model(place, model, args, kwargs, train) as (moved_args, moved_kwargs):
                     return track_memory(model, moved_args, moved_kwargs, train=bool(train)), ()
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, DeviceRead) as error:
             failure = error_summary(error)
     return None, (Note(f"memory is unknown: it needs a run on meta, which raised {failure}"),)
 
@@ -100,25 +113,38 @@ def _places(
     """Where to try, in order; `tensors` are the model's. Fake and meta tensors have no values to run on."""
     if on == "real":
         return [REAL]
-    without_values = any(map(is_fake, [*tensors, *tensors_inside((list(args), kwargs))])) or (
-        not can_build and any_on_meta(tensors)
-    )
-    return META_PLACES if on == "meta" or without_values else [*META_PLACES, REAL]
+    if on == "meta":
+        return META_PLACES
+    given = [*tensors, *tensors_inside((list(args), kwargs))]
+    if any(map(is_fake, given)):
+        return WITHOUT_VALUES
+    if can_build or not any_on_meta(tensors):
+        return [*WITHOUT_VALUES, REAL]
+    return [*WITHOUT_VALUES, ZEROS] if sum(tensor.nbytes for tensor in given) <= MAX_ZEROS else WITHOUT_VALUES
 
 
 def _count_at(
     place: str, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], train: bool | None
 ) -> ModelCount:
-    notes = []
     prepared = partial(prepared_model, place, model, args, kwargs, train)
+
+    def count_forward(randomness: Randomness, *, autograd: bool = False) -> CountedPass:
+        with prepared(randomness) as (moved_args, moved_kwargs):
+            return count_pass(model, moved_args, moved_kwargs, autograd=autograd)
+
+    randomness = Randomness()
+    autograd = False
     try:
-        with prepared() as (moved_args, moved_kwargs):
-            count = count_operators(model, moved_args, moved_kwargs)
+        counted = count_forward(randomness)
     except Exception as error:
         if not re.search("grad|inference", str(error), re.IGNORECASE):
             raise
-        with prepared() as (moved_args, moved_kwargs):
-            count = count_operators(model, moved_args, moved_kwargs, autograd=True)
+        autograd = True
+        counted = count_forward(randomness, autograd=True)
+    count, notes = counted.count, list(counted.notes)
+    if randomness.drew or (randomness.drew_tensors and counted.read_values):
+        notes += random_notes(count, lambda other: count_forward(other, autograd=autograd).count)
+    if autograd:
         notes.append(Note("counted under autograd, because the forward pass takes gradients: operators are decomposed"))
     if train:
         with prepared() as (moved_args, moved_kwargs):

@@ -108,6 +108,8 @@ def _classify(func: Any) -> tuple[Kind, Formula | None]:
         return Kind.FORMULA, _of_written(func, formula)
     if not hasattr(func, "_schema"):
         return Kind.UNKNOWN, None
+    if namespace == "prim":  # `prim::device` asks a fake tensor for its device; the dispatcher does not have it.
+        return Kind.FREE, None
     if composite(func):
         return Kind.COMPOSITE, None
     if functional in VIEWS:

@@ -7,8 +7,8 @@ has checked, and otherwise declines, so that torch answers or raises. Tests comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import torch
@@ -121,7 +121,7 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     Raises RuntimeError for types that torch's CPU kernels refuse and its meta kernels accept.
     """
     rule = _ALL.get(name)
-    if rule is None or not args or "out" in kwargs:
+    if rule is None or not args or "out" in kwargs or _without_rules:
         return NotImplemented
     tensors: list[Tensor] = []
     any_layout = name in _ANY_LAYOUT
@@ -148,6 +148,21 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return result
 
 
+# torch's own getter: during a pass the attribute of a tensor may be replaced by a slower one.
+_is_meta = torch._C.TensorBase.is_meta.__get__  # type: ignore[attr-defined]
+_without_rules: list[None] = []
+
+
+@contextmanager
+def without_rules() -> Iterator[None]:
+    """In the block torch answers every operator."""
+    _without_rules.append(None)
+    try:
+        yield
+    finally:
+        _without_rules.pop()
+
+
 def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool) -> bool:
     """Whether every tensor is an ordinary meta tensor, contiguous if the rule needs that; adds them to `tensors`.
 
@@ -156,7 +171,7 @@ def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool)
     for argument in arguments:
         kind = type(argument)
         if kind is Tensor or kind is Parameter:
-            if not argument.is_meta or not (any_layout or argument.is_contiguous() or argument.dim() <= 2):
+            if not _is_meta(argument) or not (any_layout or argument.is_contiguous() or argument.dim() <= 2):
                 return False
             tensors.append(argument)
         elif kind not in _NUMBERS:

@@ -1,0 +1,86 @@
+"""Values that meta and fake tensors do not have: a model that handles the refusal to read one takes another path.
+
+The refusal is recorded where torch raises it, and raised again when the pass has ended, so that the pass fails.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses import fake_tensor
+
+from analyzer.counting.dispatch.replaced import Replacement, Replacements
+
+READERS = "item tolist numpy __bool__ __int__ __float__ __complex__ __index__ __array__ cpu".split()
+# Words in torch's errors of other types, such as "Tensor.item() cannot be called on meta tensors".
+WORDS = ("meta", "Meta", "fake", "Fake", "expected device", "same device")
+FAKE = (
+    fake_tensor.DataDependentOutputException,
+    fake_tensor.DynamicOutputShapeException,
+    fake_tensor.UnsupportedFakeTensorException,
+    fake_tensor.UnsupportedOperatorException,
+)
+
+
+class _Refusals:
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.first: BaseException | None = None
+
+
+@contextmanager
+def raise_refusals() -> Iterator[None]:
+    """Raises the first refusal in the block at its end, where the block has handled it."""
+    refusals = _Refusals()
+    _replacements.add(refusals)
+    try:
+        yield
+    finally:
+        _replacements.remove(refusals)
+    if refusals.first is not None:
+        raise refusals.first
+
+
+def record(error: BaseException) -> None:
+    """Called with any error of an operator, or of a method that reads a value."""
+    if not _replacements.active:
+        return
+    if not isinstance(error, FAKE) and not any(word in str(error) for word in WORDS):
+        return
+    thread = threading.get_ident()
+    mine = [refusals for refusals in _replacements.active if refusals.thread == thread]
+    for refusals in mine or _replacements.active:  # A thread of the model's own.
+        refusals.first = refusals.first or error
+
+
+def check_index(args: Any) -> None:
+    """Raises RuntimeError for a tensor with values at indices without: torch returns memory as it was before."""
+    if not args[0].is_meta and any(index is not None and index.is_meta for index in args[1]):
+        raise RuntimeError("a tensor on the CPU at the indices of a meta tensor")
+
+
+def _recorded(method: Any) -> Any:
+    @wraps(method)
+    def read(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except Exception as error:
+            record(error)
+            raise
+
+    return read
+
+
+def _all_replacements() -> Iterator[Replacement]:
+    for name in READERS:
+        yield Tensor, name, _recorded
+    yield torch, "equal", _recorded
+
+
+_replacements = Replacements(_all_replacements)

@@ -1,4 +1,4 @@
-"""Default inputs of transformers: the arguments that a forward takes, with shapes from the configuration."""
+"""Default inputs of transformers: tensors of text, images and sound with shapes from a configuration."""
 
 from __future__ import annotations
 
@@ -16,9 +16,25 @@ SECONDS = 1  # Of sound as samples.
 SAMPLING_RATE = 16_000
 MEL_FRAMES = 1_000  # Frames of a spectrogram: 10 s at the usual hop of 10 ms.
 VIDEO_FRAMES = 8
-ENTITIES = 4
 IMAGE_SIZE = 224
 
+# By model type, where the configuration has no size, or none that works with its other sizes.
+IMAGE_SIZES = {
+    "aria": 1120,
+    "depth_pro": 1536,
+    "gemma4_vision": 768,
+    "idefics3": 256,
+    "inkling2": 240,
+    "inkling2_loop": 240,
+    "inkling2_vision": 240,
+    "rf_detr": 560,
+    "smolvlm": 256,
+}
+BINS = {"gemma4_audio": 128}
+# Model types whose spectrograms are (bins, frames), as in Whisper, although their sizes do not show it.
+BINS_FIRST = ("clvp", "glmasr", "glmasr_encoder", "voxtral_realtime", "voxtral_realtime_encoder")
+
+# Where a configuration keeps the parts of a model.
 VISION = ("vision_config", "image_config", "video_config", "backbone_config", "image_model_config", "detector_config")
 AUDIO = (
     "audio_config",
@@ -94,8 +110,11 @@ def text(request: Request) -> Tensor:
     return request.whole(tokens(request))
 
 
-def per_token(*shape: int) -> Argument:
-    return lambda request: request.whole(tokens(request), *shape)
+def shape_of(request: Request, shape: tuple[int | str, ...]) -> list[int]:
+    """Sizes by name: "tokens" is the length of the text, others are attributes of the configuration or its parts."""
+    parts = VISION + AUDIO + TEXT
+    names = {"tokens": tokens(request)}
+    return [size if isinstance(size, int) else names.get(size) or request.find(size, 1, parts) for size in shape]
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
@@ -155,13 +174,6 @@ def merged_patches(request: Request) -> Tensor:
     edge = patch_size(request) * merge_size(request)
     count = request.batch * math.prod(grid(request)) // merge_size(request) ** 2
     return torch.zeros(count, edge, edge, channels(request), dtype=request.dtype)
-
-
-def image_position_mask(request: Request) -> Tensor:
-    """Marks the positions at the start of the text that hold the image."""
-    mask = request.whole(request.config.latent_query_num + tokens(request))
-    mask[:, : request.config.latent_query_num] = 1
-    return mask
 
 
 def image(request: Request) -> Tensor:
@@ -224,8 +236,8 @@ MEL_BINS = (
 
 
 def mel_bins(request: Request) -> int:
-    if request.kind in MEL_BINS_OF:
-        return MEL_BINS_OF[request.kind]
+    if request.kind in BINS:
+        return BINS[request.kind]
     return int(request.find(MEL_BINS, 80, AUDIO))
 
 
@@ -236,7 +248,8 @@ def mel_frames(request: Request) -> int:
 
 
 def mel_first(request: Request) -> bool:
-    if request.kind.startswith("glmasr"):
+    """Whether a spectrogram is (bins, frames)."""
+    if request.kind in BINS_FIRST:
         return True
     return bool(request.find("max_source_positions n_window", 0, AUDIO) and request.find("num_mel_bins", 0, AUDIO))
 
@@ -244,232 +257,3 @@ def mel_first(request: Request) -> bool:
 def input_features(request: Request) -> Tensor:
     shape = mel_bins(request), mel_frames(request)
     return request.zeros(*(shape if mel_first(request) else reversed(shape)))
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-ARGUMENTS: dict[str, Argument] = {
-    "input_ids": text,
-    "decoder_input_ids": text,
-    "qformer_input_ids": text,
-    "bbox": per_token(4),
-    "pixel_values": pixel_values,
-    "pixel_values_videos": video,
-    "image_sizes": image_sizes,
-    "target_sizes": lambda request: torch.tensor([rows_and_columns(request)] * request.batch),
-    "visual_feats": lambda request: request.zeros(36, request.config.visual_feat_dim),
-    "visual_pos": lambda request: request.zeros(36, request.config.visual_pos_dim),
-    "visual_embeds": lambda request: request.zeros(36, request.config.visual_embedding_dim),
-    "entity_ids": lambda request: request.whole(ENTITIES),
-    "entity_position_ids": lambda request: request.whole(ENTITIES, 4),
-    "aspect_ratio_ids": lambda request: request.ones(1),
-    "aspect_ratio_mask": lambda request: request.ones(1, request.find("max_num_tiles", 4, VISION)),
-    "image_grid_thw": grid_thw,
-    "grid_thw": grid_thw,
-    "spatial_shapes": lambda request: torch.tensor([rows_and_columns(request)] * request.batch),
-    "pixel_attention_mask": pixel_attention_mask,
-    "pixel_position_ids": patch_positions,
-    "image_position_ids": patch_positions,
-    "input_values": samples,
-    "input_features": input_features,
-    "input_features_mask": lambda request: request.ones(mel_frames(request)),
-    "feature_attention_mask": lambda request: request.ones(mel_frames(request)),
-}
-"""By argument: given to every forward that takes it."""
-
-REQUIRED: dict[str, Argument] = {
-    "inputs_embeds": lambda request: request.zeros(tokens(request), request.find("hidden_size d_model", 0, TEXT)),
-    "hidden_states": patches,
-    "attention_mask": lambda request: request.ones(tokens(request)),
-}
-"""By argument: given where forward has no default for it."""
-
-MODELS: dict[str, dict[str, Argument]] = {
-    "apertus1p5": {"padding_mask": lambda request: torch.ones_like(samples(request), dtype=torch.int64)},
-    "audio-spectrogram-transformer": {
-        "input_values": lambda request: request.zeros(request.config.max_length, request.config.num_mel_bins)
-    },
-    "blip_2_qformer": {
-        "query_embeds": lambda request: request.zeros(32, request.config.hidden_size),
-        "encoder_hidden_states": lambda request: request.zeros(257, request.config.encoder_hidden_size),
-    },
-    "granite_docling": {
-        "pixel_values": images(1),
-        "pixel_attention_mask": lambda request: torch.ones(request.batch, 1, dtype=torch.bool),
-    },
-    "granite_speech5_encoder": {
-        "input_features": lambda request: request.zeros(MEL_FRAMES // 2, 4 * mel_bins(request))
-    },
-    "idefics": {
-        "pixel_values": images(1),
-        "image_attention_mask": lambda request: request.ones(tokens(request), 1),
-    },
-    "inkling2": {
-        "pixel_values": merged_patches,
-        "image_grid_thw": lambda request: grid_thw(request) // torch.tensor([1, *[merge_size(request)] * 2]),
-    },
-    "llava_next": {"pixel_values": images(5)},
-    "mimi_decoder": {"latents": lambda request: request.zeros(request.config.hidden_size, 13)},
-    "mllama": {
-        "pixel_values": lambda request: request.zeros(
-            1, request.find("max_num_tiles", 4, VISION), channels(request), *image_size(request)
-        ),
-    },
-    "muse_glimmer_assistant": {
-        "noise_embeds": lambda request: request.zeros(request.config.block_size, request.config.hidden_size),
-        "context_hidden_states": lambda request: request.zeros(
-            tokens(request), request.config.hidden_size * len(request.config.target_layer_ids)
-        ),
-    },
-    "seggpt": {
-        name: lambda request: request.zeros(channels(request), image_size(request)[0] // 2, image_size(request)[1])
-        for name in ("pixel_values", "prompt_pixel_values", "prompt_masks")
-    },
-    "speecht5": {
-        "input_values": lambda request: request.zeros(tokens(request), request.config.hidden_size),
-        "decoder_input_values": lambda request: request.zeros(tokens(request), request.config.hidden_size),
-    },
-    "timesfm": {
-        "past_values": lambda request: request.zeros(request.config.context_length),
-        "past_values_padding": lambda request: request.whole(request.config.context_length),
-        "freq": lambda request: request.whole(1),
-    },
-    "timesfm2_5": {"past_values": lambda request: [torch.zeros(request.config.context_length)] * request.batch},
-    "muse_spark_audio": {"input_values": lambda request: request.zeros(10 * math.prod(request.config.patch_sizes))},
-    "inkling_mm_model": {
-        "pixel_values": lambda request: torch.zeros(
-            36 * request.batch, 2, patch_size(request), patch_size(request), channels(request), dtype=request.dtype
-        )
-    },
-    "instructblipvideo": {"pixel_values": images(4)},
-    "kosmos-2": {"image_embeds_position_mask": image_position_mask},
-    "kosmos-2.5": {
-        "flattened_patches": lambda request: request.zeros(4096, 2 + channels(request) * patch_size(request) ** 2),
-        "image_embeds_position_mask": image_position_mask,
-    },
-    "clap": {
-        "input_features": lambda request: request.zeros(1, 1001, mel_bins(request)),
-        "is_longer": lambda request: torch.ones(request.batch, 1, dtype=torch.bool),
-    },
-    "clvp": {"input_features": lambda request: request.zeros(request.find("feature_size", 80, AUDIO), MEL_FRAMES)},
-    "csm": {
-        "input_values": codec_samples,
-        "input_values_cutoffs": lambda request: torch.full((request.batch, 1), samples(request).shape[1]),
-    },
-    "decision_transformer": {
-        "states": lambda request: request.zeros(20, request.config.state_dim),
-        "actions": lambda request: request.zeros(20, request.config.act_dim),
-        "rewards": lambda request: request.zeros(20, 1),
-        "returns_to_go": lambda request: request.zeros(20, 1),
-        "timesteps": lambda request: request.whole(20),
-        "attention_mask": lambda request: request.ones(20),
-    },
-    "deepseek_vl_hybrid": {"high_res_pixel_values": lambda request: request.zeros(3, 1024, 1024)},
-    "efficientloftr": {"pixel_values": images(2)},
-    "fuyu": {"pixel_values": lambda request: request.zeros(100, channels(request) * patch_size(request) ** 2)},
-    "fun_asr_nano": {"input_features": lambda request: request.zeros(MEL_FRAMES, 7 * mel_bins(request))},
-    "gemma3n_audio": {
-        "audio_mel": input_features,
-        "audio_mel_mask": lambda request: torch.zeros(request.batch, MEL_FRAMES, dtype=torch.bool),
-    },
-    "lightglue": {"pixel_values": images(2)},
-}
-"""By model type, where the configuration gives no rule."""
-
-for name in ("csm", "dac", "encodec", "mimi", "mimi_encoder", "xcodec"):
-    MODELS.setdefault(name, {})["input_values"] = codec_samples
-for name in ("idefics2", "idefics3", "smolvlm"):
-    MODELS[name] = {"pixel_values": images(1)}
-for name in ("kimi_k25", "kimi_k25_vision"):
-    MODELS[name] = {"pixel_values": square_patches}
-for name in ("timesformer", "tvp", "videomae", "vivit", "xclip"):
-    MODELS[name] = {"pixel_values": video}
-for name in ("bamba", "blt"):
-    MODELS[name] = {"use_cache": lambda request: False}  # Their caches fail without layers of attention.
-for kind, like in (
-    ("granite4_vision", "llava_next"),
-    ("llava_next_video", "llava_next"),
-    ("llava_onevision", "llava_next"),
-    ("fun_asr_nano_encoder", "fun_asr_nano"),
-    ("granite_speech5_ctc", "granite_speech5_encoder"),
-    ("inkling2_loop", "inkling2"),
-    ("inkling2_vision", "inkling2"),
-):
-    MODELS[kind] = MODELS[like]
-for name in ("kosmos-2", "kosmos-2.5"):
-    MODELS[name]["input_ids"] = lambda request: request.whole(request.config.latent_query_num + tokens(request))
-
-IMAGE_SIZES: dict[str, Any] = {
-    "aria": 1120,
-    "depth_pro": 1536,
-    "gemma4_vision": 768,
-    "idefics3": 256,
-    "inkling2": 240,
-    "rf_detr": 560,
-    "smolvlm": 256,
-}
-"""By model type, where the configuration has no image size that works."""
-
-MEL_BINS_OF = {"gemma4_audio": 128}
-
-MODALITIES = {
-    "image": "pixel_values image_grid_thw image_sizes spatial_shapes image_position_ids pixel_attention_mask",
-    "video": "pixel_values_videos video_grid_thw",
-    "audio": "input_features input_values input_features_mask feature_attention_mask",
-}
-"""By modality: the arguments that carry it, the tensors of values first."""
-
-
-def default_inputs(request: Request) -> dict[str, Any]:
-    """The keyword arguments of one forward pass: text with its images or sound, and a placeholder for each feature."""
-    table = {name: make for name, make in REQUIRED.items() if name in request.required}
-    table |= {name: make for name, make in ARGUMENTS.items() if name in request.arguments}
-    if "pixel_values" in table:
-        table.pop("pixel_values_videos", None)
-    table |= MODELS.get(request.kind, {})
-    for modality, part in (("image", "vision_config"), ("audio", "audio_config")):
-        if getattr(request.config, part, part) is None:  # The model has been left without its tower.
-            table = {name: make for name, make in table.items() if name not in MODALITIES[modality].split()}
-    inputs = {name: make(request) for name, make in table.items() if make is not None}
-    inputs = {name: value for name, value in inputs.items() if value is not None}
-    return with_placeholders(request, inputs) if "input_ids" in inputs else inputs
-
-
-def with_placeholders(request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Puts the token of images or sound before the text, as often as the model has features for it.
-
-    Images or sound that the model cannot take in this configuration are left out.
-    """
-    ids, types = [inputs["input_ids"]], [torch.zeros_like(inputs["input_ids"])]
-    for number, (modality, names) in enumerate(MODALITIES.items(), 1):
-        token = request.find(f"{modality}_token_id {modality}_token_index", None)
-        if not isinstance(token, int) or not any(name in inputs for name in names.split()):
-            continue
-        try:
-            count = request.features(modality, inputs)
-        except Exception:
-            if not request.required.isdisjoint(names.split()):
-                count = None
-            else:
-                inputs = {name: value for name, value in inputs.items() if name not in names.split()}
-                continue
-        count = expected_features(request, modality, inputs) if count is None else count
-        ids.insert(-1, torch.full((request.batch, count // request.batch), token))
-        types.insert(-1, torch.full((request.batch, count // request.batch), number))
-    inputs["input_ids"] = torch.cat(ids, 1)
-    if request.takes("mm_token_type_ids"):
-        inputs["mm_token_type_ids"] = torch.cat(types, 1)
-    if request.takes("moe_mm_token_type_ids"):
-        inputs["moe_mm_token_type_ids"] = (torch.cat(types, 1) > 0).long()
-    return inputs
-
-
-def expected_features(request: Request, modality: str, inputs: Mapping[str, Any]) -> int:
-    """The number of features by the configuration, for the whole batch."""
-    if modality == "image" and "image_grid_thw" in inputs:
-        return int(inputs["image_grid_thw"].prod(-1).sum()) // merge_size(request) ** 2
-    positions = request.find("max_source_positions", 0, AUDIO)
-    if modality == "audio" and positions:
-        return request.batch * int(positions) // 2
-    names = f"{modality}_seq_length {modality}_seq_len mm_tokens_per_{modality} {modality}_soft_tokens_per_image"
-    count = request.find(f"{names} num_{modality}_tokens vision_soft_tokens_per_image num_query_tokens", None, VISION)
-    return request.batch * int(count or math.prod(rows_and_columns(request)))

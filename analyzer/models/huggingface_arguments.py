@@ -1,0 +1,308 @@
+"""Default inputs of transformers: which arguments a forward gets, by their names and by the type of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from analyzer.models.huggingface_inputs import (
+    AUDIO,
+    MEL_FRAMES,
+    VISION,
+    Argument,
+    Request,
+    channels,
+    codec_samples,
+    grid_thw,
+    image_sizes,
+    images,
+    input_features,
+    mel_bins,
+    mel_frames,
+    merge_size,
+    merged_patches,
+    patch_positions,
+    patch_size,
+    patches,
+    pixel_attention_mask,
+    pixel_values,
+    rows_and_columns,
+    samples,
+    shape_of,
+    square_patches,
+    text,
+    tokens,
+    video,
+)
+
+
+def zeros(*shape: int | str) -> Argument:
+    """Zeros per sample; a name in the shape is an attribute of the configuration, "tokens" the length of the text."""
+    return lambda request: request.zeros(*shape_of(request, shape))
+
+
+def whole(*shape: int | str) -> Argument:
+    return lambda request: request.whole(*shape_of(request, shape))
+
+
+def ones(*shape: int | str) -> Argument:
+    return lambda request: request.ones(*shape_of(request, shape))
+
+
+def true(*shape: int | str) -> Argument:
+    return lambda request: request.ones(*shape_of(request, shape)).bool()
+
+
+def without_cache(request: Request) -> bool:
+    return False
+
+
+def sizes_of_merged_squares(request: Request) -> Tensor:
+    return torch.full((request.batch,), merge_size(request))
+
+
+def image_positions(request: Request) -> Tensor:
+    """Marks the positions at the start of the text that hold the image."""
+    mask = positions_and_text(request)
+    mask[:, : request.config.latent_query_num] = 1
+    return mask
+
+
+def positions_and_text(request: Request) -> Tensor:
+    return request.whole(request.config.latent_query_num + tokens(request))
+
+
+def one_row_per_square(request: Request) -> Tensor:
+    """The grid in merged squares instead of patches."""
+    return grid_thw(request) // torch.tensor([1, merge_size(request), merge_size(request)])
+
+
+def half_of_the_image(request: Request) -> Tensor:
+    """SegGPT puts the prompt above the image."""
+    height, width = pixel_values(request).shape[-2:]
+    return request.zeros(channels(request), height // 2, width)
+
+
+def cubes(request: Request) -> Tensor:
+    """36 patches of pixels with their channels last."""
+    edge = patch_size(request)
+    return torch.zeros(36 * request.batch, 2, edge, edge, channels(request), dtype=request.dtype)
+
+
+ARGUMENTS: dict[str, Argument] = {
+    "input_ids": text,
+    "decoder_input_ids": text,
+    "qformer_input_ids": text,
+    "bbox": whole("tokens", 4),
+    "entity_ids": whole(4),
+    "entity_position_ids": whole(4, 4),
+    "pixel_values": pixel_values,
+    "pixel_values_videos": video,
+    "image_sizes": image_sizes,
+    "target_sizes": lambda request: torch.tensor([rows_and_columns(request)] * request.batch),
+    "image_grid_thw": grid_thw,
+    "grid_thw": grid_thw,
+    "image_merge_sizes": sizes_of_merged_squares,
+    "merge_sizes": sizes_of_merged_squares,
+    "spatial_shapes": lambda request: torch.tensor([rows_and_columns(request)] * request.batch),
+    "pixel_attention_mask": pixel_attention_mask,
+    "pixel_position_ids": patch_positions,
+    "image_position_ids": patch_positions,
+    "aspect_ratio_ids": ones(1),
+    "aspect_ratio_mask": ones(1, "max_num_tiles"),
+    "visual_feats": zeros(36, "visual_feat_dim"),
+    "visual_pos": zeros(36, "visual_pos_dim"),
+    "visual_embeds": zeros(36, "visual_embedding_dim"),
+    "input_values": samples,
+    "input_features": input_features,
+    "input_features_mask": lambda request: request.ones(mel_frames(request)),
+    "feature_attention_mask": lambda request: request.ones(mel_frames(request)),
+}
+"""By argument: given to every forward that takes it."""
+
+REQUIRED: dict[str, Argument] = {
+    "inputs_embeds": zeros("tokens", "hidden_size"),
+    "hidden_states": patches,
+    "attention_mask": ones("tokens"),
+}
+"""By argument: given where forward has no default for it."""
+
+CODEC: dict[str, Argument] = {"input_values": codec_samples}
+ONE_IMAGE: dict[str, Argument] = {"pixel_values": images(1)}
+TWO_IMAGES: dict[str, Argument] = {"pixel_values": images(2)}
+TILES: dict[str, Argument] = {"pixel_values": images(5)}
+VIDEO: dict[str, Argument] = {"pixel_values": video}
+SQUARE_PATCHES: dict[str, Argument] = {"pixel_values": square_patches}
+STACKED_FRAMES: dict[str, Argument] = {
+    "input_features": lambda request: request.zeros(MEL_FRAMES // 2, 4 * mel_bins(request))
+}
+SEVEN_FRAMES: dict[str, Argument] = {
+    "input_features": lambda request: request.zeros(MEL_FRAMES, 7 * mel_bins(request)),
+}
+PIXELS_LAST: dict[str, Argument] = {"pixel_values": merged_patches, "image_grid_thw": one_row_per_square}
+WITHOUT_CACHE: dict[str, Argument] = {"use_cache": without_cache}  # It fails without layers of attention.
+IMAGE_POSITIONS: dict[str, Argument] = {
+    "input_ids": positions_and_text,
+    "image_embeds_position_mask": image_positions,
+}
+
+MODELS: dict[str, dict[str, Argument]] = {
+    "apertus1p5": {"padding_mask": lambda request: torch.ones_like(samples(request), dtype=torch.int64)},
+    "audio-spectrogram-transformer": {"input_values": zeros("max_length", "num_mel_bins")},
+    "bamba": WITHOUT_CACHE,
+    "blip_2_qformer": {
+        "query_embeds": zeros(32, "hidden_size"),
+        "encoder_hidden_states": zeros(257, "encoder_hidden_size"),
+    },
+    "blt": WITHOUT_CACHE,
+    "clap": {
+        "input_features": lambda request: request.zeros(1, MEL_FRAMES + 1, mel_bins(request)),
+        "is_longer": true(1),
+    },
+    "csm": CODEC | {"input_values_cutoffs": lambda request: torch.full((request.batch, 1), samples(request).shape[1])},
+    "dac": CODEC,
+    "decision_transformer": {
+        "states": zeros(20, "state_dim"),
+        "actions": zeros(20, "act_dim"),
+        "rewards": zeros(20, 1),
+        "returns_to_go": zeros(20, 1),
+        "timesteps": whole(20),
+        "attention_mask": ones(20),
+    },
+    "deepseek_vl_hybrid": {"high_res_pixel_values": zeros(3, 1024, 1024)},
+    "efficientloftr": TWO_IMAGES,
+    "encodec": CODEC,
+    "fun_asr_nano": SEVEN_FRAMES,
+    "fun_asr_nano_encoder": SEVEN_FRAMES,
+    "fuyu": {"pixel_values": lambda request: request.zeros(100, channels(request) * patch_size(request) ** 2)},
+    "gemma3n_audio": {
+        "audio_mel": input_features,
+        "audio_mel_mask": lambda request: torch.zeros(request.batch, mel_frames(request), dtype=torch.bool),
+    },
+    "granite4_vision": TILES,
+    "granite_docling": ONE_IMAGE | {"pixel_attention_mask": true(1)},
+    "granite_speech5_ctc": STACKED_FRAMES,
+    "granite_speech5_encoder": STACKED_FRAMES,
+    "idefics": ONE_IMAGE | {"image_attention_mask": ones("tokens", 1)},
+    "idefics2": ONE_IMAGE,
+    "idefics3": ONE_IMAGE,
+    "inkling2": PIXELS_LAST,
+    "inkling2_loop": PIXELS_LAST,
+    "inkling2_vision": PIXELS_LAST,
+    "inkling_mm_model": {"pixel_values": cubes},
+    "instructblipvideo": {"pixel_values": images(4)},
+    "kimi_k25": SQUARE_PATCHES,
+    "kimi_k25_vision": SQUARE_PATCHES,
+    "kosmos-2": IMAGE_POSITIONS,
+    "kosmos-2.5": IMAGE_POSITIONS
+    | {"flattened_patches": lambda request: request.zeros(4096, 2 + channels(request) * patch_size(request) ** 2)},
+    "lightglue": TWO_IMAGES,
+    "llava_next": TILES,
+    "llava_next_video": TILES,
+    "llava_onevision": TILES,
+    "mimi": CODEC,
+    "mimi_decoder": {"latents": zeros("hidden_size", 13)},
+    "mimi_encoder": CODEC,
+    "mllama": {
+        "pixel_values": lambda request: (
+            pixel_values(request)[:, None, None]
+            .expand(-1, 1, request.find("max_num_tiles", 4, ("vision_config",)), -1, -1, -1)
+            .contiguous()
+        )
+    },
+    "modernvbert": ONE_IMAGE,
+    "muse_glimmer_assistant": {
+        "noise_embeds": zeros("block_size", "hidden_size"),
+        "context_hidden_states": lambda request: request.zeros(
+            tokens(request), request.config.hidden_size * len(request.config.target_layer_ids)
+        ),
+    },
+    "muse_spark_audio": {"input_values": lambda request: request.zeros(10 * math.prod(request.config.patch_sizes))},
+    "seggpt": dict.fromkeys(("pixel_values", "prompt_pixel_values", "prompt_masks"), half_of_the_image),
+    "smolvlm": ONE_IMAGE,
+    "speecht5": dict.fromkeys(("input_values", "decoder_input_values"), zeros("tokens", "hidden_size")),
+    "timesfm": {
+        "past_values": zeros("context_length"),
+        "past_values_padding": whole("context_length"),
+        "freq": whole(1),
+    },
+    "timesfm2_5": {"past_values": zeros("context_length")},
+    "timesformer": VIDEO,
+    "tvp": VIDEO,
+    "ultravbert": ONE_IMAGE,
+    "vibevoice_asr": CODEC,
+    "videomae": VIDEO,
+    "vivit": VIDEO,
+    "wavtokenizer": CODEC,
+    "wavtokenizer_encoder": CODEC,
+    "xclip": VIDEO,
+    "xcodec": CODEC,
+}
+"""By model type, where the configuration gives no rule."""
+
+MODALITIES = {
+    "image": "pixel_values image_grid_thw image_sizes spatial_shapes image_position_ids pixel_attention_mask",
+    "video": "pixel_values_videos video_grid_thw",
+    "audio": "input_features input_values input_features_mask feature_attention_mask",
+}
+"""By modality: the arguments that carry it."""
+
+
+def default_inputs(request: Request) -> dict[str, Any]:
+    """The keyword arguments of one forward pass: text with its images or sound, and a placeholder for each feature."""
+    table = {name: make for name, make in REQUIRED.items() if name in request.required}
+    table |= {name: make for name, make in ARGUMENTS.items() if name in request.arguments}
+    if "pixel_values" in table:
+        table.pop("pixel_values_videos", None)
+    table |= MODELS.get(request.kind, {})
+    for modality, part in (("image", "vision_config"), ("audio", "audio_config")):
+        if getattr(request.config, part, part) is None:  # The model has been left without its tower.
+            table = {name: make for name, make in table.items() if name not in MODALITIES[modality].split()}
+    inputs = {name: make(request) for name, make in table.items()}
+    inputs = {name: value for name, value in inputs.items() if value is not None}
+    return with_placeholders(request, inputs) if "input_ids" in inputs else inputs
+
+
+def with_placeholders(request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Puts the token of images or sound before the text, as often as the model has features for it.
+
+    Images or sound that the model cannot take in this configuration are left out.
+    """
+    ids, types = [inputs["input_ids"]], [torch.zeros_like(inputs["input_ids"])]
+    for number, (modality, names) in enumerate(MODALITIES.items(), 1):
+        token = request.find(f"{modality}_token_id {modality}_token_index", None)
+        if not isinstance(token, int) or not any(name in inputs for name in names.split()):
+            continue
+        count = None
+        try:
+            count = request.features(modality, inputs)
+        except Exception:
+            if request.required.isdisjoint(names.split()):
+                inputs = {name: value for name, value in inputs.items() if name not in names.split()}
+                continue
+        if count is None:
+            count = expected_features(request, modality, inputs)
+        ids.insert(-1, torch.full((request.batch, count // request.batch), token))
+        types.insert(-1, torch.full((request.batch, count // request.batch), number))
+    inputs["input_ids"] = torch.cat(ids, 1)
+    if request.takes("mm_token_type_ids"):
+        inputs["mm_token_type_ids"] = torch.cat(types, 1)
+    if request.takes("moe_mm_token_type_ids"):
+        inputs["moe_mm_token_type_ids"] = (torch.cat(types, 1) > 0).long()
+    return inputs
+
+
+def expected_features(request: Request, modality: str, inputs: Mapping[str, Any]) -> int:
+    """The number of features by the configuration, for the whole batch."""
+    if modality == "image" and "image_grid_thw" in inputs:
+        return int(inputs["image_grid_thw"].prod(-1).sum()) // merge_size(request) ** 2
+    positions = request.find("max_source_positions", 0, AUDIO)
+    if modality == "audio" and positions:
+        return request.batch * int(positions) // 2
+    names = f"{modality}_seq_length {modality}_seq_len mm_tokens_per_{modality} {modality}_soft_tokens_per_image"
+    count = request.find(f"{names} num_{modality}_tokens vision_soft_tokens_per_image num_query_tokens", None, VISION)
+    return request.batch * int(count or math.prod(rows_and_columns(request)))

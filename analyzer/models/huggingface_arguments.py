@@ -93,6 +93,18 @@ def cubes(request: Request) -> Tensor:
     return torch.zeros(36 * request.batch, 2, edge, edge, channels(request), dtype=request.dtype)
 
 
+def series(features: str) -> Argument:
+    """A time series over the context and the lags before it, with as many features as the attributes give in sum."""
+
+    def make(request: Request) -> Tensor:
+        lags = max(request.find("lags_sequence", None) or [0])
+        length = int(request.find("context_length prediction_length", 1)) + lags
+        width = sum(int(request.find(name, 0)) for name in features.split())
+        return request.zeros(length) if width == 1 and lags else request.zeros(length, max(width, 1))
+
+    return make
+
+
 ARGUMENTS: dict[str, Argument] = {
     "input_ids": text,
     "decoder_input_ids": text,
@@ -127,6 +139,8 @@ ARGUMENTS: dict[str, Argument] = {
 REQUIRED: dict[str, Argument] = {
     "inputs_embeds": zeros("tokens", "hidden_size"),
     "hidden_states": patches,
+    "past_values": series("num_input_channels input_size"),
+    "past_observed_mask": series("num_input_channels input_size"),
     "attention_mask": ones("tokens"),
 }
 """By argument: given where forward has no default for it."""

@@ -90,6 +90,13 @@ def test_a_video_takes_the_place_of_an_image_only_where_there_is_none():
     assert shapes(config, "pixel_values", "pixel_values_videos") == {"pixel_values": (1, 3, 32, 32)}
 
 
+def test_time_series_cover_the_context_and_its_lags():
+    patched = SimpleNamespace(context_length=32, num_input_channels=3)
+    assert shapes(patched, required=("past_values",)) == {"past_values": (1, 32, 3)}
+    lagged = SimpleNamespace(context_length=32, input_size=1, lags_sequence=[1, 7])
+    assert shapes(lagged, required=("past_values",)) == {"past_values": (1, 39)}
+
+
 def test_arguments_without_a_default_are_given():
     config = SimpleNamespace(hidden_size=8)
     assert shapes(config, "inputs_embeds", "input_ids") == {"input_ids": (1, TOKENS)}
@@ -253,8 +260,12 @@ def test_a_video(counted):
             "text_config": {"model_type": "qwen2", **TEXT},
             "audio_config": {**AUDIO, "max_source_positions": 40},
         },
-        {"model_type": "siglip2", "text_config": {**TEXT, "max_position_embeddings": 20}, "vision_config": VISION},
-        {"model_type": "bros", **TEXT},
+        {
+            "model_type": "siglip2",
+            "text_config": {**TEXT, "max_position_embeddings": 20, "projection_size": 8},
+            "vision_config": VISION,
+        },
+        {"model_type": "bros", **TEXT, "hidden_size": 64},
         {"model_type": "lxmert", **TEXT, "x_layers": 1, "r_layers": 1, "l_layers": 1},
         {"model_type": "encodec", "num_filters": 4, "hidden_size": 8, "codebook_dim": 8, "codebook_size": 8},
         {"model_type": "dac", "encoder_hidden_size": 4, "decoder_hidden_size": 32, "codebook_size": 8},

@@ -157,6 +157,10 @@ STACKED_FRAMES: dict[str, Argument] = {
 SEVEN_FRAMES: dict[str, Argument] = {
     "input_features": lambda request: request.zeros(MEL_FRAMES, 7 * mel_bins(request)),
 }
+FRAMES_OF_CODES: dict[str, Argument] = CODEC | {
+    "input_features": lambda request: request.zeros(50, mel_bins(request)),  # A code and a pair of frames for 20 ms.
+    "input_features_mask": ones(50),
+}
 PIXELS_LAST: dict[str, Argument] = {"pixel_values": merged_patches, "image_grid_thw": one_row_per_square}
 WITHOUT_CACHE: dict[str, Argument] = {"use_cache": without_cache}  # It fails without layers of attention.
 IMAGE_POSITIONS: dict[str, Argument] = {
@@ -247,6 +251,7 @@ MODELS: dict[str, dict[str, Argument]] = {
     "timesfm2_5": {"past_values": zeros("context_length")},
     "timesformer": VIDEO,
     "tvp": VIDEO,
+    "neucodec": FRAMES_OF_CODES,
     "ultravbert": ONE_IMAGE,
     "vibevoice_asr": CODEC,
     "videomae": VIDEO,
@@ -255,6 +260,8 @@ MODELS: dict[str, dict[str, Argument]] = {
     "wavtokenizer_encoder": CODEC,
     "xclip": VIDEO,
     "xcodec": CODEC,
+    "xcodec2": FRAMES_OF_CODES,
+    "xmod": {"lang_ids": whole()},
 }
 """By model type, where the configuration gives no rule."""
 

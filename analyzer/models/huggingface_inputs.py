@@ -130,7 +130,7 @@ def pair(value: Any) -> tuple[int, int]:
 def image_size(request: Request) -> tuple[int, int]:
     if request.kind in IMAGE_SIZES:
         return pair(IMAGE_SIZES[request.kind])
-    return pair(request.find("image_size img_size input_size", IMAGE_SIZE, VISION))
+    return pair(request.find("image_size img_size input_size max_img_size", IMAGE_SIZE, VISION))
 
 
 def channels(request: Request) -> int:

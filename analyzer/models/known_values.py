@@ -7,7 +7,6 @@ weights has no known value: reading it raises, as on meta.
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -109,8 +108,6 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         read = tensors[name in SHAPE_OF_FIRST : 1 if name in SHAPE_OF_SECOND else None]
         if any(self.value(tensor) is None for tensor in read):
             return None
-        if not tensors and _size(args) > self.max_elements:
-            return None
 
         def on_cpu(leaf: Any) -> Any:
             if isinstance(leaf, Tensor):
@@ -120,6 +117,8 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         try:
             with _disable_current_modes():  # A counter does not see this.
+                if not tensors and func(*args, **kwargs).numel() > self.max_elements:
+                    return None
                 cpu_args, cpu_kwargs = pytree.tree_map(on_cpu, (args, dict(kwargs)))
                 result = func(*cpu_args, **cpu_kwargs)
                 return result.zero_() if "empty" in name else result  # Uninitialised memory would differ between runs.
@@ -175,14 +174,6 @@ class Literals(TorchFunctionMode):
 
 def _address(value: Tensor) -> int:
     return int(value.untyped_storage()._cdata)
-
-
-def _size(args: Any) -> int:
-    """At most how many elements a constructor makes: `zeros(shape)`, `arange(start, end)`."""
-    size = 1
-    for number in pytree.tree_leaves(args):
-        size *= max(1, int(abs(number))) if isinstance(number, int | float) and math.isfinite(number) else 1
-    return size
 
 
 @contextmanager

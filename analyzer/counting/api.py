@@ -151,7 +151,8 @@ def count_module(
     counted = count_model(model, args, kwargs, train=train, real=real)
     measured, notes = measure_memory(model, args, kwargs, train=train) if memory else (None, ())
     shapes, dtype = input_shapes_and_dtype(model, args, kwargs)
-    training = model.training if train is None else train
+    # A frozen TorchScript module has no mode, and runs as in inference.
+    training = getattr(model, "training", False) if train is None else train
     return Record(
         model=label or type(model).__name__,
         input=shapes,

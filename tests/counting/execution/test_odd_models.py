@@ -489,6 +489,7 @@ def test_frozen_torchscript_has_no_mode_and_no_parameters(wrapper):
         count = count_model(model, (rows(),), train=train).count
         assert (count.totals.macs, count.totals.params) == (MACS, 0)
         assert not count.totals.backward_macs
+    assert analyzer.count(model, rows()).totals.macs == MACS
 
 
 @pytest.mark.filterwarnings("ignore:.*`torch.jit.*` is deprecated")

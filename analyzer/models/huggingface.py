@@ -38,6 +38,7 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
         )
     architecture = (getattr(config, "architectures", None) or [None])[0]
     factory = getattr(library, architecture) if architecture and hasattr(library, architecture) else None
+    give_placeholders(config)
 
     def make() -> nn.Module:
         with keep_numbers() as numbers:
@@ -48,16 +49,6 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
             # It reads token values to warn of padding, which fails on meta.
             if hasattr(module, "warn_if_padding_and_no_attention_mask"):
                 vars(module)["warn_if_padding_and_no_attention_mask"] = lambda *args, **kwargs: None
-        for part in (config, getattr(config, "text_config", config)):
-            for attribute in (
-                "image_token_id",
-                "image_token_index",
-                "video_token_id",
-                "video_token_index",
-                "audio_token_id",
-            ):
-                if getattr(part, attribute, 0) is None:
-                    setattr(part, attribute, part.vocab_size - 1 if hasattr(part, "vocab_size") else 0)
         return model
 
     def inputs(model: nn.Module, batch: int) -> tuple[list[Any], dict[str, Any]]:
@@ -74,6 +65,15 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
         return [], default_inputs(request)
 
     return make, inputs
+
+
+def give_placeholders(config: Any) -> None:
+    """Gives a configuration without tokens for images or sound the last token of its vocabulary."""
+    text = getattr(config, "text_config", config)
+    for part in (config, text):
+        for attribute in PLACEHOLDERS:
+            if getattr(part, attribute, 0) is None:
+                setattr(part, attribute, getattr(text, "vocab_size", 1) - 1)
 
 
 @contextmanager

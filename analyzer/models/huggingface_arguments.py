@@ -256,6 +256,7 @@ MODELS: dict[str, dict[str, Argument]] = {
     "vibevoice_asr": CODEC,
     "videomae": VIDEO,
     "vivit": VIDEO,
+    "voxtral_realtime": {"input_features": lambda request: request.zeros(mel_bins(request), 8 * tokens(request))},
     "wavtokenizer": CODEC,
     "wavtokenizer_encoder": CODEC,
     "xclip": VIDEO,

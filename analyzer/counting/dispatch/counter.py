@@ -8,13 +8,15 @@ composite one without is decomposed and its parts are added up under its name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
+from analyzer.core.frozen import Frozen
 from analyzer.counting.dispatch.outputs import run_model
+from analyzer.counting.dispatch.replaced import Replacements
 from analyzer.counting.dispatch.rows import RowRecorder
 from analyzer.counting.dispatch.unused import unused_notes
 from analyzer.counting.operators.contractions import ContractionsAsProducts
@@ -29,38 +31,79 @@ def count_operators(
     *,
     roles: Mapping[str, str] | None = None,
     autograd: bool = False,
+    grad_enabled: bool = False,
 ) -> Count:
     """The dispatch count of one forward pass, on the device of the model and its arguments, in the model's mode.
 
     `roles` maps a path to its canonical role; any other path is its own role. `autograd` is for a model whose forward
     takes gradients, such as forces from an energy: torch then dispatches operators decomposed (`linear` as `addmm`),
-    with the same MACs.
+    with the same MACs. `grad_enabled`: the model finds gradients enabled, as in training, although there are none.
     """
-    return count_with_notes(model, args, kwargs, roles=roles, autograd=autograd)[0]
+    return count_pass(model, args, kwargs, roles=roles, autograd=autograd, grad_enabled=grad_enabled).count
 
 
-def count_with_notes(
+class CountedPass(Frozen):
+    """`notes` are on work that was not dispatched and on parameters that were not used.
+
+    `read_values`: the pass read values of tensors, which may have decided what ran.
+    """
+
+    count: Count
+    notes: tuple[Note, ...]
+    read_values: bool
+
+
+def count_pass(
     model: nn.Module,
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
     roles: Mapping[str, str] | None = None,
     autograd: bool = False,
-) -> tuple[Count, tuple[Note, ...]]:
-    """As `count_operators`, with notes on work that was not dispatched and on parameters that were not used."""
-    with record_rows(model, roles=roles, autograd=autograd) as recorder:
+    grad_enabled: bool = False,
+) -> CountedPass:
+    """As `count_operators`, with what else is known of the pass."""
+    with record_rows(model, roles=roles, autograd=autograd, grad_enabled=grad_enabled) as recorder:
         recorder.finish(run_model(model, args, kwargs))
     count = recorder.count()
-    return count, (*recorder.notes, *unused_notes(count))
+    return CountedPass(count, (*recorder.notes, *unused_notes(count)), recorder.read_values)
 
 
 @contextmanager
 def record_rows(
-    model: nn.Module, *, roles: Mapping[str, str] | None = None, autograd: bool = False
+    model: nn.Module,
+    *,
+    roles: Mapping[str, str] | None = None,
+    autograd: bool = False,
+    grad_enabled: bool = False,
 ) -> Iterator[RowRecorder]:
     """Records the rows of everything that runs in the `with` block, while it runs."""
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad() if autograd else torch.inference_mode())
         if autograd:
             stack.enter_context(ContractionsAsProducts())
+        elif grad_enabled:
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(_functions_without_graph())
         yield stack.enter_context(RowRecorder(model, roles or {}))
+
+
+@contextmanager
+def _functions_without_graph() -> Iterator[None]:
+    """Custom functions with parameters among their arguments would save inference tensors, which torch refuses."""
+    _replacements.add(None)
+    try:
+        yield
+    finally:
+        _replacements.remove(None)
+
+
+def _without_graph(apply: Any) -> Any:
+    def apply_without_graph(function: Any, *args: Any, **kwargs: Any) -> Any:
+        with torch.no_grad() if torch.is_inference_mode_enabled() else nullcontext():
+            return apply.__func__(function, *args, **kwargs)
+
+    return classmethod(apply_without_graph)
+
+
+_replacements = Replacements(lambda: [(torch.autograd.Function, "apply", _without_graph)])

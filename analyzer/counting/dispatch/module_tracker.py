@@ -48,7 +48,7 @@ class ModuleTracker:
 
     @property
     def calls(self) -> Any:
-        """This thread's calls; the main thread's in a thread of torch, such as of autograd, as the main thread waits."""
+        """This thread's calls; in a thread of torch, such as of autograd, those of the main thread, which waits."""
         return self.local.calls or self.main
 
     @property

@@ -40,6 +40,6 @@ class Replacements:
 
 def _replace(owner: Any, name: str, make: Callable[[Any], Any]) -> Callable[[], None]:
     inherited = name not in vars(owner)
-    old = getattr(owner, name)
-    setattr(owner, name, make(old))
+    old = vars(owner).get(name)  # A class method as such, not bound to its class.
+    setattr(owner, name, make(getattr(owner, name)))
     return (lambda: delattr(owner, name)) if inherited else (lambda: setattr(owner, name, old))

@@ -85,6 +85,7 @@ class RowRecorder(OperatorTracker):
         self.as_if_dense: Counter[str] = Counter()
         self.calls_of: Counter[tuple[str, str]] = Counter()
         self.counted: set[int] = set()
+        self.read_values = False
         self.parameters_of_row: dict[int, list[int]] = {}  # Storages, by the row's id.
 
     @property
@@ -122,6 +123,7 @@ class RowRecorder(OperatorTracker):
                 self.values.come_back(tensor, "")
         self.values.read_memory(tensors, "")
         self.values.finish()
+        self.read_values |= bool(self.values.left)
 
     def entered(self, module: nn.Module) -> None:
         has_formula = type(module).__name__ in MODULES
@@ -156,9 +158,12 @@ class RowRecorder(OperatorTracker):
         result = super().run_operator(func, known, args, kwargs)
         if known.kind is Kind.FREE:
             if known.name in values.EMPTY:
-                self.values.allocate(result, self.path)
+                self.values.allocate(result)
             elif known.name == "aten::_local_scalar_dense":
                 self.values.read_scalar(args[0], self.path)
+                self.read_values = True
+            elif known.name in values.READERS or (known.name == "aten::index" and values.any_mask(args[1])):
+                self.read_values = True
         if args and result is args[0] and not known.mutable and known.kind is not Kind.UNKNOWN:
             return result  # Dropout at inference returns its input: nothing ran.
         self._add(known.name, self._work(known, args, kwargs, result), args, kwargs, result)

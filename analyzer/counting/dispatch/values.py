@@ -7,6 +7,7 @@ A note names the module in which values leave. It is strict where a tensor may h
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,14 @@ EMPTY = frozenset(
     f"aten::{name}" for name in ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 )
 MOVES = frozenset(f"aten::{name}" for name in ("cat", "stack", "clone", "_to_copy", "contiguous", "index_select"))
+# The shape of their result depends on values, or Python reads it.
+READERS = frozenset(
+    f"aten::{name}"
+    for name in (
+        "item equal is_nonzero nonzero nonzero_static masked_select bincount repeat_interleave _unique _unique2 "
+        "unique_dim unique_consecutive unique_dim_consecutive"
+    ).split()
+)
 # A model that reads single numbers, such as a loss or a length, reads fewer than this many.
 SCALARS = 16
 
@@ -33,7 +42,8 @@ class LeavingValues:
         self.note = note
         self.left: dict[str, dict[str, bool]] = {}  # path → method → whether any value was not an integer
         self.came_back: dict[str, bool] = {}  # path → whether any value was not an integer
-        self.empty: dict[int, str] = {}  # storage from torch.empty that no operator has written → path
+        # Storages from torch.empty that no operator has written. A new storage may get the id of an old one.
+        self.empty: dict[int, weakref.ref[Any]] = {}
         self.scalars = 0
 
     def leave(self, tensor: Tensor, method: str, path: str) -> None:
@@ -50,9 +60,9 @@ class LeavingValues:
         if self.scalars == SCALARS:
             self.leave(tensor, "item", path)
 
-    def allocate(self, tensor: Tensor, path: str) -> None:
-        if tensor.numel():
-            self.empty[storage_id(tensor)] = path
+    def allocate(self, tensor: Tensor) -> None:
+        if tensor.numel() and tensor.layout == torch.strided:
+            self.empty[storage_id(tensor)] = weakref.ref(tensor.untyped_storage())
 
     def check_memory(self, func: Any, known: Operator, args: Any, kwargs: Any, path: str) -> None:
         """Called before an operator while memory that no operator wrote exists."""
@@ -69,7 +79,8 @@ class LeavingValues:
 
     def read_memory(self, tensors: list[Tensor], path: str) -> None:
         for tensor in tensors:
-            if self.empty.pop(storage_id(tensor), None) is not None:
+            storage = self.empty.pop(storage_id(tensor), None)
+            if storage is not None and storage() is not None:
                 self.note(path, " reads memory that no operator wrote: what did is not counted")
 
     def finish(self) -> None:
@@ -95,6 +106,11 @@ def _name(path: str) -> str:
 
 def _has_fractions(tensor: Tensor) -> bool:
     return tensor.is_floating_point() or tensor.is_complex()
+
+
+def any_mask(indices: Any) -> bool:
+    """Whether a tensor is indexed by a mask, so that the number of elements depends on values."""
+    return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 
 def watch(tracker: Any) -> None:

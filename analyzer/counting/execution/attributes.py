@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from analyzer.counting.dispatch.tensors import slot_names
+from analyzer.counting.execution.randomness import is_generator
 
 CONTAINERS = (dict, list, set, deque)
 IMMUTABLE = frozenset(
@@ -53,6 +54,7 @@ class Attributes:
         self.empty: list[Any] = []
         self.slots: list[tuple[Any, dict[str, Any]]] = []
         self.tensors: list[Tensor] = []
+        self.generators: list[Any] = []  # Of random numbers.
         pending: list[Any] = list(dicts)
         seen: set[int] = set()
         while pending:
@@ -88,6 +90,8 @@ class Attributes:
 
     def _add_object(self, value: Any, kind: type, pending: list[Any]) -> None:
         """Its attributes are still to be visited."""
+        if is_generator(value):
+            self.generators.append(value)
         if _has_attributes(kind):
             if type(attributes := getattr(value, "__dict__", None)) is dict:
                 pending.append(attributes)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -16,10 +14,13 @@ from analyzer.counting.dispatch.operator_tracker import DispatchMode
 from analyzer.counting.dispatch.tensors import dispatches_itself, is_fake, plain_tensors
 from analyzer.counting.execution.attributes import Attributes
 from analyzer.counting.execution.distributed import reshard
+from analyzer.counting.execution.randomness import Randomness, seeded
 
 
 @contextmanager
-def restore_state(model: nn.Module, *, parameters: bool = False) -> Iterator[list[Tensor]]:
+def restore_state(
+    model: nn.Module, *, parameters: bool = False, randomness: Randomness | None = None
+) -> Iterator[list[Tensor]]:
     """Restores mode, hooks, attributes, parameter identities, gradients, buffer values and random generators.
 
     Yields the tensors that the model's modules hold. Containers and objects in attributes are restored in place.
@@ -42,7 +43,7 @@ def restore_state(model: nn.Module, *, parameters: bool = False) -> Iterator[lis
     gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in _parameters_of(modules)]
     for parameter, _, _ in gradients:
         parameter.grad = None
-    with _restore_generators():
+    with seeded(randomness, attributes.generators):
         try:
             with _ParameterBackup([*attributes.tensors, *model.parameters()]) if parameters else nullcontext():
                 yield [*attributes.tensors, *(tensor for state in scripted for tensor in state.tensors())]
@@ -65,21 +66,6 @@ def tensor_stores(module: nn.Module) -> tuple[dict[str, Any], ...]:
     return module._parameters, module._buffers, vars(module)
 
 
-@contextmanager
-def _restore_generators() -> Iterator[None]:
-    """Restores the generators of torch, Python and NumPy; those of CUDA if in use, since a query initializes it."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
-    python, numpy = random.getstate(), sys.modules.get("numpy")
-    state = numpy.random.get_state() if numpy else None
-    with torch.random.fork_rng(devices):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            if numpy is not None:
-                numpy.random.set_state(state)
-
-
 class _ScriptModuleState:
     """A TorchScript module keeps its mode and tensors in C++, not in attributes. A frozen module has no mode.
 
@@ -87,7 +73,10 @@ class _ScriptModuleState:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        graph: Any = getattr(module, "graph", None)
+        try:
+            graph: Any = module.graph
+        except (AttributeError, RuntimeError):  # A part whose forward is not compiled, such as an LSTM.
+            graph = None
         if graph is not None and graph.findNode("prim::mkldnn_convolution", True) is not None:
             raise AnalyzerError(
                 "torch.jit.optimize_for_inference hides convolutions; count the module before that call"

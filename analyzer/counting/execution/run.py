@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
-from analyzer.counting.dispatch.backward import count_backward
+from analyzer.counting.dispatch.backward import track_gradients
 from analyzer.counting.dispatch.counter import CountedPass, count_pass
 from analyzer.counting.dispatch.memory import track_memory
 from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_inside
@@ -32,6 +32,7 @@ HOW = {
     ZEROS: "counted on zeros in place of the values that the model does not have",
     REAL: "counted on real tensors",
 }
+ASKS = Note("counted under autograd, where the forward pass runs something else: operators are decomposed")
 MAX_ZEROS = 1 << 30  # Bytes; a model on meta that is larger is not run on zeros.
 
 
@@ -130,7 +131,7 @@ def _count_at(
 
     def count_forward(randomness: Randomness, *, autograd: bool = False) -> CountedPass:
         with prepared(randomness) as (moved_args, moved_kwargs):
-            return count_pass(model, moved_args, moved_kwargs, autograd=autograd)
+            return count_pass(model, moved_args, moved_kwargs, autograd=autograd, grad_enabled=bool(train))
 
     randomness = Randomness()
     autograd = False
@@ -148,7 +149,12 @@ def _count_at(
         notes.append(Note("counted under autograd, because the forward pass takes gradients: operators are decomposed"))
     if train:
         with prepared() as (moved_args, moved_kwargs):
-            count = count_backward(count, model, moved_args, moved_kwargs)
+            gradients = track_gradients(count, model, moved_args, moved_kwargs)
+        if not autograd and not gradients.fits(count):
+            counted = count_forward(Randomness(), autograd=True)
+            count, notes = counted.count, [*counted.notes, ASKS]
+        count, backward_notes = gradients.add_to(count)
+        notes += backward_notes
         if count.totals.macs and not count.totals.backward_macs and any(p.requires_grad for p in model.parameters()):
             notes.append(Note("no gradient reaches a product: no tensor in the model's output depends on one"))
     for name, calls in count.unknown_ops.items():

@@ -1,0 +1,158 @@
+"""Random numbers: seeded for a count, restored after it, and noted where they decide what runs.
+
+The same code then counts the same in every process. Draws matter only where the pass reads their values; a pass that
+may do so is counted again under other seeds.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+
+from analyzer.models.failures import error_summary
+from analyzer.records.note import Note
+from analyzer.records.record import SUMMED_KEYS, Count
+
+TITLES = {"macs": "MACs", "flops": "FLOPs", "params": "parameters"}
+OTHER_SEEDS = (1, 2, 3, 4)  # A layer dropped with a probability of 0.5 is the same under all with a chance of 1/16.
+
+
+class Randomness:
+    """The seed of one pass, and what the pass drew: `drew` from Python or NumPy, `drew_tensors` from torch.
+
+    Numbers of Python and NumPy can be read in any case, those of torch only where an operator reads a value.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.drew = self.drew_tensors = False
+
+
+@contextmanager
+def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> Iterator[None]:
+    """Seeds the generators of torch, Python and NumPy and restores them, and generators that a model holds.
+
+    Those are the model's, so that they keep their state under the first seed. CUDA's generators are seeded if they are
+    in use, since a query initializes CUDA.
+    """
+    randomness = randomness or Randomness()
+    seed, numpy = randomness.seed, sys.modules.get("numpy.random")
+    cuda = list(torch.cuda.default_generators) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    generators = [torch.default_generator, *cuda]
+    python, own = random.getstate(), [(generator, _state(generator)) for generator in held]
+    legacy = numpy.get_state() if numpy else None
+    tensors = [generator.get_state() for generator in generators]
+    default_rng = numpy.default_rng if numpy else None
+
+    def seeded_generator(given: Any = None) -> Any:
+        randomness.drew |= given is None
+        return default_rng(seed if given is None else given)  # type: ignore[misc]
+
+    random.seed(seed)
+    if numpy is not None:
+        numpy.seed(seed)
+        numpy.default_rng = seeded_generator  # type: ignore[attr-defined]
+    for generator in generators:
+        generator.manual_seed(seed)
+    if seed:
+        for generator, _ in own:
+            _seed(generator, seed)
+    before = [generator.get_state() for generator in generators]
+    started = [(generator, _comparable(_state(generator))) for generator, _ in own]
+    try:
+        yield
+    finally:
+        after = [generator.get_state() for generator in generators]
+        randomness.drew_tensors |= not all(map(torch.equal, before, after))
+        # Where nobody drew, the next number is the first one of the seed.
+        first, first_of_numpy = _first_numbers(seed, numpy)
+        randomness.drew |= random.random() != first or (numpy is not None and numpy.random() != first_of_numpy)
+        randomness.drew |= any(_comparable(_state(generator)) != state for generator, state in started)
+        random.setstate(python)
+        if numpy is not None:
+            numpy.set_state(legacy)
+            numpy.default_rng = default_rng  # type: ignore[attr-defined]
+        for generator, state in zip(generators, tensors, strict=True):
+            generator.set_state(state)
+        for generator, state in own:
+            _restore(generator, state)
+
+
+def is_generator(value: Any) -> bool:
+    """Whether the value is a generator of Python, NumPy or torch with a state."""
+    if isinstance(value, random.Random):
+        return not isinstance(value, random.SystemRandom)
+    numpy = sys.modules.get("numpy.random")
+    return isinstance(value, torch.Generator) or (
+        numpy is not None and isinstance(value, numpy.Generator | numpy.RandomState)
+    )
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    return generator.get_state() if isinstance(generator, torch.Generator) else _bits(generator).state
+
+
+def _bits(generator: Any) -> Any:
+    """NumPy's bit generator, which has the state."""
+    return getattr(generator, "bit_generator", None) or generator._bit_generator
+
+
+def _comparable(state: Any) -> Any:
+    """With lists in place of arrays and tensors."""
+    if isinstance(state, dict):
+        return {name: _comparable(value) for name, value in state.items()}
+    return state.tolist() if hasattr(state, "tolist") else state
+
+
+@cache
+def _first_numbers(seed: int, numpy: Any) -> tuple[float, float]:
+    """The first number of a seed from Python and from NumPy, which a later pass may have imported."""
+    return random.Random(seed).random(), numpy.RandomState(seed).random() if numpy else 0.0
+
+
+def _seed(generator: Any, seed: int) -> None:
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(seed)
+    elif hasattr(generator, "bit_generator"):
+        _bits(generator).state = type(_bits(generator))(seed).state
+    else:
+        generator.seed(seed)
+
+
+def _restore(generator: Any, state: Any) -> None:
+    if isinstance(generator, random.Random):
+        generator.setstate(state)
+    elif isinstance(generator, torch.Generator):
+        generator.set_state(state)
+    else:
+        _bits(generator).state = state
+
+
+def random_notes(count: Count, recount: Callable[[Randomness], Count]) -> tuple[Note, ...]:
+    """A note with both figures if the pass counts differently under another seed."""
+    start = "random numbers decide what runs"
+    other_modules = False
+    for seed in OTHER_SEEDS:
+        try:
+            other = recount(Randomness(seed))
+        except Exception as error:
+            return (Note(f"{start}: with another seed it raised {error_summary(error)}", strict=True),)
+        for key in ("macs", *SUMMED_KEYS):
+            first, second = getattr(count.totals, key), getattr(other.totals, key)
+            if first != second:
+                figure = TITLES.get(key, key.replace("_", " "))
+                return (Note(f"{start}: {first:,} {figure} with one seed, {second:,} with another", strict=True),)
+        other_modules |= _rows(count) != _rows(other)
+    return (Note(f"{start}: other seeds run other modules, with the same totals"),) if other_modules else ()
+
+
+def _rows(count: Count) -> list[tuple[str, str, int]]:
+    return [(row.path, row.op, row.macs) for row in count.rows]

@@ -1,0 +1,80 @@
+"""Models whose forward returns a generator or a coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from analyzer import count
+from analyzer.core.errors import AnalyzerError
+
+LAYER = 2 * 8 * 8  # Two samples.
+
+
+class Layer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+
+
+class Yields(Layer):
+    def forward(self, x: Tensor):
+        for _ in range(3):
+            x = self.layer(x)
+            yield x
+
+
+class YieldsInDict(Layer):
+    def forward(self, x: Tensor):
+        return {"steps": (self.layer(x) for _ in range(3))}
+
+
+class Maps(Layer):
+    def forward(self, x: Tensor):
+        return map(self.layer, [x, x, x])
+
+
+class Wraps(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Yields()
+
+    def forward(self, x: Tensor):
+        return self.inner(x)
+
+
+class Awaits(Layer):
+    async def forward(self, x: Tensor):
+        for _ in range(3):
+            await asyncio.sleep(0)
+            x = self.layer(x)
+        return x
+
+
+class YieldsAsync(Layer):
+    async def forward(self, x: Tensor):
+        for _ in range(3):
+            x = self.layer(x)
+            yield x
+
+
+@pytest.mark.parametrize("model", [Yields, YieldsInDict, Maps, Wraps, Awaits, YieldsAsync])
+def test_what_forward_returns_is_run_to_its_end(model):
+    record = count(model(), torch.zeros(2, 8), train=True, memory=True)
+    chained = model not in (YieldsInDict, Maps)
+    # Each step has the gradient of the weight, and a chained one after the first that of its input.
+    assert (record.totals.macs, record.totals.backward_macs) == (3 * LAYER, (3 + 2 * chained) * LAYER)
+    assert record.memory.activations > 0
+
+
+def test_an_endless_generator_is_refused():
+    class Endless(Layer):
+        def forward(self, x: Tensor):
+            while True:
+                yield x
+
+    with pytest.raises(AnalyzerError, match="items"):
+        count(Endless(), torch.zeros(2, 8))

@@ -1,0 +1,137 @@
+"""Random numbers: counts are the same in every process, generators are restored, and chance that decides is noted."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from analyzer import count
+
+LAYER = 2 * 8 * 8
+
+
+class Dropped(nn.Module):
+    """Four layers, each run if `draws()` is below one half."""
+
+    def __init__(self, draws) -> None:
+        super().__init__()
+        self.layers, self.draws = nn.ModuleList(nn.Linear(8, 8) for _ in range(4)), draws
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            if self.draws() < 0.5:
+                x = layer(x)
+        return x
+
+
+HELD = {"python": random.Random(3), "numpy": np.random.default_rng(3), "torch": torch.Generator()}
+LEGACY = np.random.RandomState(3)
+DRAWS = {
+    "python": random.random,
+    "numpy": lambda: np.random.rand(),
+    "torch": lambda: torch.rand(()),
+    "new numpy generator": lambda: np.random.default_rng().random(),
+}
+
+
+def states() -> list[object]:
+    numpy = [generator.bit_generator.state for generator in (HELD["numpy"],)]
+    legacy = [state[1].tolist() for state in (np.random.get_state(), LEGACY.get_state())]
+    tensors = [torch.get_rng_state().tolist(), HELD["torch"].get_state().tolist()]
+    return [random.getstate(), HELD["python"].getstate(), *numpy, *legacy, *tensors]
+
+
+@pytest.mark.parametrize("case", DRAWS)
+def test_chance_that_decides_what_runs_is_noted_with_both_figures(case):
+    model = Dropped(DRAWS[case])
+    before, default_rng = states(), np.random.default_rng
+    records = [count(model, torch.zeros(2, 8)) for _ in range(3)]
+    assert (states(), np.random.default_rng) == (before, default_rng)
+    assert len({record.totals.macs for record in records}) == 1
+    for record in records:
+        (note,) = record.strict_notes
+        assert f"{record.totals.macs:,} MACs" in note
+
+
+class Holds(Dropped):
+    """Draws from generators of its own, which are the caller's and keep their state."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(None)
+        self.generator = HELD[kind] if kind != "legacy" else LEGACY
+        if kind == "torch":
+            self.draws = lambda: torch.rand((), generator=self.generator)
+        else:
+            self.draws = lambda: self.generator.random() if kind != "legacy" else self.generator.rand()
+
+
+@pytest.mark.parametrize("kind", [*HELD, "legacy"])
+def test_generators_of_a_model_are_restored(kind):
+    model = Holds(kind)
+    before = states()
+    first, second = (count(model, torch.zeros(2, 8)) for _ in range(2))
+    assert states() == before
+    assert first.totals == second.totals
+    assert any("another" in note for note in first.strict_notes)
+
+
+def test_chance_that_decides_nothing_has_no_note():
+    class Noise(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = nn.functional.dropout(self.layer(x + torch.rand(8)), 0.5, training=True)
+            return x * random.random() if float(x.sum()) < 1e9 else x
+
+    assert count(Noise(), torch.zeros(2, 8)).strict_notes == ()
+
+
+def test_a_mask_by_chance_is_noted():
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x[torch.rand(len(x)) < 0.5])
+
+    record = count(Masked(), torch.zeros(32, 8))
+    assert any("another" in note for note in record.strict_notes)
+
+
+def test_another_path_of_the_same_cost_is_a_note():
+    class Routed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.experts = nn.ModuleList(nn.Linear(8, 8) for _ in range(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.experts[random.randrange(4)](x)
+
+    record = count(Routed(), torch.zeros(2, 8))
+    assert record.totals.macs == LAYER
+    assert record.strict_notes == ()
+    assert any("other modules" in note for note in record.notes)
+
+
+def test_dropped_layers_are_noted_in_training_only():
+    class LayerDrop(Dropped):
+        def forward(self, x: Tensor) -> Tensor:
+            for layer in self.layers:
+                if not (self.training and torch.rand(()) < 0.5):
+                    x = layer(x)
+            return x
+
+    model = LayerDrop(None)
+    inference = count(model.eval(), torch.zeros(2, 8))
+    assert (inference.totals.macs, inference.notes) == (4 * LAYER, ())
+    training = count(model, torch.zeros(2, 8), train=True)
+    assert any("another" in note for note in training.strict_notes)
+    # The backward pass drops the same layers: twice the forward MACs but for the first, which has no input gradient.
+    assert training.totals.backward_macs == 2 * training.totals.macs - LAYER

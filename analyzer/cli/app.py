@@ -66,7 +66,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
               help="Counting backend for --variant.")  # fmt: skip
 @click.option("--verify", is_flag=True, help="Cross-check three counters; exit with status 1 if they differ.")
 @click.option("--memory", is_flag=True, help="Show peak memory, and the largest batch that fits into common GPUs.")
-@click.option("--strict", is_flag=True, help="Exit with status 1 if an operator could not be counted.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if work could not be counted.")
 @output_options
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version,
               help="Show version information.")  # fmt: skip

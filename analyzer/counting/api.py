@@ -172,8 +172,14 @@ def count_reference(
 
 
 def reference_counter(reference: str, *, inputs: Sequence[Input] = (), batch: int = 1) -> Callable[..., Record]:
-    """Loads a reference once. Returns a function `(train=…, memory=…)` → record that can be called repeatedly."""
+    """Loads a reference once. Returns a function `(train=…, memory=…)` → record that can be called repeatedly.
+
+    The model and its inputs are made under a fixed seed, so that chance in a constructor counts the same every time.
+    """
+    from analyzer.counting.execution.randomness import seeded
     from analyzer.models.references import resolve
 
-    loaded = resolve(reference, inputs, batch)
-    return partial(count_module, loaded.model, loaded.args, loaded.kwargs, label=loaded.label, real=loaded.real)
+    with seeded():
+        loaded = resolve(reference, inputs, batch)
+    real = loaded.real and seeded()(loaded.real)
+    return partial(count_module, loaded.model, loaded.args, loaded.kwargs, label=loaded.label, real=real)

@@ -294,6 +294,34 @@ def test_an_unknown_operator_is_named_and_fails_under_strict(analyze, tmp_path, 
     assert json.loads(analyze(*odd, "--format", "json").out)["status"] == "ok"
 
 
+IN_NUMPY = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 8)
+
+    def forward(self, x):
+        y = self.layer(x).numpy()
+        return torch.from_numpy(y @ y.T)
+"""
+
+
+def test_a_strict_note_fails_under_strict(analyze, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in_numpy.py").write_text(IN_NUMPY, encoding="utf-8")
+    arguments = ("--model", "in_numpy.py:Net", "--input", "8")
+    lenient, strict = (analyze(*arguments, *more) for more in ((), ("--strict",)))
+    assert (lenient.status, strict.status) == (0, 1)
+    assert "--strict: " in strict.err
+    assert "--strict" not in lenient.err
+    (record,) = json.loads(analyze(*arguments, "--format", "json").out)["records"]
+    (note,) = record["strict_notes"]
+    assert note in record["notes"]
+    assert "numpy" in note
+
+
 def test_strict_passes_where_everything_is_counted(analyze):
     assert analyze("--variant", "googlenet", "--strict") == analyze("--variant", "googlenet")
 

@@ -13,6 +13,7 @@ from analyzer.networks import VARIANTS
 from analyzer.records.agreement import Agreement, Difference
 from analyzer.records.comparison import compare_records
 from analyzer.records.envelope import SCHEMA_VERSION, dump, listing, load, record_from_json, record_to_json
+from analyzer.records.note import Note
 from analyzer.records.record import Record, restrict
 
 
@@ -64,12 +65,14 @@ def test_everything_optional_comes_back():
             unknown_in={"aten::erfinv": {"conv1": 1, "": 1}},
             as_if_dense={"quantized::conv2d": 3},
         ),
-        notes=("it ran on real tensors",),
+        notes=(Note("it ran on real tensors"), Note("values leave torch", strict=True)),
         environment={"processor": {"flags": ["avx2"]}},
         commit="1a2b3c4",
         created="2024-01-02T03:04:05+00:00",
     )
-    assert load(dump([record])) == [record]
+    (loaded,) = load(dump([record]))
+    assert loaded == record
+    assert loaded.strict_notes == ("values leave torch",)
 
 
 # --- the contract ----------------------------------------------------------------------------------------------------

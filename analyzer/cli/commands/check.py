@@ -55,7 +55,7 @@ def parse_device(context: click.Context, parameter: click.Parameter, device: str
 @click.option("--time-budget", "budget_s", type=click.FloatRange(1, 86_400), metavar="SECONDS",
               help="Time per model; as much again to confirm a regression. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True,
-              help="Fail on unknown operators, missing baselines and unclear times.")  # fmt: skip
+              help="Fail on work that is not counted, missing baselines and unclear times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
               help="Write JUnit XML to FILE too: one test case per model and metric.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice((*FORMATS, "junit")), default="table", help="Default: table.")

@@ -7,12 +7,12 @@ may do so is counted again under other seeds.
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import numpy.random
 import torch
 
 from analyzer.models.failures import error_summary
@@ -42,22 +42,21 @@ def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> It
     in use, since a query initializes CUDA.
     """
     randomness = randomness or Randomness()
-    seed, numpy = randomness.seed, sys.modules.get("numpy.random")
+    seed = randomness.seed
     cuda = list(torch.cuda.default_generators) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     generators = [torch.default_generator, *cuda]
     python, own = random.getstate(), [(generator, _state(generator)) for generator in held]
-    legacy = numpy.get_state() if numpy else None
+    legacy = numpy.random.get_state()
     tensors = [generator.get_state() for generator in generators]
-    default_rng = numpy.default_rng if numpy else None
+    default_rng = numpy.random.default_rng
 
     def seeded_generator(given: Any = None) -> Any:
         randomness.drew |= given is None
-        return default_rng(seed if given is None else given)  # type: ignore[misc]
+        return default_rng(seed if given is None else given)
 
     random.seed(seed)
-    if numpy is not None:
-        numpy.seed(seed)
-        numpy.default_rng = seeded_generator  # type: ignore[attr-defined]
+    numpy.random.seed(seed)
+    numpy.random.default_rng = seeded_generator  # type: ignore[assignment]
     for generator in generators:
         generator.manual_seed(seed)
     if seed:
@@ -71,13 +70,12 @@ def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> It
         after = [generator.get_state() for generator in generators]
         randomness.drew_tensors |= not all(map(torch.equal, before, after))
         # Where nobody drew, the next number is the first one of the seed.
-        first, first_of_numpy = _first_numbers(seed, numpy)
-        randomness.drew |= random.random() != first or (numpy is not None and numpy.random() != first_of_numpy)
+        first, first_of_numpy = _first_numbers(seed)
+        randomness.drew |= random.random() != first or numpy.random.random() != first_of_numpy
         randomness.drew |= any(_comparable(_state(generator)) != state for generator, state in started)
         random.setstate(python)
-        if numpy is not None:
-            numpy.set_state(legacy)
-            numpy.default_rng = default_rng  # type: ignore[attr-defined]
+        numpy.random.set_state(legacy)
+        numpy.random.default_rng = default_rng
         for generator, state in zip(generators, tensors, strict=True):
             generator.set_state(state)
         for generator, state in own:
@@ -88,10 +86,7 @@ def is_generator(value: Any) -> bool:
     """Whether the value is a generator of Python, NumPy or torch with a state."""
     if isinstance(value, random.Random):
         return not isinstance(value, random.SystemRandom)
-    numpy = sys.modules.get("numpy.random")
-    return isinstance(value, torch.Generator) or (
-        numpy is not None and isinstance(value, numpy.Generator | numpy.RandomState)
-    )
+    return isinstance(value, torch.Generator | numpy.random.Generator | numpy.random.RandomState)
 
 
 def _state(generator: Any) -> Any:
@@ -113,9 +108,9 @@ def _comparable(state: Any) -> Any:
 
 
 @cache
-def _first_numbers(seed: int, numpy: Any) -> tuple[float, float]:
-    """The first number of a seed from Python and from NumPy, which a later pass may have imported."""
-    return random.Random(seed).random(), numpy.RandomState(seed).random() if numpy else 0.0
+def _first_numbers(seed: int) -> tuple[float, float]:
+    """The first number of a seed from Python and from NumPy."""
+    return random.Random(seed).random(), numpy.random.RandomState(seed).random()
 
 
 def _seed(generator: Any, seed: int) -> None:

@@ -77,7 +77,7 @@ def logged(x: Tensor) -> Tensor:
 LEAVE_ONLY = {
     "logged": logged,
     "sizes": lambda x: x.split(torch.tensor([1, 1]).tolist()),
-    "positions": lambda x: x[torch.tensor([index for index in torch.arange(2).tolist()])],
+    "positions": lambda x: x[torch.tensor(torch.arange(2).tolist())],
 }
 
 

@@ -293,6 +293,45 @@ def test_unknown_operators_are_named_and_counted(project, analyze):
     assert (unknown["op"], unknown["before"], unknown["after"]) == ("macscope_check::odd", 1, 2)
 
 
+RANDOM = """
+import random
+import numpy as np
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        numbers = random.randint(8, 99), int(torch.randint(99, ())), int(np.random.default_rng().integers(99))
+        self.width = sum(numbers)
+        self.layers = nn.ModuleList(nn.Linear(self.width, self.width) for _ in range(4))
+
+    def forward(self, x):
+        x = x.new_zeros(1, self.width)
+        for layer in self.layers:
+            if random.random() < 0.5:
+                x = layer(x)
+        return x
+
+def inputs():
+    return (torch.zeros(1),)
+"""
+
+
+@pytest.mark.slow
+def test_chance_counts_the_same_in_every_process(project, environment):
+    """The width is drawn when the model is built, and the layers when it runs."""
+    root = project('models = ["net.py:Net"]')
+    Path("net.py").write_text(RANDOM)
+
+    def check(*options: str) -> int:
+        command = [sys.executable, "-m", "analyzer", "check", *options]
+        return subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False).returncode
+
+    assert [check("--update"), check(), check()] == [0, 0, 0]
+    assert check("--strict") == 1  # A note says that chance decides.
+
+
 # --- in a new process ------------------------------------------------------------------------------------------------
 @pytest.mark.skipif(os.name != "posix", reason="pipes of Unix")
 @pytest.mark.parametrize(("before", "status"), [("nin", 0), ("nin@cccp1.out=95", 1)])

@@ -8,45 +8,60 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import nn
 
+from analyzer.counting.dispatch.module_names import is_leaf
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.contractions import ContractionsAsProducts
-from analyzer.counting.operators.registry import Kind, Operator, functional_name
-from analyzer.records.record import Count, Row
+from analyzer.counting.operators.registry import Kind, Operator, any_registered, functional_name
+from analyzer.records.note import Note
+from analyzer.records.record import Count, Row, prefixes
 
 # Operators with a gradient that is an outer product or a scaled vector, by the arguments that have it. torch multiplies
 # these elementwise, so the backward pass shows no product, but the MACs are the same.
 OUTER_PRODUCT_GRADIENTS = {"aten::mv": (0,), "aten::addmv": (1,), "aten::dot": (0, 1), "aten::vdot": (0, 1)}
+ATTENTION = "aten::_scaled_dot_product_"
+# Rows of recurrent layers, whose fused kernels hide what depends on a gradient.
+RECURRENT = frozenset({"lstm", "gru", "rnn", "rnn_tanh", "rnn_relu"})
+CONVOLUTIONS = frozenset(
+    getattr(torch, name)
+    for name in ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+)
 
 _next_node_number = torch._C._autograd._get_sequence_nr
 
 
-def count_backward(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Count:
-    """The count with `backward_macs` in every row: 0 where no parameter learns or the outputs do not depend on it."""
+def track_gradients(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> GradientTracker:
+    """Runs a pass under autograd, and a backward pass from every tensor in its output that has a gradient.
+
+    `count` is the count of the forward pass.
+    """
     tracker = GradientTracker(model)
-    # Attention runs as its two products, the same operators on every device.
-    attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
-    with torch.enable_grad(), ContractionsAsProducts(), tracker, attention:
+    with ExitStack() as stack:
+        stack.enter_context(torch.enable_grad())
+        if any(row.op in RECURRENT for row in count.rows):
+            stack.enter_context(_plain_recurrent_layers())
+        stack.enter_context(_ProductsAsWritten(tracker))
+        stack.enter_context(tracker)
         outputs = [tensor for tensor in output_tensors(run_model(model, args, kwargs)) if tensor.requires_grad]
         tracker.in_backward = True
         torch.autograd.backward(outputs, [output_gradient(tensor) for tensor in outputs])
-    unknown_in = {name: Counter(calls) for name, calls in count.unknown_in.items()}
-    for name, calls in tracker.unknown.items():
-        unknown_in.setdefault(name, Counter()).update(calls)
-    return count.replace(
-        rows=tuple(_with_gradients(count.rows, tracker)),
-        unknown_ops={name: calls.total() for name, calls in unknown_in.items()},
-        unknown_in={name: dict(calls) for name, calls in unknown_in.items()},
-    )
+    return tracker
+
+
+def count_backward(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Count:
+    """The count with its backward pass, for a model that does not ask for gradients."""
+    return track_gradients(count, model, args, kwargs).add_to(count)[0]
 
 
 @dataclass
@@ -64,12 +79,19 @@ class GradientTracker(OperatorTracker):
         super().__init__(model)
         self.products: dict[str, list[_Product]] = {}
         self.node_macs: Counter[int] = Counter()
+        self.outer_macs: dict[int, int] = {}  # Those of gradients that torch multiplies elementwise, by node.
+        self.ignored: set[int] = set()  # Nodes of products that are parts of another product.
+        self.parts: list[int] | None = None  # The nodes of the complex convolution that runs.
         self.unknown: dict[str, Counter[str]] = {}
         self.in_backward = False
+        self.recomputed_macs = 0
+        self.calls_of_leaves: Counter[str] = Counter()
         # (first node number, path): from this number on, nodes were made in this module.
         self.path_changes: list[tuple[int, str]] = [(0, "")]
 
     def entered(self, module: nn.Module) -> None:
+        if not self.in_backward and is_leaf(module):
+            self.calls_of_leaves[self.path] += 1
         self.path_changes.append((_next_node_number(), self.path))
 
     def left(self, module: nn.Module, path: str, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
@@ -77,42 +99,136 @@ class GradientTracker(OperatorTracker):
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = super().run_operator(func, known, args, kwargs)
+        if self.outer_macs and self.in_backward:
+            number = _current_node_number()
+            self.node_macs[number] += self.outer_macs.pop(number, 0)
         if known.formula is not None:
             shapes = shapes_of(tensors_of(result))
-            work = known.formula(Call(replace_by_shapes(args), replace_by_shapes(kwargs), shapes))
+            call = Call(replace_by_shapes(args), replace_by_shapes(kwargs), shapes)
+            work = known.formula(call)
             if work.macs:
+                fused = self.in_backward and known.name.startswith(ATTENTION) and known.name.endswith("_backward")
                 places = OUTER_PRODUCT_GRADIENTS.get(functional_name(known.name), ())
-                outer = sum(args[index].requires_grad for index in places)
-                self._add_product(work.macs, outer * work.macs)
-        elif known.kind is Kind.UNKNOWN and self.in_backward:
+                outer_gradients = sum(args[index].requires_grad for index in places)
+                self._add_product(_attention_gradients(call) if fused else work.macs, outer_gradients)
+        elif known.kind is Kind.UNKNOWN and self.in_backward and not torch.is_grad_enabled():
             self.unknown.setdefault(known.name, Counter())[self._forward_path()] += 1
         return result
+
+    @contextmanager
+    def complex_convolution(self) -> Iterator[None]:
+        """In the block torch makes three real convolutions of a complex one: the first counts."""
+        self.parts = []
+        try:
+            yield
+        finally:
+            self.ignored.update(self.parts[1:])
+            self.parts = None
+
+    def fits(self, count: Count) -> bool:
+        """Whether the pass ran the modules of torch.nn, and the products, that are counted.
+
+        A model may ask whether a tensor has a gradient, and run something else.
+        """
+        leaves = {path for path, module in self.modules if is_leaf(module)}
+        calls = Counter(row.path for row in count.rows if row.path in leaves and row.op != "unused")
+        if any(calls[path] != self.calls_of_leaves[path] for path in leaves):
+            return False
+        if any_registered():
+            return True  # Under autograd a composite operator is decomposed, whatever formula it was given.
+        macs: Counter[str] = Counter()
+        for row in count.rows:
+            macs[row.path] += row.macs
+        return macs == Counter(
+            {path: sum(product.macs for product in products) for path, products in self.products.items()}
+        )
+
+    def add_to(self, count: Count) -> tuple[Count, list[Note]]:
+        """The count with `backward_macs` in every row: 0 where no parameter learns or no output depends on it."""
+        unknown_in = {name: Counter(calls) for name, calls in count.unknown_in.items()}
+        for name, calls in self.unknown.items():
+            unknown_in.setdefault(name, Counter()).update(calls)
+        notes = []
+        if self.recomputed_macs:
+            macs = f"{self.recomputed_macs:,} MACs"
+            notes.append(Note(f"{macs} of the forward pass run again in the backward pass, by checkpoints; not counted"))
+        return count.replace(
+            rows=tuple(_with_gradients(count.rows, self)),
+            unknown_ops={name: calls.total() for name, calls in unknown_in.items()},
+            unknown_in={name: dict(calls) for name, calls in unknown_in.items()},
+        ), notes
 
     def _forward_path(self) -> str:
         """The module whose forward made the node that runs now."""
         index = bisect_right(self.path_changes, _current_node_number(), key=lambda change: change[0]) - 1
         return self.path_changes[max(index, 0)][1]
 
-    def _add_product(self, macs: int, outer_macs: int) -> None:
-        """An operator with MACs ran; `outer_macs` are those of its gradients that torch multiplies elementwise."""
+    def _add_product(self, macs: int, outer_gradients: int) -> None:
+        """An operator with MACs ran; so many of its gradients are products that torch multiplies elementwise."""
+        if self.in_backward and not torch.is_grad_enabled():
+            number = _current_node_number()
+            if number not in self.ignored:
+                self.node_macs[number] += macs
+            return
         # torch makes the node before it runs the operator, so the node has the last number given out.
         number = _next_node_number() - 1
-        products = self.products.setdefault(self.path, [])
+        if self.parts is not None:
+            self.parts.append(number)
+            if len(self.parts) > 1:
+                return
+        if outer_gradients and torch.is_grad_enabled():
+            self.outer_macs[number] = outer_gradients * macs
         if not self.in_backward:
-            products.append(_Product(macs, [number]))
-            self.node_macs[number] += outer_macs
-        elif torch.is_grad_enabled():
-            # A checkpoint reruns its forward in the backward pass. That is no gradient, but its new nodes are needed.
-            same_macs = [product for product in products if product.macs == macs]
+            self.products.setdefault(self.path, []).append(_Product(macs, [number]))
+            return
+        # A checkpoint reruns its forward in the backward pass. That is no gradient, but its new nodes are needed.
+        self.recomputed_macs += macs
+        for path in reversed(["", *prefixes(self.path or self._forward_path())]):
+            same_macs = [product for product in self.products.get(path, ()) if product.macs == macs]
             if same_macs:
                 min(same_macs, key=lambda product: len(product.numbers)).numbers.append(number)
-        else:
-            self.node_macs[_current_node_number()] += macs
+                return
+
+
+class _ProductsAsWritten(ContractionsAsProducts):
+    """Also tells the tracker of complex convolutions."""
+
+    def __init__(self, tracker: GradientTracker) -> None:
+        super().__init__()
+        self.tracker = tracker
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in CONVOLUTIONS and args[0].is_complex():
+            with self.tracker.complex_convolution():
+                return func(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+@contextmanager
+def _plain_recurrent_layers() -> Iterator[None]:
+    """Turns off the recurrent layers of oneDNN and cuDNN, which always compute all gradients in one operator."""
+    onednn, cudnn = torch._C._get_mkldnn_enabled(), torch._C._get_cudnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    torch._C._set_cudnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_cudnn_enabled(cudnn)
+        torch._C._set_mkldnn_enabled(onednn)
 
 
 def _current_node_number() -> int:
     node = torch._C._current_autograd_node()
     return int(node._sequence_nr()) if node is not None else -1
+
+
+def _attention_gradients(call: Call) -> int:
+    """MACs of the products among dP = dO · Vᵀ, dV, dQ and dK that are needed: a fused kernel computes all of them."""
+    node: Any = torch._C._current_autograd_node()
+    to_query, to_key, to_value = (edge[0] is not None for edge in node.next_functions[:3])
+    query, key, value = call.args[1:4]
+    scores = prod(query[:-1]) * key[-2]
+    return int(scores * ((to_query or to_key) * value[-1] + to_value * value[-1] + (to_query + to_key) * query[-1]))
 
 
 def _with_gradients(rows: Sequence[Row], tracker: GradientTracker) -> list[Row]:

@@ -46,6 +46,7 @@ class Operator(NamedTuple):
 
 
 _formulas: dict[str, Formula] = {**CONTRACTIONS, **PRODUCTS, **SPARSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
+_registered: set[str] = set()  # By users.
 _known: dict[Any, Operator] = {}
 _pointwise = per_output(1)
 
@@ -69,7 +70,13 @@ def register(op: str, formula: Callable[[Call], Work | int]) -> None:
         return result if isinstance(result, Work) else Work(result, 2 * result)
 
     _formulas[op] = work
+    _registered.add(op)
     _known.clear()
+
+
+def any_registered() -> bool:
+    """Whether `register` has taught the counter an operator."""
+    return bool(_registered)
 
 
 def lookup(func: Any) -> Operator:

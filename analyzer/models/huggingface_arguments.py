@@ -61,6 +61,10 @@ def without_cache(request: Request) -> bool:
     return False
 
 
+def nothing(request: Request) -> None:
+    return None
+
+
 def sizes_of_merged_squares(request: Request) -> Tensor:
     return torch.full((request.batch,), merge_size(request))
 
@@ -146,6 +150,7 @@ REQUIRED: dict[str, Argument] = {
 """By argument: given where forward has no default for it."""
 
 CODEC: dict[str, Argument] = {"input_values": codec_samples}
+SAMPLES_MASK: dict[str, Argument] = {"padding_mask": lambda request: request.ones(samples(request).shape[1])}
 ONE_IMAGE: dict[str, Argument] = {"pixel_values": images(1)}
 TWO_IMAGES: dict[str, Argument] = {"pixel_values": images(2)}
 TILES: dict[str, Argument] = {"pixel_values": images(5)}
@@ -169,7 +174,7 @@ IMAGE_POSITIONS: dict[str, Argument] = {
 }
 
 MODELS: dict[str, dict[str, Argument]] = {
-    "apertus1p5": {"padding_mask": lambda request: torch.ones_like(samples(request), dtype=torch.int64)},
+    "apertus1p5": SAMPLES_MASK,
     "audio-spectrogram-transformer": {"input_values": zeros("max_length", "num_mel_bins")},
     "bamba": WITHOUT_CACHE,
     "blip_2_qformer": {
@@ -240,9 +245,19 @@ MODELS: dict[str, dict[str, Argument]] = {
         ),
     },
     "muse_spark_audio": {"input_values": lambda request: request.zeros(10 * math.prod(request.config.patch_sizes))},
+    "pe_audio": CODEC,
+    "pe_audio_encoder": CODEC,
+    "pe_audio_video": CODEC,
+    "pe_audio_video_encoder": CODEC,
+    "perceiver": {"inputs": zeros(256, "d_model")},
+    "pi0": {"action_embeds": zeros(50, "hidden_size")},
+    "pocket_tts_audio_tokenizer": CODEC,
+    "pocket_tts_audio_tokenizer_decoder": {"latents": zeros("hidden_size", 13)},
+    "pocket_tts_audio_tokenizer_encoder": CODEC,
     "seggpt": dict.fromkeys(("pixel_values", "prompt_pixel_values", "prompt_masks"), half_of_the_image),
     "smolvlm": ONE_IMAGE,
     "speecht5": dict.fromkeys(("input_values", "decoder_input_values"), zeros("tokens", "hidden_size")),
+    "t5gemma2": {"pixel_values": nothing},  # Its images have fewer patches than it pools.
     "timesfm": {
         "past_values": zeros("context_length"),
         "past_values_padding": whole("context_length"),
@@ -253,7 +268,7 @@ MODELS: dict[str, dict[str, Argument]] = {
     "tvp": VIDEO,
     "neucodec": FRAMES_OF_CODES,
     "ultravbert": ONE_IMAGE,
-    "vibevoice": CODEC,
+    "vibevoice": CODEC | SAMPLES_MASK,
     "vibevoice_acoustic_tokenizer": CODEC,
     "vibevoice_acoustic_tokenizer_decoder": {"hidden_states": zeros("hidden_size", 8)},
     "vibevoice_acoustic_tokenizer_encoder": {"hidden_states": codec_samples},

@@ -27,6 +27,10 @@ IMAGE_SIZES = {
     "inkling2": 240,
     "inkling2_loop": 240,
     "inkling2_vision": 240,
+    "pe_audio_video": 336,
+    "pe_audio_video_encoder": 336,
+    "pe_video": 336,
+    "pe_video_encoder": 336,
     "rf_detr": 560,
     "smolvlm": 256,
 }

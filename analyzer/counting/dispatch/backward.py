@@ -111,7 +111,7 @@ class GradientTracker(OperatorTracker):
                 places = OUTER_PRODUCT_GRADIENTS.get(functional_name(known.name), ())
                 outer_gradients = sum(args[index].requires_grad for index in places)
                 self._add_product(_attention_gradients(call) if fused else work.macs, outer_gradients)
-        elif known.kind is Kind.UNKNOWN and self.in_backward and not torch.is_grad_enabled():
+        elif known.kind is Kind.UNKNOWN and self.in_backward and not self._recomputes():
             self.unknown.setdefault(known.name, Counter())[self._forward_path()] += 1
         return result
 
@@ -158,6 +158,10 @@ class GradientTracker(OperatorTracker):
             unknown_in={name: dict(calls) for name, calls in unknown_in.items()},
         ), notes
 
+    def _recomputes(self) -> bool:
+        """Whether a forward runs in the backward pass: with gradients, or in the forward of a module."""
+        return torch.is_grad_enabled() or len(self.calls.paths) > 1
+
     def _forward_path(self) -> str:
         """The module whose forward made the node that runs now."""
         index = bisect_right(self.path_changes, _current_node_number(), key=lambda change: change[0]) - 1
@@ -165,7 +169,7 @@ class GradientTracker(OperatorTracker):
 
     def _add_product(self, macs: int, outer_gradients: int) -> None:
         """An operator with MACs ran; so many of its gradients are products that torch multiplies elementwise."""
-        if self.in_backward and not torch.is_grad_enabled():
+        if self.in_backward and not self._recomputes():
             number = _current_node_number()
             if number not in self.ignored:
                 self.node_macs[number] += macs

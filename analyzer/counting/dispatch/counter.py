@@ -12,11 +12,12 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 from analyzer.core.frozen import Frozen
 from analyzer.counting.dispatch.outputs import run_model
-from analyzer.counting.dispatch.replaced import Replacements
+from analyzer.counting.dispatch.replaced import Replacement, Replacements
 from analyzer.counting.dispatch.rows import RowRecorder
 from analyzer.counting.dispatch.unused import unused_notes
 from analyzer.counting.operators.contractions import ContractionsAsProducts
@@ -84,13 +85,13 @@ def record_rows(
             stack.enter_context(ContractionsAsProducts())
         elif grad_enabled:
             stack.enter_context(torch.enable_grad())
-            stack.enter_context(_functions_without_graph())
+            stack.enter_context(_without_graph())
         yield stack.enter_context(RowRecorder(model, roles or {}))
 
 
 @contextmanager
-def _functions_without_graph() -> Iterator[None]:
-    """Custom functions with parameters among their arguments would save inference tensors, which torch refuses."""
+def _without_graph() -> Iterator[None]:
+    """Custom functions and checkpoints would save inference tensors for a backward pass, which torch refuses."""
     _replacements.add(None)
     try:
         yield
@@ -98,7 +99,7 @@ def _functions_without_graph() -> Iterator[None]:
         _replacements.remove(None)
 
 
-def _without_graph(apply: Any) -> Any:
+def _apply(apply: Any) -> Any:
     def apply_without_graph(function: Any, *args: Any, **kwargs: Any) -> Any:
         with torch.no_grad() if torch.is_inference_mode_enabled() else nullcontext():
             return apply.__func__(function, *args, **kwargs)
@@ -106,4 +107,21 @@ def _without_graph(apply: Any) -> Any:
     return classmethod(apply_without_graph)
 
 
-_replacements = Replacements(lambda: [(torch.autograd.Function, "apply", _without_graph)])
+def _checkpoint(checkpoint: Any) -> Any:
+    """Of the generator around the function of a checkpoint, which runs between its two steps."""
+
+    def checkpoint_without_graph(*args: Any, **kwargs: Any) -> Iterator[None]:
+        if torch.is_inference_mode_enabled():
+            yield
+        else:
+            yield from checkpoint(*args, **kwargs)
+
+    return checkpoint_without_graph
+
+
+def _all_replacements() -> Iterator[Replacement]:
+    yield torch.autograd.Function, "apply", _apply
+    yield torch.utils.checkpoint, "_checkpoint_without_reentrant_generator", _checkpoint
+
+
+_replacements = Replacements(_all_replacements)

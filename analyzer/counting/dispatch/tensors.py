@@ -47,21 +47,25 @@ def tensors_inside(value: Any) -> list[Tensor]:
         if isinstance(value, Tensor):
             tensors.append(value.values() if value.is_nested else value)
             continue
-        if isinstance(value, dict):
-            inner = list(value.values())
-        elif isinstance(value, list | tuple | set | frozenset | deque):
-            inner = list(value)
-        elif isinstance(value, nn.Module | type | ModuleType | FunctionType | MethodType):
+        if isinstance(value, nn.Module | type | ModuleType | FunctionType | MethodType):
             continue
-        else:
+        inner: list[Any] = []
+        if isinstance(value, dict):
+            inner += value.values()
+        elif isinstance(value, list | tuple | set | frozenset | deque):
+            inner += value
+        kind: type = type(value)
+        if kind not in _WITHOUT_ATTRIBUTES:
             attributes = getattr(value, "__dict__", None)
-            inner = list(attributes.values()) if type(attributes) is dict else []
-            kind: type = type(value)
+            inner += attributes.values() if type(attributes) is dict else ()
             inner += [getattr(value, name, None) for name in slot_names(kind)]
         if inner and id(value) not in seen:
             seen.add(id(value))
             pending += reversed(inner)
     return tensors
+
+
+_WITHOUT_ATTRIBUTES = frozenset({dict, list, tuple, set, frozenset, deque, int, float, str, bool, type(None)})
 
 
 def output_tensors(output: Any) -> list[Tensor]:

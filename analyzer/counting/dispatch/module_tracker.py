@@ -93,8 +93,12 @@ class ModuleTracker:
                 return
             calls = self.main
         kwargs, output = rest if len(rest) == 2 else ({}, None)  # torch passes neither for a forward that raised.
-        with torch._C.DisableTorchFunction():  # A mode would see every look at a shape.
-            self.left(module, calls.paths.pop(), args, kwargs, output)
+        path = calls.paths.pop()
+        if not torch._C._is_torch_function_mode_enabled():
+            self.left(module, path, args, kwargs, output)
+        else:
+            with torch._C.DisableTorchFunction():  # A mode would see every look at a shape.
+                self.left(module, path, args, kwargs, output)
         if calls.foreign and len(calls.paths) == 1:
             self.leave_thread()
 

@@ -18,6 +18,7 @@ from analyzer.counting.dispatch.tensors import slot_names
 from analyzer.counting.execution.randomness import is_generator
 
 CONTAINERS = (dict, list, set, deque)
+PLAIN_CONTAINERS = frozenset({*CONTAINERS, OrderedDict})  # Most values are of these classes.
 IMMUTABLE = frozenset(
     {
         bool,
@@ -78,6 +79,8 @@ class Attributes:
             if len(inner) < len(mutable):
                 for value in mutable:
                     kind = type(value)
+                    if kind in PLAIN_CONTAINERS:
+                        continue
                     if isinstance(value, tuple):
                         if not IMMUTABLE.issuperset(map(type, value)):
                             pending.append(value)

@@ -143,8 +143,9 @@ def _count_at(
         autograd = True
         counted = count_forward(randomness, autograd=True)
     count, notes = counted.count, list(counted.notes)
+    chance: tuple[Note, ...] = ()
     if randomness.drew or (randomness.drew_tensors and counted.read_values):
-        notes += random_notes(count, lambda other: count_forward(other, autograd=autograd).count)
+        chance = random_notes(count, lambda other: count_forward(other, autograd=autograd).count)
     if autograd:
         notes.append(Note("counted under autograd, because the forward pass takes gradients: operators are decomposed"))
     if train:
@@ -157,6 +158,7 @@ def _count_at(
         notes += backward_notes
         if count.totals.macs and not count.totals.backward_macs and any(p.requires_grad for p in model.parameters()):
             notes.append(Note("no gradient reaches a product: no tensor in the model's output depends on one"))
+    notes += chance
     for name, calls in count.unknown_ops.items():
         notes.append(Note(f"{name} has no formula; {calls} call{'s' * (calls > 1)} in {count.callers(name)}"))
     return ModelCount(count, tuple(notes))

@@ -151,7 +151,9 @@ class GradientTracker(OperatorTracker):
         notes = []
         if self.recomputed_macs:
             macs = f"{self.recomputed_macs:,} MACs"
-            notes.append(Note(f"{macs} of the forward pass run again in the backward pass, by checkpoints; not counted"))
+            notes.append(
+                Note(f"{macs} of the forward pass run again in the backward pass, by checkpoints; not counted")
+            )
         return count.replace(
             rows=tuple(_with_gradients(count.rows, self)),
             unknown_ops={name: calls.total() for name, calls in unknown_in.items()},

@@ -34,7 +34,7 @@ class Modes:
     """The modes of torch in the current thread, to be entered in another thread."""
 
     def __init__(self) -> None:
-        self.inference = torch.is_inference_mode_enabled()
+        self.inference, self.gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
         self.function_modes = _get_current_function_mode_stack()  # type: ignore[no-untyped-call]
         self.dispatch_modes = _python_dispatch._get_current_dispatch_mode_stack()
 
@@ -44,6 +44,7 @@ class Modes:
         with ExitStack() as stack:
             if self.inference:
                 stack.enter_context(torch.inference_mode())
+                stack.enter_context(torch.set_grad_enabled(self.gradients))
             for mode in self.function_modes:
                 _push_mode(mode)  # type: ignore[no-untyped-call]
                 stack.callback(_pop_mode)

@@ -39,7 +39,7 @@ def prepared_model(
     with ExitStack() as stack:
         stack.enter_context(_deeper_recursion())
         tensors = stack.enter_context(restore_state(model, parameters=place in (REAL, ZEROS), randomness=randomness))
-        stack.enter_context(_decomposed_kernels(model, train=bool(train)))
+        stack.enter_context(_decomposed_kernels())
         stack.enter_context(as_written())
         stack.enter_context(distributed_as_usual())
         stack.enter_context(warnings.catch_warnings())
@@ -94,22 +94,13 @@ def any_on_meta(tensors: Sequence[Tensor]) -> bool:
 
 
 @contextmanager
-def _decomposed_kernels(model: nn.Module, *, train: bool) -> Iterator[None]:
-    """Turns off fused transformer layers, and in training recurrent layers of oneDNN and cuDNN.
-
-    These exist on some devices only and hide their operators; without them the same products run as operators.
-    """
+def _decomposed_kernels() -> Iterator[None]:
+    """Turns off fused transformer layers, which hide their operators: without them the same products run."""
     fast_path = torch.backends.mha.get_fastpath_enabled()
-    onednn, cudnn = torch._C._get_mkldnn_enabled(), torch._C._get_cudnn_enabled()
-    recurrent = train and any(isinstance(module, nn.RNNBase) for module in model.modules())
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        torch._C._set_mkldnn_enabled(onednn and not recurrent)
-        torch._C._set_cudnn_enabled(cudnn and not recurrent)
         yield
     finally:
-        torch._C._set_cudnn_enabled(cudnn)
-        torch._C._set_mkldnn_enabled(onednn)
         torch.backends.mha.set_fastpath_enabled(fast_path)
 
 

@@ -109,7 +109,7 @@ def _plain_flex(flex: Any) -> Iterator[None]:
     hop, checks = flex.flex_attention_hop, getattr(flex, "_validate_device", None)
 
     def attention(query: Tensor, key: Tensor, value: Tensor, score: Any, mask: Any, scale: float, *rest: Any) -> Any:
-        if not torch.is_grad_enabled():
+        if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
             return hop(query, key, value, score, mask, scale, *rest)
         statistics = query.new_empty(query.shape[:-1], dtype=torch.float32)
         return scaled_dot_product_attention(query, key, value, scale=scale, enable_gqa=True), statistics, statistics

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from analyzer.counting.operators.call import Call as Call
     from analyzer.counting.operators.call import Work as Work
     from analyzer.counting.operators.registry import register as register
-    from analyzer.models.builder import Outputs as Outputs
-    from analyzer.models.builder import auxiliary_loss as auxiliary_loss
-    from analyzer.models.builder import build as build
-    from analyzer.models.builder import drop_auxiliary as drop_auxiliary
+    from analyzer.models.spec_to_module import Outputs as Outputs
+    from analyzer.models.spec_to_module import auxiliary_loss as auxiliary_loss
+    from analyzer.models.spec_to_module import build as build
+    from analyzer.models.spec_to_module import drop_auxiliary as drop_auxiliary
     from analyzer.timing.driver.measure import measure as measure
 
 _MODULES = {
     "AnalyzerError": "analyzer.core.errors",
     "Call": "analyzer.counting.operators.call",
-    "Outputs": "analyzer.models.builder",
+    "Outputs": "analyzer.models.spec_to_module",
     "Work": "analyzer.counting.operators.call",
-    "auxiliary_loss": "analyzer.models.builder",
-    "build": "analyzer.models.builder",
+    "auxiliary_loss": "analyzer.models.spec_to_module",
+    "build": "analyzer.models.spec_to_module",
     "compare": "analyzer.counting.api",
     "count": "analyzer.counting.api",
-    "drop_auxiliary": "analyzer.models.builder",
+    "drop_auxiliary": "analyzer.models.spec_to_module",
     "measure": "analyzer.timing.driver.measure",
     "register": "analyzer.counting.operators.registry",
 }

@@ -58,7 +58,7 @@ class Workload:
     def __init__(self) -> None:
         import torch
 
-        from analyzer.models.builder import build
+        from analyzer.models.spec_to_module import build
 
         self.torch = torch
         self.model, self.x = build("googlenet"), torch.randn(1, 3, 224, 224)

@@ -17,8 +17,8 @@ import numpy as np
 import pandas
 
 from analyzer.core.units import percent, rate, scaled, seconds, times
-from analyzer.records.envelope import load
 from analyzer.records.record import Record
+from analyzer.records.record_json import load
 from analyzer.records.timings import Configuration, Timing
 from analyzer.timing.machine.roofline import measured_ceilings, roofline_point
 from analyzer.timing.statistics import bootstrap_median, by_process, relative_half_width

@@ -37,7 +37,7 @@ def run_process(variant: str, batch: int, seconds: float, seed: int, threads: in
     from torch import nn
     from torch.profiler import ProfilerActivity, profile
 
-    from analyzer.models.builder import build
+    from analyzer.models.spec_to_module import build
     from analyzer.networks.variants import variant as find_variant
     from analyzer.timing.clock.clocks import HostClock
     from analyzer.timing.clock.sampling import garbage_collection_paused, sample_interleaved, warm_up

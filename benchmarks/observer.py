@@ -25,7 +25,7 @@ from reports.timing.breakdown import measurement_of
 PLAIN = """
 import json, resource, sys, time
 import torch
-from analyzer.models.builder import build
+from analyzer.models.spec_to_module import build
 from analyzer.networks.variants import variant
 
 name, batch, threads, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])

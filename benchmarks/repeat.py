@@ -22,8 +22,8 @@ import numpy as np
 import pandas
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.envelope import dump, load
 from analyzer.records.record import Record
+from analyzer.records.record_json import dump, load
 from analyzer.records.timings import TRUSTED_HALF_WIDTH, Timing
 from analyzer.timing.driver.measure import measure, usable_processors
 from analyzer.timing.statistics import interval_half_width

@@ -18,11 +18,11 @@ from torch import nn
 
 from analyzer import build, compare, count
 from analyzer.counting.execution.built import BuiltNetwork
-from analyzer.models.builder import construct
+from analyzer.models.spec_to_module import construct
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.walk import walk
 from analyzer.records.comparison import compare_records
-from analyzer.records.envelope import dump, load
+from analyzer.records.record_json import dump, load
 from analyzer.timing.clock.clocks import available_devices, clock_of
 from analyzer.timing.machine.contention import Contention
 from analyzer.timing.machine.fingerprint import fingerprint

@@ -12,7 +12,7 @@ from analyzer.core.units import METRICS, seconds
 from analyzer.history.change_points import MIN_RUNS, ChangePoint, History, Trend
 from analyzer.history.point import TIME, Point, differing_keys, load_environment
 from analyzer.history.series import Series, environment_differences
-from analyzer.records.envelope import SCHEMA_VERSION, pretty
+from analyzer.records.record_json import SCHEMA_VERSION, pretty
 from reports.cells import interval_text, ratio_text
 from reports.table import MISSING, Cell, Row, Table, columns
 

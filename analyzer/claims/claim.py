@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.envelope import SCHEMA_VERSION
 from analyzer.records.record import Record, Totals, restrict
+from analyzer.records.record_json import SCHEMA_VERSION
 
 Verdict: TypeAlias = Literal["confirmed", "confirmed under a condition", "not reproduced", "not decidable by counting"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

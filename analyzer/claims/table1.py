@@ -19,8 +19,8 @@ from analyzer.counting.api import count
 from analyzer.networks.spec import Conv
 from analyzer.networks.variants import variant
 from analyzer.networks.walk import walk
-from analyzer.records.envelope import SCHEMA_VERSION
 from analyzer.records.record import Record, Row, under
+from analyzer.records.record_json import SCHEMA_VERSION
 
 K, M = 1024, 10**6
 

@@ -19,7 +19,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.history import pytest_benchmark
 from analyzer.history.point import Point, record_points
 from analyzer.records import store
-from analyzer.records.envelope import load
+from analyzer.records.record_json import load
 
 FILE = Path(".analyze") / "history.sqlite"
 VERSION = 2  # Of the table below and of the points in it.

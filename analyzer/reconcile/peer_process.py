@@ -50,7 +50,7 @@ def build_model(*, reference: str | None, variant: str | None, inputs: list[str]
         resolved = resolve(str(reference), parsed, batch)
         model = resolved.real() if resolved.real else resolved.model
         return ModelCall(model.eval(), resolved.args, resolved.kwargs)
-    from analyzer.models.builder import construct
+    from analyzer.models.spec_to_module import construct
     from analyzer.networks.variants import variants
     from analyzer.networks.walk import walk
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.files import project_root, write_text
-from analyzer.records.envelope import dump
 from analyzer.records.record import Record
+from analyzer.records.record_json import dump
 
 FOLDER = Path(".analyze") / "records"
 PEAKS = Path(".analyze") / "machine.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.records.envelope import SCHEMA_VERSION, pretty
+from analyzer.records.record_json import SCHEMA_VERSION, pretty
 from analyzer.regression.benchmarks.compare import BenchmarksResult
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import CheckResult

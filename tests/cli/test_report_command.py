@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from analyzer.records.envelope import dump
+from analyzer.records.record_json import dump
 from tests.timed_records import timed
 
 NIN = ("report", "--variant", "nin", "--charts", "none")

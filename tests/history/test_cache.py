@@ -13,7 +13,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.history import cache
 from analyzer.history.cache import FILE, read_points, rebuild_cache
 from analyzer.history.pytest_benchmark import parse_run, store_run
-from analyzer.records.envelope import dump
+from analyzer.records.record_json import dump
 from analyzer.records.store import FOLDER, save
 from tests.history.bench_files import bench
 from tests.timed_records import timed

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
-from analyzer.models.builder import Outputs, auxiliary_loss, build
+from analyzer.models.spec_to_module import Outputs, auxiliary_loss, build
 
 pytestmark = pytest.mark.slow
 

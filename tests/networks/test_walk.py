@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.shapes import shape_text
 from analyzer.counting.api import count
-from analyzer.models.builder import build
+from analyzer.models.spec_to_module import build
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.googlenet import TABLE
 from analyzer.networks.spec import (

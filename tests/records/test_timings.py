@@ -8,7 +8,7 @@ import pytest
 
 import analyzer
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.envelope import dump, load
+from analyzer.records.record_json import dump, load
 from analyzer.records.timings import Configuration, Measurement, Timing, interquartile
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.records.comparable import incompatibility
-from analyzer.records.envelope import dump, load
+from analyzer.records.record_json import dump, load
 from analyzer.records.store import PEAKS
 from analyzer.records.timings import Configuration, Measurement
 from tests.timed_records import MACHINE

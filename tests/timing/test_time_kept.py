@@ -10,7 +10,7 @@ import pytest
 
 from analyzer.cli.jobs import time as job
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.envelope import load
+from analyzer.records.record_json import load
 from tests.timing.pretended import timed
 
 FULL = AnalyzerError("cannot write 'run.json': No space left on device")

@@ -17,7 +17,7 @@ def list_variants(form: str, output: str | None) -> int:
     from analyzer.counting.api import count_variant
     from analyzer.networks import all_networks
     from analyzer.networks.variants import Variant
-    from analyzer.records import envelope
+    from analyzer.records import record_json
     from reports.counting.network import listing
     from reports.formats.text import listing_csv
 
@@ -32,6 +32,6 @@ def list_variants(form: str, output: str | None) -> int:
             print_message(f"warning: {error}")
     emit(
         form, output, lambda: [listing(records, titles)],
-        json=lambda: envelope.listing(records, titles), csv=lambda: listing_csv(records, titles),
+        json=lambda: record_json.listing(records, titles), csv=lambda: listing_csv(records, titles),
     )  # fmt: skip
     return 0

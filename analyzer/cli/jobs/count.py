@@ -67,7 +67,7 @@ def run_count(
                 memory_tables += tables(record, count)
         emit(form, output, lambda: memory_tables)
     elif form == "json":
-        from analyzer.records.envelope import dump
+        from analyzer.records.record_json import dump
 
         write(dump(records, comparison, status="failed" if failed else "ok"), output)
     elif form == "csv" and not verify:

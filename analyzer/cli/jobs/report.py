@@ -15,8 +15,8 @@ from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variants
 from analyzer.records.comparable import incompatibility
-from analyzer.records.envelope import load
 from analyzer.records.record import Record
+from analyzer.records.record_json import load
 from analyzer.records.timings import Measurement, Quality
 from reports.page.sections.about import described
 

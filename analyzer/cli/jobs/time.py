@@ -121,7 +121,7 @@ def _emit(
     records: Sequence[Record], complete: bool, depth: int, against: str | None, form: str, output: str | None
 ) -> None:
     if form == "json":
-        from analyzer.records.envelope import dump
+        from analyzer.records.record_json import dump
 
         ok = complete and all(record.measurement and record.measurement.status == "ok" for record in records)
         return write(dump(records, status="ok" if ok else "partial"), output)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from analyzer.counting.dispatch.backward import count_backward
 from analyzer.counting.dispatch.counter import count_operators
 from analyzer.counting.dispatch.memory import track_memory
-from analyzer.models.builder import construct
+from analyzer.models.spec_to_module import construct
 from analyzer.networks.spec import Network
 from analyzer.networks.walk import Step
 from analyzer.records.record import Count, Memory

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.files import write_text
 from analyzer.core.shapes import Shapes
-from analyzer.records.envelope import READABLE_VERSIONS, SCHEMA_VERSION, pretty
+from analyzer.records.record_json import READABLE_VERSIONS, SCHEMA_VERSION, pretty
 from analyzer.regression.counts.snapshot import LAYER_METRICS, MODES, Layer, Snapshot
 
 PREFIX = '{\n "schema_version": '  # Identifies a baseline that is no longer valid JSON, such as after a failed merge.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analyzer.records.envelope import record_to_json
 from analyzer.records.note import is_strict
+from analyzer.records.record_json import record_to_json
 from analyzer.regression.counts.baseline import Baseline
 from analyzer.regression.counts.candidates import Candidate
 from analyzer.regression.counts.compare import compare

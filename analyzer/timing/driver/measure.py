@@ -18,8 +18,8 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.inputs import image_shape, parse_input
 from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, is_reference, variant
-from analyzer.records.envelope import record_from_json
 from analyzer.records.record import Count, Record
+from analyzer.records.record_json import record_from_json
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver.processes import Reply, run_workers
 from analyzer.timing.driver.results import build_measurement

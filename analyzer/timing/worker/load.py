@@ -29,7 +29,7 @@ def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
 
     inputs, configuration = [parse_input(text) for text in request.inputs], request.configuration
     if request.variant is not None:
-        from analyzer.models.builder import auxiliary_loss, build
+        from analyzer.models.spec_to_module import auxiliary_loss, build
         from analyzer.networks.variants import variant
 
         size = image_shape(inputs)
@@ -51,7 +51,7 @@ def count_reference(prepared: PreparedModel, request: Request) -> dict[str, Any]
     if not request.reference:
         return None
     from analyzer.counting.api import count_module
-    from analyzer.records.envelope import record_to_json
+    from analyzer.records.record_json import record_to_json
 
     train = True if request.configuration.training else None
     return record_to_json(

@@ -242,11 +242,11 @@ HEAVY = ("torch", "fvcore", "pandas", "plotly", "numpy", "hypothesis")
     "code",
     [
         "import analyzer",
-        "import analyzer.counting.api, analyzer.core.units, analyzer.records.comparison, analyzer.records.envelope",
+        "import analyzer.counting.api, analyzer.core.units, analyzer.records.comparison, analyzer.records.record_json",
         "import analyzer; analyzer.count('googlenet', train=True).modules",
         "import analyzer; analyzer.compare('googlenet', 'alexnet').metrics",
         "import analyzer; from analyzer.networks import VARIANTS; [analyzer.count(name) for name in VARIANTS]",
-        "import analyzer; from analyzer.records.envelope import dump, load; load(dump([analyzer.count('googlenet')]))",
+        "import analyzer; from analyzer.records import record_json as j; j.load(j.dump([analyzer.count('googlenet')]))",
     ],
 )
 def test_counting_a_named_network_imports_no_heavy_package(code):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.envelope import load
+from analyzer.records.record_json import load
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver import processes
 from analyzer.timing.driver.measure import build_requests, measure, time_requests

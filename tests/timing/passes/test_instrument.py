@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import analyzer
-from analyzer.models.builder import auxiliary_loss, build
+from analyzer.models.spec_to_module import auxiliary_loss, build
 from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.passes.instrument import Instrument
 from analyzer.timing.passes.operator_spans import operator_spans

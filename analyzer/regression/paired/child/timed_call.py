@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 MIN_WARM_CALLS = 2
 # The timed commit may be older than this file. If a module has moved since, its earlier name is tried next.
 VARIANTS_MODULES = ("analyzer.networks.variants", "analyzer.models")
-BUILDER_MODULES = ("analyzer.models.builder", "analyzer.builder")
+BUILDER_MODULES = ("analyzer.models.spec_to_module", "analyzer.builder")
 REFERENCES_MODULES = ("analyzer.models.references", "analyzer.references")
 
 Call: TypeAlias = Callable[[], Any]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from analyzer.counting.dispatch.memory import track_memory
-from analyzer.models.builder import construct
+from analyzer.models.spec_to_module import construct
 from analyzer.networks import find
 from analyzer.networks.walk import walk
 from tests.counting.dispatch.profiled import Block, blocks, peak

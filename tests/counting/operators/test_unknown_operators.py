@@ -20,7 +20,7 @@ from analyzer.counting.operators.known import FREE, GRADIENTS, NOT_ARITHMETIC, V
 from analyzer.counting.operators.products import PRODUCTS, SPARSE
 from analyzer.counting.operators.quantized import QUANTIZED
 from analyzer.counting.operators.registry import Kind, lookup
-from analyzer.records.envelope import record_from_json, record_to_json
+from analyzer.records.record_json import record_from_json, record_to_json
 
 # An operator of another library and its gradient, both without a formula.
 LIBRARY = "macscope_test"

@@ -101,7 +101,8 @@ def feature_count(model: Any, modality: str, inputs: Mapping[str, Any]) -> int |
     Raises whatever the model raises for these inputs, and ValueError if its tokens do not fit between those of text,
     as in a configuration whose parts have been left at defaults that do not belong together.
     """
-    encode = getattr(model, f"get_{modality}_features", None)
+    name = f"get_{modality}_features"
+    encode = getattr(model, name, None) or getattr(getattr(model, "base_model", None), name, None)
     if encode is None or not any(parameter.is_meta for parameter in model.parameters()):
         return None
     accepted = inspect.signature(encode).parameters

@@ -250,10 +250,15 @@ MODELS: dict[str, dict[str, Argument]] = {
     "pe_audio_video": CODEC,
     "pe_audio_video_encoder": CODEC,
     "perceiver": {"inputs": zeros(256, "d_model")},
-    "pi0": {"action_embeds": zeros(50, "hidden_size")},
+    "pi0": ONE_IMAGE
+    | {
+        "pixel_attention_mask": true(1),
+        "action_embeds": lambda request: request.zeros(50, request.config.dit_config.hidden_size),
+    },
     "pocket_tts_audio_tokenizer": CODEC,
     "pocket_tts_audio_tokenizer_decoder": {"latents": zeros("hidden_size", 13)},
     "pocket_tts_audio_tokenizer_encoder": CODEC,
+    "oneformer": {"task_inputs": zeros("task_seq_len")},
     "seggpt": dict.fromkeys(("pixel_values", "prompt_pixel_values", "prompt_masks"), half_of_the_image),
     "smolvlm": ONE_IMAGE,
     "speecht5": dict.fromkeys(("input_values", "decoder_input_values"), zeros("tokens", "hidden_size")),

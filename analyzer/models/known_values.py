@@ -154,22 +154,30 @@ class Literals(TorchFunctionMode):
             return func(*args, **kwargs)
         args, kwargs = pytree.tree_map_only(Tensor, self._number, (args, kwargs))
         result = func(*args, **kwargs)
-        if result.is_meta:
-            with _disable_current_modes():
+        with _no_modes():
+            if result.is_meta:
                 self.values.learn(result, func(*args, **{**kwargs, "device": "cpu"}))
         return result
 
     def _learned(self, numbers: list[Any]) -> Tensor:
-        with _disable_current_modes():
+        with _no_modes():
             value = torch.tensor(numbers, device="cpu")
             tensor = value.to("meta")
-        self.values.learn(tensor, value)
+            self.values.learn(tensor, value)
         return tensor
 
     def _number(self, tensor: Tensor) -> Any:
         """`torch.tensor([count])` reads the values of the tensors in its list."""
-        value = self.values.value(tensor)
-        return tensor if value is None else value.tolist()
+        with _no_modes():
+            value = self.values.value(tensor)
+            return tensor if value is None else value.tolist()
+
+
+@contextmanager
+def _no_modes() -> Iterator[None]:
+    """Neither a counter nor a mode that lets tensors report another device, such as the CPU for meta."""
+    with torch._C.DisableTorchFunction(), _disable_current_modes():
+        yield
 
 
 def _address(value: Tensor) -> int:

@@ -72,24 +72,23 @@ class Attributes:
             else:
                 values = before = set(container) if isinstance(container, set) else list(container)
                 self.contents.append((container, before))
-            mutable = [value for value in values if type(value) not in IMMUTABLE]
-            inner = [value for value in mutable if isinstance(value, CONTAINERS)]
-            self.empty += [value for value in inner if not value]
-            pending += filter(None, inner)
-            if len(inner) < len(mutable):
-                for value in mutable:
-                    kind = type(value)
-                    if kind in PLAIN_CONTAINERS:
-                        continue
-                    if isinstance(value, tuple):
-                        if not IMMUTABLE.issuperset(map(type, value)):
-                            pending.append(value)
-                    elif isinstance(value, Tensor):
-                        self.tensors.append(value)
-                    elif isinstance(value, nn.Module):
-                        pending.append(vars(value))
-                    elif not isinstance(value, CONTAINERS):
-                        self._add_object(value, kind, pending)
+            for value in values:
+                kind = type(value)
+                if kind in IMMUTABLE:
+                    continue
+                if kind in PLAIN_CONTAINERS:
+                    (pending if value else self.empty).append(value)
+                elif kind is nn.Parameter or isinstance(value, Tensor):
+                    self.tensors.append(value)
+                elif isinstance(value, nn.Module):
+                    pending.append(vars(value))
+                elif isinstance(value, CONTAINERS):
+                    (pending if len(value) else self.empty).append(value)
+                elif isinstance(value, tuple):
+                    if not IMMUTABLE.issuperset(map(type, value)):
+                        pending.append(value)
+                else:
+                    self._add_object(value, kind, pending)
 
     def _add_object(self, value: Any, kind: type, pending: list[Any]) -> None:
         """Its attributes are still to be visited."""

@@ -90,6 +90,10 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             result = func(*args, **kwargs)
         except Exception:
+            if func is aten._grouped_mm.default and args[0].dtype == torch.float32:
+                # Its kernels on the CPU and the GPU take float32, that on meta does not.
+                halves = pytree.tree_map_only(Tensor, _as_bfloat16, (args, kwargs))
+                return func(*halves[0], **halves[1]).to(torch.float32)
             if known is None:
                 raise
             result = pytree.tree_map_only(Tensor, lambda value: value.to("meta"), known)  # As of `nonzero`.
@@ -178,6 +182,10 @@ def _no_modes() -> Iterator[None]:
     """Neither a counter nor a mode that lets tensors report another device, such as the CPU for meta."""
     with torch._C.DisableTorchFunction(), _disable_current_modes():
         yield
+
+
+def _as_bfloat16(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
 
 
 def _address(value: Tensor) -> int:

@@ -17,13 +17,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from analyzer.counting.dispatch import recurrent
 from analyzer.counting.dispatch.module_names import is_leaf
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.contractions import ContractionsAsProducts
-from analyzer.counting.operators.registry import Kind, Operator, any_registered, functional_name
+from analyzer.counting.operators.registry import WITHOUT_MACS, Kind, Operator, any_registered, functional_name
 from analyzer.records.note import Note
 from analyzer.records.record import Count, Row, prefixes
 
@@ -102,7 +103,7 @@ class GradientTracker(OperatorTracker):
         if self.outer_macs and self.in_backward:
             number = _current_node_number()
             self.node_macs[number] += self.outer_macs.pop(number, 0)
-        if known.formula is not None:
+        if known.formula is not None and known.formula not in WITHOUT_MACS:
             shapes = shapes_of(tensors_of(result))
             call = Call(replace_by_shapes(args), replace_by_shapes(kwargs), shapes)
             work = known.formula(call)
@@ -197,13 +198,16 @@ class GradientTracker(OperatorTracker):
 
 
 class _ProductsAsWritten(ContractionsAsProducts):
-    """Also tells the tracker of complex convolutions."""
+    """Recurrent layers as products over all steps; also tells the tracker of complex convolutions."""
 
     def __init__(self, tracker: GradientTracker) -> None:
         super().__init__()
         self.tracker = tracker
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in recurrent.GATES or func in recurrent.CELLS:
+            result = recurrent.as_products(func, args, kwargs or {})
+            return func(*args, **(kwargs or {})) if result is NotImplemented else result
         if func in CONVOLUTIONS and args[0].is_complex():
             with self.tracker.complex_convolution():
                 return func(*args, **(kwargs or {}))

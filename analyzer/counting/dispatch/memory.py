@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from analyzer.counting.dispatch import recurrent
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, tensors_inside, tensors_of
@@ -22,7 +23,9 @@ from analyzer.counting.operators.registry import Operator
 from analyzer.records.record import Memory, ModuleMemory, prefixes
 
 # Decomposed on meta, these operators make tensors that their kernels on a device do not.
-NOT_DECOMPOSED = frozenset({"aten::scaled_dot_product_attention", "aten::dropout"})
+NOT_DECOMPOSED = frozenset(
+    f"aten::{name}" for name in ("scaled_dot_product_attention", "dropout", "lstm", "gru", "rnn_tanh", "rnn_relu")
+)
 
 
 def track_memory(
@@ -39,7 +42,7 @@ def track_memory(
             outputs = run_model(model, args, kwargs)
     else:
         hooks = torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor)
-        with torch.enable_grad(), _FusedAttention(), tracker, hooks:
+        with torch.enable_grad(), _FusedLayers(), tracker, hooks:
             outputs = run_model(model, args, kwargs)
             saved = tracker.saved_bytes
             differentiable = [tensor for tensor in output_tensors(outputs) if tensor.requires_grad]
@@ -99,14 +102,16 @@ class MemoryTracker(OperatorTracker):
         return tensor
 
 
+@cache
 def _has_no_kernel(func: Any) -> bool:
     """Whether devices run the operator as others. Python decompositions, such as of batch norm, are for meta only."""
     key = "CompositeImplicitAutograd"
     return hasattr(func, "_schema") and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)
 
 
-class _FusedAttention(TorchFunctionMode):
-    """Replaces attention under autograd, always unfused on meta, by an operator with a fused kernel's memory."""
+class _FusedLayers(TorchFunctionMode):
+    """Replaces attention under autograd, always unfused on meta, by an operator with a fused kernel's memory, and
+    recurrent layers by products over all steps."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -114,6 +119,9 @@ class _FusedAttention(TorchFunctionMode):
             query, key, value = args[:3]
             if query.dim() == 4 and query.shape[-1] == value.shape[-1] and query.shape[1] == key.shape[1]:
                 return _FusedKernel.apply(query, key, value)  # type: ignore[no-untyped-call]
+        if func in recurrent.GATES:
+            result = recurrent.as_products(func, args, kwargs)
+            return func(*args, **kwargs) if result is NotImplemented else result
         return func(*args, **kwargs)
 
 

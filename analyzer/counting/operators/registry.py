@@ -49,6 +49,8 @@ _formulas: dict[str, Formula] = {**CONTRACTIONS, **PRODUCTS, **SPARSE, **QUANTIZ
 _registered: set[str] = set()  # By users.
 _known: dict[Any, Operator] = {}
 _pointwise = per_output(1)
+# Formulas of operators without MACs, so that a counter of MACs need not evaluate them.
+WITHOUT_MACS = frozenset({*OPERATIONS.values(), _pointwise})
 
 
 def register(op: str, formula: Callable[[Call], Work | int]) -> None:

@@ -30,6 +30,11 @@ UNARY = (
     "relu gelu silu sigmoid tanh hardswish hardsigmoid hardtanh leaky_relu elu exp neg rsqrt sqrt abs erf "
     "mish softplus relu6 square reciprocal clamp clamp_min log sin cos"
 ).split()
+# Gradients of pointwise functions, of the gradient and of what the function saved.
+GRADIENTS = (
+    "sigmoid_backward tanh_backward threshold_backward gelu_backward silu_backward hardtanh_backward "
+    "leaky_relu_backward hardswish_backward hardsigmoid_backward mish_backward softplus_backward"
+).split()
 BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
 
 # Rules that answer only for contiguous operands, and rules that know every layout.
@@ -43,7 +48,7 @@ CONTIGUOUS: dict[str, Rule] = {
     **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), products.adaptive_avg_pool),
     "cat": products.cat,
     "constant_pad_nd": products.constant_pad,
-    "mean": pointwise.mean,
+    **dict.fromkeys(("mean", "sum"), pointwise.mean),
     "native_batch_norm": pointwise.native_batch_norm,
     **dict.fromkeys(("batch_norm", "instance_norm"), pointwise.batch_norm),
     "group_norm": pointwise.group_norm,
@@ -72,6 +77,7 @@ STRIDED: dict[str, Rule] = {
     **dict.fromkeys(UNARY, pointwise.unary),
     **{f"{name}_": pointwise.unary_in_place for name in UNARY},
     **dict.fromkeys(BINARY, pointwise.binary),
+    **dict.fromkeys(GRADIENTS, pointwise.gradient),
     **{f"{name}_": pointwise.binary_in_place for name in BINARY},
 }
 RULES: dict[str, Rule] = {f"aten::{name}": rule for name, rule in {**CONTIGUOUS, **STRIDED}.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 import torch
 from torch import Tensor
@@ -25,6 +25,12 @@ def laid_out_like(source: Tensor) -> Tensor:
     for axis in inner_first:
         strides[axis], span = span, span * max(source.shape[axis], 1)
     return torch.empty_strided(source.shape, strides, dtype=source.dtype, device=META)
+
+
+def row_major(tensor: Tensor) -> bool:
+    """Whether strides fall from the first axis to the last, as in a slice of a contiguous tensor along an axis."""
+    strides = tensor.stride()
+    return all(a > b for a, b in pairwise(strides)) and (not strides or strides[-1] > 0)
 
 
 def broadcast(left: Sequence[int], right: Sequence[int]) -> list[int] | None:

@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analyzer.counting.shape_rules.layouts import broadcast, fits, fresh, is_number, laid_out_like, writes_once
+from analyzer.counting.shape_rules.layouts import (
+    broadcast,
+    fits,
+    fresh,
+    is_number,
+    laid_out_like,
+    row_major,
+    writes_once,
+)
 
 
 def _channels_fit(source: Tensor, *parameters: Tensor | None) -> bool:
@@ -89,6 +97,7 @@ def native_softmax(source: Tensor, dim: int, half_to_float: bool) -> Any:
 
 
 def mean(source: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Any:
+    """Also the sum, over the given dimensions of a floating tensor."""
     axes = source.dim()
     if not dims or not source.is_floating_point() or not all(-axes <= dim < axes for dim in dims):
         return NotImplemented
@@ -141,9 +150,26 @@ def binary(left: Any, right: Any, *, alpha: Any = 1, rounding_mode: str | None =
         return laid_out_like(left) if is_number(right) else NotImplemented
     if left.shape == right.shape and left.stride() == right.stride():
         return laid_out_like(left)
+    if left.shape == right.shape and row_major(left) and row_major(right):
+        return fresh(left, left.shape)
     shape = broadcast(left.shape, right.shape)
     contiguous = left.is_contiguous() and right.is_contiguous()
     return fresh(left, shape) if shape and contiguous else NotImplemented
+
+
+def gradient(upstream: Tensor, saved: Tensor, *settings: Any, approximate: str = "none") -> Any:
+    """Two tensors of one shape and one layout, which the result keeps, or in row-major order. Settings are numbers."""
+    if (
+        not all(isinstance(value, int | float) for value in settings)
+        or approximate not in ("none", "tanh")
+        or not upstream.is_floating_point()
+    ):
+        return NotImplemented
+    if upstream.shape != saved.shape:
+        return NotImplemented
+    if upstream.stride() == saved.stride():
+        return laid_out_like(upstream)
+    return fresh(upstream, upstream.shape) if row_major(upstream) and row_major(saved) else NotImplemented
 
 
 def unary_in_place(source: Tensor, *settings: Any, **named: Any) -> Any:

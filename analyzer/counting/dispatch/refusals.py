@@ -16,6 +16,7 @@ from torch import Tensor
 from torch._subclasses import fake_tensor
 
 from analyzer.counting.dispatch.replaced import Replacement, Replacements
+from analyzer.counting.dispatch.tensors import is_fake
 
 READERS = "item tolist numpy __bool__ __int__ __float__ __complex__ __index__ __array__ cpu".split()
 # Words in torch's errors of other types, such as "Tensor.item() cannot be called on meta tensors".
@@ -47,11 +48,11 @@ def raise_refusals() -> Iterator[None]:
         raise refusals.first
 
 
-def record(error: BaseException) -> None:
-    """Called with any error of an operator, or of a method that reads a value."""
+def record(error: BaseException, *, refused: bool = False) -> None:
+    """Called with any error of an operator, and with `refused` for a value that a tensor does not have."""
     if not _replacements.active:
         return
-    if not isinstance(error, FAKE) and not any(word in str(error) for word in WORDS):
+    if not refused and not isinstance(error, FAKE) and not any(word in str(error) for word in WORDS):
         return
     thread = threading.get_ident()
     mine = [refusals for refusals in _replacements.active if refusals.thread == thread]
@@ -67,11 +68,11 @@ def check_index(args: Any) -> None:
 
 def _recorded(method: Any) -> Any:
     @wraps(method)
-    def read(*args: Any, **kwargs: Any) -> Any:
+    def read(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
         try:
-            return method(*args, **kwargs)
+            return method(tensor, *args, **kwargs)
         except Exception as error:
-            record(error)
+            record(error, refused=isinstance(tensor, Tensor) and (tensor.is_meta or is_fake(tensor)))
             raise
 
     return read

@@ -118,7 +118,7 @@ def _classify(func: Any) -> tuple[Kind, Formula | None]:
     if not hasattr(func, "_schema"):
         return Kind.UNKNOWN, None
     if namespace == "prim":  # `prim::device` asks a fake tensor for its device; the dispatcher does not have it.
-        return Kind.FREE, None
+        return Kind.VIEW, None
     if composite(func):
         return Kind.COMPOSITE, None
     if functional in VIEWS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from torch import nn
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.models.huggingface_arguments import default_inputs
-from analyzer.models.huggingface_inputs import Request
+from analyzer.models.huggingface_inputs import Request, image_size
 from analyzer.models.installed import imported
 from analyzer.models.known_values import KnownValues, Literals, known_values
 
@@ -62,6 +63,8 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
         dtype = getattr(model, "dtype", torch.float32)
         features = partial(feature_count, model)
         request = Request(config, batch, arguments, required, dtype=dtype, features=features)
+        if "inference_session" in required:
+            return [], {"inference_session": video_session(model, request), "frame_idx": 0}
         return [], default_inputs(request)
 
     return make, inputs
@@ -74,6 +77,20 @@ def give_placeholders(config: Any) -> None:
         for attribute in PLACEHOLDERS:
             if getattr(part, attribute, 0) is None:
                 setattr(part, attribute, getattr(text, "vocab_size", 1) - 1)
+
+
+def video_session(model: nn.Module, request: Request) -> Any:
+    """The state of a tracker of the SAM family: one frame of a video, and a point on one object there."""
+    names = vars(sys.modules[type(model).__module__])
+    session_class = next(value for name, value in names.items() if name.endswith("VideoInferenceSession"))
+    height, width = image_size(request)
+    frame = torch.zeros(1, 3, height, width, dtype=request.dtype)
+    session = session_class(video=frame, video_height=height, video_width=width, dtype=request.dtype)
+    if hasattr(session, "add_point_inputs"):
+        point = {"point_coords": torch.zeros(1, 1, 1, 2), "point_labels": torch.ones(1, 1, 1, dtype=torch.int32)}
+        session.add_point_inputs(session.obj_id_to_idx(1), 0, point)
+        session.obj_with_new_inputs = [1]
+    return session
 
 
 @contextmanager

@@ -181,7 +181,8 @@ MODELS: dict[str, dict[str, Argument]] = {
         "query_embeds": zeros(32, "hidden_size"),
         "encoder_hidden_states": zeros(257, "encoder_hidden_size"),
     },
-    "blt": WITHOUT_CACHE,
+    "blt": WITHOUT_CACHE
+    | {"patch_lengths": lambda request: torch.full((request.batch, tokens(request) // 4), 4)},  # Else by entropy.
     "clap": {
         "input_features": lambda request: request.zeros(1, MEL_FRAMES + 1, mel_bins(request)),
         "is_longer": true(1),
@@ -258,6 +259,16 @@ MODELS: dict[str, dict[str, Argument]] = {
     "pocket_tts_audio_tokenizer": CODEC,
     "pocket_tts_audio_tokenizer_decoder": {"latents": zeros("hidden_size", 13)},
     "pocket_tts_audio_tokenizer_encoder": CODEC,
+    "omdet-turbo": {
+        "classes_input_ids": lambda request: text(request).repeat(2, 1),
+        "classes_attention_mask": lambda request: torch.ones_like(text(request)).repeat(2, 1),
+        "tasks_input_ids": text,
+        "tasks_attention_mask": ones("tokens"),
+        "classes_structure": lambda request: torch.full((request.batch,), 2),
+    },
+    "omniasr": CODEC,
+    "omniasr_audio": CODEC,
+    "omniasr_ctc": CODEC,
     "oneformer": {"task_inputs": zeros("task_seq_len")},
     "seggpt": dict.fromkeys(("pixel_values", "prompt_pixel_values", "prompt_masks"), half_of_the_image),
     "smolvlm": ONE_IMAGE,

@@ -27,6 +27,7 @@ IMAGE_SIZES = {
     "inkling2": 240,
     "inkling2_loop": 240,
     "inkling2_vision": 240,
+    "minimax_m3_vl": 672,
     "pe_audio_video": 336,
     "pe_audio_video_encoder": 336,
     "pe_video": 336,

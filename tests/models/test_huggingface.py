@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from analyzer.core.inputs import parse_input
 from analyzer.counting.api import count_reference
+from analyzer.models.huggingface import video_session
 from analyzer.models.huggingface_arguments import ARGUMENTS, MODALITIES, MODELS, REQUIRED, default_inputs
 from analyzer.models.huggingface_inputs import TOKENS, Request
 
@@ -130,6 +132,31 @@ def test_floating_inputs_have_the_dtype_of_the_model():
     assert dtypes == {"input_ids": torch.int64, "pixel_values": torch.bfloat16}
 
 
+class TrackerVideoInferenceSession:
+    """As the sessions of transformers, which are in the module of their model."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.points: list[Any] = []
+
+    def obj_id_to_idx(self, number: int) -> int:
+        return number - 1
+
+    def add_point_inputs(self, *inputs: Any) -> None:
+        self.points.append(inputs)
+
+
+class Tracker(nn.Module):
+    """A model of this module."""
+
+
+def test_a_video_tracker_gets_a_session_with_a_frame_and_a_point():
+    session = video_session(Tracker(), Request(SimpleNamespace(image_size=32), 1, ()))
+    assert session.options["video"].shape == (1, 3, 32, 32)
+    assert [inputs[:2] for inputs in session.points] == [(0, 0)]
+    assert session.obj_with_new_inputs == [1]
+
+
 def test_every_entry_can_be_called():
     assert all(callable(make) for table in (ARGUMENTS, REQUIRED, *MODELS.values()) for make in table.values())
     assert {name for names in MODALITIES.values() for name in names.split()} - ARGUMENTS.keys() == {"video_grid_thw"}
@@ -193,6 +220,7 @@ def test_text_and_its_image(counted):
     projector = 16 * (8 * 16 + 16 * 16)
     assert record.input == ((1, 16 + TOKENS), (1, 3, 32, 32))
     assert record.totals.macs == vision + projector + layer_macs(16, 32, 16 + TOKENS, matrices=3)
+    assert counted(LLAVA, batch=3).totals.macs == 3 * record.totals.macs
 
 
 def test_an_input_of_the_user_replaces_the_default_ones(counted):

@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from analyzer.counting.shape_rules.infer import BINARY, UNARY
+from analyzer.counting.shape_rules.infer import BINARY, GRADIENTS, UNARY
 
 ATEN = torch.ops.aten
 FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -241,13 +241,36 @@ def constant_pad(draw: Draw) -> DrawnCall:
     return DrawnCall(ATEN.constant_pad_nd.default, (draw.tensor(shape, draw.dtype()), pad, 0.0))
 
 
-def mean(draw: Draw) -> DrawnCall:
+def reduction(name: str) -> Strategy:
+    return lambda draw: _reduction(draw, getattr(ATEN, name))
+
+
+def _reduction(draw: Draw, packet: Any) -> DrawnCall:
+    overload = getattr(packet, "dim", None) or packet.dim_IntList
     source = draw.tensor(draw.shape(1, 4), draw.valid(*FLOATS, invalid=[torch.int64]))
     axes = draw.draw(st.lists(st.integers(0, source.dim() - 1), max_size=3, unique=True))
     signed = [axis - source.dim() if draw.flag() else axis for axis in axes]
-    return DrawnCall(
-        ATEN.mean.dim, (source, draw.valid(signed, invalid=[[0, 0], [4], [0, -source.dim()]]), draw.flag())
-    )
+    return DrawnCall(overload, (source, draw.valid(signed, invalid=[[0, 0], [4], [0, -source.dim()]]), draw.flag()))
+
+
+# The numbers that a gradient's schema demands after the upstream gradient and the saved tensor.
+GRADIENT_NUMBERS: dict[str, tuple[Any, ...]] = {
+    "threshold_backward": (0.0,),
+    "hardtanh_backward": (-1.0, 1.0),
+    "leaky_relu_backward": (0.01, False),
+    "softplus_backward": (1.0, 20.0),
+}
+
+
+def gradient(name: str) -> Strategy:
+    def call(draw: Draw) -> DrawnCall:
+        shape, dtype = draw.shape(1, 4), draw.valid(torch.float32, torch.float64, invalid=[torch.int64])
+        upstream = draw.tensor(shape, dtype)
+        saved = draw.tensor(draw.valid(shape, invalid=[[*shape, 2]]), dtype)
+        named = {"approximate": draw.valid("none", "tanh", invalid=["sine"])} if name.startswith("gelu") else {}
+        return DrawnCall(getattr(ATEN, name).default, (upstream, saved, *GRADIENT_NUMBERS.get(name, ())), named)
+
+    return call
 
 
 def embedding(draw: Draw) -> DrawnCall:
@@ -409,7 +432,8 @@ STRATEGIES: dict[str, Strategy] = {
     **dict.fromkeys(("softmax", "_softmax"), softmax),
     "cat": cat,
     "constant_pad_nd": constant_pad,
-    "mean": mean,
+    **{name: reduction(name) for name in ("mean", "sum")},
+    **{name: gradient(name) for name in GRADIENTS},
     "embedding": embedding,
     "scaled_dot_product_attention": lambda draw: (grouped_attention if draw.integer(0, 3) == 0 else attention)(draw),
     "_native_multi_head_attention": heads,

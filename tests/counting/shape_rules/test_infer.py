@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from analyzer.counting.shape_rules import infer as rules
-from analyzer.counting.shape_rules.infer import RULES, UNARY, infer
+from analyzer.counting.shape_rules.infer import GRADIENTS, RULES, UNARY, infer
 from tests.counting.shape_rules.draws import ATEN, STRATEGIES, Draw, DrawnCall
 
 # Rules also cover names that this torch does not have.
@@ -66,7 +66,7 @@ def both(call: DrawnCall) -> tuple[Any, Any]:
 
 def examples(name: str) -> int:
     """One rule serves all pointwise functions, so each of them needs fewer draws."""
-    return 10 if name.removesuffix("_") in UNARY else 80
+    return 10 if name.removesuffix("_") in (*UNARY, *GRADIENTS) else 80
 
 
 @pytest.mark.parametrize("name", NAMES)

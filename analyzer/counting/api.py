@@ -39,10 +39,9 @@ def count(
     """Counts a named network, a model by reference such as `net.py:Net`, or an `nn.Module` called with its arguments.
 
     Names and references take `batch` and `input`: a shape without the batch, or texts as on the command line
-    (`"ids=128:int64"`). A named network takes `overrides`; `counter="dispatch"` counts the operators that run when it is
-    built in torch; `verify` cross-checks three counters. A reference runs the code it names. A module takes `args` and
-    `kwargs`. It runs on meta or, if it cannot, on its real tensors, which the record's `notes` say; it is left
-    unchanged.
+    (`"ids=128:int64"`). A named network takes `overrides`; `counter="dispatch"` counts the operators that run when it
+    is built in torch; `verify` cross-checks three counters. Counting a reference runs its code. A module takes `args`
+    and `kwargs` and is left unchanged. It runs on meta tensors; if it cannot, `notes` say what it ran on instead.
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's mode and
     counts the forward pass only. `memory` adds the peak memory, in total and by module. Raises AnalyzerError for an

@@ -94,7 +94,7 @@ def section(results: list[Result]) -> Iterable[str]:
     """The section of the page: how many were counted and how, and why the others were not."""
     counted = [result for result in results if "macs" in result]
     failed = [result for result in results if "macs" not in result]
-    not_built = [result for result in failed if "does not run" not in result["error"]]
+    not_built = [result for result in failed if f"hf:{result['name']} raised" in result["error"]]
     partial = [result for result in counted if result["unused"] > 0.01 * result["params"]]
     places = Counter(_place(result) for result in counted)
     yield "\n## transformers\n"
@@ -107,9 +107,17 @@ def section(results: list[Result]) -> Iterable[str]:
         "construction.\n"
     )
     yield "Built but not counted:\n"
-    yield from (f"- {result['name']}: {result['error']}" for result in failed if result not in not_built)
+    yield from (f"- {result['name']}: {_reason(result)}" for result in failed if result not in not_built)
     yield "\nNot built:\n"
-    yield from (f"- {result['name']}: {result['error'].splitlines()[0][:160]}" for result in not_built)
+    yield from (f"- {result['name']}: {_reason(result)}" for result in not_built)
+
+
+def _reason(result: Result) -> str:
+    """The first error, without the inputs and the advice."""
+    error = result["error"].splitlines()[0].partition("; for another input")[0].partition(", and on real tensors")[0]
+    for start in ("AnalyzerError: ", f"hf:{result['name']} "):
+        error = error.removeprefix(start)
+    return str(error[:240])
 
 
 def _place(result: Result) -> str:

@@ -1,4 +1,5 @@
-"""`make zoo`: compares every torchvision model with its published figures, and counts every timm architecture on meta.
+"""`make zoo`: compares every torchvision model with its published figures, and counts every architecture of timm and
+every default configuration of transformers.
 
 Needs the extra `zoo`. Writes docs/zoo.md: matches, differences with their causes, unknown operators, time, memory.
 """
@@ -15,11 +16,13 @@ from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count_reference
 from analyzer.records.record import Record
+from benchmarks import transformers
 from benchmarks.detectors import UNEXPLAINED, explained
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
@@ -144,7 +147,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     kinds = ("classification", "segmentation", "detection", "video", "optical_flow")
     sections = {kind: torchvision(kind) for kind in kinds}
-    PAGE.write_text(page(sections, timm()), encoding="utf-8")
+    with TemporaryDirectory() as folder:
+        results = transformers.survey(Path(folder) / "transformers.jsonl")
+    PAGE.write_text("\n".join([page(sections, timm()), *transformers.section(results), ""]), encoding="utf-8")
     print(f"\nwrote {PAGE}", file=sys.stderr)
 
 

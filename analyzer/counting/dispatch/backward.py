@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from analyzer.counting.dispatch import recurrent
+from analyzer.counting.dispatch.concatenation import CONCATENATIONS, concatenate, has_many_inputs
 from analyzer.counting.dispatch.module_names import is_leaf
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
@@ -85,6 +86,7 @@ class GradientTracker(OperatorTracker):
         self.parts: list[int] | None = None  # The nodes of the complex convolution that runs.
         self.unknown: dict[str, Counter[str]] = {}
         self.in_backward = False
+        self.reached: set[int] = set()  # Ids of inputs of concatenations that have a gradient.
         self.recomputed_macs = 0
         self.calls_of_leaves: Counter[str] = Counter()
         # (first node number, path): from this number on, nodes were made in this module.
@@ -198,7 +200,10 @@ class GradientTracker(OperatorTracker):
 
 
 class _ProductsAsWritten(ContractionsAsProducts):
-    """Recurrent layers as products over all steps; also tells the tracker of complex convolutions."""
+    """Recurrent layers as products over all steps, and one gradient for an input of many concatenations.
+
+    Also tells the tracker of complex convolutions.
+    """
 
     def __init__(self, tracker: GradientTracker) -> None:
         super().__init__()
@@ -208,6 +213,8 @@ class _ProductsAsWritten(ContractionsAsProducts):
         if func in recurrent.GATES or func in recurrent.CELLS:
             result = recurrent.as_products(func, args, kwargs or {})
             return func(*args, **(kwargs or {})) if result is NotImplemented else result
+        if func in CONCATENATIONS and has_many_inputs(args, kwargs or {}):
+            return concatenate(self.tracker.reached, *args, **(kwargs or {}))
         if func in CONVOLUTIONS and args[0].is_complex():
             with self.tracker.complex_convolution():
                 return func(*args, **(kwargs or {}))

@@ -19,7 +19,7 @@ from analyzer.counting.dispatch import recurrent
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, tensors_inside, tensors_of
-from analyzer.counting.operators.registry import Operator
+from analyzer.counting.operators.registry import Kind, Operator
 from analyzer.records.record import Memory, ModuleMemory, prefixes
 
 # Decomposed on meta, these operators make tensors that their kernels on a device do not.
@@ -73,6 +73,8 @@ class MemoryTracker(OperatorTracker):
         if _has_no_kernel(func) and known.name not in NOT_DECOMPOSED:
             return self.decompose(func, args, kwargs)
         result = super().run_operator(func, known, args, kwargs)
+        if known.kind is Kind.VIEW:
+            return result
         for tensor in tensors_of(result):
             self._allocate(tensor.untyped_storage())
         return result

@@ -150,10 +150,10 @@ def binary(left: Any, right: Any, *, alpha: Any = 1, rounding_mode: str | None =
         return laid_out_like(left) if is_number(right) else NotImplemented
     if left.shape == right.shape and left.stride() == right.stride():
         return laid_out_like(left)
-    if left.shape == right.shape and row_major(left) and row_major(right):
+    contiguous = left.is_contiguous() and right.is_contiguous()
+    if left.shape == right.shape and (contiguous or (row_major(left) and row_major(right))):
         return fresh(left, left.shape)
     shape = broadcast(left.shape, right.shape)
-    contiguous = left.is_contiguous() and right.is_contiguous()
     return fresh(left, shape) if shape and contiguous else NotImplemented
 
 

@@ -42,7 +42,7 @@ Exit status:
   1  a check failed
   2  bad input
   3  could not measure
-  4  inconclusive, with --strict
+  4  unclear, with --strict
   130  interrupted
 """
 

@@ -50,6 +50,7 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
             # It reads token values to warn of padding, which fails on meta.
             if hasattr(module, "warn_if_padding_and_no_attention_mask"):
                 vars(module)["warn_if_padding_and_no_attention_mask"] = lambda *args, **kwargs: None
+            fit_sections(module)
         return model
 
     def inputs(model: nn.Module, batch: int) -> tuple[list[Any], dict[str, Any]]:
@@ -77,6 +78,18 @@ def give_placeholders(config: Any) -> None:
         for attribute in PLACEHOLDERS:
             if getattr(part, attribute, 0) is None:
                 setattr(part, attribute, getattr(text, "vocab_size", 1) - 1)
+
+
+def fit_sections(module: Any) -> None:
+    """Makes the sections of a rotary embedding in three dimensions cover its frequencies.
+
+    The default of GLM-4V is for a rotation of half of each head, which its default configuration does not ask for.
+    """
+    sections, frequencies = getattr(module, "mrope_section", None), getattr(module, "inv_freq", None)
+    if isinstance(sections, list) and len(sections) == 3 and isinstance(frequencies, torch.Tensor):
+        size = len(frequencies)
+        if sum(sections) != size:
+            module.mrope_section = [size - 2 * (3 * size // 8), 3 * size // 8, 3 * size // 8]
 
 
 def video_session(model: nn.Module, request: Request) -> Any:

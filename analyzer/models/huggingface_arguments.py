@@ -198,6 +198,9 @@ MODELS: dict[str, dict[str, Argument]] = {
         "attention_mask": ones(20),
     },
     "deepseek_vl_hybrid": {"high_res_pixel_values": zeros(3, 1024, 1024)},
+    "dia": {
+        "decoder_input_ids": lambda request: request.whole(tokens(request), request.config.decoder_config.num_channels)
+    },
     "efficientloftr": TWO_IMAGES,
     "encodec": CODEC,
     "fun_asr_nano": SEVEN_FRAMES,
@@ -211,6 +214,7 @@ MODELS: dict[str, dict[str, Argument]] = {
     "granite_docling": ONE_IMAGE | {"pixel_attention_mask": true(1)},
     "granite_speech5_ctc": STACKED_FRAMES,
     "granite_speech5_encoder": STACKED_FRAMES,
+    "granitemoehybrid": WITHOUT_CACHE,
     "idefics": ONE_IMAGE | {"image_attention_mask": ones("tokens", 1)},
     "idefics2": ONE_IMAGE,
     "idefics3": ONE_IMAGE,

@@ -12,7 +12,7 @@ from torch import nn
 
 from analyzer.core.inputs import parse_input
 from analyzer.counting.api import count_reference
-from analyzer.models.huggingface import video_session
+from analyzer.models.huggingface import fit_sections, video_session
 from analyzer.models.huggingface_arguments import ARGUMENTS, MODALITIES, MODELS, REQUIRED, default_inputs
 from analyzer.models.huggingface_inputs import TOKENS, Request
 
@@ -157,6 +157,16 @@ def test_a_video_tracker_gets_a_session_with_a_frame_and_a_point():
     assert session.obj_with_new_inputs == [1]
 
 
+@pytest.mark.parametrize(
+    ("sections", "size", "fitted"),
+    [([8, 12, 12], 32, [8, 12, 12]), ([8, 12, 12], 64, [16, 24, 24]), ([8, 12, 12], 11, [3, 4, 4])],
+)
+def test_sections_of_a_rotary_embedding_cover_its_frequencies(sections, size, fitted):
+    module = SimpleNamespace(mrope_section=sections, inv_freq=torch.zeros(size))
+    fit_sections(module)
+    assert module.mrope_section == fitted
+
+
 def test_every_entry_can_be_called():
     assert all(callable(make) for table in (ARGUMENTS, REQUIRED, *MODELS.values()) for make in table.values())
     assert {name for names in MODALITIES.values() for name in names.split()} - ARGUMENTS.keys() == {"video_grid_thw"}
@@ -191,7 +201,7 @@ LLAVA = {
 @pytest.fixture
 def counted(tmp_path):
     """Counts a model by its configuration."""
-    pytest.importorskip("transformers", reason="transformers is not installed: pip install 'macscope[zoo]'")
+    pytest.importorskip("transformers", reason="transformers is not installed: pip install '.[zoo]'")
 
     def count(config: dict[str, Any], **options: Any) -> Any:
         (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")

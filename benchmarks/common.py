@@ -18,13 +18,16 @@ import pandas
 def parse_options(description: str | None, **options: Any) -> argparse.Namespace:
     """A value is an option's default and gives its type; a type is an option without default.
 
-    A tuple is a required positional argument with these choices, a list any number of positional arguments.
+    A tuple is a required positional argument with these choices, `...` one without choices, a list any number of
+    positional arguments.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(value, tuple):
             parser.add_argument(name, choices=value)
+        elif value is ...:
+            parser.add_argument(name)
         elif isinstance(value, list):
             parser.add_argument(name, nargs="*", default=value)
         elif isinstance(value, type):

@@ -1,4 +1,4 @@
-"""Explains why a detector's published figures differ from our count.
+"""Explains why a detector's published figures differ from macscope's count.
 
 The values of the boxes determine how many proposals `torchvision::nms` passes to the box head, and then how many
 detections it passes to the mask or keypoint head. All other shapes are fixed. So a published figure must be the fixed
@@ -50,7 +50,7 @@ def _boxes(rows: Sequence[Row], published_gmacs: float) -> str:
                 f" and {detections.boxes} detections" if detections.macs else ""
             )
             published = f"{boxes}" + (f" and {kept}" if detections.macs else "")
-            return f"GMACs: `torchvision::nms` left {counted} in our count, {published} in the published one"
+            return f"GMACs: `torchvision::nms` left {counted} in this count, {published} in the published count"
     return UNEXPLAINED
 
 

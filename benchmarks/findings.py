@@ -1,4 +1,4 @@
-"""Writes docs/findings.md from the kept records: where the time goes that FLOPs do not explain.
+"""Writes docs/findings.md from the stored records: time that FLOPs do not explain.
 
 python -m benchmarks.findings            reads benchmarks/results/*.json; no number on the page is typed by hand
 """
@@ -22,6 +22,7 @@ from analyzer.records.record_json import load
 from analyzer.records.timings import Configuration, Timing
 from analyzer.timing.machine.roofline import measured_ceilings, roofline_point
 from analyzer.timing.statistics import bootstrap_median, by_process, relative_half_width
+from benchmarks.common import parse_options
 from reports.timing.breakdown import Group, groups_by_kind, measurement_of, total_flops
 
 ROOT = Path(__file__).parents[1]
@@ -58,11 +59,11 @@ def page() -> str:
         _introduction(cpu),
         "## Five networks",
         _networks(cpu),
-        "Spread: the highest over the lowest median of a process, less 1; reference: the same of the reference "
-        "workload. Where both are large, the machine's speed varied.",
+        "Spread: (slowest process median ÷ fastest) − 1. Reference: the same for the reference workload. If both are "
+        "large, the machine's speed varied.",
         "### Page faults",
         "Runs in which page faults took at least 3 % of the CPU time: memory that a pass frees goes back to the "
-        "system, and the next pass faults it in again. `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` avoids "
+        "system, and the next pass causes page faults again. `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` avoids "
         "this.",
         _page_faults(cpu),
         "## Pooling and LRN: few FLOPs, much of the time",
@@ -85,7 +86,7 @@ def page() -> str:
         _roofline([record for record in all_gpu if record.label == "googlenet"]),
         "## On a GPU, published",
         f"Caffe's own layer times of its reference networks on a GeForce GTX Titan X (Maxwell), batch {TITAN_X_BATCH}: "
-        "**published, not measured here**. TFLOP/s count a MAC as 2 and nothing else.",
+        "**published, not measured here**. TFLOP/s count 2 FLOPs per MAC and nothing else.",
         _titan_x(),
     ]
     return "\n\n".join(sections) + "\n"
@@ -94,8 +95,8 @@ def page() -> str:
 def _introduction(cpu: Sequence[Record]) -> str:
     processor, torch = cpu[0].environment["processor"], cpu[0].environment["torch"]
     return (
-        "# Where the time goes that FLOPs do not explain\n\n"
-        "`python -m benchmarks.findings` writes this page from the records in `benchmarks/results/`, which hold every "
+        "# Time that FLOPs do not explain\n\n"
+        "`python -m benchmarks.findings` writes this page from the records in `benchmarks/results/`, which contain every "
         "sample. [timing.md](timing.md) defines the terms.\n\n"
         f"Measured on {str(cpu[0].created)[:10]}: {processor['model']} ({processor['count']} processors, "
         f"{torch['capability']}, a virtual machine), torch {torch['version']}, float32, "
@@ -147,7 +148,7 @@ def _networks(cpu: Sequence[Record]) -> str:
 
 
 def _spread(timing: Timing) -> str:
-    """Highest over lowest median of a process, less 1."""
+    """(Slowest process median ÷ fastest) − 1."""
     medians = process_medians(timing)
     return percent(max(medians) / min(medians) - 1)
 
@@ -251,12 +252,12 @@ def _gpu_networks(gpu: Sequence[Record]) -> str:
                 percent(device.median_s / wall.median_s),
                 f"{total_flops(record.rows) / device.median_s / 1e12:.2f}",
                 f"{sum(measurement.operator_times_s.values()) / device.interquartile_mean_s:.4f}",
-                f"{wall.quality}, {device.quality}{status}",
+                wall.quality,
+                f"{device.quality}{status}",
             )
         )
-    return _table(
-        "<network, batch, wall time, ±, GPU time, ±, utilization, TFLOP/s, operators ÷ GPU time, <quality", rows
-    )
+    titles = "<network, batch, wall time, ±, GPU time, ±, utilization, TFLOP/s, sum of operators ÷ GPU time"
+    return _table(f"{titles}, <quality (wall), <quality (GPU)", rows)
 
 
 def _roofline(timed: Sequence[Record]) -> str:
@@ -295,5 +296,5 @@ def _titan_x() -> str:
 
 
 if __name__ == "__main__":
+    parse_options(__doc__)
     PAGE.write_text(page(), encoding="utf-8")
-    sys.exit(0)

@@ -11,6 +11,7 @@ from analyzer.networks import VARIANTS
 from analyzer.regression.counts import baseline
 from analyzer.regression.counts.compare import compare
 from analyzer.regression.counts.snapshot import LAYER_METRICS, MODES, Snapshot, snapshot
+from benchmarks.common import parse_options
 
 
 def with_count(before: Snapshot, index: int, metric: str, value: int) -> Snapshot:
@@ -30,6 +31,7 @@ def detected(before: Snapshot, index: int, metric: str, step: int) -> bool:
 
 
 def main() -> None:
+    parse_options(__doc__)
     trials = misses = models = alarms = 0
     for name in VARIANTS:
         for mode in MODES:

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common import parse_options
+
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama-70b": {
         "model_type": "llama",
@@ -110,6 +112,7 @@ def run_transformers(folder: Path) -> Process:
 
 
 def main() -> None:
+    parse_options(__doc__)
     run_python("-c", "import torch, transformers")  # Fills the file caches.
     base = run_python("-c", "import torch")
     table = Table("process", "seconds", "peak MiB", "/ import torch", "/ transformers alone", box=None)

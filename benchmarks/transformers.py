@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import statistics
-import sys
 import time
 import warnings
 from collections import Counter
@@ -19,6 +18,8 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.common import parse_options
 
 TIME_LIMIT_S = 60
 MEMORY_LIMIT = 14 << 30  # Bytes of address space.
@@ -126,4 +127,4 @@ def _place(result: Result) -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join(section(survey(Path(sys.argv[1])))))
+    print("\n".join(section(survey(Path(parse_options(__doc__, results=...).results)))))

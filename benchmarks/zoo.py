@@ -23,6 +23,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count_reference
 from analyzer.records.record import Record
 from benchmarks import transformers
+from benchmarks.common import parse_options
 from benchmarks.detectors import UNEXPLAINED, explained
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
@@ -90,9 +91,10 @@ def section(kind: str, entries: list[Entry]) -> Iterable[str]:
     yield f"\n## torchvision {kind}\n"
     causes = [explained(entry.record, *entry.published) for entry in different if entry.record and entry.published]
     exact = sum(bool(cause) and UNEXPLAINED not in cause for cause in causes)
-    rest = f"; {exact} of the other {len(different)} are explained to the last printed digit" if different else ""
+    others = f"the {exact}" if exact == len(different) else f"{exact} of the {len(different)}"
+    rest = f"; {others} others are explained to the last printed digit" if different else ""
     matches = len(entries) - len(different)
-    yield f"{matches} of {len(entries)} match at the printed precision{rest}. Median {median_s:.2f} s per model.\n"
+    yield f"{matches} of {len(entries)} match after rounding to the published digits{rest}. Median {median_s:.2f} s per model.\n"
     if different:
         yield "| model | GMACs | published | params | published | cause |"
         yield "|:--|--:|--:|--:|--:|:--|"
@@ -113,6 +115,7 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
         unknown.update(entry.record.unknown_ops if entry.record else {})
     counted = [entry for entry in architectures if entry.record is not None]
     on_real_tensors = [entry for entry in counted if entry.record is not None and entry.record.notes]
+    on_meta = len(counted) - len(on_real_tensors) if on_real_tensors else "all"
     seconds = [entry.seconds for entry in architectures]
     cpu_seconds = [entry.cpu_seconds for entry in architectures]
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -120,12 +123,11 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
         "# Model zoo",
         "",
         f"`make zoo` wrote this page with torch {version('torch')}, torchvision {version('torchvision')} and timm "
-        f"{version('timm')}. GMACs are 10^9 multiply-adds of a forward pass of one image. Published figures are "
-        "torchvision's `_ops` and `num_params`.",
+        f"{version('timm')}. GMACs are 10^9 multiply-adds of a forward pass of one image. Published figures "
+        "come from torchvision's weight metadata (`_ops` and `num_params`).",
         *(line for kind, entries in sections.items() for line in section(kind, entries)),
         "\n## timm\n",
-        f"{len(counted)} of {len(architectures)} architectures counted, "
-        f"{len(counted) - len(on_real_tensors)} of them on meta tensors. "
+        f"{len(counted)} of {len(architectures)} architectures counted, {on_meta} on meta tensors. "
         f"Time per model with its construction: median {statistics.median(seconds):.2f} s, mean "
         f"{statistics.mean(seconds):.2f} s; CPU time: median {statistics.median(cpu_seconds):.2f} s, mean "
         f"{statistics.mean(cpu_seconds):.2f} s. Load average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} "
@@ -144,6 +146,7 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
 
 
 def main() -> None:
+    parse_options(__doc__)
     warnings.simplefilter("ignore")
     kinds = ("classification", "segmentation", "detection", "video", "optical_flow")
     sections = {kind: torchvision(kind) for kind in kinds}

@@ -63,8 +63,8 @@ def page() -> str:
         "large, the machine's speed varied.",
         "### Page faults",
         "Runs in which page faults took at least 3 % of the CPU time: memory that a pass frees goes back to the "
-        "system, and the next pass causes page faults again. `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` avoids "
-        "this.",
+        "system, and the next pass causes page faults again. `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` "
+        "avoids this.",
         _page_faults(cpu),
         "## Pooling and LRN: few FLOPs, much of the time",
         _pool_and_lrn(cpu),
@@ -96,8 +96,8 @@ def _introduction(cpu: Sequence[Record]) -> str:
     processor, torch = cpu[0].environment["processor"], cpu[0].environment["torch"]
     return (
         "# Time that FLOPs do not explain\n\n"
-        "`python -m benchmarks.findings` writes this page from the records in `benchmarks/results/`, which contain every "
-        "sample. [timing.md](timing.md) defines the terms.\n\n"
+        "`python -m benchmarks.findings` writes this page from the records in `benchmarks/results/`, which contain "
+        "every sample. [timing.md](timing.md) defines the terms.\n\n"
         f"Measured on {str(cpu[0].created)[:10]}: {processor['model']} ({processor['count']} processors, "
         f"{torch['capability']}, a virtual machine), torch {torch['version']}, float32, "
         f"{measurement_of(cpu[0]).configuration.threads} threads. Results on GPUs follow below.\n\n"

@@ -94,7 +94,8 @@ def section(kind: str, entries: list[Entry]) -> Iterable[str]:
     others = f"the {exact}" if exact == len(different) else f"{exact} of the {len(different)}"
     rest = f"; {others} others are explained to the last printed digit" if different else ""
     matches = len(entries) - len(different)
-    yield f"{matches} of {len(entries)} match after rounding to the published digits{rest}. Median {median_s:.2f} s per model.\n"
+    yield f"{matches} of {len(entries)} match after rounding to the published digits{rest}."
+    yield f"Median {median_s:.2f} s per model.\n"
     if different:
         yield "| model | GMACs | published | params | published | cause |"
         yield "|:--|--:|--:|--:|--:|:--|"

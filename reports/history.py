@@ -36,10 +36,6 @@ def tables(history: History) -> list[Table]:
     return [*shown[:-1], shown[-1].replace(notes=(*shown[-1].notes, *changes.notes))]
 
 
-def no_values(history: History) -> str:
-    return f"{history.runs} runs, and none of them has the metric {history.metric}."
-
-
 def _environment_table(history: History, environment: str, environments: Sequence[str]) -> Table:
     timed = history.metric == TIME
     configured = any(trend.series.configuration for trend in history.trends)
@@ -115,7 +111,7 @@ def _change_notes(history: History) -> tuple[str, ...]:
         return ("Counts have no noise: every difference is a change.",)
     unsearched = any(trend.unsearched for trend in history.trends)
     return (
-        *(["Not searched for changes: pip install 'macscope[check]'."] if unsearched else []),
+        *(["Not searched for changes: pip install '.[check]' from a checkout."] if unsearched else []),
         f"A change: {MIN_RUNS} runs or more on each side, 5 % or more (20 % for a time relative to nothing), and "
         "beyond the noise of the series. Relative to: what times are divided by to remove the machine's influence. "
         "This never fails a build; analyze check does.",

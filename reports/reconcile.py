@@ -19,9 +19,9 @@ MAX_UNEXPLAINED = 3  # Modules named in the notes.
 MAX_OP_WIDTH = 14  # Characters of an operator in the table of totals; a longer one is named by its family.
 MAX_OPS_WIDTH = 28  # Characters for the operators of a cause, so that the row fits a terminal.
 CAUSES = (
-    "Every cause reproduces the peer's counts to the last unit. counts norms, bias and so on: adds operations that are "
-    "not multiply-adds. skipped: has no count where we have one. wrong formula: has another count. unexplained: no "
-    "cause reproduces the count."
+    "Every cause reproduces the tool's counts to the last unit. counts norms, bias and so on: adds operations that are "
+    "not multiply-adds. skipped: has no count where macscope has one. wrong formula: has another count. unexplained: "
+    "no cause reproduces the count."
 )
 
 
@@ -33,10 +33,10 @@ def tables(record: Record, explanations: Sequence[Explanation]) -> list[Table]:
 
 def _totals(record: Record, explanations: Sequence[Explanation]) -> Table:
     own_macs = record.totals.macs
-    rows: list[Row] = [(Cell("ours"), "", "", scaled(own_macs), "", "", "")]
-    notes = [f"Ours: {exact_totals(record)}"]
+    rows: list[Row] = [(Cell("macscope"), "", "", scaled(own_macs), "", "", "")]
+    notes = [f"macscope: {exact_totals(record)}"]
     if record.unknown_ops:
-        notes.append(f"We have no formula for: {', '.join(sorted(record.unknown_ops))}")
+        notes.append(f"No formula for: {', '.join(sorted(record.unknown_ops))}")
     results = [explanation.result for explanation in explanations]
     if versions := ", ".join(f"{result.peer} {result.version}" for result in results if result.version):
         notes.append(f"Versions: {versions}")
@@ -59,7 +59,7 @@ def _totals(record: Record, explanations: Sequence[Explanation]) -> Table:
                 _main_cause(explanation),
             )
         )
-    titles = ("peer", "reports", "per MAC", "in MACs", "difference", "of ours", "main cause")
+    titles = ("tool", "reports", "per MAC", "in MACs", "difference", "relative", "main cause")
     title = f"{record.label}: {conditions(record)}"
     return Table(title, columns(*titles, left=("main cause",)), tuple(rows), notes=tuple(notes))
 
@@ -102,7 +102,7 @@ def _causes(explanations: Sequence[Explanation]) -> Table:
         if len(modules) > MAX_UNEXPLAINED:
             more = len(modules) - MAX_UNEXPLAINED
             notes.append(f"{peer}, unexplained: {more} more modules; --format json has all")
-    titles = columns("peer, cause", "MACs", "rows", "operators", left=("operators",))
+    titles = columns("tool, cause", "MACs", "rows", "operators", left=("operators",))
     return Table("Causes of the differences", titles, tuple(rows), notes=tuple(notes))
 
 

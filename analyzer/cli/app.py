@@ -63,8 +63,12 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
 @click.option("--metric", type=click.Choice(METRIC_NAMES), default="macs", show_default=True,
               help="Metric that a comparison of several models shows for each module.")  # fmt: skip
 @click.option("--counter", type=click.Choice(["closed-form", "dispatch"]), default="closed-form", show_default=True,
-              help="Counting backend for --variant.")  # fmt: skip
-@click.option("--verify", is_flag=True, help="Cross-check three counters; exit with status 1 if they differ.")
+              help="How to count --variant: by formulas (closed-form) or by running it (dispatch).")  # fmt: skip
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Cross-check three counters; exit with status 1 if they differ. Built-in networks only.",
+)
 @click.option("--memory", is_flag=True, help="Show peak memory, and the largest batch that fits into common GPUs.")
 @click.option("--strict", is_flag=True, help="Exit with status 1 if work could not be counted.")
 @output_options

@@ -21,6 +21,14 @@ class CannotMeasure(AnalyzerError):
     exit_status = 3
 
 
+class InputError(AnalyzerError):
+    """A model does not run on its inputs. `advice` is the part of the message that names `--input`."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
 def one_line(text: object) -> str:
     """Text from outside made safe to print: line breaks, control and bidirectional characters are escaped."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.errors import AnalyzerError, InputError, one_line
 
 
 def error_summary(error: BaseException) -> str:
@@ -21,15 +21,17 @@ def error_summary(error: BaseException) -> str:
     return one_line(": ".join(lines))[:200]
 
 
-def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> AnalyzerError:
+def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> InputError:
     """The error for a model that raised: its inputs, the exception, and frames of the user's code as details."""
     name = type(model).__name__
     inputs = [_describe(value) for value in args] + [f"{key}={_describe(value)}" for key, value in kwargs.items()]
     if inputs:
-        message = f"{name} does not run on {', '.join(inputs)}: {error_summary(error)}; for another input use --input"
+        advice = "for another input use --input"
+        message = f"{name} does not run on {', '.join(inputs)}: {error_summary(error)}; {advice}"
     else:
-        message = f"{name} needs an input: add --input 3x224x224 (without the batch dimension); {error_summary(error)}"
-    wrapped = AnalyzerError(message)
+        advice = "add --input 3x224x224 (without the batch dimension)"
+        message = f"{name} needs an input: {advice}; {error_summary(error)}"
+    wrapped = InputError(message, advice)
     wrapped.details = user_frames(error)
     return wrapped
 

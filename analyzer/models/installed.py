@@ -15,5 +15,5 @@ def imported(module: str) -> Any:
     except ImportError as error:
         library = module.partition(".")[0]
         raise AnalyzerError(
-            f"{library} does not import here ({one_line(error)}); install it with: pip install 'macscope[zoo]'"
+            f"{library} does not import here ({one_line(error)}); pip install '.[zoo]' from a checkout"
         ) from None

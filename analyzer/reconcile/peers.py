@@ -11,21 +11,21 @@ Status: TypeAlias = Literal["ok", "failed", "missing"]
 
 
 class Peer(Frozen):
-    """Another counting tool: `package` to import, its units per MAC, its convention, and how to install it."""
+    """Another counting tool: `package` to import, its units per MAC, its convention, and what pip installs."""
 
     name: str
     package: str
     per_mac: int
     convention: str
-    extra: str | None = "macscope[peers]"
+    install: str = "'.[peers]' from a checkout"
 
 
 PEERS: Mapping[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer("fvcore", "fvcore", 1, "FLOPs, a MAC is 1; includes norms and adaptive pools", "macscope"),
-        Peer("FlopCounterMode", "torch", 2, "FLOPs of matrix products and convolutions, a MAC is 2", None),
-        Peer("profiler", "torch", 2, "FLOPs, a MAC is 2; add and mul are 1 per element", None),
+        Peer("fvcore", "fvcore", 1, "FLOPs, a MAC is 1; includes norms and adaptive pools", "fvcore"),
+        Peer("FlopCounterMode", "torch", 2, "FLOPs of matrix products and convolutions, a MAC is 2", "torch"),
+        Peer("profiler", "torch", 2, "FLOPs, a MAC is 2; add and mul are 1 per element", "torch"),
         Peer("ptflops", "ptflops", 1, "MACs of one sample; any other operation counts as one MAC"),
         Peer("thop", "thop", 1, "MACs; includes norms, pools and gates"),
         Peer("torchinfo", "torchinfo", 1, "MACs of leaf layers, from the sizes of their parameters"),

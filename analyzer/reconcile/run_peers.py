@@ -82,7 +82,7 @@ def run_peers(
 
 
 def _missing(peer: Peer) -> PeerResult:
-    return PeerResult(peer.name, "missing", f"not installed; pip install '{peer.extra or peer.package}'")
+    return PeerResult(peer.name, "missing", f"not installed; pip install {peer.install}")
 
 
 def _start(name: str, command: Command, parent: Path, clock: Callable[[], float]) -> _PeerProcess:

@@ -27,7 +27,7 @@ def write_figures(page: Page, folder: Path) -> list[str]:
         write_text(folder / f"{chart.id}.html", html(Page(chart.title, "A figure of analyze report.", (section,))))
     message = f"wrote {len(page.charts)} figures as HTML to {one_line(folder)}"
     if find_spec("kaleido") is None:
-        return [message, "no PNG or SVG: kaleido is not installed; pip install 'macscope[images]'"]
+        return [message, "no PNG or SVG: kaleido is not installed; pip install '.[images]' from a checkout"]
     return [message, _write_images(page, folder)]
 
 

@@ -372,7 +372,7 @@ def test_the_examples_in_the_help_run(analyze, example, tmp_path, monkeypatch):
     outcome = analyze(*arguments)
     if "torchvision:resnet50" in arguments and find_spec("torchvision") is None:
         assert outcome.status == 2
-        assert "macscope[zoo]" in outcome.err
+        assert "pip install '.[zoo]'" in outcome.err
     else:
         assert outcome.status == 0
 

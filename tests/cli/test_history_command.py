@@ -140,6 +140,19 @@ def test_bad_input_is_one_line(analyze, project, options, noun):
     assert done.out == ""
 
 
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_without_runs_a_message_names_the_command(analyze, form):
+    done = analyze("history", "--format", form)
+    assert done.status == 0
+    assert "no runs yet; run analyze time" in done.err
+
+
+def test_a_metric_that_no_run_has(analyze, runs):
+    done = analyze("history", "--import", runs, "--metric", "macs")
+    assert (done.status, done.out) == (0, "")
+    assert "metric macs" in done.err
+
+
 def test_rebuild_recreates_the_cache(analyze, project, runs):
     analyze("history", "--import", runs)
     Path(".analyze/history.sqlite").unlink()
@@ -152,4 +165,4 @@ def test_without_ruptures_trends_are_shown_with_a_hint(analyze, runs, monkeypatc
     monkeypatch.setattr("analyzer.history.change_points.find_spec", lambda name: None)
     done = analyze("history", "--import", runs)
     assert done.status == 0
-    assert "pip install 'macscope[check]'" in done.out + done.err
+    assert "pip install '.[check]'" in done.out + done.err

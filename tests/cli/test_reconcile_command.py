@@ -250,6 +250,7 @@ def calls(net, monkeypatch):
     [
         (("--peer", "THOP", "--peer", "flopcountermode", "--peer", "thop"), (["thop", "FlopCounterMode"], 300.0)),
         ((), (list(PEERS), 300.0)),
+        (("--no-timeout",), (list(PEERS), None)),
         (("--timeout-free",), (list(PEERS), None)),
     ],
 )

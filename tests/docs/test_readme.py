@@ -86,7 +86,7 @@ def test_every_command_and_option_is_named():
         option
         for command in (cli, *commands.values())
         for parameter in command.params
-        if isinstance(parameter, click.Option)
+        if isinstance(parameter, click.Option) and not parameter.hidden
         for option in parameter.opts
     }
     assert [name for name in commands if not is_named(f"analyze {name}")] == []

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def needs(library: str) -> Any:
-    return pytest.importorskip(library, reason=f"{library} is not installed: pip install 'macscope[zoo]'")
+    return pytest.importorskip(library, reason=f"{library} is not installed: pip install '.[zoo]'")
 
 
 @pytest.fixture(autouse=True)

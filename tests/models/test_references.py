@@ -267,7 +267,7 @@ def test_an_absent_library_names_the_extra(analyze, folder):
             outcome = analyze("--model", f"{scheme}:anything")
             assert outcome.status == 2
             assert f"{library} does not import here" in outcome.err
-            assert "pip install 'macscope[zoo]'" in outcome.err
+            assert "pip install '.[zoo]'" in outcome.err
 
 
 def test_unknown_operators_fail_under_strict(analyze, folder):

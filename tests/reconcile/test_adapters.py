@@ -26,7 +26,7 @@ CORE = ("fvcore", "FlopCounterMode", "profiler")
 def reconciled(peer: str, model: nn.Module, *args: torch.Tensor, **kwargs: torch.Tensor) -> Explanation:
     """One peer's result, explained. In every test of this file nothing remains unexplained."""
     if peer not in CORE:
-        pytest.importorskip(PEERS[peer].package, reason=f"{peer} is not installed; pip install 'macscope[peers]'")
+        pytest.importorskip(PEERS[peer].package, reason=f"{peer} is not installed; pip install '.[peers]'")
     rows = count_model(model.eval(), args, kwargs, train=False).count.rows
     explanation = explain(run_peer(peer, ModelCall(model.eval(), list(args), kwargs)), PEERS[peer], rows)
     assert explanation.result.total == sum(row.figure for row in explanation.result.rows)

@@ -140,7 +140,7 @@ def test_a_missing_peer_is_not_started():
         raise AssertionError("a missing peer was started")
 
     (result,) = run_peers([Peer("absent", "no_such_package_at_all", 1, "")], command_of)
-    assert (result.status, result.reason) == ("missing", "not installed; pip install 'macscope[peers]'")
+    assert (result.status, result.reason) == ("missing", "not installed; pip install '.[peers]' from a checkout")
 
 
 def test_every_peer_has_an_adapter():

@@ -42,22 +42,28 @@ def parse_device(context: click.Context, parameter: click.Parameter, device: str
     raise click.BadParameter(f"{one_line(device)!r} cannot be timed in pairs; wanted cpu, cuda or cuda:1")
 
 
-@click.command(epilog=EXAMPLES, short_help="Check that no model became heavier or slower.")
+@click.command(epilog=EXAMPLES, short_help="Check that no model became larger or slower.")
 @selection_options(without={"set", "input", "batch", "mode"})
-@click.option("--update", is_flag=True, help="Accept the counts into the baseline, after showing what changed.")
-@click.option("--tolerance", type=float, metavar="SHARE", help="Growth that passes, 0.01 for 1 %. Default: 0.")
-@click.option("--baseline", "file", metavar="FILE", help="Default: the project's, analyzer-baseline.json.")
+@click.option("--update", is_flag=True, help="Write the current counts to the baseline, after showing what changed.")
+@click.option("--tolerance", type=float, metavar="SHARE", help="Allowed growth, 0.01 for 1 %. Default: 0.")
+@click.option(
+    "--baseline",
+    "file",
+    metavar="FILE",
+    help="Baseline file. Default: that of pyproject.toml, else analyzer-baseline.json.",
+)
 @click.option("--base", metavar="REF", help="Time the working tree against this commit, in pairs of fresh processes.")
 @click.option("--base-python", metavar="PATH", help="Another Python for the base, if its packages differ.")
-@click.option("--self-test", is_flag=True, help="Time one state against itself: what this machine can detect.")
+@click.option("--self-test", is_flag=True,
+              help="Compare the tree with itself to show the smallest change this machine can detect.")  # fmt: skip
 @click.option("--device", callback=parse_device, metavar="DEVICE",
               help="Device to time on: cpu, cuda, cuda:1. Default: cpu. CUDA is untested end to end.")  # fmt: skip
 @click.option("--time-budget", "budget_s", type=click.FloatRange(1, 86_400), metavar="SECONDS",
-              help="Time per model; as much again to confirm a regression. Default: 60.")  # fmt: skip
+              help="Time per model, doubled if a regression must be confirmed. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True,
               help="Fail on work that is not counted, missing baselines and unclear times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
-              help="Write JUnit XML to FILE too: one test case per model and metric.")  # fmt: skip
+              help="Also write JUnit XML to FILE: one test case per model and metric.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice((*FORMATS, "junit")), default="table", help="Default: table.")
 @output_option
 @click.argument("run", required=False, metavar="[FILE]")
@@ -66,7 +72,9 @@ def check(
     run: str | None, against: str | None, strict: bool, junit_file: str | None, form: str, output: str | None,
     selection: Selection, **options: Any,
 ) -> int:  # fmt: skip
-    """Check that no model became heavier or, with --base, slower: exactly for counts, by a statistical test for times.
+    """Check that no model became larger (more parameters, MACs, memory) or slower.
+
+    Counts are compared with a baseline exactly; times, with --base, by a statistical test.
 
     With FILE and --against, check that no benchmark became slower.
     """

@@ -19,13 +19,17 @@ Examples:
 
 @click.command(name="claims", epilog=EXAMPLES, short_help="Check the GoogLeNet paper's claims by counting.")
 @click.argument("claim_id", required=False, metavar="[CLAIM-ID]")
-@click.option("--table1", "show_table1", is_flag=True, help="Compare the paper's Table 1 with our counts, row by row.")
 @click.option(
-    "--module", metavar="PATH", help="What the 1x1 reduction saves in one module of googlenet; `total` is the network."
+    "--table1", "show_table1", is_flag=True, help="Compare the paper's Table 1 with macscope's counts, row by row."
+)
+@click.option(
+    "--module",
+    metavar="PATH",
+    help="Show what the 1x1 reduction saves in one module of googlenet; `total` for the whole network.",
 )
 @output_options
 def check_claims(claim_id: str | None, show_table1: bool, module: str | None, form: str, output: str | None) -> int:
-    """Check the claims of the GoogLeNet paper and of a study note against our counts.
+    """Check the claims of the GoogLeNet paper and of a study note against macscope's counts.
 
     CLAIM-ID shows one claim with its formula and numbers.
     """

@@ -22,19 +22,17 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
            "peak_memory")  # fmt: skip
 
 
-@click.command(
-    epilog=EXAMPLES, short_help="Show how times and counts developed from run to run, and where they changed."
-)
+@click.command(epilog=EXAMPLES, short_help="Show how times and counts changed over time.")
 @click.option("--model", metavar="NAME", help="Show only this model, or this benchmark by its full name.")
 @click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, metavar="METRIC",
               help=f"What to show: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
 @click.option("--import", "imports", multiple=True, metavar="PATH",
-              help="Import pytest-benchmark's JSON first: a file, or a folder with all below; repeatable.")  # fmt: skip
+              help="Import pytest-benchmark's JSON first: a file, or a folder and its subfolders; repeatable.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="Divide times by this model's or benchmark's time in the same run.")
 @click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/history.sqlite from the files of the runs.")
 @output_options
 def history(**options: Any) -> int:
-    """Show how times and counts developed from run to run, and where they changed: commits, size and interval."""
+    """Show how times and counts changed over time: between which commits, by how much, with a 95 % interval."""
     from analyzer.cli.jobs.history import show_history
 
     return show_history(**options)

@@ -10,7 +10,7 @@ from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError
 
 
-@click.command(name="list")
+@click.command(name="list", short_help="List the built-in networks.")
 @output_options
 def list_variants(form: str, output: str | None) -> int:
     """List the built-in networks with their parameters, MACs and a description."""

@@ -7,12 +7,14 @@ import click
 from analyzer.cli.commands.options import CommaSeparated, output_options
 
 
-@click.command
-@click.option("--peaks/--no-peaks", default=True, help="Measure peak FLOP/s and bandwidth. Default: measure.")
+@click.command(short_help="Describe this machine and measure its roofline.")
+@click.option("--peaks/--no-peaks", default=True, help="Measure peak FLOP/s and bandwidth. Default: --peaks.")
 @click.option("--threads", type=CommaSeparated(), metavar="N[,N]",
               help="Default: 1, and all processors of this process.")  # fmt: skip
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or cuda:1. Default: the CPU and one GPU of each model.")
-@click.option("--keep/--no-keep", default=True, help="Keep the peaks under .analyze for the roofline of analyze time.")
+@click.option("--device", metavar="DEVICE", help="cpu, cuda or cuda:1. Default: the CPU and one GPU of each type.")
+@click.option(
+    "--keep/--no-keep", default=True, help="Save the peaks for analyze time, under .analyze. Default: --keep."
+)
 @output_options
 def machine(
     peaks: bool, threads: tuple[int, ...] | None, device: str | None, keep: bool, form: str, output: str | None

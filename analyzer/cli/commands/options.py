@@ -46,14 +46,15 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
              "Runs its code."),
     "variant": click.option(
         "--variant", "variants", multiple=True, metavar="NAME[,NAME]", shell_complete=complete_variant,
-        callback=split_names, help="Built-in network, see analyze list. NAME@PATH.KEY=N changes a number in it."),
+        callback=split_names, help="Built-in network, see analyze list. NAME@PATH.KEY=N changes a number in it, "
+             "such as googlenet@inception_4a.reduce_5x5=32."),
     "set": click.option(
         "--set", "overrides", multiple=True, metavar="PATH.KEY=N",
         help="Change a number in every selected variant that has it."),
     "input": click.option(
         "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]",
         help="Input shape without the batch, such as 3x320x320 or ids=128:int64; repeat it for several inputs. "
-             "Default: the model's own."),
+             "Default: the model's default input, if it has one."),
     "batch": click.option(
         "--batch", type=click.IntRange(1, MAX_COUNT), default=1, show_default=True, metavar="N", help="Batch size."),
     "mode": click.option(

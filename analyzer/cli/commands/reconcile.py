@@ -15,23 +15,24 @@ Examples:
   analyze reconcile --variant googlenet
   analyze reconcile --variant googlenet --peer fvcore --peer thop
 
-Peers: fvcore, FlopCounterMode and profiler (both of torch), and, if installed, ptflops, thop, torchinfo, calflops and
-deepspeed. Each runs in its own process.
+Other tools: fvcore, FlopCounterMode and profiler (both of torch), and, if installed, ptflops, thop, torchinfo, calflops
+and deepspeed. Each runs in its own process.
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Compare our count with other tools and explain every difference.")
+@click.command(epilog=EXAMPLES, short_help="Compare macscope's count with other tools and explain every difference.")
 @selection_options(without={"set", "mode"})
 @click.option("--peer", "peer_names", multiple=True, metavar="NAME",
-              help="Run this peer only; repeat it for several. Default: all.")  # fmt: skip
-@click.option("--timeout-free", is_flag=True, help="No time limit for a peer. Default: 5 minutes each.")
+              help="Run only this tool; repeat it for several. Default: all.")  # fmt: skip
+@click.option("--no-timeout", is_flag=True, help="No time limit for the other tools. Default: 5 minutes each.")
+@click.option("--timeout-free", is_flag=True, hidden=True, help="The former name of --no-timeout.")
 @output_options
-def reconcile(selection: Selection, timeout_free: bool, **options: Any) -> int:
-    """Count a model with fvcore, ptflops and other tools, and explain every difference from our count.
+def reconcile(selection: Selection, no_timeout: bool, timeout_free: bool, **options: Any) -> int:
+    """Count a model with fvcore, ptflops and other tools, and explain every difference from macscope's count.
 
-    Takes one model. The exit status is 0 even if peers differ, and 3 if no peer could count.
+    Takes one model. The exit status is 0 even if counts differ, and 3 if no other tool could count.
     """
     from analyzer.cli.jobs.reconcile import run_reconcile
     from analyzer.reconcile.run_peers import TIME_LIMIT_S
 
-    return run_reconcile(selection, **options, limit_s=None if timeout_free else TIME_LIMIT_S)
+    return run_reconcile(selection, **options, limit_s=None if no_timeout or timeout_free else TIME_LIMIT_S)

@@ -21,7 +21,7 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("files", nargs=-1, metavar="[RECORD.json ...]")
 @selection_options()
-@click.option("--charts", type=click.Choice(["none", "embed", "link"]), default="embed", show_default=True,
+@click.option("--charts", type=click.Choice(["embed", "link", "none"]), default="embed", show_default=True,
               help="Embed plotly's script, load it from its host (link), or leave charts out (none).")  # fmt: skip
 @click.option("--figures", metavar="DIR", help="Also write each chart to DIR: HTML, and with kaleido PNG and SVG.")
 @click.option("--format", "form", type=click.Choice(["html", "md"]), default="html", show_default=True,

@@ -21,7 +21,7 @@ DTYPES = ("float32", "float64", "float16", "bfloat16")
 LAYOUTS = ("contiguous", "channels_last")
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Time a model, its modules and operators.")
 @selection_options(without={"batch"})
 @click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
               help="Batch sizes.")  # fmt: skip
@@ -36,20 +36,20 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--budget", "budget_s", type=click.FloatRange(1, 3600), default=20.0, show_default=True,
               metavar="SECONDS", help="Sampling time per configuration, over all its processes.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",
-              help="Processes per configuration. Default: 10, or at least 3 if 10 take over 3 budgets.")  # fmt: skip
+              help="Processes per configuration. Default: 10; fewer (at least 3) for slow models.")  # fmt: skip
 @click.option("--kernels", is_flag=True, help="Show the kernels of each module, by torch.profiler.")
 @click.option("--trace", metavar="FILE", callback=require_writable_output,
               help="Write a Chrome trace of one pass; needs a single model and configuration.")  # fmt: skip
 @click.option("--replay", is_flag=True, help="Also time each module alone, with warm and with flushed caches.")
 @click.option("--flush", "flushed", is_flag=True, help="Flush the caches before each sample.")
-@click.option("--keep/--no-keep", default=True, help="Keep the run under .analyze/records. Default: keep.")
+@click.option("--keep/--no-keep", default=True, help="Save the run under .analyze/records. Default: --keep.")
 @click.option("--against", metavar="DEVICE", help="Show lower bounds on a named device, such as maxwell; ? lists them.")
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, help="Module depth of the table.")
 @output_options
 def time(selection: Selection, **options: Any) -> int:
     """Time a model, its modules and operators, with confidence intervals and a contention check.
 
-    Times add up: the operators and the overhead between them are one pass. Training times a step with SGD.
+    Operator times plus overhead equal the pass. --train times a training step with SGD.
     """
     from analyzer.cli.jobs.time import run_time
 

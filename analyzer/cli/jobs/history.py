@@ -14,8 +14,7 @@ from analyzer.history.change_points import History, Trend, find_change_points
 from analyzer.history.pytest_benchmark import find_files, read_run, store_run
 from analyzer.history.series import Series, build_series
 
-EMPTY = """No runs yet: analyze time stores each of its runs under .analyze.
-analyze history --import FILE imports runs of pytest-benchmark."""
+NO_RUNS = "no runs yet; run analyze time, or import runs of pytest-benchmark with --import"
 
 
 def show_history(
@@ -43,17 +42,19 @@ def show_history(
         if name is not None and name not in models:
             raise AnalyzerError(f"no runs of {quoted(name)}; {nearest(name, models)}")
     trends = find_trends(build_series(loaded.points, metric, model, reference))
+    if not trends:
+        print_message(f"no run has the metric {metric}; number of runs: {runs}" if runs else NO_RUNS)
     _emit(History(metric, trends, runs, loaded.notes), form, output)
     return 0
 
 
 def _emit(history: History, form: str, output: str | None) -> None:
-    from reports.history import dump, no_values, points_sheet, tables
+    from reports.history import dump, points_sheet, tables
 
-    texts = {"json": lambda: dump(history), "csv": lambda: render([points_sheet(history)], form)}
-    if not history.trends:
-        texts["table"] = lambda: f"{no_values(history) if history.runs else EMPTY}\n"
-    emit(form, output, lambda: tables(history), untrusted=True, **texts)
+    emit(
+        form, output, lambda: tables(history), untrusted=True,
+        json=lambda: dump(history), csv=lambda: render([points_sheet(history)], form),
+    )  # fmt: skip
 
 
 def find_trends(series: Sequence[Series]) -> tuple[Trend, ...]:

@@ -44,5 +44,5 @@ def run_reconcile(
 def _find_peer(name: str) -> Peer:
     known = {peer.lower(): peer for peer in PEERS}
     if name.lower() not in known:
-        raise AnalyzerError(f"unknown peer {quoted(name)}; {nearest(name, PEERS)}")
+        raise AnalyzerError(f"unknown tool {quoted(name)}; {nearest(name, PEERS)}")
     return PEERS[known[name.lower()]]

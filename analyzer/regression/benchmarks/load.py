@@ -14,7 +14,7 @@ from analyzer.regression.paired.sequential_test import Rules
 def load_rules() -> Rules:
     """The project's tolerance and limit. Raises CannotMeasure without scipy, which computes the bounds."""
     if find_spec("scipy") is None:
-        raise CannotMeasure("benchmarks are compared with scipy; pip install 'macscope[check]'")
+        raise CannotMeasure("benchmarks are compared with scipy; pip install '.[check]' from a checkout")
     settings = config.read()
     return Rules(settings.time_tolerance, settings.time_limit)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
 
-from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.core.errors import AnalyzerError, InputError, nearest, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.counting.api import count_variant, reference_counter
 from analyzer.networks import GROUP, VARIANTS
@@ -73,13 +73,12 @@ def _count_reference(name: str) -> Candidate:
     try:
         count = reference_counter(name)
         record = count(train=False, memory=True)
-    except AnalyzerError as error:
-        if "--input" not in str(error):
-            raise
-        raise AnalyzerError(
-            f"{str(error).partition('; give its input')[0]}; a check takes inputs from a function "
-            "NAME_inputs, or inputs, defined next to the model"
-        ) from error
+    except InputError as error:
+        # A check has no --input: the function is the only way to give inputs.
+        advice = f"define {name.rpartition(':')[2]}_inputs() next to the model"
+        wrapped = AnalyzerError(str(error).replace(error.advice, advice))
+        wrapped.details = error.details
+        raise wrapped from error
     records, notes = {"inference": record}, record.notes
     try:
         records["training"] = count(train=True)

@@ -63,7 +63,9 @@ class TimeResult(CheckResult):
         return super().fails(change) and not self.self_test
 
     def pairs_in_budget(self, check: TimeCheck) -> int:
-        return int(self.budget_s / check.sample.seconds_per_pair) if check.sample.pairs else 0
+        """At least the pairs measured: the last one may exceed the budget by half its duration."""
+        measured = len(check.sample.pairs)
+        return max(measured, int(self.budget_s / check.sample.seconds_per_pair)) if measured else 0
 
     def minimum_detectable_change(self, check: TimeCheck) -> float | None:
         """The smallest growth that the budget can detect here, as a ratio less 1; None for too few pairs."""

@@ -68,7 +68,7 @@ PARAMS = {
 
 @pytest.fixture
 def transformers() -> Any:
-    return pytest.importorskip("transformers", reason="transformers is not installed: pip install 'macscope[zoo]'")
+    return pytest.importorskip("transformers", reason="transformers is not installed: pip install '.[zoo]'")
 
 
 def test_every_configuration_has_its_arithmetic():

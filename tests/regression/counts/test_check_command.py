@@ -172,7 +172,7 @@ def test_a_model_that_cannot_be_counted_hides_no_other_and_keeps_its_counts(proj
 def test_a_model_named_twice_is_checked_once(project, analyze):
     project('models = ["nin", "nin "]')
     done = analyze("check", "--update")
-    assert (done.status, done.err.splitlines()[0]) == (0, "analyze: nin is named twice; it is checked once")
+    assert (done.status, done.err.splitlines()[0]) == (0, "analyze: nin is given twice; it is checked once")
     assert done.out.count("nin ") == 1
 
 
@@ -254,7 +254,10 @@ def test_a_reference_without_inputs_names_the_missing_function(project, net, ana
     Path("net.py").write_text(Path("net.py").read_text().split("def Net_inputs")[0])
     done = analyze("check")
     assert done.status == 2
-    assert "NAME_inputs" in done.err
+    assert "Net_inputs()" in done.err
+    assert "--input" not in done.err
+    assert "Net_inputs()" not in done.out, "standard error has the reason"
+    assert "next to the model" in analyze("check", "--format", "md").out
 
 
 UNKNOWN = """

@@ -23,6 +23,7 @@ from analyzer.regression.paired.pairs import Pair, Round, measure_pair
 from analyzer.regression.paired.result import TimeCheck, TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
 from analyzer.regression.paired.side_process import Side, SideFailed, WorkerLost
+from reports.regression.summary import headline
 
 RULES = Rules()
 
@@ -168,6 +169,12 @@ def test_a_self_test_uses_the_whole_budget():
     assert len(sample_around(0.0, early=False).pairs) == 60
 
 
+def test_a_last_pair_that_exceeds_the_budget_counts_as_in_it():
+    check = decide(sample_around(0.0, pair_s=17.0, early=False))
+    assert check.sample.seconds == 4 * 17.0
+    assert TimeResult((check,), budget_s=60).pairs_in_budget(check) == len(check.sample.pairs) == 4
+
+
 def test_a_lost_worker_gives_no_pair_and_restarts_the_sides():
     sample, starts = collect(lambda index: WorkerLost("head: killed") if index == 3 else 0.0)
     assert (len(sample.pairs), sample.lost, starts) == (10, ("head: killed",), 2)
@@ -195,6 +202,9 @@ def test_too_few_pairs_are_unclear():
     assert check.outcome == "unclear"
     assert "--time-budget" in check.reason
     assert (status(check), status(check, strict=True)) == (0, 4)
+    assert headline(TimeResult((check,))) == "Time check unclear: 1 unclear"
+    other = decide(sample_around(0.0)).replace(model="other")
+    assert headline(TimeResult((check, other))) == "Time check passed: 1 unclear, 1 unchanged"
 
 
 # --- outcome and exit status -----------------------------------------------------------------------------------------

@@ -50,7 +50,9 @@ def check_counts(
                 print(line, file=sys.stderr)
     if output.strict and exit_status(result, strict=True) == 3 and not exit_status(result, strict=False):
         print_message("--strict: the baseline does not have every model")
-    return emit(result, output)
+    # Standard error already has the errors of models.
+    without_errors = tuple(check.replace(reason="") if check.error else check for check in checks)
+    return emit(result, output, on_terminal=result.replace(checks=without_errors))
 
 
 def select_names(settings: config.Config, selection: Selection, action: str) -> list[str]:
@@ -64,7 +66,7 @@ def select_names(settings: config.Config, selection: Selection, action: str) -> 
     unique = list(dict.fromkeys(names))
     for name in unique:
         if names.count(name) > 1:
-            print_message(f"{name} is named twice; it is {action.removesuffix('e')}ed once")
+            print_message(f"{name} is given twice; it is {action.removesuffix('e')}ed once")
     return unique
 
 

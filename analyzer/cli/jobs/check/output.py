@@ -25,8 +25,13 @@ class OutputOptions(Frozen):
     output: str | None
 
 
-def emit(result: CheckResult, options: OutputOptions) -> int:
-    """Writes the result in all requested forms. Returns the check's exit status."""
+def emit(result: CheckResult, options: OutputOptions, *, on_terminal: CheckResult | None = None) -> int:
+    """Writes the result in all requested forms. Returns the check's exit status.
+
+    `on_terminal` replaces the result in a table on standard output.
+    """
+    to_stdout = options.output in (None, "-")
+    shown = on_terminal if on_terminal and options.form == "table" and to_stdout else result
     status = exit_status(result, strict=options.strict)
     if options.junit_file is not None:
         write_text(options.junit_file, junit.dump(result), advice="name another file with --junit")
@@ -34,7 +39,7 @@ def emit(result: CheckResult, options: OutputOptions) -> int:
         _annotate(result)
     try:
         output.emit(
-            options.form, options.output, lambda: all_tables(result), untrusted=True,
+            options.form, options.output, lambda: all_tables(shown), untrusted=True,
             json=lambda: to_json(result), junit=lambda: junit.dump(result), md=lambda: markdown.dump(result),
             csv=lambda: output.render([changes_sheet(result)], "csv"),
         )  # fmt: skip

@@ -32,7 +32,7 @@ raw data.
 models.
 
 Exit status: 0 passed, 1 a model regressed or exceeds a budget, 2 bad input, 3 a model cannot be counted, timed or
-compared, 4 unclear under --strict.
+compared, 4 unclear, with --strict.
 """
 
 

@@ -27,7 +27,7 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
 @click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, metavar="METRIC",
               help=f"What to show: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
 @click.option("--import", "imports", multiple=True, metavar="PATH",
-              help="Import JSON of pytest-benchmark first: a file or a folder, including subfolders; repeatable.")  # fmt: skip
+              help="Import pytest-benchmark JSON first: a file or a folder with subfolders; repeatable.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="Divide times by this model's or benchmark's time in the same run.")
 @click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/history.sqlite from the files of the runs.")
 @output_options

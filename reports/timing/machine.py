@@ -20,9 +20,9 @@ TF32 = (
 )
 SIGNALS = {
     "others": "runnable threads of other processes",
-    "waited_s": "run-queue wait of our threads",
+    "waited_s": "run-queue wait of macscope's threads",
     "queued_s": "CPU pressure",
-    "own_s": "our CPU time",
+    "own_s": "CPU time of macscope",
     "busy_s": "CPU time of others",
     "stolen_s": "steal time",
     "throttled": "quota throttling",

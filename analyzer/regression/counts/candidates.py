@@ -69,14 +69,22 @@ def _count_variant(name: str) -> Candidate:
     return Candidate(name, {mode: record.replace(model=name) for mode, record in passes.items()})
 
 
+def _inputs_advice(name: str) -> str:
+    """How to give a reference other inputs; a check has no `--input`."""
+    from analyzer.models.libraries import LIBRARIES
+
+    scheme, colon, attribute = name.rpartition(":")
+    if not colon or scheme in LIBRARIES:
+        return "a check takes inputs only for FILE.py:NAME and PACKAGE.MODULE:NAME"
+    return f"define {'inputs' if '.' in attribute else f'{attribute}_inputs'}() next to the model"
+
+
 def _count_reference(name: str) -> Candidate:
     try:
         count = reference_counter(name)
         record = count(train=False, memory=True)
     except InputError as error:
-        # A check has no --input: the function is the only way to give inputs.
-        advice = f"define {name.rpartition(':')[2]}_inputs() next to the model"
-        wrapped = AnalyzerError(str(error).replace(error.advice, advice))
+        wrapped = AnalyzerError(str(error).replace(error.advice, _inputs_advice(name)))
         wrapped.details = error.details
         raise wrapped from error
     records, notes = {"inference": record}, record.notes

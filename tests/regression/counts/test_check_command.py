@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.regression.counts import baseline
-from analyzer.regression.counts.candidates import count_candidate, runs_code
+from analyzer.regression.counts.candidates import _inputs_advice, count_candidate, runs_code
 from analyzer.regression.counts.result import snapshots
 
 NAME = "analyzer-baseline.json"
@@ -258,6 +258,20 @@ def test_a_reference_without_inputs_names_the_missing_function(project, net, ana
     assert "--input" not in done.err
     assert "Net_inputs()" not in done.out, "standard error has the reason"
     assert "next to the model" in analyze("check", "--format", "md").out
+
+
+@pytest.mark.parametrize(
+    ("reference", "advice"),
+    [
+        ("net.py:Net", "define Net_inputs()"),
+        ("package.net:Net", "define Net_inputs()"),
+        ("net.py:Outer.Net", "define inputs()"),
+        ("timm:vit", "only for FILE.py:NAME"),
+        ("installed", "only for FILE.py:NAME"),
+    ],
+)
+def test_the_advice_on_inputs_depends_on_the_reference(reference, advice):
+    assert advice in _inputs_advice(reference)
 
 
 UNKNOWN = """

@@ -88,6 +88,8 @@ def _serve(request: Request, send: Send) -> None:
         clock, prepared = clock_of(configuration.device), load_model(request)
         record = count_reference(prepared, request)
     except AnalyzerError as error:
+        if any(text in str(error).lower() for text in OUT_OF_MEMORY):
+            raise MemoryError(str(error)) from error
         return send({"event": "failed", "refused": True, "reason": str(error), "details": list(error.details)})
     try:
         _measure(prepared, record, request, clock, send)

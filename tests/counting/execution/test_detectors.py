@@ -38,10 +38,10 @@ PARAMS = 500 + 64 + 32
     ("record", "published_gmacs", "left"),
     [
         # 100 GMACs and 1000 proposals of 14 million are 114.0; 150 are 102.1.
-        (detector(150), 114.0, ("150 proposals in our", "1000 in the published")),
-        (detector(150), 100.0, ("150 proposals in our", "0 in the published")),
+        (detector(150), 114.0, ("150 proposals in this", "1000 in the published")),
+        (detector(150), 100.0, ("150 proposals in this", "0 in the published")),
         # 100 + 1000 x 0.014 + 1 x 3.5 = 117.5.
-        (detector(1000, 100), 117.5, ("1000 proposals and 100 detections in our", "1000 and 1 in the published")),
+        (detector(1000, 100), 117.5, ("1000 proposals and 100 detections in this", "1000 and 1 in the published")),
     ],
 )
 def test_whole_numbers_of_boxes_explain_a_difference(record, published_gmacs, left):

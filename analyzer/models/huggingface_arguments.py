@@ -228,6 +228,9 @@ MODELS: dict[str, dict[str, Argument]] = {
     "kosmos-2": IMAGE_POSITIONS,
     "kosmos-2.5": IMAGE_POSITIONS
     | {"flattened_patches": lambda request: request.zeros(4096, 2 + channels(request) * patch_size(request) ** 2)},
+    "kyutai_speech_to_text": {  # A token of text and one of each codebook.
+        "input_ids": lambda request: request.whole(tokens(request), 1 + request.config.num_codebooks)
+    },
     "lightglue": TWO_IMAGES,
     "llava_next": TILES,
     "llava_next_video": TILES,

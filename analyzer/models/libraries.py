@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.core.inputs import LIBRARIES
 from analyzer.models.huggingface import huggingface
 from analyzer.models.installed import imported
 from analyzer.models.zeros import zeros
@@ -70,4 +71,4 @@ def timm(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int],
     return lambda: library.create_model(name, pretrained=False), inputs
 
 
-LIBRARIES: dict[str, Library] = {"torchvision": torchvision, "timm": timm, "hf": huggingface}
+BY_NAME: dict[str, Library] = dict(zip(LIBRARIES, (torchvision, timm, huggingface), strict=True))

@@ -20,10 +20,10 @@ import torch
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
-from analyzer.core.inputs import Input
+from analyzer.core.inputs import LIBRARIES, Input
 from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
-from analyzer.models.libraries import LIBRARIES
+from analyzer.models.libraries import BY_NAME
 from analyzer.models.skip_init import initialised, skip_init
 from analyzer.models.zeros import zeros
 
@@ -55,7 +55,7 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
             raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out --input and --batch")
         return Reference(reference, model, args, kwargs, None)
     if scheme in LIBRARIES:
-        library = LIBRARIES[scheme]
+        library = BY_NAME[scheme]
         factory, default_inputs = _call(reference, lambda: library(name))
         model = _build(reference, factory)
         args, kwargs = _zeros(inputs, batch) if inputs else _call(reference, lambda: default_inputs(model, batch))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, InputError, nearest, quoted
 from analyzer.core.frozen import Frozen
+from analyzer.core.inputs import LIBRARIES
 from analyzer.counting.api import count_variant, reference_counter
 from analyzer.networks import GROUP, VARIANTS
 from analyzer.networks.variants import is_reference, variants
@@ -71,8 +72,6 @@ def _count_variant(name: str) -> Candidate:
 
 def _inputs_advice(name: str) -> str:
     """How to give a reference other inputs; a check has no `--input`."""
-    from analyzer.models.libraries import LIBRARIES
-
     scheme, colon, attribute = name.rpartition(":")
     if not colon or scheme in LIBRARIES:
         return "a check takes inputs only for FILE.py:NAME and PACKAGE.MODULE:NAME"

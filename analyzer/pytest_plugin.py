@@ -1,7 +1,6 @@
 """`pytest --analyze-check FILE`: compares this run's benchmarks with an earlier run's, as `analyze check` does.
 
-pytest loads this module in every project that has the package installed, so that it imports nothing until the option is
-given.
+`macscope_pytest` registers this module when the option is given.
 """
 
 from __future__ import annotations
@@ -22,20 +21,9 @@ _machine: pytest.StashKey[Mapping[str, Any]] = pytest.StashKey()
 _report: pytest.StashKey[BenchmarksResult | str] = pytest.StashKey()  # The result, or why there is none.
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("analyze").addoption(
-        OPTION,
-        metavar="FILE",
-        default=None,
-        help="Fail if a benchmark regressed compared with this file of pytest-benchmark, as analyze check does.",
-    )
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Reports a file that cannot be compared before the benchmarks run, which takes long."""
     name = config.getoption("analyze_check")
-    if name is None or hasattr(config, "workerinput") or config.getoption("collectonly"):
-        return
     from analyzer.core.errors import AnalyzerError
 
     if not config.pluginmanager.hasplugin("benchmark"):

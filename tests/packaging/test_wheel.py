@@ -62,7 +62,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 def test_the_top_level_has_our_packages_only(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
-    assert {name.split("/")[0] for name in names} == {*PACKAGES, info}
+    assert {name.split("/")[0] for name in names} == {*PACKAGES, "macscope_pytest.py", info}
     assert info.startswith("macscope-")
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
@@ -73,7 +73,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel):
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not {"__pycache__", "plugin"} & set(path.parts)  # The plugin is at the top level.
     }
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.split("/")[0] in PACKAGES}
     assert packed == tree
@@ -113,3 +113,18 @@ def test_the_installed_command_lists_networks_and_shows_its_version(installed, t
 
 def test_the_installed_command_verifies(installed, tmp_path):
     run(installed / "analyze", "--variant", "nin", "--input", "3x64x64", "--verify", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["analyzer.py", "analyzer/__init__.py", "reports.py", "src/analyzer/__init__.py"])
+def test_pytest_runs_in_a_project_with_its_own_analyzer_or_reports(installed, tmp_path, layout):
+    module = tmp_path / layout
+    module.parent.mkdir(parents=True, exist_ok=True)
+    module.write_text("value = 7\n")
+    name = "reports" if "reports" in layout else "analyzer"
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = [".", "src"]\n')
+    (tmp_path / "test_own.py").write_text(f"import {name}\n\ndef test_own():\n    assert {name}.value == 7\n")
+    command = (installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert "1 passed" in run(*command, cwd=tmp_path)
+    if name == "analyzer":
+        refused = subprocess.run([*command, "--analyze-check", "base.json"], cwd=tmp_path, capture_output=True, text=True)
+        assert (refused.returncode, "own analyzer or reports" in refused.stderr) == (4, True)

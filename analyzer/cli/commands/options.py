@@ -113,7 +113,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-class CommaSeparated(click.ParamType[Any]):
+class CommaSeparated(click.ParamType):  # type: ignore[type-arg]  # Generic from click 8.4 only.
     """`1,8,32`: whole numbers, or words of a known set, separated by commas; repeated values are dropped."""
 
     name = "list"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from analyzer.counting.dispatch import recurrent
+from analyzer.counting.dispatch.cpu_attention import ATTENTION, attention, attention_as_on_a_cpu
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, tensors_inside, tensors_of
@@ -23,9 +24,7 @@ from analyzer.counting.operators.registry import Kind, Operator
 from analyzer.records.record import Memory, ModuleMemory, prefixes
 
 # Decomposed on meta, these operators make tensors that their kernels on a device do not.
-NOT_DECOMPOSED = frozenset(
-    f"aten::{name}" for name in ("scaled_dot_product_attention", "dropout", "lstm", "gru", "rnn_tanh", "rnn_relu")
-)
+NOT_DECOMPOSED = frozenset(f"aten::{name}" for name in ("dropout", "lstm", "gru", "rnn_tanh", "rnn_relu"))
 
 
 def track_memory(
@@ -42,7 +41,7 @@ def track_memory(
             outputs = run_model(model, args, kwargs)
     else:
         hooks = torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor)
-        with torch.enable_grad(), _FusedLayers(), tracker, hooks:
+        with torch.enable_grad(), _RecurrentLayers(), attention_as_on_a_cpu(), tracker, hooks:
             outputs = run_model(model, args, kwargs)
             saved = tracker.saved_bytes
             differentiable = [tensor for tensor in output_tensors(outputs) if tensor.requires_grad]
@@ -70,6 +69,9 @@ class MemoryTracker(OperatorTracker):
         self.saved = set(self.known)
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func is ATTENTION:
+            with self.mode:
+                return attention(*args, **kwargs)
         if _has_no_kernel(func) and known.name not in NOT_DECOMPOSED:
             return self.decompose(func, args, kwargs)
         result = super().run_operator(func, known, args, kwargs)
@@ -106,40 +108,22 @@ class MemoryTracker(OperatorTracker):
 
 @cache
 def _has_no_kernel(func: Any) -> bool:
-    """Whether devices run the operator as others. Python decompositions, such as of batch norm, are for meta only."""
-    key = "CompositeImplicitAutograd"
-    return hasattr(func, "_schema") and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)
+    """Whether a CPU runs the operator as others. Python decompositions, such as of batch norm, are for meta only."""
+    if not hasattr(func, "_schema"):
+        return False
+    composite, on_cpu = (
+        torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
+    )
+    return composite and not on_cpu
 
 
-class _FusedLayers(TorchFunctionMode):
-    """Replaces attention under autograd, always unfused on meta, by an operator with a fused kernel's memory, and
-    recurrent layers by products over all steps."""
+class _RecurrentLayers(TorchFunctionMode):
+    """Under autograd: recurrent layers by products over all steps."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is torch.nn.functional.scaled_dot_product_attention and not kwargs.get("dropout_p"):
-            query, key, value = args[:3]
-            if query.dim() == 4 and query.shape[-1] == value.shape[-1] and query.shape[1] == key.shape[1]:
-                return _FusedKernel.apply(query, key, value)  # type: ignore[no-untyped-call]
-        if func in recurrent.GATES:
-            result = recurrent.as_products(func, args, kwargs)
-            return func(*args, **kwargs) if result is NotImplemented else result
-        return func(*args, **kwargs)
-
-
-class _FusedKernel(torch.autograd.Function):
-    """Saves query, key, value, output and each row's log-sum-exp; no scores (Dao et al. 2022, FlashAttention)."""
-
-    @staticmethod
-    def forward(context: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        output = torch.empty_like(query)
-        context.save_for_backward(query, key, value, output, query.new_empty(query.shape[:-1], dtype=torch.float32))
-        return output
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        query, key, value, *_ = context.saved_tensors
-        return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+        result = recurrent.as_products(func, args, kwargs) if func in recurrent.GATES else NotImplemented
+        return func(*args, **kwargs) if result is NotImplemented else result
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -21,10 +21,25 @@ def laid_out_like(source: Tensor) -> Tensor:
     if source.is_contiguous():
         return torch.empty(source.shape, dtype=source.dtype, device=META)
     strides, span = [0] * source.dim(), 1
-    inner_first = sorted(range(source.dim()), key=lambda axis: (source.stride(axis), -axis))
-    for axis in inner_first:
+    for axis in _innermost_first(source.shape, source.stride()):
         strides[axis], span = span, span * max(source.shape[axis], 1)
     return torch.empty_strided(source.shape, strides, dtype=source.dtype, device=META)
+
+
+def _innermost_first(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Axes by stride as torch sorts them (`infer_dense_strides`): an expanded axis, of stride 0, stays where it is."""
+    order = list(reversed(range(len(shape))))
+    for place in range(1, len(order)):
+        for other in reversed(range(place)):
+            inner, outer = order[other], order[place]
+            if 0 in (strides[inner], strides[outer]):
+                continue
+            if (strides[inner], shape[inner]) > (strides[outer], shape[outer]):
+                order[other], order[place] = outer, inner
+                place = other
+            elif strides[inner] < strides[outer]:
+                break
+    return order
 
 
 def row_major(tensor: Tensor) -> bool:

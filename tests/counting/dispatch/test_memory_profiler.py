@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
 
+from analyzer.counting.api import count_module
 from analyzer.counting.dispatch.memory import track_memory
+from analyzer.counting.dispatch.tensors import output_tensors
 from analyzer.models.spec_to_module import construct
 from analyzer.networks import find
 from analyzer.networks.walk import walk
 from tests.counting.dispatch.profiled import Block, blocks, peak
+from tests.counting.dispatch.training_models import MODELS, Forward, attention, attention_parts, sequence
 
 FLOAT = 4
 # Operators whose kernels allocate scratch space. Convolution: copies in oneDNN's layouts and unfolded windows, with
@@ -69,6 +76,56 @@ def test_the_peak_equals_the_profilers(name, train):
     assert peak([block for block in allocations if block.returned]) == memory.activations
     scratch = [block for block in allocations if not block.returned]
     assert [block for block in scratch if block.size > NUMBER and not is_workspace(block)] == []
+
+
+def training_step(model: nn.Module, args: tuple[object, ...]) -> Callable[[], None]:
+    def run() -> None:
+        model.zero_grad(set_to_none=True)
+        tensors = [tensor for tensor in output_tensors(model(*args)) if tensor.requires_grad]
+        torch.autograd.backward(tensors, [torch.ones_like(tensor) for tensor in tensors])
+
+    run()
+    return run
+
+
+def returned_peak(run: Callable[[], object]) -> int:
+    return peak([block for block in blocks(run) if block.returned])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_training_step_of_a_small_model(name):
+    model, args = MODELS[name]()
+    memory = count_module(model, args, {}, train=True, memory=True).memory
+    assert memory.activations == returned_peak(training_step(model.train(), args))
+
+
+@pytest.mark.parametrize("backend", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
+@pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize("groups", [8, 2])
+@pytest.mark.parametrize("mask", [None, torch.bool, torch.float32, "causal"])
+def test_attention_saves_what_its_backend_saves(backend, train, groups, mask):
+    """The unfused products save all scores, the fused kernel the log-sum-exp of each row."""
+
+    def forward(self, x):
+        options = {"enable_gqa": True} if groups < 8 else {}
+        with sdpa_kernel(backend):
+            if mask == "causal":
+                return attention(self, x, is_causal=True, **options)
+            bias = None if mask is None else torch.ones(40, 40, dtype=mask, device=x.device)
+            return attention(self, x, attn_mask=bias, **options)
+
+    model, args = Forward(forward, **attention_parts(groups=groups)), sequence(40, 64)
+    memory = count_module(model, args, {}, train=train, memory=True).memory
+    run = training_step(model, args) if train else torch.no_grad()(lambda: model(*args))
+    assert memory.activations == returned_peak(run)
+
+
+def test_grouped_queries_save_no_scores():
+    """Query, output: 32 heads of 128. Key and value: 8. Log-sum-exp: one per head and token; nothing is repeated."""
+    query, key = (torch.zeros(1, heads, 64, 128, device="meta", requires_grad=True) for heads in (32, 8))
+    model = Forward(lambda self, q, k: scaled_dot_product_attention(query=q, key=k, value=k + 0, enable_gqa=True))
+    memory = track_memory(model, [query, key], train=True)
+    assert memory.saved == FLOAT * 64 * (32 * 128 + 8 * 128 + 32)  # The query and the key are inputs.
 
 
 @pytest.mark.slow

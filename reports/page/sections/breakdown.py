@@ -10,7 +10,7 @@ from analyzer.records.timings import Measurement, Timing, quartiles
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Chart
 from reports.page.figures import base as figures
-from reports.page.figures import points
+from reports.page.figures import scatter
 from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
 from reports.timing.breakdown import OVERHEAD, groups_by_kind, measurement_of
@@ -117,8 +117,8 @@ def operators(network: NetworkView, record: Record) -> Chart:
     titles = columns("path", "op", "MACs", "time", "quality", left=("op", "quality"))
     return chart(
         network, measurement, "operators", "time against MACs", summary,
-        points.scatter(
-            {op: points.transpose(values) for op, values in groups.items()},
+        scatter.points(
+            {op: scatter.transpose(values) for op, values in groups.items()},
             x="MACs", y="time", hover="%{x:.4s} MACs in %{y:.4s}s", suffix="s",
         ),
         Table("By operator", titles, tuple(rows), tools=ALL_TOOLS),

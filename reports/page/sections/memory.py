@@ -10,7 +10,7 @@ from reports import cells
 from reports.counting.memory import peak_parts
 from reports.page.context import ALL_TOOLS, Block, Chart, Paragraphs, Section
 from reports.page.figures import base as figures
-from reports.page.figures import points
+from reports.page.figures import scatter
 from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
 
@@ -61,7 +61,7 @@ def curve(memories: Mapping[str, Memory]) -> Chart:
         id="memory-curve",
         title="Activations in memory over the pass",
         summary=f"{'; '.join(sentences)}.",
-        figure=points.steps(lines, peaks, unit="bytes of activations"),
+        figure=scatter.steps(lines, peaks, unit="bytes of activations"),
         table=Table("Activations in memory, part by part", titles, tuple(rows), tools=ALL_TOOLS),
         marks=len(memories),
     )

@@ -10,7 +10,7 @@ from analyzer.timing.machine.roofline import Ceilings, measured_ceilings
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block
 from reports.page.figures import base as figures
-from reports.page.figures import points
+from reports.page.figures import scatter
 from reports.page.network_views import NetworkView
 from reports.page.sections.breakdown import chart
 from reports.table import Cell, Row, Table, columns
@@ -49,8 +49,8 @@ def charts(network: NetworkView, record: Record) -> list[Block]:
     reached = (
         f", {percent(flops_per_s / ceilings.flops_per_s)} of the measured peak." if ceilings else f". {NO_ROOFLINE}"
     )
-    figure = points.scatter(
-        {op: points.transpose(values) for op, values in groups.items()},
+    figure = scatter.points(
+        {op: scatter.transpose(values) for op, values in groups.items()},
         x="FLOPs per byte of memory traffic", y="FLOP/s", hover=HOVER, whole_x=False,
         lines=_lines(ceilings, min(intensities) / 2, max(intensities) * 2) if ceilings else [],
     )  # fmt: skip
@@ -82,6 +82,6 @@ def _lines(ceilings: Ceilings, low: float, high: float) -> list[dict[str, object
     for level, ridge in zip(ceilings.levels, ridges, strict=True):
         xs = [low, min(max(ridge, low), high)]
         name = f"{level.name} {rate(level.bytes_per_s, 'B')}"
-        lines.append(points.ceiling(name, xs, [x * level.bytes_per_s for x in xs]))
+        lines.append(scatter.ceiling(name, xs, [x * level.bytes_per_s for x in xs]))
     roof = [min(max(min(ridges), low), high), high]
-    return [*lines, points.ceiling(f"peak {rate(ceilings.flops_per_s, 'FLOP')}", roof, [ceilings.flops_per_s] * 2)]
+    return [*lines, scatter.ceiling(f"peak {rate(ceilings.flops_per_s, 'FLOP')}", roof, [ceilings.flops_per_s] * 2)]

@@ -9,7 +9,7 @@ from analyzer.records.timings import Configuration, Quality
 from reports import cells
 from reports.page.context import Chart
 from reports.page.figures import base as figures
-from reports.page.figures import points
+from reports.page.figures import scatter
 from reports.page.network_views import NetworkView
 from reports.table import Cell, Table, columns
 
@@ -70,8 +70,8 @@ def _lines(runs: Sequence[Run]) -> figures.Figure:
         batch = run.configuration.batch
         text = figures.escape_label(f"{run.line}, batch {batch}: {run.text}/s, {run.quality}")
         lines.setdefault(run.line, []).append((batch, run.samples_per_s, text))
-    groups = {line: points.transpose(sorted(values)) for line, values in lines.items()}
-    return points.lines(groups, x="batch, logarithmic", y="samples per second")
+    groups = {line: scatter.transpose(sorted(values)) for line, values in lines.items()}
+    return scatter.lines(groups, x="batch, logarithmic", y="samples per second")
 
 
 def _bars(runs: Sequence[Run]) -> figures.Figure:

@@ -15,7 +15,7 @@ from analyzer.networks.variants import variant
 from analyzer.records.record import Module, Record
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Calculation, Chart, Section
-from reports.page.figures import points
+from reports.page.figures import scatter
 from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
 
@@ -80,7 +80,7 @@ def branches(reduced: Record, unreduced: Record) -> Chart:
         for metric in ("MACs", "params")
         for title in (f"{metric} without", f"{metric} with", "difference", "ratio to without")
     ]
-    figure = points.dumbbells(
+    figure = scatter.dumbbells(
         [path.removeprefix("inception_").replace(".branch_", " ") for path in macs],
         [before for before, _ in macs.values()],
         [after for _, after in macs.values()],
@@ -129,7 +129,7 @@ def widths(unreduced: Record) -> Chart:
         summary=f"Each further channel costs {per_channel:,} multiply-adds. The large point is the paper's width, "
         f"{paper} channels; the dashed line is the branch without reduction, {scaled(limit.macs)} MACs and "
         f"{scaled(limit.params)} params.",
-        figure=points.curves(list(WIDTHS), panels, unit="channels after the 1x1 (reduce_5x5)", mark=paper),
+        figure=scatter.curves(list(WIDTHS), panels, unit="channels after the 1x1 (reduce_5x5)", mark=paper),
         table=Table(
             "Width by width",
             columns("reduce_5x5", "MACs", "to unreduced", "params", "to unreduced"),

@@ -71,7 +71,7 @@ def steps(lines: Groups, peaks: Mapping[str, int], *, unit: str) -> Figure:
     return figure(data, 340, xaxis=x_axis, yaxis=y_axis)
 
 
-def scatter(
+def points(
     groups: Groups, *, x: str, y: str, hover: str, suffix: str = "", whole_x: bool = True,
     lines: Sequence[dict[str, Any]] = (),
 ) -> Figure:  # fmt: skip
@@ -89,9 +89,9 @@ def _traces(mode: str, groups: Groups, hover: str, marker: Mapping[str, Any]) ->
     ]
 
 
-def transpose(points: Sequence[tuple[float, float, str]]) -> tuple[list[float], list[float], list[str]]:
+def transpose(samples: Sequence[tuple[float, float, str]]) -> tuple[list[float], list[float], list[str]]:
     """Points as one list each of x, y and text."""
-    return [x for x, _, _ in points], [y for _, y, _ in points], [text for _, _, text in points]
+    return [x for x, _, _ in samples], [y for _, y, _ in samples], [text for _, _, text in samples]
 
 
 def ceiling(name: str, x: Points, y: Points) -> dict[str, Any]:

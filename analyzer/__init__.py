@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from analyzer.counting.api import count as count
     from analyzer.counting.operators.call import Call as Call
     from analyzer.counting.operators.call import Work as Work
-    from analyzer.counting.operators.registry import register as register
+    from analyzer.counting.operators.classify import register as register
     from analyzer.models.spec_to_module import Outputs as Outputs
     from analyzer.models.spec_to_module import auxiliary_loss as auxiliary_loss
     from analyzer.models.spec_to_module import build as build
@@ -37,7 +37,7 @@ _MODULES = {
     "count": "analyzer.counting.api",
     "drop_auxiliary": "analyzer.models.spec_to_module",
     "measure": "analyzer.timing.driver.measure",
-    "register": "analyzer.counting.operators.registry",
+    "register": "analyzer.counting.operators.classify",
 }
 __all__ = list(_MODULES)
 

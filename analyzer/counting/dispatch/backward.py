@@ -24,8 +24,8 @@ from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
+from analyzer.counting.operators.classify import WITHOUT_MACS, Kind, Operator, any_registered, functional_name
 from analyzer.counting.operators.contractions import ContractionsAsProducts
-from analyzer.counting.operators.registry import WITHOUT_MACS, Kind, Operator, any_registered, functional_name
 from analyzer.records.note import Note
 from analyzer.records.record import Count, Row, prefixes
 

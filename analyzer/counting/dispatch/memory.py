@@ -20,7 +20,7 @@ from analyzer.counting.dispatch.cpu_attention import ATTENTION, attention, atten
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, tensors_inside, tensors_of
-from analyzer.counting.operators.registry import Kind, Operator
+from analyzer.counting.operators.classify import Kind, Operator
 from analyzer.records.record import Memory, ModuleMemory, prefixes
 
 # Decomposed on meta, these operators make tensors that their kernels on a device do not.

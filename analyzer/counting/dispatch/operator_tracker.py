@@ -14,8 +14,8 @@ from analyzer.counting.dispatch import threads
 from analyzer.counting.dispatch.module_tracker import ModuleTracker
 from analyzer.counting.dispatch.refusals import check_index, record
 from analyzer.counting.dispatch.tensors import dispatches_itself
+from analyzer.counting.operators.classify import Kind, Operator, lookup
 from analyzer.counting.operators.higher_order import CHOICES
-from analyzer.counting.operators.registry import Kind, Operator, lookup
 from analyzer.counting.shape_rules.infer import infer
 from analyzer.records.note import Note
 

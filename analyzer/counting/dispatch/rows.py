@@ -27,8 +27,8 @@ from analyzer.counting.dispatch.tensors import (
     tensors_of,
 )
 from analyzer.counting.operators.call import Call, Work
+from analyzer.counting.operators.classify import Kind, Operator, as_if_dense
 from analyzer.counting.operators.elementwise import MODULES
-from analyzer.counting.operators.registry import Kind, Operator, as_if_dense
 from analyzer.records.record import Count, Row
 
 

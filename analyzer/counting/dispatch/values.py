@@ -16,7 +16,7 @@ from torch import Tensor
 
 from analyzer.counting.dispatch.replaced import Replacement, Replacements
 from analyzer.counting.dispatch.tensors import storage_id, tensors_of
-from analyzer.counting.operators.registry import Kind, Operator
+from analyzer.counting.operators.classify import Kind, Operator
 
 ARRAYS = ("numpy", "__array__", "__dlpack__")
 EMPTY = frozenset(

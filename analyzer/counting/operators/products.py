@@ -3,7 +3,7 @@
 They share nothing with the closed form, which never sees an operator: if they did, agreement would prove nothing.
 Operators are named as in torch's schemas. In inference mode torch dispatches what the user called (`conv2d`, `linear`);
 under autograd what that is made of (`convolution`, `addmm`): both are here. In-place and `out` variants follow from
-their functional form, see the registry.
+their functional form, see `classify`.
 """
 
 from __future__ import annotations

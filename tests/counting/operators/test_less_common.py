@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 from analyzer.counting.dispatch.counter import record_rows
 from analyzer.counting.execution.run import count_model
 from analyzer.counting.operators.call import Call
-from analyzer.counting.operators.registry import _formulas, functional_name, lookup
+from analyzer.counting.operators.classify import _formulas, functional_name, lookup
 from analyzer.records.record import Count
 from tests.counting.operators.calls import Calls
 

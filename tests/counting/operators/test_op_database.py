@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from analyzer.counting.dispatch.counter import record_rows
-from analyzer.counting.operators.registry import lookup
+from analyzer.counting.operators.classify import lookup
 from analyzer.counting.shape_rules.infer import infer
 
 pytestmark = pytest.mark.slow

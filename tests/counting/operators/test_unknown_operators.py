@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 import analyzer
 from analyzer.counting.execution.run import count_model
-from analyzer.counting.operators import registry
+from analyzer.counting.operators import classify
 from analyzer.counting.operators.attention import BLOCKS
+from analyzer.counting.operators.classify import Kind, lookup
 from analyzer.counting.operators.contractions import CONTRACTIONS
 from analyzer.counting.operators.elementwise import OPERATIONS
-from analyzer.counting.operators.known import FREE, GRADIENTS, NOT_ARITHMETIC, VIEWS
+from analyzer.counting.operators.free_and_view_operators import FREE, GRADIENTS, NOT_ARITHMETIC, VIEWS
 from analyzer.counting.operators.products import PRODUCTS, SPARSE
 from analyzer.counting.operators.quantized import QUANTIZED
-from analyzer.counting.operators.registry import Kind, lookup
 from analyzer.records.record_json import record_from_json, record_to_json
 
 # An operator of another library and its gradient, both without a formula.
@@ -77,11 +77,11 @@ class Whole(nn.Module):
 @pytest.fixture
 def formulas() -> Iterator[None]:
     """What is registered in a test is forgotten after it."""
-    before = dict(registry._formulas)
+    before = dict(classify._formulas)
     yield
-    registry._formulas.clear()
-    registry._formulas.update(before)
-    registry._known.clear()
+    classify._formulas.clear()
+    classify._formulas.update(before)
+    classify._known.clear()
 
 
 ARGS = (torch.zeros(3, 4),)
@@ -195,7 +195,7 @@ def test_registering_replaces_what_was_known(formulas):
 
 
 def test_registrations_do_not_outlive_their_test():
-    assert f"{LIBRARY}::mix" not in registry._formulas
+    assert f"{LIBRARY}::mix" not in classify._formulas
     assert count_model(nn.Linear(4, 4), ARGS).count.totals.macs == 3 * 4 * 4
 
 

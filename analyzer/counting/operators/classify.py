@@ -20,8 +20,8 @@ from analyzer.counting.operators.attention import BLOCKS
 from analyzer.counting.operators.call import Call, Formula, Work
 from analyzer.counting.operators.contractions import CONTRACTIONS
 from analyzer.counting.operators.elementwise import OPERATIONS, per_output
+from analyzer.counting.operators.free_and_view_operators import COMMUNICATION, FREE, GRADIENTS, VIEWS
 from analyzer.counting.operators.higher_order import name_of
-from analyzer.counting.operators.known import COMMUNICATION, FREE, GRADIENTS, VIEWS
 from analyzer.counting.operators.products import PRODUCTS, SPARSE
 from analyzer.counting.operators.quantized import QUANTIZED
 

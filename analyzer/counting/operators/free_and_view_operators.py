@@ -1,7 +1,7 @@
 """torch's operators that compute nothing, by name: views, operators that only move or make data, and queries.
 
 An operator that is in none of these sets, has no formula and is no composite is unknown, and named. In-place and `out`
-variants follow from their functional form, see the registry.
+variants follow from their functional form, see `classify`.
 """
 
 from __future__ import annotations

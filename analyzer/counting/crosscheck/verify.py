@@ -1,8 +1,8 @@
-"""Cross-checks the closed form of a named network against the two counters that run it."""
+"""Cross-checks the closed form of a built-in network against the dispatch counter and fvcore, which run it."""
 
 from __future__ import annotations
 
-from analyzer.counting.crosscheck.agreement import compare_counts
+from analyzer.counting.crosscheck.compare_counters import compare_counts
 from analyzer.counting.crosscheck.fvcore import count_with_fvcore
 from analyzer.counting.execution.built import BuiltNetwork
 from analyzer.records.agreement import Agreement

@@ -7,7 +7,7 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
 from analyzer.counting.closed_form.formulas import count_steps
-from analyzer.counting.crosscheck.agreement import METRICS, compare_counts
+from analyzer.counting.crosscheck.compare_counters import METRICS, compare_counts
 from analyzer.counting.crosscheck.fvcore import FvcoreCount, count_with_fvcore
 from analyzer.counting.execution.built import BuiltNetwork
 from analyzer.networks import VARIANTS, find

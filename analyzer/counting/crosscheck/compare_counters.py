@@ -1,4 +1,4 @@
-"""Compares three counters row by row, exactly: a difference of 1 in any figure is a difference."""
+"""Compares three counters row by row, exactly: a metric that differs by 1 is reported."""
 
 from __future__ import annotations
 
@@ -73,5 +73,5 @@ def _limits(fvcore: FvcoreCount) -> str:
     if unsupported:
         parts.append(f"no formula for these operators (calls): {unsupported}")
     if other:
-        parts.append(f"counts into its own sum, but no MACs by our convention: {other}")
+        parts.append(f"counts into its own sum, but not MACs here: {other}")
     return "; ".join(parts)

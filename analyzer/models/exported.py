@@ -1,14 +1,12 @@
-"""`torch.export` programs (.pt2). Loading one runs no code of its own: a file that needs pickle is refused."""
+"""`torch.export` programs (.pt2). Loading one runs none of its code: the archive is checked, and pickle is disabled."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +17,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.models.exported_checks import read_programs
 
 
 def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
@@ -27,7 +26,7 @@ def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
     Raises AnalyzerError for a file that is no program, that needs pickle, or whose inputs or outputs are of classes
     that no import has registered with torch's pytree.
     """
-    classes = _classes(path)
+    classes = _classes(read_programs(path))
     missing = [name for name in classes if name not in pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE]
     if missing:
         module = missing[0].rpartition(".")[0] or missing[0]
@@ -40,6 +39,8 @@ def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
         with warnings.catch_warnings(), _weights_only(), torch.serialization.safe_globals(known):
             warnings.simplefilter("ignore")  # torch warns of its own code.
             program = torch.export.load(path)
+            if hasattr(program, "_guards_code"):
+                program._guards_code.clear()  # Python source that torch would execute; the example inputs fulfil it.
             args, kwargs = program.example_inputs or ((), {})
             return torch.export.unflatten(program), args, kwargs
     except Exception as error:
@@ -49,19 +50,14 @@ def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
         ) from error
 
 
-def _classes(path: Path) -> list[str]:
-    """The classes that a program takes or returns, by the names in its pytree specs; empty if it cannot be read."""
+def _classes(programs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The classes that programs take or return, by the names in their pytree specs; empty if a program is malformed."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [
-                name for name in archive.namelist() if name.endswith(("/models/model.json", "exported_program.json"))
-            ]
-            programs = [json.loads(archive.read(name)) for name in names]
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return []
-    calls = [call for program in programs for call in program.get("graph_module", {}).get("module_call_graph", [])]
-    specs = [(call.get("signature") or {}).get(key) or "" for call in calls for key in ("in_spec", "out_spec")]
-    return list(dict.fromkeys(re.findall(r'"type": "([^"]+)"', " ".join(specs))))
+        calls = [call for program in programs for call in program["graph_module"]["module_call_graph"]]
+        specs = [(call["signature"] or {}).get(key) or "" for call in calls for key in ("in_spec", "out_spec")]
+        return list(dict.fromkeys(re.findall(r'"type": "([^"]+)"', " ".join(specs))))
+    except (TypeError, KeyError, AttributeError):
+        return []  # torch's own error says more.
 
 
 @contextmanager

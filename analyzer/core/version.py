@@ -7,6 +7,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from analyzer.core.git import run_git
+
 
 def version() -> str:
     """One line, such as `macscope 0.1.0 (commit 1a2b3c4, torch 2.13.0+cpu)`."""
@@ -19,13 +21,7 @@ def commit() -> str:
     if not (folder.parent / ".git").exists():
         return "unknown"
     try:
-        described = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
+        described = run_git(folder, "describe", "--always", "--dirty", "--exclude=*", timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return described.stdout.strip() or "unknown"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.core.errors import CannotMeasure
 from analyzer.regression import lock
 
 HOLDER = """
@@ -68,3 +69,27 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path):
         assert len(messages) == 1
         assert "cannot use the lock" in messages[0]
     assert not os.path.lexists(tmp_path / "precious")
+
+
+def test_a_fifo_in_its_place_does_not_block(tmp_path: Path):
+    os.mkfifo(tmp_path / "lock")
+    messages: list[str] = []
+    with lock.exclusive(tmp_path / "lock", messages.append):
+        assert "cannot use the lock" in messages[0]
+
+
+@pytest.mark.slow
+def test_waiting_has_a_limit(tmp_path, holder):
+    messages: list[str] = []
+    with pytest.raises(CannotMeasure, match="held the lock"), lock.exclusive(tmp_path / "lock", messages.append, 0.3):
+        pytest.fail("the lock is held by another process")
+    assert len(messages) == 1
+
+
+def test_the_lock_of_a_check_is_in_a_folder_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert lock.lock_path().parent == tmp_path
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with lock.exclusive(lock.lock_path(), pytest.fail):
+        assert [file.name for file in (tmp_path / "cache").iterdir()] == ["analyze-check.lock"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -11,9 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from analyzer.core.errors import CannotMeasure, one_line, quoted
-
-# Git sets these for hooks, to the index of the hook's repository; a worktree needs its own.
-HOOK_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+from analyzer.core.git import git_error, run_git
 
 
 @contextmanager
@@ -27,8 +24,7 @@ def worktree(root: Path, ref: str) -> Iterator[tuple[Path, str]]:
     temporary = Path(tempfile.mkdtemp(prefix="analyze-base-"))
     tree = temporary / "tree"
     try:
-        # The project's hooks are disabled: they would run in a folder that they do not know.
-        _git(root, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", "--force", str(tree), commit)
+        _git(root, "worktree", "add", "--detach", "--force", str(tree), commit)
         folder = tree / prefix
         if not folder.is_dir():
             raise CannotMeasure(f"{quoted(ref)} has no folder {one_line(prefix)}; name a later commit with --base")
@@ -59,23 +55,12 @@ def uncommitted_files(root: Path) -> int:
 def _git(root: Path, *arguments: str) -> str:
     process = _run_git(root, *arguments)
     if process.returncode:
-        errors = [line for line in process.stderr.splitlines() if line.strip()] or [str(process.returncode)]
-        raise CannotMeasure(f"git {arguments[0]} failed: {one_line(errors[-1])[:200]}")
+        raise CannotMeasure(f"git {arguments[0]} failed: {one_line(git_error(process))[:200]}")
     return process.stdout.strip()
 
 
 def _run_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}
     try:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            env={**environment, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
+        return run_git(root, *arguments)
     except OSError as error:
         raise CannotMeasure(f"cannot run git: {error.strerror or error}; --base needs it") from None

@@ -1,0 +1,39 @@
+"""git without what a repository's configuration could execute: hooks, file-system monitors and pagers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+# Git sets these for hooks, to the index of the hook's repository; another folder needs its own.
+HOOK_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+SAFE = (
+    "--no-pager",
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "safe.bareRepository=explicit"),  # A folder of the checkout that looks like a repository is none.
+)
+
+
+def run_git(folder: Path, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Raises OSError without git, subprocess.TimeoutExpired after `timeout` seconds. English, whatever the locale."""
+    environment = {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}
+    return subprocess.run(
+        ["git", *SAFE, *arguments],
+        cwd=folder,
+        env={**environment, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+
+
+def git_error(process: subprocess.CompletedProcess[str]) -> str:
+    """The reason of a failed call: git's line `fatal: …`, since advice of several lines can follow it."""
+    lines = [line.strip() for line in process.stderr.splitlines() if line.strip()]
+    reasons = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+    return (reasons or lines[-1:] or [f"status {process.returncode}"])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,9 +14,10 @@ from typing import Any
 import click
 
 from analyzer.cli.commands import COMMANDS
+from analyzer.cli.commands.memory import memory_options
 from analyzer.cli.commands.options import output_options, selection_options
-from analyzer.cli.messages import discard_output, print_message
-from analyzer.cli.output import ClosedOutput
+from analyzer.cli.messages import discard_output, print_message, report_defect
+from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 
@@ -32,6 +34,7 @@ Examples:
   analyze --variant googlenet,googlenet-naive,alexnet
   analyze --variant googlenet --variant googlenet@inception_4a.reduce_5x5=32
   analyze --variant googlenet --train --verify
+  analyze --variant googlenet --train --memory --optimizer adamw --precision bf16-mixed --shard 8
   analyze --variant googlenet --format json -o googlenet.json
 
 MACs are multiply-adds; one MAC is two FLOPs. Results go to standard output, messages to standard error.
@@ -43,6 +46,7 @@ Exit status:
   2  bad input
   3  could not measure
   4  unclear, with --strict
+  70  defect in macscope
   130  interrupted
 """
 
@@ -69,7 +73,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
     is_flag=True,
     help="Cross-check three counters; exit with status 1 if they differ. Built-in networks only.",
 )
-@click.option("--memory", is_flag=True, help="Show peak memory, and the largest batch that fits into common GPUs.")
+@memory_options
 @click.option("--strict", is_flag=True, help="Exit with status 1 if work could not be counted.")
 @output_options
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version,
@@ -109,6 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_message(f"{failure}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
         discard_output(sys.stdout)
         return 2
+    except Exception as error:
+        discard_output(sys.stdout)
+        return report_defect(error)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -116,6 +123,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout = ClosedOutput()
     if sys.stderr is None:  # Closed before the program began: messages are lost, but libraries expect a stream here.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 – open until the process ends
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = complete(sys.stdout)
     if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
         sys.stdout.reconfigure(errors="backslashreplace")  # An ASCII pipe gets escaped names instead of an error.
     try:

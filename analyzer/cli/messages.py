@@ -24,3 +24,19 @@ def discard_output(stream: TextIO) -> None:
     """Redirects a broken stream to the null device, because Python flushes it at exit and would fail again."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def report_defect(error: Exception) -> int:
+    """One line, and the traceback in a file for a bug report. Returns EX_SOFTWARE of sysexits.h."""
+    import tempfile
+    import traceback
+
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="analyze-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write(f"analyze {' '.join(sys.argv[1:])}\n{text}")
+        place = f"report it with {file.name}"
+    except OSError:
+        place = "no traceback could be written"
+    print_message(f"defect in macscope: {type(error).__name__}: {str(error)[:200]}; {place}")
+    return 70

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analyzer.cli.messages import print_message
 
@@ -74,6 +74,46 @@ class ClosedOutput(io.TextIOBase):
 
     def write(self, text: str) -> int:
         raise OSError(9, "there is no standard output; give -o FILE")
+
+
+class _CompleteWriter(io.RawIOBase):
+    """Writes all of the bytes or raises: a non-blocking pipe and a full disk accept a part, without an error."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self.descriptor)
+
+    def write(self, data: Any) -> int:
+        import select
+
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while rest:
+            try:
+                rest = rest[os.write(self.descriptor, rest) :]
+            except BlockingIOError:
+                select.select([], [self.descriptor], [])
+        return size
+
+
+def complete(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """The stream, or one in its place if it could lose a part: unbuffered (PYTHONUNBUFFERED) or non-blocking."""
+    try:
+        descriptor = stream.fileno()
+        if isinstance(stream.buffer, io.BufferedWriter) and os.get_blocking(descriptor):
+            return stream
+    except (OSError, ValueError):
+        return stream  # Not a file: a test's or a notebook's stream.
+    buffer = io.BufferedWriter(_CompleteWriter(descriptor))
+    return io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=stream.line_buffering)
 
 
 @contextmanager

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from analyzer.cli import app
 
 JOBS = {
     "table": ("--variant", "googlenet"),
@@ -274,3 +279,50 @@ def test_no_colour_with_no_color_or_a_dumb_terminal(terminal, changes):
     received = terminal("--variant", "googlenet", **changes)
     assert not COLOUR.search(received)
     assert "1,582,671,872 MACs" in received
+
+
+@posix
+def test_a_slow_reader_of_a_non_blocking_pipe_gets_all(environment, tmp_path):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    arguments = [sys.executable, "-m", "analyzer", "--variant", "googlenet", "--format", "json"]
+    for unbuffered in ("", "1"):
+        process = subprocess.Popen(
+            arguments, stdout=writer, env={**environment, "PYTHONUNBUFFERED": unbuffered}, cwd=tmp_path
+        )
+        received = b""
+        time.sleep(0.5)  # The pipe is full by now.
+        while not received.endswith(b"\n}\n"):
+            received += os.read(reader, 4096)
+        assert process.wait(60) == 0
+        assert json.loads(received)["status"] == "ok"
+
+
+@posix
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_disk_that_fills_up_is_an_error(environment, tmp_path, unbuffered):
+    # A limit on the size of files acts like a full disk: the write that crosses it is cut short without an error.
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+    arguments = [sys.executable, "-B", "-m", "analyzer", "--variant", "googlenet", "--format", "json"]
+    with (tmp_path / "out.json").open("wb") as file:
+        done = subprocess.run(
+            arguments, stdout=file, stderr=subprocess.PIPE, preexec_fn=limit, cwd=tmp_path, check=False, text=True,
+            env={**environment, "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "cannot write the result" in done.stderr
+
+
+def test_a_defect_is_one_line_with_a_file_for_the_report(monkeypatch, capsys, tmp_path):
+    def fail(*arguments, **options):
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr(app.cli, "main", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert app.main(["list"]) == 70
+    (file,) = tmp_path.iterdir()
+    error = capsys.readouterr().err
+    assert (len(error.splitlines()), "ZeroDivisionError" in error, str(file) in error) == (1, True, True)
+    assert "Traceback" in file.read_text()

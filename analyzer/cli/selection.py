@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from analyzer.counting.api import Counter
     from analyzer.networks.variants import Variant
     from analyzer.records.record import Record
+    from analyzer.records.training import TrainingSetup
 
 
 class Selection(Frozen):
@@ -64,7 +65,7 @@ class Selection(Frozen):
             *(partial(count_reference, name, inputs=inputs, train=self.training) for name in self.references),
         ]
 
-    def count(self, *, memory: bool = False) -> list[Record]:
+    def count(self, *, memory: bool | TrainingSetup = False) -> list[Record]:
         """The record of every selected model, variants first, counted in closed form where there is one."""
         return [count(batch=self.batch, memory=memory) for count in self.counters()]
 

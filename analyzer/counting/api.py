@@ -12,6 +12,7 @@ from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks.variants import Variant, is_reference, variant
 from analyzer.networks.walk import Mode, walk
 from analyzer.records.record import Record
+from analyzer.records.training import TrainingSetup
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +35,7 @@ def count(
     overrides: Overrides | None = None,
     counter: Counter = "closed_form",
     verify: bool = False,
-    memory: bool = False,
+    memory: bool | TrainingSetup = False,
 ) -> Record:
     """Counts a named network, a model by reference such as `net.py:Net`, or an `nn.Module` called with its arguments.
 
@@ -44,8 +45,9 @@ def count(
     and `kwargs` and is left unchanged. It runs on meta tensors; if it cannot, `notes` say what it ran on instead.
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's mode and
-    counts the forward pass only. `memory` adds the peak memory, in total and by module. Raises AnalyzerError for an
-    unknown name or an input that does not fit, CannotMeasure if a named network cannot run on this machine.
+    counts the forward pass only. `memory` adds the peak memory, in total and by module; a `TrainingSetup` in its place
+    says how the model is trained. Raises AnalyzerError for an unknown name or an input that does not fit, CannotMeasure
+    if a named network cannot run on this machine.
 
     >>> record = count("googlenet")
     >>> record.totals.params, record.totals.macs
@@ -90,6 +92,10 @@ def compare(*names: str, input: Shape | str | None = None, batch: int = 1, train
     return compare_records([count(name, input=input, batch=batch, train=train) for name in names])
 
 
+def _setup(memory: bool | TrainingSetup) -> TrainingSetup | None:
+    return None if isinstance(memory, bool) else memory.check()
+
+
 def count_variant(
     chosen: Variant,
     *,
@@ -98,7 +104,7 @@ def count_variant(
     train: bool = False,
     counter: Counter = "closed_form",
     verify: bool = False,
-    memory: bool = False,
+    memory: bool | TrainingSetup = False,
 ) -> Record:
     """The record of one variant; see `count`. Memory at inference is closed form, in training a run on meta."""
     mode: Mode = "training" if train else "inference"
@@ -115,7 +121,7 @@ def count_variant(
                 from analyzer.counting.crosscheck.verify import cross_check
 
                 agreement, dispatch = cross_check(built, counted)
-            measured = built.memory() if memory and train else None
+            measured = built.memory(_setup(memory)) if memory and train else None
         except (RuntimeError, MemoryError) as error:
             raise CannotMeasure(f"{chosen.network.name} does not run here: {one_line(error)[:200]}") from error
         counted = dispatch if counter == "dispatch" else counted
@@ -142,13 +148,14 @@ def count_module(
     train: bool | None = None,
     label: str | None = None,
     real: Callable[[], nn.Module] | None = None,
-    memory: bool = False,
+    memory: bool | TrainingSetup = False,
 ) -> Record:
     """The record of any module; see `count`. `real` builds a module on meta again, with storage, to run it on data."""
     from analyzer.counting.execution.run import count_model, input_shapes_and_dtype, measure_memory
 
     counted = count_model(model, args, kwargs, train=train, real=real)
-    measured, notes = measure_memory(model, args, kwargs, train=train) if memory else (None, ())
+    setup = _setup(memory)
+    measured, notes = measure_memory(model, args, kwargs, train=train, setup=setup) if memory else (None, ())
     shapes, dtype = input_shapes_and_dtype(model, args, kwargs)
     # A frozen TorchScript module has no mode, and runs as in inference.
     training = getattr(model, "training", False) if train is None else train
@@ -164,7 +171,12 @@ def count_module(
 
 
 def count_reference(
-    reference: str, *, inputs: Sequence[Input] = (), batch: int = 1, train: bool = False, memory: bool = False
+    reference: str,
+    *,
+    inputs: Sequence[Input] = (),
+    batch: int = 1,
+    train: bool = False,
+    memory: bool | TrainingSetup = False,
 ) -> Record:
     """The record of a model by reference, such as `net.py:Net` or `torchvision:resnet50`. Runs the code it names."""
     return reference_counter(reference, inputs=inputs, batch=batch)(train=train, memory=memory)

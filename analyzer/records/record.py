@@ -14,6 +14,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
 from analyzer.records.agreement import Agreement
 from analyzer.records.note import is_strict
+from analyzer.records.training import OptimizerMemory, TrainingSetup
 
 if TYPE_CHECKING:
     import pandas
@@ -116,8 +117,10 @@ class ModuleMemory(Frozen):
 class Memory(Frozen):
     """Memory of one pass in bytes. `activations` is the peak of all tensors that operators return, at `peak_path`.
 
-    In training it includes tensors that autograd saved and gradients. `saved` is what the forward pass saves for the
-    backward pass. Parameters, buffers and inputs are counted separately.
+    In training it includes tensors that autograd saved and gradients: `saved` and `gradients` are all of them,
+    `saved_at_peak` and `gradients_at_peak` those alive at the peak. Parameters, buffers and inputs, which include
+    tensors in other attributes of modules, are counted separately. With sharding all is that of one device; `gathered`
+    are the weights and gradients of the largest layer, which are whole for a moment.
     """
 
     parameters: int
@@ -128,18 +131,44 @@ class Memory(Frozen):
     saved: int
     gradients: int
     modules: tuple[ModuleMemory, ...] = ()
+    saved_at_peak: int = 0
+    gradients_at_peak: int = 0
+    master_weights: int = 0
+    gathered: int = 0
+    optimizers: Mapping[str, OptimizerMemory] = {}
+    setup: TrainingSetup | None = None
 
     @property
     def peak(self) -> int:
-        """Peak memory without the state of an optimizer."""
-        return self.parameters + self.buffers + self.inputs + self.activations
+        """Peak memory without an optimizer."""
+        return sum(self.terms().values())
 
-    def optimizer(self, name: str) -> int:
-        """State of an optimizer: 0, 1 or 2 tensors per trained parameter."""
-        return OPTIMIZER_COPIES[name] * self.gradients
+    def total(self, optimizer: str) -> int:
+        """Peak memory of training steps with an optimizer."""
+        return sum(self.terms(optimizer).values())
 
+    def peaks_in_step(self, optimizer: str) -> bool:
+        """Whether the peak is in the optimizer's step, where nothing is saved and all gradients exist."""
+        return bool(optimizer) and self.gradients + self.optimizers[optimizer].temporary > self.activations
 
-OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
+    def terms(self, optimizer: str = "") -> dict[str, int]:
+        """What the peak consists of, in training by purpose."""
+        constant = {"parameters": self.parameters, "buffers": self.buffers, "inputs": self.inputs}
+        if not self.optimizers:
+            return {**constant, "activations at the peak": self.activations}
+        gradients, saved = self.gradients_at_peak, self.saved_at_peak
+        temporary = self.activations - gradients - saved
+        if self.peaks_in_step(optimizer):
+            gradients, saved, temporary = self.gradients, 0, self.optimizers[optimizer].temporary
+        return {
+            **constant,
+            "master weights": self.master_weights,
+            "gathered layer": self.gathered,
+            "gradients": gradients,
+            "optimizer state": self.optimizers[optimizer].state if optimizer else 0,
+            "saved activations": saved,
+            "temporary tensors": temporary,
+        }
 
 
 class Record(Frozen):
@@ -260,7 +289,11 @@ def restrict(record: Record, module: str) -> Record:
         # Only the table is restricted: `differences` stays, because counters that differ elsewhere still differ.
         paths = {row.path for row in rows}
         agreement = agreement.replace(rows=tuple(row for row in agreement.rows if row.path in paths))
-    return record.replace(count=count, agreement=agreement, module=module, network_totals=record.totals)
+    memory = record.memory
+    if memory:  # Only the table of modules is restricted: the peak is that of the whole network.
+        path = next((known.path for known in record.modules if module in (known.path, known.role)), module)
+        memory = memory.replace(modules=tuple(known for known in memory.modules if _below(known.path, path)))
+    return record.replace(count=count, agreement=agreement, memory=memory, module=module, network_totals=record.totals)
 
 
 def unknown_module_error(module: str, records: Sequence[Record]) -> AnalyzerError:

@@ -112,14 +112,15 @@ def _with_totals(module: dict[str, Any]) -> dict[str, Any]:
     return module | totals
 
 
-def _without(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != key}
+def _without(data: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in keys}
 
 
 def memory_to_json(memory: Memory) -> dict[str, Any]:
-    """Bytes, with the peak, and one entry per module."""
+    """Bytes, with the peak, the peak with each optimizer, and one entry per module."""
     data = to_json(memory)
-    return {**data, "peak": memory.peak, "modules": data["modules"]}
+    peaks = {name: memory.total(name) for name in memory.optimizers}
+    return {**data, "peak": memory.peak, "peak_with": peaks, "modules": data["modules"]}
 
 
 def record_from_json(data: Mapping[str, Any]) -> Record:
@@ -133,7 +134,7 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
             **fields,
             **{key: data[key] for key in RECORD_KEYS if key in data and key not in NOTE_KEYS},
             "count": {**count, **{key: data[key] for key in COUNT_KEYS if key in data}},
-            "memory": memory and _without(memory, "peak"),
+            "memory": memory and _without(memory, "peak", "peak_with"),
         },
     )
     record = record.replace(notes=_notes(*(data.get(key, []) for key in NOTE_KEYS)))

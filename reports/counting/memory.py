@@ -1,77 +1,88 @@
-"""Memory as tables: what the peak consists of, memory by module, and the largest batch that fits."""
+"""Memory as tables: what the peak consists of, memory by module, optimizers, and the largest batch that fits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
 from analyzer.core.units import scaled
 from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
-from analyzer.records.record import OPTIMIZER_COPIES, Memory, Record
+from analyzer.records.record import Memory, Record
 from reports import cells
-from reports.counting.network import TOP_LEVEL, conditions, tree_name
+from reports.counting.network import TOP_LEVEL, base_path, conditions, tree_name
+from reports.formats.text import csv_text
 from reports.table import Cell, Column, Row, Table, columns
 
 GIB = 2**30
 CAPACITIES_GIB = (8, 16, 24, 40, 80)
+CONSTANT = ("parameters", "buffers", "inputs")  # Shown also where they are 0.
 LIVENESS = (
     "Memory is counted by liveness: outputs of operators that a later operator still needs. Scratch space inside "
     "kernels and libraries is not counted. B are bytes, 1 GiB is 2^30 bytes."
 )
+GATHERED = "Gathered layer: the weights and gradients of the largest layer, which are whole for a moment."
 
 
-def tables(record: Record, count: Callable[..., Record]) -> list[Table]:
-    """The tables of one record; `count(batch=…, memory=True)` counts the same model at another batch."""
+def tables(record: Record, count: Callable[..., Record], depth: int = 1) -> list[Table]:
+    """The tables of one record; `count(batch=…, memory=…)` counts the same model at another batch."""
     if record.memory is None:
         reasons: list[Row] = [(note,) for note in record.notes]
         return [Table(f"Memory of {record.label}: unknown", columns("reason"), tuple(reasons))]
     peak = peak_parts({"size": record})
     rows = [(*row, f"{size.value:,}" if isinstance(size := row[1], Cell) else "") for row in peak.rows]
-    title = f"Memory of {record.label}: {conditions(record)}"
+    title = f"Memory of {record.label}: {conditions(record)}{_setup(record.memory)}"
+    notes = (LIVENESS, GATHERED) if record.memory.gathered else (LIVENESS,)
     return [
-        peak.replace(title=title, columns=(*peak.columns, Column("bytes")), rows=tuple(rows), notes=(LIVENESS,)),
-        _modules(record.memory),
+        peak.replace(title=title, columns=(*peak.columns, Column("bytes")), rows=tuple(rows), notes=notes),
+        _modules(record, depth),
         _largest_batches(record, count),
     ]
 
 
 def peak_parts(records: Mapping[str, Record]) -> Table:
     """What the peak of each record consists of: one row per part, one column per record; every record has memory."""
-    training = any(record.mode == "training" for record in records.values())
-    sizes = [_sizes(record.memory, training) for record in records.values() if record.memory]
-    rows: list[Row] = [
-        (Cell(name, depth=depth), *(cells.count("peak_memory", size[name, depth]) for size in sizes))
-        for name, depth in sizes[0]
-    ]
+    parts = [_parts(record.memory) for record in records.values() if record.memory]
+    shown = [name for part in parts for name in part if name in CONSTANT or any(other.get(name) for other in parts)]
+    names = [*dict.fromkeys(name for name in shown if name != "peak"), "peak"]
+    rows: list[Row] = [(Cell(name), *(cells.count("peak_memory", part.get(name)) for part in parts)) for name in names]
     rows.append((Cell("peak is in"), *map(_peak_place, records.values())))
     return Table("What the peak consists of", columns("memory", *records), tuple(rows))
 
 
-def _sizes(memory: Memory, training: bool) -> dict[tuple[str, int], int]:
-    """Bytes by name and depth of the row."""
-    sizes = {
-        ("parameters", 0): memory.parameters,
-        ("buffers", 0): memory.buffers,
-        ("inputs", 0): memory.inputs,
-        ("activations at the peak", 0): memory.activations,
-    }
-    if not training:
-        return {**sizes, ("peak", 0): memory.peak}
-    optimizers = {(f"with {name}", 1): memory.peak + memory.optimizer(name) for name in OPTIMIZER_COPIES}
-    saved = {("saved for backward", 1): memory.saved, ("gradients", 1): memory.gradients}
-    return {**sizes, **saved, ("peak", 0): memory.peak, **optimizers}
+def _optimizer(memory: Memory) -> str:
+    """The optimizer that was chosen; "" if none was."""
+    return memory.setup.optimizer if memory.setup else ""
+
+
+def _parts(memory: Memory) -> dict[str, int]:
+    terms = memory.terms(_optimizer(memory))
+    return {**terms, "peak": sum(terms.values())}
+
+
+def _setup(memory: Memory) -> str:
+    """How the model is trained: `, adam, bf16-mixed, 8 devices (stage 3), 4 passes per step`."""
+    setup = memory.setup
+    if setup is None:
+        return ""
+    devices = f"one of {setup.devices} devices at stage {setup.stage}" if setup.devices > 1 else ""
+    passes = f"{setup.accumulate} passes per step" if setup.accumulate > 1 else ""
+    return "".join(f", {text}" for text in (setup.optimizer, setup.precision, devices, passes) if text)
 
 
 def _peak_place(record: Record) -> str:
     assert record.memory
+    if record.memory.peaks_in_step(_optimizer(record.memory)):
+        return "the optimizer's step"
     return record.memory.peak_path or ("the backward pass" if record.mode == "training" else TOP_LEVEL)
 
 
-def _modules(memory: Memory) -> Table:
+def _modules(record: Record, depth: int) -> Table:
+    assert record.memory
+    base = base_path(record.module, record.modules)
     rows: list[Row] = [
         (name, scaled(module.allocated, "B"), scaled(module.peak, "B"))
-        for module in memory.modules
-        if (name := tree_name(module.path, "", 1))
+        for module in record.memory.modules
+        if (name := tree_name(module.path, base, depth))
     ]
     title = "By module: bytes allocated in it, and the peak memory while it ran"
     return Table(title, columns("module", "allocated", "peak memory"), tuple(rows))
@@ -79,30 +90,62 @@ def _modules(memory: Memory) -> Table:
 
 def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
     """At inference without an optimizer; in training with each optimizer's state."""
-    optimizers = list(OPTIMIZER_COPIES) if record.mode == "training" else [""]
+    assert record.memory
+    setup: object = record.memory.setup or True
 
     @cache
     def memory(batch: int) -> Memory:
-        memory = count(batch=batch, memory=True).memory
+        memory = count(batch=batch, memory=setup).memory
         assert memory is not None
         return memory
 
     def peak(optimizer: str, batch: int) -> int:
-        return memory(batch).peak + (memory(batch).optimizer(optimizer) if optimizer else 0)
+        return memory(batch).total(optimizer) if optimizer else memory(batch).peak
 
-    title = "Largest batch that fits" + (", by optimizer" if record.mode == "training" else "")
-    titles = columns("memory", *(optimizer or "batch" for optimizer in optimizers))
+    optimizers = list(record.memory.optimizers)
+    title = "Largest batch that fits" + (", by optimizer" if optimizers else "")
+    capacities = [f"{gib} GiB" for gib in CAPACITIES_GIB]
+    titles = columns("optimizer", "state", "peak", *capacities) if optimizers else columns("memory", "batch")
     if memory(2).inputs == memory(1).inputs:
         note = "Unknown: the batch does not change this model's inputs; give them with --input."
         return Table(title, titles, (), notes=(note,))
-    capacities = [gib * GIB for gib in CAPACITIES_GIB]
-    batches = [largest_batches(partial(peak, optimizer), capacities) for optimizer in optimizers]
-    rows: list[Row] = [
-        (Cell(f"{gib} GiB"), *map(_batch, line))
-        for gib, line in zip(CAPACITIES_GIB, zip(*batches, strict=True), strict=True)
+    batches = {
+        optimizer: largest_batches(partial(peak, optimizer), [gib * GIB for gib in CAPACITIES_GIB])
+        for optimizer in optimizers or [""]
+    }
+    if not optimizers:
+        rows: list[Row] = [(Cell(name), _batch(batch)) for name, batch in zip(capacities, batches[""], strict=True)]
+        return Table(title, titles, tuple(rows))
+    rows = [
+        (
+            Cell(optimizer),
+            cells.count("peak_memory", record.memory.optimizers[optimizer].state),
+            cells.count("peak_memory", record.memory.total(optimizer)),
+            *map(_batch, batches[optimizer]),
+        )
+        for optimizer in optimizers
     ]
     return Table(title, titles, tuple(rows))
 
 
 def _batch(batch: int) -> str:
     return "none" if batch == 0 else f"at least {batch:,}" if batch == MAX_BATCH else f"{batch:,}"
+
+
+def memory_csv(records: Sequence[Record]) -> str:
+    """One line per figure in bytes: the terms of the peak without a path, then what each module allocates."""
+    lines: list[tuple[object, ...]] = [("model", "path", "term", "bytes")]
+    for record in records:
+        if memory := record.memory:
+            lines += [(record.label, "", term, size) for term, size in _parts(memory).items()]
+            for name, optimizer in memory.optimizers.items():
+                lines += [
+                    (record.label, "", f"state of {name}", optimizer.state),
+                    (record.label, "", f"peak with {name}", memory.total(name)),
+                ]
+            for module in memory.modules:
+                lines += [
+                    (record.label, module.path, "allocated", module.allocated),
+                    (record.label, module.path, "peak while it ran", module.peak),
+                ]
+    return csv_text(lines)

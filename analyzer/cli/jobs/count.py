@@ -14,6 +14,7 @@ from analyzer.records.record import Record, restrict, under, unknown_module_erro
 
 if TYPE_CHECKING:
     from analyzer.records.comparison import Comparison
+    from analyzer.records.training import TrainingSetup
     from reports.table import Table
 
 
@@ -25,7 +26,7 @@ def run_count(
     metric: str,
     counter: str,
     verify: bool,
-    memory: bool,
+    memory: bool | TrainingSetup,
     strict: bool,
     form: str,
     output: str | None,
@@ -64,12 +65,16 @@ def run_count(
         with spinner("trying batch sizes", when=runs_torch):
             memory_tables: list[Table] = []
             for record, count in zip(records, counters, strict=True):
-                memory_tables += tables(record, count)
+                memory_tables += tables(record, count, depth)
         emit(form, output, lambda: memory_tables)
     elif form == "json":
         from analyzer.records.record_json import dump
 
         write(dump(records, comparison, status="failed" if failed else "ok"), output)
+    elif form == "csv" and memory and not verify:
+        from reports.counting.memory import memory_csv
+
+        write(memory_csv(records), output)
     elif form == "csv" and not verify:
         from reports.formats.text import records_csv
 

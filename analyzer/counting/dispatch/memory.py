@@ -19,37 +19,62 @@ from analyzer.counting.dispatch import recurrent
 from analyzer.counting.dispatch.cpu_attention import ATTENTION, attention, attention_as_on_a_cpu
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
-from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, tensors_inside, tensors_of
+from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, storage_id, tensors_inside, tensors_of
 from analyzer.counting.operators.classify import Kind, Operator
 from analyzer.records.record import Memory, ModuleMemory, prefixes
+from analyzer.records.training import FLOAT32_BYTES, OPTIMIZERS, OptimizerMemory, TrainingSetup, optimizer_memory
 
 # Decomposed on meta, these operators make tensors that their kernels on a device do not.
 NOT_DECOMPOSED = frozenset(f"aten::{name}" for name in ("dropout", "lstm", "gru", "rnn_tanh", "rnn_relu"))
 
 
 def track_memory(
-    model: nn.Module, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, *, train: bool = False
+    model: nn.Module,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    train: bool = False,
+    held: Sequence[Tensor] = (),
+    setup: TrainingSetup | None = None,
 ) -> Memory:
-    """The memory of one pass of a model that, like its arguments, is on meta, in the model's own mode."""
+    """The memory of one pass of a model that, like its arguments, is on meta, in the model's own mode.
+
+    `held` are tensors of the model that are neither parameters nor buffers: they count to the inputs. With a `setup`
+    that accumulates gradients two passes run, of which the second finds the gradients of the first.
+    """
     kwargs = dict(kwargs or {})
-    inputs = tensors_inside((list(args), kwargs))
-    sizes = _bytes(model.parameters()), _bytes(model.buffers()), _bytes(inputs)
+    setup = setup or TrainingSetup()
+    parameters, buffers = list(model.parameters()), list(model.buffers())
+    owned = {storage_id(tensor) for tensor in (*parameters, *buffers)}
+    inputs = [tensor for tensor in (*tensors_inside((list(args), kwargs)), *held) if storage_id(tensor) not in owned]
     tracker = MemoryTracker(model, inputs)
-    saved = gradients = 0
     if not train:
         with torch.inference_mode(), tracker:
             outputs = run_model(model, args, kwargs)
     else:
         hooks = torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor)
         with torch.enable_grad(), _RecurrentLayers(), attention_as_on_a_cpu(), tracker, hooks:
-            outputs = run_model(model, args, kwargs)
-            saved = tracker.saved_bytes
-            differentiable = [tensor for tensor in output_tensors(outputs) if tensor.requires_grad]
-            torch.autograd.backward(differentiable, [output_gradient(tensor) for tensor in differentiable])
-        gradients = _bytes(p.grad for p in model.parameters() if p.grad is not None)
-    del outputs
+            for _ in range(min(setup.accumulate, 2)):
+                tracker.saved.clear()
+                outputs = run_model(model, args, kwargs)
+                tensors = output_tensors(outputs)
+                # A checkpoint keeps its inputs without saving them: what is alive now, except outputs, is for backward.
+                tracker.saved |= tracker.present.difference(map(tracker.number, tensors))
+                tensors = [tensor for tensor in tensors if tensor.requires_grad]
+                torch.autograd.backward(tensors, [output_gradient(tensor) for tensor in tensors])
+                del outputs, tensors
     modules = tuple(ModuleMemory(path, size, tracker.highest[path]) for path, size in tracker.allocated.items())
-    return Memory(*sizes, tracker.peak, tracker.peak_path, saved, gradients, modules)
+    memory = Memory(
+        parameters=_bytes(parameters),
+        buffers=_bytes(buffers),
+        inputs=_bytes(inputs),
+        activations=tracker.peak,
+        peak_path=tracker.peak_path,
+        saved=0,
+        gradients=0,
+        modules=modules,
+    )
+    return memory.replace(**_training_memory(model, tracker, setup)) if train else memory
 
 
 class MemoryTracker(OperatorTracker):
@@ -60,13 +85,17 @@ class MemoryTracker(OperatorTracker):
 
     def __init__(self, model: nn.Module, inputs: Sequence[Tensor]) -> None:
         super().__init__(model)
-        self.alive = self.peak = self.saved_bytes = 0
+        self.alive = self.peak = 0
         self.peak_path = ""
         self.allocated: dict[str, int] = {}
         self.highest: dict[str, int] = {}
         storages = [tensor.untyped_storage() for tensor in (*model.parameters(), *model.buffers(), *inputs)]
         self.known: dict[int, weakref.ref[Any]] = {storage._cdata: weakref.ref(storage) for storage in storages}
-        self.saved = set(self.known)
+        self.numbers: dict[int, int] = dict.fromkeys(self.known, -1)  # Of the allocation of each storage.
+        self.sizes: list[int] = []  # By number of the allocation.
+        self.events: list[tuple[int, str]] = []  # Number and module of an allocation; ~number where it is freed.
+        self.present: set[int] = set()  # Numbers of the allocations alive now.
+        self.saved: set[int] = set()  # Those that the last forward pass keeps for its backward pass.
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func is ATTENTION:
@@ -86,8 +115,12 @@ class MemoryTracker(OperatorTracker):
         known = self.known.get(storage._cdata)
         if known is not None and known() is not None:
             return
-        size = storage.nbytes()
-        self.known[storage._cdata] = weakref.ref(storage, partial(self._free, size))
+        size, number = storage.nbytes(), len(self.sizes)
+        self.known[storage._cdata] = weakref.ref(storage, partial(self._free, number))
+        self.numbers[storage._cdata] = number
+        self.sizes.append(size)
+        self.events.append((number, self.path))
+        self.present.add(number)
         self.alive += size
         for path in prefixes(self.path):
             self.allocated[path] = self.allocated.get(path, 0) + size
@@ -95,15 +128,65 @@ class MemoryTracker(OperatorTracker):
         if self.alive > self.peak:
             self.peak, self.peak_path = self.alive, self.path
 
-    def _free(self, size: int, storage: object) -> None:
-        self.alive -= size
+    def _free(self, number: int, storage: object) -> None:
+        self.alive -= self.sizes[number]
+        self.present.discard(number)
+        self.events.append((~number, ""))
+
+    def number(self, tensor: Tensor) -> int:
+        """The number of the allocation in which a tensor is; -1 for parameters, buffers and inputs."""
+        storage = tensor.untyped_storage()
+        self._allocate(storage)
+        return self.numbers[storage._cdata]
 
     def save_for_backward(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self.saved:
-            self.saved.add(storage._cdata)
-            self.saved_bytes += storage.nbytes()
+        if (number := self.number(tensor)) >= 0:
+            self.saved.add(number)
         return tensor
+
+
+def _training_memory(model: nn.Module, tracker: MemoryTracker, setup: TrainingSetup) -> dict[str, Any]:
+    """The fields of `Memory` that training changes."""
+    trained = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    numbers = {tracker.number(parameter.grad) for parameter in trained if parameter.grad is not None}
+    # Sharded gradients are smaller than their allocations.
+    sizes = [setup.share(size, 2) if number in numbers else size for number, size in enumerate(tracker.sizes)]
+    total, peak, path, last = 0, 0, "", 0
+    for index, (number, place) in enumerate(tracker.events):
+        total += sizes[number] if number >= 0 else -sizes[~number]
+        if total > peak:
+            peak, path, last = total, place, index
+    numbers_until_peak = [number for number, _ in tracker.events[: last + 1]]
+    present = set(numbers_until_peak).difference(~number for number in numbers_until_peak)
+    width = FLOAT32_BYTES if setup.master_weights else 0
+    tensors = [(parameter.numel(), width or parameter.element_size()) for parameter in trained]
+    optimizers = {name: optimizer_memory(name, tensors) for name in OPTIMIZERS if setup.optimizer in ("", name)}
+    shared = {
+        name: OptimizerMemory(setup.share(memory.state, 1), setup.share(memory.temporary, 1))
+        for name, memory in optimizers.items()
+    }
+    return {
+        "parameters": setup.share(_bytes(model.parameters()), 3),
+        "activations": peak,
+        "peak_path": path,
+        "saved": sum(sizes[number] for number in tracker.saved - numbers),
+        "gradients": sum(sizes[number] for number in numbers),
+        "saved_at_peak": sum(sizes[number] for number in present & (tracker.saved - numbers)),
+        "gradients_at_peak": sum(sizes[number] for number in present & numbers),
+        "master_weights": setup.share(width * sum(elements for elements, _ in tensors), 1),
+        "gathered": _largest_layer(model, setup),
+        "optimizers": shared,
+        "setup": None if setup == TrainingSetup() else setup,
+    }
+
+
+def _largest_layer(model: nn.Module, setup: TrainingSetup) -> int:
+    """Bytes of the weights (stage 3) and gradients (from stage 2) of the layer that has most of them."""
+    if setup.devices == 1 or setup.stage < 2:
+        return 0
+    layers = [list(module.parameters(recurse=False)) for module in model.modules()]
+    gathered = (setup.stage == 3) * max(map(_bytes, layers))
+    return gathered + max(_bytes(p.grad for p in layer if p.grad is not None) for layer in layers)
 
 
 @cache

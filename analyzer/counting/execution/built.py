@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from analyzer.counting.dispatch.backward import count_backward
 from analyzer.counting.dispatch.counter import count_operators
 from analyzer.counting.dispatch.memory import track_memory
+from analyzer.counting.execution.precision import cast
 from analyzer.models.spec_to_module import construct
 from analyzer.networks.spec import Network
 from analyzer.networks.walk import Step
 from analyzer.records.record import Count, Memory
+from analyzer.records.training import TrainingSetup
 
 
 class BuiltNetwork:
@@ -42,7 +44,8 @@ class BuiltNetwork:
         model, source = self.on("meta")
         return count_backward(count, model, [source], {})
 
-    def memory(self) -> Memory:
-        """The memory of a pass on meta: forward, and in training backward too."""
+    def memory(self, setup: TrainingSetup | None = None) -> Memory:
+        """The memory of a pass on meta: forward, and in training backward too. Casts the module to the setup's type."""
         model, source = self.on("meta")
-        return track_memory(model, [source], train=self.train)
+        args = cast(model, [source], {}, setup.dtype)[0] if setup and setup.dtype else [source]
+        return track_memory(model, args, train=self.train, setup=setup)

@@ -18,13 +18,16 @@ from analyzer.counting.dispatch.backward import track_gradients
 from analyzer.counting.dispatch.counter import CountedPass, count_pass
 from analyzer.counting.dispatch.memory import track_memory
 from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_inside
+from analyzer.counting.execution.attributes import Attributes
 from analyzer.counting.execution.devices import DeviceRead
 from analyzer.counting.execution.places import FAKE, KNOWN_VALUES, META_PLACES, REAL, WITHOUT_VALUES, ZEROS
+from analyzer.counting.execution.precision import cast
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
 from analyzer.counting.execution.randomness import Randomness, random_notes
 from analyzer.models.failures import error_summary, run_error
 from analyzer.records.note import Note
 from analyzer.records.record import Count, Memory
+from analyzer.records.training import TrainingSetup
 
 HOW = {
     KNOWN_VALUES: "counted on meta with the values of the inputs",
@@ -84,9 +87,17 @@ def count_model(
 
 
 def measure_memory(
-    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, train: bool | None
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    train: bool | None,
+    setup: TrainingSetup | None = None,
 ) -> tuple[Memory | None, tuple[Note, ...]]:
-    """The memory of a pass on meta, or None and a note where the model cannot run there."""
+    """The memory of a pass on meta, or None and a note where the model cannot run there.
+
+    Tensors in containers and objects that modules hold, such as a cache, count to the inputs.
+    """
     model = getattr(model, "_orig_mod", model)
     failure = ""
     tensors = tensors_in(model)
@@ -95,7 +106,11 @@ def measure_memory(
             with unset_fake_temporarily():
                 model = materialize_lazy(model, tensors, args, kwargs, train)
                 with prepared_model(place, model, args, kwargs, train) as (moved_args, moved_kwargs):
-                    return track_memory(model, moved_args, moved_kwargs, train=bool(train)), ()
+                    if setup and setup.dtype:
+                        moved_args, moved_kwargs = cast(model, moved_args, moved_kwargs, setup.dtype)
+                    held = Attributes([vars(module) for module in model.modules()]).tensors
+                    memory = track_memory(model, moved_args, moved_kwargs, train=bool(train), held=held, setup=setup)
+                    return memory, ()
         except (Exception, SystemExit, DeviceRead) as error:
             failure = error_summary(error)
     return None, (Note(f"memory is unknown: it needs a run on meta, which raised {failure}"),)

@@ -16,6 +16,7 @@ from analyzer.counting.dispatch.tensors import output_tensors
 from analyzer.models.spec_to_module import construct
 from analyzer.networks import find
 from analyzer.networks.walk import walk
+from analyzer.records.training import TrainingSetup
 from tests.counting.dispatch.profiled import Block, blocks, peak
 from tests.counting.dispatch.training_models import MODELS, Forward, attention, attention_parts, sequence
 
@@ -154,31 +155,103 @@ def test_the_divisor_of_a_mean_is_separate():
     assert sorted(block.size for block in allocations if not block.returned) in ([], [4, 8])
 
 
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        ("sgd", lambda parameters: torch.optim.SGD(parameters, lr=0.1)),
-        ("momentum", lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)),
-        ("adam", lambda parameters: torch.optim.Adam(parameters)),
-    ],
-)
-def test_optimizer_state_equals_what_the_optimizer_allocates(name, make):
-    def with_a_frozen_bias() -> nn.Module:
-        model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 6 * 6, 10))
-        model[3].bias.requires_grad_(False)
-        return model
+OPTIMIZERS = {
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+    "momentum": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
 
-    source = torch.zeros(2, 3, 8, 8)
-    memory = track_memory(with_a_frozen_bias().to("meta"), [source.to("meta")], train=True)
-    assert memory.gradients == FLOAT * (8 * 3 * 3 * 3 + 8 + 8 + 8 + 10 * 8 * 6 * 6)
-    real = with_a_frozen_bias()
-    optimizer = make(real.parameters())
-    real(source).sum().backward()
+
+def with_a_frozen_bias() -> nn.Module:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 6 * 6, 10))
+    model[3].bias.requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_optimizer_state_equals_what_the_optimizer_allocates(name, dtype):
+    source = torch.zeros(2, 3, 8, 8, dtype=dtype)
+    model = with_a_frozen_bias().to(dtype)
+    memory = count_module(model, [source], {}, train=True, memory=True).memory
+    assert memory.gradients == dtype.itemsize * (8 * 3 * 3 * 3 + 8 + 8 + 8 + 10 * 8 * 6 * 6)
+    optimizer = OPTIMIZERS[name](model.parameters())
+    model(source).sum().backward()
     optimizer.step()
-    state = [item for values in optimizer.state.values() for item in values.items() if isinstance(item[1], Tensor)]
-    assert sum(tensor.nbytes for key, tensor in state if key != "step") == memory.optimizer(name)
-    # Adam also counts its steps, in a float32 for each of the five trained parameters.
-    assert sum(tensor.nbytes for key, tensor in state if key == "step") == (5 * FLOAT if name == "adam" else 0)
+    state = [item for values in optimizer.state.values() for item in values.values() if isinstance(item, Tensor)]
+    assert sum(tensor.nbytes for tensor in state) == memory.optimizers[name].state
+
+
+@pytest.mark.parametrize("batch", [1, 256])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_with_an_optimizer(name, batch):
+    """At batch 1 the peak is in the optimizer's step, at batch 256 in the backward pass. Its state exists before."""
+    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 16))
+    source = torch.zeros(batch, 64)
+    memory = count_module(model, [source], {}, train=True, memory=True).memory
+    assert memory.peaks_in_step(name) == (batch == 1 and name.startswith("adam"))
+    optimizer = OPTIMIZERS[name](model.parameters())
+    run = training_step(model, (source,))
+
+    def step() -> None:
+        run()
+        optimizer.step()
+
+    step()
+    constant = memory.parameters + memory.inputs + memory.optimizers[name].state
+    assert constant + returned_peak(step) == memory.total(name)
+
+
+@pytest.mark.parametrize("name", ["cnn", "encoder", "checkpointed", "tied_embedding", "frozen_backbone"])
+def test_accumulated_gradients_exist_in_the_next_forward_pass(name):
+    model, args = MODELS[name]()
+    setup = TrainingSetup(accumulate=4)
+    memory = count_module(model, args, {}, train=True, memory=setup).memory
+
+    def passes() -> None:
+        model.zero_grad(set_to_none=True)
+        for _ in range(4):
+            tensors = [tensor for tensor in output_tensors(model(*args)) if tensor.requires_grad]
+            torch.autograd.backward(tensors, [torch.ones_like(tensor) for tensor in tensors])
+            del tensors
+
+    model.train()
+    passes()
+    assert memory.activations == returned_peak(passes)
+
+
+def test_saved_activations_of_a_checkpoint_are_its_inputs():
+    """Two of three inputs of (2, 24, 32); the first is the model's input. Without checkpoints also (2, 24, 128)."""
+    model, args = MODELS["checkpointed"]()
+    assert count_module(model, args, {}, train=True, memory=True).memory.saved == FLOAT * 2 * (2 * 24 * 32)
+
+
+def test_16_bytes_a_parameter_in_mixed_precision_with_adam():
+    """Weights 2, gradients 2, master weights 4, two states of 4; and a step counter for each of two tensors."""
+    setup = TrainingSetup(optimizer="adam", precision="bf16-mixed")
+    model, parameters = nn.Linear(100, 60), 100 * 60 + 60
+    memory = count_module(model, [torch.zeros(1, 100)], {}, train=True, memory=setup).memory
+    state = memory.optimizers["adam"].state
+    assert (memory.parameters, memory.gradients) == (2 * parameters, 2 * parameters)
+    assert (memory.master_weights, state) == (4 * parameters, 2 * 4 * parameters + 2 * 4)
+    assert memory.parameters + memory.gradients + memory.master_weights + state == 16 * parameters + 8
+    assert memory.inputs == 2 * 100
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_shares_of_four_devices(stage):
+    """Each device has a quarter, rounded up: of the state from stage 1, of gradients from 2, of weights from 3."""
+    setup = TrainingSetup(optimizer="momentum", devices=4, stage=stage)
+    model = nn.Sequential(nn.Linear(10, 20, bias=False), nn.Linear(20, 5, bias=False))
+    memory = count_module(model, [torch.zeros(1, 10)], {}, train=True, memory=setup).memory
+    size, first, second = FLOAT * 300, FLOAT * 200, FLOAT * 100
+    assert memory.optimizers["momentum"].state == size // 4
+    assert memory.gradients == (size if stage == 1 else first // 4 + second // 4)
+    assert memory.parameters == (size if stage < 3 else size // 4)
+    # The first layer, while it runs: its gradient before it is reduced, its weights after they are gathered.
+    assert memory.gathered == {1: 0, 2: first, 3: 2 * first}[stage]
 
 
 def test_a_batch_norm_at_inference_allocates_its_output_only():

@@ -1,0 +1,62 @@
+"""Options of `analyze --memory`: how the model is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from analyzer.cli.commands.options import MAX_COUNT
+from analyzer.cli.selection import Selection
+from analyzer.core.errors import AnalyzerError
+from analyzer.records.training import OPTIMIZERS, PRECISIONS, STAGES, TrainingSetup
+
+# fmt: off
+OPTIONS = (
+    click.option("--memory", is_flag=True,
+                 help="Show peak memory, and the largest batch that fits into common GPUs."),
+    click.option("--optimizer", type=click.Choice(OPTIMIZERS),
+                 help="With --memory --train: the optimizer whose state counts. Default: all, side by side."),
+    click.option("--precision", type=click.Choice(list(PRECISIONS)),
+                 help="With --memory --train: the type of weights, gradients and activations; -mixed adds float32 "
+                      "master weights and keeps the optimizer's state in float32. Default: the model's own types."),
+    click.option("--accumulate", type=click.IntRange(2, MAX_COUNT), metavar="N",
+                 help="With --memory --train: passes whose gradients are added up before a step."),
+    click.option("--shard", type=click.IntRange(2, MAX_COUNT), metavar="N",
+                 help="With --memory --train: devices over which ZeRO or FSDP shards; memory is that of one device."),
+    click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
+                 help="With --shard: 1 shards the optimizer's state, 2 gradients too, 3 (default) weights too."),
+)
+# fmt: on
+
+
+def memory_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options. Passes `memory` to the command: whether to show it, or how the model is trained."""
+
+    @wraps(command)
+    def with_memory(
+        *arguments: Any,
+        selection: Selection,
+        memory: bool,
+        optimizer: str | None,
+        precision: str | None,
+        accumulate: int | None,
+        shard: int | None,
+        stage: str | None,
+        **options: Any,
+    ) -> Any:
+        given = {"optimizer": optimizer, "precision": precision, "accumulate": accumulate, "shard": shard}
+        names = [f"--{name}" for name, value in given.items() if value]
+        if stage and not shard:
+            raise AnalyzerError("--stage has no effect without --shard N")
+        if names and not (memory and selection.training):
+            raise AnalyzerError(f"{names[0]} has no effect without --memory --train")
+        setup = TrainingSetup(optimizer or "", precision or "", shard or 1, int(stage or 3), accumulate or 1)
+        return command(*arguments, selection=selection, memory=setup if names else memory, **options)
+
+    decorated: Callable[..., Any] = with_memory
+    for option in reversed(OPTIONS):
+        decorated = option(decorated)
+    return decorated

@@ -128,6 +128,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
         sys.stdout.reconfigure(errors="backslashreplace")  # An ASCII pipe gets escaped names instead of an error.
     try:
+        _refuse_empty(sys.argv[1:] if arguments is None else arguments)
         status = cli.main(args=arguments, prog_name="analyze", standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
@@ -147,6 +148,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         print_message("interrupted")
         return 130
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """An empty argument is a variable that a script has not set; no option and no name can be empty."""
+    for before, word in pairwise(["", *arguments]):
+        option = word[:-1] if word.startswith("--") and word.endswith("=") else before
+        if not word or option != before:
+            place = f"the value of {option}" if option.startswith("-") else "an argument"
+            raise AnalyzerError(f"{place} is empty; is a variable of the shell not set?")
 
 
 def _variant_hint(arguments: Sequence[str] | None) -> str:

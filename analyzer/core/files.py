@@ -1,12 +1,24 @@
-"""Atomic writes: a file is replaced as a whole or not at all."""
+"""Reads with a limit, and atomic writes: a file is replaced as a whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, quoted
+
+MAX_BYTES = 1 << 28
+
+
+def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
+    """The text of a file. Raises OSError if it is larger than 256 MiB, since a device such as /dev/zero never ends."""
+    with Path(path).open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB")
+    return data.decode(encoding)
 
 
 def write_text(path: str | Path, text: str, *, advice: str = "name another file with -o") -> None:
@@ -22,7 +34,8 @@ def write_text(path: str | Path, text: str, *, advice: str = "name another file 
 
 
 def require_writable(path: str | Path, *, advice: str = "name another file with -o") -> None:
-    """Raises the AnalyzerError that `write_text` would raise, before long work whose result is lost otherwise."""
+    """Raises the AnalyzerError that `write_text` would raise. Call it before long work, so that its result is not
+    lost."""
     try:
         target = _resolved(path)
         if not target.parent.is_dir():
@@ -34,7 +47,8 @@ def require_writable(path: str | Path, *, advice: str = "name another file with 
 
 
 def _resolved(path: str | Path) -> Path:
-    """The file behind a link, so that the link stays; a device such as /dev/stdout stays a device."""
+    """Resolves symbolic links, so that the target is replaced and not the link; a device such as /dev/stdout is
+    kept."""
     target = Path(os.path.realpath(path))
     if target.is_symlink():
         raise OSError(40, "it is a link to itself")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.files import read_text
 from analyzer.core.frozen import Frozen
 from analyzer.history import pytest_benchmark
 from analyzer.history.point import Point, record_points
@@ -149,7 +150,7 @@ def _parse(path: Path, root: Path) -> list[Point]:
     if path.parent == root / pytest_benchmark.FOLDER:
         return pytest_benchmark.load_stored_run(path).points(name)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except UnicodeDecodeError:
         raise AnalyzerError(f"{path.name} is damaged (not UTF-8)") from None
     return [point for record in load(text, name=path.name) for point in record_points(record, name)]

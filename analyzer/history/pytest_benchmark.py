@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
-from analyzer.core.files import write_text
+from analyzer.core.files import read_text, write_text
 from analyzer.core.frozen import Frozen
 from analyzer.history.point import TIME, UNKNOWN, Point, dump_environment, known_commit, utc_timestamp
 
@@ -169,7 +169,7 @@ def load_stored_run(path: Path) -> BenchmarkRun:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # Windows programs write a byte order mark.
+        return read_text(path, encoding="utf-8-sig")  # Windows programs write a byte order mark.
     except UnicodeDecodeError:
         raise AnalyzerError(f"{quoted(path)} is not UTF-8; {WANTED}") from None
     except OSError as error:

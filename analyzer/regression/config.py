@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
-from analyzer.core.files import project_root
+from analyzer.core.files import project_root, read_text
 from analyzer.core.frozen import Frozen
 from analyzer.regression.counts.snapshot import MODEL_METRICS
 
@@ -43,7 +43,7 @@ def read(start: Path | None = None) -> Config:
     root = project_root(start)
     path = root / "pyproject.toml"
     try:
-        data: Any = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        data: Any = tomllib.loads(read_text(path)) if path.exists() else {}
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise AnalyzerError(f"cannot read pyproject.toml: {one_line(reason)}; check its TOML") from None

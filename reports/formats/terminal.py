@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import stat
 import sys
 from collections.abc import Sequence
 from typing import IO
@@ -27,11 +29,21 @@ WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced", 
 
 
 def console(file: IO[str] | None = None) -> Console:
-    """A console for `file` (standard output if None); 80 columns if neither COLUMNS nor a terminal gives a width."""
+    """A console for `file` (standard output if None); 80 columns if neither COLUMNS nor a terminal gives a width.
+
+    A file has no colours, even if FORCE_COLOR is set.
+    """
     target = file or sys.stdout
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isdecimal() and int(columns) > 0 else None if target.isatty() else 80
-    return Console(file=target, width=width, highlight=False)
+    return Console(file=target, width=width, highlight=False, force_terminal=False if _is_file(target) else None)
+
+
+def _is_file(target: IO[str]) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(target.fileno()).st_mode)
+    except (OSError, ValueError):
+        return isinstance(target, io.StringIO)  # Text that a file will hold.
 
 
 def show(tables: Sequence[Table], to: Console) -> None:

@@ -47,7 +47,7 @@ CASES = {
     # Variants
     "a misspelt variant": (("--variant", "googlnet"), ["'googlnet'", "nearest: googlenet,", "analyze list"]),
     "an unknown variant": (("--variant", "resnet50"), ["'resnet50'", "analyze list"]),
-    "an empty variant": (("--variant", ""), ["unknown variant ''"]),
+    "an empty variant": (("--variant", ""), ["--variant is empty"]),
     "the same variant twice": ((*GOOGLENET, *GOOGLENET), ["googlenet is given twice", "@PATH.KEY=NUMBER"]),
     "the same change twice": (
         ("--variant", "googlenet@conv1.out=32") * 2,
@@ -102,7 +102,12 @@ CASES = {
     "a stride that leaves no pixels": ((*GOOGLENET, "--set", "conv1.stride=500"), ["googlenet.pool1", "pixels"]),
     # Modules
     "an unknown module": ((*GOOGLENET, "--module", "inception_4f"), ["'inception_4f'", "googlenet", "inception_4"]),
-    "an empty module": ((*GOOGLENET, "--module", ""), ["''"]),
+    "an empty module": ((*GOOGLENET, "--module", ""), ["--module is empty"]),
+    "an empty value after =": ((*GOOGLENET, "--module="), ["--module is empty"]),
+    "an empty name": (("",), ["argument is empty"]),
+    "an empty base of a check": (("check", *GOOGLENET, "--base", ""), ["--base is empty"]),
+    "one file for two outputs": (("check", *GOOGLENET, "--junit", "a", "-o", "./a"), ["--junit and -o", "same file"]),
+    "a device as a baseline": (("check", *GOOGLENET, "--baseline", "/dev/zero"), ["larger than"]),
     "a head at inference": ((*GOOGLENET, "--module", "aux1"), ["'aux1'"]),
     "a module that none has": ((*GOOGLENET, "--variant", "nin", "--module", "fc6"), ["'fc6'", "googlenet, nin"]),
     # Options

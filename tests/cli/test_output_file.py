@@ -58,7 +58,6 @@ def refused(outcome, *words: str) -> None:
         ("missing/nin.csv", "No such file or directory"),
         ("directory", "folder"),
         ("file/nin.csv", "Not a directory"),
-        ("", ""),
         ("x" * 300, "too long"),
         ("loop", "loop"),
     ],
@@ -177,3 +176,9 @@ def test_text_is_utf_8_with_unix_line_ends(folder):
 def test_the_error_names_the_file_and_the_fix(folder):
     with pytest.raises(AnalyzerError, match=r"'missing/file'.*; name another file"):
         write_text("missing/file", "text")
+
+
+def test_a_file_has_no_colours(analyze, folder, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert analyze(*JOB[:2], "-o", "out").status == 0
+    assert "\x1b" not in (folder / "out").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, TypeAlias
@@ -96,6 +97,10 @@ def require_writable_output(context: click.Context, parameter: click.Parameter, 
         from analyzer.core.files import require_writable
 
         require_writable(path, advice=f"name another file with {parameter.opts[0]}")
+        others: dict[str, str] = context.meta.setdefault("analyzer.outputs", {})
+        option = others.setdefault(os.path.realpath(path), parameter.opts[0])
+        if option != parameter.opts[0]:
+            raise AnalyzerError(f"{option} and {parameter.opts[0]} name the same file {quoted(path)}; name two")
     return path
 
 

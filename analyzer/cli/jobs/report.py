@@ -12,6 +12,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import spinner, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.core.files import read_text
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variants
 from analyzer.records.comparable import incompatibility
@@ -49,7 +50,7 @@ def run_report(
     for message in refused:
         print_message(message)
     if not records:
-        raise AnalyzerError("no record is left to report on")
+        raise AnalyzerError("none of the records can be reported; see the messages above")
     from reports.page.build import page
 
     command = shlex.join(map(one_line, ["analyze", "report", *files, *selection.arguments()]))
@@ -76,7 +77,7 @@ def read_records(files: Sequence[str]) -> tuple[list[Record], list[str]]:
     refused: list[str] = []
     for name in files:
         try:
-            loaded = load(Path(name).read_text(encoding="utf-8"), name=one_line(name))
+            loaded = load(read_text(name), name=one_line(name))
             for record in loaded:
                 _check(record, name)
         except AnalyzerError as error:

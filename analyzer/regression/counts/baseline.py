@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.core.files import write_text
+from analyzer.core.files import read_text, write_text
 from analyzer.core.shapes import Shapes
 from analyzer.records.record_json import READABLE_VERSIONS, SCHEMA_VERSION, pretty
 from analyzer.regression.counts.snapshot import LAYER_METRICS, MODES, Layer, Snapshot
@@ -32,7 +32,7 @@ Baseline: TypeAlias = Mapping[str, Mapping[str, Snapshot]]
 def read(path: Path, shown: str) -> Baseline | None:
     """The baseline at `path`, or None if there is no file. Raises AnalyzerError, naming `shown`, if it is invalid."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -74,7 +74,7 @@ def load(text: str, shown: str = "input") -> dict[str, dict[str, Snapshot]]:
         raise Unreadable(problem) from None
     version = data.get("schema_version") if isinstance(data, dict) else None
     if not isinstance(data, dict) or "models" not in data or version is None:
-        raise AnalyzerError(f"{name} is no baseline of analyze check; {OTHER_FILE}")
+        raise AnalyzerError(f"{name} is not a baseline of analyze check; {OTHER_FILE}")
     if version not in READABLE_VERSIONS or isinstance(version, bool):
         raise Unreadable(
             f"{name} has schema version {one_line(repr(version))[:40]}, and this analyze reads 1 to {SCHEMA_VERSION}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from analyzer.core.errors import CannotMeasure, one_line, quoted
+from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted
 from analyzer.core.git import git_error, run_git
 
 
@@ -27,7 +27,8 @@ def worktree(root: Path, ref: str) -> Iterator[tuple[Path, str]]:
         _git(root, "worktree", "add", "--detach", "--force", str(tree), commit)
         folder = tree / prefix
         if not folder.is_dir():
-            raise CannotMeasure(f"{quoted(ref)} has no folder {one_line(prefix)}; name a later commit with --base")
+            missing = f"{quoted(ref)} does not contain the folder {one_line(prefix)}"
+            raise CannotMeasure(f"{missing}; give a later commit with --base")
         yield folder, commit[:12]
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -40,8 +41,8 @@ def resolve_commit(root: Path, ref: str) -> str:
         return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     except CannotMeasure:
         _git(root, "rev-parse", "--git-dir")  # Raises its own error outside of a repository.
-        raise CannotMeasure(
-            f"there is no commit {quoted(ref)} here; name a branch, tag or commit that git log knows "
+        raise AnalyzerError(
+            f"there is no commit {quoted(ref)} in this repository; give an existing branch, tag or commit "
             "(in CI the checkout must fetch it: fetch-depth: 0)"
         ) from None
 

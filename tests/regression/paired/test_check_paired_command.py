@@ -246,7 +246,7 @@ def test_a_self_test_never_fails(commit, analyze):
 def test_a_missing_ref(commit, analyze):
     commit()
     done = analyze("check", "--base", "nowhere")
-    assert done.status == 3
+    assert done.status == 2
     assert "no commit 'nowhere'" in done.err
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.core.errors import CannotMeasure
+from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.regression.paired.worktree import uncommitted_files, worktree
 from tests.regression.paired.conftest import git
 
@@ -53,7 +53,7 @@ def test_a_subfolder_that_the_commit_lacks(commit, tmp_path, temporary):
 @pytest.mark.parametrize("ref", ["nowhere", "--help", "HEAD:net.py", ""])
 def test_a_ref_that_names_no_commit(commit, tmp_path, ref):
     commit()
-    with pytest.raises(CannotMeasure, match="fetch-depth"), worktree(tmp_path, ref):
+    with pytest.raises(AnalyzerError, match="fetch-depth"), worktree(tmp_path, ref):
         pass
 
 

@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from analyzer.core.errors import AnalyzerError
 
     if not config.pluginmanager.hasplugin("benchmark"):
-        raise pytest.UsageError(f"{OPTION} compares what pytest-benchmark measures; pip install pytest-benchmark")
+        raise pytest.UsageError(f"{OPTION} needs pytest-benchmark; pip install pytest-benchmark")
     from analyzer.regression.benchmarks.load import load_rules, load_run
 
     try:

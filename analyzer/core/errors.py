@@ -8,7 +8,7 @@ from collections.abc import Iterable
 class AnalyzerError(Exception):
     """Bad input. The message is one line; `exit_status` is the exit status of `analyze`.
 
-    `details` are further lines for an error in the user's own code: its traceback frames.
+    `details`: for an error in the user's code, the traceback frames in that code.
     """
 
     exit_status = 2
@@ -30,7 +30,7 @@ class InputError(AnalyzerError):
 
 
 def one_line(text: object) -> str:
-    """Text from outside made safe to print: line breaks, control and bidirectional characters are escaped."""
+    """Untrusted text made safe to print: line breaks, control and bidirectional characters are escaped."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
 
 
@@ -51,7 +51,7 @@ def require_positive_int(name: str, value: object) -> None:
 
 
 def nearest(name: str, known: Iterable[str], *, limit: int = 3, max_shown: int = 12) -> str:
-    """`nearest: a, b` for an unknown name; without a close match, the known names, shortened from `max_shown` on."""
+    """`nearest: a, b` for an unknown name; if no name is close, the known names, at most `max_shown` of them."""
     import difflib
 
     known = list(known)

@@ -38,7 +38,7 @@ class Frozen:
         for name in self.fields[len(args) :]:
             if name not in values:
                 if not hasattr(type(self), name):
-                    raise TypeError(f"{type(self).__name__} misses a value for {name!r}")
+                    raise TypeError(f"{type(self).__name__}() is missing the field {name!r}")
                 values[name] = getattr(type(self), name)
         self.__dict__.update(values)
 

@@ -35,10 +35,10 @@ def from_json(kind: type[Data], data: Any) -> Data:
     if not isinstance(data, dict):
         raise TypeError(f"{kind.__name__} is a {type(data).__name__}")
     values = {}
-    key: Any = kind  # mypy takes a class that defines __eq__ for unhashable.
+    key: Any = kind  # mypy considers a class that defines __eq__ unhashable.
     for name, value in data.items():
         if name not in kind.names:
-            raise TypeError(f"{kind.__name__} has no {name!r}")
+            raise TypeError(f"{kind.__name__} has no field {name!r}")
         try:
             values[name] = _field_reader(key, name)(value)
         except TypeError as error:
@@ -81,7 +81,7 @@ def _reader(kind: Any) -> Reader:
 
 
 def _union_reader(kind: Any, readers: list[Reader]) -> Reader:
-    """Takes the first type that fits; with a single type beside None its own error names what is wrong inside it."""
+    """Tries the types in order; if only one type other than None is allowed, raises that type's more precise error."""
 
     def read(value: Any) -> Any:
         if value is None and type(None) in get_args(kind):

@@ -1,4 +1,4 @@
-"""Tensor shapes: the batch comes first, then channels, height and width, or features."""
+"""Tensor shapes as tuples and text: (batch, channels, height, width) or (batch, features)."""
 
 from __future__ import annotations
 

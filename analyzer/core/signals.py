@@ -9,7 +9,7 @@ from typing import Any
 
 
 def ignore_sigint() -> AbstractContextManager[None]:
-    """Ignores Ctrl-C, so that a second one cannot interrupt saving what the first one stopped."""
+    """Ignores Ctrl-C, so that a second Ctrl-C cannot interrupt saving the results of the interrupted run."""
     return _handler(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -24,12 +24,12 @@ def scaled(value: float, unit: str = "", *, digits: int = 4) -> str:
 
 
 def _rounded(value: float, digits: int) -> float:
-    """`value` with so many significant digits, and never fewer than its whole part."""
+    """`value` rounded to `digits` significant digits, but never fewer than its integer part has."""
     return round(value, max(digits - len(str(int(abs(value)))), 0))
 
 
 def _digits(value: float, digits: int) -> str:
-    """The same as text. The digits after the point are counted after rounding: 9.9996 is 10.00 and not 10.000."""
+    """`_rounded` as text. Digits are counted after rounding: 9.9996 is 10.00 and not 10.000."""
     rounded = _rounded(value, digits)
     return f"{rounded:.{max(digits - len(str(int(abs(rounded)))), 0)}f}"
 
@@ -80,7 +80,7 @@ def relative_change(before: float, after: float, *, fewer: str = "fewer") -> str
     """How `after` differs from `before`: `-7.9 %`, `+43.9 %`; from a factor of 2 up `21.4× fewer`, `8.71× more`.
 
     A percentage is always a share of `before`: 6,998,552 after 7,595,176 is -7.9 %. The project shows ratios of two
-    numbers in this form only. `fewer` is "less" for quantities that are not counted in pieces, such as memory.
+    numbers in this form only. `fewer` is the word for decreases; pass "less" for uncountable quantities such as memory.
     """
     if _equal(before, after):
         return "same"

@@ -96,7 +96,7 @@ def propose_change_points(levels: Array) -> list[int]:
     squares would follow a single outlier.
     """
     if find_spec("ruptures") is None:
-        raise CannotMeasure("changes are found with ruptures; pip install '.[check]' from a checkout")
+        raise CannotMeasure("finding changes needs ruptures; pip install '.[check]' from a checkout")
     from ruptures import KernelCPD
 
     scale = difference_noise(levels) or float(np.ptp(levels)) / 10

@@ -31,8 +31,8 @@ def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
     if missing:
         module = missing[0].rpartition(".")[0] or missing[0]
         raise AnalyzerError(
-            f"{one_line(path)} takes or returns {one_line(', '.join(missing))}, which torch's pytree does not know; "
-            f"`import {one_line(module)}` should register it: write a FILE.py that imports it and builds the model"
+            f"{one_line(path)} uses {one_line(', '.join(missing))}, which torch's pytree has not registered; write a "
+            f"FILE.py that imports {one_line(module)}, which should register it, and builds the model"
         )
     known: list[Any] = [pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE[name] for name in classes]
     try:
@@ -45,7 +45,7 @@ def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
             return torch.export.unflatten(program), args, kwargs
     except Exception as error:
         raise AnalyzerError(
-            f"{one_line(path)} is no torch.export program that this torch reads "
+            f"{one_line(path)} cannot be read as a torch.export program by this torch version "
             f"({type(error).__name__}: {one_line(error)[:120]}); write it again with torch.export.save"
         ) from error
 
@@ -67,7 +67,7 @@ def _weights_only() -> Iterator[None]:
     previous = os.environ.get(variable)
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise pickle.UnpicklingError("it holds pickled objects, which could run any code")
+        raise pickle.UnpicklingError("the file contains pickled objects, which could run any code")
 
     pickle.loads, os.environ[variable] = refuse, "1"
     logging.disable(logging.WARNING)  # torch logs the traceback of an error before it raises it.

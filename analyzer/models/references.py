@@ -121,7 +121,7 @@ def _file(reference: str, path: Path) -> ModuleType:
 
 def _module(reference: str, name: str) -> ModuleType:
     if "/" in name or "\\" in name:
-        raise AnalyzerError(f"{one_line(name)} is no Python file; {FORMS}")
+        raise AnalyzerError(f"{one_line(name)} is not a Python file; {FORMS}")
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)

@@ -85,7 +85,7 @@ def _load(point: EntryPoint) -> Network:
         for step in walk(network):
             if type(step.layer) not in (*LAYERS, Concat):
                 raise AnalyzerError(
-                    f"no formula for layer {type(step.layer).__name__} at {step.path}; use spec's layers"
+                    f"no formula for {type(step.layer).__name__} at {step.path}; use layers of analyzer.networks.spec"
                 )
     except Exception as error:
         raise AnalyzerError(f"{label} cannot be counted: {type(error).__name__}: {one_line(error)}") from error

@@ -42,7 +42,7 @@ def _window_count(size: int, kernel: int, stride: int, padding: int, *, ceil: bo
 
 def _require_4d(shape: Shape) -> Shape:
     if len(shape) != 4:
-        raise ShapeError(f"wants (batch, channels, height, width), got {shape_text(shape)}")
+        raise ShapeError(f"expected (batch, channels, height, width), got {shape_text(shape)}")
     return shape
 
 
@@ -51,7 +51,7 @@ def _windowed(shape: Shape, kernel: int, stride: int, padding: int, *, ceil: boo
     _require_4d(shape)
     height, width = (_window_count(size, kernel, stride, padding, ceil=ceil) for size in shape[2:])
     if height < 1 or width < 1:
-        raise ShapeError(f"ran out of pixels: a {kernel}x{kernel} window on {shape[2]}x{shape[3]}")
+        raise ShapeError(f"a {kernel}x{kernel} window does not fit {shape[2]}x{shape[3]}")
     return height, width
 
 
@@ -108,7 +108,7 @@ class Linear(_Leaf):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 2:
-            raise ShapeError(f"wants (batch, features), got {shape_text(shape)}; flatten it first")
+            raise ShapeError(f"expected (batch, features), got {shape_text(shape)}; flatten it first")
         return (shape[0], self.out)
 
 

@@ -21,7 +21,7 @@ class Variant(Frozen):
 def variant(name: str, overrides: Overrides | None = None) -> Variant:
     """The variant of that name with overrides. Raises AnalyzerError for an unknown name or key."""
     if not isinstance(name, str):
-        raise AnalyzerError(f"a {type(name).__name__} is no network's name; see analyze list")
+        raise AnalyzerError(f"a {type(name).__name__} is not a network name; see analyze list")
     overrides = {} if overrides is None else overrides
     if not isinstance(overrides, Mapping):
         raise AnalyzerError(f"overrides is a {type(overrides).__name__}; wanted a dict of PATH.KEY: NUMBER")

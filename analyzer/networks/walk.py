@@ -92,7 +92,7 @@ class _Walker:
         if isinstance(node, Block):
             node = node.expand()
         if isinstance(node, Auxiliary):
-            raise AnalyzerError(f"{self.name}.{path}: an auxiliary head inside a module; make it a row of the network")
+            raise AnalyzerError(f"{self.name}.{path}: an auxiliary head inside a module; move it to the top level")
         if isinstance(node, Branches):
             return self.branches(node, path, role, activation)
         if isinstance(node, Sequential):

@@ -48,7 +48,7 @@ def positional_arguments(model: nn.Module, args: Sequence[Any], kwargs: Mapping[
     given = {p.name for p in parameters} & set(bound.arguments)
     if set(kwargs) - given:
         names = ", ".join(bound.kwargs)
-        raise TypeError(f"it takes positional arguments only, and the model has keyword arguments: {names}")
+        raise TypeError(f"the tool accepts only positional arguments; the model has keyword arguments: {names}")
     last = max((index for index, p in enumerate(parameters) if p.name in given), default=-1)
     return tuple(bound.arguments.get(p.name, p.default) for p in parameters[: last + 1])
 

@@ -20,7 +20,7 @@ class Difference(Frozen):
 
 
 class RowAgreement(Frozen):
-    """One row: MACs and activations by counter; `agrees` is about every metric that the counters share."""
+    """MACs and activations of one row by counter. `agrees`: all metrics that the counters share are equal."""
 
     path: str
     op: str
@@ -32,7 +32,7 @@ class RowAgreement(Frozen):
 class Agreement(Frozen):
     """The counters that were compared row by row, and their differences.
 
-    `lacks` says what a counter does not count. `rows` are for the table and not part of the JSON.
+    `lacks`: operators or metrics that a counter does not cover. `rows` are for the table and not part of the JSON.
     """
 
     counters: tuple[str, ...]

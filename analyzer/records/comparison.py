@@ -51,7 +51,8 @@ class Comparison(Frozen):
 
     @property
     def metrics(self) -> tuple[ComparedMetric, ...]:
-        """Every module and metric, the first record against each other one; the whole network has the path `total`."""
+        """Every module and metric, the first record compared with each of the others. The network has the path
+        `total`."""
         return tuple(
             ComparedMetric(path, metric, {self.labels[0]: _value(totals[0], metric), label: _value(other, metric)})
             for path, totals in self.modules.items()
@@ -87,7 +88,7 @@ def compare_records(records: Sequence[Record]) -> Comparison:
     if twice:
         raise AnalyzerError(f"{one_line(twice)} is given twice; change one with {one_line(twice)}@PATH.KEY=NUMBER")
     by_role = [_totals_by_role(record.rows) for record in records]
-    # A module that happens to be called `total` gets a dot, so that it is not mistaken for the whole network.
+    # A module named `total` gets a dot, so that it is not mistaken for the whole network.
     modules = {TOTAL: tuple(record.totals if record.rows else None for record in records)}
     for role in _merged_order([list(totals) for totals in by_role]):
         modules[role if role != TOTAL else f"{TOTAL}."] = tuple(totals.get(role) for totals in by_role)
@@ -108,7 +109,7 @@ def _totals_by_role(rows: Sequence[Row]) -> dict[str, Totals]:
 
 
 def _merged_order(orders: Sequence[Sequence[str]]) -> list[str]:
-    """One order of all names. A name that only a later list has follows the name before it in that list."""
+    """Merges lists of names. A name missing from earlier lists is placed after its predecessor in its own list."""
     merged: list[str] = []
     for order in orders:
         position = 0

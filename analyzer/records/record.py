@@ -1,4 +1,4 @@
-"""The result of counting: a row per operator, a count per counter, a record per model.
+"""Result types of counting: Row (one operator), Count (the rows of one counter), Record (one model).
 
 The batch is always explicit and the first size of a shape. Bytes and operations are unscaled integers.
 """
@@ -79,8 +79,8 @@ class Module(Frozen):
 class Count(Frozen):
     """The result of one counter for one model. `unknown_ops`: operators without formula, and their number of calls.
 
-    `unknown_in`: these calls by calling module, operator → path → calls. `as_if_dense`: quantized and sparse operators
-    that are counted as the dense floating-point operators they replace.
+    `unknown_in`: the same calls grouped by module: operator → module path → number of calls. `as_if_dense`: quantized
+    and sparse operators that are counted as the dense floating-point operators they replace.
     """
 
     counter: str
@@ -200,7 +200,7 @@ class Record(Frozen):
         return self.count.rows
 
     def rows_by_key(self) -> dict[tuple[str, str, int], Row]:
-        """The rows by path, op and call, which are those of a `Timing.key`."""
+        """The rows by path, op and call, the same keys as `Timing.key`."""
         return {(row.path, row.op, row.call): row for row in self.rows}
 
     @property
@@ -274,7 +274,7 @@ def prefixes(path: str) -> list[str]:
 
 
 def _module_role(path: str, rows: Sequence[Row]) -> str:
-    """The longest common prefix of the roles above the module's rows, with at most as many segments as its path."""
+    """The role of a module: the common prefix of its rows' roles, cut to the number of segments of its path."""
     roles = [row.role.split(".") if row.path == path else row.role.split(".")[:-1] for row in rows]
     return ".".join(commonprefix(roles)[: path.count(".") + 1])  # noqa: RUF071 – of lists of segments, not of strings
 

@@ -1,4 +1,5 @@
-"""Records to JSON and back, in one envelope. A file of another schema version or a damaged one is refused by name."""
+"""Writes records as JSON and reads them. Reading a damaged file or another schema version raises an error with its
+name."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from analyzer.records.upgrade import upgrade_from_1
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)
-# Optional keys of a record's JSON, left out when empty: fields of the record and of its count. `strict_notes` are
-# those of its notes that fail `--strict`.
+# Optional keys of a record's JSON, left out when empty: fields of the record and of its count. `strict_notes` are the
+# notes that make `--strict` fail.
 RECORD_KEYS = ("notes", "strict_notes", "module", "network_totals", "environment", "commit", "created")
 NOTE_KEYS = RECORD_KEYS[:2]
 COUNT_KEYS = ("unknown_in", "as_if_dense")

@@ -41,7 +41,7 @@ def save_peaks(data: Mapping[str, Any]) -> Path:
 
 
 def load_peaks(environment: Mapping[str, Any], root: Path | None = None) -> list[dict[str, Any]]:
-    """The saved peaks of this project if processor and torch are those of `environment`; otherwise none."""
+    """The project's saved peaks if they were measured with the processor and torch of `environment`; otherwise none."""
     try:
         data = json.loads(((root or project_root()) / PEAKS).read_text(encoding="utf-8"))
         same = data["schema_version"] == PEAKS_VERSION and _chip(data["environment"]) == _chip(environment)
@@ -70,5 +70,5 @@ def _make_folder(folder: Path, content: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         advice = "give --no-keep, and -o FILE with --format json"
-        raise AnalyzerError(f"cannot keep {content} in {folder}: {error.strerror or error}; {advice}") from None
+        raise AnalyzerError(f"cannot save {content} in {folder}: {error.strerror or error}; {advice}") from None
     return folder

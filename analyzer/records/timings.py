@@ -1,6 +1,6 @@
 """Timings of one model at one configuration. A record keeps all samples, in seconds; statistics are computed on demand.
 
-`device` timings come from a device that starts only after the whole pass is queued, so launch overhead is not in them.
+`device` timings are the GPU time of a pass that starts after all its work is queued; they contain no launch overhead.
 `kernel` timings come from torch.profiler. `replay` runs one module alone with its recorded inputs, `replay_cold` with
 flushed caches. `reference_workload` is a fixed computation that tracks machine speed, for `analyze history`.
 """
@@ -31,7 +31,7 @@ def interquartile(ordered: Sequence[T]) -> Sequence[T]:
 
 
 def quartiles(samples: Sequence[float]) -> tuple[float, float]:
-    """Lower and upper quartile by linear interpolation; of a single sample, that sample twice."""
+    """Lower and upper quartile by linear interpolation; both equal the sample if there is only one."""
     if len(samples) < 2:
         return samples[0], samples[0]
     low, _, high = quantiles(samples, n=4, method="inclusive")
@@ -74,8 +74,8 @@ class Configuration(Frozen):
 class Timing(Frozen):
     """Samples of one pass, operator or kernel, in seconds and in the order in which they were taken.
 
-    Of an operator, `path`, `op` and `call` are those of its Row. The pass has an empty path and op; overhead has the op
-    "overhead". `processes` are sample counts per fresh process: samples from one process are correlated.
+    For an operator, `path`, `op` and `call` equal those of its Row. The pass has an empty path and op; overhead has the
+    op "overhead". `processes` are sample counts per fresh process: samples from one process are correlated.
     """
 
     path: str
@@ -141,7 +141,7 @@ class Measurement(Frozen):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the pass is not trusted, and its GPU time if that has another reason."""
+        """The reasons why the pass, and its GPU time if that differs, are not trusted."""
         gpu_reason = self.operator_quality[1]
         gpu = f"GPU time: {gpu_reason}" if gpu_reason not in ("", self.reason) else ""
         return tuple(filter(None, (self.reason, gpu)))

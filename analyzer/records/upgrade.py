@@ -9,7 +9,8 @@ KINDS = {"whole": "pass", "tile": "operator", "gap": "overhead", "reference": "r
 
 
 def upgrade_from_1(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Schema 2 renamed keys of timed records (setting, trust, verdict), four kinds of timing, and a module's memory."""
+    """Schema 2 renamed keys of timed records (setting, trust, verdict), four timing kinds, and the memory keys of
+    modules."""
     data = dict(record)
     if "memory" in data:
         data["memory"] = {**data["memory"], "modules": list(map(_module_memory, data["memory"]["modules"]))}

@@ -33,7 +33,8 @@ class Request(Frozen):
     trace: str | None = None
 
     def for_process(self, completed: int, seed: int) -> Request:
-        """The request of the next process after `completed` ones: few of them profile, and one writes the trace."""
+        """The request of the process after `completed` processes. Only the first ones run --kernels and --replay; one
+        writes the trace."""
         profiled = completed < PROFILED_PROCESSES
         trace = None if completed else self.trace
         return self.replace(seed=seed, kernels=self.kernels and profiled, replay=self.replay and profiled, trace=trace)

@@ -77,8 +77,9 @@ def critical_value(sizes: Sequence[int]) -> float:
     """Half width of a 95 % interval in standard deviations of the resamples: t(n - 1) · sqrt(n / (n - 1)).
 
     n is the number of processes, or of samples of a single process. Student's t, because few processes underestimate
-    their own spread; the root, because a resample's variance is (n - 1) / n of an estimate's (Efron and Tibshirani
-    1993, sections 5.3 and 12.4). The percentile interval of three processes covers the truth in three of four cases.
+    their own spread; the root corrects the variance of resamples, which is (n - 1) / n of the estimate's variance
+    (Efron and Tibshirani 1993, sections 5.3 and 12.4). The percentile interval of three processes covers the truth in
+    three of four cases.
 
     >>> [round(critical_value([6] * processes), 2) for processes in (2, 3, 10)]
     [17.97, 5.27, 2.38]
@@ -92,7 +93,8 @@ def critical_value(sizes: Sequence[int]) -> float:
 
 
 def interval_half_width(measurement: Measurement) -> Callable[[Sequence[Timing]], float | None]:
-    """Returns a function: operators → half width, in seconds, of the 95 % confidence interval of their summed time.
+    """Returns a function that maps operators to the half width (s) of the 95 % confidence interval of their summed
+    time.
 
     The same bootstrap as for medians, of the interquartile mean by pass duration (`Measurement.operator_times_s`). The
     function returns None for no operators and for a single pass.

@@ -66,9 +66,12 @@ CASES = {
     "a size of zero": ((*GOOGLENET, "--input", "3x0x224"), ["'3x0x224'", "at least 1"]),
     "no channels": ((*GOOGLENET, "--input", "0x224x224"), ["'0x224x224'", "at least 1"]),
     "a negative size": ((*GOOGLENET, "--input", "3x-224x224"), ["'3x-224x224'"]),
-    "too small": ((*GOOGLENET, "--input", "3x1x1"), ["googlenet.pool1", "3x1x1", "ran out of pixels", "3x3 window"]),
-    "too small for alexnet": (("--variant", "alexnet", "--input", "3x8x8"), ["alexnet.conv1", "11x11 window on 8x8"]),
-    "too flat": ((*GOOGLENET, "--input", "3x224x4"), ["googlenet.", "ran out of pixels"]),
+    "too small": ((*GOOGLENET, "--input", "3x1x1"), ["googlenet.pool1", "3x1x1", "3x3 window does not fit"]),
+    "too small for alexnet": (
+        ("--variant", "alexnet", "--input", "3x8x8"),
+        ["alexnet.conv1", "11x11 window does not fit 8x8"],
+    ),
+    "too flat": ((*GOOGLENET, "--input", "3x224x4"), ["googlenet.", "window does not fit"]),
     "too small for the heads": ((*GOOGLENET, "--input", "3x32x32", "--train"), ["googlenet.aux1.pool", "5x5 window"]),
     "a batch of zero": ((*GOOGLENET, "--batch", "0"), ["--batch", "0"]),
     "a batch of words": ((*GOOGLENET, "--batch", "many"), ["--batch", "'many'"]),
@@ -99,7 +102,10 @@ CASES = {
     ),
     "groups of the outputs only": ((*GOOGLENET, "--set", "conv1.groups=2"), ["googlenet.conv1.conv", "groups=2"]),
     "outputs that groups do not divide": (("--variant", "alexnet", "--set", "conv2.out=255"), ["groups=2", "255"]),
-    "a stride that leaves no pixels": ((*GOOGLENET, "--set", "conv1.stride=500"), ["googlenet.pool1", "pixels"]),
+    "a stride that leaves no pixels": (
+        (*GOOGLENET, "--set", "conv1.stride=500"),
+        ["googlenet.pool1", "window does not fit"],
+    ),
     # Modules
     "an unknown module": ((*GOOGLENET, "--module", "inception_4f"), ["'inception_4f'", "googlenet", "inception_4"]),
     "an empty module": ((*GOOGLENET, "--module", ""), ["--module is empty"]),

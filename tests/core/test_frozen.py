@@ -99,14 +99,14 @@ def test_replace_makes_a_changed_copy():
 
 
 WRONG = [
-    (lambda: Point(), "Point misses a value for 'x'"),
-    (lambda: Point(y=1), "Point misses a value for 'x'"),
+    (lambda: Point(), "Point() is missing the field 'x'"),
+    (lambda: Point(y=1), "Point() is missing the field 'x'"),
     (lambda: Point(1, 2, 3), "Point takes 2 values, got 3"),
     (lambda: Point(1, x=1), "Point got an unexpected or repeated value 'x'"),
     (lambda: Point(1, z=1), "Point got an unexpected or repeated value 'z'"),
     (lambda: Point(1, kind="line"), "Point got an unexpected or repeated value 'kind'"),
     (lambda: Nothing(1), "Nothing takes 0 values, got 1"),
-    (lambda: Totals(1, 2, 3), "Totals misses a value for 'activations'"),
+    (lambda: Totals(1, 2, 3), "Totals() is missing the field 'activations'"),
 ]
 
 

@@ -122,7 +122,7 @@ def test_build_accepts_the_same_names():
     built = analyzer.build("googlenet@inception_4a.reduce_5x5=32")
     assert built.inception_4a.branch_5x5.reduce.conv.out_channels == 32
     for name in (5, None):
-        with pytest.raises(analyzer.AnalyzerError, match="is no network's name; see analyze list"):
+        with pytest.raises(analyzer.AnalyzerError, match="is not a network name; see analyze list"):
             analyzer.build(name)
 
 

@@ -70,7 +70,7 @@ def programs(tmp_path_factory):
 def test_an_unregistered_class_names_the_import_that_registers_it(analyze, programs, name, classes):
     outcome = analyze("--model", str(programs / f"{name}.pt2"))
     assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
-    assert "`import shop.pairs`" in outcome.err
+    assert "imports shop.pairs" in outcome.err
     assert all(f"shop.pairs.{kind}" in outcome.err for kind in classes)
 
 
@@ -83,5 +83,5 @@ def test_after_the_import_the_program_counts(programs, name):
 
 def test_a_file_that_is_no_archive(tmp_path):
     (tmp_path / "net.pt2").write_bytes(b"text")
-    with pytest.raises(analyzer.AnalyzerError, match=r"no torch\.export program"):
+    with pytest.raises(analyzer.AnalyzerError, match=r"cannot be read as a torch\.export program"):
         analyzer.count(str(tmp_path / "net.pt2"))

@@ -206,7 +206,7 @@ def test_nothing_in_an_exported_program_is_unpickled(program, folder, analyze):
     assert not (folder / "attacked").exists()
     assert outcome.status == 2
     assert len(outcome.err.splitlines()) == 1
-    assert "attack.pt2 is no torch.export program that this torch reads (UnpicklingError: " in outcome.err
+    assert "attack.pt2 cannot be read as a torch.export program by this torch version (UnpicklingError: " in outcome.err
     assert pickle.loads(pickle.dumps([1])) == [1], "pickle is restored"
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
     assert logging.root.manager.disable == 0
@@ -248,7 +248,7 @@ def test_truncated_programs_are_one_line(program, folder, analyze, size):
     outcome = analyze("--model", "half.pt2")
     assert (outcome.status, outcome.out) == (2, "")
     assert len(outcome.err.splitlines()) == 1
-    assert outcome.err.startswith("analyze: half.pt2 is no torch.export program that this torch reads (")
+    assert outcome.err.startswith("analyze: half.pt2 cannot be read as a torch.export program by this torch version (")
 
 
 def test_a_pickled_module_is_no_program(folder, analyze):

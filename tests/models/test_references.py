@@ -228,7 +228,7 @@ BAD = {
         "bad.py:Net raised ModuleNotFoundError: No module named 'no_such_module'",
     ),
     "no such file": (["gone.py:Net"], "no file gone.py; wanted FILE.py:NAME"),
-    "no Python file": (["./sub/../net.pyy:Net"], "./sub/../net.pyy is no Python file; wanted FILE.py:NAME"),
+    "no Python file": (["./sub/../net.pyy:Net"], "./sub/../net.pyy is not a Python file; wanted FILE.py:NAME"),
     "no such name": (["net.py:Nat"], "net.py has no 'Nat'; nearest: Net"),
     "no such module": (["no_such_package:Net"], "no module 'no_such_package'"),
     "not a module": (["net.py:number"], "net.py:number is a int; wanted an nn.Module"),

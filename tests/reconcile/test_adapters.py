@@ -248,7 +248,7 @@ def test_named_arguments_in_order():
     x, scale = torch.zeros(1), torch.ones(1)
     assert positional_arguments(Named(), [x], {"scale": scale}) == (x, scale)
     assert positional_arguments(Named(), [x], {}) == (x,)
-    with pytest.raises(TypeError, match="positional arguments only"):
+    with pytest.raises(TypeError, match="only positional arguments"):
         positional_arguments(Named(), [x], {"flag": True})
 
 

@@ -63,7 +63,7 @@ def failed(record, batch=512):
         (["--variant", "nin", "--input", "3x4x4"], "nin"),
         (["--variant", "nin", "--trace", "t.json", "--batch", "1,2"], "--trace takes one model"),
         (["--variant", "nin", "--trace", "no/such/folder/t.json"], "name another file with --trace"),
-        (["--variant", "nin", "--trace", "-"], "--trace writes a file"),
+        (["--variant", "nin", "--trace", "-"], "--trace needs a file name"),
         (["--variant", "nin", "-o", "no/such/folder/r.json"], "name another file with -o"),
         (["--variant", "nin", "--against", "abacus"], "no device 'abacus'"),
         (["--variant", "nin", "--device", "gpu"], "unknown device 'gpu'"),

@@ -52,7 +52,7 @@ def test_a_result_that_cannot_be_kept_either_names_both_places(analyze, pretend,
     outcome = analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json", "-o", "run.json")
     assert outcome.status == 2
     assert "run.json" in outcome.err
-    assert "cannot keep the run" in outcome.err
+    assert "cannot save the run" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,6 @@ def test_a_result_is_shown_although_its_folder_cannot_be_made(analyze, pretend, 
     Path(".analyze").write_text("in the way")
     outcome = analyze("time", "--variant", "googlenet")
     assert outcome.status == 2
-    assert "cannot keep the run" in outcome.err
+    assert "cannot save the run" in outcome.err
     assert "inception_4a" in outcome.out
     assert Path(".analyze").read_text() == "in the way"

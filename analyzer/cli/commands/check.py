@@ -84,7 +84,7 @@ def check(
     if run is None and against is None:
         return _check_models(selection, outputs, **options)
     if run is None or against is None:
-        raise AnalyzerError("two files are compared: analyze check FILE --against BASE")
+        raise AnalyzerError("comparing files needs two of them: analyze check FILE --against BASE")
     if selection or any(value not in (None, False) for value in options.values()):
         raise AnalyzerError("with FILE, check takes only the options --against, --strict, --junit, --format and -o")
     from analyzer.regression.benchmarks.compare import compare_runs
@@ -108,13 +108,13 @@ def _check_models(
     if not (base or base_python or self_test):
         for name, value in {"--time-budget": budget_s, "--device": device}.items():
             if value is not None:
-                raise AnalyzerError(f"{name} is for checking times; give --base REF or --self-test with it")
+                raise AnalyzerError(f"{name} applies only to time checks; add --base REF or --self-test")
         from analyzer.cli.jobs.check.counts import check_counts
 
         return check_counts(selection, output, **options)
     for name, key in {"--update": "update", "--tolerance": "tolerance", "--baseline": "file"}.items():
         if options[key] not in (None, False):
-            raise AnalyzerError(f"{name} is for counts; --base and --self-test check times: run analyze check twice")
+            raise AnalyzerError(f"{name} applies only to counts; --base and --self-test check times: run check twice")
     from analyzer.cli.jobs.check.paired import check_paired_times
 
     return check_paired_times(

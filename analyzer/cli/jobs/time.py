@@ -29,13 +29,13 @@ def _requests(selection: Selection, *, budget_s: float, trace: str | None, **opt
     if not isfinite(budget_s):
         raise AnalyzerError(f"--budget {budget_s} is not a number of seconds; wanted 1 to 3600")
     if trace == "-":
-        raise AnalyzerError("--trace writes a file, not to the terminal; give it a name")
+        raise AnalyzerError("--trace needs a file name, not -")
     requests = build_requests(
         selection.resolve_variants(), selection.references, selection.inputs, training=selection.training,
         budget_s=budget_s, trace=str(Path(trace).resolve()) if trace else None, **options,
     )  # fmt: skip
     if trace and len(requests) > 1:
-        raise AnalyzerError(f"--trace takes one model at one configuration; this asks for {len(requests)}")
+        raise AnalyzerError(f"--trace takes one model at one configuration; these options select {len(requests)}")
     return requests
 
 

@@ -14,7 +14,7 @@ from analyzer.regression.paired.sequential_test import Rules
 def load_rules() -> Rules:
     """The project's tolerance and limit. Raises CannotMeasure without scipy, which computes the bounds."""
     if find_spec("scipy") is None:
-        raise CannotMeasure("benchmarks are compared with scipy; pip install '.[check]' from a checkout")
+        raise CannotMeasure("comparing benchmarks needs scipy; pip install '.[check]' from a checkout")
     settings = config.read()
     return Rules(settings.time_tolerance, settings.time_limit)
 
@@ -27,6 +27,6 @@ def load_run(path: str) -> BenchmarkRun:
     if incomplete := [benchmark.name for benchmark in run.benchmarks if not benchmark.samples_s]:
         raise AnalyzerError(
             f"{quoted(path)} has no raw data of {quoted(incomplete[0])}; save it with --benchmark-save-data in "
-            "addition to --benchmark-save or --benchmark-autosave, or with --benchmark-json, which always has it"
+            "addition to --benchmark-save or --benchmark-autosave, or use --benchmark-json, which includes it"
         )
     return run

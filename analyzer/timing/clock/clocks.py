@@ -17,7 +17,7 @@ from analyzer.timing.clock.device_queue import MarkCost, QueueBlocker, measure_m
 
 
 class Clock:
-    """The interface, with the behaviour of a host that runs every operator at once: nothing to wait for or to block.
+    """The interface of all clocks, with defaults for a synchronous host clock.
 
     `mark` is called between operators and must be cheap. `late_passes` counts blocked passes that the host did not
     queue in time; None if the clock cannot block the queue. `launch_share` is the host's time to queue the last pass ÷
@@ -40,7 +40,7 @@ class Clock:
         time without launch overhead. A clock that cannot block only synchronizes."""
 
     def disable_blocking(self) -> None:
-        """For a pass that itself waits for the device, and so can never be queued in time."""
+        """Called for a pass that synchronizes with the device itself; such a pass cannot be queued in advance."""
 
     def elapsed(self, call: Callable[[], Any], count: int = 1) -> float:
         """Seconds of `count` calls, with marks around all of them together."""
@@ -62,7 +62,7 @@ class HostClock(Clock):
 
 
 class EventClock(Clock):
-    """For a device with a queue. `device` has `Event(enable_timing=True)` and `synchronize`, as torch.cuda has.
+    """For a device with a queue. `device` provides `Event(enable_timing=True)` and `synchronize`, like torch.cuda.
 
     `sleep(cycles)` keeps the device busy; without it the clock cannot block the queue. `empty_kernel` launches the
     shortest kernel, to measure the cost of a mark. Events are reused: creating one takes longer than recording one.

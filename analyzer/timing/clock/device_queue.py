@@ -44,7 +44,8 @@ class QueueBlocker:
         self.sleep(self.cycles)
 
     def read(self, marks: Sequence[Mark], reached_s: Sequence[float]) -> list[Any]:
-        """Adapts the next block to a finished pass; `reached_s` are the seconds of `marks` from the first one.
+        """Adapts the next block to a finished pass; `reached_s` is the time of each mark in seconds after the first
+        mark.
 
         Returns the event that started the block, for reuse; nothing if no block preceded the marks.
         """
@@ -96,7 +97,7 @@ def measure_mark_cost(clock: Clock, empty_kernel: Callable[[], Any]) -> MarkCost
             continue
         marked.append(median(intervals[::2]))
         between.append(median(intervals[1::2]))
-        # One kernel pays for the two outer marks, as `marked` does; the others have no marks.
+        # Subtracts the cost of the two outer marks, as `marked` does; there are no marks in between.
         unmarked.append((total_s - marked[-1]) / (KERNELS - 1))
         if len(marked) > CLEAN_ROUNDS:
             break

@@ -19,7 +19,7 @@ WINDOW = 5  # Passes.
 
 
 class Watch(Protocol):
-    """Detects what else used the machine during a sample."""
+    """Detects load from other processes during a sample."""
 
     def snapshot(self) -> Any: ...
 
@@ -29,7 +29,7 @@ class Watch(Protocol):
 
 
 class StopSampling(Exception):
-    """Raised by a measurement that cannot go on; the following rounds leave it out."""
+    """Raised by a measurement that must stop; later rounds skip it."""
 
 
 class Sample(Frozen):

@@ -19,7 +19,7 @@ NATIVE = {
 
 
 def advice(record: Record, records: Sequence[Record]) -> list[str]:
-    """Notes on a record of a run; for each knob, the fastest of the `records` that differ only in that knob."""
+    """Notes on a record of a run; for each setting, the fastest of the `records` that differ only in that setting."""
     measurement = record.measurement
     if measurement is None:
         return []

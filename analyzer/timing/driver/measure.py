@@ -69,7 +69,7 @@ def measure(
         raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
     if unknown := [name for name in options if name not in OPTIONS]:
         known = [name for name in signature(measure).parameters if name not in ("model", "options")]
-        raise AnalyzerError(f"unknown option {quoted(unknown[0])}; wanted some of: {', '.join([*known, *OPTIONS])}")
+        raise AnalyzerError(f"unknown option {quoted(unknown[0])}; known options: {', '.join([*known, *OPTIONS])}")
     for name, number in {"batch": batch, "processes": processes, "threads": threads}.items():
         if number is not None or name == "batch":
             require_positive_int(name, number)
@@ -134,7 +134,7 @@ def build_requests(
     if not isinstance(device, str) or not DEVICES.fullmatch(device):
         raise AnalyzerError(f"unknown device {quoted(device)}; wanted cpu, cuda, cuda:1 or mps")
     if options.get("replay") and compiled:
-        raise AnalyzerError("replay times modules alone, and compiled code has none; leave out one of the two")
+        raise AnalyzerError("replay needs separate modules, which compilation removes; leave out one of the two")
     models: list[dict[str, Any]] = [
         {"variant": variant.network.name, "overrides": dict(variant.overrides)} for variant in variants
     ]

@@ -43,7 +43,7 @@ COMMAND = [sys.executable, "-P", "-c", WORKER.strip(), str(Path(__file__).parent
 
 
 class Reply(Frozen):
-    """The lines that one worker sent, and why it ended early if it did.
+    """The lines that one worker sent, and the reason if it ended early.
 
     `end` is "done", "failed" (the model raised), "refused" (bad input: no such model, device or input), "hung" (it hit
     the time limit), "lost" (it was killed) or "interrupted".
@@ -63,7 +63,8 @@ RunWorker: TypeAlias = Callable[[Request], Reply]
 
 
 def run_worker(request: Request) -> Reply:
-    """Times one request in a fresh process and leaves nothing running. A worker that dies is a reply, not an error."""
+    """Times one request in a fresh process and ends all its processes. If the worker dies, the Reply has
+    `end="lost"`."""
     output: list[bytes] = []  # Parsed only after the worker has ended: parsing would disturb its samples.
     timed_out, interrupted = threading.Event(), False
     limit_s = request.budget_s + GRACE_S

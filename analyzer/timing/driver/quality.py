@@ -16,8 +16,8 @@ Assessment: TypeAlias = tuple[Quality, str]  # With the reason why it is not tru
 
 QUALITIES = get_args(Quality)  # From best to worst.
 NOISY_SHARE = 0.3  # Of disturbed samples.
-VOID_SHARE = 0.9  # Above it, the few clean samples are probably ones whose disturbance went unnoticed.
-SLOWED = 0.2  # Median of the reference workload over its 10 % quantile, less 1. docs/timing.md has the runs behind it.
+VOID_SHARE = 0.9  # Above it, the remaining samples were probably disturbed without being detected.
+SLOWED = 0.2  # Median of the reference workload over its 10 % quantile, minus 1. docs/timing.md has the runs behind it.
 MIN_REFERENCE_SAMPLES = 10  # For a 10 % quantile.
 
 
@@ -69,8 +69,8 @@ def _precision_quality(processes: Sequence[WatchedSamples], reference_workload: 
 def _speed_quality(reference_workload: Sequence[WatchedSamples]) -> Assessment:
     """Trusted if the machine was at full speed most of the time.
 
-    Load in another virtual machine slows all passes of a run alike: processes agree, but the next run differs. Only a
-    fixed computation shows it, and not where the machine was equally slow throughout.
+    Load in another virtual machine slows all passes of a run alike: processes agree, but the next run differs. Only the
+    reference workload reveals this, and only if the machine's speed changed during the run.
     """
     clean = clean_samples(reference_workload)
     samples = np.concatenate(clean) if clean else np.array([])
@@ -79,7 +79,7 @@ def _speed_quality(reference_workload: Sequence[WatchedSamples]) -> Assessment:
     excess = float(np.median(samples) / np.quantile(samples, 0.1)) - 1
     if excess <= SLOWED:
         return "trusted", ""
-    return "noisy", f"the reference workload took {100 * excess:.1f} % longer than its fastest tenth: a slowed machine"
+    return "noisy", f"the machine was slow: reference workload (median) {100 * excess:.1f} % above its 10 % quantile"
 
 
 def clean_samples(processes: Sequence[WatchedSamples]) -> list[Samples]:

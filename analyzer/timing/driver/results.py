@@ -119,7 +119,7 @@ def _samples(reply: Reply, name: str) -> WatchedSamples:
 
 
 def _kept_disturbances(processes: Sequence[WatchedSamples], quality: Quality) -> set[bool]:
-    """Which samples are kept, by whether they were disturbed: clean ones, and of a void timing all."""
+    """The values of the disturbance flag that are kept: False, and for a void timing both."""
     return {bool(disturbance) for process in processes for _, disturbance in process} if quality == "void" else {False}
 
 

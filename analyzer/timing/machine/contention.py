@@ -23,9 +23,9 @@ MAX_OTHERS = 0.10  # Share of the processors' time used by others, over MIN_WIND
 MIN_WINDOW_S = 0.2
 MAX_STOLEN = 0.02  # Share of the processors' time that the hypervisor gave to others.
 MAX_IDLE = 0.10  # Share of a sample in which none of our threads had a processor.
-SMALL_MACHINE = 16  # Below so many processors one other thread disturbs, and anyone's waiting stands for our own.
+SMALL_MACHINE = 16  # Processors. Below, one other thread disturbs, and system-wide waiting estimates ours.
 THROTTLES = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat", "/sys/fs/cgroup/cpu,cpuacct/cpu.stat")
-HOST_COMPUTES = sys.platform == "linux"  # Elsewhere the host may wait for an Apple GPU, and is then idle by nature.
+HOST_COMPUTES = sys.platform == "linux"  # On other systems the host may wait for a GPU; an idle host is normal there.
 TICK_S = 1 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 
 T = TypeVar("T")
@@ -119,7 +119,8 @@ class Contention:
         return disturbance(before, after, threads=self.threads, processors=self.processors, usable=usable)
 
     def signals(self) -> list[str]:
-        """The signals of this system, by the names of a snapshot's fields, without those that mean nothing here."""
+        """The signals of this system, by the names of a snapshot's fields, without signals that are not informative on
+        it."""
         snapshot = self.snapshot()
         names = [name for name in Snapshot.fields if getattr(snapshot, name) is not None]
         return names if HOST_COMPUTES else [name for name in names if name != "own_s"]

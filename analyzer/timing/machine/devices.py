@@ -26,5 +26,5 @@ def device(name: str) -> dict[str, Any]:
     if len(matches) == 1:
         return known[matches[0]]
     if matches:
-        raise AnalyzerError(f"{one_line(name)!r} may be any of {', '.join(matches)}; give more of the name")
+        raise AnalyzerError(f"{one_line(name)!r} matches {', '.join(matches)}; give a longer name")
     raise AnalyzerError(f"no device {one_line(name)!r}; {nearest(name, known, max_shown=len(known))}")

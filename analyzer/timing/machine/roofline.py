@@ -1,4 +1,4 @@
-"""The roofline model (Williams, Waterman and Patterson 2009): an operator's bound, and how close it comes. No torch.
+"""The roofline model (Williams, Waterman and Patterson 2009): an operator's bound, and the share of it reached.
 
 An operator takes at least FLOPs ÷ peak rate and at least bytes ÷ bandwidth; the longer time is its bound. Its bytes are
 its memory traffic alone, at the bandwidth of the smallest level that holds its inputs: the operator before may have
@@ -33,7 +33,7 @@ class Level(Frozen):
 class Ceilings(Frozen):
     """Peak FLOP/s, and the levels from the smallest to memory; `source` names their origin.
 
-    `published` ceilings are another machine's: only the least time that they allow means anything.
+    `published` ceilings are those of another machine: only the lower bound on time is meaningful.
     """
 
     flops_per_s: float
@@ -87,8 +87,8 @@ def measured_ceilings(
 ) -> Ceilings | None:
     """The measured ceilings for a configuration's device, type and thread count; None if they were not measured.
 
-    A GPU's are those of the GPU in `environment`; of float32 they are tf32's if its convolutions may use tf32, as they
-    may by torch's default.
+    For a GPU these are the ceilings of the GPU in `environment`; for float32 those of TF32 if convolutions may use TF32
+    (torch's default).
     """
     gpu = environment.get("gpu") or {}
     device, threads = ("cpu", configuration.threads) if configuration.device == "cpu" else (gpu.get("name"), 0)

@@ -63,7 +63,7 @@ class BackwardInstrument:
             parameter = self.parameters.get(id(variable))
             return NO_OWNER if parameter is None else len(self.spans) + parameter
         number = node._sequence_nr()
-        index = bisect_right(self.starts, number) - 1  # Of operators with one start, all but the last have no nodes.
+        index = bisect_right(self.starts, number) - 1  # Of equal starts, only the last has nodes.
         return index if index >= 0 and self.spans[index][0] <= number < self.spans[index][1] else NO_OWNER
 
 

@@ -1,4 +1,4 @@
-"""The operators of a pass, in order, each with the rows of the count that belong to it, from one counted pass."""
+"""The operators of a pass in order, each with its rows of the count, found by counting one pass."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def operator_spans(
         def on_operator(op: str, leaf: nn.Module | None) -> None:
             names.append((recorder.paths.get(id(leaf), recorder.path) if leaf else recorder.path, op))
 
-        # The clock of this pass counts rows: an operator's rows appear before the next operator starts.
+        # The "time" of this pass is the number of rows so far: an operator's rows appear before the next operator
+        # starts.
         instrument = Instrument(lambda: len(recorder.rows), on_operator)
         with instrument.installed(model), instrument:
             run()

@@ -17,7 +17,7 @@ NOTHING_TO_TRAIN = "there is nothing to train: no output of this model depends o
 
 
 class PreparedModel(Frozen):
-    """`run` makes a forward pass, `loss` one that ends in a loss; `eager` is the model before compilation."""
+    """`run` makes a forward pass, `loss` a forward pass and the loss; `eager` is the model before compilation."""
 
     model: nn.Module
     eager: nn.Module
@@ -51,7 +51,7 @@ def prepare_model(
     args, kwargs = tree_map_only(Tensor, random_input, (list(args), dict(kwargs)))
     images = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.dim() == 4]
     if layout is torch.channels_last and not images:
-        raise AnalyzerError("channels_last is a layout of images: no input of this model has four axes")
+        raise AnalyzerError("channels_last needs an input with four dimensions; this model has none")
     model = model.to(device=configuration.device)
     # Not `to(dtype)`, which makes complex parameters real.
     model._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)  # type: ignore[no-untyped-call]

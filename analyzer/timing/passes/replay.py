@@ -1,6 +1,6 @@
 """Replay: runs each leaf module alone with its recorded inputs, in warm caches and after flushing them.
 
-A what-if, not the module's time in the pass: there the operator before has just written its inputs.
+This differs from the module's time in the pass, where the previous operator has just written the inputs.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class Training(Pass):
 
 
 def exit_if_forked(process: int) -> None:
-    """Ends a copy of this process that the model forked in its pass: it would sample too, and fork in each pass."""
+    """Ends a process that the model forked in its pass, which would otherwise run the measurement too."""
     if os.getpid() != process:
         os._exit(0)
 

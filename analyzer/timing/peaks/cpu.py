@@ -1,8 +1,8 @@
 """Measures the ceilings of a CPU: matrix products by type and thread count, bandwidth of each cache level and memory.
 
-A ceiling is the best median over several shapes: the fastest shape counts, because a ceiling is what can be reached,
-but by its median, not its luckiest sample. Other processes would lower the ceilings, and every module would seem closer
-to its bound: disturbed samples are repeated, and a peak that stays disturbed is void.
+A ceiling is the highest median over several shapes, not the fastest single sample. Other processes would lower the
+ceilings, and every module would seem closer to its bound. Therefore disturbed samples are repeated, and a peak that
+stays disturbed is void.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPARE_S = 6.0  # For repeated samples, over all peaks.
 EMULATED_BELOW = 5e9  # FLOP/s of one product below which a type is emulated, and measured no further.
 MIN_RESOLVED = 2.0  # A call must take this many times a call of one element for its bandwidth to mean anything.
 Now = Callable[[], float]
-# Repeats a call for so long → number of calls, seconds.
+# Call, minimum seconds → number of calls made, seconds.
 Runner = Callable[[Callable[[], Any], float], tuple[int, float]]
 Progress = Callable[[int, int, str], None]  # Done, total, label.
 
@@ -181,8 +181,8 @@ def matrix_products(
 def bandwidths(torch: Any, level: str, size: int, meter: Meter, threads: int, **options: Any) -> list[Peak]:
     """Copy and triad bandwidth (McCalpin's STREAM) with buffers of `size` bytes together.
 
-    Copy moves 2 bytes per byte, triad (a = b + s · c) 3. The cost of a call is subtracted. A level too small to be seen
-    beside that cost, as L1 mostly is with torch's operators, has no peak.
+    Copy moves 2 bytes per byte, triad (a = b + s · c) 3. The cost of a call is subtracted. A cache level so small that
+    this cost dominates, usually L1, has no peak.
     """
 
     def call_times(kind: str, count: int) -> tuple[list[float], str]:

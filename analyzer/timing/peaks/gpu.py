@@ -40,7 +40,7 @@ def measure(
         import torch  # type: ignore[no-redef, unused-ignore]
     clock = clock or clock_of(device)
     if clock.late_passes is None:
-        raise AnalyzerError(f"the peaks of {device} cannot be measured: this torch cannot block its queue")
+        raise AnalyzerError(f"the peaks of {device} cannot be measured: this torch build cannot block the GPU's queue")
     index = int(device.partition(":")[2] or 0)
     meter = Meter(queue_runner(clock), watch or GpuContention(index, os.getpid(), nvml(), allowed=ALLOWED_THROTTLES))
     properties = torch.cuda.get_device_properties(device)
@@ -68,7 +68,7 @@ def measure(
 
 
 def _void(name: str, unit: str, error: Exception) -> Peak:
-    """A peak that could not be measured; the others still are. `error` may be torch's, for a lack of memory."""
+    """A peak that could not be measured; the other peaks still are. `error` may be torch's out-of-memory error."""
     return Peak(name, unit, 0, 0.0, 0.0, "void", one_line(str(error).partition("\n")[0])[:200])
 
 
@@ -92,7 +92,7 @@ def queue_runner(clock: Clock) -> Runner:
             duration = clock.elapsed(call, count)
             if duration > 0 and clock.late_passes == late:
                 return duration
-        raise CannotMeasure(f"{count} calls were not queued before the device reached them; run it again alone")
+        raise CannotMeasure(f"the host could not queue {count} calls fast enough; run again without other load")
 
     def run(call: Callable[[], Any], min_s: float) -> tuple[int, float]:
         count = 1

@@ -72,7 +72,8 @@ def computes_gradients(run: Callable[[], Any]) -> bool:
 
 
 def failing_module(prepared: PreparedModel, configuration: Configuration) -> str:
-    """`norm1: local_response_norm`, the innermost module in which a pass raises; "" if it does not, or in no module.
+    """`norm1: local_response_norm`, the innermost module in which a pass raises; "" if the error is outside all
+    modules.
 
     For an operator that a type or a device lacks, torch names only its own kernel.
     """

@@ -41,7 +41,7 @@ MAX_WARM_UP = 0.25  # Share of the rest of the budget.
 SEND_EVERY_S = 1.0
 SETTLE_S = 0.005  # After sending, for the parent to read: it would disturb the next sample.
 PR_SET_PDEATHSIG = 1
-# Messages of C++ libraries, CUDA and Apple when memory runs out. Other errors speak of memory too.
+# Messages of C++ libraries, CUDA and Apple when memory runs out. Other errors also contain the word "memory".
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 
 
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def _end_with_parent() -> None:
-    """On Linux, ends this process when its parent ends, also by SIGKILL: nobody would read the measurement."""
+    """On Linux, ends this process when its parent ends, even by SIGKILL, because the result would not be read."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

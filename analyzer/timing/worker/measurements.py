@@ -1,6 +1,6 @@
 """The measurements that are sampled interleaved: the pass, its GPU time, and the instrumented pass.
 
-A blocked pass that was not queued in time is a disturbed sample like any other, and is repeated.
+If a blocked pass was not queued in time, its sample counts as disturbed and is repeated.
 """
 
 from __future__ import annotations

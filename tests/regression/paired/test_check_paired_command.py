@@ -293,11 +293,11 @@ def test_a_terminated_check_leaves_nothing(commit, analyze, monkeypatch, tempora
 @pytest.mark.parametrize(
     ("options", "status", "noun"),
     [
-        (("--base", "main", "--update"), 2, "--update is for counts"),
-        (("--base", "main", "--tolerance", "0.1"), 2, "--tolerance is for counts"),
-        (("--base", "main", "--baseline", "b.json"), 2, "--baseline is for counts"),
-        (("--time-budget", "5"), 2, "--time-budget is for checking times"),
-        (("--device", "cuda"), 2, "--device is for checking times"),
+        (("--base", "main", "--update"), 2, "--update applies only to counts"),
+        (("--base", "main", "--tolerance", "0.1"), 2, "--tolerance applies only to counts"),
+        (("--base", "main", "--baseline", "b.json"), 2, "--baseline applies only to counts"),
+        (("--time-budget", "5"), 2, "--time-budget applies only to time checks"),
+        (("--device", "cuda"), 2, "--device applies only to time checks"),
         (("--self-test", "--device", "tpu"), 2, "'tpu'"),
         (("--base-python", "nowhere/python"), 3, "'nowhere/python'"),
     ],

@@ -45,7 +45,7 @@ def test_a_subfolder_that_the_commit_lacks(commit, tmp_path, temporary):
     commit()
     inner = tmp_path / "inner"
     inner.mkdir()
-    with pytest.raises(CannotMeasure, match="no folder inner"), worktree(inner, "main"):
+    with pytest.raises(CannotMeasure, match="does not contain the folder inner"), worktree(inner, "main"):
         pass
     assert list(temporary.iterdir()) == []
 

@@ -30,7 +30,7 @@ from analyzer.timing.driver.measure import _batch_notes, build_requests, measure
         ({"budget_s": True}, "budget_s is True"),
         ({"train": "no"}, "train is 'no'"),
         ({"kernel": True}, "unknown option 'kernel'.* inputs, batch, .*, kernels, replay, trace"),
-        ({"compile": True, "replay": True}, "replay .* compiled"),
+        ({"compile": True, "replay": True}, "replay .* compilation"),
         ({"inputs": 3}, "inputs is 3"),
         ({"inputs": "3x0x3"}, "at least 1"),
     ],

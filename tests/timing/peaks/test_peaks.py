@@ -224,8 +224,8 @@ def test_a_failed_peak_is_void_and_the_others_are_measured():
 def test_a_gpu_whose_queue_cannot_be_blocked_has_no_peaks():
     torch = FakeGpu(launch_s=2e-3)
     torch.event_clock.blocker.block_s = 1e-9
-    with pytest.raises(CannotMeasure, match="not queued"):
+    with pytest.raises(CannotMeasure, match="could not queue"):
         gpu.queue_runner(torch.event_clock)(torch.device.synchronize, 0.02)
     torch.event_clock.disable_blocking()
-    with pytest.raises(AnalyzerError, match="cannot block its queue"):
+    with pytest.raises(AnalyzerError, match="cannot block the GPU's queue"):
         measure_gpu(torch)

@@ -113,7 +113,7 @@ def _absolute_python(name: str) -> str:
     """The absolute path, without resolving links: an environment's Python is a link and works only by its own name."""
     path = shutil.which(name)
     if path is None:
-        raise CannotMeasure(f"there is no executable Python {quoted(name)}; give the path of one with --base-python")
+        raise CannotMeasure(f"Python {quoted(name)} is not found or not executable; give its path with --base-python")
     return str(Path(path).absolute())
 
 

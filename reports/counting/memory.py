@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
+from analyzer.core.errors import AnalyzerError
 from analyzer.core.units import scaled
 from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
 from analyzer.records.record import Memory, Record
 from reports import cells
 from reports.counting.network import TOP_LEVEL, base_path, conditions, tree_name
 from reports.formats.text import csv_text
-from reports.table import Cell, Column, Row, Table, columns
+from reports.table import MISSING, Cell, Column, Row, Table, columns
 
 GIB = 2**30
 CAPACITIES_GIB = (8, 16, 24, 40, 80)
@@ -102,34 +103,45 @@ def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
     def peak(optimizer: str, batch: int) -> int:
         return memory(batch).total(optimizer) if optimizer else memory(batch).peak
 
-    optimizers = list(record.memory.optimizers)
+    optimizers = record.memory.optimizers
     title = "Largest batch that fits" + (", by optimizer" if optimizers else "")
     capacities = [f"{gib} GiB" for gib in CAPACITIES_GIB]
-    titles = columns("optimizer", "state", "peak", *capacities) if optimizers else columns("memory", "batch")
-    if memory(2).inputs == memory(1).inputs:
-        note = "Unknown: the batch does not change this model's inputs; give them with --input."
-        return Table(title, titles, (), notes=(note,))
+    unknown = _fixed_batch(memory)
     batches = {
-        optimizer: largest_batches(partial(peak, optimizer), [gib * GIB for gib in CAPACITIES_GIB])
-        for optimizer in optimizers or [""]
+        name: [MISSING] * len(capacities) if unknown else _batches(partial(peak, name))
+        for name in [*optimizers] or [""]
     }
+    notes = (f"Unknown: {unknown}",) if unknown else ()
     if not optimizers:
-        rows: list[Row] = [(Cell(name), _batch(batch)) for name, batch in zip(capacities, batches[""], strict=True)]
-        return Table(title, titles, tuple(rows))
+        rows: list[Row] = [(Cell(name), batch) for name, batch in zip(capacities, batches[""], strict=True)]
+        return Table(title, columns("memory", "batch"), tuple(rows), notes=notes)
     rows = [
         (
-            Cell(optimizer),
-            cells.count("peak_memory", record.memory.optimizers[optimizer].state),
-            cells.count("peak_memory", record.memory.total(optimizer)),
-            *map(_batch, batches[optimizer]),
+            Cell(name),
+            cells.count("peak_memory", optimizer.state),
+            cells.count("peak_memory", record.memory.total(name)),
+            *batches[name],
         )
-        for optimizer in optimizers
+        for name, optimizer in optimizers.items()
     ]
-    return Table(title, titles, tuple(rows))
+    return Table(title, columns("optimizer", "state", "peak", *capacities), tuple(rows), notes=notes)
 
 
-def _batch(batch: int) -> str:
-    return "none" if batch == 0 else f"at least {batch:,}" if batch == MAX_BATCH else f"{batch:,}"
+def _fixed_batch(memory: Callable[[int], Memory]) -> str:
+    """Why the memory of other batches is not known; "" if it is."""
+    try:
+        if memory(2).inputs != memory(1).inputs:
+            return ""
+    except AnalyzerError as error:
+        return str(error).partition(";")[0]
+    return "the batch does not change this model's inputs; give them with --input."
+
+
+def _batches(peak: Callable[[int], int]) -> list[str]:
+    """The largest batch for each capacity."""
+    batches = largest_batches(peak, [gib * GIB for gib in CAPACITIES_GIB])
+    texts = {0: "none", MAX_BATCH: f"at least {MAX_BATCH:,}"}
+    return [texts.get(batch, f"{batch:,}") for batch in batches]
 
 
 def memory_csv(records: Sequence[Record]) -> str:

@@ -35,6 +35,8 @@ def run_count(
     selection.require_models("count")
     if verify and selection.references:
         raise AnalyzerError("--verify needs a closed form, which a --model does not have; give --variant")
+    if verify and memory and form != "json":
+        raise AnalyzerError("--memory has no effect with --verify, which shows the counters; give one of them")
     counters = selection.counters(counter="dispatch" if counter == "dispatch" else "closed_form", verify=verify)
     runs_torch = bool(verify or selection.references or counter == "dispatch" or (memory and selection.training))
     with spinner("building and counting", when=runs_torch):
@@ -59,7 +61,7 @@ def run_count(
         if strict and record.unknown_ops:
             failed = True
             print_message(f"{record.label}: --strict: no formula for operators (calls): {record.count.uncounted}")
-    if memory and form in ("table", "md", "latex") and not verify:
+    if memory and form in ("table", "md", "latex"):
         from reports.counting.memory import tables
 
         with spinner("trying batch sizes", when=runs_torch):
@@ -71,7 +73,7 @@ def run_count(
         from analyzer.records.record_json import dump
 
         write(dump(records, comparison, status="failed" if failed else "ok"), output)
-    elif form == "csv" and memory and not verify:
+    elif form == "csv" and memory:
         from reports.counting.memory import memory_csv
 
         write(memory_csv(records), output)

@@ -192,8 +192,8 @@ def _largest_layer(model: nn.Module, setup: TrainingSetup) -> int:
 @cache
 def _has_no_kernel(func: Any) -> bool:
     """Whether a CPU runs the operator as others. Python decompositions, such as of batch norm, are for meta only."""
-    if not hasattr(func, "_schema"):
-        return False
+    if not hasattr(func, "_schema") or not torch._C._dispatch_has_kernel(func.name()):
+        return False  # Such as `prim::device` of a fake tensor.
     composite, on_cpu = (
         torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
     )

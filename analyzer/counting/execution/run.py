@@ -17,7 +17,7 @@ from analyzer.core.shapes import Shapes
 from analyzer.counting.dispatch.backward import track_gradients
 from analyzer.counting.dispatch.counter import CountedPass, count_pass
 from analyzer.counting.dispatch.memory import track_memory
-from analyzer.counting.dispatch.tensors import is_fake, shapes_of, tensors_inside
+from analyzer.counting.dispatch.tensors import is_fake, shapes_of, storage_id, tensors_inside
 from analyzer.counting.execution.attributes import Attributes
 from analyzer.counting.execution.devices import DeviceRead
 from analyzer.counting.execution.places import FAKE, KNOWN_VALUES, META_PLACES, REAL, WITHOUT_VALUES, ZEROS
@@ -105,15 +105,23 @@ def measure_memory(
         try:
             with unset_fake_temporarily():
                 model = materialize_lazy(model, tensors, args, kwargs, train)
+                # By position: a container may also hold the parameters, which only then have the same storage.
+                owned = {storage_id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+                is_owned = [storage_id(tensor) in owned for tensor in _held(model)]
                 with prepared_model(place, model, args, kwargs, train) as (moved_args, moved_kwargs):
                     if setup and setup.dtype:
                         moved_args, moved_kwargs = cast(model, moved_args, moved_kwargs, setup.dtype)
-                    held = Attributes([vars(module) for module in model.modules()]).tensors
+                    held = [tensor for tensor, own in zip(_held(model), is_owned, strict=True) if not own]
                     memory = track_memory(model, moved_args, moved_kwargs, train=bool(train), held=held, setup=setup)
                     return memory, ()
         except (Exception, SystemExit, DeviceRead) as error:
             failure = error_summary(error)
     return None, (Note(f"memory is unknown: it needs a run on meta, which raised {failure}"),)
+
+
+def _held(model: nn.Module) -> list[Tensor]:
+    """Every tensor in attributes of modules, and in containers and objects there."""
+    return Attributes([vars(module) for module in model.modules()]).tensors
 
 
 def input_shapes_and_dtype(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Shapes, str]:

@@ -17,6 +17,7 @@ from analyzer.core.frozen import Frozen
 
 Data = TypeVar("Data", bound=Frozen)
 Reader = Callable[[Any], Any]
+MAX_COUNT = 10**30  # Larger than any count; a sum of such integers still converts to a float.
 
 
 def to_json(value: Any) -> Any:
@@ -76,7 +77,9 @@ def _reader(kind: Any) -> Reader:
     if issubclass(kind, Frozen):
         return lambda value: from_json(kind, value)
     if kind is float:  # JSON writes 1.0 as 1 in some programs.
-        return lambda value: float(value) if type(value) in (int, float) else _refuse(value, kind)
+        return lambda value: float(value) if type(value) is float or _is_count(value) else _refuse(value, kind)
+    if kind is int:
+        return lambda value: value if _is_count(value) else _refuse(value, kind)
     return lambda value: value if type(value) is kind else _refuse(value, kind)
 
 
@@ -94,6 +97,10 @@ def _union_reader(kind: Any, readers: list[Reader]) -> Reader:
         return readers[-1](value)
 
     return read
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and abs(value) < MAX_COUNT
 
 
 def _refuse(value: Any, kind: Any) -> Any:

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from analyzer.history import pytest_benchmark
 from analyzer.history.point import Point, record_points
 from analyzer.records import store
 from analyzer.records.record_json import load
+from analyzer.records.validate import use_record
 
 FILE = Path(".analyze") / "history.sqlite"
 VERSION = 2  # Of the table below and of the points in it.
@@ -153,7 +155,8 @@ def _parse(path: Path, root: Path) -> list[Point]:
         text = read_text(path)
     except UnicodeDecodeError:
         raise AnalyzerError(f"{path.name} is damaged (not UTF-8)") from None
-    return [point for record in load(text, name=path.name) for point in record_points(record, name)]
+    records = load(text, name=path.name)
+    return [point for record in records for point in use_record(record, path.name, partial(record_points, run=name))]
 
 
 def _name(path: Path, root: Path) -> str:

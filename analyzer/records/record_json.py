@@ -67,20 +67,22 @@ def load(text: str, *, name: str = "input") -> list[Record]:
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AnalyzerError(f"{name} is not JSON ({error}); wanted a file written by analyze --format json") from None
+        raise AnalyzerError(
+            f"{name} is not JSON ({error}); wanted a file written by analyze --format json"
+        ) from None
     if not isinstance(envelope, dict) or "schema_version" not in envelope or "records" not in envelope:
         raise AnalyzerError(f"{name} is not a record; wanted a file written by analyze --format json")
     version = envelope["schema_version"]
     if version not in READABLE_VERSIONS:
         raise AnalyzerError(
-            f"{name} has schema version {version!r}; this analyze reads 1 to {SCHEMA_VERSION}: "
+            f"{name} has schema version {version!r:.40}; this analyze reads 1 to {SCHEMA_VERSION}: "
             "write it again with this version"
         )
     try:
         upgrade = upgrade_from_1 if version == 1 else dict
         return [record_from_json(upgrade(record)) for record in envelope["records"]]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AnalyzerError(f"{name} is damaged ({type(error).__name__}: {error}); write it again") from None
+        raise AnalyzerError(f"{name} is damaged ({type(error).__name__}: {str(error)[:200]}); write it again") from None
 
 
 def record_to_json(record: Record) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import spinner, write
@@ -15,10 +14,9 @@ from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import read_text
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variants
-from analyzer.records.comparable import incompatibility
 from analyzer.records.record import Record
 from analyzer.records.record_json import load
-from analyzer.records.timings import Measurement, Quality
+from analyzer.records.validate import use_record
 from reports.page.sections.about import described
 
 if TYPE_CHECKING:
@@ -79,7 +77,7 @@ def read_records(files: Sequence[str]) -> tuple[list[Record], list[str]]:
         try:
             loaded = load(read_text(name), name=one_line(name))
             for record in loaded:
-                _check(record, name)
+                use_record(record, name, lambda record: described(record.environment))
         except AnalyzerError as error:
             refused.append(one_line(error))
         except (OSError, UnicodeError, ValueError) as error:
@@ -103,25 +101,3 @@ def add_memory(record: Record) -> Record:
     except (AnalyzerError, TypeError, ValueError):
         return record
     return record.replace(memory=counted.memory) if counted.rows == record.rows else record
-
-
-def _check(record: Record, name: str) -> None:
-    """Raises AnalyzerError for a record whose environment or times cannot be used."""
-    try:
-        _ = incompatibility(record, record), described(record.environment)
-        if record.measurement:
-            _check_times(record.measurement)
-    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
-        reason = f"{type(error).__name__}: {one_line(error)}"
-        raise AnalyzerError(f"{one_line(name)} is damaged ({reason}); write it again") from None
-
-
-def _check_times(measurement: Measurement) -> None:
-    qualities = {measurement.quality, *(timing.quality for timing in measurement.timings)}
-    if not qualities <= set(get_args(Quality)):
-        raise ValueError(f"qualities {sorted(map(str, qualities))}")
-    if not all(isfinite(sample) for timing in measurement.timings for sample in timing.samples_s):
-        raise ValueError("a sample is not finite")
-    if any(timing.median_s <= 0 for timing in measurement.timings if timing.kind in ("pass", "device")):
-        raise ValueError("the time of a pass is not positive")
-    _ = measurement.operator_times_s, measurement.configuration.label

@@ -1,0 +1,45 @@
+"""Records from files that somebody may have edited: a damaged record raises AnalyzerError, never another error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import TypeVar, get_args
+
+from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.records.comparable import incompatibility
+from analyzer.records.record import Record
+from analyzer.records.timings import Measurement, Quality
+
+Result = TypeVar("Result")
+
+
+def use_record(record: Record, name: str, use: Callable[[Record], Result]) -> Result:
+    """`use(record)`. Raises AnalyzerError, naming the file, if times or environment do not allow it.
+
+    Types are checked when a record is read; the environment has no fixed type, and values can contradict each other.
+    """
+    try:
+        _ = incompatibility(record, record)
+        if record.measurement:
+            _check_times(record.measurement)
+        return use(record)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+        reason = f"{type(error).__name__}: {one_line(error)[:200]}"
+        raise AnalyzerError(f"{one_line(name)} is damaged ({reason}); write it again") from None
+
+
+def _check_times(measurement: Measurement) -> None:
+    timings = measurement.timings
+    qualities = {measurement.quality, *(timing.quality for timing in timings)}
+    if not qualities <= set(get_args(Quality)):
+        raise ValueError(f"qualities {sorted(map(str, qualities))}")
+    if not all(isfinite(sample) for timing in timings for sample in timing.samples_s):
+        raise ValueError("a sample is not finite")
+    if any(timing.processes and sum(timing.processes) != len(timing.samples_s) for timing in timings):
+        raise ValueError("the samples of the processes do not add up")
+    if any(size < 0 for timing in timings for size in timing.processes):
+        raise ValueError("a process has a negative number of samples")
+    if any(timing.median_s <= 0 for timing in timings if timing.kind in ("pass", "device")):
+        raise ValueError("the time of a pass is not positive")
+    _ = measurement.operator_times_s, measurement.configuration.label

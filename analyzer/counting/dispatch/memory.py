@@ -13,19 +13,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from analyzer.counting.dispatch import recurrent
 from analyzer.counting.dispatch.cpu_attention import ATTENTION, attention, attention_as_on_a_cpu
+from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, RecurrentLayers
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, storage_id, tensors_inside, tensors_of
 from analyzer.counting.operators.classify import Kind, Operator
+from analyzer.records.note import Note
 from analyzer.records.record import Memory, ModuleMemory, prefixes
 from analyzer.records.training import FLOAT32_BYTES, OPTIMIZERS, OptimizerMemory, TrainingSetup, optimizer_memory
-
-# Decomposed on meta, these operators make tensors that their kernels on a device do not.
-NOT_DECOMPOSED = frozenset(f"aten::{name}" for name in ("dropout", "lstm", "gru", "rnn_tanh", "rnn_relu"))
 
 
 def track_memory(
@@ -36,11 +33,13 @@ def track_memory(
     train: bool = False,
     held: Sequence[Tensor] = (),
     setup: TrainingSetup | None = None,
+    notes: list[Note] | None = None,
 ) -> Memory:
     """The memory of one pass of a model that, like its arguments, is on meta, in the model's own mode.
 
     `held` are tensors of the model that are neither parameters nor buffers: they count to the inputs. With a `setup`
-    that accumulates gradients two passes run, of which the second finds the gradients of the first.
+    that accumulates gradients two passes run, of which the second finds the gradients of the first. Adds to `notes`
+    where memory is estimated.
     """
     kwargs = dict(kwargs or {})
     setup = setup or TrainingSetup()
@@ -49,11 +48,11 @@ def track_memory(
     inputs = [tensor for tensor in (*tensors_inside((list(args), kwargs)), *held) if storage_id(tensor) not in owned]
     tracker = MemoryTracker(model, inputs)
     if not train:
-        with torch.inference_mode(), tracker:
+        with torch.inference_mode(), RecurrentLayers(tracker), tracker:
             outputs = run_model(model, args, kwargs)
     else:
         hooks = torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor)
-        with torch.enable_grad(), _RecurrentLayers(), attention_as_on_a_cpu(), tracker, hooks:
+        with torch.enable_grad(), RecurrentLayers(tracker), attention_as_on_a_cpu(), tracker, hooks:
             for _ in range(min(setup.accumulate, 2)):
                 tracker.saved.clear()
                 outputs = run_model(model, args, kwargs)
@@ -63,6 +62,8 @@ def track_memory(
                 tensors = [tensor for tensor in tensors if tensor.requires_grad]
                 torch.autograd.backward(tensors, [output_gradient(tensor) for tensor in tensors])
                 del outputs, tensors
+    if notes is not None:
+        notes += tracker.notes
     modules = tuple(ModuleMemory(path, size, tracker.highest[path]) for path, size in tracker.allocated.items())
     memory = Memory(
         parameters=_bytes(parameters),
@@ -101,9 +102,11 @@ class MemoryTracker(OperatorTracker):
         if func is ATTENTION:
             with self.mode:
                 return attention(*args, **kwargs)
-        if _has_no_kernel(func) and known.name not in NOT_DECOMPOSED:
+        if _has_no_kernel(func):
             return self.decompose(func, args, kwargs)
         result = super().run_operator(func, known, args, kwargs)
+        if func in ONEDNN_RESULTS:
+            result = ONEDNN_RESULTS[func](result, args)
         if known.kind is Kind.VIEW:
             return result
         for tensor in tensors_of(result):
@@ -198,15 +201,6 @@ def _has_no_kernel(func: Any) -> bool:
         torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
     )
     return composite and not on_cpu
-
-
-class _RecurrentLayers(TorchFunctionMode):
-    """Under autograd: recurrent layers by products over all steps."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        result = recurrent.as_products(func, args, kwargs) if func in recurrent.GATES else NotImplemented
-        return func(*args, **kwargs) if result is NotImplemented else result
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

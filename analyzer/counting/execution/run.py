@@ -35,7 +35,7 @@ HOW = {
     ZEROS: "counted on zeros in place of the values that the model does not have",
     REAL: "counted on real tensors",
 }
-ASKS = Note("counted under autograd, where the forward pass runs something else: operators are decomposed")
+ASKS = Note("counted with gradients enabled, because the model then runs other operators; operators are decomposed")
 MAX_ZEROS = 1 << 30  # Bytes; a model on meta that is larger is not run on zeros.
 
 
@@ -57,10 +57,9 @@ def count_model(
 ) -> ModelCount:
     """Counts a forward pass of any module, with `train` a backward pass too, and leaves the module as it was.
 
-    `on` is "meta", "real" or "auto": meta, then meta with the values of the inputs, then fake tensors, and at last real
-    tensors, or zeros for a small model that was made on meta. A note says where it was counted if not on meta.
-    `real` builds the model again with storage, for one that was built on meta. Raises AnalyzerError with the model's
-    own message where it runs nowhere.
+    `on` is "meta", "real" or "auto": meta, then meta with the values of the inputs, then fake tensors, and finally real
+    tensors, or zeros for a small model that was made on meta. A note says where it was counted if not on meta. `real`
+    rebuilds a model that is on meta with storage. Raises AnalyzerError with the model's own message if it runs nowhere.
     """
     model = getattr(model, "_orig_mod", model)  # A compiled model counts as its eager self.
     kwargs = dict(kwargs or {})
@@ -101,7 +100,10 @@ def measure_memory(
     model = getattr(model, "_orig_mod", model)
     failure = ""
     tensors = tensors_in(model)
-    for place in WITHOUT_VALUES:
+    # On meta torch runs recurrent layers by other operators than on a CPU.
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    for place in [FAKE, *WITHOUT_VALUES] if recurrent else WITHOUT_VALUES:
+        notes: list[Note] = []
         try:
             with unset_fake_temporarily():
                 model = materialize_lazy(model, tensors, args, kwargs, train)
@@ -112,8 +114,10 @@ def measure_memory(
                     if setup and setup.dtype:
                         moved_args, moved_kwargs = cast(model, moved_args, moved_kwargs, setup.dtype)
                     held = [tensor for tensor, own in zip(_held(model), is_owned, strict=True) if not own]
-                    memory = track_memory(model, moved_args, moved_kwargs, train=bool(train), held=held, setup=setup)
-                    return memory, ()
+                    memory = track_memory(
+                        model, moved_args, moved_kwargs, train=bool(train), held=held, setup=setup, notes=notes
+                    )
+                    return memory, tuple(notes)
         except (Exception, SystemExit, DeviceRead) as error:
             failure = error_summary(error)
     return None, (Note(f"memory is unknown: it needs a run on meta, which raised {failure}"),)
@@ -197,7 +201,7 @@ def _check_free_memory(model: nn.Module, train: bool | None, failures: Sequence[
     free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), size)
     if size > free:
         why = "".join(f" ({error_summary(error)})" for error in failures[:1])
-        needs = f"on real tensors it would take {size / 2**30:,.1f} GiB, where {free / 2**30:,.1f} are free"
+        needs = f"needs {size / 2**30:,.1f} GiB on real tensors, but only {free / 2**30:,.1f} GiB are free"
         raise AnalyzerError(
-            f"{type(model).__name__} does not run on meta{why}, and {needs}; give another input or size"
+            f"{type(model).__name__} cannot run on meta tensors{why} and {needs}; use a smaller input or model"
         )

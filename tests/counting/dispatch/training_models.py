@@ -215,3 +215,16 @@ def auxiliary_loss() -> Made:
 
     parts = {"hidden": nn.Linear(32, 64), "out": nn.Linear(64, 10)}
     return Forward(forward, **parts), (*sequence(), torch.zeros(2, dtype=torch.int64))
+
+
+@model
+def lstm() -> Made:
+    parts = {"lstm": nn.LSTM(32, 16, batch_first=True), "out": nn.Linear(16, 4)}
+    return Forward(lambda self, x: self.out(self.lstm(x)[0][:, -1]), **parts), sequence(6)
+
+
+@model
+def gru() -> Made:
+    """Two layers in both directions, step by step."""
+    parts = {"gru": nn.GRU(32, 16, num_layers=2, bidirectional=True), "out": nn.Linear(32, 4)}
+    return Forward(lambda self, x: self.out(self.gru(x)[0]), **parts), (torch.zeros(6, 2, 32),)

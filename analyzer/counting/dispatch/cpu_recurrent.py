@@ -1,0 +1,93 @@
+"""Memory of recurrent layers on fake tensors, where torch runs what it runs on a CPU.
+
+There a layer runs step by step, and an LSTM by oneDNN in one operator. On meta torch runs other operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from analyzer.counting.dispatch import recurrent
+from analyzer.counting.dispatch.operator_tracker import OperatorTracker
+from analyzer.counting.dispatch.tensors import is_fake
+
+aten = torch.ops.aten
+MAX_STEPS = 200  # Of all layers and directions: torch takes some 5 ms for a step and its gradient.
+PAGE_BYTES = 4096
+
+
+class RecurrentLayers(TorchFunctionMode):
+    """Layers of many steps, and layers on meta, as products over all steps: an estimate, with a note."""
+
+    def __init__(self, tracker: OperatorTracker) -> None:
+        super().__init__()
+        self.tracker = tracker
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func not in recurrent.GATES or kwargs or not _is_estimated(func, args):
+            return func(*args, **kwargs)
+        result = recurrent.as_products(func, args, kwargs)
+        if result is NotImplemented:
+            return func(*args)
+        self.tracker.note(self.tracker.path, ": memory of its steps is estimated, by products over all steps")
+        return result
+
+
+def _is_estimated(func: Any, args: Any) -> bool:
+    source: Tensor = args[0]
+    with torch._C.DisableTorchFunction():  # A mode may report another device of meta tensors.
+        if not is_fake(source):
+            return source.is_meta
+    packed = isinstance(args[3], list | tuple)
+    weights, layers, both_ways = (args[3], args[5], args[8]) if packed else (args[2], args[4], args[7])
+    projected = len(weights) // (layers * (1 + both_ways)) in (3, 5)
+    if func is torch.lstm and not packed and not projected and source.dtype is torch.float32:
+        return False  # oneDNN has an operator for all steps.
+    steps = args[1].shape[0] if packed else source.shape[1 if args[8] else 0]
+    return bool(steps * layers * (1 + both_ways) > MAX_STEPS)
+
+
+def _with_workspace(result: Sequence[Tensor], args: Sequence[Any]) -> Sequence[Tensor]:
+    """oneDNN's LSTM of one layer and direction, with the workspace that it keeps for the backward pass.
+
+    Seven areas of whole pages (oneDNN's `rnn_utils.cpp`): the four gates of each step, six of states. The rows of
+    five areas are whole cache lines, and one more where they would start at the same place of a page.
+    """
+    if not torch.is_grad_enabled():
+        return result
+    source: Tensor = args[0]
+    steps, batch, width = source.shape
+    hidden = args[5].shape[-1]
+    states = 2 * (steps + 1) * batch  # Before and after the layer, and before the first step.
+    areas = [
+        steps * batch * _row(4 * hidden),
+        *3 * [states * _row(max(width, hidden))],
+        *2 * [states * hidden],
+        steps * batch * _row(hidden),
+    ]
+    pages = sum(ceil(area * source.element_size() / PAGE_BYTES) for area in areas)
+    return (*result[:3], source.new_empty(pages * PAGE_BYTES, dtype=torch.uint8))
+
+
+def _row(elements: int) -> int:
+    whole = -(-elements // 16) * 16
+    return whole + 16 if whole % 256 == 0 else whole
+
+
+def _with_two_biases(result: Sequence[Tensor], args: Sequence[Any]) -> Sequence[Tensor]:
+    """The gradients of both biases, which on fake tensors are one tensor."""
+    first, second = result[3:5]
+    return (*result[:4], first.clone() if first is second else second, *result[5:])
+
+
+ONEDNN_RESULTS: dict[Any, Callable[[Sequence[Tensor], Sequence[Any]], Sequence[Tensor]]] = {
+    aten.mkldnn_rnn_layer.default: _with_workspace,
+    aten.mkldnn_rnn_layer_backward.default: _with_two_biases,
+}

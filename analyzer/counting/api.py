@@ -60,7 +60,7 @@ def count(
         raise AnalyzerError(f"unknown counter {quoted(counter)}; wanted one of: {', '.join(get_args(Counter))}")
     if isinstance(model, str):
         if not isinstance(args, tuple) or args or kwargs:
-            raise AnalyzerError(f"{one_line(model)} is a name; args and kwargs are for an nn.Module, give input")
+            raise AnalyzerError(f"{one_line(model)} is a name: give input (args and kwargs are for an nn.Module)")
         options: dict[str, Any] = {"batch": batch, "train": bool(train), "memory": memory}
         if not is_reference(model):
             size = image_shape(parse_inputs(input))
@@ -72,10 +72,10 @@ def count(
         kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
         raise AnalyzerError(f"cannot count {kind}; wanted a name, a reference or an nn.Module")
     if input is not None:
-        raise AnalyzerError("input is for names; an nn.Module is called with args, such as torch.zeros(1, 3, 224, 224)")
+        raise AnalyzerError("input is for names; give an nn.Module args, such as torch.zeros(1, 3, 224, 224)")
     if not isinstance(kwargs, Mapping | None):
         raise AnalyzerError(f"kwargs is a {type(kwargs).__name__}; wanted a dict of the arguments by name")
-    # A single input need not be in a list. A tensor is a sequence of its samples, so only list and tuple are several.
+    # A single input need not be in a list. A tensor also supports len(), so only list and tuple mean several inputs.
     args = args if isinstance(args, list | tuple) else (args,)
     return count_module(model, args, kwargs or {}, train=train, memory=memory)
 
@@ -150,7 +150,7 @@ def count_module(
     real: Callable[[], nn.Module] | None = None,
     memory: bool | TrainingSetup = False,
 ) -> Record:
-    """The record of any module; see `count`. `real` builds a module on meta again, with storage, to run it on data."""
+    """The record of any module; see `count`. `real` rebuilds a meta module with storage, to run it on data."""
     from analyzer.counting.execution.run import count_model, input_shapes_and_dtype, measure_memory
 
     counted = count_model(model, args, kwargs, train=train, real=real)

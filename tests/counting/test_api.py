@@ -108,9 +108,12 @@ def test_a_name_may_have_overrides():
         ({"model": "googlenet", "overrides": {5: 1}}, "no number '5' in googlenet"),
         ({"model": torch.nn.Linear}, "cannot count the class Linear; wanted a name, a reference or an nn.Module"),
         ({"model": "googlenet", "input": "ids=7:int64"}, "a variant takes one input"),
-        ({"model": "googlenet", "args": (1,)}, "googlenet is a name; args and kwargs are for an nn.Module, give input"),
+        (
+            {"model": "googlenet", "args": (1,)},
+            "googlenet is a name: give input",
+        ),
         ({"model": "net.py:Net", "verify": True}, "net.py:Net is a reference; overrides and verify are for named"),
-        ({"model": torch.nn.Identity(), "input": (3, 8, 8)}, "input is for names; an nn.Module is called with args"),
+        ({"model": torch.nn.Identity(), "input": (3, 8, 8)}, "input is for names; give an nn.Module args"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -137,7 +137,7 @@ def _row(step: Step, mode: Mode) -> Row:
         cost = formula(step.layer, step.inputs[0], step.output, mode)
     else:
         raise AnalyzerError(
-            f"no formula for layer {type(step.layer).__name__} at {one_line(step.path)}; use spec's layers"
+            f"no formula for {type(step.layer).__name__} at {one_line(step.path)}; use layers of analyzer.networks.spec"
         )
     return Row(
         path=step.path,
@@ -154,6 +154,6 @@ def _row(step: Step, mode: Mode) -> Row:
         activations=cost.activations,
         bytes_read=FLOAT32_BYTES * cost.read,
         bytes_written=FLOAT32_BYTES * cost.written,
-        # The gradient of the weights costs as much as the forward pass, and so does that of the input.
+        # The gradients of weight and input each cost as much as the forward pass.
         backward_macs=cost.macs * (2 if step.input_requires_grad else 1) if mode == "training" else None,
     )

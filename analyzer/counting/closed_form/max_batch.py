@@ -1,4 +1,4 @@
-"""The largest batch whose peak memory fits a capacity. Pure: the caller passes the peak as a function of the batch."""
+"""The largest batch whose peak memory fits a capacity. Runs no model: the caller passes a function batch → peak."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MAX_BATCH = 2**20
 def largest_batches(peak: Callable[[int], int], capacities: Sequence[int]) -> list[int]:
     """For each capacity in bytes the largest batch, up to `MAX_BATCH`, whose `peak` fits; 0 if one sample does not.
 
-    The peak is a maximum of sums that are each linear in the batch, so it is convex. If the middle of an interval lies
-    on the chord between its ends, the peak is linear in between and the batch follows by division; otherwise the
-    interval is halved. Most models take five evaluations of `peak`.
+    The peak is a maximum of sums that are each linear in the batch, so it is convex. If the value at the midpoint of an
+    interval lies on the line between its ends, the peak is linear there and the batch follows by division; otherwise
+    the interval is bisected. Most models take five evaluations of `peak`.
     """
     peak = cache(peak)
     slope = max(peak(2) - peak(1), 1)

@@ -1,8 +1,8 @@
 """fvcore as a third counter: its trace and its own formulas, under our paths.
 
 fvcore counts a multiply-add as 1, so its convolutions and products are our MACs. It adds norms and adaptive pools to
-the same sum; by our convention these have no MACs, so they are listed apart. It has no formula for other pools, for
-activation functions such as ReLU, for LRN or dropout, none for bytes, and cannot run on meta.
+the same sum; here they have no MACs, so they are listed separately. fvcore has no formula for other pools, activation
+functions such as ReLU, LRN or dropout. It reports no bytes and cannot run on meta tensors.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class GradientTracker(OperatorTracker):
 
     @contextmanager
     def complex_convolution(self) -> Iterator[None]:
-        """In the block torch makes three real convolutions of a complex one: the first counts."""
+        """Within the block torch computes one complex convolution as three real ones; only the first is counted."""
         self.parts = []
         try:
             yield
@@ -147,7 +147,7 @@ class GradientTracker(OperatorTracker):
         )
 
     def add_to(self, count: Count) -> tuple[Count, list[Note]]:
-        """The count with `backward_macs` in every row: 0 where no parameter learns or no output depends on it."""
+        """Adds `backward_macs` to every row: 0 if no parameter requires a gradient or no output depends on it."""
         unknown_in = {name: Counter(calls) for name, calls in count.unknown_in.items()}
         for name, calls in self.unknown.items():
             unknown_in.setdefault(name, Counter()).update(calls)
@@ -168,12 +168,12 @@ class GradientTracker(OperatorTracker):
         return torch.is_grad_enabled() or len(self.calls.paths) > 1
 
     def _forward_path(self) -> str:
-        """The module whose forward made the node that runs now."""
+        """The module whose forward pass created the autograd node that runs now."""
         index = bisect_right(self.path_changes, _current_node_number(), key=lambda change: change[0]) - 1
         return self.path_changes[max(index, 0)][1]
 
     def _add_product(self, macs: int, outer_gradients: int) -> None:
-        """An operator with MACs ran; so many of its gradients are products that torch multiplies elementwise."""
+        """An operator with MACs ran; torch computes `outer_gradients` of its gradients elementwise."""
         if self.in_backward and not self._recomputes():
             number = _current_node_number()
             if number not in self.ignored:
@@ -202,7 +202,7 @@ class GradientTracker(OperatorTracker):
 class _ProductsAsWritten(ContractionsAsProducts):
     """Recurrent layers as products over all steps, and one gradient for an input of many concatenations.
 
-    Also tells the tracker of complex convolutions.
+    Also reports complex convolutions to the tracker.
     """
 
     def __init__(self, tracker: GradientTracker) -> None:

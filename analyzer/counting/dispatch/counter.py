@@ -1,6 +1,6 @@
 """The dispatch counter: every operator that runs, under the module whose forward called it.
 
-A dispatch mode sees every operator; global forward hooks say which module runs. The model itself is not touched. In
+A TorchDispatchMode receives every operator; global forward hooks give the current module. The model is not changed. In
 inference mode torch dispatches operators as the user called them: an operator with a formula is counted whole, a
 composite one without is decomposed and its parts are added up under its name.
 """
@@ -63,7 +63,7 @@ def count_pass(
     autograd: bool = False,
     grad_enabled: bool = False,
 ) -> CountedPass:
-    """As `count_operators`, with what else is known of the pass."""
+    """Like `count_operators`, plus notes and whether the pass read tensor values."""
     with record_rows(model, roles=roles, autograd=autograd, grad_enabled=grad_enabled) as recorder:
         recorder.finish(run_model(model, args, kwargs))
     count = recorder.count()

@@ -79,7 +79,7 @@ class ModuleTracker:
         if calls is None:
             if not self.is_torch_thread():
                 if id(module) not in self.paths:
-                    return  # Another model, in a thread that does not belong to the pass.
+                    return  # Called by another model, in a thread that does not belong to the pass.
                 self.join_thread(self.paths[id(module)])
             calls = self.calls
         # A module created during the pass has no path: it counts to the module that created it.
@@ -92,12 +92,12 @@ class ModuleTracker:
             if not self.is_torch_thread():
                 return
             calls = self.main
-        kwargs, output = rest if len(rest) == 2 else ({}, None)  # torch passes neither for a forward that raised.
+        kwargs, output = rest if len(rest) == 2 else ({}, None)  # Without kwargs and output if forward raised.
         path = calls.paths.pop()
         if not torch._C._is_torch_function_mode_enabled():
             self.left(module, path, args, kwargs, output)
         else:
-            with torch._C.DisableTorchFunction():  # A mode would see every look at a shape.
+            with torch._C.DisableTorchFunction():  # Reading a shape would also go through the function mode.
                 self.left(module, path, args, kwargs, output)
         if calls.foreign and len(calls.paths) == 1:
             self.leave_thread()

@@ -73,7 +73,7 @@ class OperatorTracker(ModuleTracker):
         super().leave_thread()
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Runs the operator and returns its result: on meta by shape rule where a rule is sure, else from torch."""
+        """Runs the operator and returns its result: on meta from a shape rule if one applies, otherwise from torch."""
         result = NotImplemented if known.kind is Kind.VIEW else infer(known.name, args, kwargs)
         return func(*args, **kwargs) if result is NotImplemented else result
 
@@ -108,7 +108,7 @@ class _OperatorMode(DispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if types and dispatches_itself(types):
-            return NotImplemented  # Such as a nested tensor: the operators that it runs on plain tensors come next.
+            return NotImplemented  # E.g. a nested tensor; its operators on plain tensors are counted next.
         known = lookup(func)
         if known.name in CHOICES:
             with self:

@@ -1,4 +1,4 @@
-"""Runs a model to its end: a forward that returns a generator or a coroutine has run nothing yet."""
+"""Runs a model completely: consumes the generators and awaits the coroutines that forward returns."""
 
 from __future__ import annotations
 

@@ -61,9 +61,9 @@ def record(error: BaseException, *, refused: bool = False) -> None:
 
 
 def check_index(args: Any) -> None:
-    """Raises RuntimeError for a tensor with values at indices without: torch returns memory as it was before."""
+    """Raises RuntimeError if meta tensors index a real tensor: torch would return uninitialized memory."""
     if not args[0].is_meta and any(index is not None and index.is_meta for index in args[1]):
-        raise RuntimeError("a tensor on the CPU at the indices of a meta tensor")
+        raise RuntimeError("a CPU tensor is indexed with meta tensors, which have no values")
 
 
 def _recorded(method: Any) -> Any:

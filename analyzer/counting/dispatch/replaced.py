@@ -11,7 +11,7 @@ Replacement: TypeAlias = tuple[Any, str, Callable[[Any], Any]]
 
 
 class Replacements:
-    """Counted: two trackers may run at once, also in two threads, and end in any order."""
+    """Replaces functions while at least one tracker is active; trackers may overlap and end in any order."""
 
     def __init__(self, replacements: Callable[[], Iterable[Replacement]]) -> None:
         self.replacements = replacements

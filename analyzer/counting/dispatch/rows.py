@@ -34,7 +34,7 @@ from analyzer.records.record import Count, Row
 
 @dataclass(slots=True)
 class Frame:
-    """A call in progress, of a module or of a composite operator. If it `folds`, its operators add up to one row."""
+    """A call in progress, of a module or of a composite operator. If `folds` is set, its operators become one row."""
 
     op: str
     folds: bool
@@ -58,7 +58,7 @@ class RowCalls(Calls):
         self.tasks: list[tuple[int, RowCalls]] = []  # Work given to other threads, each after so many rows.
 
     def all_rows(self) -> list[Row]:
-        """With the rows of each task where it was given to another thread, however the threads were scheduled."""
+        """All rows; the rows of a task are inserted where the task was submitted, however threads were scheduled."""
         rows, start = [], 0
         for index, task in self.tasks:
             rows += self.rows[start:index] + task.all_rows()
@@ -182,7 +182,8 @@ class RowRecorder(OperatorTracker):
         return result
 
     def _work(self, known: Operator, args: Any, kwargs: Any, result: Any) -> Work:
-        """By the operator's formula; names an unknown operator, unless its module has a formula for the whole call."""
+        """Applies the operator's formula; without one, records it as unknown unless its module has a formula for the
+        call."""
         work = Work()
         if known.formula is not None:
             outputs = tensors_of(result)

@@ -55,7 +55,7 @@ class Modes:
 
 
 def follow(tracker: Any) -> None:
-    """From now on work that the tracker's threads give to others runs under the tracker."""
+    """From now on, tasks that the tracker's threads give to other threads are tracked too."""
     _replacements.add(tracker)
 
 
@@ -64,7 +64,7 @@ def end(tracker: Any) -> None:
 
 
 def join(tracker: Any) -> None:
-    """Waits for threads that the model started and did not join; a note on one that ran operators and does not end."""
+    """Waits for threads that the model started and did not join; notes a thread that ran operators and does not end."""
     for thread, calls, path in tracker.threads:
         if thread.is_alive() and (not thread.daemon or calls.rows):
             thread.join(JOIN_S)
@@ -169,7 +169,7 @@ def _wait(wait: Any) -> Any:
             tracker.note(tracker.path, " waits for a thread older than the pass, in which only modules are counted")
         if not wait(condition, FOREIGN_S):
             path = trackers[-1].path or "the model"
-            raise AnalyzerError(f"{path} waits for another thread, which has not answered for {FOREIGN_S:.0f} s")
+            raise AnalyzerError(f"{path} has waited {FOREIGN_S:.0f} s for another thread")
         return True
 
     return noted

@@ -1,7 +1,7 @@
-"""Values that leave torch as numpy arrays, numbers or addresses, and tensors made of them: work that no mode sees.
+"""Notes on values that a model reads as NumPy arrays, numbers or pointers: work on them is not counted.
 
-A note names the module in which values leave. It is strict where a tensor may hold results of the work outside: after
-`data_ptr`, where tensors are made of data afterwards, and where memory is read that no operator wrote.
+A note names the module that reads the values. It is strict if a tensor may contain results of such work: after
+`data_ptr`, if tensors are made from data afterwards, and if an operator reads memory that no counted operator wrote.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class LeavingValues:
         for tensor in tensors:
             storage = self.empty.pop(storage_id(tensor), None)
             if storage is not None and storage() is not None:
-                self.note(path, " reads memory that no operator wrote: what did is not counted")
+                self.note(path, " reads memory that no counted operator wrote; the work that wrote it is not counted")
 
     def finish(self) -> None:
         """Adds the notes, once the pass has ended."""
@@ -90,13 +90,13 @@ class LeavingValues:
             names = ", ".join(f".{method}()" for method in methods)
             arrays = any(method in ARRAYS for method in methods)
             fractions = any(methods.values())
-            # Integers that come back as integers, such as lengths and positions, are no arithmetic that counts.
+            # Integers that return as integers, such as lengths and positions, involve no floating-point work.
             back = bool(self.came_back) and (fractions or fractions_back) and (arrays or (fractions and fractions_back))
             if "data_ptr" in methods or back:
-                where = f" and come back in {_name(next(iter(self.came_back)))}" if back else ""
-                self.note(path, f": values leave torch by {names}{where}: work on them is not counted")
+                back_in = f", and {_name(next(iter(self.came_back)))} makes tensors from data" if back else ""
+                self.note(path, f" converts tensors by {names}{back_in}; work on the converted values is not counted")
             else:
-                text = f": values leave torch by {names}; work on them would not be counted"
+                text = f" converts tensors by {names}; work on the converted values would not be counted"
                 self.note(path, text, strict=False)
 
 

@@ -21,8 +21,8 @@ from analyzer.counting.execution.places import Move
 def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move) -> tuple[list[Any], dict[str, Any]]:
     """Deep copies in which every tensor, also inside other objects, is replaced by `change(tensor)`.
 
-    An object that refuses to be copied, such as a cache with a lock, is copied by its attributes. What has none, such
-    as a lock or a generator, is passed as it is, and so is whatever a function holds in its closure.
+    An object that refuses to be copied, such as a cache with a lock, is copied by its attributes. Objects without
+    attributes, such as locks or generators, and the contents of closures are passed unchanged.
     """
     copies = _Copies()
     for leaf in pytree.tree_leaves((list(args), dict(kwargs)), is_leaf=lambda value: isinstance(value, PackedSequence)):
@@ -42,7 +42,7 @@ class _Copies:
 
     def __init__(self) -> None:
         self.memo: dict[int, Any] = {}
-        self.attempts: list[dict[int, Any]] = []  # `deepcopy` enters the address of a memo in it, so it has to live.
+        self.attempts: list[dict[int, Any]] = []  # `deepcopy` stores id(memo) in the memo: keep it alive.
 
     def of(self, value: Any) -> Any:
         attempt = dict(self.memo)

@@ -46,8 +46,8 @@ _MISSING = object()
 class Attributes:
     """The contents of the given dicts, and of every container and object in them.
 
-    Copies are plain, since copying a subclass may run code. Empty containers are a list of their own because they are
-    most: every module has a dozen dicts of hooks.
+    Copies are plain, since copying a subclass may run code. Empty containers are listed separately because most
+    containers are empty: every module has a dozen dicts of hooks.
     """
 
     def __init__(self, dicts: Iterable[dict[str, Any]]) -> None:
@@ -91,7 +91,7 @@ class Attributes:
                     self._add_object(value, kind, pending)
 
     def _add_object(self, value: Any, kind: type, pending: list[Any]) -> None:
-        """Its attributes are still to be visited."""
+        """Queues the object's attributes for a later visit."""
         if is_generator(value):
             self.generators.append(value)
         if _has_attributes(kind):
@@ -135,7 +135,7 @@ def built_in_class(value: Any) -> Any:
 
 
 def _differs(pair: tuple[Any, Any]) -> bool:
-    """Whether a container differs from its former contents, by identity: `==` of two tensors is no single truth."""
+    """Whether a container differs from its former contents, by identity: `==` on tensors does not return one bool."""
     container, before = pair
     if len(container) != len(before):
         return True

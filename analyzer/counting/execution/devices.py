@@ -33,7 +33,7 @@ class DeviceRead(BaseException):
 def no_device_read() -> Iterator[None]:
     """Raises DeviceRead where a model asks a meta tensor for its device.
 
-    AsOnDevice has an answer, but as every mode of functions it makes each call of torch slower.
+    AsOnDevice would return the device, but a function mode makes every call of torch slower.
     """
     alarm = _Alarm()
     _replacements.add(alarm)
@@ -128,7 +128,8 @@ class AsOnDevice(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _to(self, func: Any, tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """To the reported device; a meta tensor also by the device's name, for it is there already."""
+        """To the reported device; for a meta tensor also by the device's name, because it already reports that
+        device."""
 
         def on_meta(target: Any) -> Any:
             if target is self.device:

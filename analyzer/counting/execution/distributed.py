@@ -1,4 +1,4 @@
-"""Models split over devices: what torch.distributed computes to split them is no work of the model."""
+"""Counting models that are split over devices: the work of torch.distributed to split them is not counted."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 def distributed_as_usual() -> Iterator[None]:
     """Lets torch.distributed run in a count as it does outside.
 
-    Dispatch modes do not see how DTensor finds a result's placement, for which it runs the operator on stand-ins and
-    caches what it found: a first count would differ from the second. `fully_shard` keeps the gathered parameters for
-    later passes, so they are made outside inference mode.
+    DTensor infers a result's placement by running the operator on placeholder tensors, and caches it. Dispatch modes
+    are switched off there, because otherwise a first count would differ from the second. `fully_shard` keeps the
+    gathered parameters for later passes, so they are made outside inference mode.
     """
     with ExitStack() as stack:
         if package := sys.modules.get("torch.distributed.tensor"):

@@ -34,7 +34,7 @@ REAL = "real tensors"
 
 @contextmanager
 def _no_autocast() -> Iterator[None]:
-    """Autocast changes no type on meta, so the counted bytes would be wrong: it raises RuntimeError instead."""
+    """Raises RuntimeError for autocast: it has no effect on meta tensors, so the counted bytes would be wrong."""
     autocast: Any = torch.autocast
     enter = autocast.__enter__
 
@@ -131,7 +131,7 @@ def _fake(tensors: Sequence[Tensor]) -> Iterator[Move]:
         if is_fake(tensor):
             return tensor.detach().requires_grad_(tensor.requires_grad)
         if tensor.layout != torch.strided:
-            raise RuntimeError(f"a fake tensor of layout {tensor.layout} has no number of values")
+            raise RuntimeError(f"the number of values of a fake tensor of layout {tensor.layout} is unknown")
         where = device if tensor.is_meta else tensor.device
         with mode:
             moved = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=where)
@@ -175,12 +175,12 @@ def stays(place: str, tensor: Tensor) -> bool:
 
 
 def to_meta(tensor: Tensor) -> Tensor:
-    """A meta tensor of the same shape and strides, a leaf, so that no gradient is copied back to where the data is."""
+    """A meta tensor of the same shape and strides; a leaf, so that no gradient is copied to the original device."""
     if is_fake(tensor):  # `to("meta")` would give another fake tensor.
         shape, strides = tuple(map(int, tensor.shape)), tuple(map(int, tensor.stride()))
         moved = torch.empty_strided(shape, strides, dtype=tensor.dtype, device="meta")
     elif tensor.layout not in (torch.strided, torch.jagged):
-        raise RuntimeError("a sparse tensor on meta has no number of values")
+        raise RuntimeError("the number of values of a sparse tensor on meta is unknown")
     else:
         moved = tensor.detach().to("meta")
     return moved.requires_grad_(tensor.requires_grad)

@@ -33,8 +33,7 @@ def prepared_model(
 ) -> Iterator[tuple[list[Any], dict[str, Any]]]:
     """Within the block the model is at the place; yields copies of its arguments there.
 
-    Each pass needs a block of its own, so that it does not find what the pass before left behind, such as a cached
-    inference tensor.
+    Each pass needs its own block, so that nothing cached by the previous pass, such as an inference tensor, is reused.
     """
     with ExitStack() as stack:
         stack.enter_context(_deeper_recursion())
@@ -117,7 +116,7 @@ def _set_mode(module: nn.Module, *, train: bool) -> None:
 
 @contextmanager
 def _deeper_recursion() -> Iterator[None]:
-    """Hooks and modes add frames to every call, so a model that torch just runs would exceed Python's limit."""
+    """Hooks and modes add frames to every call, so a model close to Python's recursion limit would exceed it."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(2 * limit + 1000)
     try:

@@ -24,9 +24,9 @@ def restore_state(
     """Restores mode, hooks, attributes, parameter identities, gradients, buffer values and random generators.
 
     Yields the tensors that the model's modules hold. Containers and objects in attributes are restored in place.
-    `parameters` is for a model that runs on its own tensors: it restores the values of parameters too, each copied
-    only when an operator writes to it. Without it the pass runs on tensors that replace those of the modules, so only
-    tensors inside containers and objects are copied.
+    `parameters` is for a model that runs on its own tensors: it restores the values of parameters too, each copied only
+    when an operator writes to it. If it is False the pass runs on substitutes for the modules' tensors, so only tensors
+    inside containers and objects are copied.
 
     Class attributes, globals and the variables of closures are not restored.
     """
@@ -104,7 +104,7 @@ def _parameters_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
 
 
 def _same(tensor: Tensor, value: Tensor) -> bool:
-    """Equal by value, NaN to NaN. Versions do not help: in inference mode a write does not raise them."""
+    """Equal by value, NaN to NaN. Version counters cannot be used: inference mode does not increment them."""
     pairs = zip(_parts(tensor), _parts(value), strict=True)
     return all(
         torch.equal(a, b)

@@ -1,4 +1,4 @@
-"""Attention and recurrent cells: operators that are a small network each.
+"""Attention and recurrent cells: operators that consist of several products.
 
 The same block costs the same MACs whichever operator torch chooses for it: fused, flash or decomposed.
 """
@@ -12,8 +12,8 @@ from analyzer.counting.operators.call import Call, Formula, Work, named, product
 
 SOFTMAX = 5
 NORM = 6
-# Per hidden unit and step, beside the products. LSTM: 4 gates joined from two products and squashed, 3 for the cell,
-# 2 for the output. GRU: 3 gates joined and squashed, reset times candidate, 4 for the blend. RNN: joined and squashed.
+# Per hidden unit and step, in addition to the products; each gate is one addition and one activation. LSTM: 4 gates, 3
+# for the cell state, 2 for the output. GRU: 3 gates, reset times candidate, 4 for the new state. RNN: one gate.
 CELL_OPERATIONS = {"lstm": 4 + 4 + 3 + 2, "gru": 3 + 3 + 1 + 4, "rnn": 2}
 
 
@@ -35,7 +35,7 @@ def attention(call: Call) -> Work:
 
 
 def flash_attention(call: Call) -> Work:
-    """The fused operators that `scaled_dot_product_attention` turns into; their arguments stand in other places."""
+    """The fused operators of `scaled_dot_product_attention`; their arguments are in other positions."""
     query, key, value = call.args[:3]
     return _attention(prod(query[:-1]) * key[-2], query, value)
 

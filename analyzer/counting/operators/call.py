@@ -1,4 +1,4 @@
-"""What a formula sees, and what it returns."""
+"""The input and the output of an operator's formula."""
 
 from __future__ import annotations
 

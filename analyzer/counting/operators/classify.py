@@ -1,8 +1,8 @@
-"""What is known of an operator: a formula, a view, free, a composite of others, or nothing.
+"""Classifies operators: with a formula, view, free, composite of other operators, or unknown. `register` adds formulas.
 
-Free must be proven. Outside torch's own namespaces an operator is unknown unless it is registered here or decomposes
-into others; of torch's own only those that `known` lists are views or free. What an operator returns proves nothing:
-kernels of vLLM or flash-attention write into an argument and return nothing.
+Operators of torch are views or free only if `free_and_view_operators` lists them. Other operators are unknown unless
+they are registered here or decompose into others. Return values are not used to decide: kernels of vLLM or
+flash-attention return nothing and write into an argument.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Kind(Enum):
 
 
 class Operator(NamedTuple):
-    """What is known of an operator; asked of torch once, and not at every call."""
+    """An operator's name, kind and formula; cached, so that torch is queried once per operator."""
 
     name: str
     kind: Kind
@@ -54,18 +54,18 @@ WITHOUT_MACS = frozenset({*OPERATIONS.values(), _pointwise})
 
 
 def register(op: str, formula: Callable[[Call], Work | int]) -> None:
-    """Teaches the counter an operator, such as `"mylib::fused_attention"`; replaces what it knew of that name.
+    """Registers a formula for an operator, such as `"mylib::fused_attention"`; replaces an existing formula.
 
-    `formula` sees a `Call`: shapes in place of tensors. It returns `Work(macs, flops)`, or MACs alone. An operator that
-    returns no tensor has the tensors that it writes to as outputs. Raises AnalyzerError if `op` is no operator's name
-    or `formula` cannot be called.
+    `formula` receives a `Call`: shapes instead of tensors. It returns `Work(macs, flops)`, or MACs alone. For an
+    operator that returns no tensor, the outputs are the tensors that it writes to. Raises AnalyzerError if `op` is not
+    an operator name or `formula` cannot be called.
     """
     if not isinstance(op, str) or "::" not in op:
         shown = one_line(repr(op))[:80]
-        raise AnalyzerError(f"{shown} is no operator's name; wanted NAMESPACE::NAME, such as mylib::fused_attention")
+        raise AnalyzerError(f"{shown} is not an operator name; wanted NAMESPACE::NAME, such as mylib::fused_attention")
     if not callable(formula):
         shown = one_line(repr(formula))[:80]  # type: ignore[unreachable]
-        raise AnalyzerError(f"the formula of {one_line(op)} is {shown}; wanted a function of a call")
+        raise AnalyzerError(f"the formula of {one_line(op)} is {shown}; wanted a function that takes a Call")
 
     def work(call: Call) -> Work:
         result = formula(call)
@@ -77,7 +77,7 @@ def register(op: str, formula: Callable[[Call], Work | int]) -> None:
 
 
 def any_registered() -> bool:
-    """Whether `register` has taught the counter an operator."""
+    """Whether `register` was called."""
     return bool(_registered)
 
 
@@ -91,12 +91,12 @@ def lookup(func: Any) -> Operator:
 
 
 def as_if_dense(name: str) -> bool:
-    """Whether the operator is counted as a dense floating-point one, which it is not."""
+    """Whether the operator is quantized or sparse and counted like its dense floating-point form."""
     return name in SPARSE or name in QUANTIZED
 
 
 def composite(func: Any) -> bool:
-    """Whether the operator is made of others that the counter can watch in its place."""
+    """Whether the operator decomposes into others, which the counter can count instead."""
     key = DispatchKey.CompositeImplicitAutograd
     return key in func.py_kernels or bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key))
 
@@ -138,7 +138,7 @@ def _tagged_pointwise(namespace: str, names: set[str]) -> bool:
 
 
 def _of_written(func: Any, formula: Formula) -> Formula:
-    """The formula of an operator that returns no tensor sees the tensors that it writes to as outputs."""
+    """The formula of an operator that returns no tensor receives the tensors that it writes to as outputs."""
     if not hasattr(func, "_schema") or any("Tensor" in str(value.type) for value in func._schema.returns):
         return formula
     written = [

@@ -91,7 +91,7 @@ def _labels(term: str, rank: int) -> list[str]:
 
 
 class Pair(NamedTuple):
-    """One step of an einsum: which operands, by place in what is left, what they are contracted to, and the work."""
+    """One step of an einsum: indices into the remaining operands, the result of their contraction, and the work."""
 
     places: tuple[int, ...]
     operands: tuple[Sizes, ...]

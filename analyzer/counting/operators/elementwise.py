@@ -72,15 +72,15 @@ def fourier(real: str | None = None) -> Formula:
 
 
 def scattered(index: int, name: str) -> Formula:
-    """An addition for every element that is put somewhere."""
+    """One addition per scattered element."""
     return lambda call: Work(flops=prod(call.arg(index, name)))
 
 
 def ctc_loss(call: Call) -> Work:
     """The forward recursion (Graves et al. 2006): 7 operations per step, sample and state.
 
-    A target of S labels has 2 S + 1 states with its blanks; a state adds up three before it, a logarithm of a sum of 2
-    operations each, and its own probability. Padded targets count as data.
+    A target of S labels has 2 S + 1 states with its blanks. Each state is the log-sum-exp of three predecessors, at 2
+    operations each, plus its own log probability. Padded targets count as data.
     """
     steps, samples = call.args[0][0], call.args[0][1] if len(call.args[0]) == 3 else 1
     return Work(flops=7 * steps * (2 * prod(call.args[1]) + samples))

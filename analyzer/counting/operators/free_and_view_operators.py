@@ -1,7 +1,7 @@
-"""torch's operators that compute nothing, by name: views, operators that only move or make data, and queries.
+"""The names of operators that compute nothing: views, operators that only move or make data, and queries.
 
-An operator that is in none of these sets, has no formula and is no composite is unknown, and named. In-place and `out`
-variants follow from their functional form, see `classify`.
+An operator that is in none of these sets, has no formula and does not decompose is reported as unknown. In-place and
+`out` variants follow from their functional form, see `classify`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ def _names(text: str, namespace: str = "aten") -> frozenset[str]:
     return frozenset(f"{namespace}::{name}" for name in text.split())
 
 
-# Results share the memory of an input. Of some, such as `_unsafe_view`, torch's schemas do not say so.
+# Results share the memory of an input. For some, such as `_unsafe_view`, torch's schema does not declare it.
 VIEWS = _names(
     "_conj _fw_primal _indices _make_dual _neg_view _nested_get_values _nested_view_from_buffer "
     "_nested_view_from_jagged _reshape_alias _sparse_broadcast_to _unsafe_view _values alias as_strided "
@@ -55,7 +55,7 @@ _MAKES = _names(
     "sparse_coo_tensor tensor tril_indices triu_indices vander zeros zeros_like _cudnn_init_dropout_state "
     "_make_dep_token"
 )
-# Sorting, searching, counting and comparing: these choose among values and compute none.
+# Sorting, searching, counting and comparing: these select values and compute none.
 _CHOOSES = _names(
     "_convert_indices_from_coo_to_csr _convert_indices_from_csr_to_coo _histogramdd_bin_edges "
     "_histogramdd_from_bin_cts _histogramdd_from_bin_tensors _is_all_true _is_any_true _unique _unique2 all "

@@ -1,8 +1,8 @@
 """MACs of convolutions, linear layers, distances and lookups, each formula from the shapes of one call.
 
-They share nothing with the closed form, which never sees an operator: if they did, agreement would prove nothing.
-Operators are named as in torch's schemas. In inference mode torch dispatches what the user called (`conv2d`, `linear`);
-under autograd what that is made of (`convolution`, `addmm`): both are here. In-place and `out` variants follow from
+No formula is shared with the closed form, so that equal results are evidence that both are right. Operators are named
+as in torch's schemas. In inference mode torch dispatches what the user called (`conv2d`, `linear`); under autograd it
+dispatches the decompositions (`convolution`, `addmm`). Both have formulas here. In-place and `out` variants follow from
 their functional form, see `classify`.
 """
 
@@ -16,7 +16,7 @@ from analyzer.counting.operators.contractions import added_matmul, matmul
 
 
 def convolution(call: Call) -> Work:
-    """Every output element is a dot product with one filter; transposed, every input element spreads over one."""
+    """Every output element is a dot product with one filter; transposed, every input element is multiplied with one."""
     source, filters, bias = call.args[:3]
     moved = source if call.arg(6, "transposed", False) else call.outputs[0]
     return _filtered(moved, filters, bias, call.outputs[0])
@@ -114,7 +114,7 @@ def trilinear(call: Call) -> Work:
 
 
 def grouped_matmul(bias: int) -> Formula:
-    """`_grouped_mm`, a product for each group of tokens, as in mixtures of experts: every token meets one matrix.
+    """`_grouped_mm`, as in mixtures of experts: one product per group, so each token is multiplied by one matrix.
 
     With two axes each, the summed axis is divided among the groups. `bias` is the place of an optional bias.
     """
@@ -168,7 +168,7 @@ def embedding_bag(call: Call) -> Work:
 
 
 def embedding_bag_backward(weights: int) -> Formula:
-    """The table's gradient gets the bag's for every sample, times its weight if it has one (the argument's place)."""
+    """Adds the bag's gradient to the table's for each sample, times its weight if argument `weights` is given."""
 
     def work(call: Call) -> Work:
         gathered = prod(call.args[1]) * call.args[0][-1]
@@ -184,7 +184,7 @@ def embedding_bag_weights_backward(call: Call) -> Work:
 
 
 def solve_triangular(matrix: int, solves: int = 1) -> Formula:
-    """Substitution row by row: row i takes i MACs and a division for each right-hand side.
+    """Substitution row by row: row i needs i MACs and one division per right-hand side.
 
     `matrix` is the place of the triangular matrix; Cholesky and LU factors take two substitutions.
     """

@@ -24,7 +24,7 @@ def attention(
 ) -> Any:
     """softmax(Q · Kᵀ) · V over (..., heads, length, width), where batches and heads broadcast.
 
-    The fused kernel lays its output out as its query; the others return a contiguous tensor.
+    The fused kernel returns a tensor with the memory layout of the query; the others a contiguous tensor.
     """
     operands = (query, key, value)
     if any(tensor.dtype is not query.dtype or tensor.dim() != query.dim() for tensor in operands) or query.dim() < 2:

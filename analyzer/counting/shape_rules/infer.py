@@ -1,8 +1,9 @@
 """Shape rules: results of the commonest operators on meta tensors, without torch's own Python meta kernels.
 
 On meta the first convolution imports sympy and the first concatenation torch._dynamo, 1.2 s together, and a warm pass
-spends most of its time in reference kernels. A rule answers only for plain meta tensors whose shapes and settings it
-has checked, and otherwise declines, so that torch answers or raises. Tests compare every rule with torch's CPU kernels.
+spends most of its time in reference kernels. A rule applies only to plain meta tensors whose shapes and settings it has
+checked; otherwise it returns NotImplemented, and torch computes the result or raises. Tests compare every rule with
+torch's CPU kernels.
 """
 
 from __future__ import annotations
@@ -203,4 +204,4 @@ def _check_types(name: str, arguments: Any) -> None:
         return
     if rest - {first}:
         types = ", ".join(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)
-        raise RuntimeError(f"{name} wants operands of the same type, and these are {types}")
+        raise RuntimeError(f"{name} needs operands of the same dtype, got {types}")

@@ -67,5 +67,5 @@ def is_number(value: object) -> bool:
 
 
 def writes_once(tensor: Tensor) -> bool:
-    """Whether every element has a place of its own, as torch demands of a tensor that it writes to."""
+    """Whether no two elements share memory, as torch requires for output tensors."""
     return all(step or size <= 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True))

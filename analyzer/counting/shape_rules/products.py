@@ -17,7 +17,7 @@ def _per_axis(value: Sizes, axes: int, least: int) -> Sequence[int]:
     """One number for all axes, or one per axis. RuntimeError below `least`, which torch's meta kernels accept."""
     sizes = (value,) * axes if isinstance(value, int) else tuple(value) * axes if len(value) == 1 else tuple(value)
     if min(sizes) < least:
-        raise RuntimeError(f"a window has {sizes} where at least {least} is wanted")
+        raise RuntimeError(f"window size, stride or dilation {sizes} must be at least {least}")
     return sizes
 
 

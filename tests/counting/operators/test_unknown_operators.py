@@ -206,7 +206,9 @@ def test_a_name_without_its_library_is_refused(name, formulas):
 
 
 def test_a_formula_that_is_no_function_is_refused(formulas):
-    with pytest.raises(analyzer.AnalyzerError, match=r"the formula of mylib::mix is 5; wanted a function of a call"):
+    with pytest.raises(
+        analyzer.AnalyzerError, match=r"the formula of mylib::mix is 5; wanted a function that takes a Call"
+    ):
         analyzer.register("mylib::mix", 5)  # type: ignore[arg-type]
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,26 @@ def save(records: Sequence[Record], root: Path | None = None) -> Path:
     path = folder / f"{stamp}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
     write_text(path, text)
     return path
+
+
+@contextmanager
+def journal(root: Path | None = None) -> Iterator[Callable[[Sequence[Record]], None]]:
+    """A function that keeps the records so far of a run, so that a killed process loses little. Removed at the end.
+
+    The file is replaced each time. One that cannot be written is skipped: `save` reports the error at the end.
+    """
+    path = (root or project_root()) / FOLDER / f"unfinished-{os.getpid()}-{time.time_ns()}.json"
+
+    def keep(records: Sequence[Record]) -> None:
+        if any(record.measurement and record.measurement.timings for record in records):
+            with suppress(AnalyzerError, OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_text(path, dump(records, status="partial"))
+
+    try:
+        yield keep
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def save_peaks(data: Mapping[str, Any]) -> Path:

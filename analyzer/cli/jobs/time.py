@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.signals import ignore_sigint, sigterm_as_interrupt
 from analyzer.records.record import Record
-from analyzer.records.store import load_peaks, save
+from analyzer.records.store import journal, load_peaks, save
 from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings
 from analyzer.timing.driver.measure import build_requests, time_requests
@@ -55,17 +56,32 @@ def run_time(
 
     Returns 0, 3 if a measurement failed or is void, or 130 if interrupted; whatever was measured is shown.
     """
-    from analyzer.cli.progress import progress_bar
-
     if against == "?":
         write("".join(f"{device['name']} ({device['confidence']})\n" for device in devices.devices().values()), output)
         return 0
     if against is not None:
         devices.device(against)
     requests = _requests(selection, trace=trace, processes=processes, **options)
+    with journal() if keep else nullcontext(lambda records: None) as keep_unfinished:
+        return _time_and_show(requests, keep_unfinished, keep, against, depth, form, output, trace, processes)
+
+
+def _time_and_show(
+    requests: Sequence[Request],
+    keep_unfinished: Callable[[Sequence[Record]], None],
+    keep: bool,
+    against: str | None,
+    depth: int,
+    form: str,
+    output: str | None,
+    trace: str | None,
+    processes: int | None,
+) -> int:
+    from analyzer.cli.progress import progress_bar
+
     trace_before = _modified_ns(trace)
     with sigterm_as_interrupt(), progress_bar("timing") as progress:
-        run = time_requests(requests, processes=processes, progress=progress)
+        run = time_requests(requests, processes=processes, progress=progress, journal=keep_unfinished)
     records = [_annotate(record, run.records) for record in run.records]
     if trace and _modified_ns(trace) != trace_before:
         print_message(f"wrote {trace}")

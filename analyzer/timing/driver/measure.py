@@ -156,29 +156,35 @@ def time_requests(
     *,
     processes: int | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
+    journal: Callable[[Sequence[Record]], None] = lambda records: None,
 ) -> TimedRun:
     """Times every request in `processes` fresh processes and adds the times to the model's counts.
 
     Without `processes` there are PROCESSES, and at least MIN_PROCESSES where these take too long. A request that fails
-    has a record without timings; its measurement has the reason. Raises AnalyzerError before timing anything if a named
+    has a record without timings; its measurement has the reason. `journal` receives the records so far after each
+    process. Raises AnalyzerError before timing anything if a named
     network cannot take the input, and afterwards if every request was refused.
     """
     counts = [_count_variant(request) if request.variant else None for request in requests]
+
+    def records(replies: Sequence[Sequence[Reply]]) -> tuple[Record, ...]:
+        created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return tuple(map(_record, requests, counts, replies, [created] * len(requests)))
+
     replies, complete = run_workers(
         requests,
         processes=processes or PROCESSES,
         min_processes=processes or MIN_PROCESSES,
         order=random.Random(0),
         progress=progress,
+        journal=lambda replies: journal(records(replies)),
     )
     first = [request_replies[0] for request_replies in replies if request_replies]
     if first and all(reply.end == "refused" for reply in first):
         refused = AnalyzerError(first[0].reason)
         refused.details = first[0].details
         raise refused
-    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    records = map(_record, requests, counts, replies, [created] * len(requests))
-    return TimedRun(tuple(records), complete)
+    return TimedRun(records(replies), complete)
 
 
 def _record(request: Request, count: Record | None, replies: Sequence[Reply], created: str) -> Record:

@@ -154,13 +154,15 @@ def run_workers(
     order: random.Random,
     run_worker: RunWorker = run_worker,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
+    journal: Callable[[list[list[Reply]]], None] = lambda replies: None,
     now: Callable[[], float] = time.monotonic,
 ) -> tuple[list[list[Reply]], bool]:
     """Runs every request once per round, in a new random order each round.
 
     Returns the replies of each request, and False for an interrupted run. A request that failed or hung is not
     repeated. From `min_processes` on, a request stops after MAX_BUDGETS times its total budget: its passes are so long
-    that few processes give enough samples. `progress` receives done, total and the label of the current request.
+    that few processes give enough samples. `progress` receives done, total and the label of the current request;
+    `journal`, after each process but the last, the replies so far, as those of an interrupted run.
     """
     replies: list[list[Reply]] = [[] for _ in requests]
     elapsed_s = [0.0] * len(requests)
@@ -172,6 +174,13 @@ def run_workers(
             len(ends) == processes or (len(ends) >= min_processes and over_budget) or any(end in FINAL for end in ends)
         )
 
+    def interrupted() -> list[list[Reply]]:
+        """The replies so far; a request that has not finished ends with an interruption."""
+        ended = [finished(index) or any(reply.end == "interrupted" for reply in replies[index]) for index in indices]
+        marker = Reply((), "interrupted", "interrupted")
+        return [replies[index] + [marker] * (not ended[index]) for index in indices]
+
+    indices = range(len(requests))
     turns = [index for _ in range(processes) for index in order.sample(range(len(requests)), len(requests))]
     try:
         for done, index in enumerate(turns):
@@ -185,9 +194,8 @@ def run_workers(
             elapsed_s[index] += now() - start
             if replies[index][-1].end == "interrupted":
                 raise KeyboardInterrupt
+            if done + 1 < len(turns):
+                journal(interrupted())
     except KeyboardInterrupt:
-        for index in range(len(requests)):
-            if not finished(index) and not any(reply.end == "interrupted" for reply in replies[index]):
-                replies[index].append(Reply((), "interrupted", "interrupted"))
-        return replies, False
+        return interrupted(), False
     return replies, True

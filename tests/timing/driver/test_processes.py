@@ -186,3 +186,21 @@ def test_ctrl_c_keeps_what_was_measured(net, tmp_path):
     assert record.measurement.pass_timing.samples_s
     (kept,) = Path(tmp_path, ".analyze", "records").iterdir()
     assert load(kept.read_text())[0].measurement == record.measurement
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs Unix signals")
+def test_a_killed_run_loses_at_most_its_last_process(net, tmp_path):
+    command = ["time", "--model", net("Net"), "--input", "3x16x16", "--budget", "20", "--processes", "20"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "analyzer", *command], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    records, deadline = tmp_path / ".analyze" / "records", time.monotonic() + 60
+    while not list(records.glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    (kept,) = records.iterdir()
+    (record,) = load(kept.read_text())
+    assert record.measurement.status == "partial"
+    assert record.measurement.pass_timing.samples_s

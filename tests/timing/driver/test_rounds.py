@@ -105,3 +105,12 @@ def test_a_request_that_never_ran_is_partial():
     )
     measurement = build_measurement(REQUEST, replies[0])
     assert (measurement.status, measurement.reason) == ("partial", "interrupted")
+
+
+def test_a_journal_gets_the_replies_so_far_as_interrupted():
+    journal = []
+    run(Worker("done"), requests=2, processes=2, journal=lambda replies: journal.append(
+        [[reply.end for reply in request_replies] for request_replies in replies]
+    ))  # fmt: skip
+    assert [sum(ends.count("done") for ends in entry) for entry in journal] == [1, 2, 3]
+    assert all(ends == ["done", "done"] or ends[-1] == "interrupted" for entry in journal for ends in entry)

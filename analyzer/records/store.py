@@ -53,7 +53,8 @@ def journal(root: Path | None = None) -> Iterator[Callable[[Sequence[Record]], N
     try:
         yield keep
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # No such file, or none of its folders.
+            path.unlink()
 
 
 def save_peaks(data: Mapping[str, Any]) -> Path:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting.dispatch.cpu_attention import ATTENTION, attention, attention_as_on_a_cpu
+from analyzer.counting.dispatch.cpu_attention import attention_as_on_a_cpu
 from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, RecurrentLayers
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
@@ -47,21 +47,19 @@ def track_memory(
     owned = {storage_id(tensor) for tensor in (*parameters, *buffers)}
     inputs = [tensor for tensor in (*tensors_inside((list(args), kwargs)), *held) if storage_id(tensor) not in owned]
     tracker = MemoryTracker(model, inputs)
-    if not train:
-        with torch.inference_mode(), RecurrentLayers(tracker), tracker:
+    hooks = torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor)
+    with torch.set_grad_enabled(train), RecurrentLayers(tracker), attention_as_on_a_cpu(), tracker, hooks:
+        for _ in range(min(setup.accumulate, 2)):
+            tracker.saved.clear()
             outputs = run_model(model, args, kwargs)
-    else:
-        hooks = torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor)
-        with torch.enable_grad(), RecurrentLayers(tracker), attention_as_on_a_cpu(), tracker, hooks:
-            for _ in range(min(setup.accumulate, 2)):
-                tracker.saved.clear()
-                outputs = run_model(model, args, kwargs)
+            if train:
                 tensors = output_tensors(outputs)
                 # A checkpoint keeps its inputs without saving them: what is alive now, except outputs, is for backward.
                 tracker.saved |= tracker.present.difference(map(tracker.number, tensors))
                 tensors = [tensor for tensor in tensors if tensor.requires_grad]
                 torch.autograd.backward(tensors, [output_gradient(tensor) for tensor in tensors])
-                del outputs, tensors
+                del tensors
+            del outputs
     if notes is not None:
         notes += tracker.notes
     modules = tuple(ModuleMemory(path, size, tracker.highest[path]) for path, size in tracker.allocated.items())
@@ -99,11 +97,6 @@ class MemoryTracker(OperatorTracker):
         self.saved: set[int] = set()  # Those that the last forward pass keeps for its backward pass.
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if func is ATTENTION:
-            with self.mode:
-                return attention(*args, **kwargs)
-        if _has_no_kernel(func):
-            return self.decompose(func, args, kwargs)
         result = super().run_operator(func, known, args, kwargs)
         if func in ONEDNN_RESULTS:
             result = ONEDNN_RESULTS[func](result, args)
@@ -190,17 +183,6 @@ def _largest_layer(model: nn.Module, setup: TrainingSetup) -> int:
     layers = [list(module.parameters(recurse=False)) for module in model.modules()]
     gathered = (setup.stage == 3) * max(map(_bytes, layers))
     return gathered + max(_bytes(p.grad for p in layer if p.grad is not None) for layer in layers)
-
-
-@cache
-def _has_no_kernel(func: Any) -> bool:
-    """Whether a CPU runs the operator as others. Python decompositions, such as of batch norm, are for meta only."""
-    if not hasattr(func, "_schema") or not torch._C._dispatch_has_kernel(func.name()):
-        return False  # Such as `prim::device` of a fake tensor.
-    composite, on_cpu = (
-        torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key) for key in ("CompositeImplicitAutograd", "CPU")
-    )
-    return composite and not on_cpu
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

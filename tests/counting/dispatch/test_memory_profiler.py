@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -93,11 +93,57 @@ def returned_peak(run: Callable[[], object]) -> int:
     return peak([block for block in blocks(run) if block.returned])
 
 
+@pytest.fixture(autouse=True)
+def _no_fused_encoder_layers() -> Iterator[None]:
+    """Fused, they hide their operators; counting switches them off too."""
+    torch.backends.mha.set_fastpath_enabled(False)
+    yield
+    torch.backends.mha.set_fastpath_enabled(True)
+
+
+def assert_equal_peaks(model: nn.Module, args: tuple[object, ...], *, train: bool) -> None:
+    memory = count_module(model, args, {}, train=train, memory=True).memory
+    model.train(train)
+    run = training_step(model, args) if train else torch.no_grad()(lambda: model(*args))
+    assert memory.activations == returned_peak(run)
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
 @pytest.mark.parametrize("name", MODELS)
-def test_a_training_step_of_a_small_model(name):
-    model, args = MODELS[name]()
-    memory = count_module(model, args, {}, train=True, memory=True).memory
-    assert memory.activations == returned_peak(training_step(model.train(), args))
+def test_a_small_model(name, train):
+    assert_equal_peaks(*MODELS[name](), train=train)
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (nn.LSTM, {"bidirectional": True, "num_layers": 2}),
+        (nn.LSTM, {"num_layers": 2, "dropout": 0.2}),
+        (nn.LSTM, {"bias": False}),
+        (nn.LSTM, {"proj_size": 8}),
+        (nn.GRU, {"batch_first": True}),
+        (nn.RNN, {"bidirectional": True}),
+        (nn.RNN, {"nonlinearity": "relu"}),
+    ],
+)
+def test_recurrent_layers_as_a_cpu_runs_them(kind, options, train):
+    layer = kind(32, 64, **options)
+    assert_equal_peaks(Forward(lambda self, x: self.layer(x)[0], layer=layer), sequence(5), train=train)
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "width", "hidden"),
+    [(40, 8, 32, 64), (40, 8, 512, 64), (7, 5, 300, 100), (20, 4, 1024, 512), (9, 3, 33, 70)],
+)
+def test_the_workspace_of_an_lstm(steps, batch, width, hidden):
+    """Rows of whole cache lines, longer ones where they are a multiple of 1 KiB: hidden sizes of 64, 256 and others."""
+    assert_equal_peaks(nn.LSTM(width, hidden), (torch.zeros(steps, batch, width),), train=True)
+
+
+def test_memory_of_many_steps_is_an_estimate():
+    record = count_module(nn.GRU(8, 8), [torch.zeros(300, 1, 8)], {}, train=True, memory=True)
+    assert any("estimated" in note for note in record.strict_notes)
 
 
 @pytest.mark.parametrize("backend", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
@@ -116,9 +162,7 @@ def test_attention_saves_what_its_backend_saves(backend, train, groups, mask):
             return attention(self, x, attn_mask=bias, **options)
 
     model, args = Forward(forward, **attention_parts(groups=groups)), sequence(40, 64)
-    memory = count_module(model, args, {}, train=train, memory=True).memory
-    run = training_step(model, args) if train else torch.no_grad()(lambda: model(*args))
-    assert memory.activations == returned_peak(run)
+    assert_equal_peaks(model, args, train=train)
 
 
 def test_grouped_queries_save_no_scores():

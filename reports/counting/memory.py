@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.units import scaled
@@ -16,7 +16,7 @@ from reports.table import MISSING, Cell, Column, Row, Table, columns
 
 GIB = 2**30
 CAPACITIES_GIB = (8, 16, 24, 40, 80)
-CONSTANT = ("parameters", "buffers", "inputs")  # Shown also where they are 0.
+CONSTANT = ("parameters", "buffers", "inputs")  # Shown even if they are 0.
 LIVENESS = (
     "Memory is counted by liveness: outputs of operators that a later operator still needs. Scratch space inside "
     "kernels and libraries is not counted. B are bytes, 1 GiB is 2^30 bytes."
@@ -100,17 +100,12 @@ def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
         assert memory is not None
         return memory
 
-    def peak(optimizer: str, batch: int) -> int:
-        return memory(batch).total(optimizer) if optimizer else memory(batch).peak
-
     optimizers = record.memory.optimizers
     title = "Largest batch that fits" + (", by optimizer" if optimizers else "")
     capacities = [f"{gib} GiB" for gib in CAPACITIES_GIB]
     unknown = _fixed_batch(memory)
-    batches = {
-        name: [MISSING] * len(capacities) if unknown else _batches(partial(peak, name))
-        for name in [*optimizers] or [""]
-    }
+    names = [*optimizers] or [""]
+    batches = dict.fromkeys(names, [MISSING] * len(capacities)) if unknown else _batches(memory, names)
     notes = (f"Unknown: {unknown}",) if unknown else ()
     if not optimizers:
         rows: list[Row] = [(Cell(name), batch) for name, batch in zip(capacities, batches[""], strict=True)]
@@ -137,11 +132,22 @@ def _fixed_batch(memory: Callable[[int], Memory]) -> str:
     return "the batch does not change this model's inputs; give them with --input."
 
 
-def _batches(peak: Callable[[int], int]) -> list[str]:
-    """The largest batch for each capacity."""
-    batches = largest_batches(peak, [gib * GIB for gib in CAPACITIES_GIB])
+def _batches(memory: Callable[[int], Memory], optimizers: Sequence[str]) -> dict[str, list[str]]:
+    """By optimizer the largest batch for each capacity: in the passes, and in the optimizer's step."""
+    first, states = memory(1), {name: memory(1).optimizers.get(name) for name in optimizers}
+    sizes = [gib * GIB - (state.state if state else 0) for state in states.values() for gib in CAPACITIES_GIB]
+    batches = iter(largest_batches(lambda batch: memory(batch).peak, sizes))
     texts = {0: "none", MAX_BATCH: f"at least {MAX_BATCH:,}"}
-    return [texts.get(batch, f"{batch:,}") for batch in batches]
+    result = {}
+    for name, state in states.items():
+        fitting = [next(batches) for _ in CAPACITIES_GIB]
+        if state:  # Only the inputs grow with the batch.
+            constant = first.peak - first.activations - first.inputs + first.gradients + state.state + state.temporary
+            step = memory(2).inputs - first.inputs
+            spare = [gib * GIB - constant - first.inputs for gib in CAPACITIES_GIB]
+            fitting = [min(batch, max(0, 1 + room // step)) for batch, room in zip(fitting, spare, strict=True)]
+        result[name] = [texts.get(batch, f"{batch:,}") for batch in fitting]
+    return result
 
 
 def memory_csv(records: Sequence[Record]) -> str:

@@ -11,9 +11,10 @@ MAX_BATCH = 2**20
 def largest_batches(peak: Callable[[int], int], capacities: Sequence[int]) -> list[int]:
     """For each capacity in bytes the largest batch, up to `MAX_BATCH`, whose `peak` fits; 0 if one sample does not.
 
-    The peak is a maximum of sums that are each linear in the batch, so it is convex. If the value at the midpoint of an
-    interval lies on the line between its ends, the peak is linear there and the batch follows by division; otherwise
-    the interval is bisected. Most models take five evaluations of `peak`.
+    The peak is a maximum of sums that are each linear in the batch, so it is convex. If the slope at one end of an
+    interval is that of the chord, the peak is linear in between and the batch follows by division. Otherwise the
+    interval is divided where the lines through its ends meet, which is the bend if there is only one: most models take
+    seven evaluations of `peak`.
     """
     peak = cache(peak)
     slope = max(peak(2) - peak(1), 1)
@@ -21,15 +22,19 @@ def largest_batches(peak: Callable[[int], int], capacities: Sequence[int]) -> li
     # A power of two, so that similar capacities evaluate the same batches.
     upper = min(1 << (bound - 1).bit_length(), MAX_BATCH)
     batches = {capacity: 0 if capacity < peak(1) else upper for capacity in capacities}
-    intervals = [(1, upper)]
+    # (low, high, the slope at low or at high where it is known)
+    intervals: list[tuple[int, int, int | None]] = [(1, upper, peak(2) - peak(1))]
     while intervals:
-        low, high = intervals.pop()
+        low, high, slope_at_end = intervals.pop()
         inside = [capacity for capacity in batches if peak(low) <= capacity < peak(high)]
         if not inside:
             continue
-        middle, rise, run = (low + high) // 2, peak(high) - peak(low), high - low
-        if middle == low or (peak(middle) - peak(low)) * run == rise * (middle - low):
+        rise, run = peak(high) - peak(low), high - low
+        if run == 1 or (slope_at_end is not None and slope_at_end * run == rise):
             batches |= {capacity: low + (capacity - peak(low)) * run // rise for capacity in inside}
-        else:
-            intervals += [(low, middle), (middle, high)]
+            continue
+        first, last = peak(low + 1) - peak(low), peak(high) - peak(high - 1)
+        meeting = low + (last * run - rise) // (last - first) if first < last else (low + high) // 2
+        bend = min(max(meeting, low + 1), high - 1)
+        intervals += [(low, bend, first), (bend, bend + 1, None), (bend + 1, high, last)]
     return [batches[capacity] for capacity in capacities]

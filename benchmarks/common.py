@@ -1,4 +1,5 @@
-"""What benchmarks share: options, kept trials, interleaved times, exact intervals, and usual tests to compare with."""
+"""Shared code of benchmarks: options, stored trials, interleaved times, exact intervals, and common tests to compare
+with."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.common import append_line, load_lines, parse_options, rate
 
 MAX_QUIET = 0.02  # Share of one processor's time that all other processes together may use in a quiet window.
-MIN_CLEAN = 1  # So that a slow window with few samples is not accused for their number.
+MIN_CLEAN = 1  # So that a slow window with few samples does not count as disturbed.
 LOOP = (
     "import os, sys\nif hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
 )
@@ -41,11 +41,11 @@ def busy_loop(processor: int) -> Iterator[int]:
         process.wait()
 
 
-def used_by_others_s(ours: Sequence[int]) -> float:
-    """Processor time in seconds that all processes but `ours` have used so far, with their ended children's."""
+def used_by_others_s(excluded: Sequence[int]) -> float:
+    """CPU time in seconds that all processes except `excluded` have used so far, including ended children."""
     ticks = 0
     for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal() and int(folder.name) not in ours:
+        if folder.name.isdecimal() and int(folder.name) not in excluded:
             with suppress(OSError, ValueError, IndexError):  # It ended meanwhile.
                 fields = (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
                 ticks += sum(map(int, fields[11:15]))

@@ -154,7 +154,7 @@ def _spread(timing: Timing) -> str:
 
 
 def _page_faults(cpu: Sequence[Record]) -> str:
-    """From the warnings of records of either schema: only they have these numbers."""
+    """Page faults from the warnings of records of either schema: only these have the numbers."""
     rows = []
     for record in cpu:
         for warning in measurement_of(record).warnings:

@@ -44,7 +44,7 @@ CASES = (
 
 
 def window(generator: np.random.Generator, benchmarks: int, noise: Noise, step: float, at: int) -> list[Point]:
-    """The points of one window; benchmark 0 changes by `step` (a ratio less 1) from run `at` on."""
+    """The points of one window; benchmark 0 changes by `step` (a ratio minus 1) from run `at` on."""
     shared = generator.normal(0, noise.shift, RUNS) + wandering(generator, noise.wander, noise.memory)
     points = []
     for number in range(benchmarks):

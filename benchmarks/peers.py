@@ -1,4 +1,4 @@
-"""Other MAC counters, each called as its readme says: PEERS maps a name to `count(model, inputs) -> int`."""
+"""Other MAC counters, each called as in its readme: PEERS maps a name to `count(model, inputs) -> int`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def flop_counter_mode(model: Any, inputs: Any) -> int:
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(inputs)
-    return int(counter.get_total_flops()) // 2  # It counts a MAC as 2.
+    return int(counter.get_total_flops()) // 2  # FlopCounterMode counts a MAC as 2.
 
 
 def fvcore(model: Any, inputs: Any) -> int:

@@ -48,7 +48,7 @@ def count(name: str) -> Result:
 
 
 def count_in_a_fork(name: str) -> Result:
-    """As `count`, in a copy of this process, which has imported the libraries."""
+    """Like `count`, in a fork of this process, which has imported the libraries."""
     reader, writer = os.pipe()
     start_s = time.perf_counter()
     process = os.fork()

@@ -75,7 +75,7 @@ def ratio_text(ratio: float | None) -> str:
 
 
 def interval_text(low: str, high: str) -> str:
-    """`+1.2 to +3.4 %`, `2.29× to 2.75× more`: a unit that both ends share stands once."""
+    """`+1.2 to +3.4 %`, `2.29× to 2.75× more`: a unit that both ends share is written once."""
     for unit in (" %", " more", " less"):
         if low.endswith(unit) and high.endswith(unit):
             low = low.removesuffix(unit)

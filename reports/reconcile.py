@@ -1,4 +1,5 @@
-"""A reconciliation as tables and as JSON: the total of each peer compared with ours, and the causes of differences."""
+"""A reconciliation as tables and as JSON: the total of each peer compared with macscope's, and the causes of
+differences."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Cut: TypeAlias = Literal["start", "end"]
 
 
 class Column(Frozen):
-    """`cut` is the end at which a long name in the first column is cut. Of a path, the end tells most."""
+    """`cut` is the end at which a long name in the first column is cut. A path is cut at its start."""
 
     title: str
     align: Literal["left", "right"] = "right"

@@ -46,8 +46,8 @@ def count(
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's mode and
     counts the forward pass only. `memory` adds the peak memory, in total and by module; a `TrainingSetup` in its place
-    says how the model is trained. Raises AnalyzerError for an unknown name or an input that does not fit, CannotMeasure
-    if a named network cannot run on this machine.
+    gives the optimizer and the precision of training. Raises AnalyzerError for an unknown name or an input that does
+    not fit, CannotMeasure if a named network cannot run on this machine.
 
     >>> record = count("googlenet")
     >>> record.totals.params, record.totals.macs

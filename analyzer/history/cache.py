@@ -1,8 +1,8 @@
 """Reads all runs of a project. `.analyze/history.sqlite` caches their points, so that unchanged files are not parsed.
 
 The files are the truth: they are listed at every read, and a row of the cache counts only while its file's size and
-modification time are unchanged. Whatever happens to the cache, or to a process that writes to it, no run is lost. If it
-cannot be used, all files are parsed.
+modification time are unchanged. No run is lost if the cache, or a process that writes to it, fails. If it cannot be
+used, all files are parsed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from analyzer.records.record_json import load
 from analyzer.records.validate import use_record
 
 FILE = Path(".analyze") / "history.sqlite"
-VERSION = 2  # Of the table below and of the points in it.
+VERSION = 2  # Version of the table below and of the points in it.
 TABLE = "CREATE TABLE cached_runs (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, points TEXT NOT NULL)"
 TIMEOUT_S = 5.0  # A write takes milliseconds; a process that holds the lock for longer is suspended or hangs.
 # The file is in use or cannot be written, as opposed to damaged. SQLite's primary result codes.
@@ -78,7 +78,7 @@ def rebuild_cache(root: Path) -> RunPoints:
     if path.exists():
         try:
             with closing(_connect(path)) as connection:
-                connection.execute("PRAGMA user_version = 0")  # Any other version than ours is dropped when it is read.
+                connection.execute("PRAGMA user_version = 0")  # A cache of another version is dropped when read.
         except sqlite3.Error as error:
             if not _is_damage(error):
                 raise AnalyzerError(f"cannot rebuild the cache {FILE}: {error}") from None
@@ -102,7 +102,7 @@ def _read_cache(root: Path, notes: list[str]) -> dict[str, Entry] | None:
 
 
 def _write_cache(root: Path, notes: list[str], changed: Mapping[str, Entry], removed: Collection[str]) -> None:
-    """Only the given rows are written and deleted, so that what another process has cached meanwhile stays."""
+    """Writes and deletes only the given rows, so that rows that another process has cached meanwhile are kept."""
     try:
         with closing(_connect(root / FILE)) as connection, connection:  # One transaction: all rows or none.
             connection.execute("BEGIN IMMEDIATE")
@@ -121,7 +121,7 @@ def _create_table(connection: sqlite3.Connection) -> None:
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-            for table in ("points", "runs", "cached_runs"):  # Of versions 1 and 2.
+            for table in ("points", "runs", "cached_runs"):  # The tables of versions 1 and 2.
                 connection.execute(f"DROP TABLE IF EXISTS {table}")
             connection.execute(TABLE)
             connection.execute(f"PRAGMA user_version = {VERSION}")

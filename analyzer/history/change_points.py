@@ -33,7 +33,8 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
 
 class ChangePoint(Frozen):
-    """From point `before` of a series to the next one, `after`. `size` is a ratio less 1, with a 95 % interval.
+    """A change from point `before` of a series to the next point, `after`. `size` is a ratio minus 1, with a 95 %
+    interval.
 
     For a count `low` and `high` equal `size`, which is exact.
     """
@@ -46,7 +47,7 @@ class ChangePoint(Frozen):
 
 
 class Trend(Frozen):
-    """A series and its change points. `unsearched` says why it was not searched, if it was not."""
+    """A series and its change points. `unsearched` is the reason if it was not searched."""
 
     series: Series
     changes: tuple[ChangePoint, ...] = ()
@@ -54,7 +55,7 @@ class Trend(Frozen):
 
 
 class History(Frozen):
-    """What `analyze history` shows. `runs` is the number of files with points."""
+    """The content of `analyze history`. `runs` is the number of files with points."""
 
     metric: str
     trends: tuple[Trend, ...]
@@ -182,7 +183,7 @@ def permutation_p_value(stretch: Array, cut: int, min_change: float = MIN_LOG_CH
 
 
 def change_with_interval(left: Array, right: Array) -> tuple[float, float, float]:
-    """The change between two levels as a ratio less 1, with its 95 % percentile bootstrap interval.
+    """The change between two levels as a ratio minus 1, with its 95 % percentile bootstrap interval.
 
     The difference of medians is bootstrapped (Efron and Tibshirani 1993, ch. 13) with half as many draws as runs, since
     successive runs drift together and carry less information than independent ones.

@@ -35,7 +35,7 @@ class Benchmark(Frozen):
 
 
 class BenchmarkRun(Frozen):
-    """One session of pytest-benchmark. `environment` names what its times depend on."""
+    """One session of pytest-benchmark. `environment` lists the properties that influence its times."""
 
     created: str
     commit: str | None
@@ -69,7 +69,7 @@ def parse_run(text: str, name: str = "input") -> BenchmarkRun:
             utc_timestamp(data.get("datetime")),
             f"{identity}-dirty" if identity and commit.get("dirty") else identity,
             machine_environment(data["machine_info"] or {}),
-            # Of a benchmark that ran twice, such as after a failure, the last run counts, as in pytest-benchmark.
+            # If a benchmark ran twice, such as after a failure, the last run counts, as in pytest-benchmark.
             tuple({benchmark.name: benchmark for benchmark in map(_benchmark, data["benchmarks"])}.values()),
         )
     except INVALID as error:
@@ -79,7 +79,7 @@ def parse_run(text: str, name: str = "input") -> BenchmarkRun:
 
 
 def machine_environment(machine: Mapping[str, Any]) -> dict[str, str]:
-    """What times depend on: processor, system and Python; without the host's name and the clock speed."""
+    """The properties that influence times: processor, system and Python; without host name and clock speed."""
     cpu = machine.get("cpu") or {}
     environment = {
         "processor": cpu.get("brand_raw") or cpu.get("brand") or machine.get("processor"),

@@ -99,7 +99,7 @@ def _normalize(series: Sequence[Series], references: Mapping[tuple[str, str], fl
 
 
 def shared_shifts(series: Sequence[Series]) -> dict[tuple[int, str], float]:
-    """By (index of a series, run): how far the run's other times deviate from their usual values, as a logarithm.
+    """Maps (index of a series, run) to the deviation of the run's other times from their usual values, as a logarithm.
 
     Usual values are found by median polish (Tukey 1977, ch. 11). The median over the others is affected neither by the
     series' own change nor by changes in fewer than half of the others.

@@ -23,7 +23,7 @@ from analyzer.models.exported_checks import read_programs
 def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
     """The module of a program and its example inputs.
 
-    Raises AnalyzerError for a file that is no program, that needs pickle, or whose inputs or outputs are of classes
+    Raises AnalyzerError for a file that is not a program, that needs pickle, or whose inputs or outputs are of classes
     that no import has registered with torch's pytree.
     """
     classes = _classes(read_programs(path))

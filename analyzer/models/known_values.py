@@ -30,7 +30,8 @@ aten = torch.ops.aten
 
 
 class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Computes known values beside meta, and answers `.item()`, `.tolist()`, `nonzero` and masks from them."""
+    """Computes known values alongside meta tensors, and returns `.item()`, `.tolist()`, `nonzero` and masks from
+    them."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -40,7 +41,7 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.max_elements = max_elements
         self.values: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
-        self.views: dict[int, set[int]] = {}  # By storage of a value: the keys of all tensors there.
+        self.views: dict[int, set[int]] = {}  # Storage of a value → the keys of all its tensors.
 
     def learn(self, tensor: Tensor, value: Tensor) -> None:
         if tensor.is_meta and value.numel() <= self.max_elements:
@@ -91,7 +92,7 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = func(*args, **kwargs)
         except Exception:
             if func is aten._grouped_mm.default and args[0].dtype == torch.float32:
-                # Its kernels on the CPU and the GPU take float32, that on meta does not.
+                # The kernels on the CPU and the GPU take float32, the meta kernel does not.
                 halves = pytree.tree_map_only(Tensor, _as_bfloat16, (args, kwargs))
                 return func(*halves[0], **halves[1]).to(torch.float32)
             if known is None:
@@ -179,7 +180,7 @@ class Literals(TorchFunctionMode):
 
 @contextmanager
 def _no_modes() -> Iterator[None]:
-    """Neither a counter nor a mode that lets tensors report another device, such as the CPU for meta."""
+    """Disables counters and modes that let tensors report another device, such as the CPU for meta."""
     with torch._C.DisableTorchFunction(), _disable_current_modes():
         yield
 

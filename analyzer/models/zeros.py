@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 SMALL = 2**20  # Bytes; a smaller tensor costs less than a mapping.
-# Linux would refuse a mapping larger than memory, though no page of it is used. Python names the flag from 3.13 on.
+# Without it Linux rejects a mapping larger than memory, although no page is used. Python has the flag from 3.13 on.
 NO_RESERVE = 0x4000
 
 
@@ -21,6 +21,6 @@ def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.zeros(shape, dtype=dtype)
     try:
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE)
-    except OSError:  # A system may be set to refuse what exceeds its memory; torch says how much it lacks.
+    except OSError:  # A system may be set to reject such mappings; torch's error then contains the size.
         return torch.zeros(shape, dtype=dtype)
     return torch.frombuffer(memory, dtype=dtype).view(shape)

@@ -1,4 +1,4 @@
-"""The named networks: ours, and those of other packages by the entry point group `analyzer.networks`.
+"""The built-in networks, and networks of other packages by the entry point group `analyzer.networks`.
 
 Entry points are read only for an unknown name and for a full listing: reading them takes longer than a count.
 """
@@ -43,7 +43,7 @@ def find(name: str) -> Network:
 
 
 def all_networks() -> Iterator[Network | AnalyzerError]:
-    """Every network, ours first. An entry point that fails yields its error instead."""
+    """Every network, built-in ones first. An entry point that fails yields its error instead."""
     for name in VARIANTS:
         yield _builtin(name)
     for point in _entry_points():

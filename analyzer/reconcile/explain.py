@@ -1,4 +1,4 @@
-"""Attributes a peer's difference from our count to causes, by module and operator: pure functions on rows. No torch.
+"""Attributes a peer's difference from macscope's count to causes, by module and operator: pure functions on rows.
 
 In each module, the peer's figure for MACs must be reproduced by one hypothesis per operator of ours (`hypotheses`):
 exact, skipped, with its bias, by a wrong formula. Operators that the peer counts and we do not are its convention. The
@@ -20,7 +20,7 @@ from analyzer.records.record import Row, prefixes
 
 
 class Cause(Frozen):
-    """One cause for one operator: `macs` is what the peer counts more (negative: less) than we do.
+    """One cause for one operator: `macs` is how much more (negative: less) the peer counts than macscope.
 
     `rows` is how many rows it concerns: our rows, or the peer's where we have no MACs.
     """
@@ -33,7 +33,7 @@ class Cause(Frozen):
 
 
 class Unexplained(Frozen):
-    """A module where no hypothesis reproduces the peer's figure; `macs` is its difference from ours."""
+    """A module where no hypothesis reproduces the peer's figure; `macs` is the difference from macscope's."""
 
     path: str
     op: str

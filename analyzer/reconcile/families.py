@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-# Families that have MACs by our convention; all others have none.
+# Families that have MACs in macscope's counts; all others have none.
 PRODUCTS = ("convolutions", "matrix products", "attention", "recurrent cells")
 MATRIX = frozenset("addmm mm bmm baddbmm matmul einsum bilinear mv dot inner addmv addbmm chain_matmul".split())
 ACTIVATIONS = frozenset(

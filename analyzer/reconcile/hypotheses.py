@@ -1,4 +1,4 @@
-"""What a peer may have counted for one of our operators: each hypothesis is an exact figure with its causes.
+"""Hypotheses about a peer's count of one operator: each is an exact figure with its causes.
 
 Figures are in the peer's unit: a MAC is `per_mac` units, any other operation 1. No torch.
 """
@@ -118,7 +118,7 @@ def _wrong_formulas(operator: OperatorRows) -> Iterator[tuple[str, int, int]]:
     if not all(row.inputs and row.outputs and len(row.outputs[0]) > 1 for row in rows):
         return
     if "conv_transpose" in operator.op or "transposed" in operator.op:
-        # Each input element meets one filter; multiplying by the output's size instead includes the stride.
+        # Each input element is multiplied by one filter; multiplying by the output's size instead includes the stride.
         sizes = [(prod(row.outputs[0][2:]), prod(row.inputs[0][2:])) for row in rows]
         by_output = [row.macs * output // input for row, (output, input) in zip(rows, sizes, strict=True)]
         yield "by the output's side", sum(by_output), 0

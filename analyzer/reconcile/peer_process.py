@@ -1,6 +1,6 @@
 """Runs in a peer's own process: builds the model, runs the peer and writes its result to a file.
 
-Whatever the peer prints, raises or leaves behind stays in that process.
+Its output, exceptions and side effects do not affect the main process.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ PEERS: Mapping[str, Peer] = {
 
 
 class PeerRow(Frozen):
-    """What a peer adds to its total for one operator of one module, in its own unit.
+    """A peer's count of one operator of one module, in the peer's unit.
 
     `path` is the module's path in our rows: the first name of a module that has several. `source` distinguishes the
     routes by which a peer reaches the same work, such as the further names of a shared module.
@@ -49,7 +49,7 @@ class PeerRow(Frozen):
 
 
 class PeerResult(Frozen):
-    """One peer's result. `total` is what it prints, in its own unit; a status other than ok has a reason."""
+    """One peer's result. `total` is the printed total, in the peer's unit; a status other than ok has a reason."""
 
     peer: str
     status: Status

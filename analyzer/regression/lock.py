@@ -15,7 +15,7 @@ MAX_WAIT = 3600.0  # Seconds. A time check has a budget of minutes, so that a lo
 
 
 def lock_path() -> Path:
-    """One file for all time checks of a user: they share the machine's processors and disturb each other's times.
+    """A lock file for all time checks of a user, which share the machine's processors and would disturb each other.
 
     It is in a folder of the user's: in the shared temporary folder others could put something else in its place.
     """
@@ -29,7 +29,7 @@ def lock_path() -> Path:
 def exclusive(
     path: Path, notify: Callable[[str], None] = lambda message: None, max_wait: float = MAX_WAIT
 ) -> Iterator[None]:
-    """Waits until no other process holds the lock; notifies the user once. The system frees it if its holder dies.
+    """Waits until no other process holds the lock; notifies the user once. The system frees it if its holder ends.
 
     `path` is a file, created if necessary and never written to, or a folder. Symbolic links are not followed.
     Raises CannotMeasure after `max_wait` seconds.

@@ -9,7 +9,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 
 Outcome: TypeAlias = Literal["regressed", "improved", "unchanged", "unclear", "incomparable"]
-# The first outcome in this order stands for a group. Counts are never unclear; times can be.
+# A group has the first of its outcomes in this order. Counts are never unclear; times can be.
 PRECEDENCE: tuple[Outcome, ...] = ("regressed", "incomparable", "unclear", "improved", "unchanged")
 
 TOTAL = "total"  # The path of a change that concerns the whole model.
@@ -60,7 +60,7 @@ class Change(Frozen):
 class ModelCheck(Frozen):
     """One model in one mode, or one benchmark, compared with its base.
 
-    `reason` says why values are incomparable or unclear. `missing`: the model exists on one side only, so there is
+    `reason` explains why values are incomparable or unclear. `missing`: the model exists on one side only, so there is
     nothing to compare. `error`: it could not be counted or timed. `added` and `removed` layers have no counterpart;
     `moved` layers have equal counts under another path.
     """
@@ -89,9 +89,10 @@ class ModelCheck(Frozen):
 
 
 class CheckResult(Frozen):
-    """What every check returns and every renderer of `reports.regression` takes.
+    """The result of every check, and the input of every renderer in `reports.regression`.
 
-    `updated`: differences were accepted into the baseline. `incomparable` says why nothing at all can be compared.
+    `updated`: differences were accepted into the baseline. `incomparable` is the reason if nothing at all can be
+    compared.
     """
 
     title: ClassVar[str] = "Check"
@@ -155,12 +156,12 @@ class CheckResult(Frozen):
         return worst(check.outcome for check in self.of(model))
 
     def json_fields(self) -> dict[str, Any]:
-        """What JSON has of this kind of check alone."""
+        """The keys of the JSON that only this kind of check has."""
         return {}
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome that stands for a group: regressed before everything else, unchanged for none."""
+    """The outcome of a group: regressed before everything else; unchanged for an empty group."""
     return min(outcomes, key=PRECEDENCE.index, default="unchanged")
 
 

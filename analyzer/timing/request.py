@@ -1,4 +1,4 @@
-"""What a worker process is asked to time, as JSON: one model at one configuration."""
+"""The request to a worker process, as JSON: one model at one configuration."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def _summary(comparison: Comparison) -> Table:
     first, *_ = all_values = [_values(totals) for totals in comparison.modules[TOTAL]]
     rows: list[Row] = []
     for values, label in zip(all_values, comparison.labels, strict=True):
-        # Overrides stand below the network's name, one a line, the first beside the ratios: the column stays narrow.
+        # Overrides are below the network's name, one per line, the first next to the ratios: a narrow column.
         name, at, overrides = label.partition("@")
         rows.append((Cell(name), *map(cells.count, SUMMARY_METRICS, values)))
         ratios = [_ratios(first, values)] if values is not first and values[0] is not None else []

@@ -75,7 +75,7 @@ def _time(times_s: Mapping[str, float], path: str | None) -> TableRow:
 
 
 def conditions(record: Record) -> str:
-    """What the counts hold for: the input with its batch, mode, dtype and counter."""
+    """The conditions of the counts: the input with its batch, mode, dtype and counter."""
     shape = ", ".join(shape_text(shape) for shape in record.input)
     return f"input {shape}, {record.mode}, {record.dtype}, counted by {counter_name(record.count.counter)}"
 
@@ -129,7 +129,7 @@ def is_open(modules: Sequence[Module], path: str, base: str, depth: int) -> bool
 
 
 def top_level_rows(record: Record) -> list[Row]:
-    """What the model's own forward computes outside any module."""
+    """The work of the model's own forward, outside any submodule."""
     return [] if record.module else [row for row in record.rows if not row.path]
 
 

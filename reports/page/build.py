@@ -1,4 +1,4 @@
-"""Builds the page from records: its sections in the order in which a reader asks."""
+"""Builds the page from records: its sections, in reading order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from reports.table import Table
 
 
 def page(records: Sequence[Record], refused: Sequence[str] = (), command: str = "analyze report") -> Page:
-    """`refused` are the messages about files that could not be read; `command` is what makes this page again."""
+    """`refused` are messages about files that could not be read; `command` is the command line that writes the page."""
     networks = network_views(records)
     return Page(_title(networks), _subtitle(networks), sections(networks, refused, command))
 

@@ -32,7 +32,7 @@ def summary_table(result: CountsResult) -> Table:
 
 
 def _details(checks: Sequence[ModelCheck], result: CountsResult) -> str:
-    """What differs, in words; the tables below have the values."""
+    """The differences in words; the tables below have the values."""
     first = checks[0]
     if first.error:
         return "cannot be counted"
@@ -49,8 +49,8 @@ def _details(checks: Sequence[ModelCheck], result: CountsResult) -> str:
 
 
 def _reasons(result: CountsResult) -> list[str]:
-    """Why models are incomparable, and what was not counted in them; the same reason for both modes only once."""
-    # Without a baseline every model is new, which `_advice` says.
+    """Why models are incomparable, and what was not counted in them; a reason that both modes share appears once."""
+    # Without a baseline every model is new, which `_advice` explains.
     lines = [
         f"{check.model}: {check.reason}" for check in result.checks if check.reason and (result.exists or check.error)
     ]
@@ -64,7 +64,7 @@ def _reasons(result: CountsResult) -> list[str]:
 
 
 def _advice(result: CountsResult) -> list[str]:
-    """What to do next."""
+    """Advice on the next command to run."""
     if result.updated:
         return [f"{result.baseline} now has these counts; commit it."]
     if not result.exists:

@@ -1,4 +1,4 @@
-"""What differs in one model: its totals with exact values, and its layers, one line each."""
+"""The differences of one model: its totals with exact values, and its layers, one line each."""
 
 from __future__ import annotations
 

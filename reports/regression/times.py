@@ -70,7 +70,7 @@ def benchmark_table(result: BenchmarksResult) -> Table:
 
 
 def shared_change(result: BenchmarksResult) -> str:
-    """What all benchmarks share; no benchmark's bounds include it."""
+    """The change that all benchmarks share; no benchmark's bounds include it."""
     return (
         f"All benchmarks together: {ratio_text(math.exp(result.shared_log_ratio or 0.0))}, which may be the machine or "
         "code that they all use. Bounds are relative to it."

@@ -1,4 +1,4 @@
-"""Where the time of one pass goes: tables by module and by kind of operator, with the roofline where it is known.
+"""The time of one pass by module and by kind of operator, as tables, with the roofline if it was measured.
 
 Operators too short to be resolved have no time and no share.
 """
@@ -19,7 +19,7 @@ from reports.table import MISSING, Cell, Column, Table
 from reports.table import Row as TableRow
 
 CeilingsOf: TypeAlias = Callable[[Record], Ceilings | None]
-HalfWidth: TypeAlias = Callable[[Sequence[Timing]], float | None]  # Of the summed time of operators, in seconds.
+HalfWidth: TypeAlias = Callable[[Sequence[Timing]], float | None]  # Of the operators' summed time, in seconds.
 Key: TypeAlias = tuple[str, ...]  # "module" or "own" and a path; "between", a phase and an operator; or TOTAL.
 
 TOTAL: Key = ("total",)

@@ -127,7 +127,7 @@ def _samples_per_s(measurement: Measurement) -> float:
 
 
 def _labels(records: Sequence[Record]) -> tuple[str, list[str]]:
-    """What all configurations have in common, and for each what differs."""
+    """The settings that all configurations share, and for each the settings that differ."""
     configurations = [measurement_of(record).configuration for record in records]
     columns = list(zip(*(configuration.words for configuration in configurations), strict=True))
     differs = [len(set(column)) > 1 for column in columns]

@@ -50,7 +50,7 @@ SCALED = {
     1_582_671_872: "1.583 G",
     999_999_999_999: "1.000 T",
     10**18: "1.000 E",
-    # Below a thousand, what is no whole number has its four digits too.
+    # Below a thousand, fractions have four digits too.
     999.94: "999.9",
     999.95: "1.000 k",
     999.949: "999.9",

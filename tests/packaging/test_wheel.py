@@ -126,5 +126,7 @@ def test_pytest_runs_in_a_project_with_its_own_analyzer_or_reports(installed, tm
     command = (installed / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert "1 passed" in run(*command, cwd=tmp_path)
     if name == "analyzer":
-        refused = subprocess.run([*command, "--analyze-check", "base.json"], cwd=tmp_path, capture_output=True, text=True)
+        refused = subprocess.run(
+            [*command, "--analyze-check", "base.json"], cwd=tmp_path, capture_output=True, text=True
+        )
         assert (refused.returncode, "own analyzer or reports" in refused.stderr) == (4, True)

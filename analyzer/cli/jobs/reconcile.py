@@ -1,4 +1,4 @@
-"""`analyze reconcile`: counts the model, runs the peers on it, and explains how they differ from our count."""
+"""`analyze reconcile`: counts a model, runs other tools on it, and explains how they differ from macscope's count."""
 
 from __future__ import annotations
 

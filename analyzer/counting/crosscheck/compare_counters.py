@@ -51,7 +51,7 @@ def _row_differences(first: Count, second: Count) -> list[Difference]:
 
 
 def _fvcore_differences(first: Count, fvcore: FvcoreCount) -> list[Difference]:
-    """By path: fvcore adds up the calls of a module."""
+    """Differences from fvcore by path, because fvcore adds up the calls of a module."""
     differences = []
     for metric in ("macs", "activations"):
         sums: Counter[str] = Counter()
@@ -66,12 +66,12 @@ def _fvcore_differences(first: Count, fvcore: FvcoreCount) -> list[Difference]:
 
 
 def _limits(fvcore: FvcoreCount) -> str:
-    """What fvcore leaves out or counts by another convention."""
+    """The operators and metrics that fvcore leaves out or counts by another convention."""
     unsupported = ", ".join(f"{op.removeprefix('aten::')} {n}" for op, n in sorted(fvcore.unsupported.items()))
     other = ", ".join(f"{op} {n:,}" for op, n in sorted(fvcore.other_flops.items()))
     parts = ["has no params, shapes, FLOPs or bytes"]
     if unsupported:
         parts.append(f"no formula for these operators (calls): {unsupported}")
     if other:
-        parts.append(f"counts into its own sum, but not MACs here: {other}")
+        parts.append(f"includes in its sum operators that have no MACs: {other}")
     return "; ".join(parts)

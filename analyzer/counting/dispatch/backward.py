@@ -81,7 +81,7 @@ class GradientTracker(OperatorTracker):
         super().__init__(model)
         self.products: dict[str, list[_Product]] = {}
         self.node_macs: Counter[int] = Counter()
-        self.outer_macs: dict[int, int] = {}  # Those of gradients that torch multiplies elementwise, by node.
+        self.outer_macs: dict[int, int] = {}  # MACs of gradients that torch computes elementwise, by node.
         self.ignored: set[int] = set()  # Nodes of products that are parts of another product.
         self.parts: list[int] | None = None  # The nodes of the complex convolution that runs.
         self.unknown: dict[str, Counter[str]] = {}
@@ -190,7 +190,7 @@ class GradientTracker(OperatorTracker):
         if not self.in_backward:
             self.products.setdefault(self.path, []).append(_Product(macs, [number]))
             return
-        # A checkpoint reruns its forward in the backward pass. That is no gradient, but its new nodes are needed.
+        # A checkpoint reruns its forward in the backward pass. That is not a gradient, but its new nodes are needed.
         self.recomputed_macs += macs
         for path in reversed(["", *prefixes(self.path or self._forward_path())]):
             same_macs = [product for product in self.products.get(path, ()) if product.macs == macs]

@@ -91,7 +91,7 @@ def record_rows(
 
 @contextmanager
 def _without_graph() -> Iterator[None]:
-    """Custom functions and checkpoints would save inference tensors for a backward pass, which torch refuses."""
+    """Custom functions and checkpoints would save inference tensors for a backward pass, which raises in torch."""
     _replacements.add(None)
     try:
         yield
@@ -108,7 +108,7 @@ def _apply(apply: Any) -> Any:
 
 
 def _checkpoint(checkpoint: Any) -> Any:
-    """Of the generator around the function of a checkpoint, which runs between its two steps."""
+    """Wraps the generator around a checkpoint's function, which runs between the generator's two steps."""
 
     def checkpoint_without_graph(*args: Any, **kwargs: Any) -> Iterator[None]:
         if torch.is_inference_mode_enabled():

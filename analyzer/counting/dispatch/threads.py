@@ -124,7 +124,7 @@ def _submit(submit: Any) -> Any:
 
 
 def _pool_method(method: Any) -> Any:
-    """Of `multiprocessing.pool.Pool`, whose subclass ThreadPool has threads."""
+    """Wraps a method of `multiprocessing.pool.Pool`, whose subclass ThreadPool has threads."""
 
     def followed(pool: Any, function: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(pool, multiprocessing.pool.ThreadPool):
@@ -159,7 +159,7 @@ def _note_process() -> None:
 
 
 def _wait(wait: Any) -> Any:
-    """Of `threading.Condition`, on which queues and events wait."""
+    """Wraps a method of `threading.Condition`, on which queues and events wait."""
 
     def noted(condition: Any, timeout: float | None = None) -> bool:
         trackers = [] if timeout is not None or getattr(_starts, "thread", False) else _replacements.here()

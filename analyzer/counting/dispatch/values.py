@@ -36,7 +36,7 @@ SCALARS = 16
 
 
 class LeavingValues:
-    """What left torch in one pass, and where it left and came back."""
+    """The values that one pass read from tensors, by module, and the modules that made tensors from data."""
 
     def __init__(self, note: Callable[..., None]) -> None:
         self.note = note

@@ -21,12 +21,12 @@ from analyzer.counting.execution.places import Move
 def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move) -> tuple[list[Any], dict[str, Any]]:
     """Deep copies in which every tensor, also inside other objects, is replaced by `change(tensor)`.
 
-    An object that refuses to be copied, such as a cache with a lock, is copied by its attributes. Objects without
+    An object that cannot be copied, such as a cache with a lock, is copied attribute by attribute. Objects without
     attributes, such as locks or generators, and the contents of closures are passed unchanged.
     """
     copies = _Copies()
     for leaf in pytree.tree_leaves((list(args), dict(kwargs)), is_leaf=lambda value: isinstance(value, PackedSequence)):
-        if isinstance(leaf, PackedSequence):  # torch wants batch sizes on the CPU, wherever the data is.
+        if isinstance(leaf, PackedSequence):  # Batch sizes must be on the CPU, wherever the data is.
             copies.memo |= {id(tensor): tensor for tensor in leaf[1:]}
     with _TensorCopies(change):
         return [copies.of(value) for value in args], {name: copies.of(value) for name, value in kwargs.items()}

@@ -130,7 +130,7 @@ def _has_attributes(kind: type) -> bool:
 
 
 def built_in_class(value: Any) -> Any:
-    """The built-in class of a container, or `object`: the methods of a subclass may run code, or refuse."""
+    """The built-in class of a container, or `object`: the methods of a subclass may run code or raise."""
     return next(kind for kind in (*_BUILT_IN, object) if isinstance(value, kind))
 
 

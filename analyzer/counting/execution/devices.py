@@ -23,7 +23,7 @@ META = torch.device("meta")
 
 
 class DeviceRead(BaseException):
-    """A model asks a meta tensor for its device. Not an Exception, which the model might handle."""
+    """Raised if a model reads the device of a meta tensor. Not an Exception, which the model might handle."""
 
     def __init__(self) -> None:
         super().__init__("the model reads a tensor's device")
@@ -31,7 +31,7 @@ class DeviceRead(BaseException):
 
 @contextmanager
 def no_device_read() -> Iterator[None]:
-    """Raises DeviceRead where a model asks a meta tensor for its device.
+    """Raises DeviceRead if a model reads the device of a meta tensor.
 
     AsOnDevice would return the device, but a function mode makes every call of torch slower.
     """
@@ -54,7 +54,7 @@ def _is_on_meta(tensor: Tensor) -> bool:
 
 
 def _model_asks(tensor: Tensor) -> None:
-    """Raises DeviceRead if a model's code asks a meta tensor, not an operator, torch or this package."""
+    """Raises DeviceRead if the model's code reads the device, not an operator, torch or this package."""
     if not _is_on_meta(tensor):
         return
     if not any(isinstance(mode, DispatchMode) for mode in _get_current_dispatch_mode_stack()):

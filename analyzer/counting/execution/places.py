@@ -54,7 +54,7 @@ def _no_autocast() -> Iterator[None]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """No garbage collection: it would look again and again at rows and graphs without a cycle, for half of the time.
+    """Disables garbage collection, which would take half of the time to scan rows and graphs without cycles.
 
     What a pass without values leaves behind is small.
     """
@@ -76,7 +76,7 @@ def _meta(tensors: Sequence[Tensor]) -> Iterator[Move]:
 
 @contextmanager
 def _meta_on_device(tensors: Sequence[Tensor]) -> Iterator[Move]:
-    """For a model that asks a tensor for its device."""
+    """For a model that reads the device of a tensor."""
     with _no_collection(), _no_autocast(), raise_refusals(), AsOnDevice(reported_device(tensors)):
         yield to_meta
 

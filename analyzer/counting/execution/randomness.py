@@ -69,7 +69,7 @@ def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> It
     finally:
         after = [generator.get_state() for generator in generators]
         randomness.drew_tensors |= not all(map(torch.equal, before, after))
-        # Where nobody drew, the next number is the first one of the seed.
+        # If nothing was drawn, the next number is the first number of the seed.
         first, first_of_numpy = _first_numbers(seed)
         randomness.drew |= random.random() != first or numpy.random.random() != first_of_numpy
         randomness.drew |= any(_comparable(_state(generator)) != state for generator, state in started)
@@ -101,7 +101,7 @@ def _bits(generator: Any) -> Any:
 
 
 def _comparable(state: Any) -> Any:
-    """With lists in place of arrays and tensors."""
+    """The value with lists in place of arrays and tensors."""
     if isinstance(state, dict):
         return {name: _comparable(value) for name, value in state.items()}
     return state.tolist() if hasattr(state, "tolist") else state

@@ -69,7 +69,8 @@ def tensor_stores(module: nn.Module) -> tuple[dict[str, Any], ...]:
 class _ScriptModuleState:
     """A TorchScript module keeps its mode and tensors in C++, not in attributes. A frozen module has no mode.
 
-    Raises AnalyzerError for convolutions that TorchScript runs without torch's dispatcher, where no counter sees them.
+    Raises AnalyzerError for convolutions that TorchScript runs without torch's dispatcher, where they cannot be
+    counted.
     """
 
     def __init__(self, module: nn.Module) -> None:

@@ -138,7 +138,7 @@ def input_shapes_and_dtype(model: nn.Module, args: Sequence[Any], kwargs: Mappin
 def _places(
     tensors: Sequence[Tensor], args: Sequence[Any], kwargs: Mapping[str, Any], on: str, *, can_build: bool
 ) -> list[str]:
-    """Where to try, in order; `tensors` are the model's. Fake and meta tensors have no values to run on."""
+    """The places to try, in order; `tensors` are the model's. Fake and meta tensors have no values to run on."""
     if on == "real":
         return [REAL]
     if on == "meta":

@@ -27,7 +27,7 @@ from analyzer.counting.operators.quantized import QUANTIZED
 
 
 class Kind(Enum):
-    """What the counter does with an operator."""
+    """How the counter treats an operator."""
 
     FORMULA = "formula"
     VIEW = "view"
@@ -46,7 +46,7 @@ class Operator(NamedTuple):
 
 
 _formulas: dict[str, Formula] = {**CONTRACTIONS, **PRODUCTS, **SPARSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
-_registered: set[str] = set()  # By users.
+_registered: set[str] = set()  # Names that users registered.
 _known: dict[Any, Operator] = {}
 _pointwise = per_output(1)
 # Formulas of operators without MACs, so that a counter of MACs need not evaluate them.
@@ -117,7 +117,7 @@ def _classify(func: Any) -> tuple[Kind, Formula | None]:
         return Kind.FORMULA, _of_written(func, formula)
     if not hasattr(func, "_schema"):
         return Kind.UNKNOWN, None
-    if namespace == "prim":  # `prim::device` asks a fake tensor for its device; the dispatcher does not have it.
+    if namespace == "prim":  # `prim::device` reads a fake tensor's device; the dispatcher does not have it.
         return Kind.VIEW, None
     if composite(func):
         return Kind.COMPOSITE, None

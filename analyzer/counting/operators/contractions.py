@@ -1,7 +1,7 @@
 """Contractions: the same product has the same MACs whether it is written as einsum, @, bmm, inner or vecdot.
 
-A contraction multiplies two operands and sums over at least one axis that both have, also where that axis has one
-element. Without a shared summed axis, as in an outer product, the multiplication is elementwise: FLOPs and no MACs.
+A contraction multiplies two operands and sums over at least one axis that both have, even if that axis has one element.
+Without a shared summed axis, as in an outer product, the multiplication is elementwise: FLOPs and no MACs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Sizes = dict[str, int]  # The size of each axis, by its label in the equation.
 
 
 def matmul(call: Call) -> Work:
-    """In every rank: each output element is a dot product over the last axis of the left side."""
+    """Products of every rank: each output element is a dot product over the last axis of the left side."""
     return products(prod(call.outputs[0]) * call.args[0][-1])
 
 

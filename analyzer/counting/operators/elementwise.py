@@ -182,7 +182,7 @@ OPERATIONS: dict[str, Formula] = {
 
 
 # Modules whose operators are an implementation detail: one formula for the module's call, in place of their sum.
-# It sees the module's settings, its input's shape and its output's shape.
+# Arguments: the module's settings, its input's shape and its output's shape.
 def local_response_norm(module: Any, source: Shape, output: Shape) -> Work:
     """torch takes it apart into a square, a padded 3-d average pool and four elementwise operators."""
     squares, sums, scale_add_power_divide = module.size, module.size - 1, 4

@@ -33,7 +33,7 @@ def _while_loop(condition: Callable[..., Any], body: Callable[..., Any], carried
 
 
 def _scan(step: Callable[..., Any], states: Sequence[Any], rows: Sequence[Tensor], others: Sequence[Any] = ()) -> Any:
-    """The final states, and what each step returns beside them, stacked."""
+    """The final states, and the other results of each step, stacked."""
     if not rows:
         return tuple(states)
     results = []

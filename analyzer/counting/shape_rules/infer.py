@@ -87,7 +87,7 @@ WITHOUT_META: dict[str, Rule] = {
     "higher_order::flex_attention": attention.flex_attention,
     "aten::_grouped_mm": products.grouped_matmul,
 }
-# torch's meta kernels accept operands of different types here, and its CPU kernels refuse them.
+# torch's meta kernels accept operands of different types here; its CPU kernels raise.
 SAME_TYPE = frozenset(
     f"aten::{name}"
     for name in (
@@ -117,7 +117,7 @@ _MIXED_TYPES: frozenset[Rule] = frozenset(
     {products.embedding, attention.attention, attention.flex_attention, products.grouped_matmul}
 )
 _CONVOLUTIONS: frozenset[Rule] = frozenset({products.conv, products.convolution})
-# Errors of a signature or rank that a rule was not made for: torch answers or raises.
+# Errors of a signature or rank that a rule does not support: torch computes the result or raises.
 _UNSURE = (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError)
 _ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
 
@@ -125,7 +125,7 @@ _ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The operator's result on meta by rule, or NotImplemented where no rule is sure of it.
 
-    Raises RuntimeError for types that torch's CPU kernels refuse and its meta kernels accept.
+    Raises RuntimeError for types with which torch's CPU kernels raise and its meta kernels do not.
     """
     rule = _ALL.get(name)
     if rule is None or not args or "out" in kwargs:
@@ -162,7 +162,7 @@ _without_rules: list[None] = []
 
 @contextmanager
 def without_rules() -> Iterator[None]:
-    """In the block torch answers every operator."""
+    """Disables shape rules within the block: torch computes every operator."""
     _without_rules.append(None)
     try:
         yield
@@ -189,7 +189,7 @@ def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool)
 
 
 def _check_types(name: str, arguments: Any) -> None:
-    """Raises RuntimeError where meta or fake operands have types that torch refuses on real tensors."""
+    """Raises RuntimeError if meta or fake operands have types with which torch raises on real tensors."""
     leaves = tree_leaves(arguments)
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
     simulated = all(tensor.is_meta or hasattr(tensor, "fake_mode") for tensor in tensors)

@@ -97,7 +97,7 @@ def native_softmax(source: Tensor, dim: int, half_to_float: bool) -> Any:
 
 
 def mean(source: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Any:
-    """Also the sum, over the given dimensions of a floating tensor."""
+    """Mean or sum over the given dimensions of a floating-point tensor."""
     axes = source.dim()
     if not dims or not source.is_floating_point() or not all(-axes <= dim < axes for dim in dims):
         return NotImplemented
@@ -133,11 +133,23 @@ def bernoulli_in_place(source: Tensor, p: float = 0.5, generator: None = None) -
 
 
 def unary(source: Tensor, *settings: Any, **named: Any) -> Any:
-    """A pointwise function of a floating tensor keeps its layout. Settings are numbers or gelu's approximation."""
-    values = (*settings, *named.values())
-    plain = all(value is None or is_number(value) or value in ("none", "tanh") for value in values)
-    bounded = not settings or any(value is not None for value in values)  # torch refuses clamp(None, None).
-    return laid_out_like(source) if plain and bounded and source.is_floating_point() else NotImplemented
+    """A pointwise function of a floating tensor keeps its layout."""
+    return laid_out_like(source) if _is_pointwise(source, settings, named) else NotImplemented
+
+
+def unary_in_place(source: Tensor, *settings: Any, **named: Any) -> Any:
+    return in_place(source) if _is_pointwise(source, settings, named) else NotImplemented
+
+
+def _is_pointwise(source: Tensor, settings: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Whether the source is floating-point and the settings are numbers or gelu's approximation."""
+    if settings or named:
+        values = (*settings, *named.values())
+        if not all(value is None or is_number(value) or value in ("none", "tanh") for value in values):
+            return False
+        if settings and all(value is None for value in values):  # clamp(None, None) raises in torch.
+            return False
+    return source.is_floating_point()
 
 
 def binary(left: Any, right: Any, *, alpha: Any = 1, rounding_mode: str | None = None) -> Any:
@@ -172,12 +184,8 @@ def gradient(upstream: Tensor, saved: Tensor, *settings: Any, approximate: str =
     return fresh(upstream, upstream.shape) if row_major(upstream) and row_major(saved) else NotImplemented
 
 
-def unary_in_place(source: Tensor, *settings: Any, **named: Any) -> Any:
-    return NotImplemented if unary(source, *settings, **named) is NotImplemented else in_place(source)
-
-
 def binary_in_place(left: Tensor, right: Any, *, alpha: Any = 1, rounding_mode: str | None = None) -> Any:
-    """Only where the result is as large as what is written to."""
+    """Applies only if the result has the size of the tensor that is written to."""
     if not is_number(alpha) or rounding_mode not in (None, "floor", "trunc"):
         return NotImplemented
     if isinstance(right, Tensor):

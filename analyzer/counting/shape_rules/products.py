@@ -52,7 +52,7 @@ def conv(
     if source.shape[1] != weight.shape[1] * groups or filters % groups or not fits(bias, filters):
         return NotImplemented
     if padding == "same":
-        # torch refuses a stride here, since no padding makes a strided output as large as its input.
+        # torch raises for a stride here, since no padding makes a strided output as large as its input.
         same = set(steps) == {1} and len(steps) == len(dilations) == axes
         return fresh(source, (source.shape[0], filters, *source.shape[2:])) if same else NotImplemented
     if isinstance(padding, str) and padding != "valid":
@@ -65,7 +65,7 @@ def conv(
 def pool(
     source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, axes: int = 2
 ) -> Any:
-    """In ceil mode the last window must start inside the image or its left padding."""
+    """The size of a pool's output. In ceil mode the last window must start inside the image or its left padding."""
     if source.dim() not in (axes + 1, axes + 2) or 0 in source.shape:
         return NotImplemented
     kernels, strides, pads = (
@@ -105,7 +105,7 @@ def avg_pool(axes: int) -> Any:
     ) -> Any:
         if divisor is not None:
             return NotImplemented
-        if axes == 3:  # torch's CPU kernel of volumes has no half precision and wants a window inside the image.
+        if axes == 3:  # torch's CPU kernel of volumes has no half precision and needs a window inside the image.
             fits_in = all(size >= width for size, width in zip(source.shape[-3:], _per_axis(kernel, 3, 1), strict=True))
             if source.dtype not in (torch.float32, torch.float64) or not fits_in:
                 return NotImplemented
@@ -150,7 +150,7 @@ def addmm(bias: Tensor, left: Tensor, right: Tensor) -> Any:
 def grouped_matmul(
     left: Tensor, right: Tensor, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
 ) -> Any:
-    """A product per group; torch's meta kernel wants half precision, which its CPU kernel does not."""
+    """A product per group; torch's meta kernel requires half precision, its CPU kernel does not."""
     if left.dtype is not right.dtype or left.shape[-1] != right.shape[-2] or not {left.dim(), right.dim()} <= {2, 3}:
         return NotImplemented
     if left.dim() == right.dim() == 3 and left.shape[0] != right.shape[0]:

@@ -47,7 +47,7 @@ class BenchmarkTime(Frozen):
 
 
 def estimate_time(benchmark: Benchmark) -> BenchmarkTime:
-    """With fewer than a hundred samples each tenth gives a minimum; with too few, the file's median is taken."""
+    """Below a hundred samples each tenth of the run gives a minimum; for too few samples, the file's median is used."""
     positive = [sample for sample in benchmark.samples_s if sample > 0]
     if len(positive) < MIN_SAMPLES:
         return BenchmarkTime(benchmark.median_s, None)
@@ -67,9 +67,9 @@ def _split(values: Sequence[float], count: int) -> list[Sequence[float]]:
 
 
 class BenchmarkCheck(ModelCheck):
-    """One benchmark. `estimate` is of its log ratio, less what all benchmarks share where that is known.
+    """One benchmark. `estimate` is its log ratio, minus the change that all benchmarks share if that is known.
 
-    `minimum_detectable_change` is the smallest growth detected with probability 0.95, as a ratio less 1; None if there
+    `minimum_detectable_change` is the smallest growth detected with probability 0.95, as a ratio minus 1; None if there
     is none.
     """
 

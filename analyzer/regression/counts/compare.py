@@ -23,7 +23,7 @@ def compare(
     error: AnalyzerError | None = None,
     removed: bool = False,
 ) -> ModelCheck:
-    """All totals, and the kinds of operators and layers that differ. `reason` says why a side is None.
+    """All totals, and the kinds of operators and layers that differ. `reason` explains a missing side.
 
     `removed`: the model was taken off the list of models, as opposed to one that can no longer be counted.
     """
@@ -60,7 +60,7 @@ def classify(before: int, after: int, *, tolerance: Fraction, model_total: int) 
 
 
 def _input_difference(before: Snapshot, after: Snapshot) -> str:
-    """Why counts cannot be compared, or empty."""
+    """The reason why counts cannot be compared, or empty."""
     if before.input != after.input:
         return f"its input is {_sizes(after)}, and {_sizes(before)} in the baseline"
     if before.dtype != after.dtype:

@@ -1,4 +1,4 @@
-"""What a baseline stores for one model in one mode: the counts of every layer."""
+"""The counts of every layer of one model in one mode, as a baseline stores them."""
 
 from __future__ import annotations
 

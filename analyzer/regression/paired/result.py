@@ -22,7 +22,7 @@ from analyzer.regression.paired.sequential_test import (
 
 
 class TimeCheck(ModelCheck):
-    """One model, base against head. `confirmation` is the second sample, if the first showed a regression."""
+    """One model, base compared with head. `confirmation` is the second sample, if the first showed a regression."""
 
     sample: PairSample = PairSample()
     confirmation: PairSample | None = None
@@ -34,7 +34,7 @@ class TimeCheck(ModelCheck):
 
     @property
     def wall_change(self) -> float | None:
-        """The change in wall time as a ratio less 1; shown, not tested."""
+        """The change in wall time as a ratio minus 1; shown, not tested."""
         pairs = self.sample.pairs
         return math.expm1(trimmed_mean([pair.wall_log_ratio for pair in pairs]).mean) if len(pairs) > 2 else None
 
@@ -68,7 +68,7 @@ class TimeResult(CheckResult):
         return max(measured, int(self.budget_s / check.sample.seconds_per_pair)) if measured else 0
 
     def minimum_detectable_change(self, check: TimeCheck) -> float | None:
-        """The smallest growth that the budget can detect here, as a ratio less 1; None for too few pairs."""
+        """The smallest growth that the budget can detect here, as a ratio minus 1; None for too few pairs."""
         pairs = self.pairs_in_budget(check)
         if len(check.sample.pairs) < 3 or pairs < MIN_PAIRS:
             return None

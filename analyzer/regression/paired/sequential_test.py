@@ -144,7 +144,7 @@ def holm(p_values: Mapping[str, float], alpha: float = ALPHA) -> set[str]:
 
 
 def minimum_detectable_change(log_ratios: Sequence[float], pairs: int, rules: Rules) -> float:
-    """The smallest growth that `pairs` pairs like these detect with probability 0.95, as a ratio less 1."""
+    """The smallest growth that `pairs` pairs like these detect with probability 0.95, as a ratio minus 1."""
     pilot = trimmed_mean(log_ratios)
     freedom = pairs - 2 * int(TRIM * pairs) - 1
     error = pilot.standard_error * math.sqrt(pilot.pairs / pairs)

@@ -1,4 +1,4 @@
-"""The fork server's processes as the check sees them: requests go in, replies come out, each within a time limit."""
+"""Client of the fork server: sends requests to it and receives replies, each within a time limit."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Side(Frozen):
 
 
 class WorkerLost(Exception):
-    """A worker or its server was killed, hung or closed its pipe; the text says which. A retry may succeed."""
+    """A worker or its server was killed, hung or closed its pipe, as the text explains. A retry may succeed."""
 
 
 class SideFailed(Exception):
-    """A side reported that it cannot do what was requested; the text says why. A retry would fail again."""
+    """Base or head cannot do what was requested, for the reason in the text. A retry would fail again."""
 
 
 class ProcessGroup:

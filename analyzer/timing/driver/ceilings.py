@@ -36,7 +36,7 @@ def find_ceilings(
 
 
 def _missing(record: Record, peaks: Sequence[Mapping[str, Any]], device: Mapping[str, Any] | None) -> str:
-    """What is missing for a roofline, and the command that measures it."""
+    """The missing data for a roofline, and the command that measures it."""
     assert record.measurement is not None
     configuration = record.measurement.configuration
     if configuration.training:

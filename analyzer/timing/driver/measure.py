@@ -1,4 +1,4 @@
-"""From models and configurations to records that hold both their counts and their times."""
+"""Times models at configurations: returns records with both counts and times."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
 
 PROCESSES, MIN_PROCESSES = 10, 3  # Ten make a second run agree with the first; a model with long passes gets fewer.
-MIN_SAMPLES = 15  # Of a configuration, over all its processes; at most MAX_MIN_SAMPLES of them from one process.
+MIN_SAMPLES = 15  # Per configuration, over all its processes; at most MAX_MIN_SAMPLES of them from one process.
 MAX_MIN_SAMPLES = 5
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 LAYOUTS = ("contiguous", "channels_last")

@@ -11,11 +11,11 @@ import numpy as np
 from analyzer.records.timings import TRUSTED_HALF_WIDTH, Quality
 from analyzer.timing.statistics import Samples, bootstrap_median
 
-WatchedSamples: TypeAlias = list[tuple[Any, str | None]]  # Of one process: seconds, and what disturbed them or None.
+WatchedSamples: TypeAlias = list[tuple[Any, str | None]]  # One process: seconds, and the disturbance or None.
 Assessment: TypeAlias = tuple[Quality, str]  # With the reason why it is not trusted, or "".
 
 QUALITIES = get_args(Quality)  # From best to worst.
-NOISY_SHARE = 0.3  # Of disturbed samples.
+NOISY_SHARE = 0.3  # Share of disturbed samples.
 VOID_SHARE = 0.9  # Above it, the remaining samples were probably disturbed without being detected.
 SLOWED = 0.2  # Median of the reference workload over its 10 % quantile, minus 1. docs/timing.md has the runs behind it.
 MIN_REFERENCE_SAMPLES = 10  # For a 10 % quantile.
@@ -36,7 +36,7 @@ def worst(*assessments: Assessment) -> Assessment:
 
 
 def contention_quality(processes: Sequence[WatchedSamples], min_clean: int) -> Assessment:
-    """By the share of disturbed samples alone."""
+    """The quality by the share of disturbed samples alone."""
     total = sum(map(len, processes))
     causes = Counter(disturbance for process in processes for _, disturbance in process if disturbance)
     disturbed = causes.total()
@@ -89,6 +89,6 @@ def clean_samples(processes: Sequence[WatchedSamples]) -> list[Samples]:
 
 
 def _difference(processes: Sequence[Samples]) -> str:
-    """Highest over lowest median, less 1."""
+    """Highest ÷ lowest median, minus 1."""
     medians = [float(np.median(samples)) for samples in processes]
     return f"{100 * (max(medians) / min(medians) - 1):.1f} %" if medians and min(medians) > 0 else "0.0 %"

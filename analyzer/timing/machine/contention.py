@@ -23,7 +23,7 @@ MAX_OTHERS = 0.10  # Share of the processors' time used by others, over MIN_WIND
 MIN_WINDOW_S = 0.2
 MAX_STOLEN = 0.02  # Share of the processors' time that the hypervisor gave to others.
 MAX_IDLE = 0.10  # Share of a sample in which none of our threads had a processor.
-SMALL_MACHINE = 16  # Processors. Below, one other thread disturbs, and system-wide waiting estimates ours.
+SMALL_MACHINE = 16  # Processors. Below, one other thread disturbs, and system-wide waiting is used as an estimate.
 THROTTLES = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat", "/sys/fs/cgroup/cpu,cpuacct/cpu.stat")
 HOST_COMPUTES = sys.platform == "linux"  # On other systems the host may wait for a GPU; an idle host is normal there.
 TICK_S = 1 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
@@ -69,7 +69,7 @@ class Proc:
             raise
 
     def tasks(self) -> list[str]:
-        """The ids of our own threads."""
+        """The ids of this process's threads."""
         threads = os.listdir("/proc/self/task")  # noqa: PTH208 – a hundred times a second
         if threads != self.threads:
             _close(self.handles)  # A new thread may have the id of one that ended, but has other files.
@@ -132,7 +132,7 @@ class Contention:
             return None
 
     def _threads(self) -> tuple[int | None, float | None]:
-        """How many of our own threads run now, and how many seconds all of them have waited."""
+        """How many of this process's threads run now, and how many seconds all of them have waited."""
         running, waited_ns = 0, 0
         try:
             for task in self.files.tasks():

@@ -18,7 +18,7 @@ def devices() -> dict[str, dict[str, Any]]:
 
 
 def device(name: str) -> dict[str, Any]:
-    """By name, or by a part of exactly one name. Raises AnalyzerError with the nearest names otherwise."""
+    """Finds a device by its name or a part of only one name. Otherwise raises AnalyzerError with the nearest names."""
     known = devices()
     if name in known:
         return known[name]

@@ -59,7 +59,7 @@ def processor(read: Read = read) -> dict[str, Any]:
     """Model, the flags that matter to kernels, caches, governor, quota and affinity."""
     lines = [line.partition(":") for line in read("/proc/cpuinfo").splitlines()]
     pairs = [(key.strip(), value.strip()) for key, _, value in lines]
-    info = dict(reversed(pairs))  # Of the first processor, where they differ.
+    info = dict(reversed(pairs))  # The first processor's, where they differ.
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return {
         "model": info.get("model name") or platform.processor() or None,

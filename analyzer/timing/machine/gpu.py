@@ -116,7 +116,7 @@ class GpuContention:
         return None if reasons is None else tuple(name for bit, name in THROTTLES.items() if reasons & bit)
 
     def _others(self) -> int | None:
-        """In a container NVML may show the host's process ids; one of them is then ours, whichever it is."""
+        """In a container NVML may show the host's process ids; one unknown id is then taken as this process."""
         assert self.library is not None
         processes = _query(self.library.nvmlDeviceGetComputeRunningProcesses, self.handle)
         if processes is None:

@@ -1,6 +1,6 @@
 """Instruments a backward pass by the nodes of autograd's graph; each belongs to the forward operator that created it.
 
-Autograd numbers nodes in the order of creation, and a forward operator knows the numbers current at its start and end.
+Autograd numbers nodes in the order of creation, and each forward operator records the numbers at its start and end.
 Nodes that accumulate a parameter's gradient have no number, and belong to the parameter's module.
 """
 

@@ -1,7 +1,7 @@
 """Instruments a forward pass: a mark where each operator starts and ends, so that operators and overhead add up.
 
 A call of a leaf module of torch.nn is one operator, and so is a call of a torch function outside of one, such as a
-concatenation. Each leaf's `forward` is wrapped, which costs half a microsecond; a torch function mode sees the other
+concatenation. Each leaf's `forward` is wrapped, which costs half a microsecond; a TorchFunctionMode records the other
 calls. Module hooks would cost a microsecond per module, and torch.profiler up to a tenth of a short pass.
 """
 

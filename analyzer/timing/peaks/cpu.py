@@ -35,8 +35,7 @@ Progress = Callable[[int, int, str], None]  # Done, total, label.
 class Peak(Frozen):
     """One ceiling: `value` in FLOP/s or bytes/s, `spread` the range of its samples ÷ the median.
 
-    A void peak is too low: `reason` says what else used the machine. `device` is "cpu" or the name of a GPU, which has
-    no `threads`.
+    A void peak is too low: `reason` is the other load. `device` is "cpu" or the name of a GPU, which has no `threads`.
     """
 
     name: str
@@ -101,7 +100,7 @@ def host_runner(now: Now) -> Runner:
 
 
 def best_samples(shapes: Iterable[Samples]) -> Samples:
-    """Those with the highest median, of the undisturbed ones if there are any."""
+    """The samples with the highest median, if possible from undisturbed ones."""
     candidates = [samples for samples in shapes if samples.rates]
     clean = [samples for samples in candidates if not samples.disturbance]
     return max(clean or candidates, key=lambda samples: median(samples.rates), default=Samples(()))

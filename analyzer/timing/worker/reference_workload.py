@@ -60,7 +60,7 @@ def cache_flush(device: str) -> Callable[[], None]:
 
 
 def flush_bytes(device: str) -> int:
-    """Twice the largest cache of the CPU, or the GPU's L2 cache where torch knows its size."""
+    """Twice the largest cache of the CPU, or the GPU's L2 cache if torch reports its size."""
     if device.startswith("cuda"):
         return 2 * int(getattr(torch.cuda.get_device_properties(device), "L2_cache_size", MIN_FLUSH_BYTES // 2))
     return max(MIN_FLUSH_BYTES, 2 * max((level["bytes"] for level in caches()), default=0))

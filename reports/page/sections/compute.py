@@ -1,4 +1,4 @@
-"""Where the compute goes: modules as tiles, by a metric that the reader picks, and networks as stacked bars."""
+"""The section Compute: modules as tiles, by a metric that the reader selects, and networks as stacked bars."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def _pass_row(name: str, record: Record, measurement: Measurement, timing: Timin
 
 
 def _gpu_time(timing: Timing) -> Cell | str:
-    """With its own quality unless that is trusted."""
+    """A time, followed by its quality unless that is trusted."""
     if timing.kind != "device":
         return MISSING
     quality = "" if timing.quality == "trusted" else f" ({timing.quality})"

@@ -1,7 +1,7 @@
 """Random small network specs: the closed form and the counters that run them agree exactly, row by row.
 
 Drawn: chains, concatenations within concatenations, groups, depthwise, strides beyond the kernel, padding, ceil mode,
-batch norm, LRN, dropout, adaptive pools, linear heads, auxiliary exits; batches and sizes that are no multiples.
+batch norm, LRN, dropout, adaptive pools, linear heads, auxiliary exits; batches and sizes that are not multiples.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A count leaves the model, the random generators and global settings as they were, also when it fails half-way."""
+"""A count leaves the model, the random generators and global settings as they were, even if it fails half-way."""
 
 from __future__ import annotations
 

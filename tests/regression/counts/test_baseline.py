@@ -1,4 +1,5 @@
-"""The baseline file: round trip, sorted text, atomic writes; files that are no baseline are refused and kept."""
+"""The baseline file: round trip, sorted text, atomic writes; files that are not baselines raise an error and are
+kept."""
 
 from __future__ import annotations
 

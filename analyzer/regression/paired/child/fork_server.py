@@ -96,7 +96,7 @@ def main() -> int:
 
 
 def _serve(channel: Channel, side: Mapping[str, Any]) -> int:
-    """One side's server: forks a worker per request and reports how it ended."""
+    """The server of base or head: forks a worker per request and reports how it ended."""
     import torch
 
     os.chdir(side["cwd"])
@@ -187,7 +187,7 @@ _real_path = functools.cache(os.path.realpath)
 
 
 def _file_of(module: str) -> str:
-    # torch.ops and torch.classes have a relative name as their __file__ and are no files.
+    # torch.ops and torch.classes have a relative name as their __file__ and are not files.
     file = getattr(sys.modules[module], "__file__", None) or ""
     return _real_path(file) if file.startswith(os.sep) else ""
 
@@ -202,8 +202,8 @@ def _is_installed(file: str) -> bool:
 def _error_line(error: BaseException) -> str:
     """The first line of an error, with its type unless it is an AnalyzerError of either side's `analyzer`."""
     lines = str(error).strip().splitlines() or [""]
-    ours = any(kind.__name__ == "AnalyzerError" for kind in type(error).__mro__)
-    return lines[0][:300] if ours else f"{type(error).__name__}: {lines[0][:300]}"
+    explained = any(kind.__name__ == "AnalyzerError" for kind in type(error).__mro__)
+    return lines[0][:300] if explained else f"{type(error).__name__}: {lines[0][:300]}"
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def retain_freed_memory() -> None:
 def bind_to_processor(seed: int) -> None:
     """Binds the process to one processor, chosen by the pair's seed, where the system allows it.
 
-    Otherwise each worker stays on the processor where it ran last, and the two processors may differ in speed: by what
-    else runs on them, or by where a virtual machine's host placed them.
+    Without this each worker stays on the processor where it ran last, and the two processors may differ in speed: by
+    what else runs on them, or by where a virtual machine's host placed them.
     """
     with suppress(OSError, AttributeError):
         os.sched_setaffinity(0, {random.Random(seed).choice(sorted(os.sched_getaffinity(0)))})

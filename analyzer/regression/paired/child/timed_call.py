@@ -1,4 +1,4 @@
-"""One side's model, prepared to be called, and the times of its calls. Part of the script in fork_server.py."""
+"""The model of base or head, prepared to be called, and the times of its calls. Part of the script fork_server.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m analyzer` is `analyze`."""
+"""Runs the command line: `python -m analyzer` is the same program as `analyze`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How often `analyze time` misses a busy loop, and accuses a quiet machine: windows of two seconds of a network.
+"""Error rates of the contention check: busy loops missed, quiet machines reported, in windows of two seconds.
 
     python -m benchmarks.contention [--windows 100] [--seconds 2] [--threads 1,2] [--keep FILE]
 

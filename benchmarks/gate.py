@@ -1,4 +1,4 @@
-"""How often the check of counts misses a change of one, or raises a false alarm: `python -m benchmarks.gate`.
+"""Error rates of the check of counts, missed changes by 1 and false alarms: `python -m benchmarks.gate`.
 
 Changes every count of every layer of every variant, in both modes, by +1 and where possible by -1. Also compares every
 model with itself, through a file. The bound is one-sided at 95 %, for that number of trials.

@@ -1,4 +1,4 @@
-"""Do operators add up to the pass? Our instruments, leaf hooks and torch.profiler, interleaved in fresh processes.
+"""Do operators add up to the pass? macscope, leaf hooks and torch.profiler, interleaved in fresh processes.
 
     python -m benchmarks.instrumentation [--variant googlenet] [--batch 8] [--processes 5] [--seconds 30] [--threads N]
 

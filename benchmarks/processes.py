@@ -1,4 +1,4 @@
-"""Wall time of whole commands, as a user waits for them: `python -m benchmarks.processes [--rounds 15]`."""
+"""Wall time of whole commands, including process start: `python -m benchmarks.processes [--rounds 15]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims of the paper and of a study note, each with a verdict from counting at every call. No torch.
+"""The claims of the GoogLeNet paper and of a study note, each with a verdict computed from counts at every call.
 
 >>> find("5x5-branch-21.4x").verdict
 'confirmed'

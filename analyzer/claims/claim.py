@@ -1,4 +1,4 @@
-"""A claim with its verdict, and how a printed number compares with a counted one."""
+"""A claim with its verdict, and the comparison of a printed number with a counted number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's Table 1 against counting: weights in K = 1024, multiply-adds in M = 10^6, every difference explained.
+"""Compares the paper's Table 1 with counts and explains differences: weights in K = 1024, multiply-adds in M = 10^6.
 
 The printed numbers are data (data/table1.json); all others are counted at call time. The paper's params are weights
 without biases: its 112K for conv2 are exactly 114,688 and its 1000K for linear exactly 1,024,000.
@@ -26,7 +26,7 @@ K, M = 1024, 10**6
 
 
 class TableRow(Frozen):
-    """One row of Table 1: the printed numbers, the counted ones, and an explanation of every difference."""
+    """One row of Table 1: the printed numbers, the counted numbers, and an explanation of every difference."""
 
     row: str
     roles: tuple[str, ...]

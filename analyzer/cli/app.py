@@ -1,4 +1,4 @@
-"""`analyze`: the count command, which needs no name, its subcommands, and the handling of errors and exit statuses."""
+"""The command `analyze`, which counts, its subcommands, and the handling of errors and exit statuses."""
 
 from __future__ import annotations
 

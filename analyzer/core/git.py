@@ -1,4 +1,4 @@
-"""git without what a repository's configuration could execute: hooks, file-system monitors and pagers."""
+"""Runs git without the hooks, file-system monitors and pagers that a repository's configuration could execute."""
 
 from __future__ import annotations
 

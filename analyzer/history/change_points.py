@@ -1,4 +1,4 @@
-"""Finds where a series changed for good: at least five runs on each side, at least 5 %, and beyond its noise.
+"""Finds permanent changes in a series: at least five runs on each side, at least 5 %, and statistically significant.
 
 ruptures proposes change points; each must then pass a permutation test on the stretch between its neighbours. Proposals
 that fail are removed, the weakest first. Counts have no noise, so that every difference is a change.

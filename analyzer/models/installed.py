@@ -1,4 +1,4 @@
-"""Libraries that are optional."""
+"""Imports optional libraries, with an error that contains the installation command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vocabulary of a network spec: leaf layers and the nodes that combine them.
+"""The elements of a network spec: leaf layers and the nodes that combine them.
 
 A `Network` is a table with one named row per module, in the paper's order. A row is a leaf `Layer` or a node with
 children. A leaf computes its output shape (`output_shape`), and nothing of counting or torch.

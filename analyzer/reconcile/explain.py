@@ -1,8 +1,8 @@
 """Attributes a peer's difference from macscope's count to causes, by module and operator: pure functions on rows.
 
-In each module, the peer's figure for MACs must be reproduced by one hypothesis per operator of ours (`hypotheses`):
-exact, skipped, with its bias, by a wrong formula. Operators that the peer counts and we do not are its convention. The
-causes and the unexplained rest always add up to the difference.
+In each module, the peer's figure for MACs must be reproduced by one hypothesis per operator (`hypotheses`): exact,
+skipped, with its bias, by a wrong formula. Operators that the peer counts and we do not are its convention. The causes
+and the unexplained rest always add up to the difference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which records may be compared: same machine, same configuration, same mode."""
+"""Decides whether two records may be compared: same machine, same configuration, same mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several records compared: modules aligned by role, every metric against the first record's."""
+"""Compares several records: modules aligned by role, every metric relative to the first record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes on a count."""
+"""Notes on a count, strict if the count may be wrong."""
 
 from __future__ import annotations
 

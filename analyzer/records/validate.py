@@ -1,4 +1,5 @@
-"""Records from files that somebody may have edited: a damaged record raises AnalyzerError, never another error."""
+"""Validates records from files that may have been edited: a damaged record raises AnalyzerError, never another
+error."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Timing: what a model, its modules and its operators cost on this machine, in seconds."""
+"""Measures how long a model, its modules and its operators take on this machine."""

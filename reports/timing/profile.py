@@ -1,4 +1,4 @@
-"""Tables of what is timed outside the sum of a pass: kernels by torch.profiler, and modules replayed alone."""
+"""Tables of times that are not part of a pass's sum: kernels by torch.profiler, and modules replayed alone."""
 
 from __future__ import annotations
 

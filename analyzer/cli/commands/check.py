@@ -1,4 +1,4 @@
-"""`analyze check`."""
+"""Options and help of `analyze check`."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def parse_device(context: click.Context, parameter: click.Parameter, device: str
     help="Baseline file. Default: that of pyproject.toml, else analyzer-baseline.json.",
 )
 @click.option("--base", metavar="REF", help="Time the working tree against this commit, in pairs of fresh processes.")
-@click.option("--base-python", metavar="PATH", help="Another Python for the base, if its packages differ.")
+@click.option("--base-python", metavar="PATH", help="Python interpreter for the base, e.g. with another torch version.")
 @click.option("--self-test", is_flag=True,
-              help="Compare the tree with itself to show the smallest change this machine can detect.")  # fmt: skip
+              help="Time the working tree against itself, to show the smallest detectable change.")  # fmt: skip
 @click.option("--device", callback=parse_device, metavar="DEVICE",
               help="Device to time on: cpu, cuda, cuda:1. Default: cpu. CUDA is untested end to end.")  # fmt: skip
 @click.option("--time-budget", "budget_s", type=click.FloatRange(1, 86_400), metavar="SECONDS",

@@ -1,4 +1,4 @@
-"""`analyze claims`."""
+"""Options and help of `analyze claims`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`analyze history`."""
+"""Options and help of `analyze history`."""
 
 from __future__ import annotations
 

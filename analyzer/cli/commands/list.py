@@ -1,4 +1,4 @@
-"""`analyze list`."""
+"""Options and help of `analyze list`."""
 
 from __future__ import annotations
 

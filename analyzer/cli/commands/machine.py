@@ -1,4 +1,4 @@
-"""`analyze machine`."""
+"""Options and help of `analyze machine`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from analyzer.cli.commands.options import CommaSeparated, output_options
 @click.command(short_help="Describe this machine and measure its roofline.")
 @click.option("--peaks/--no-peaks", default=True, help="Measure peak FLOP/s and bandwidth. Default: --peaks.")
 @click.option("--threads", type=CommaSeparated(), metavar="N[,N]",
-              help="Default: 1, and all processors of this process.")  # fmt: skip
-@click.option("--device", metavar="DEVICE", help="cpu, cuda or cuda:1. Default: the CPU and one GPU of each type.")
+              help="Thread counts to measure. Default: 1 and all processors of this process.")  # fmt: skip
+@click.option("--device", metavar="DEVICE",
+              help="Measure only this device: cpu, cuda or cuda:1. Default: the CPU and one GPU of each type.")  # fmt: skip
 @click.option(
     "--keep/--no-keep", default=True, help="Save the peaks for analyze time, under .analyze. Default: --keep."
 )

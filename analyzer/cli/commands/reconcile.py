@@ -1,4 +1,4 @@
-"""`analyze reconcile`."""
+"""Options and help of `analyze reconcile`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`analyze report`."""
+"""Options and help of `analyze report`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`analyze time`."""
+"""Options and help of `analyze time`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
               help="Batch sizes.")  # fmt: skip
 @click.option("--threads", type=CommaSeparated(), metavar="N[,N]",
-              help="PyTorch threads. Default: all processors of this process.")  # fmt: skip
+              help="Numbers of PyTorch threads. Default: all processors of this process.")  # fmt: skip
 @click.option("--dtype", "dtypes", type=CommaSeparated(DTYPES), default="float32", show_default=True,
-              metavar="TYPE[,TYPE]", help="float32, float64, float16, bfloat16.")  # fmt: skip
+              metavar="TYPE[,TYPE]", help="Dtypes: float32, float64, float16, bfloat16.")  # fmt: skip
 @click.option("--layout", "layouts", type=CommaSeparated(LAYOUTS), default="contiguous", show_default=True,
-              metavar="NAME[,NAME]", help="Memory format: contiguous, channels_last.")  # fmt: skip
-@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; gives no operator times.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps (mps is untested).")
+              metavar="NAME[,NAME]", help="Memory formats: contiguous, channels_last.")  # fmt: skip
+@click.option("--compile", "compiled", is_flag=True, help="Time the model compiled by torch.compile, as a whole.")
+@click.option("--device", default="cpu", show_default=True, metavar="DEVICE",
+              help="cpu, cuda, cuda:1 or mps (mps is untested).")  # fmt: skip
 @click.option("--budget", "budget_s", type=click.FloatRange(1, 3600), default=20.0, show_default=True,
               metavar="SECONDS", help="Sampling time per configuration, over all its processes.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",
@@ -44,12 +45,14 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--flush", "flushed", is_flag=True, help="Flush the caches before each sample.")
 @click.option("--keep/--no-keep", default=True, help="Save the run under .analyze/records. Default: --keep.")
 @click.option("--against", metavar="DEVICE", help="Show lower bounds on a device, such as maxwell; ? lists them.")
-@click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, help="Module depth of the table.")
+@click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N",
+              help="Levels of the module tree in the table.")  # fmt: skip
 @output_options
 def time(selection: Selection, **options: Any) -> int:
     """Time a model, its modules and operators, with confidence intervals and a contention check.
 
-    Operator times plus overhead equal the pass. --train times a training step with SGD.
+    The times of operators and overhead add up to the time of the pass. With --train, a pass is a training step with
+    SGD.
     """
     from analyzer.cli.jobs.time import run_time
 

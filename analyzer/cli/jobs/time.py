@@ -1,4 +1,4 @@
-"""`analyze time`: from the command line to records, tables and a kept run. No result is lost to an error on the way."""
+"""`analyze time`: times the selected models, shows the tables and saves the run, even if an error interrupts it."""
 
 from __future__ import annotations
 

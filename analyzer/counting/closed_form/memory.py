@@ -1,4 +1,4 @@
-"""Peak memory of a named network at inference, in closed form from its steps. No torch.
+"""Peak memory of a built-in network at inference, in closed form from its steps. No torch.
 
 A module's input stays allocated while the module runs, and branches' outputs until they are concatenated. Temporaries
 inside an operator are those that torch allocates, such as the indices of a max pool. A test compares every variant with

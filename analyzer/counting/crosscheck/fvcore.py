@@ -1,4 +1,4 @@
-"""fvcore as a third counter: its trace and its own formulas, under our paths.
+"""fvcore as a third counter: traces the model and counts with fvcore's formulas, by module path.
 
 fvcore counts a multiply-add as 1, so its convolutions and products are our MACs. It adds norms and adaptive pools to
 the same sum; here they have no MACs, so they are listed separately. fvcore has no formula for other pools, activation

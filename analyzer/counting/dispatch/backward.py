@@ -1,4 +1,4 @@
-"""The backward pass: every operator that runs in it, counted to the forward row whose gradient it computes.
+"""Counts the backward pass: each of its operators is counted in the forward row whose gradient it computes.
 
 A second forward pass builds torch's graph. Each of its nodes has a sequence number, and an operator of the backward
 pass runs inside a node: the node's number identifies the forward operator, and with it the row.

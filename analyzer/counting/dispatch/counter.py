@@ -1,4 +1,4 @@
-"""The dispatch counter: every operator that runs, under the module whose forward called it.
+"""The dispatch counter: counts every operator that runs, under the module whose forward called it.
 
 A TorchDispatchMode receives every operator; global forward hooks give the current module. The model is not changed. In
 inference mode torch dispatches operators as the user called them: an operator with a formula is counted whole, a

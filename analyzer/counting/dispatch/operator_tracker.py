@@ -1,4 +1,4 @@
-"""Every operator that torch runs, looked up in the registry: the dispatch mode that all counters share."""
+"""Intercepts and classifies every operator that torch runs: the dispatch mode that all counters share."""
 
 from __future__ import annotations
 

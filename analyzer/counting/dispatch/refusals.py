@@ -1,6 +1,6 @@
-"""Values that meta and fake tensors do not have: a model that handles the refusal to read one takes another path.
+"""Detects models that catch the error of reading a value from a meta or fake tensor and then take another path.
 
-The refusal is recorded where torch raises it, and raised again when the pass has ended, so that the pass fails.
+The error is recorded where torch raises it, and raised again when the pass has ended: such a count would be wrong.
 """
 
 from __future__ import annotations

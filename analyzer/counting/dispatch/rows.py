@@ -1,4 +1,4 @@
-"""The rows of a count, recorded while the pass runs.
+"""Records the rows of a count while the pass runs.
 
 A call of a leaf module of torch.nn is a row that adds up the operators it runs. Any other operator, such as a
 concatenation, is a row under the path of the module whose forward called it.
@@ -75,12 +75,13 @@ class RowRecorder(OperatorTracker):
         self.values = values.LeavingValues(self.note)
         # By storage, since an operator may read a view of a parameter, and a storage may hold several parameters.
         self.parameters: dict[int, dict[str, Tensor]] = {}
+        named: set[int] = set()
         for path, module in self.modules:
             for name, parameter in module._parameters.items():
-                if parameter is not None:
+                if parameter is not None and id(parameter) not in named:  # A tied parameter has its first name.
+                    named.add(id(parameter))
                     names = self.parameters.setdefault(storage_id(parameter), {})
-                    if not any(known is parameter for known in names.values()):  # A tied parameter has its first name.
-                        names[f"{path}.{name}" if path else name] = parameter
+                    names[f"{path}.{name}" if path else name] = parameter
         self.unknown: dict[str, Counter[str]] = {}
         self.as_if_dense: Counter[str] = Counter()
         self.calls_of: Counter[tuple[str, str]] = Counter()

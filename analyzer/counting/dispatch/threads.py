@@ -1,8 +1,8 @@
-"""Work that a pass gives to other threads: it runs under the tracker, at the path of the module that gave it.
+"""Tracks work that a pass gives to other threads, under the path of the module that started it.
 
-Modes of torch belong to one thread, so that a counter would not see another thread's operators. Tasks of thread pools
-are followed wherever they run. A thread is followed if it starts during the pass; of an older one only the modules of
-the model are. A process is not followed: a note names the module that started it.
+Modes of torch belong to one thread, so a counter would miss the operators of other threads. Tasks of thread pools are
+tracked in every thread. A thread is tracked if it starts during the pass; in an older thread only the model's modules
+are tracked. Processes are not tracked: a note gives the module that started one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parameters that a pass did not read, such as those of a vision tower that got no image."""
+"""Finds parameters that a pass did not read, such as those of a vision tower without an image."""
 
 from __future__ import annotations
 

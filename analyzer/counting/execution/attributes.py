@@ -1,4 +1,4 @@
-"""Remembers and restores what a model's modules hold: attributes, containers in them, and objects such as a cache."""
+"""Saves and restores the state of a model's modules: attributes, containers in them, and objects such as a cache."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class Attributes:
         self.generators: list[Any] = []  # Of random numbers.
         pending: list[Any] = list(dicts)
         seen: set[int] = set()
+        add, add_empty = pending.append, self.empty.append  # Called for every attribute of every module.
         while pending:
             container = pending.pop()
             if id(container) in seen:
@@ -77,16 +78,16 @@ class Attributes:
                 if kind in IMMUTABLE:
                     continue
                 if kind in PLAIN_CONTAINERS:
-                    (pending if value else self.empty).append(value)
+                    add(value) if value else add_empty(value)
                 elif kind is nn.Parameter or isinstance(value, Tensor):
                     self.tensors.append(value)
                 elif isinstance(value, nn.Module):
-                    pending.append(vars(value))
+                    add(vars(value))
                 elif isinstance(value, CONTAINERS):
-                    (pending if len(value) else self.empty).append(value)
+                    add(value) if len(value) else add_empty(value)
                 elif isinstance(value, tuple):
                     if not IMMUTABLE.issuperset(map(type, value)):
-                        pending.append(value)
+                        add(value)
                 else:
                     self._add_object(value, kind, pending)
 

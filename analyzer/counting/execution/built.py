@@ -1,4 +1,4 @@
-"""A network spec built in torch once, for every counter that runs it."""
+"""Builds a network spec in torch once, for all counters that run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model may take another path by device: meta tensors report the device of the tensors that they replace."""
+"""Makes meta tensors report the device of the tensors that they replace, because models branch on the device."""
 
 from __future__ import annotations
 
@@ -155,4 +155,4 @@ class AsOnDevice(TorchFunctionMode):
 
 def reported_device(tensors: Iterable[Tensor]) -> torch.device:
     """The first device of tensors that are not on meta; meta where all are."""
-    return next((tensor.device for tensor in tensors if tensor.device.type != "meta"), META)
+    return next((tensor.device for tensor in tensors if not tensor.is_meta), META)

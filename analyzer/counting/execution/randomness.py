@@ -1,7 +1,7 @@
-"""Random numbers: seeded for a count, restored after it, and noted where they decide what runs.
+"""Seeds random generators for a count, restores them afterwards, and notes if random numbers decide what runs.
 
-The same code then counts the same in every process. Draws matter only where the pass reads their values; a pass that
-may do so is counted again under other seeds.
+The same code then gives the same count in every process. Random numbers matter only if the pass reads their values;
+such a pass is counted again with other seeds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Restores a model and the random generators after a count, also one that fails half-way."""
+"""Restores a model and the random generators after a count, even if the count failed."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def restore_state(
     attributes = Attributes([vars(module) for module in modules])
     scripted = [_ScriptModuleState(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]
     # Parameters are left to the backup, and meta and fake tensors have no values.
-    valued = [t for t in attributes.tensors if not (isinstance(t, nn.Parameter) or t.is_meta or is_fake(t))]
+    valued = [t for t in attributes.tensors if not (t.is_meta or is_fake(t) or isinstance(t, nn.Parameter))]
     if valued and not parameters:
         replaced = {id(value) for module in modules for store in tensor_stores(module) for value in store.values()}
         valued = [tensor for tensor in valued if id(tensor) not in replaced]
     values = [(tensor, tensor.detach().clone()) for tensor in valued]
     # A backward pass on real tensors adds to a gradient in place: each parameter starts without one.
     gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in _parameters_of(modules)]
-    for parameter, _, _ in gradients:
-        parameter.grad = None
+    for parameter, _, gradient in gradients:
+        if gradient is not None:
+            parameter.grad = None
     with seeded(randomness, attributes.generators):
         try:
             with _ParameterBackup([*attributes.tensors, *model.parameters()]) if parameters else nullcontext():
@@ -55,7 +56,8 @@ def restore_state(
             for parameter, requires_grad, gradient in gradients:
                 if parameter.requires_grad is not requires_grad:
                     parameter.requires_grad_(requires_grad)
-                parameter.grad = gradient
+                if parameter.grad is not gradient:
+                    parameter.grad = gradient
             for tensor, value in values:
                 if not _same(tensor, value):
                     _write(tensor, value)

@@ -1,4 +1,4 @@
-"""Counts any model: on meta, or where it cannot run there on its real tensors, with a note."""
+"""Counts any model: on meta tensors or, if it cannot run on meta, on real tensors with a note."""
 
 from __future__ import annotations
 

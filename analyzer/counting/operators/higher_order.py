@@ -1,7 +1,7 @@
-"""Operators that take functions, such as flex attention and `torch.cond`, and compiled functions, run as written.
+"""Runs compiled functions, flex attention and `torch.cond` without compilation, so that their operators are counted.
 
-`torch.compile` hides the operators of what it compiles, and torch's own higher-order operators compile themselves when
-they are called; while a model is counted nothing is compiled.
+`torch.compile` hides the operators of compiled code, and torch's higher-order operators compile themselves when they
+are called. While a model is counted nothing is compiled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shape rules of norms, softmax, reductions and pointwise functions; NotImplemented where a rule is not sure."""
+"""Shape rules of norms, softmax, reductions and pointwise functions; NotImplemented where a rule does not apply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shape rules of convolutions, pools, matrix products, joining and padding; NotImplemented where a rule is not sure."""
+"""Shape rules of convolutions, pools, matrix products, concatenation and padding; NotImplemented if not applicable."""
 
 from __future__ import annotations
 

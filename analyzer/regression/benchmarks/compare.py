@@ -1,8 +1,8 @@
 """Compares two runs of pytest-benchmark that have raw samples. Pure.
 
-The runs are not paired: their difference includes whatever the machine did between them. With several benchmarks that
-part can be estimated, since a change to the code leaves most of them alone: what they share is the machine's, and their
-spread is the noise. With few benchmarks the usual difference between two runs of the same code is assumed.
+The runs are not paired: their difference includes changes of the machine's speed between them. With several benchmarks
+that part can be estimated, since a change to the code leaves most of them alone: what they share is the machine's, and
+their spread is the noise. With few benchmarks the usual difference between two runs of the same code is assumed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The group-sequential test that turns pairs into an outcome. Pure: one log ratio of head ÷ base per pair goes in.
+"""The group-sequential test that decides the outcome from pairs, given one log ratio of head ÷ base per pair.
 
 Bounds are one-sided at 99 % by Student's t over pairs, not over calls, since the calls of a pair are correlated. The
 estimate is the 20 % trimmed mean with Yuen's standard error (Yuen 1974, "The two-sample trimmed t for unequal

@@ -1,4 +1,4 @@
-"""Notes on configurations: emulated dtypes, too many threads, and a layout, dtype or thread count that was faster."""
+"""Notes on configurations: emulated dtypes, too many threads, and a faster layout, dtype or thread count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The roofline that bounds each timed record: peaks measured on this machine, or a named device's specification."""
+"""Chooses the roofline of each timed record: peaks measured on this machine, or a device's published specification."""
 
 from __future__ import annotations
 

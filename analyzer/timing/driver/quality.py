@@ -1,4 +1,4 @@
-"""Whether a timing can be trusted: by contention, by the precision of its median, and by the machine's speed."""
+"""Decides whether a timing can be trusted: from contention, the precision of its median, and the machine's speed."""
 
 from __future__ import annotations
 

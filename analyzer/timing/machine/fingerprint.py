@@ -1,4 +1,4 @@
-"""The machine's fingerprint: everything that times depend on. It holds no name of a host or a person."""
+"""The machine's fingerprint: the hardware and software that influence times, without names of hosts or persons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How to make the page again, what was counted and how, and where times were measured."""
+"""The section About: the command that writes the page, the conventions of counting, and the machines of the times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The claims as cards: claim, operands, formula, result and verdict; and the paper's Table 1."""
+"""The section Claims, as cards: claim, operands, formula, result and verdict; and the paper's Table 1."""
 
 from __future__ import annotations
 

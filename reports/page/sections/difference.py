@@ -1,4 +1,4 @@
-"""The difference between any two networks: modules aligned by role, with those that only one of them has."""
+"""The section Differences: any two networks, modules aligned by role, and the modules that only one has."""
 
 from __future__ import annotations
 

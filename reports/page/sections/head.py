@@ -1,4 +1,4 @@
-"""The head: average pooling against a fully connected layer, and the auxiliary classifiers of training."""
+"""The section Head: average pooling against a fully connected layer, and the auxiliary classifiers of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory over the pass: how much is in use, where the peak is, and what it consists of."""
+"""The section Memory: memory over the pass, the place of the peak, and the parts of the peak."""
 
 from __future__ import annotations
 

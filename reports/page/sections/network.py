@@ -1,4 +1,4 @@
-"""The networks as diagrams, side by side."""
+"""The section Diagrams: the networks side by side."""
 
 from __future__ import annotations
 

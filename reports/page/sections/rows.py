@@ -1,4 +1,4 @@
-"""The full table of each network: every module and operator to the last unit, with link targets."""
+"""The section Full table: every module and operator to the last unit, with link targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The 1x1 reduction: what each branch costs with and without it, one branch in full, and the effect of its width.
+"""The section 1x1 reduction: each branch with and without it, one branch in full, and the effect of its width.
 
 Counted for the paper's network at the paper's input, whatever else is on the page.
 """

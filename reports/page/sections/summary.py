@@ -1,4 +1,4 @@
-"""The summary: one sentence per network, its numbers on a card, and the totals to the last unit."""
+"""The section Summary: one sentence per network, its numbers on a card, and the totals to the last unit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times, for records that have them: passes side by side, throughput, breakdown of a pass, roofline, kernels."""
+"""The section Time, for timed records: passes side by side, throughput, breakdown of a pass, roofline, kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`analyze check --base`: times two states of the project in pairs."""
+"""`analyze check --base`: times base and head of the project in pairs of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fork server for the workers of base and head: a script that a side's own Python runs.
+"""A fork server for the workers of base and head: a script that the Python of base or head runs.
 
     python fork_server.py SIDES    # JSON list: for each side its folders, working folder, environment, descriptors
 

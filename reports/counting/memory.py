@@ -8,6 +8,7 @@ from functools import cache
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.units import scaled
 from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
+from analyzer.records.comparable import batch as batch_of
 from analyzer.records.record import Memory, Record
 from reports import cells
 from reports.counting.network import TOP_LEVEL, base_path, conditions, tree_name
@@ -93,10 +94,11 @@ def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
     """At inference without an optimizer; in training with each optimizer's state."""
     assert record.memory
     setup: object = record.memory.setup or True
+    own = batch_of(record)
 
     @cache
     def memory(batch: int) -> Memory:
-        memory = count(batch=batch, memory=setup).memory
+        memory = record.memory if str(batch) == own else count(batch=batch, memory=setup).memory
         assert memory is not None
         return memory
 

@@ -53,7 +53,7 @@ CONTIGUOUS: dict[str, Rule] = {
     "native_batch_norm": pointwise.native_batch_norm,
     **dict.fromkeys(("batch_norm", "instance_norm"), pointwise.batch_norm),
     "group_norm": pointwise.group_norm,
-    "empty_like": pointwise.empty_like,
+    **dict.fromkeys(("empty_like", "zeros_like", "ones_like"), pointwise.empty_like),
     "_native_multi_head_attention": attention.multi_head,
     "_transformer_encoder_layer_fwd": attention.encoder_layer,
     "lstm": attention.recurrent(4),

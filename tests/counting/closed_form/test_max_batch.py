@@ -34,8 +34,19 @@ def test_a_linear_peak_takes_three_evaluations():
     assert sorted(evaluated) == [1, 2, 2_048]
 
 
-def test_a_bend_takes_four_more():
-    """Up to batch 100 the parameters' gradients are the peak, beyond it the activations: lines that meet at 100."""
+def test_a_bend_below_the_capacities_takes_two_more():
+    """Up to batch 100 the parameters' gradients are the peak. The line beyond it reaches 10,500 at 136."""
+    evaluated = []
+
+    def peak(batch: int) -> int:
+        evaluated.append(batch)
+        return max(10_000 + batch, 9_000 + 11 * batch)
+
+    assert largest_batches(peak, [10_500, 20_000]) == [(10_500 - 9_000) // 11, 1_000]
+    assert sorted(evaluated) == [1, 2, 136, 16_383, 16_384]
+
+
+def test_a_bend_between_the_capacities_is_where_the_lines_meet():
     evaluated = []
 
     def peak(batch: int) -> int:
@@ -43,7 +54,7 @@ def test_a_bend_takes_four_more():
         return max(10_000 + batch, 9_000 + 11 * batch)
 
     assert largest_batches(peak, [10_050, 10_500, 20_000]) == [50, (10_500 - 9_000) // 11, 1_000]
-    assert sorted(evaluated) == [1, 2, 100, 101, 16_383, 16_384]
+    assert sorted(evaluated) == [1, 2, 100, 16_383, 16_384]
 
 
 def test_the_largest_batch_is_bounded():

@@ -411,8 +411,12 @@ def bernoulli(draw: Draw) -> DrawnCall:
     )
 
 
-def empty_like(draw: Draw) -> DrawnCall:
-    return DrawnCall(ATEN.empty_like.default, (draw.tensor(draw.shape(0, 4), draw.choice(*FLOATS, torch.int64)),))
+def like(name: str) -> Strategy:
+    def call(draw: Draw) -> DrawnCall:
+        operator = getattr(ATEN, name).default
+        return DrawnCall(operator, (draw.tensor(draw.shape(0, 4), draw.choice(*FLOATS, torch.int64)),))
+
+    return call
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -441,7 +445,7 @@ STRATEGIES: dict[str, Strategy] = {
     **{name: recurrent(name, gates) for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1))},
     **{name: dropout(name) for name in ("dropout", "dropout_")},
     "bernoulli_": bernoulli,
-    "empty_like": empty_like,
+    **{name: like(name) for name in ("empty_like", "zeros_like", "ones_like")},
     **{name + end: unary(name + end) for name in UNARY for end in ("", "_") if hasattr(ATEN, name + end)},
     **{name + end: binary(name + end) for name in BINARY for end in ("", "_") if hasattr(ATEN, name + end)},
 }

@@ -92,6 +92,8 @@ NEVER_REFUSED = frozenset(
         *UNARY,
         *(f"{name}_" for name in UNARY),
         "empty_like",
+        "zeros_like",
+        "ones_like",
         "native_batch_norm",
         "_native_multi_head_attention",
         "_transformer_encoder_layer_fwd",
@@ -99,7 +101,9 @@ NEVER_REFUSED = frozenset(
     }
 )
 # Rules that are tested on expanded operands too.
-EXPANDED = frozenset("linear matmul mm bmm addmm cat constant_pad_nd max_pool2d max_pool2d_with_indices".split())
+EXPANDED = frozenset(
+    "linear matmul mm bmm addmm cat constant_pad_nd max_pool2d max_pool2d_with_indices empty_like abs mul".split()
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,7 +12,7 @@ from analyzer.cli.commands.options import CommaSeparated, output_options
 @click.option("--threads", type=CommaSeparated(), metavar="N[,N]",
               help="Thread counts to measure. Default: 1 and all processors of this process.")  # fmt: skip
 @click.option("--device", metavar="DEVICE",
-              help="Measure only this device: cpu, cuda or cuda:1. Default: the CPU and one GPU of each type.")  # fmt: skip
+              help="Measure only cpu, cuda or cuda:1. Default: the CPU and one GPU of each type.")  # fmt: skip
 @click.option(
     "--keep/--no-keep", default=True, help="Save the peaks for analyze time, under .analyze. Default: --keep."
 )

@@ -63,7 +63,7 @@ def fewer(metric: str) -> str:
 
 
 def intensity(totals: Totals) -> Cell | str:
-    """FLOPs per byte of least traffic."""
+    """FLOPs per byte of memory traffic."""
     return Cell(units.intensity(totals.intensity), totals.intensity) if totals.traffic else MISSING
 
 

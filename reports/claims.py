@@ -97,7 +97,7 @@ def table1(rows: Sequence[TableRow], totals: TableTotals) -> list[Table]:
     explanations = [*((row.row, row.explanation) for row in rows), ("total", _total_explanation(totals))]
     return [
         Table(
-            "Table 1 of Szegedy et al. 2014 against counting: params (K = 1024), ops (M = 10^6)",
+            "Table 1 of Szegedy et al. 2014 and counts: params (K = 1024), ops (M = 10^6)",
             columns("row", "paper K", "counted", "params", "paper M", "counted", "ops", left=("params", "ops")),
             (*numbers, total),
             total=True,

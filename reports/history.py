@@ -113,8 +113,8 @@ def _change_notes(history: History) -> tuple[str, ...]:
     return (
         *(["Not searched for changes: pip install '.[check]' from a checkout."] if unsearched else []),
         f"A change: {MIN_RUNS} runs or more on each side, 5 % or more (20 % for a time relative to nothing), and "
-        "beyond the noise of the series. Relative to: what times are divided by to remove the machine's influence. "
-        "This never fails a build; analyze check does.",
+        "statistically significant. Relative to: the values by which times are divided, to remove the influence of "
+        "the machine. This never fails a build; analyze check does.",
     )
 
 

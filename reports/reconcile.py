@@ -20,9 +20,9 @@ MAX_UNEXPLAINED = 3  # Modules named in the notes.
 MAX_OP_WIDTH = 14  # Characters of an operator in the table of totals; a longer one is named by its family.
 MAX_OPS_WIDTH = 28  # Characters for the operators of a cause, so that the row fits a terminal.
 CAUSES = (
-    "Every cause reproduces the tool's counts to the last unit. counts norms, bias and so on: adds operations that are "
-    "not multiply-adds. skipped: has no count where macscope has one. wrong formula: has another count. unexplained: "
-    "no cause reproduces the count."
+    "Every cause reproduces the tool's counts to the last unit. counts norms, bias and so on: the tool adds operations "
+    "that are not multiply-adds. skipped: the tool has no count where macscope has one. wrong formula: it has another "
+    "count. unexplained: no cause reproduces the count."
 )
 
 

@@ -17,7 +17,7 @@ OWN_FORWARD = "(own forward)"
 CONVENTIONS = (
     "MACs: multiply-adds of convolutions and linear layers; bias not counted, padding counts as data. "
     "FLOPs: 2 x MACs, plus bias, activations, pools, norms. Activations: output elements of operators with MACs. "
-    "FLOP/B: FLOPs per byte of least traffic."
+    "FLOP/B: FLOPs per byte of memory traffic."
 )
 
 
@@ -148,7 +148,7 @@ def agreement(record: Record) -> Table:
     names = [counter_name(counter) for counter in agreement.counters]
     notes = [
         f"{len(agreement.rows)} rows, {len(agreement.differences)} differences. "
-        f"MACs and activations over {', '.join(names)}; shapes, params, FLOPs and bytes over the first two."
+        f"Compared: MACs and activations in {', '.join(names)}; shapes, params, FLOPs and bytes in the first two."
     ]
     notes += [f"{counter} {lack}" for counter, lack in agreement.lacks.items()]
     notes += [

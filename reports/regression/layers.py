@@ -98,7 +98,7 @@ def _moved(model: str, moved: Sequence[tuple[Key, Key]]) -> Table:
     rows: list[Row] = [(Cell(names[old]), names[new]) for old, new in moved[:MAX_MOVED]]
     notes = (f"and {len(moved) - MAX_MOVED:,} more; --format json has all",) if len(moved) > MAX_MOVED else ()
     header = columns("layer", "new name", left=("new name",), cut="start")
-    return Table(f"{model}: equal counts under another name", header, tuple(rows), notes=notes)
+    return Table(f"{model}: layers with equal counts under another name", header, tuple(rows), notes=notes)
 
 
 def _lines(checks: Sequence[ModelCheck]) -> list[tuple[Key, str, dict[str, Change]]]:

@@ -103,7 +103,7 @@ def _reasons(result: CheckResult) -> list[str]:
 
 def _benchmark_notes(result: BenchmarksResult) -> list[str]:
     if result.incomparable:
-        return [f"{result.head} and {result.base} are of two machines: {result.incomparable}."]
+        return [f"{result.head} and {result.base} were measured on two machines: {result.incomparable}."]
     notes = []
     for reason in dict.fromkeys(check.reason for check in result.checks if check.reason):
         names = [check.model for check in result.checks if check.reason == reason]
@@ -117,6 +117,6 @@ def _benchmark_notes(result: BenchmarksResult) -> list[str]:
         notes.append(
             f"{result.head} against {result.base}: two runs that are not paired cannot show small changes. "
             f"detectable: growth that is detected with probability 0.95.{hint} analyze check --base compares "
-            "two commits in pairs. Times: medians of the minima of ten samples."
+            "two commits in pairs. Times: medians of the minima of groups of ten samples."
         )
     return notes

@@ -218,10 +218,10 @@ def _roofline_note(ceilings: Ceilings | None) -> tuple[str, ...]:
     ratio = "FLOP/B: FLOPs per byte of memory traffic."
     if ceilings.published:
         source = f"published specifications of {ceilings.source}, with the data in memory"
-        return (f"{ratio} Lower bound: least time by {source}, and what limits it. It is not a forecast.",)
+        return (f"{ratio} Lower bound: minimum time by {source}, and the limit that applies. It is not a forecast.",)
     return (
-        f"{ratio} Of roofline: share of the performance that the measured peaks allow, and what limits it. Peaks are "
-        "measured with matrix products and copies; a better kernel exceeds 100 %.",
+        f"{ratio} Of roofline: share of the performance that the measured peaks allow, and the limit that applies. "
+        "Peaks are measured with matrix products and copies; a better kernel may exceed 100 %.",
     )
 
 

@@ -31,23 +31,24 @@ from reports.timing.profile import kernels, replays
 LEGEND = (
     "Time: median of uninstrumented passes in fresh processes; ±: half width of its 95 % confidence interval "
     "(bootstrap over processes). Speed: samples per second relative to the first row. Operators: interquartile means, "
-    "which add up to a pass; shares: of MACs, then of time. FLOP/s: FLOPs (2 x MACs and all else; backward: 2 x its "
-    "MACs) per second."
+    "which add up to a pass; shares: of MACs, then of time. FLOP/s: FLOPs per second, in a backward pass 2 x MACs."
 )
 MORE_SAMPLES = "For a narrower interval, stop other processes, or raise --budget and --processes."
-REFERENCE = "Reference workload: the same computation in every process. If its times vary too, the machine does."
+REFERENCE = (
+    "Reference workload: the same computation in every process. If its times vary too, the machine's speed varies."
+)
 TRAINING = (
-    "Training: a pass is one step of SGD with momentum. The loss (cross entropy of a named network, else the sum of "
-    "all outputs) is among the top-level operators."
+    "Training: a pass is one step of SGD with momentum. The loss (cross entropy for a built-in network, otherwise the "
+    "sum of all outputs) is among the top-level operators."
 )
 GPU = (
     "GPU time: a pass that is queued completely before the GPU starts, so without launch overhead. GPU utilization: "
-    "GPU time relative to wall time. Operator times are GPU time, less the measured cost of the timing events."
+    "GPU time relative to wall time. Operator times are GPU time, minus the measured cost of the timing events."
 )
 SUM = (
-    "Sum: operators and overhead relative to the uninstrumented pass, both interquartile means. More than 3 % off, the "
-    "machine changed in between or instrumentation changes what runs. Overhead: between operators, as a share of the "
-    "sum. Passes, processes: undisturbed ones."
+    "Sum: operators and overhead relative to the uninstrumented pass, both interquartile means. If it is more than 3 % "
+    "off, the machine's speed changed or instrumentation changed the operators that run. Overhead: time between "
+    "operators, as a share of the sum. Passes, processes: without disturbed ones."
 )
 MAX_KINDS = 5
 MAX_COLUMNS, MAX_CONFIGURATIONS = 3, 6  # Side by side in one table, and in all tables of times by module.

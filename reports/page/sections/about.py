@@ -18,9 +18,10 @@ CONVENTIONS = (
      "2n + 3, batch norm 2 (6 in training), other norms 6, softmax 5. Views, copies and concatenation 0."),
     ("params", "Weights and biases. Tied parameters count once."),
     ("activations", "Output elements of operators that have MACs."),
-    ("read, written", "The least memory traffic of an operator alone: inputs and parameters read, outputs written, "
-     "each once. FLOP/B is FLOPs divided by both."),
-    ("memory", "Peak bytes of a pass, by liveness, including parameters, buffers and inputs. B are bytes."),
+    ("read, written", "The minimum memory traffic of an operator in isolation: inputs and parameters read, outputs "
+     "written, each once. FLOP/B: FLOPs ÷ (read + written)."),
+    ("memory", "Peak bytes of the tensors in memory over a pass, including parameters, buffers and inputs. In training "
+     "also by purpose, with the state of the selected optimizer. B are bytes."),
     ("time", "Medians of passes without instrumentation in fresh processes. Operator times are means over the middle "
      "half of the instrumented passes, so that they add up. The quality (trusted, noisy or void) states whether a time "
      "can be trusted."),
@@ -33,7 +34,7 @@ def section(networks: Sequence[NetworkView], command: str) -> Section:
     timed = any(network.timed for network in networks)
     untimed = Paragraphs(("No record here was timed, so nothing on this page depends on a machine.",))
     blocks: tuple[Block, ...] = (
-        Code("Command that makes this page", command),
+        Code("Command that writes this page", command),
         counted(networks),
         environments(networks) if timed else untimed,
         _prose("conventions", "Conventions", ("number", "meaning"), CONVENTIONS),

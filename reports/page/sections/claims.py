@@ -25,7 +25,7 @@ def section(networks: Sequence[NetworkView]) -> Section:
         table.replace(id=f"table1-{index}", tools=("csv",))
         for index, table in enumerate(tables.table1(table1.rows(), table1.totals()))
     ]
-    lead = f"Claims of the paper and of a study note, with verdicts by counting: {verdicts}."
+    lead = f"Claims of the paper and of a study note, with verdicts from counts: {verdicts}."
     return Section("claims", "Claims and their verdicts", "Claims", lead, tuple(blocks))
 
 

@@ -35,7 +35,7 @@ def section(networks: Sequence[NetworkView]) -> Section:
     blocks: list[Block] = [bars(shown)] if len(shown) > 1 else []
     blocks += map(tiles, shown)
     lead = (
-        "Each tile is a module; its height is its share of the metric picked below. Click a tile to look inside, and "
+        "Each tile is a module; its height is its share of the metric selected below. Click a tile to look inside, and "
         "the bar above the tiles to go back."
     )
     return Section("compute", "Where the compute goes", "Compute", lead if shown else "Nothing to show.", tuple(blocks))

@@ -15,8 +15,8 @@ from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
 
 LEAD = (
-    "Outputs of operators that a later operator still needs, by liveness over the pass. Scratch space inside kernels "
-    "is not counted. The chart leaves out parameters, buffers and inputs, which are in use all the time."
+    "Memory of operator outputs that later operators still need, over the pass. Scratch space inside kernels is not "
+    "counted. The chart leaves out parameters, buffers and inputs, which are in memory all the time."
 )
 
 

@@ -17,13 +17,13 @@ from reports.table import MISSING, Cell, Row, Table, columns
 from reports.timing.breakdown import total_flops
 
 NO_TIMES = (
-    "No record on this page has times. Run `analyze time --variant googlenet`: it keeps a record under "
+    "No record on this page has times. Run `analyze time --variant googlenet`: it saves a record under "
     ".analyze/records. Add that file to `analyze report` to show it here."
 )
 LEAD = (
     "Measured times. Each has a quality: trusted (95 % confidence interval within ± 3 %), noisy (disturbed by other "
-    "processes, wider interval, or a slowed machine by the reference workload) or void (too disturbed to use). An "
-    "operator of a trusted run can be noisy if its own interval is wider."
+    "processes, wider interval, or a machine that was slow by the reference workload) or void (too disturbed to "
+    "use). An operator of a trusted run is noisy if its own interval is wider."
 )
 GPU = (
     "GPU time: the pass queued completely before the GPU starts, without launch overhead. Operator times are GPU time."

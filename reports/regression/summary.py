@@ -21,8 +21,8 @@ def headline(result: CheckResult) -> str:
     elif result.updated:
         state = "updated"
     else:
-        outcomes = {change.outcome for change in result.changes} - {"incomparable"}
-        state = "unclear" if outcomes == {"unclear"} else "passed" if outcomes else "incomparable"
+        compared = any(change.outcome != "incomparable" for change in result.changes)
+        state = "unclear" if result.unclear else "passed" if compared else "incomparable"
     return f"{result.title} {state}: {', '.join(f'{count} {name}' for name, count in labels.items()) or 'no models'}"
 
 

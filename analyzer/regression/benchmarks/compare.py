@@ -29,6 +29,7 @@ DEGREES_OF_FREEDOM = 3
 MIN_DEVIATION = 0.02  # Five benchmarks may agree by chance.
 MAX_LOG_RATIO = math.log(1e6)  # A bound beyond this is shown as none.
 MIN_SAMPLES, GROUP_SIZE, TENTHS = 5, 10, 10
+ALL = "(all)"  # The check of the change that all benchmarks share.
 
 
 class BenchmarkTime(Frozen):
@@ -78,7 +79,11 @@ class BenchmarkCheck(ModelCheck):
 
 
 class BenchmarksResult(CheckResult):
-    """`shared_log_ratio` is the median over all benchmarks, None for fewer than five of them."""
+    """`shared_log_ratio` is the median over all benchmarks, None for fewer than five of them.
+
+    If it exceeds the limit, the last check is of this shared change, named ALL. It may be the machine's or the code's:
+    it is regressed if two runs of the same code on a shared machine do not differ as much.
+    """
 
     title: ClassVar[str] = "Benchmarks"
     suite: ClassVar[str] = "analyze check, benchmarks"
@@ -138,7 +143,20 @@ def compare_runs(
         for name in order
     )
     shared = median(logs.values()) if len(logs) >= MIN_BENCHMARKS else None
-    return BenchmarksResult(checks, False, reason, *names, rules, shared)
+    result = BenchmarksResult(checks, False, reason, *names, rules, shared)
+    return result.replace(checks=(*checks, _shared_check(shared, rules))) if shared and result.shifted else result
+
+
+def _shared_check(log_ratio: float, rules: Rules) -> BenchmarkCheck:
+    """The median of all benchmarks against the differences between two runs of the same code."""
+    estimate, alone = Estimate(1, log_ratio, DEFAULT_DEVIATION, DEGREES_OF_FREEDOM, 1.0), rules.replace(models=1)
+    regressed = estimate.p_value(math.log1p(rules.tolerance)) < rules.alpha
+    change = Change(
+        ALL, TOTAL, "time", None, None, decide(estimate, alone, regressed=regressed), paired_ratio=math.exp(log_ratio),
+        low=_bounded_ratio(estimate.lower_bound(rules.alpha)), high=_bounded_ratio(estimate.upper_bound(rules.alpha)),
+    )  # fmt: skip
+    detectable = minimum_detectable_change(estimate, alone)
+    return BenchmarkCheck(ALL, (change,), estimate=estimate, minimum_detectable_change=detectable)
 
 
 def incompatibility(base: Mapping[str, str], head: Mapping[str, str]) -> str:
@@ -175,12 +193,15 @@ def median_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     return center, max(mad / 0.6745 * (1 + 0.8 / len(values)), MIN_DEVIATION)
 
 
-def decide(estimate: Estimate, rules: Rules, *, regressed: bool) -> Outcome:
-    """The outcome; `regressed` is Holm's decision over all benchmarks."""
+def decide(estimate: Estimate, rules: Rules, *, regressed: bool, faster: bool = True) -> Outcome:
+    """The outcome; `regressed` is Holm's decision over all benchmarks.
+
+    A benchmark improved only if it is `faster` than its base, and not only than the others, which may be slower.
+    """
     if regressed:
         return "regressed"
     if estimate.upper_bound(rules.alpha / rules.models) < -math.log1p(rules.tolerance):
-        return "improved"
+        return "improved" if faster else "unclear"
     return "unchanged" if estimate.upper_bound(rules.alpha) < math.log1p(rules.limit) else "unclear"
 
 
@@ -210,7 +231,7 @@ def _check(
             reason = "a time of 0"
         return BenchmarkCheck(name, (change,), reason=reason, missing=True)
     change = change.replace(
-        outcome=decide(estimate, rules, regressed=regressed),
+        outcome=decide(estimate, rules, regressed=regressed, faster=(change.ratio or 1) < 1 - rules.tolerance),
         low=_bounded_ratio(estimate.lower_bound(rules.alpha)),
         high=_bounded_ratio(estimate.upper_bound(rules.alpha)),
     )

@@ -9,6 +9,7 @@ import pytest
 
 from analyzer.history.pytest_benchmark import Benchmark, BenchmarkRun, parse_run
 from analyzer.regression.benchmarks.compare import (
+    ALL,
     DEFAULT_DEVIATION,
     MIN_BENCHMARKS,
     MIN_DEVIATION,
@@ -21,6 +22,7 @@ from analyzer.regression.benchmarks.compare import (
 )
 from analyzer.regression.outcome import exit_status
 from analyzer.regression.paired.sequential_test import Rules
+from reports.regression.summary import headline
 from tests.history.bench_files import MACHINE, bench
 
 RULES = Rules()
@@ -74,6 +76,32 @@ def test_a_shift_of_all_benchmarks_is_the_machines():
     assert result.shifted
     assert not result.failures
     assert (exit_status(result, strict=False), exit_status(result, strict=True)) == (0, 4)
+
+
+def test_most_slower_is_not_others_faster():
+    """Six of nine take half as long again: the three others did not become faster."""
+    times = {f"b{index}": 1e-3 * (index + 1) for index in range(9)}
+    slower = {name: time * (1.5 if index < 6 else 1.0) for index, (name, time) in enumerate(times.items())}
+    result = compare_runs(run(times), run(slower), RULES)
+    assert "improved" not in outcomes(result).values()
+    assert outcomes(result)[ALL] == "unclear"  # log(1.5) = 0.405; 4.541 · 0.13 = 0.590 is within the noise of two runs.
+    assert (exit_status(result, strict=False), exit_status(result, strict=True)) == (0, 4)
+    assert headline(result).startswith("Benchmarks unclear")
+
+
+def test_all_twice_as_slow_is_a_regression_of_all():
+    result = compare_runs(nine(noise=False), nine(all_of_them=2.0), RULES)
+    # log(2) = 0.693 exceeds 4.541 · 0.13 + log(1.01) = 0.600.
+    assert outcomes(result)[ALL] == "regressed"
+    assert [change.model for change in result.failures] == [ALL]
+    assert exit_status(result, strict=False) == 1
+    assert "regressed" not in {outcome for name, outcome in outcomes(result).items() if name != ALL}
+
+
+def test_all_twice_as_fast_improves_none_alone():
+    result = compare_runs(nine(noise=False), nine(all_of_them=0.5), RULES)
+    assert outcomes(result)[ALL] == "improved"
+    assert not result.failures
 
 
 def test_equal_runs_are_unchanged():

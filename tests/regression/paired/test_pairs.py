@@ -204,7 +204,7 @@ def test_too_few_pairs_are_unclear():
     assert (status(check), status(check, strict=True)) == (0, 4)
     assert headline(TimeResult((check,))) == "Time check unclear: 1 unclear"
     other = decide(sample_around(0.0)).replace(model="other")
-    assert headline(TimeResult((check, other))) == "Time check passed: 1 unclear, 1 unchanged"
+    assert headline(TimeResult((check, other))) == "Time check unclear: 1 unclear, 1 unchanged"
 
 
 # --- outcome and exit status -----------------------------------------------------------------------------------------

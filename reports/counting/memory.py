@@ -51,6 +51,24 @@ def peak_parts(records: Mapping[str, Record]) -> Table:
     return Table("What the peak consists of", columns("memory", *records), tuple(rows))
 
 
+def by_optimizer(records: Mapping[str, Record]) -> Table | None:
+    """The state and the peak with each optimizer; None without training."""
+    rows: list[Row] = [
+        (Cell(name), optimizer, *_state_and_peak(record.memory, optimizer))
+        for name, record in records.items()
+        if record.memory
+        for optimizer in record.memory.optimizers
+    ]
+    titles = columns("network", "optimizer", "state", "peak", left=("optimizer",))
+    return Table("Training memory by optimizer", titles, tuple(rows)) if rows else None
+
+
+def _state_and_peak(memory: Memory, optimizer: str) -> tuple[Cell | str, ...]:
+    return tuple(
+        cells.count("peak_memory", size) for size in (memory.optimizers[optimizer].state, memory.total(optimizer))
+    )
+
+
 def _optimizer(memory: Memory) -> str:
     """The optimizer that was chosen; "" if none was."""
     return memory.setup.optimizer if memory.setup else ""
@@ -112,15 +130,7 @@ def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
     if not optimizers:
         rows: list[Row] = [(Cell(name), batch) for name, batch in zip(capacities, batches[""], strict=True)]
         return Table(title, columns("memory", "batch"), tuple(rows), notes=notes)
-    rows = [
-        (
-            Cell(name),
-            cells.count("peak_memory", optimizer.state),
-            cells.count("peak_memory", record.memory.total(name)),
-            *batches[name],
-        )
-        for name, optimizer in optimizers.items()
-    ]
+    rows = [(Cell(name), *_state_and_peak(record.memory, name), *batches[name]) for name in optimizers]
     return Table(title, columns("optimizer", "state", "peak", *capacities), tuple(rows), notes=notes)
 
 

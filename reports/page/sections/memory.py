@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from analyzer.core.units import scaled
 from analyzer.records.record import Memory
 from reports import cells
-from reports.counting.memory import peak_parts
+from reports.counting.memory import by_optimizer, peak_parts
 from reports.page.context import ALL_TOOLS, Block, Chart, Paragraphs, Section
 from reports.page.figures import base as figures
 from reports.page.figures import scatter
@@ -28,6 +28,8 @@ def section(networks: Sequence[NetworkView]) -> Section:
     blocks: list[Block] = [curve(memories)] if all(memory.modules for memory in memories.values()) else []
     records = {network.name: network.record for network in networks if network.memory}
     blocks.append(peak_parts(records).replace(id="memory-parts", tools=("csv",)))
+    if optimizers := by_optimizer(records):
+        blocks.append(optimizers.replace(id="memory-optimizers", tools=("csv",)))
     missing = [network.name for network in networks if not network.memory and not network.empty]
     if missing:
         blocks.append(Paragraphs((f"Records without memory: {', '.join(missing)}.",), "notice"))

@@ -8,7 +8,7 @@ from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variant
 from analyzer.records.record import restrict
 from analyzer.records.training import OPTIMIZERS, TrainingSetup
-from reports.counting.memory import memory_csv, peak_parts, tables
+from reports.counting.memory import by_optimizer, memory_csv, peak_parts, tables
 from reports.table import as_cell, cell_text
 
 
@@ -85,3 +85,11 @@ def test_csv_has_a_line_per_term_and_module():
     assert terms["", "peak with adam"] == nin.memory.total("adam")
     first = nin.memory.modules[0]
     assert terms[first.path, "allocated"] == first.allocated
+
+
+def test_optimizers_stand_below_each_other_for_the_page():
+    records = {"inference": record(), "training": record("nin", train=True)}
+    table = by_optimizer(records)
+    assert [cell_text(name) for name, *_ in table.rows] == ["training"] * len(OPTIMIZERS)
+    assert [as_cell(row[3]).value for row in table.rows] == list(map(records["training"].memory.total, OPTIMIZERS))
+    assert by_optimizer({"inference": record()}) is None

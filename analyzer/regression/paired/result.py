@@ -70,7 +70,7 @@ class TimeResult(CheckResult):
     def minimum_detectable_change(self, check: TimeCheck) -> float | None:
         """The smallest growth that the budget can detect here, as a ratio minus 1; None for too few pairs."""
         pairs = self.pairs_in_budget(check)
-        if len(check.sample.pairs) < 3 or pairs < MIN_PAIRS:
+        if len(check.sample.pairs) < MIN_PAIRS:
             return None
         return minimum_detectable_change(check.sample.log_ratios, pairs, self.rules)
 

@@ -18,7 +18,9 @@ from analyzer.regression.outcome import Outcome
 ALPHA = 0.01
 # Shares of ALPHA spent at the interim analyses after so many pairs. The final analysis spends the rest (Bonferroni).
 INTERIM_ALPHA = {10: 0.1, 20: 0.2, 40: 0.2}
-MIN_PAIRS = min(INTERIM_ALPHA)
+# For the final analysis, so that a model with long passes can fail too. With so few pairs only a large change is seen:
+# Student's t of two degrees of freedom exceeds 6.96 with probability 1 %.
+MIN_PAIRS = 3
 # The confirmation starts new processes after the first run has rejected at 99 %. It only has to exclude that the first
 # processes were the cause, and a stricter level would miss real regressions.
 CONFIRMATION_ALPHA = 0.1
@@ -77,15 +79,15 @@ def critical_value(alpha: float, degrees_of_freedom: int) -> float:
 def alpha_share(pairs: int, *, final: bool) -> float:
     """The share of alpha that an analysis after so many pairs may spend; 0 if none takes place then.
 
-    >>> [alpha_share(9, final=True), alpha_share(10, final=False), alpha_share(15, final=False)]
+    >>> [alpha_share(2, final=True), alpha_share(10, final=False), alpha_share(15, final=False)]
     [0.0, 0.1, 0.0]
-    >>> alpha_share(15, final=True)
-    0.9
+    >>> [alpha_share(9, final=True), alpha_share(15, final=True)]
+    [1, 0.9]
     """
-    if pairs < MIN_PAIRS:
-        return 0.0
     if final:
-        return 1 - sum(share for interim, share in INTERIM_ALPHA.items() if interim < pairs)
+        return (
+            0.0 if pairs < MIN_PAIRS else 1 - sum(share for interim, share in INTERIM_ALPHA.items() if interim < pairs)
+        )
     return INTERIM_ALPHA.get(pairs, 0.0)
 
 

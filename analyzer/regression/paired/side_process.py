@@ -119,7 +119,7 @@ class SideProcess:
         try:
             os.write(self.requests, json.dumps(dict(command)).encode() + b"\n")
         except OSError:
-            raise self._lost("its process has gone") from None
+            raise self._lost("its process ended") from None
         return self._reply(limit_s)
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class SideProcess:
             selector.register(self.replies, selectors.EVENT_READ)
             while b"\n" not in self.unread:
                 if not selector.select(max(end - time.monotonic(), 0)):
-                    raise self._lost(f"it gave no reply within {limit_s:.0f} s")
+                    raise self._lost(f"no reply within {limit_s:.0f} s")
                 data = os.read(self.replies, 65536)
                 if not data:
                     raise self._lost("its process ended")

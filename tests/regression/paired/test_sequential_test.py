@@ -57,7 +57,17 @@ def test_the_shares_of_all_analyses_sum_to_one(last):
 
 def test_too_few_pairs_have_no_share():
     assert min(INTERIM_ALPHA) == 10
-    assert [alpha_share(pairs, final=final) for pairs in range(10) for final in (True, False)] == [0.0] * 20
+    assert [alpha_share(pairs, final=False) for pairs in range(10)] == [0.0] * 10
+    assert [alpha_share(pairs, final=True) for pairs in range(10)] == [0.0] * 3 + [1.0] * 7
+
+
+def test_three_pairs_show_a_large_change_only():
+    # A head that takes 2 ± 0.1 times as long: log ratios around 0.693 with a standard error near 0.03.
+    twice, more = trimmed_mean([0.64, 0.69, 0.74]), trimmed_mean([0.0, 0.1, 0.2])
+    # (0.69 - log(1.01)) / (0.05 / sqrt(3)) = 23.6 > 6.96; (0.1 - 0.01) / (0.1 / sqrt(3)) = 1.6 < 6.96.
+    assert twice.p_value(math.log(1.01)) < 0.01 < more.p_value(math.log(1.01))
+    assert final_outcome(twice, RULES, regressed=True) == "regressed"
+    assert final_outcome(more, RULES, regressed=False) == "unclear"
 
 
 @pytest.mark.parametrize(("log_ratio", "outcome"), [(0.02, "regressed"), (0.0, "unchanged"), (-0.02, "improved")])

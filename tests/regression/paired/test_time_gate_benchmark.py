@@ -38,7 +38,7 @@ def test_a_simulated_check_has_the_commands_outcome(change, outcome):
 
 
 def test_too_few_pairs_are_unclear():
-    assert simulate_check(random.Random(1), make_pool(0.05, 0.005, seconds=10.0), 60.0) == "unclear"
+    assert simulate_check(random.Random(1), make_pool(0.05, 0.005, seconds=25.0), 60.0) == "unclear"
 
 
 @pytest.mark.parametrize(("change", "spread", "alarm"), [(0.2, 0.001, True), (0.0, 0.0, False)])

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from analyzer.models.spec_to_module import auxiliary_loss as auxiliary_loss
     from analyzer.models.spec_to_module import build as build
     from analyzer.models.spec_to_module import drop_auxiliary as drop_auxiliary
+    from analyzer.records.training import TrainingSetup as TrainingSetup
     from analyzer.timing.driver.measure import measure as measure
 
 _MODULES = {
     "AnalyzerError": "analyzer.core.errors",
     "Call": "analyzer.counting.operators.call",
     "Outputs": "analyzer.models.spec_to_module",
+    "TrainingSetup": "analyzer.records.training",
     "Work": "analyzer.counting.operators.call",
     "auxiliary_loss": "analyzer.models.spec_to_module",
     "build": "analyzer.models.spec_to_module",

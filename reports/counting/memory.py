@@ -22,7 +22,7 @@ LIVENESS = (
     "Memory is counted by liveness: outputs of operators that a later operator still needs. Scratch space inside "
     "kernels and libraries is not counted. B are bytes, 1 GiB is 2^30 bytes."
 )
-GATHERED = "Gathered layer: the weights and gradients of the largest layer, which are whole for a moment."
+GATHERED = "Gathered layer: the parameters and gradients of the largest layer, whole while the layer runs."
 
 
 def tables(record: Record, count: Callable[..., Record], depth: int = 1) -> list[Table]:

@@ -69,7 +69,7 @@ def branch_saving() -> Claim:
 
 
 def saving_of_network() -> Claim:
-    return saving(TOTAL).replace(id="21.4x-whole-network", source=f"read into {NOTE}, section 3.1")
+    return saving(TOTAL).replace(id="21.4x-whole-network", source=f"inferred from {NOTE}, section 3.1")
 
 
 def saving_everywhere() -> Claim:
@@ -88,7 +88,7 @@ def saving_everywhere() -> Claim:
     return Claim(
         id="21.4x-in-every-module",
         claim="The 1x1 reduction makes the 5x5 branch of every inception module 21.4 times cheaper.",
-        source=f"read into {NOTE}, section 3.1",
+        source=f"inferred from {NOTE}, section 3.1",
         operands={"modules": len(names)},
         computed=savings,
         verdict=confirmed_if(all(CLAIMED.is_exact(ratios["branch_5x5"]) for ratios in savings.values())),
@@ -158,7 +158,7 @@ def modules_affordable() -> Claim:
     google, unreduced, naive = count(REDUCED).totals, count(UNREDUCED).totals, count("googlenet-naive").totals
     return Claim(
         id="1x1-lowers-compute",
-        claim="1x1 reductions are what makes inception modules affordable.",
+        claim="1x1 reductions make inception modules affordable.",
         source=f"{NOTE}, sections 3.1 and 3.2; {PAPER}, section 4",
         operands={"googlenet_params": google.params},
         computed={

@@ -82,7 +82,7 @@ def compute_against_alexnet() -> Claim:
     return Claim(
         id="flops-vs-alexnet",
         claim="GoogLeNet, with its fewer parameters, also computes less than AlexNet.",
-        source=f"read into {PAPER}, section 1",
+        source=f"inferred from {PAPER}, section 1",
         operands={"googlenet_macs": googlenet.macs, "alexnet_macs": alexnet.macs},
         computed={"googlenet_over_alexnet_macs": ratio},
         verdict=confirmed_if(ratio < 1),

@@ -92,7 +92,7 @@ def building_blocks() -> Claim:
         },
         verdict=verdict,
         condition=f"With both auxiliary heads and a ReLU as part of its layer: {trained}; {without} at inference; "
-        f"{caffe} in Caffe's file, with ReLUs and the input. About means within 10 %. Our networks return logits, so "
+        f"{caffe} in Caffe's file, with ReLUs and the input. About means within 10 %. macscope returns logits, so "
         "one softmax per output is added, as in Caffe. Flattening is not a block.",
         summary=f"{trained} with heads, {without} without",
     )

@@ -52,14 +52,14 @@ class Metric(Frozen):
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("params", "params", "parameters", "lower", scaled, "weights and biases, tied ones once"),
+        Metric("params", "params", "parameters", "lower", scaled, "weights and biases, tied parameters once"),
         Metric("macs", "MACs", "multiply-adds", "lower", scaled, "multiply-adds; bias not counted, padding counts"),
         Metric("flops", "FLOPs", "operations", "lower", scaled, "2 x MACs plus all operations that are not MACs"),
         Metric("activations", "activations", "elements", "lower", scaled, "output elements of operators with MACs"),
-        Metric("bytes_read", "read", "bytes", "lower", _bytes, "inputs and parameters read, each operator alone"),
-        Metric("bytes_written", "written", "bytes", "lower", _bytes, "outputs written, each operator alone"),
+        Metric("bytes_read", "read", "bytes", "lower", _bytes, "inputs and parameters read, operators in isolation"),
+        Metric("bytes_written", "written", "bytes", "lower", _bytes, "outputs written, operators in isolation"),
         Metric("backward_macs", "backward", "multiply-adds", "lower", scaled, "MACs of the gradients, in training"),
-        Metric("peak_memory", "peak memory", "bytes", "lower", _bytes, "most bytes alive at once during a pass"),
+        Metric("peak_memory", "peak memory", "bytes", "lower", _bytes, "peak bytes of the tensors in memory"),
         Metric("calls", "calls", "calls", "lower", scaled, "operators called"),
         Metric("traffic", "traffic", "bytes", "lower", _bytes, "memory traffic: bytes read and written"),
     )

@@ -62,9 +62,9 @@ def classify(before: int, after: int, *, tolerance: Fraction, model_total: int) 
 def _input_difference(before: Snapshot, after: Snapshot) -> str:
     """The reason why counts cannot be compared, or empty."""
     if before.input != after.input:
-        return f"its input is {_sizes(after)}, and {_sizes(before)} in the baseline"
+        return f"its input is {_sizes(after)}, but {_sizes(before)} in the baseline"
     if before.dtype != after.dtype:
-        return f"its type is {after.dtype}, and {before.dtype} in the baseline"
+        return f"its type is {after.dtype}, but {before.dtype} in the baseline"
     return ""
 
 

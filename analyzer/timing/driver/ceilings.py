@@ -56,10 +56,10 @@ def _missing(record: Record, peaks: Sequence[Mapping[str, Any]], device: Mapping
     has_flops = any(peak["name"] in dtypes and peak["threads"] == threads for peak in kept)
     quantity = "memory" if has_flops else configuration.dtype
     if not on_cpu:
-        return f"the kept peaks of {chip} lack {quantity}; run `analyze machine`, or {alternative}"
+        return f"the saved peaks of {chip} lack {quantity}; run `analyze machine`, or {alternative}"
     counts = ",".join(map(str, sorted({threads, *(peak["threads"] for peak in kept)})))
     plural = "s" if threads != 1 else ""
     return (
-        f"the kept peaks lack {quantity} on {threads} thread{plural}; run `analyze machine --threads {counts}`, or "
+        f"the saved peaks lack {quantity} on {threads} thread{plural}; run `analyze machine --threads {counts}`, or "
         f"{alternative}"
     )

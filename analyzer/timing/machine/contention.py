@@ -198,15 +198,15 @@ def disturbance(
         return "another process was running"
     # With more threads than processors, our threads wait for each other.
     if threads <= usable and _waited_s(before, after, threads, processors) > MAX_WAIT * wall_s * threads:
-        return "its threads waited for a processor"
+        return "the model's threads waited for a processor"
     if _increase(before.throttled, after.throttled) > 0:
-        return "the container's processor quota throttled it"
+        return "the container's CPU quota throttled the process"
     if HOST_COMPUTES and cpu_s < (1 - MAX_IDLE) * wall_s - 2 * TICK_S:
-        return "it had no processor for part of the time"
+        return "the process had no processor for part of the time"
     if wall_s < MIN_WINDOW_S:
         return None
     if _increase(before.stolen_s, after.stolen_s) > MAX_STOLEN * wall_s * usable:
-        return "the hypervisor gave its processor to others"
+        return "the hypervisor gave processor time to other machines"
     if _increase(before.busy_s, after.busy_s) - cpu_s > MAX_OTHERS * wall_s * usable + 2 * TICK_S:
         return "other processes used the processors"
     return None

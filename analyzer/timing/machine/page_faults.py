@@ -1,4 +1,4 @@
-"""Page faults during passes. When the C library returns freed memory to the system, the next pass faults it in again,
+"""Page faults during passes. When the C library returns freed memory to the system, the next pass causes page faults,
 page by page. For GoogLeNet at batch 8 that was a tenth of the time, and no layer's FLOPs explain it.
 """
 
@@ -58,5 +58,5 @@ def page_fault_note(summaries: Sequence[Mapping[str, Any]], environment: Mapping
     remedy = f"; {KEEP_MEMORY} in the environment avoids this" if glibc and not configured else ""
     return [
         f"page faults took {100 * share:.0f} % of the CPU time, {faults:,.0f} per pass: memory that a pass frees goes "
-        f"back to the system, and the next pass faults it in again{remedy}"
+        f"back to the system, and the next pass causes page faults again{remedy}"
     ]

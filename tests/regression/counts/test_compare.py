@@ -167,7 +167,7 @@ def test_a_training_pass_that_lost_its_gradients_improved():
 
 @pytest.mark.parametrize(
     ("changed", "reason"),
-    [({"input": ((1, 3, 9, 9),)}, "its input is 1x3x9x9, and 1x3x8x8"), ({"dtype": "float16"}, "float16, and float32")],
+    [({"input": ((1, 3, 9, 9),)}, "its input is 1x3x9x9, but 1x3x8x8"), ({"dtype": "float16"}, "float16, but float32")],
 )
 def test_another_input_or_type_is_incomparable(changed, reason):
     before = model(layer("a", macs=3))

@@ -15,7 +15,7 @@ from analyzer.timing.machine.page_faults import PageFaults
 from analyzer.timing.passes.timed_pass import Key, OperatorsChanged, Pass
 
 MAX_TRIES = 3  # To queue a pass in time. Each late one makes the next block longer.
-LATE = "the host did not queue it in time"
+LATE = "the host did not queue the pass in time"
 SendKeys = Callable[[Sequence[Key], str], None]
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.serialize import from_json, to_json
 from analyzer.records.comparison import Comparison
+from analyzer.records.memory import Memory
 from analyzer.records.note import Note
-from analyzer.records.record import Memory, Record
+from analyzer.records.record import Record
 from analyzer.records.timings import Measurement
 from analyzer.records.upgrade import upgrade_from_1
 
@@ -67,9 +68,7 @@ def load(text: str, *, name: str = "input") -> list[Record]:
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AnalyzerError(
-            f"{name} is not JSON ({error}); wanted a file written by analyze --format json"
-        ) from None
+        raise AnalyzerError(f"{name} is not JSON ({error}); wanted a file written by analyze --format json") from None
     if not isinstance(envelope, dict) or "schema_version" not in envelope or "records" not in envelope:
         raise AnalyzerError(f"{name} is not a record; wanted a file written by analyze --format json")
     version = envelope["schema_version"]

@@ -9,7 +9,8 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.units import scaled
 from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
 from analyzer.records.comparable import batch as batch_of
-from analyzer.records.record import Memory, Record
+from analyzer.records.memory import Memory
+from analyzer.records.record import Record
 from reports import cells
 from reports.counting.network import TOP_LEVEL, base_path, conditions, tree_name
 from reports.formats.text import csv_text

@@ -10,7 +10,8 @@ from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import shape_text
 from analyzer.records.comparable import batch, incompatibility
-from analyzer.records.record import Memory, Module, Record, Totals, prefixes, total
+from analyzer.records.memory import Memory
+from analyzer.records.record import Module, Record, Totals, prefixes, total
 from analyzer.records.timings import Measurement
 from reports.counting.network import TOP_LEVEL, top_level_rows
 

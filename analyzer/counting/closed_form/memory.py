@@ -30,7 +30,8 @@ from analyzer.networks.spec import (
     Sequential,
 )
 from analyzer.networks.walk import Step, join
-from analyzer.records.record import Memory, ModuleMemory, prefixes
+from analyzer.records.memory import Memory, ModuleMemory
+from analyzer.records.record import prefixes
 
 FLOAT32_BYTES = 4
 INT64_BYTES = 8

@@ -19,9 +19,10 @@ from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, RecurrentLa
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, storage_id, tensors_inside, tensors_of
-from analyzer.counting.operators.classify import Kind, Operator
+from analyzer.counting.operators.classify import Operator
+from analyzer.records.memory import Memory, ModuleMemory
 from analyzer.records.note import Note
-from analyzer.records.record import Memory, ModuleMemory, prefixes
+from analyzer.records.record import prefixes
 from analyzer.records.training import FLOAT32_BYTES, OPTIMIZERS, OptimizerMemory, TrainingSetup, optimizer_memory
 
 
@@ -100,7 +101,7 @@ class MemoryTracker(OperatorTracker):
         result = super().run_operator(func, known, args, kwargs)
         if func in ONEDNN_RESULTS:
             result = ONEDNN_RESULTS[func](result, args)
-        if known.kind is Kind.VIEW:
+        if known.kind == "view":
             return result
         for tensor in tensors_of(result):
             self._allocate(tensor.untyped_storage())

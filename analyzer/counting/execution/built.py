@@ -15,7 +15,8 @@ from analyzer.counting.execution.precision import cast
 from analyzer.models.spec_to_module import construct
 from analyzer.networks.spec import Network
 from analyzer.networks.walk import Step
-from analyzer.records.record import Count, Memory
+from analyzer.records.memory import Memory
+from analyzer.records.record import Count
 from analyzer.records.training import TrainingSetup
 
 

@@ -25,8 +25,9 @@ from analyzer.counting.execution.precision import cast
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
 from analyzer.counting.execution.randomness import Randomness, random_notes
 from analyzer.models.failures import error_summary, run_error
+from analyzer.records.memory import Memory
 from analyzer.records.note import Note
-from analyzer.records.record import Count, Memory
+from analyzer.records.record import Count
 from analyzer.records.training import TrainingSetup
 
 HOW = {

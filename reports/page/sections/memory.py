@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analyzer.core.units import scaled
-from analyzer.records.record import Memory
+from analyzer.records.memory import Memory
 from reports import cells
 from reports.counting.memory import by_optimizer, peak_parts
 from reports.page.context import ALL_TOOLS, Block, Chart, Paragraphs, Section

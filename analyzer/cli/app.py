@@ -16,7 +16,7 @@ import click
 from analyzer.cli.commands import COMMANDS
 from analyzer.cli.commands.memory import memory_options
 from analyzer.cli.commands.options import output_options, selection_options
-from analyzer.cli.messages import discard_output, print_message, report_defect
+from analyzer.cli.messages import discard_output, print_error, print_message, report_defect
 from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
@@ -116,6 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         discard_output(sys.stdout)
         return report_defect(error)
+    finally:
+        if client := sys.modules.get("analyzer.worker.client"):
+            client.close()
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -133,9 +136,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except AnalyzerError as error:
-        print_message(str(error))
-        for line in error.details:
-            print(line, file=sys.stderr)
+        print_error(error)
         return error.exit_status
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "analyze"

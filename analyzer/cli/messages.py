@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from analyzer.core.errors import one_line
+from analyzer.core.errors import AnalyzerError, one_line
 
 
 def print_message(text: str) -> None:
@@ -18,6 +18,13 @@ def print_message(text: str) -> None:
         print(f"analyze: {one_line(text)}", file=sys.stderr, flush=True)
     except OSError:
         discard_output(sys.stderr)
+
+
+def print_error(error: AnalyzerError, model: str = "") -> None:
+    """Prints an error in one line, after the `model` that it concerns, and below it the frames of the user's code."""
+    print_message(f"{model}: {error}" if model else str(error))
+    for line in error.details:
+        print(line, file=sys.stderr)
 
 
 def discard_output(stream: TextIO) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Selection(Frozen):
-    """The selecting options as typed: `--variant`, `--model`, `--set`, `--input`, `--batch` and `--mode`."""
+    """The selecting options as typed: `--variant`, `--model`, `--set`, `--input`, `--batch`, `--mode`, `--timeout`."""
 
     variants: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
@@ -27,6 +27,7 @@ class Selection(Frozen):
     inputs: tuple[str, ...] = ()
     batch: int = 1
     training: bool = False
+    timeout_s: float | None = None
 
     def __bool__(self) -> bool:
         """Whether at least one model is selected."""
@@ -52,22 +53,42 @@ class Selection(Frozen):
     def counters(self, *, counter: Counter = "closed_form", verify: bool = False) -> list[Callable[..., Record]]:
         """One function per model, variants first, that counts it when called with `batch` and `memory`.
 
-        `counter` and `verify` apply to variants only; references are always counted by running them.
+        `counter` and `verify` apply to variants only; references are always counted by running them, in a worker.
         """
         from analyzer.core.inputs import image_shape
-        from analyzer.counting.api import count_reference, count_variant
+        from analyzer.counting.api import count_variant
 
+        if self.timeout_s is not None and not self.references:
+            raise AnalyzerError("--timeout has no effect without --model; named variants run no code")
         variants, inputs = self.resolve_variants(), self.parse_inputs()
         size: Shape | None = image_shape(inputs) if variants else None
         count = partial(count_variant, input=size, train=self.training, counter=counter, verify=verify)
-        return [
-            *(partial(count, variant) for variant in variants),
-            *(partial(count_reference, name, inputs=inputs, train=self.training) for name in self.references),
-        ]
+        counters: list[Callable[..., Record]] = [partial(count, variant) for variant in variants]
+        if self.references:
+            from analyzer.counting.references import count_in_worker
 
-    def count(self, *, memory: bool | TrainingSetup = False) -> list[Record]:
-        """The record of every selected model, variants first, counted in closed form where there is one."""
-        return [count(batch=self.batch, memory=memory) for count in self.counters()]
+            in_worker = partial(count_in_worker, inputs=self.inputs, train=self.training, limit_s=self.timeout_s)
+            counters += [partial(in_worker, name) for name in self.references]
+        return counters
+
+    def count(
+        self, counters: Sequence[Callable[..., Record]] | None = None, *, memory: bool | TrainingSetup = False
+    ) -> tuple[list[Record | None], list[AnalyzerError]]:
+        """The record of every selected model, variants first, and the errors of references that cannot be counted.
+
+        Such a reference has None in place of its record.
+        """
+        records: list[Record | None] = []
+        errors: list[AnalyzerError] = []
+        for number, count in enumerate(self.counters() if counters is None else counters):
+            try:
+                records.append(count(batch=self.batch, memory=memory))
+            except AnalyzerError as error:
+                if number < len(self.variants):
+                    raise
+                records.append(None)
+                errors.append(error)
+        return records, errors
 
     def arguments(self) -> list[str]:
         """The command-line arguments that make the same selection."""

@@ -34,6 +34,14 @@ def one_line(text: object) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
 
 
+def error_text(error: BaseException) -> str:
+    """The first line of an exception's text, at most 200 characters; empty if there is none or `__str__` raises."""
+    try:
+        return one_line((str(error).strip().splitlines() or [""])[0])[:200]
+    except BaseException:
+        return ""
+
+
 def quoted(text: object) -> str:
     """Text from outside in quotes, safe to print."""
     return f"'{one_line(text)}'"

@@ -61,6 +61,9 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
     "mode": click.option(
         "--mode", type=click.Choice(["inference", "training"]),
         help="Training adds the backward pass and the auxiliary classifiers. Default: inference."),
+    "timeout": click.option(
+        "--timeout", "timeout_s", type=click.FloatRange(0.1, 1e6), metavar="SECONDS",
+        help="Time limit for counting each --model. Default: 600."),
     "train": click.option("--train", is_flag=True, help="Same as --mode training."),
 }
 # fmt: on
@@ -80,6 +83,10 @@ def selection_options(*, without: Collection[str] = ()) -> Decorator:
                 raise AnalyzerError("--train and --mode inference contradict each other; give one")
             fields = {name: options.pop(name) for name in Selection.fields if name in options}
             selection = Selection(**fields, training=train or mode == "training")
+            if selection.references and "timeout" not in left_out:
+                from analyzer.worker import client
+
+                client.start()  # It imports torch while this process imports the rest.
             return command(*arguments, selection=selection, **options)
 
         decorated: Callable[..., Any] = with_selection

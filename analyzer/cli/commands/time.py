@@ -22,7 +22,7 @@ LAYOUTS = ("contiguous", "channels_last")
 
 
 @click.command(epilog=EXAMPLES, short_help="Time a model, its modules and operators.")
-@selection_options(without={"batch"})
+@selection_options(without={"batch", "timeout"})
 @click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
               help="Batch sizes.")  # fmt: skip
 @click.option("--threads", type=CommaSeparated(), metavar="N[,N]",

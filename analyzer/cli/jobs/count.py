@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analyzer.cli.messages import print_message
+from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import emit, spinner, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
@@ -31,7 +31,8 @@ def run_count(
     form: str,
     output: str | None,
 ) -> int:
-    """Returns 0, or 1 if counters differ or, with `strict`, an operator has no formula or a note is strict."""
+    """Returns 0, 1 if counters differ or, with `strict`, an operator has no formula or a note is strict, or 2 or 3 if
+    some of several models cannot be counted."""
     selection.require_models("count")
     if verify and selection.references:
         raise AnalyzerError("--verify needs a closed form, which a --model does not have; give --variant")
@@ -40,8 +41,13 @@ def run_count(
     counters = selection.counters(counter="dispatch" if counter == "dispatch" else "closed_form", verify=verify)
     runs_torch = bool(verify or selection.references or counter == "dispatch" or (memory and selection.training))
     with spinner("building and counting", when=runs_torch):
-        whole_records = [count(batch=selection.batch, memory=memory) for count in counters]
-    records = whole_records
+        counted, errors = selection.count(counters, memory=memory)
+    counters = [count for count, record in zip(counters, counted, strict=True) if record]
+    records = whole_records = [record for record in counted if record]
+    for error in errors if records else errors[:-1]:
+        print_error(error)
+    if not records:
+        raise errors[-1]
     if module is not None:
         records = [restrict(record, module) for record in records]
         if not any(record.rows for record in records):
@@ -72,7 +78,7 @@ def run_count(
     elif form == "json":
         from analyzer.records.record_json import dump
 
-        write(dump(records, comparison, status="failed" if failed else "ok"), output)
+        write(dump(records, comparison, status="failed" if failed else "partial" if errors else "ok"), output)
     elif form == "csv" and memory:
         from reports.counting.memory import memory_csv
 
@@ -83,7 +89,7 @@ def run_count(
         write(records_csv(records), output)
     else:
         emit(form, output, lambda: _tables(records, comparison, metric, depth, verify=verify))
-    return 1 if failed else 0
+    return 1 if failed else max((error.exit_status for error in errors), default=0)
 
 
 def _tables(

@@ -28,7 +28,9 @@ def run_reconcile(
         "batch": selection.batch,
     }
     with spinner(f"counting, and running {', '.join(peer.name for peer in peers)}", when=True):
-        (record,) = selection.count()
+        (record,), errors = selection.count()
+        if record is None:
+            raise errors[0]
         results = run_peers(peers, peer_command(request), limit_s=limit_s)
     pairs = zip(results, peers, strict=True)
     explanations = [explain(result, peer, record.rows, batch=selection.batch) for result, peer in pairs]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyzer.cli.messages import print_message
+from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, one_line, quoted
@@ -34,7 +34,8 @@ def run_report(
     form: str,
     output: str | None,
 ) -> int:
-    """Returns 0. Files that cannot be read are named on standard error and on the page.
+    """Returns 0, or 2 or 3 if some models cannot be counted. They, and files that cannot be read, are named on standard
+    error and on the page.
 
     Raises AnalyzerError if there is no record to show.
     """
@@ -44,9 +45,13 @@ def run_report(
     records = [add_memory(record) for record in records]
     runs_torch = bool(selection.references) or (selection.training and bool(selection))
     with spinner("building and counting", when=runs_torch):
-        records += selection.count(memory=True)
+        counted, errors = selection.count(memory=True)
+    records += [record for record in counted if record]
     for message in refused:
         print_message(message)
+    for error in errors:
+        print_error(error)
+    refused += map(str, errors)
     if not records:
         raise AnalyzerError("none of the records can be reported; see the messages above")
     from reports.page.build import page
@@ -66,7 +71,7 @@ def run_report(
         from reports.page.write import html
 
         write(html(built, charts), output or OUTPUT)
-    return 0
+    return max((error.exit_status for error in errors), default=0)
 
 
 def read_records(files: Sequence[str]) -> tuple[list[Record], list[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from analyzer.core.errors import AnalyzerError, InputError, nearest, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.core.inputs import LIBRARIES
-from analyzer.counting.api import count_variant, reference_counter
+from analyzer.counting.api import count_variant
 from analyzer.networks import GROUP, VARIANTS
 from analyzer.networks.variants import is_reference, variants
 from analyzer.records.record import Record
@@ -52,12 +52,13 @@ def runs_code(name: str) -> bool:
     )
 
 
-def count_candidate(name: str, root: Path, *, variant: bool = False) -> Candidate:
-    """Counts one model; an AnalyzerError becomes the candidate's error. A reference's file is relative to `root`."""
+def count_candidate(name: str, root: Path, *, variant: bool = False, limit_s: float | None = None) -> Candidate:
+    """Counts one model; an AnalyzerError becomes the candidate's error. A reference's file is relative to `root`, and
+    its worker may take `limit_s` seconds."""
     try:
         if not variant and runs_code(name):
             with chdir(root):
-                return _count_reference(name)
+                return _count_reference(name, limit_s)
         return _count_variant(name)
     except AnalyzerError as error:
         return Candidate(name, error=error)
@@ -78,18 +79,17 @@ def _inputs_advice(name: str) -> str:
     return f"define {'inputs' if '.' in attribute else f'{attribute}_inputs'}() next to the model"
 
 
-def _count_reference(name: str) -> Candidate:
+def _count_reference(name: str, limit_s: float | None) -> Candidate:
+    from analyzer.counting.references import count_passes
+
     try:
-        count = reference_counter(name)
-        record = count(train=False, memory=True)
+        counted, failure = count_passes(name, [(False, True), (True, False)], limit_s=limit_s)
     except InputError as error:
         wrapped = AnalyzerError(str(error).replace(error.advice, _inputs_advice(name)))
         wrapped.details = error.details
         raise wrapped from error
-    records, notes = {"inference": record}, record.notes
-    try:
-        records["training"] = count(train=True)
-        notes = (*notes, *records["training"].notes)
-    except AnalyzerError as error:
-        notes = (*notes, f"not counted in training: {error}")
+    records = dict(zip(MODES, counted, strict=False))
+    notes = [note for record in counted for note in record.notes]
+    if failure:
+        notes.append(f"not counted in training: {failure}")
     return Candidate(name, records, notes=tuple(dict.fromkeys(notes)))

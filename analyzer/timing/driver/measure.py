@@ -21,9 +21,10 @@ from analyzer.networks.variants import Variant, is_reference, variant
 from analyzer.records.record import Count, Record
 from analyzer.records.record_json import record_from_json
 from analyzer.records.timings import Configuration
-from analyzer.timing.driver.processes import Reply, run_workers
+from analyzer.timing.driver.processes import run_workers
 from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
+from analyzer.worker.reply import Reply
 
 PROCESSES, MIN_PROCESSES = 10, 3  # Ten make a second run agree with the first; a model with long passes gets fewer.
 MIN_SAMPLES = 15  # Per configuration, over all its processes; at most MAX_MIN_SAMPLES of them from one process.

@@ -8,11 +8,12 @@ from typing import Any
 
 from analyzer.core.units import seconds
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Quality, Timing
-from analyzer.timing.driver.processes import FAILED, Reply
+from analyzer.timing.driver.processes import FAILED
 from analyzer.timing.driver.quality import Assessment, WatchedSamples, assess_quality, contention_quality, worst
 from analyzer.timing.machine.page_faults import page_fault_note
 from analyzer.timing.request import Request
 from analyzer.timing.statistics import interval_half_width
+from analyzer.worker.reply import Reply
 
 LAUNCH_BOUND = 0.95  # Largest GPU time over wall time, or smallest queueing time over GPU time, of a launch-bound pass.
 NOT_QUEUED = (

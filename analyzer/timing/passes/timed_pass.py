@@ -18,6 +18,7 @@ from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
 from analyzer.timing.passes.instrument import Instrument
 from analyzer.timing.passes.operator_spans import OperatorSpan
 from analyzer.timing.passes.prepare import NOTHING_TO_TRAIN
+from analyzer.worker.task import exit_if_forked
 
 LEARNING_RATE = 1e-6  # A step costs the same at any rate; with this one no loss diverges.
 Key = tuple[Phase, str, str, int]  # Phase, path, op and call: the identity of an operator in a record.
@@ -124,12 +125,6 @@ class Training(Pass):
         self.clock.block_queue()
         times["optimizer", "", "step", 1] = self.clock.elapsed(self._step)
         return times
-
-
-def exit_if_forked(process: int) -> None:
-    """Ends a process that the model forked in its pass, which would otherwise run the measurement too."""
-    if os.getpid() != process:
-        os._exit(0)
 
 
 def _durations(reached: Sequence[float], keys: Sequence[Key], phase: Phase) -> dict[Key, float]:

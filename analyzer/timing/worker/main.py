@@ -1,26 +1,21 @@
-"""The worker process, which times one model at one configuration: a request on stdin, lines of JSON on stdout.
+"""The task of a worker that times one model at one configuration.
 
-The only part of a measurement that imports torch. Lines: `ready` (the record and the environment), `keys` (the names of
-the operators), `samples`, `kernels`, `replay`, then `done` or `failed`. Lines already sent stay valid if the process
-dies.
+The only part of a measurement that imports torch. Lines that it sends: `ready` (the record and the environment), `keys`
+(the names of the operators), `samples`, `kernels` and `replay`. They stay valid if the process dies.
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
 import random
-import signal
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 
-from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text
 from analyzer.core.serialize import from_json
 from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import Clock, clock_of
@@ -30,80 +25,61 @@ from analyzer.timing.machine.fingerprint import fingerprint
 from analyzer.timing.machine.gpu import GpuContention, nvml
 from analyzer.timing.passes.operator_spans import OperatorSpan, operator_spans
 from analyzer.timing.passes.prepare import PreparedModel
-from analyzer.timing.passes.timed_pass import Key, Pass, Training, exit_if_forked
+from analyzer.timing.passes.timed_pass import Key, Pass, Training
 from analyzer.timing.request import Request
 from analyzer.timing.worker.load import computes_gradients, count_reference, failing_module, load_model
 from analyzer.timing.worker.measurements import DeadlineWatch, Measurements
 from analyzer.timing.worker.reference_workload import cache_flush, flushed, sample_reference_workload
+from analyzer.worker.task import Send, failure
 
-Send = Callable[[Mapping[str, Any]], None]
+REFUSED, FAILED = AnalyzerError.exit_status, CannotMeasure.exit_status
 MAX_WARM_UP = 0.25  # Share of the rest of the budget.
 SEND_EVERY_S = 1.0
 SETTLE_S = 0.005  # After sending, for the parent to read: it would disturb the next sample.
-PR_SET_PDEATHSIG = 1
 # Messages of C++ libraries, CUDA and Apple when memory runs out. Other errors also contain the word "memory".
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 
 
-def main() -> int:
-    """Serves one request. Redirects what the model prints to stderr."""
-    _end_with_parent()
-    sys.path.append("")  # For a user's package that imports itself later. Last, so that it never shadows Python's own.
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    process = os.getpid()
-
-    def send(line: Mapping[str, Any]) -> None:
-        exit_if_forked(process)
-        channel.write(json.dumps(line) + "\n")
-        channel.flush()
-
-    request = from_json(Request, json.loads(sys.stdin.readline()))
-    try:
-        _serve(request, send)
-    except AnalyzerError as error:
-        send({"event": "failed", "reason": str(error), "details": list(error.details)})
-    except Exception as error:
-        reason = f"{type(error).__name__}: {_first_line(error)}"
-        no_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if no_memory or any(text in str(error).lower() for text in OUT_OF_MEMORY):
-            reason = f"out of memory at batch {request.configuration.batch} ({_first_line(error)})"
-        send({"event": "failed", "reason": reason, "details": []})
-    return 0
-
-
-def _end_with_parent() -> None:
-    """On Linux, ends this process when its parent ends, even by SIGKILL, because the result would not be read."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _serve(request: Request, send: Send) -> None:
+def handle(message: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
+    """Times one request. The final line is `done` or `failed`."""
+    request = from_json(Request, message)
     configuration = request.configuration
     torch.set_num_threads(configuration.threads)
     torch.manual_seed(request.seed)
     try:
         clock, prepared = clock_of(configuration.device), load_model(request)
         record = count_reference(prepared, request)
-    except AnalyzerError as error:
-        if any(text in str(error).lower() for text in OUT_OF_MEMORY):
-            raise MemoryError(str(error)) from error
-        return send({"event": "failed", "refused": True, "reason": str(error), "details": list(error.details)})
+    except Exception as error:
+        refused = isinstance(error, AnalyzerError) and not _out_of_memory(error)
+        return _failure(error, request, REFUSED if refused else FAILED)
     try:
-        _measure(prepared, record, request, clock, send)
+        return _measure(prepared, record, request, clock, send)
     except (NotImplementedError, RuntimeError) as error:
         module = failing_module(prepared, configuration) if "not implemented for" in str(error) else ""
         if not module:
-            raise
-        message = f"{module} does not take {configuration.dtype} on {configuration.device}"
-        raise AnalyzerError(f"{message}; {type(error).__name__}: {_first_line(error)}") from error
+            return _failure(error, request, FAILED)
+        what = f"{module} does not take {configuration.dtype} on {configuration.device}"
+        reason = f"{what}; {type(error).__name__}: {error_text(error)}"
+        return failure(CannotMeasure(reason))
+    except Exception as error:
+        return _failure(error, request, FAILED)
+
+
+def _failure(error: Exception, request: Request, status: int) -> dict[str, Any]:
+    line = {**failure(error), "status": status}
+    if _out_of_memory(error):
+        line["reason"] = f"out of memory at batch {request.configuration.batch} ({error_text(error)})"
+    return line
+
+
+def _out_of_memory(error: Exception) -> bool:
+    no_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return no_memory or any(text in error_text(error).lower() for text in OUT_OF_MEMORY)
 
 
 def _measure(
     prepared: PreparedModel, record: dict[str, Any] | None, request: Request, clock: Clock, send: Send
-) -> None:
+) -> Mapping[str, Any]:
     configuration = request.configuration
     gradients = False
     if request.reference:
@@ -131,7 +107,7 @@ def _measure(
 
             replay = replay_modules(prepared, clock, cache_flush(configuration.device))
             send({"event": "replay", "replay": replay})
-    send({"event": "done", **summary})
+    return {"event": "done", **summary}
 
 
 def _watch(configuration: Configuration) -> Contention | GpuContention:
@@ -183,11 +159,3 @@ def _sample(request: Request, one_pass: Pass, clock: Clock, watch: Watch, start:
 def _samples_line(samples: Sequence[Sample]) -> dict[str, Any]:
     values = [[sample.measurement, sample.seconds, sample.disturbance] for sample in samples]
     return {"event": "samples", "samples": values}
-
-
-def _first_line(error: BaseException) -> str:
-    return one_line((str(error).strip() or type(error).__name__).splitlines()[0])[:200]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,9 +7,9 @@ import re
 import pytest
 
 from analyzer.records.timings import Configuration
-from analyzer.timing.driver.processes import Reply
 from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
+from analyzer.worker.reply import Reply
 
 REQUEST = Request(Configuration(), variant="googlenet", min_clean=3)
 KEYS = [["forward", "conv", "conv2d", 1], ["forward", "", "overhead", 1]]

@@ -8,9 +8,10 @@ import random
 import pytest
 
 from analyzer.records.timings import Configuration
-from analyzer.timing.driver.processes import Reply, run_workers
+from analyzer.timing.driver.processes import run_workers
 from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
+from analyzer.worker.reply import Reply
 
 REQUEST = Request(Configuration(), variant="googlenet", budget_s=2.0)
 

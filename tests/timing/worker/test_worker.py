@@ -11,12 +11,13 @@ from torch import nn
 
 from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import EventClock
-from analyzer.timing.driver.processes import Reply, run_worker
+from analyzer.timing.driver.processes import run_worker
 from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.passes.prepare import prepare_model
 from analyzer.timing.passes.timed_pass import OperatorsChanged
 from analyzer.timing.request import Request
 from analyzer.timing.worker.main import _sample
+from analyzer.worker.reply import Reply
 from tests.timing.simulated import Device, FakeWatch, ManualClock
 
 NET = """

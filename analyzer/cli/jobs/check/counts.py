@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from analyzer.cli.jobs.check.output import OutputOptions, emit
-from analyzer.cli.messages import print_message
+from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
@@ -45,9 +44,7 @@ def check_counts(
             refused = output.strict and is_strict(note)
             print_message(f"{candidate.model}: {'--strict: ' if refused else ''}{note}")
         if candidate.error:
-            print_message(f"{candidate.model}: {candidate.error}")
-            for line in candidate.error.details:
-                print(line, file=sys.stderr)
+            print_error(candidate.error, candidate.model)
     if output.strict and exit_status(result, strict=True) == 3 and not exit_status(result, strict=False):
         print_message("--strict: the baseline does not have every model")
     # Standard error already has the errors of models.
@@ -85,7 +82,10 @@ def _count_candidates(settings: config.Config, selection: Selection) -> tuple[Ca
     names = select_names(settings, selection, "check")
     root = Path.cwd() if selection else settings.root
     with spinner("counting", when=any(_may_run_code(name) for name in names if name not in selection.variants)):
-        return tuple(count_candidate(name, root, variant=name in selection.variants) for name in names)
+        return tuple(
+            count_candidate(name, root, variant=name in selection.variants, limit_s=selection.timeout_s)
+            for name in names
+        )
 
 
 def _may_run_code(name: str) -> bool:

@@ -1,0 +1,59 @@
+"""Counts models by reference in worker processes, so that their code cannot end or change this one. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from analyzer.core.errors import CannotMeasure, one_line
+from analyzer.core.serialize import to_json
+from analyzer.records.record import Record
+from analyzer.records.record_json import record_from_json
+from analyzer.records.training import TrainingSetup
+from analyzer.worker import client
+
+TASK = "analyzer.counting.worker"
+Pass: TypeAlias = tuple[bool, bool | TrainingSetup]  # (train, memory), as in `analyzer.count`.
+
+
+def count_passes(
+    reference: str,
+    passes: Sequence[Pass],
+    *,
+    inputs: Sequence[str] = (),
+    batch: int = 1,
+    limit_s: float | None = None,
+) -> tuple[list[Record], str]:
+    """A record per pass; if one but the first cannot be counted, those before it and the error.
+
+    `inputs` are as on the command line. Raises AnalyzerError, CannotMeasure if the model ended its process or ran for
+    longer than `limit_s` seconds (10 minutes if None), and KeyboardInterrupt.
+    """
+    request = {
+        "reference": reference,
+        "passes": [(train, to_json(memory)) for train, memory in passes],
+        "inputs": list(inputs),
+        "batch": batch,
+    }
+    reply = client.ask(TASK, request, limit_s or client.LIMIT_S, model=reference)
+    if reply.end != "done":
+        raise reply.error(one_line(reference))
+    try:
+        records = [record_from_json(line["record"]) for line in reply.lines if line["event"] == "record"]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CannotMeasure(f"{one_line(reference)}: its worker's reply cannot be read: {one_line(error)}") from None
+    return records, str(reply.last("done").get("error", ""))
+
+
+def count_in_worker(
+    reference: str,
+    *,
+    inputs: Sequence[str] = (),
+    batch: int = 1,
+    train: bool = False,
+    memory: bool | TrainingSetup = False,
+    limit_s: float | None = None,
+) -> Record:
+    """The record of one pass; see `count_passes`."""
+    (record,), _ = count_passes(reference, [(train, memory)], inputs=inputs, batch=batch, limit_s=limit_s)
+    return record

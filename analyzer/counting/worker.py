@@ -1,0 +1,40 @@
+"""The task of a worker that counts a model by reference; see `analyzer.counting.references`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
+from analyzer.core.inputs import parse_input
+from analyzer.core.serialize import from_json
+from analyzer.counting.api import reference_counter
+from analyzer.counting.execution import run as _run  # noqa: F401 – the server imports it before it forks
+from analyzer.models.failures import user_frames
+from analyzer.records.record_json import record_to_json
+from analyzer.records.training import TrainingSetup
+from analyzer.worker.task import Send
+
+
+def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
+    """Loads the model once and sends a record for each of `passes`; the final line has the error of a pass but the
+    first, which then is the last one."""
+    reference = request["reference"]
+    try:
+        inputs = [parse_input(text) for text in request["inputs"]]
+        count = reference_counter(reference, inputs=inputs, batch=request["batch"])
+        for number, (train, memory) in enumerate(request["passes"]):
+            try:
+                setup = from_json(TrainingSetup, memory) if isinstance(memory, dict) else memory
+                send({"event": "record", "record": record_to_json(count(train=train, memory=setup))})
+            except AnalyzerError as error:
+                if not number:
+                    raise
+                return {"event": "done", "error": str(error)}
+    except AnalyzerError:
+        raise
+    except BaseException as error:
+        raised = CannotMeasure(f"{one_line(reference)} raised {type(error).__name__}: {error_text(error)}")
+        raised.details = user_frames(error)
+        raise raised from error
+    return {"event": "done"}

@@ -1,0 +1,226 @@
+"""Asks workers to run a model's code: a connection to the fork server, and one worker at a time. Imports no torch."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from analyzer.core.errors import AnalyzerError
+from analyzer.core.signals import ignore_sigint
+from analyzer.worker import reply, spawned
+from analyzer.worker.reply import Reply
+
+LIMIT_S = 600.0
+START_LIMIT_S = 180.0  # For importing torch on a busy machine.
+EXIT_S = 5.0  # For whatever the model does at exit.
+LENGTH_BYTES = 8
+CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
+PRELOAD = ("torch", "analyzer.counting.worker")
+MAIN = f"from analyzer.worker.fork_server import main\nmain(int(sys.argv[1]), {list(PRELOAD)})"
+
+
+class _Server:
+    """The server's process, in a session of its own: Ctrl-C reaches only the command, which then closes it."""
+
+    def __init__(self) -> None:
+        self.used = False
+        self.socket, theirs = socket.socketpair()
+        with theirs, _standard_error() as errors:
+            self.process = subprocess.Popen(
+                [*spawned.interpreter(MAIN), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def start_worker(self, task: str) -> _Worker:
+        ours, channel = socket.socketpair()
+        life, connection = socket.socketpair()
+        with channel, connection, _standard_error() as errors:
+            header = {"task": task, "folder": _folder(), "path": sys.path, "environment": dict(os.environ)}
+            data = json.dumps(header).encode()
+            descriptors = [channel.fileno(), connection.fileno(), errors]
+            socket.send_fds(self.socket, [len(data).to_bytes(LENGTH_BYTES, "big")], descriptors)
+            self.socket.sendall(data)
+        self.used = True
+        return _Worker(ours, life)
+
+    def close(self) -> None:
+        self.socket.close()
+        try:
+            # The server ends what a killed keeper left. Without a worker, it may still be importing torch.
+            self.process.wait(EXIT_S if self.used else 0)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@contextmanager
+def _standard_error() -> Iterator[int]:
+    """The descriptor of standard error, or of the null device if it is closed."""
+    try:
+        descriptor = os.dup(2)
+    except OSError:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        raise AnalyzerError("the current folder does not exist any more") from None
+
+
+class _Connection:
+    """The lines of JSON that arrive at a socket, without waiting for them."""
+
+    def __init__(self, socket: socket.socket) -> None:
+        self.socket, self.unread, self.open = socket, b"", True
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The complete lines of what has arrived. Raises ValueError for one that is not a JSON object."""
+        try:
+            data = self.socket.recv(1 << 20)
+        except ConnectionError:
+            data = b""
+        self.open = bool(data)
+        *complete, self.unread = (self.unread + data).split(b"\n")
+        lines = [json.loads(line) for line in complete]
+        if not all(isinstance(line, dict) and isinstance(line.get("event"), str) for line in lines):
+            raise ValueError("a line without an event")
+        return lines
+
+
+class _Worker:
+    """The connections to a worker and to its keeper."""
+
+    def __init__(self, channel: socket.socket, life: socket.socket) -> None:
+        self.channel, self.life = _Connection(channel), _Connection(life)
+        self.started, self.status = False, None
+
+    def ask(self, request: Mapping[str, Any], limit_s: float) -> Reply:
+        """The reply to a request. The time limit begins once the worker has started."""
+        lines: list[dict[str, Any]] = []
+        try:
+            answer = self._ask(request, limit_s, lines)
+        except (KeyError, TypeError, ValueError):  # The model wrote into the channel.
+            answer = Reply((), "lost", "its reply cannot be read")
+        except BaseException:
+            with ignore_sigint():
+                self.close(grace_s=0)
+            raise
+        if answer.end in ("lost", "hung"):
+            self.close(grace_s=0)
+        return answer
+
+    def _ask(self, request: Mapping[str, Any], limit_s: float, lines: list[dict[str, Any]]) -> Reply:
+        with suppress(OSError):  # A worker that has ended; its keeper reports that.
+            self.channel.socket.sendall(json.dumps(request).encode() + b"\n")
+        end = time.monotonic() + (limit_s if self.started else START_LIMIT_S)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.channel, selectors.EVENT_READ)
+            selector.register(self.life, selectors.EVENT_READ)
+            while ready := [key.fileobj for key, _ in selector.select(max(end - time.monotonic(), 0))]:
+                if self.channel in ready:
+                    lines += self.channel.lines()
+                    if answer := reply.finished(tuple(lines)):
+                        return answer
+                    if not self.channel.open:  # The worker is ending, or the model has closed the descriptor.
+                        selector.unregister(self.channel)
+                        end = min(end, time.monotonic() + EXIT_S)
+                elif self.life in ready:
+                    for line in self.life.lines():
+                        if line["event"] == "ended":
+                            return reply.lost(tuple(lines), line["status"])
+                        self.started, end = True, time.monotonic() + limit_s
+                    if not self.life.open:
+                        return reply.lost(tuple(lines), None)
+        return reply.hung(tuple(lines), limit_s) if self.channel.open else reply.lost(tuple(lines), None)
+
+    def close(self, *, grace_s: float = EXIT_S) -> None:
+        """Ends the worker and all of its processes; it has `grace_s` for whatever the model does at exit."""
+        self.channel.socket.close()
+        for limit_s in (grace_s, EXIT_S):
+            end = time.monotonic() + limit_s
+            with suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
+                selector.register(self.life, selectors.EVENT_READ)
+                while self.life.open and selector.select(max(end - time.monotonic(), 0)):
+                    self.life.lines()
+                self.life.socket.shutdown(socket.SHUT_WR)  # The keeper then kills the worker.
+        self.life.socket.close()
+
+
+_server: _Server | None = None
+_worker: tuple[object, _Worker] | None = None
+
+
+def start() -> None:
+    """Starts the server, which imports torch meanwhile; does nothing if it runs already."""
+    global _server
+    if _server is None and CAN_FORK:
+        _server = _Server()
+        atexit.register(_close_server)
+
+
+def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str) -> Reply:
+    """The reply of the model's worker to a request.
+
+    A model keeps its worker until another model is asked or `close` is called. Raises KeyboardInterrupt.
+    """
+    global _worker
+    if not CAN_FORK:
+        answer = spawned.run(task, request, limit_s, path=sys.path, captured=False)
+        if answer.end == "interrupted":
+            raise KeyboardInterrupt
+        return answer
+    key = (task, model, _folder())
+    if _worker is None or _worker[0] != key:
+        close()
+        start()
+        assert _server is not None
+        _worker = (key, _server.start_worker(task))
+    try:
+        answer = _worker[1].ask(request, limit_s)
+    except BaseException:
+        _worker = None
+        raise
+    if answer.end in ("lost", "hung"):
+        _worker = None
+    return answer
+
+
+def close() -> None:
+    """Ends the current worker; the server keeps running."""
+    global _worker
+    if _worker is not None:
+        (_, worker), _worker = _worker, None
+        worker.close()
+
+
+def _close_server() -> None:
+    global _server
+    close()
+    if _server is not None:
+        server, _server = _server, None
+        server.close()

@@ -1,0 +1,88 @@
+"""Runs in a worker: answers requests by a task, and turns whatever the task raises into the final line of a reply.
+
+A task is a module with a function `handle(request, send)`, which returns the final line and may send others before.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, TypeAlias
+
+from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
+from analyzer.worker.channel import Channel
+from analyzer.worker.linux import PR_SET_PDEATHSIG, set_process_option
+
+Send: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+
+def main(task: str, path: Sequence[str] = ()) -> None:
+    """Serves in a fresh process: requests on standard input, replies on standard output."""
+    set_process_option(PR_SET_PDEATHSIG, signal.SIGKILL)  # Nobody would read the reply.
+    if path:
+        sys.path[:] = path
+    else:
+        sys.path.append("")  # For a user's package that imports itself later. Last, so that it shadows nothing.
+    channel = Channel(os.dup(0), os.dup(1))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    serve(task, channel)
+
+
+def serve(task: str, channel: Channel) -> None:
+    """Answers requests until the other side closes the channel, and ends the process."""
+    process = os.getpid()
+
+    def send(line: Mapping[str, Any]) -> None:
+        exit_if_forked(process)
+        channel.send(line)
+
+    while (request := channel.receive()) is not None:
+        send(_answer(task, request, send))
+    with suppress(BaseException):
+        atexit._run_exitfuncs()  # Such as those that remove a model's temporary folders.
+    _flush()
+    os._exit(0)  # Python would wait for threads that never end.
+
+
+def _answer(task: str, request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
+    try:
+        handle = import_module(task).handle
+    except Exception as error:
+        return failure(CannotMeasure(f"torch cannot be imported: {error_text(error)}"))
+    try:
+        line: Mapping[str, Any] = handle(request, send)
+        return line
+    except BaseException as error:  # Also SystemExit and KeyboardInterrupt: the model's code raised them.
+        return failure(error)
+    finally:
+        _flush()
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """The final line for an exception: its text in one line, and the exit status of `analyze`."""
+    ours = isinstance(error, AnalyzerError)
+    return {
+        "event": "failed",
+        "reason": one_line(error) if ours else f"{type(error).__name__}: {error_text(error)}",
+        "details": list(error.details) if isinstance(error, AnalyzerError) else [],
+        "advice": getattr(error, "advice", "") if ours else "",
+        "status": error.exit_status if isinstance(error, AnalyzerError) else CannotMeasure.exit_status,
+    }
+
+
+def exit_if_forked(process: int) -> None:
+    """Ends a copy of the process that the model forked and that returned from the model's code."""
+    if os.getpid() != process:
+        os._exit(0)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BaseException):
+            stream.flush()

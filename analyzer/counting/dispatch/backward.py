@@ -24,7 +24,7 @@ from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
-from analyzer.counting.operators.classify import WITHOUT_MACS, Kind, Operator, any_registered, functional_name
+from analyzer.counting.operators.classify import WITHOUT_MACS, Operator, any_registered, functional_name
 from analyzer.counting.operators.contractions import ContractionsAsProducts
 from analyzer.records.note import Note
 from analyzer.records.record import Count, Row, prefixes
@@ -114,7 +114,7 @@ class GradientTracker(OperatorTracker):
                 places = OUTER_PRODUCT_GRADIENTS.get(functional_name(known.name), ())
                 outer_gradients = sum(args[index].requires_grad for index in places)
                 self._add_product(_attention_gradients(call) if fused else work.macs, outer_gradients)
-        elif known.kind is Kind.UNKNOWN and self.in_backward and not self._recomputes():
+        elif known.kind == "unknown" and self.in_backward and not self._recomputes():
             self.unknown.setdefault(known.name, Counter())[self._forward_path()] += 1
         return result
 
@@ -138,7 +138,7 @@ class GradientTracker(OperatorTracker):
         if any(calls[path] != self.calls_of_leaves[path] for path in leaves):
             return False
         if any_registered():
-            return True  # Under autograd a composite operator is decomposed, whatever formula it was given.
+            return True  # Under autograd a composite operator is decomposed even if it has a formula.
         macs: Counter[str] = Counter()
         for row in count.rows:
             macs[row.path] += row.macs

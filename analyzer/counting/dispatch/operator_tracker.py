@@ -14,7 +14,7 @@ from analyzer.counting.dispatch import threads
 from analyzer.counting.dispatch.module_tracker import ModuleTracker
 from analyzer.counting.dispatch.refusals import check_index, record
 from analyzer.counting.dispatch.tensors import dispatches_itself
-from analyzer.counting.operators.classify import Kind, Operator, lookup
+from analyzer.counting.operators.classify import Operator, lookup
 from analyzer.counting.operators.higher_order import CHOICES
 from analyzer.counting.shape_rules.infer import infer
 from analyzer.records.note import Note
@@ -74,7 +74,7 @@ class OperatorTracker(ModuleTracker):
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs the operator and returns its result: on meta from a shape rule if one applies, otherwise from torch."""
-        result = NotImplemented if known.kind is Kind.VIEW else infer(known.name, args, kwargs)
+        result = NotImplemented if known.kind == "view" else infer(known.name, args, kwargs)
         return func(*args, **kwargs) if result is NotImplemented else result
 
     def decompose(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

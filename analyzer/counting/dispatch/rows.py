@@ -27,7 +27,7 @@ from analyzer.counting.dispatch.tensors import (
     tensors_of,
 )
 from analyzer.counting.operators.call import Call, Work
-from analyzer.counting.operators.classify import Kind, Operator, as_if_dense
+from analyzer.counting.operators.classify import Operator, as_if_dense
 from analyzer.counting.operators.elementwise import MODULES
 from analyzer.records.record import Count, Row
 
@@ -55,7 +55,7 @@ class RowCalls(Calls):
         super().__init__(path, foreign=foreign)
         self.frames = [Frame("", folds=False)]
         self.rows: list[Row] = []
-        self.tasks: list[tuple[int, RowCalls]] = []  # Work given to other threads, each after so many rows.
+        self.tasks: list[tuple[int, RowCalls]] = []  # Work given to other threads, and the number of rows before it.
 
     def all_rows(self) -> list[Row]:
         """All rows; the rows of a task are inserted where the task was submitted, however threads were scheduled."""
@@ -147,17 +147,17 @@ class RowRecorder(OperatorTracker):
         self._append(path, frame.op, inputs, outputs, parameters, work, read, written)
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if known.kind is Kind.VIEW:
+        if known.kind == "view":
             result = func(*args, **kwargs)
             if known.name == "aten::lift_fresh":
                 self.values.come_back(result, self.path)
             return result
-        if known.kind is Kind.COMPOSITE:
+        if known.kind == "composite":
             return self._run_composite(func, known.name, args, kwargs)
         if self.values.empty:
             self.values.check_memory(func, known, args, kwargs, self.path)
         result = super().run_operator(func, known, args, kwargs)
-        if known.kind is Kind.FREE:
+        if known.kind == "free":
             if known.name in values.EMPTY:
                 self.values.allocate(result)
             elif known.name == "aten::_local_scalar_dense":
@@ -165,7 +165,7 @@ class RowRecorder(OperatorTracker):
                 self.read_values = True
             elif known.name in values.READERS or (known.name == "aten::index" and values.any_mask(args[1])):
                 self.read_values = True
-        if args and result is args[0] and not known.mutable and known.kind is not Kind.UNKNOWN:
+        if args and result is args[0] and not known.mutable and known.kind != "unknown":
             return result  # Dropout at inference returns its input: nothing ran.
         self._add(known.name, self._work(known, args, kwargs, result), args, kwargs, result)
         return result
@@ -194,7 +194,7 @@ class RowRecorder(OperatorTracker):
                 work = Work()
             if as_if_dense(known.name) or (work.macs and any_sparse(args)):
                 self.as_if_dense[known.name] += 1
-        elif known.kind is Kind.UNKNOWN and not any(frame.folds and frame.has_formula for frame in self.calls.frames):
+        elif known.kind == "unknown" and not any(frame.folds and frame.has_formula for frame in self.calls.frames):
             self.unknown.setdefault(known.name, Counter())[self.path] += 1
         return work
 
@@ -253,11 +253,9 @@ class RowRecorder(OperatorTracker):
         read: list[Tensor],
         written: list[Tensor],
     ) -> None:
-        self.calls_of[path, op] = call = self.calls_of[path, op] + 1
-        params = biases = 0
-        if parameters:
-            storages = list(map(storage_id, parameters))
-            params, biases = self._count_parameters(storages)
+        self.calls_of[path, op] = call = self.calls_of.get((path, op), 0) + 1
+        storages = list(map(storage_id, parameters))
+        params, biases = self._count_parameters(storages)
         row = Row(
             path=path,
             role=self.roles.get(path, path),

@@ -29,9 +29,14 @@ def tensors_of(value: Any) -> list[Tensor]:
 def _collect(value: Any, tensors: list[Tensor]) -> None:
     if isinstance(value, Tensor):
         tensors.append(value.values() if value.is_nested else value)
-    elif isinstance(value, list | tuple | dict):
+    elif isinstance(value, (list, tuple, dict)):
         for item in value.values() if isinstance(value, dict) else value:
-            _collect(item, tensors)
+            if type(item) not in _NUMBERS:
+                _collect(item, tensors)
+
+
+# Most arguments of operators are of these types.
+_NUMBERS = frozenset({int, float, bool, str, type(None)})
 
 
 def tensors_inside(value: Any) -> list[Tensor]:
@@ -87,15 +92,15 @@ def slot_names(kind: type) -> list[str]:
 
 
 def shapes_of(tensors: Iterable[Tensor]) -> Shapes:
-    return tuple(tuple(tensor.shape) for tensor in tensors)
+    return tuple([tuple(tensor.shape) for tensor in tensors])
 
 
 def replace_by_shapes(value: Any) -> Any:
     """The same structure with a shape in place of every tensor: a quarter of the time of pytree's `tree_map_only`."""
     if isinstance(value, Tensor):
         return tuple(value.shape)
-    if isinstance(value, list | tuple):
-        return tuple(replace_by_shapes(item) for item in value)
+    if isinstance(value, (list, tuple)):
+        return tuple([item if type(item) in _NUMBERS else replace_by_shapes(item) for item in value])
     if isinstance(value, dict):
         return {key: replace_by_shapes(item) for key, item in value.items()}
     return value
@@ -132,8 +137,10 @@ def storage_id(tensor: Tensor) -> int:
 
 def bytes_of(tensor: Tensor) -> int:
     """Bytes of the elements; of a sparse tensor, of its values and their indices."""
+    if tensor.layout == torch.strided:
+        return tensor.nbytes
     if tensor.layout in _DENSE:
-        return tensor.nbytes if tensor.layout == torch.strided else tensor.numel() * tensor.element_size()
+        return tensor.numel() * tensor.element_size()
     coo = tensor if tensor.layout == torch.sparse_coo else tensor.to_sparse_coo()  # type: ignore[no-untyped-call]
     return coo._values().nbytes + coo._indices().nbytes
 

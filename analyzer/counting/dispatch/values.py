@@ -16,7 +16,7 @@ from torch import Tensor
 
 from analyzer.counting.dispatch.replaced import Replacement, Replacements
 from analyzer.counting.dispatch.tensors import storage_id, tensors_of
-from analyzer.counting.operators.classify import Kind, Operator
+from analyzer.counting.operators.classify import Operator
 
 ARRAYS = ("numpy", "__array__", "__dlpack__")
 EMPTY = frozenset(
@@ -74,7 +74,7 @@ class LeavingValues:
                     written |= set(map(storage_id, tensors_of(value)))
         for storage in written:
             self.empty.pop(storage, None)
-        if known.kind in (Kind.FORMULA, Kind.UNKNOWN) or known.name in MOVES:
+        if known.kind in ("formula", "unknown") or known.name in MOVES:
             self.read_memory(tensors_of((args, kwargs)), path)
 
     def read_memory(self, tensors: list[Tensor], path: str) -> None:

@@ -124,7 +124,7 @@ def slot_values(value: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=4096)
 def _has_attributes(kind: type) -> bool:
-    """Whether objects of a class are looked into: those of users and libraries."""
+    """Whether the attributes of a class's objects are saved: true for classes of users and libraries."""
     if issubclass(kind, SimpleNamespace):
         return True
     return kind.__module__.partition(".")[0] not in OPAQUE and not issubclass(kind, type | ModuleType | Enum)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch._C import DispatchKey
@@ -25,15 +24,8 @@ from analyzer.counting.operators.higher_order import name_of
 from analyzer.counting.operators.products import PRODUCTS, SPARSE
 from analyzer.counting.operators.quantized import QUANTIZED
 
-
-class Kind(Enum):
-    """How the counter treats an operator."""
-
-    FORMULA = "formula"
-    VIEW = "view"
-    FREE = "free"
-    COMPOSITE = "composite"
-    UNKNOWN = "unknown"
+# What the counter does with an operator.
+Kind: TypeAlias = Literal["formula", "view", "free", "composite", "unknown"]
 
 
 class Operator(NamedTuple):
@@ -114,20 +106,20 @@ def _classify(func: Any) -> tuple[Kind, Formula | None]:
     namespace, functional = name.partition("::")[0], functional_name(name)
     formula = _formulas.get(name) or _formulas.get(functional)
     if formula is not None:
-        return Kind.FORMULA, _of_written(func, formula)
+        return "formula", _of_written(func, formula)
     if not hasattr(func, "_schema"):
-        return Kind.UNKNOWN, None
+        return "unknown", None
     if namespace == "prim":  # `prim::device` reads a fake tensor's device; the dispatcher does not have it.
-        return Kind.VIEW, None
+        return "view", None
     if composite(func):
-        return Kind.COMPOSITE, None
+        return "composite", None
     if functional in VIEWS:
-        return Kind.VIEW, None
+        return "view", None
     if functional in FREE or name in GRADIENTS or namespace in COMMUNICATION:
-        return Kind.FREE, None
+        return "free", None
     if namespace in ("aten", "prims") and _tagged_pointwise(namespace, {name, functional}):
-        return Kind.FORMULA, _of_written(func, _pointwise)
-    return Kind.UNKNOWN, None
+        return "formula", _of_written(func, _pointwise)
+    return "unknown", None
 
 
 def _tagged_pointwise(namespace: str, names: set[str]) -> bool:

@@ -235,22 +235,22 @@ def test_no_name_is_in_two_sets():
 
 
 OPERATORS: dict[str, tuple[Any, Kind]] = {
-    "a product": (torch.ops.aten.mm.default, Kind.FORMULA),
-    "elementwise by torch's tag": (torch.ops.aten.erfinv.default, Kind.FORMULA),
-    "a choice, which torch tags too": (torch.ops.aten.where.self, Kind.FREE),
-    "a view": (torch.ops.aten.transpose.int, Kind.VIEW),
-    "a view by another name": (torch.ops.aten._unsafe_view.default, Kind.VIEW),
-    "a copy": (torch.ops.aten.clone.default, Kind.FREE),
-    "made of others": (torch.ops.aten.tensordot.default, Kind.COMPOSITE),
-    "made of others, with a formula by its equation": (torch.ops.aten.einsum.default, Kind.FORMULA),
-    "in place, by its functional form": (torch.ops.aten.addmm_.default, Kind.FORMULA),
-    "a view in place": (torch.ops.aten.transpose_.default, Kind.VIEW),
-    "an out variant": (torch.ops.aten.gelu.out, Kind.FORMULA),
-    "a gradient without MACs": (torch.ops.aten.gelu_backward.default, Kind.FREE),
-    "a profiler's mark": (torch.ops.profiler._record_function_exit.default, Kind.FREE),
-    "an optimizer's step, in place and without a result": (torch.ops.aten._fused_adam_.default, Kind.UNKNOWN),
-    "a question": (torch.ops.aten.equal.default, Kind.FREE),
-    "unknown": (torch.ops.aten._linalg_svd.default, Kind.UNKNOWN),
+    "a product": (torch.ops.aten.mm.default, "formula"),
+    "elementwise by torch's tag": (torch.ops.aten.erfinv.default, "formula"),
+    "a choice, which torch tags too": (torch.ops.aten.where.self, "free"),
+    "a view": (torch.ops.aten.transpose.int, "view"),
+    "a view by another name": (torch.ops.aten._unsafe_view.default, "view"),
+    "a copy": (torch.ops.aten.clone.default, "free"),
+    "made of others": (torch.ops.aten.tensordot.default, "composite"),
+    "made of others, with a formula by its equation": (torch.ops.aten.einsum.default, "formula"),
+    "in place, by its functional form": (torch.ops.aten.addmm_.default, "formula"),
+    "a view in place": (torch.ops.aten.transpose_.default, "view"),
+    "an out variant": (torch.ops.aten.gelu.out, "formula"),
+    "a gradient without MACs": (torch.ops.aten.gelu_backward.default, "free"),
+    "a profiler's mark": (torch.ops.profiler._record_function_exit.default, "free"),
+    "an optimizer's step, in place and without a result": (torch.ops.aten._fused_adam_.default, "unknown"),
+    "a question": (torch.ops.aten.equal.default, "free"),
+    "unknown": (torch.ops.aten._linalg_svd.default, "unknown"),
 }
 
 

@@ -46,7 +46,7 @@ def used_by_others_s(excluded: Sequence[int]) -> float:
     ticks = 0
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and int(folder.name) not in excluded:
-            with suppress(OSError, ValueError, IndexError):  # It ended meanwhile.
+            with suppress(OSError, ValueError, IndexError):  # The process has ended.
                 fields = (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
                 ticks += sum(map(int, fields[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -3,8 +3,9 @@
     python -m benchmarks.observer [--variant googlenet] [--batch 1] [--threads N] [--rounds 10] [--seconds 5]
 
 The plain loop imports nothing of macscope except the network: it warms up, times passes with `time.perf_counter`, and
-takes the median. The ratio has whatever watching does to a process, its caches and above all its allocator; on a
-machine shared with other processes, the difference also includes that macscope leaves disturbed samples out.
+takes the median. The ratio includes all effects of the measurement on a process, its caches and above all its
+allocator; on a machine shared with other processes, the difference also includes that macscope leaves disturbed samples
+out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How often a paired time check is wrong: a pool of real pairs of fresh processes, and simulated checks drawn from it.
 
     python -m benchmarks.time_gate collect [--minutes 15] [--neighbours 4]    adds pairs to the pool; can be resumed.
-        --neighbours is the number of other processes that compute meanwhile
+        --neighbours is the number of other processes that compute at the same time
     python -m benchmarks.time_gate report [--trials 400]    draws checks from it, prints rates with 95 % intervals
 
 Three cases of a network of about 5 ms on one thread (benchmarks/slowed.py): the same code twice, and head slowed by

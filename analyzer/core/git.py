@@ -12,7 +12,7 @@ SAFE = (
     "--no-pager",
     *("-c", f"core.hooksPath={os.devnull}"),
     *("-c", "core.fsmonitor=false"),
-    *("-c", "safe.bareRepository=explicit"),  # A folder of the checkout that looks like a repository is none.
+    *("-c", "safe.bareRepository=explicit"),  # Ignores bare repositories inside the checkout.
 )
 
 

@@ -43,7 +43,7 @@ class Series(Frozen):
 def build_series(
     points: Sequence[Point], metric: str = TIME, model: str | None = None, reference: str | None = None
 ) -> tuple[Series, ...]:
-    """All series of a metric, or those of one model, in the order of their first runs.
+    """All series of a metric, or only one model's, in the order of their first runs.
 
     `reference` names a model or benchmark to take as the reference workload.
     """

@@ -1,4 +1,4 @@
-"""Builds a network spec as an `nn.Module`; module paths are those of the walk.
+"""Builds a network spec as an `nn.Module`; module paths equal the paths of `walk`.
 
 Input widths come from the walk. The state dicts of `googlenet-torchvision` and `alexnet-torchvision` have torchvision's
 names and shapes.

@@ -1,7 +1,7 @@
 """The entry point of `pytest --analyze-check FILE`. pytest imports it in every project of the environment.
 
-A project may have its own package `analyzer`. So this module is installed under a name of its own, next to the
-packages, and imports macscope only when the option is given.
+A project may have its own package `analyzer`. So this module is installed under a separate name, next to the packages,
+and imports macscope only when the option is given.
 """
 
 from __future__ import annotations

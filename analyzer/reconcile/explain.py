@@ -57,7 +57,7 @@ class Explanation(Frozen):
 
 
 class _ModuleRows(NamedTuple):
-    """Our rows of one module: those with MACs by operator, and those with other FLOPs only."""
+    """macscope's rows of one module: rows with MACs by operator, and rows with other FLOPs only."""
 
     products: list[OperatorRows]
     others: list[Row]

@@ -67,7 +67,7 @@ class Row(Frozen):
 
 
 class Module(Frozen):
-    """The rows at and below one path, summed. Inputs are those of its first row, outputs those of its last."""
+    """The sum of the rows at and below one path, with the inputs of the first row and the outputs of the last."""
 
     path: str
     role: str

@@ -122,7 +122,7 @@ def tree_name(path: str, base: str, depth: int) -> Cell | None:
 
 
 def is_open(modules: Sequence[Module], path: str, base: str, depth: int) -> bool:
-    """Whether a module's children have rows of their own: what its own forward computes is then in none of them."""
+    """Whether a module's children have rows; the work of the module's own forward is then in none of them."""
     return tree_name(f"{path}.child", base, depth) is not None and any(
         module.path.startswith(f"{path}.") for module in modules
     )

@@ -108,7 +108,7 @@ def _shrinks(columns: Sequence[Column], index: int) -> bool:
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int) -> tuple[int, tuple[str, ...]]:
-    """How many columns fit, at least two, and a note that names the columns left out at the right."""
+    """How many columns fit, at least two, and a note that lists the columns left out at the right."""
     needed = [min(full, MIN_NAME_WIDTH) if _shrinks(columns, index) else full for index, full in enumerate(widths)]
     count = len(columns)
     while count > 2 and sum(needed[:count]) + count - 1 > width:

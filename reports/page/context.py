@@ -20,7 +20,7 @@ class Chart(Frozen):
 
     `marks` is how many points, bars or tiles must be drawn. `views` are the same figure in other metrics: the name and
     the attributes of its traces that change. `quality` is that of measured times, with the reason. `legend` has names
-    and colours, by default those of the figure's traces.
+    and colours, by default the colours of the figure's traces.
     """
 
     id: str

@@ -23,7 +23,7 @@ HalfWidth: TypeAlias = Callable[[Sequence[Timing]], float | None]  # Of the oper
 Key: TypeAlias = tuple[str, ...]  # "module" or "own" and a path; "between", a phase and an operator; or TOTAL.
 
 TOTAL: Key = ("total",)
-OVERHEAD = "(overhead)"  # In parentheses, since a module may be named so.
+OVERHEAD = "(overhead)"  # In parentheses, because a module may have the name "overhead".
 MAX_NOISY = 5  # Names in the note on noisy modules.
 
 

@@ -36,7 +36,7 @@ def timings_csv(records: Sequence[Record]) -> str:
 
 
 def _counts(record: Record, timing: Timing, row: Row | None) -> tuple[int | str, int | str]:
-    """MACs and FLOPs of what was timed; empty where nothing is counted, as of overhead."""
+    """MACs and FLOPs of the timed operators; empty if nothing is counted, such as for overhead."""
     if timing.kind in ("pass", "device"):
         return record.totals.macs, total_flops(record.rows)
     if timing.kind not in ("operator", "replay", "replay_cold") or row is None:

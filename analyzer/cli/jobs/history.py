@@ -27,7 +27,7 @@ def show_history(
     form: str,
     output: str | None,
 ) -> int:
-    """Returns 0 whatever the series show. Raises AnalyzerError for an unknown model or an unusable file."""
+    """Always returns 0. Raises AnalyzerError for an unknown model or an unusable file."""
     root = project_root()
     for path in imports:
         _import(Path(path), root)

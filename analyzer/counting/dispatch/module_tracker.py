@@ -48,7 +48,8 @@ class ModuleTracker:
 
     @property
     def calls(self) -> Any:
-        """This thread's calls; in a thread of torch, such as of autograd, those of the main thread, which waits."""
+        """This thread's calls. A thread of torch, such as autograd's, uses the calls of the main thread, which waits
+        for it."""
         return self.local.calls or self.main
 
     @property

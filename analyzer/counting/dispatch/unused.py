@@ -8,7 +8,7 @@ from analyzer.core.units import percent
 from analyzer.records.note import Note
 from analyzer.records.record import Count, prefixes
 
-SMALLEST_SHARE = 0.01  # Of all parameters; fewer, such as of a pooling head, are not worth a note.
+SMALLEST_SHARE = 0.01  # Share of all parameters below which there is no note, such as for a pooling head.
 
 
 def unused_notes(count: Count) -> tuple[Note, ...]:

@@ -90,7 +90,7 @@ def _meta_by_default(tensors: Sequence[Tensor]) -> Iterator[Move]:
 
 @contextmanager
 def _known_values(tensors: Sequence[Tensor]) -> Iterator[Move]:
-    """For a model that reads values which do not depend on its weights, such as those of a mask."""
+    """For a model that reads values that do not depend on its weights, such as a mask."""
     from analyzer.counting.shape_rules.infer import without_rules
     from analyzer.models.known_values import KnownValues, Literals
 

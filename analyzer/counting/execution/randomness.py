@@ -26,7 +26,7 @@ OTHER_SEEDS = (1, 2, 3, 4)  # A layer dropped with a probability of 0.5 is the s
 class Randomness:
     """The seed of one pass, and what the pass drew: `drew` from Python or NumPy, `drew_tensors` from torch.
 
-    Numbers of Python and NumPy can be read in any case, those of torch only where an operator reads a value.
+    Random numbers of Python and NumPy may always be read, those of torch only if an operator reads a value.
     """
 
     def __init__(self, seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Contractions: the same product has the same MACs whether it is written as einsum, @, bmm, inner or vecdot.
+"""MACs of contractions: the same product has the same MACs as einsum, @, bmm, inner or vecdot.
 
 A contraction multiplies two operands and sums over at least one axis that both have, even if that axis has one element.
 Without a shared summed axis, as in an outer product, the multiplication is elementwise: FLOPs and no MACs.

@@ -47,7 +47,7 @@ def _filtered(moved: Shape, filters: Shape, bias: Shape | None, output: Shape) -
 
 
 def convolution_backward(call: Call) -> Work:
-    """The gradients of input and weight cost one forward each, whatever the groups; the bias's is a sum."""
+    """The gradients of input and weight cost one forward pass each, for any groups; the bias's gradient is a sum."""
     gradient, source, filters = call.args[:3]
     transposed = call.arg(7, "transposed", False)
     to_input, to_weight, to_bias = call.arg(10, "output_mask")

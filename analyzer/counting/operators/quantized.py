@@ -1,4 +1,4 @@
-"""Products in low precision, counted as the floating-point ones that they replace: of torch, bitsandbytes and torchao.
+"""Low-precision products of torch, bitsandbytes and torchao, counted like the floating-point products they replace.
 
 A packed weight hides its shape, so the formulas use the output and the input's features; a packed convolution is
 unpacked for the size of its filters.

@@ -123,7 +123,7 @@ _ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
 
 
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The operator's result on meta by rule, or NotImplemented where no rule is sure of it.
+    """The operator's result on meta by a rule, or NotImplemented if no rule applies.
 
     Raises RuntimeError for types with which torch's CPU kernels raise and its meta kernels do not.
     """

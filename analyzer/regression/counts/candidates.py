@@ -1,4 +1,4 @@
-"""The models to check, as a project or a command line names them, each counted in both modes."""
+"""The models to check, from the project's settings or the command line, each counted in both modes."""
 
 from __future__ import annotations
 

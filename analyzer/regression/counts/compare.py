@@ -89,7 +89,7 @@ def _compare_totals(
 
 
 def _check_budgets(model: str, mode: str, after: Snapshot | None, budgets: Mapping[str, float]) -> list[Change]:
-    """Budgets apply whatever the baseline and tolerance are: `backward_macs` in training, the others at inference."""
+    """Budgets do not depend on baseline and tolerance: `backward_macs` in training, all others at inference."""
     changes = []
     for metric, limit in budgets.items():
         if mode == ("training" if metric == "backward_macs" else "inference"):

@@ -116,7 +116,7 @@ def measure_pair(
 
 
 def plan_pair(call_s: float) -> Plan:
-    """The plan for a model whose call takes so many seconds of device time.
+    """The plan for a model, from the device time of one call in seconds.
 
     >>> plan_pair(0.005)  # 4 blocks of 2 + 1 calls take 60 ms
     Plan(rounds=12, calls=2, burst=1)

@@ -16,7 +16,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.regression.outcome import Outcome
 
 ALPHA = 0.01
-# Shares of ALPHA spent at the interim analyses after so many pairs. The final analysis spends the rest (Bonferroni).
+# Number of pairs at an interim analysis → share of ALPHA spent there. The final analysis spends the rest (Bonferroni).
 INTERIM_ALPHA = {10: 0.1, 20: 0.2, 40: 0.2}
 # For the final analysis, so that a model with long passes can fail too. With so few pairs only a large change is seen:
 # Student's t of two degrees of freedom exceeds 6.96 with probability 1 %.
@@ -77,7 +77,7 @@ def critical_value(alpha: float, degrees_of_freedom: int) -> float:
 
 
 def alpha_share(pairs: int, *, final: bool) -> float:
-    """The share of alpha that an analysis after so many pairs may spend; 0 if none takes place then.
+    """The share of alpha that an analysis after this number of pairs may spend; 0 if there is no analysis.
 
     >>> [alpha_share(2, final=True), alpha_share(10, final=False), alpha_share(15, final=False)]
     [0.0, 0.1, 0.0]

@@ -15,7 +15,7 @@ from analyzer.core.git import git_error, run_git
 
 @contextmanager
 def worktree(root: Path, ref: str) -> Iterator[tuple[Path, str]]:
-    """The project's folder as of `ref`, and the commit's short name. Removed at the end, even after Ctrl-C.
+    """The project's folder at commit `ref`, and the commit's short name. Removed at the end, even after Ctrl-C.
 
     Raises CannotMeasure for a project outside of a repository and for a ref that names no commit.
     """

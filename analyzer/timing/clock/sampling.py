@@ -33,7 +33,7 @@ class StopSampling(Exception):
 
 
 class Sample(Frozen):
-    """One sample of a measurement: seconds, or whatever the measurement returns, and what disturbed it."""
+    """One sample of a measurement: seconds, or the measurement's own result, and the disturbance."""
 
     measurement: str
     seconds: Any

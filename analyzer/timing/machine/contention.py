@@ -140,7 +140,7 @@ class Contention:
                 running += stat[stat.rindex(")") + 2] == "R"
                 waited_ns += int(self.files.text(f"/proc/self/task/{task}/schedstat").split()[1])
         except (OSError, ValueError, IndexError):
-            return None, None  # A thread that ends meanwhile is rare, and costs one sample's signal.
+            return None, None  # A thread that ends at this moment is rare, and only this sample lacks the signal.
         return running, waited_ns * 1e-9
 
     def _processor_times(self, text: str) -> tuple[float, float]:

@@ -42,7 +42,7 @@ class Ceilings(Frozen):
     published: bool = False
 
     def level(self, bytes_read: int) -> Level:
-        """The smallest level that holds so many bytes."""
+        """The smallest level that holds this number of bytes."""
         return next((level for level in self.levels if bytes_read <= level.capacity), self.levels[-1])
 
     @property
@@ -110,13 +110,13 @@ def measured_ceilings(
 
 
 def _capacities(processor: Mapping[str, Any], threads: int) -> dict[str, int]:
-    """Bytes of each cache level that so many threads share."""
+    """Bytes of each cache level that this number of threads share."""
     caches = [cache for cache in processor.get("caches") or [] if cache["kind"] in ("data", "unified")]
     return {f"L{cache['level']}": cache["bytes"] * copies(cache["bytes"], threads) for cache in caches}
 
 
 def copies(cache_bytes: int, threads: int) -> int:
-    """How many caches of a size so many threads use: one each if it belongs to a core, else one together."""
+    """How many caches of a size the threads use: one each if it belongs to a core, otherwise one together."""
     return threads if cache_bytes < PRIVATE_BELOW else 1
 
 

@@ -1,6 +1,6 @@
 """The section 1x1 reduction: each branch with and without it, one branch in full, and the effect of its width.
 
-Counted for the paper's network at the paper's input, whatever else is on the page.
+Always counted for the paper's network at the paper's input.
 """
 
 from __future__ import annotations

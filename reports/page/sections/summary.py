@@ -26,7 +26,7 @@ def section(networks: Sequence[NetworkView], refused: Sequence[str]) -> Section:
 
 
 def sentences(networks: Sequence[NetworkView]) -> list[str]:
-    """One sentence on the first network, and one that compares it with each other network."""
+    """One sentence about the first network, and one sentence per other network that compares the two."""
     first, *others = networks
     texts = [_alone(first)]
     for other in others:

@@ -96,7 +96,7 @@ def _may_run_code(name: str) -> bool:
 
 
 def _update_baseline(path: Path, shown: str, candidates: Sequence[Candidate], *, all_models: bool) -> None:
-    """Writes the baseline; unless all models are written, what another update wrote meanwhile stays."""
+    """Writes the baseline; unless all models are written, changes of a concurrent update are kept."""
     # The folder is locked, so that no lock file is left in the repository; `write` reports a missing folder.
     folder = Path(os.path.realpath(path.parent))
     with exclusive(folder) if folder.is_dir() else nullcontext():

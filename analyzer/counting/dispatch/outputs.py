@@ -1,9 +1,10 @@
-"""Runs a model completely: consumes the generators and awaits the coroutines that forward returns."""
+"""Runs a model completely: consumes the iterables and awaits the coroutines that forward returns."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,25 +16,33 @@ MAX_ITEMS = 10_000
 
 
 def run_model(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
-    """The model's output, with a list in place of every iterator in it, and the result of every coroutine.
+    """The model's output, with a list in place of every iterable without a length, and the result of every coroutine.
 
     Raises AnalyzerError for an iterator of more than 10,000 items, and for a coroutine where an event loop runs.
     """
-    return _run(model(*args, **(kwargs or {})))
+    return _run(model(*args, **(kwargs or {})), set())
 
 
-def _run(output: Any) -> Any:
-    kind = type(output)
+def _run(output: Any, seen: set[int]) -> Any:
+    kind: Any = type(output)
+    if isinstance(output, tuple) and hasattr(kind, "_make"):  # A named tuple.
+        return kind._make(_run(item, seen) for item in output)
     if kind in (list, tuple):
-        return kind(map(_run, output))
-    if kind is dict:
-        return {name: _run(value) for name, value in output.items()}
-    if isinstance(output, Iterator):
-        return _run(_limited(list(islice(output, MAX_ITEMS + 1))))
+        return kind(_run(item, seen) for item in output)
+    if isinstance(output, dict):
+        return {name: _run(value, seen) for name, value in output.items()}
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        if id(output) not in seen:  # A node may refer to its parent.
+            seen.add(id(output))
+            for field in dataclasses.fields(output):
+                object.__setattr__(output, field.name, _run(getattr(output, field.name, None), seen))
+        return output
+    if isinstance(output, Iterable) and not (hasattr(output, "__len__") or isinstance(output, nn.Module)):
+        return _run(_limited(list(islice(output, MAX_ITEMS + 1))), seen)
     if isinstance(output, AsyncIterator):
-        return _run(_await(_collect(output)))
+        return _run(_await(_collect(output)), seen)
     if isinstance(output, Awaitable):
-        return _run(_await(_result(output)))
+        return _run(_await(_result(output)), seen)
     return output
 
 

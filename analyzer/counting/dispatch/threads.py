@@ -7,6 +7,7 @@ are tracked. Processes are not tracked: a note gives the module that started one
 
 from __future__ import annotations
 
+import _thread
 import concurrent.futures.process
 import concurrent.futures.thread
 import multiprocessing.pool
@@ -123,6 +124,10 @@ def _submit(submit: Any) -> Any:
     return lambda pool, function, /, *args, **kwargs: submit(pool, _followed(function), *args, **kwargs)
 
 
+def _submit_function(start: Any) -> Any:
+    return lambda function, *args: start(_followed(function), *args)
+
+
 def _pool_method(method: Any) -> Any:
     """Wraps a method of `multiprocessing.pool.Pool`, whose subclass ThreadPool has threads."""
 
@@ -179,7 +184,9 @@ def _all_replacements() -> Iterator[Replacement]:
     pool = multiprocessing.pool.Pool
     yield threading.Thread, "start", _start
     yield threading.Condition, "wait", _wait
+    yield _thread, "start_new_thread", _submit_function
     yield concurrent.futures.thread.ThreadPoolExecutor, "submit", _submit
+    yield concurrent.futures.Future, "add_done_callback", _submit
     yield concurrent.futures.process.ProcessPoolExecutor, "submit", _in_process
     yield multiprocessing.process.BaseProcess, "start", _in_process
     for name in ("apply_async", "_map_async", "imap", "imap_unordered"):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -12,6 +15,28 @@ from analyzer import count
 from analyzer.core.errors import AnalyzerError
 
 LAYER = 2 * 8 * 8  # Two samples.
+
+
+class Steps(NamedTuple):
+    steps: Iterator[Tensor]
+    number: int
+
+
+@dataclass(frozen=True)
+class Output:
+    steps: Iterator[Tensor]
+    parent: object = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parent", self)
+
+
+class Stream:
+    def __init__(self, layer: nn.Module, x: Tensor) -> None:
+        self.layer, self.x = layer, x
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self.layer(self.x) for _ in range(3))
 
 
 class Layer(nn.Module):
@@ -30,6 +55,23 @@ class Yields(Layer):
 class YieldsInDict(Layer):
     def forward(self, x: Tensor):
         return {"steps": (self.layer(x) for _ in range(3))}
+
+
+class YieldsInTuple(Layer):
+    def forward(self, x: Tensor):
+        return Steps((self.layer(x) for _ in range(3)), 3)
+
+
+class YieldsInDataclass(Layer):
+    def forward(self, x: Tensor):
+        return Output(self.layer(x) for _ in range(3))
+
+
+class Streams(Layer):
+    """An object that runs the layer when it is iterated."""
+
+    def forward(self, x: Tensor):
+        return Stream(self.layer, x)
 
 
 class Maps(Layer):
@@ -61,10 +103,13 @@ class YieldsAsync(Layer):
             yield x
 
 
-@pytest.mark.parametrize("model", [Yields, YieldsInDict, Maps, Wraps, Awaits, YieldsAsync])
+UNCHAINED = [YieldsInDict, YieldsInTuple, YieldsInDataclass, Streams, Maps]
+
+
+@pytest.mark.parametrize("model", [Yields, Wraps, Awaits, YieldsAsync, *UNCHAINED])
 def test_what_forward_returns_is_run_to_its_end(model):
     record = count(model(), torch.zeros(2, 8), train=True, memory=True)
-    chained = model not in (YieldsInDict, Maps)
+    chained = model not in UNCHAINED
     # Each step has the gradient of the weight, and a chained one after the first that of its input.
     assert (record.totals.macs, record.totals.backward_macs) == (3 * LAYER, (3 + 2 * chained) * LAYER)
     assert record.memory.activations > 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import queue
 import threading
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.pool import ThreadPool
 
@@ -126,7 +127,38 @@ class InEventLoop(Branches):
         return sum(asyncio.run(run()))
 
 
-MODELS = [InPool, InFutures, InThreads, InThreadSubclass, InOwnPool, Nested, InEventLoop]
+class InRawThread(Branches):
+    """A thread below `threading`, whose end a lock announces."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs, ended = [self.a(x)], _thread.allocate_lock()
+
+        def run() -> None:
+            outputs.append(self.b(x))
+            ended.release()
+
+        ended.acquire()
+        _thread.start_new_thread(run, ())
+        with ended:
+            return sum(outputs)
+
+
+class InCallback(InOwnPool):
+    """Functions that a pool calls when a task has ended."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs, called = [], threading.Event()
+
+        def run(future: Future) -> None:
+            outputs.extend(layer(x) for layer in (self.a, self.b))
+            called.set()
+
+        self.pool.submit(called.wait, 0.01).add_done_callback(run)
+        called.wait()
+        return sum(outputs)
+
+
+MODELS = [InPool, InFutures, InThreads, InThreadSubclass, InOwnPool, Nested, InEventLoop, InRawThread, InCallback]
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

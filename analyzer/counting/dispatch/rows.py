@@ -18,6 +18,7 @@ from analyzer.counting.dispatch import values
 from analyzer.counting.dispatch.module_names import is_bias, is_leaf, op_name
 from analyzer.counting.dispatch.module_tracker import Calls
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
+from analyzer.counting.dispatch.origins import Origins
 from analyzer.counting.dispatch.tensors import (
     any_sparse,
     bytes_of,
@@ -73,6 +74,7 @@ class RowRecorder(OperatorTracker):
         super().__init__(model)
         self.roles = roles
         self.values = values.LeavingValues(self.note)
+        self.origins = Origins(self.note, [module for _, module in self.modules])
         # By storage, since an operator may read a view of a parameter, and a storage may hold several parameters.
         self.parameters: dict[int, dict[str, Tensor]] = {}
         named: set[int] = set()
@@ -123,6 +125,8 @@ class RowRecorder(OperatorTracker):
             if tensor.layout == torch.strided and not (tensor.is_meta or tensor.untyped_storage().resizable()):
                 self.values.come_back(tensor, "")
         self.values.read_memory(tensors, "")
+        if self.origins.known:
+            self.origins.check(tensors, "")
         self.values.finish()
         self.read_values |= bool(self.values.left)
 
@@ -149,13 +153,15 @@ class RowRecorder(OperatorTracker):
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if known.kind == "view":
             result = func(*args, **kwargs)
-            if known.name == "aten::lift_fresh":
+            if known.name in values.LITERALS:
                 self.values.come_back(result, self.path)
             return result
         if known.kind == "composite":
             return self._run_composite(func, known.name, args, kwargs)
         if self.values.empty:
             self.values.check_memory(func, known, args, kwargs, self.path)
+        if self.origins.known:
+            self.origins.check(tensors_of((args, kwargs)), self.path)
         result = super().run_operator(func, known, args, kwargs)
         if known.kind == "free":
             if known.name in values.EMPTY:

@@ -167,12 +167,15 @@ def _wait(wait: Any) -> Any:
     """Wraps a method of `threading.Condition`, on which queues and events wait."""
 
     def noted(condition: Any, timeout: float | None = None) -> bool:
-        trackers = [] if timeout is not None or getattr(_starts, "thread", False) else _replacements.here()
+        trackers = [] if getattr(_starts, "thread", False) else _replacements.here()
         if not trackers or any(tracker.tasks for tracker in trackers):
             return bool(wait(condition, timeout))
-        for tracker in trackers:
+        notified = bool(wait(condition, FOREIGN_S if timeout is None else timeout))
+        for tracker in trackers if notified else ():
             tracker.note(tracker.path, " waits for a thread older than the pass, in which only modules are counted")
-        if not wait(condition, FOREIGN_S):
+        if timeout is not None:
+            return notified
+        if not notified:
             path = trackers[-1].path or "the model"
             raise AnalyzerError(f"{path} has waited {FOREIGN_S:.0f} s for another thread")
         return True

@@ -22,6 +22,8 @@ ARRAYS = ("numpy", "__array__", "__dlpack__")
 EMPTY = frozenset(
     f"aten::{name}" for name in ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 )
+# The last operator of `torch.tensor(data)` and kin; on meta the second.
+LITERALS = frozenset({"aten::lift_fresh", "aten::detach_"})
 MOVES = frozenset(f"aten::{name}" for name in ("cat", "stack", "clone", "_to_copy", "contiguous", "index_select"))
 # The shape of their result depends on values, or Python reads it.
 READERS = frozenset(

@@ -6,6 +6,7 @@ import _thread
 import asyncio
 import queue
 import threading
+import time
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.pool import ThreadPool
@@ -275,11 +276,11 @@ def test_an_error_in_a_thread_is_reported():
 class Worker(nn.Module):
     """A thread of the model's, older than any pass, that takes its work from a queue."""
 
-    def __init__(self, *, module: bool) -> None:
+    def __init__(self, *, module: bool, kind: type = queue.Queue, timeout: float | None = None) -> None:
         super().__init__()
         self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
-        self.module = module
-        self.requests: list[queue.Queue] = [queue.Queue(), queue.Queue()]
+        self.module, self.timeout = module, timeout
+        self.requests = [kind(), kind()]
         threading.Thread(target=self.work, daemon=True).start()
 
     @torch.no_grad()
@@ -289,7 +290,15 @@ class Worker(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.requests[0].put(self.a(x))
-        return self.requests[1].get()
+        return self.requests[1].get(timeout=self.timeout)
+
+
+class PollingWorker(Worker):
+    def forward(self, x: Tensor) -> Tensor:
+        self.requests[0].put(self.a(x))
+        while self.requests[1].empty():
+            time.sleep(0.001)
+        return self.requests[1].get_nowait()
 
 
 @pytest.mark.parametrize(("module", "macs"), [(True, 2 * LINEAR), (False, LINEAR)])
@@ -300,6 +309,38 @@ def test_a_thread_older_than_the_pass_is_noted(module, macs):
     model.requests[0].put(None)
     assert counted.count.totals.macs == macs
     assert any(note.strict and "older than the pass" in note for note in counted.notes)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Worker(module=False, timeout=10),
+        lambda: Worker(module=False, kind=queue.SimpleQueue),
+        lambda: PollingWorker(module=False, kind=queue.SimpleQueue),
+    ],
+    ids=["timeout", "SimpleQueue", "polling"],
+)
+def test_results_of_an_older_thread_are_noted_however_the_pass_waits(make, device):
+    model = make().to(device)
+    # The second pass finds freed storages of the first.
+    passes = [count_pass(model, [torch.zeros(2, 8, device=device)]) for _ in range(2)]
+    model.requests[0].put(None)
+    for counted in passes:
+        assert counted.count.totals.macs == LINEAR
+        assert [note.strict for note in counted.notes if "older than the pass" in note] == [True]
+
+
+def test_tensors_older_than_the_pass_are_no_work_of_threads():
+    constant = torch.ones(8, 8)
+
+    class Reads(Branches):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.a(x) @ constant + torch.tensor([[1.0]]))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(abs, 1).result()  # A thread older than the pass.
+        assert count_pass(Reads(), [torch.zeros(2, 8)]).notes == ()
 
 
 def test_another_model_in_another_thread_is_not_counted():

@@ -131,6 +131,17 @@ def test_a_count_of_a_model_that_computes_in_numpy_has_the_note():
     assert any("converts tensors" in note for note in record.strict_notes)
 
 
+@pytest.mark.parametrize("case", ["list", "items", "tensor", "from_numpy"])
+def test_a_model_that_reads_its_input_has_the_note_wherever_it_is_counted(case):
+    """The values of an input are known on meta too, where tensors made of data are other operators."""
+
+    class Reads(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return COME_BACK[case](x)
+
+    assert any("converts tensors" in note for note in count(Reads(), torch.ones(3, 8)).strict_notes)
+
+
 class Towers(nn.Module):
     """A vision tower that may get no image."""
 

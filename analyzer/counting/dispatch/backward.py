@@ -62,7 +62,7 @@ def track_gradients(count: Count, model: nn.Module, args: Sequence[Any], kwargs:
 
 
 def count_backward(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Count:
-    """The count with its backward pass, for a model that does not ask for gradients."""
+    """The count with its backward pass, for a model whose forward needs no gradients."""
     return track_gradients(count, model, args, kwargs).add_to(count)[0]
 
 
@@ -75,7 +75,7 @@ class _Product:
 
 
 class GradientTracker(OperatorTracker):
-    """Forward: every operator with MACs, by path. Backward: the MACs of each node, by number."""
+    """Records every operator with MACs of the forward pass by path, and the MACs of each backward node by number."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -129,9 +129,9 @@ class GradientTracker(OperatorTracker):
             self.parts = None
 
     def fits(self, count: Count) -> bool:
-        """Whether the pass ran the modules of torch.nn, and the products, that are counted.
+        """Whether the pass ran the same torch.nn modules and products as the counted pass.
 
-        A model may ask whether a tensor has a gradient, and run something else.
+        A model may run other operators if a tensor requires a gradient.
         """
         leaves = {path for path, module in self.modules if is_leaf(module)}
         calls = Counter(row.path for row in count.rows if row.path in leaves and row.op != "unused")

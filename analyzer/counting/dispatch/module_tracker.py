@@ -1,4 +1,4 @@
-"""Which module of a model is running: the stack of module calls in each thread, kept by global forward hooks.
+"""Tracks which module of a model is running: the stack of module calls in each thread, kept by global forward hooks.
 
 `torch.utils.module_tracker.ModuleTracker` names modules by class and child, and forgets the order of calls; rows need
 the paths of `named_modules()`.

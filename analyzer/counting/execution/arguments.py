@@ -19,7 +19,7 @@ from analyzer.counting.execution.places import Move
 
 
 def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move) -> tuple[list[Any], dict[str, Any]]:
-    """Deep copies in which every tensor, also inside other objects, is replaced by `change(tensor)`.
+    """Deep copies in which every tensor, including those inside objects, is replaced by `change(tensor)`.
 
     An object that cannot be copied, such as a cache with a lock, is copied attribute by attribute. Objects without
     attributes, such as locks or generators, and the contents of closures are passed unchanged.

@@ -37,7 +37,7 @@ IMMUTABLE = frozenset(
         MethodType,
     }
 )
-# Objects of these packages are not looked into: a logger, a thread or a graph leads to much that is not the model's.
+# Attributes of these packages' objects are not saved: a logger, thread or graph refers to much outside the model.
 OPAQUE = frozenset({*sys.stdlib_module_names, "torch", "numpy"}) - {"__main__"}
 _BUILT_IN = (OrderedDict, defaultdict, dict, list, set, deque, tuple, frozenset)
 _MISSING = object()

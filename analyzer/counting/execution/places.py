@@ -56,7 +56,7 @@ def _no_autocast() -> Iterator[None]:
 def _no_collection() -> Iterator[None]:
     """Disables garbage collection, which would take half of the time to scan rows and graphs without cycles.
 
-    What a pass without values leaves behind is small.
+    Garbage of a pass without values is small.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""A model and its arguments in another floating-point type, to measure the memory of training in it."""
+"""Converts a model and its arguments to another floating-point dtype, to measure the memory of training in it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 PENALTY = 6.5  # Low, since the test removes superfluous proposals but cannot add missing ones.
 REFINEMENT_RANGE = 3
-MAX_ARRAY_SIZE = 4_000_000  # Numbers held at once.
+MAX_ARRAY_SIZE = 4_000_000  # Numbers in memory at once.
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
 
@@ -157,7 +157,8 @@ def significance_level(runs: int, cut: int) -> float:
 
 
 def permutation_p_value(stretch: Array, cut: int, min_change: float = MIN_LOG_CHANGE) -> float:
-    """Permutation test of a change point (Good 2005, section 3.2): the share of orders with a step as large anywhere.
+    """Permutation test of a change point (Good 2005, section 3.2): the share of orders with a step at least as large at
+    any position.
 
     1 if the medians differ by less than `min_change`. The statistic is a standardized rank sum, so that an outlier
     counts as one run. It is maximized over all cuts, since this cut was chosen for its large step.
@@ -169,7 +170,7 @@ def permutation_p_value(stretch: Array, cut: int, min_change: float = MIN_LOG_CH
     ranks = np.argsort(np.argsort(stretch, kind="stable"), kind="stable") - (size - 1) / 2
     rng = np.random.default_rng(0)
     cuts = np.arange(MIN_RUNS, size - MIN_RUNS + 1)
-    deviation = np.sqrt(cuts * (size - cuts) / size)  # Of the sum of that many ranks, up to a common factor.
+    deviation = np.sqrt(cuts * (size - cuts) / size)  # Standard deviation of a rank sum, up to a common factor.
     observed = abs(float(ranks[:cut].sum())) / math.sqrt(cut * (size - cut) / size)
 
     def as_extreme(permutations: int) -> int:

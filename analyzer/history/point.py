@@ -12,7 +12,7 @@ from analyzer.records.comparable import KEY_FIELDS, stable_key
 from analyzer.records.record import Record
 
 TIME = "time"
-REFERENCE = "reference"  # The metric of the reference workload's time: it shows what the machine did, not the code.
+REFERENCE = "reference"  # The metric of the reference workload's time: it tracks the machine, not the code.
 UNKNOWN = {"machine": "unknown"}
 COUNTS = ("params", "macs", "flops", "activations", "bytes_read", "bytes_written", "backward_macs")
 METRICS = (TIME, *COUNTS, "traffic", "peak_memory")
@@ -21,8 +21,8 @@ METRICS = (TIME, *COUNTS, "traffic", "peak_memory")
 class Point(Frozen):
     """`run` is the name of the run's file, `value` in seconds or whole numbers, `created` UTC in ISO 8601.
 
-    `configuration` is what a user chose: batch, threads, input. `environment` is JSON of what a value depends on
-    besides; values of two environments are not comparable.
+    `configuration` is what a user chose: batch, threads, input. `environment` is JSON of the other properties that
+    influence a value; values of two environments are not comparable.
     """
 
     run: str

@@ -21,7 +21,7 @@ POLISH_ITERATIONS = 10
 
 
 class Series(Frozen):
-    """`levels` are the logarithms of the normalized times; None where a run lacks what they are divided by.
+    """`levels` are the logarithms of the normalized times; None if a run has no value to divide by.
 
     Times of quality void are not among `points`; `void` is their number.
     """

@@ -17,7 +17,7 @@ MAX_WAIT = 3600.0  # Seconds. A time check has a budget of minutes, so that a lo
 def lock_path() -> Path:
     """A lock file for all time checks of a user, which share the machine's processors and would disturb each other.
 
-    It is in a folder of the user's: in the shared temporary folder others could put something else in its place.
+    It is in a folder of the user, because in the shared temporary folder others could replace it.
     """
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     with suppress(OSError):  # `exclusive` reports a folder that does not exist.

@@ -115,7 +115,7 @@ def _compare_kinds(
 def _match_layers(
     before: Sequence[Layer], after: Sequence[Layer]
 ) -> tuple[tuple[Key, ...], tuple[Key, ...], tuple[tuple[Key, Key], ...]]:
-    """Added, removed and moved layers. Of equal layers the first that disappeared is the first that appeared."""
+    """Added, removed and moved layers. Equal layers are matched in their order."""
     old, new = {layer.key for layer in before}, {layer.key for layer in after}
     unmatched: dict[tuple[object, ...], list[Key]] = {}
     for layer in before:

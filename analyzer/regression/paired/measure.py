@@ -32,7 +32,7 @@ Start: TypeAlias = Callable[[], Sequence[SideProcess]]
 class PairSample(Frozen):
     """The pairs of one model. `outcome` is set if they settled it early. `seconds` is the duration of the whole run.
 
-    `lost` describes the workers that died, `failure` why a side cannot be timed at all.
+    `lost` describes the workers that ended unexpectedly, `failure` why a side cannot be timed at all.
     """
 
     pairs: tuple[Pair, ...] = ()

@@ -20,7 +20,7 @@ from analyzer.regression.paired.side_process import SideFailed, SideProcess, Wor
 # by benchmarks/time_gate.py.
 PAIR_S = 0.8
 MIN_ROUNDS, MAX_ROUNDS = 1, 12
-BLOCK_S = 0.01  # Shorter than most disturbances, so that both sides see the same of each.
+BLOCK_S = 0.01  # Shorter than most disturbances, so that each affects both sides.
 # Timed calls of a block. An additional first call, for which the caches hold the other side's data, is dropped.
 MIN_CALLS, MAX_CALLS = 2, 12
 MIN_SPAN_S = 1e-3  # Least time between two readings of the clock.

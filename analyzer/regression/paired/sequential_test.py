@@ -18,8 +18,8 @@ from analyzer.regression.outcome import Outcome
 ALPHA = 0.01
 # Number of pairs at an interim analysis → share of ALPHA spent there. The final analysis spends the rest (Bonferroni).
 INTERIM_ALPHA = {10: 0.1, 20: 0.2, 40: 0.2}
-# For the final analysis, so that a model with long passes can fail too. With so few pairs only a large change is seen:
-# Student's t of two degrees of freedom exceeds 6.96 with probability 1 %.
+# For the final analysis, so that a model with long passes can fail too. With so few pairs only a large change is
+# detected: Student's t of two degrees of freedom exceeds 6.96 with probability 1 %.
 MIN_PAIRS = 3
 # The confirmation starts new processes after the first run has rejected at 99 %. It only has to exclude that the first
 # processes were the cause, and a stricter level would miss real regressions.

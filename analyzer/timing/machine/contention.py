@@ -187,10 +187,10 @@ def affinity() -> tuple[int, ...]:
 def disturbance(
     before: Snapshot, after: Snapshot, *, threads: int, processors: int, usable: int | None = None
 ) -> str | None:
-    """Why the time between two snapshots is not the model's alone, or None.
+    """The reason why other load affected the time between two snapshots, or None.
 
-    `processors` are the machine's, `usable` those that we may use. On a small machine a single other thread disturbs:
-    even on another core it shares caches, memory bandwidth and clock.
+    `processors` are the machine's, `usable` those that this process may use. On a small machine a single other thread
+    disturbs: even on another core it shares caches, memory bandwidth and clock.
     """
     wall_s, usable = after.at_s - before.at_s, usable or processors
     cpu_s = after.own_s - before.own_s

@@ -52,7 +52,7 @@ class Ceilings(Frozen):
 
 
 class RooflinePoint(Frozen):
-    """FLOPs per byte, achieved FLOP/s, the bound ÷ the time taken, and what bounds most of the time."""
+    """FLOPs per byte, achieved FLOP/s, the bound ÷ the time taken, and the limit that applies to most of the time."""
 
     intensity: float
     achieved_per_s: float

@@ -25,7 +25,7 @@ SAMPLES, SAMPLE_S = 5, 0.02
 MIN_CLEAN = 3  # Undisturbed samples of a trusted peak.
 SPARE_S = 6.0  # For repeated samples, over all peaks.
 EMULATED_BELOW = 5e9  # FLOP/s of one product below which a type is emulated, and measured no further.
-MIN_RESOLVED = 2.0  # A call must take this many times a call of one element for its bandwidth to mean anything.
+MIN_RESOLVED = 2.0  # A call must take this many times a call of one element for its bandwidth to be meaningful.
 Now = Callable[[], float]
 # Call, minimum seconds → number of calls made, seconds.
 Runner = Callable[[Callable[[], Any], float], tuple[int, float]]
@@ -62,7 +62,7 @@ class Meter:
         self.runner, self.watch, self.spare_s = runner, watch, spare_s
 
     def samples(self, work: float, call: Callable[[], Any]) -> Samples:
-        """Several samples of a call that does so much work, each long enough for the clock; a first one warms up."""
+        """Several samples of a call that does `work` each time, long enough for the clock; a first call warms up."""
         self.sample(work, call)
         clean: list[float] = []
         disturbed: list[tuple[float, str]] = []

@@ -20,7 +20,7 @@ def retain_freed_memory() -> None:
     """Makes glibc keep freed memory in the process; no effect with another C library.
 
     By default the position of the last allocated block decides whether the end of the heap returns to the system after
-    each pass and is fetched again page by page in the next: up to a third of one process's time, and none of another's.
+    each pass and causes page faults in the next: up to a third of one process's time, and none of another's.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,1 +1,1 @@
-"""Speed, as ratios measured side by side in one run. Never a timed test: machines differ and are noisy."""
+"""Speed, as ratios measured interleaved in one run. There are no time limits: machines differ and are noisy."""

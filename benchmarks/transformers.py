@@ -1,6 +1,6 @@
 """Counts every default configuration of transformers, each in a forked process with a limit on time and memory.
 
-`python -m benchmarks.transformers RESULTS.jsonl` goes on where it stopped; `make zoo` puts the figures on its page.
+`python -m benchmarks.transformers RESULTS.jsonl` continues an interrupted run; `make zoo` puts the figures on its page.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from analyzer.records.record import Record
 
 MAX_UNEXPLAINED = 3  # Modules named in the notes.
-MAX_OP_WIDTH = 14  # Characters of an operator in the table of totals; a longer one is named by its family.
+MAX_OP_WIDTH = 14  # Characters of an operator in the table of totals; a longer one is replaced by its family.
 MAX_OPS_WIDTH = 28  # Characters for the operators of a cause, so that the row fits a terminal.
 CAUSES = (
     "Every cause reproduces the tool's counts to the last unit. counts norms, bias and so on: the tool adds operations "

@@ -40,7 +40,7 @@ Row: TypeAlias = tuple[Cell | str, ...]
 
 
 class Table(Frozen):
-    """`total`: the last row is a sum. `prose`: cells are sentences that wrap. `notes` stand below the rows.
+    """`total`: the last row is a sum. `prose`: cells are sentences that wrap. `notes` are below the rows.
 
     For the page alone: its `id` there, its `tools` (of sort, filter, csv, changed), and whether it is folded.
     """

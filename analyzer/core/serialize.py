@@ -1,7 +1,7 @@
 """`Frozen` data to JSON values and back, by the annotations of its fields.
 
 Annotations are evaluated on the first read, not on import, because start-up must stay fast. A value of the wrong type
-is refused: JSON from a file that somebody edited must not reach a computation.
+raises TypeError: JSON from a file that was edited must not reach a computation.
 """
 
 from __future__ import annotations

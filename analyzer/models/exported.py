@@ -37,7 +37,7 @@ def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
     known: list[Any] = [pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE[name] for name in classes]
     try:
         with warnings.catch_warnings(), _weights_only(), torch.serialization.safe_globals(known):
-            warnings.simplefilter("ignore")  # torch warns of its own code.
+            warnings.simplefilter("ignore")  # torch warns about its own code.
             program = torch.export.load(path)
             if hasattr(program, "_guards_code"):
                 program._guards_code.clear()  # Python source that torch would execute; the example inputs fulfil it.
@@ -57,7 +57,7 @@ def _classes(programs: Sequence[Mapping[str, Any]]) -> list[str]:
         specs = [(call["signature"] or {}).get(key) or "" for call in calls for key in ("in_spec", "out_spec")]
         return list(dict.fromkeys(re.findall(r'"type": "([^"]+)"', " ".join(specs))))
     except (TypeError, KeyError, AttributeError):
-        return []  # torch's own error says more.
+        return []  # torch's own error has more details.
 
 
 @contextmanager

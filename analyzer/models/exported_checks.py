@@ -70,7 +70,7 @@ def read_programs(path: Path) -> list[dict[str, Any]]:
         try:
             program = json.loads(text)
         except (ValueError, RecursionError):
-            continue  # torch's own error says more.
+            continue  # torch's own error has more details.
         if isinstance(program, dict) and "graph_module" in program:
             programs.append(program)
     for program in programs:

@@ -38,7 +38,7 @@ def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
         if name in models.list_models(module=models.detection):
             return [[zeros(3, 800, 800) for _ in range(batch)]], {}
         if name in models.list_models(module=models.optical_flow):
-            # torchvision gives no size; at this one the counts are the published ones.
+            # torchvision gives no size; at this size the counts equal the published ones.
             return [zeros(batch, 3, 512, 512), zeros(batch, 3, 512, 512)], {}
         size = _published_size(models, name)
         return [zeros(batch, 3, *size)], {}

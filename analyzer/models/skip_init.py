@@ -1,7 +1,7 @@
 """Builds a model on meta and without initialising its weights, so that large models take neither memory nor time.
 
-A value that the model's code reads while it is built is never that of memory as it was before: it is known because it
-does not depend on weights, or the model is built on the CPU by its own initialisation.
+A value that the model's code reads while it is built never comes from uninitialized memory: it is known because it does
+not depend on weights, or the model is built on the CPU by its own initialisation.
 """
 
 from __future__ import annotations

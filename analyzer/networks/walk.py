@@ -78,7 +78,7 @@ class _Walker:
         self.steps: list[Step] = []
 
     def trunk(self, node: Sequential, activation: Activation) -> None:
-        """Auxiliary heads may stand here only: none, or the two in the `Outputs` of a built network."""
+        """Auxiliary heads are allowed only here: none, or the two in the `Outputs` of a built network."""
         heads = [name for name, child in node.children.items() if isinstance(child, Auxiliary)]
         if len(heads) not in (0, 2):
             raise AnalyzerError(f"{self.name}: {len(heads)} auxiliary heads ({', '.join(heads)}); wanted none or two")

@@ -22,7 +22,7 @@ from analyzer.records.record import Row, prefixes
 class Cause(Frozen):
     """One cause for one operator: `macs` is how much more (negative: less) the peer counts than macscope.
 
-    `rows` is how many rows it concerns: our rows, or the peer's where we have no MACs.
+    `rows` is the number of rows concerned: macscope's rows, or the peer's if macscope has no MACs there.
     """
 
     cause: CauseKind
@@ -41,7 +41,7 @@ class Unexplained(Frozen):
 
 
 class Explanation(Frozen):
-    """A peer compared with us; all figures in MACs.
+    """A peer compared with macscope; all figures in MACs.
 
     `macs` is the peer's total by its own convention. A peer that counts FLOPs may have half MACs: one operation that
     is not a multiply-add.
@@ -67,7 +67,8 @@ _Modules: TypeAlias = dict[str, _ModuleRows]  # By path.
 
 
 def explain(result: PeerResult, peer: Peer, rows: Sequence[Row], *, batch: int = 1) -> Explanation:
-    """Explains the difference between a peer's total and that of our `rows`; `batch` is the batch size of the pass."""
+    """Explains the difference between a peer's total and the total of macscope's `rows`; `batch` is the batch size of
+    the pass."""
     if result.status != "ok":
         return Explanation(result, peer)
     unit = peer.per_mac

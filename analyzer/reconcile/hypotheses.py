@@ -19,7 +19,7 @@ MAX_PARTLY_SKIPPED = 6  # Rows of one operator of one module; beyond it, 2^n sub
 
 
 class Term(NamedTuple):
-    """A part of the difference: what the peer counts more (negative: less) than we do, and why."""
+    """A part of the difference: how much more (negative: less) the peer counts than macscope, and the cause."""
 
     cause: CauseKind
     what: str
@@ -37,7 +37,7 @@ class Hypothesis(NamedTuple):
 
 
 class OperatorRows(NamedTuple):
-    """Our rows with MACs of one operator of one module.
+    """macscope's rows with MACs of one operator of one module.
 
     `parents`: how many parents contain the module. `batch`: the batch size, for rows whose shapes do not show it.
     """
@@ -128,7 +128,7 @@ def _wrong_formulas(operator: OperatorRows) -> Iterator[tuple[str, int, int]]:
             if operator.macs % groups == 0:
                 yield f"divides by {groups} groups twice", operator.macs // groups, 0
     if family(operator.op) == "matrix products" and weights:
-        # Positions stand between the batch and the features, or are folded into the batch.
+        # Positions are between the batch and the features, or folded into the batch.
         samples = [row.outputs[0][0] if len(row.outputs[0]) > 2 else operator.batch for row in rows]
         yield "once a sample", sum(samples) * weights, sum(samples) * biases
         trailing = [prod(row.outputs[0][2:]) if len(row.outputs[0]) > 2 else row.outputs[0][-1] for row in rows]

@@ -38,8 +38,8 @@ PEERS: Mapping[str, Peer] = {
 class PeerRow(Frozen):
     """A peer's count of one operator of one module, in the peer's unit.
 
-    `path` is the module's path in our rows: the first name of a module that has several. `source` distinguishes the
-    routes by which a peer reaches the same work, such as the further names of a shared module.
+    `path` is the module's path in macscope's rows: the first name of a module that has several. `source` distinguishes
+    the routes by which a peer reaches the same work, such as the further names of a shared module.
     """
 
     path: str

@@ -1,1 +1,1 @@
-"""The page: records → typed context (its JSON is what tests hold) → one HTML file, or a summary in Markdown."""
+"""The page: records → typed context (tests compare its JSON) → one HTML file, or a summary in Markdown."""

@@ -115,7 +115,7 @@ def _with_memory(group: Sequence[Record]) -> Record:
 
 
 def _unique_names(records: Sequence[Record]) -> list[str]:
-    """Labels; equal ones are extended by what distinguishes them, at last by a number."""
+    """Unique labels: equal labels are extended by their differences, and finally by a number."""
     names = [record.label or "(no name)" for record in records]
     for texts in (
         [record.mode for record in records],

@@ -10,7 +10,7 @@ from reports.formats.text import escape_markdown, markdown, titled_markdown
 from reports.regression.tables import detail_tables, summary_table
 from reports.table import Row, Table
 
-NOTE_BYTES = 200  # For the note that says what was left out.
+NOTE_BYTES = 200  # Reserved for the note on what was left out.
 
 
 def dump(result: CheckResult, limit: int | None = None) -> str:

@@ -202,7 +202,7 @@ def _cells(
 
 
 def _roofline_cells(part: Group, ceilings: Ceilings, resolved: bool) -> tuple[str, str]:
-    """FLOPs per byte; the share of the attainable performance, or the lower bound, with what limits it."""
+    """FLOPs per byte; the share of the attainable performance, or the lower bound, with the limit that applies."""
     traffic = sum(read + written for _, read, written in part.works)
     ratio = intensity(part.flops / traffic) if traffic and part.flops else MISSING
     point = roofline_point(part.works, part.seconds, ceilings) if resolved else None

@@ -18,8 +18,9 @@ def run_machine(
 ) -> int:
     """Returns 0, or 3 if a peak is void or a device could not be measured.
 
-    Trusted peaks replace the kept ones of the same name, unit, thread count and device; the others stay. Without
-    `device`, measures the CPU and one GPU of each model. Raises AnalyzerError for a device that this machine lacks.
+    Trusted peaks replace saved peaks of the same name, unit, thread count and device; other saved peaks are kept.
+    Without `device`, measures the CPU and one GPU of each model. Raises AnalyzerError for a device that this machine
+    lacks.
     """
     from analyzer.timing.driver.measure import usable_processors
     from analyzer.timing.machine.contention import Contention
@@ -53,7 +54,7 @@ def _identity(peak: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _devices(device: str | None, threads: Sequence[int] | None, gpus: Sequence[Mapping[str, Any]]) -> list[str]:
-    """torch's names of the devices to measure: one GPU stands for all of its model."""
+    """torch's names of the devices to measure: one GPU of each model."""
     from analyzer.timing.clock.clocks import clock_of
 
     if device is None:

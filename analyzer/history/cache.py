@@ -25,7 +25,7 @@ from analyzer.records.record_json import load
 from analyzer.records.validate import use_record
 
 FILE = Path(".analyze") / "history.sqlite"
-VERSION = 2  # Version of the table below and of the points in it.
+VERSION = 3  # Version of the table below and of the points in it.
 TABLE = "CREATE TABLE cached_runs (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, points TEXT NOT NULL)"
 TIMEOUT_S = 5.0  # A write takes milliseconds; a process that holds the lock for longer is suspended or hangs.
 # The file is in use or cannot be written, as opposed to damaged. SQLite's primary result codes.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,18 +80,30 @@ def parse_run(text: str, name: str = "input") -> BenchmarkRun:
 
 
 def machine_environment(machine: Mapping[str, Any]) -> dict[str, str]:
-    """The properties that influence times: processor, system and Python; without host name and clock speed."""
+    """The properties that influence times: processor, system and Python; without host name and clock speed.
+
+    Of Python's version, major and minor: a patch release does not change speed, and must not split a history.
+    """
     cpu = machine.get("cpu") or {}
     environment = {
         "processor": cpu.get("brand_raw") or cpu.get("brand") or machine.get("processor"),
         "processors": cpu.get("count"),
         "architecture": machine.get("machine"),
         "system": machine.get("system"),
-        "Python": " ".join(
-            str(machine[key]) for key in ("python_implementation", "python_implementation_version") if machine.get(key)
+        "Python": minor_version(
+            " ".join(
+                str(machine[key])
+                for key in ("python_implementation", "python_implementation_version")
+                if machine.get(key)
+            )
         ),
     }
     return {key: str(value) for key, value in environment.items() if value} or dict(UNKNOWN)
+
+
+def minor_version(text: str) -> str:
+    """`CPython 3.13.1` → `CPython 3.13`; any other text as it is. Older files have the patch release too."""
+    return re.sub(r"^(\w+ \d+\.\d+)\.\S+$", r"\1", text)
 
 
 def _benchmark(data: Mapping[str, Any]) -> Benchmark:
@@ -159,7 +172,7 @@ def load_stored_run(path: Path) -> BenchmarkRun:
         return BenchmarkRun(
             utc_timestamp(data["created"]),
             known_commit(_text_or_none(data["commit"])),
-            {str(key): str(value) for key, value in data["environment"].items()},
+            {str(key): minor_version(str(value)) for key, value in data["environment"].items()},
             tuple(Benchmark(str(item["name"]), _seconds(item["median_s"])) for item in data["benchmarks"]),
         )
     except INVALID as error:

@@ -8,7 +8,7 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.history.cache import read_points
-from analyzer.history.pytest_benchmark import load_stored_run, parse_run, read_run, store_run
+from analyzer.history.pytest_benchmark import load_stored_run, minor_version, parse_run, read_run, store_run
 from tests.history.bench_files import bench
 
 
@@ -23,7 +23,7 @@ def test_an_import_stores_no_host_and_is_stored_once(tmp_path):
     assert run.benchmarks[0].samples_s == (0.3, 0.1, 0.2)
     assert stored.environment == run.environment == {
         "processor": "Example CPU 3 GHz", "processors": "4", "architecture": "x86_64", "system": "Linux",
-        "Python": "CPython 3.11.9",
+        "Python": "CPython 3.11",
     }  # fmt: skip
     assert (stored.created, stored.commit) == ("2026-01-01T12:00:00Z", f"{1:040x}")
 
@@ -74,3 +74,14 @@ def test_an_invalid_stored_file_is_left_out_by_name(tmp_path, change):
     loaded = read_points(tmp_path)
     assert loaded.points == ()
     assert loaded.notes[0].startswith(f"left out: {path.name} is damaged")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CPython 3.13.1", "CPython 3.13"), ("PyPy 7.3.11", "PyPy 7.3"), ("CPython 3.14.0rc1", "CPython 3.14"),
+        ("Example CPU 3.5 GHz", "Example CPU 3.5 GHz"), ("8", "8"), ("CPython", "CPython"),
+    ],
+)  # fmt: skip
+def test_a_patch_release_of_python_is_the_same_machine(text, expected):
+    assert minor_version(text) == expected

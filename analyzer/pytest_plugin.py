@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,7 @@ _report: pytest.StashKey[BenchmarksResult | str] = pytest.StashKey()  # The resu
 def pytest_configure(config: pytest.Config) -> None:
     """Reports a file that cannot be compared before the benchmarks run, which takes long."""
     name = config.getoption("analyze_check")
-    from analyzer.core.errors import AnalyzerError
+    from analyzer.core.errors import AnalyzerError, quoted
 
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError(f"{OPTION} needs pytest-benchmark; pip install pytest-benchmark")
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     try:
         load_rules()
+        if not Path(name).exists():  # As a check of counts without a baseline, a first run passes.
+            config.stash[_report] = f"there is no {quoted(name)} yet; nothing was compared. Write one: --benchmark-json"
+            return
         config.stash[_base] = load_run(name)
     except AnalyzerError as error:
         raise pytest.UsageError(f"{OPTION}: {error}") from None

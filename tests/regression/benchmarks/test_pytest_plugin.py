@@ -76,11 +76,19 @@ def test_an_equal_run_passes_and_a_slower_run_fails(project, base):
 
 def test_an_unusable_file_is_reported_before_any_test_runs(project):
     written(project, "bare.json", bench({"b": 1e-3}, raw=False))
-    for name, noun in (("none.json", "cannot read 'none.json'"), ("bare.json", "--benchmark-save-data")):
+    (project / "folder").mkdir()
+    for name, noun in (("folder", "cannot read 'folder'"), ("bare.json", "--benchmark-save-data")):
         done = run_pytest(project, "--analyze-check", name)
         assert done.returncode == 4
         assert noun in done.stderr
         assert "passed" not in done.stdout
+
+
+def test_a_first_run_without_a_file_passes(project):
+    done = run_pytest(project, "--analyze-check", "none.json")
+    assert done.returncode == 0
+    assert "9 passed" in done.stdout
+    assert "no 'none.json' yet" in done.stdout
 
 
 def test_another_machines_file_is_reported_before_any_test_runs(project, base):

@@ -5,7 +5,7 @@
     >>> f"{record.totals.macs:,} multiply-adds, {record.totals.params:,} parameters"
     '1,582,671,872 multiply-adds, 6,998,552 parameters'
 
-`count` and `compare` of named networks and `measure` do not import torch in this process. `build`, `auxiliary_loss`
+`count` and `compare` of built-in networks and `measure` do not import torch in this process. `build`, `auxiliary_loss`
 and `drop_auxiliary` import it on first use.
 """
 

@@ -39,7 +39,7 @@ class Selection(Frozen):
             raise AnalyzerError(f"nothing to {purpose}: give --variant NAME or --model REF; see analyze list")
 
     def resolve_variants(self) -> list[Variant]:
-        """The named networks with their overrides applied. Raises AnalyzerError for an unknown name or override."""
+        """The built-in networks with their overrides applied. Raises AnalyzerError for an unknown name or override."""
         from analyzer.networks.variants import variants
 
         return variants(self.variants, self.overrides)
@@ -59,7 +59,7 @@ class Selection(Frozen):
         from analyzer.counting.api import count_variant
 
         if self.timeout_s is not None and not self.references:
-            raise AnalyzerError("--timeout has no effect without --model; named variants run no code")
+            raise AnalyzerError("--timeout has no effect without --model; built-in networks run no code")
         variants, inputs = self.resolve_variants(), self.parse_inputs()
         size: Shape | None = image_shape(inputs) if variants else None
         count = partial(count_variant, input=size, train=self.training, counter=counter, verify=verify)

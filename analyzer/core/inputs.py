@@ -59,7 +59,7 @@ def parse_inputs(value: Shape | str | Sequence[str] | None) -> list[Input]:
 
 
 def image_shape(inputs: list[Input]) -> Shape | None:
-    """The single image input of a named variant, (channels, height, width); None without inputs."""
+    """The single image input of a built-in network, (channels, height, width); None without inputs."""
     if not inputs:
         return None
     image = inputs[0]

@@ -12,7 +12,7 @@ from analyzer.networks.spec import Network
 
 
 class Variant(Frozen):
-    """A named network with its overrides applied; `overrides` are by full path."""
+    """A built-in network with its overrides applied; `overrides` are by full path."""
 
     network: Network
     overrides: Overrides = {}
@@ -44,7 +44,7 @@ def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant
     networks = [find(name) for name, _ in names]
     shared = dict(parse_override(setting) for setting in settings)
     if shared and not networks:
-        raise AnalyzerError("--set changes a number of named variants; give --variant NAME with it")
+        raise AnalyzerError("--set changes a number of built-in networks; give --variant NAME with it")
     for key in shared:
         if not any(full_key(network, key) for network in networks):
             raise unknown_key_error(key, networks)

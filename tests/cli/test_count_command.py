@@ -275,7 +275,7 @@ class Net(torch.nn.Module):
 
 
 def test_an_unknown_operator_is_named_and_fails_under_strict(analyze, tmp_path, monkeypatch):
-    """A custom operator, which has no formula. A variant beside it is still counted and shown."""
+    """A custom operator, which has no formula. A variant in the same command is still counted and shown."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "odd.py").write_text(ODD, encoding="utf-8")
     odd = ("--model", "odd.py:Net", "--input", "3x224x224")

@@ -96,7 +96,7 @@ def read_records(files: Sequence[str]) -> tuple[list[Record], list[str]]:
 
 
 def add_memory(record: Record) -> Record:
-    """Adds memory, in closed form, to a stored record of a named network that has none."""
+    """Adds memory, in closed form, to a stored record of a built-in network that has none."""
     if record.memory or record.mode != "inference" or len(record.input) != 1 or len(record.input[0]) < 2:
         return record
     batch, *size = record.input[0]

@@ -58,7 +58,7 @@ def measure(
     processes: int | None = None,
     **options: Any,
 ) -> Record:
-    """Times a named network, or a model by reference such as `net.py:Net`, in fresh processes, as `analyze time` does.
+    """Times a built-in network, or a model by reference such as `net.py:Net`, in fresh processes like `analyze time`.
 
     Returns its record; `record.measurement` has every timing with its samples in seconds and its quality. A module
     object cannot be sent to another process: pass a reference. `flush` flushes caches before each sample. The default
@@ -214,7 +214,7 @@ def _batch_notes(record: Record, configuration: Configuration) -> tuple[str, ...
 
 
 def _count_variant(request: Request) -> Record:
-    """A named network's count, with memory traffic at the configuration's dtype."""
+    """A built-in network's count, with memory traffic at the configuration's dtype."""
     from analyzer.counting.api import count_variant
 
     configuration = request.configuration

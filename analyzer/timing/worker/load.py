@@ -47,7 +47,7 @@ def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
 
 
 def count_reference(prepared: PreparedModel, request: Request) -> dict[str, Any] | None:
-    """The record, as JSON, of a model by reference, which only a run can count; None for a named network."""
+    """The record, as JSON, of a model by reference, which only a run can count; None for a built-in network."""
     if not request.reference:
         return None
     from analyzer.counting.api import count_module

@@ -35,7 +35,7 @@ class InPool(Branches):
 
 
 class InFutures(Branches):
-    """With a torch function in each thread beside the module."""
+    """With a torch function in each thread in addition to the module."""
 
     def forward(self, x: Tensor) -> Tensor:
         with ThreadPoolExecutor(2) as pool:

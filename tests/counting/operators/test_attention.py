@@ -51,7 +51,7 @@ def flops(model: nn.Module, args: Any) -> int:
 # --- scaled dot product ----------------------------------------------------------------------------------------------
 attend = F.scaled_dot_product_attention
 KINDS: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...], int, int]] = {
-    # Function, inputs, the values' width, operations on a score beside the softmax.
+    # Function, inputs, the values' width, operations per score in addition to the softmax.
     "plain": (attend, operands(), WIDTH, 1),
     "values of another width": (attend, operands(3), 3, 1),
     "causal": (lambda q, k, v: attend(q, k, v, is_causal=True), operands(), WIDTH, 2),
@@ -331,7 +331,7 @@ def test_batch_first_without_bias_and_without_a_batch():
 
 @pytest.mark.parametrize("name", RECURRENT)
 def test_recurrent_flops(name):
-    """Joined and squashed gates and the blend of the state, beside two biases a gate."""
+    """Gates with activations and the new state, in addition to two biases per gate."""
     kind, gates = RECURRENT[name]
     each = {"lstm": 4 + 4 + 3 + 2, "gru": 3 + 3 + 1 + 4, "rnn": 1 + 1}[name]
     steps = STEPS * SAMPLES

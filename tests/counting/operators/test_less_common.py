@@ -1,4 +1,4 @@
-"""Formulas of less common operators, with the arithmetic beside each; where a kernel needs a GPU, from shapes alone."""
+"""Formulas of less common operators, each with its arithmetic; from shapes alone if a kernel needs a GPU."""
 
 from __future__ import annotations
 

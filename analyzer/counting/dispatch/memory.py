@@ -178,12 +178,16 @@ def _training_memory(model: nn.Module, tracker: MemoryTracker, setup: TrainingSe
 
 
 def _largest_layer(model: nn.Module, setup: TrainingSetup) -> int:
-    """Bytes of the weights (stage 3) and gradients (from stage 2) of the layer that has most of them."""
+    """Bytes of the weights (stage 3) and gradients (from stage 2) of the layer that has most of them.
+
+    Where gradients are added up, a whole gradient that is to be added is a temporary tensor already.
+    """
     if setup.devices == 1 or setup.stage < 2:
         return 0
     layers = [list(module.parameters(recurse=False)) for module in model.modules()]
-    gathered = (setup.stage == 3) * max(map(_bytes, layers))
-    return gathered + max(_bytes(p.grad for p in layer if p.grad is not None) for layer in layers)
+    weights = max(map(_bytes, layers)) if setup.stage == 3 else 0
+    gradients = max(_bytes(p.grad for p in layer if p.grad is not None) for layer in layers)
+    return weights + (gradients if setup.accumulate == 1 else 0)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

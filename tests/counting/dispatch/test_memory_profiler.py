@@ -296,6 +296,10 @@ def test_shares_of_four_devices(stage):
     assert memory.parameters == (size if stage < 3 else size // 4)
     # The first layer, while it runs: its gradient before it is reduced, its weights after they are gathered.
     assert memory.gathered == {1: 0, 2: first, 3: 2 * first}[stage]
+    # In a second pass the gradient that is added to the first is a temporary tensor.
+    setup = setup.replace(accumulate=2)
+    memory = count_module(model, [torch.zeros(1, 10)], {}, train=True, memory=setup).memory
+    assert memory.gathered == {1: 0, 2: 0, 3: first}[stage]
 
 
 def test_a_batch_norm_at_inference_allocates_its_output_only():

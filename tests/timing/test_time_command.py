@@ -67,6 +67,7 @@ def failed(record, batch=512):
         (["--variant", "nin", "-o", "no/such/folder/r.json"], "name another file with -o"),
         (["--variant", "nin", "--against", "abacus"], "no device 'abacus'"),
         (["--variant", "nin", "--device", "gpu"], "unknown device 'gpu'"),
+        (["--variant", "nin", "--threads", "9999"], "--threads is at most"),
         (["--variant", "nin", "--device", ""], "--device is empty"),
         (["--variant", "nin", "--device", "cpu:0"], "unknown device 'cpu:0'"),
         (["--variant", "nin", "--compile", "--replay"], "leave out one of the two"),

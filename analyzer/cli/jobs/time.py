@@ -18,9 +18,11 @@ from analyzer.records.record import Record
 from analyzer.records.store import journal, load_peaks, save
 from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings
-from analyzer.timing.driver.measure import build_requests, time_requests
+from analyzer.timing.driver.measure import build_requests, time_requests, usable_processors
 from analyzer.timing.machine import devices
 from analyzer.timing.request import Request
+
+MAX_THREADS_PER_PROCESSOR = 8  # More wait for each other only, and thousands would not end.
 
 
 def _requests(selection: Selection, *, budget_s: float, trace: str | None, **options: Any) -> list[Request]:
@@ -35,6 +37,9 @@ def _requests(selection: Selection, *, budget_s: float, trace: str | None, **opt
         selection.resolve_variants(), selection.references, selection.inputs, training=selection.training,
         budget_s=budget_s, trace=str(Path(trace).resolve()) if trace else None, **options,
     )  # fmt: skip
+    most = MAX_THREADS_PER_PROCESSOR * usable_processors()
+    if any(request.configuration.threads > most for request in requests):
+        raise AnalyzerError(f"--threads is at most {most}: this process may use {usable_processors()} processors")
     if trace and len(requests) > 1:
         raise AnalyzerError(f"--trace takes one model at one configuration; these options select {len(requests)}")
     return requests

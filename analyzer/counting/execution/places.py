@@ -7,6 +7,7 @@ function that moves a tensor there, or None where the model's own tensors stay.
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, TypeAlias
@@ -117,6 +118,17 @@ def _known_values(tensors: Sequence[Tensor]) -> Iterator[Move]:
 
 
 @contextmanager
+def _silent() -> Iterator[None]:
+    """torch logs the traceback of each error on fake tensors; and raises it: one report is enough."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+
+
+@contextmanager
 def _fake(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """Fake tensors have a device and, where they are constants, a value; meta tensors become fake ones on the CPU.
 
@@ -137,7 +149,7 @@ def _fake(tensors: Sequence[Tensor]) -> Iterator[Move]:
             moved = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=where)
         return moved.requires_grad_(tensor.requires_grad)
 
-    with _no_collection(), mode, raise_refusals():
+    with _no_collection(), _silent(), mode, raise_refusals():
         yield to_fake
 
 

@@ -220,3 +220,15 @@ def test_a_model_on_fake_tensors_is_not_run_on_zeros():
         model, x = Calls(lambda model, x: int(x.sum())), torch.ones(2, 8)
     with pytest.raises(AnalyzerError, match="does not run"):
         count_model(model, (x,))
+
+
+def test_errors_on_fake_tensors_are_not_logged(caplog):
+    """torch would log the traceback of a wrong shape, which is reported in one line."""
+
+    class Wrong(nn.Module):
+        def forward(self, x):
+            return x @ torch.zeros(7, 2)
+
+    with pytest.raises(AnalyzerError, match="does not run on"):
+        count(Wrong(), torch.zeros(1, 5))
+    assert not caplog.records

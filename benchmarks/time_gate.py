@@ -1,7 +1,7 @@
 """How often a paired time check is wrong: a pool of real pairs of fresh processes, and simulated checks drawn from it.
 
-    python -m benchmarks.time_gate collect [--minutes 15] [--neighbours 4]    adds pairs to the pool; can be resumed.
-        --neighbours is the number of other processes that compute at the same time
+    python -m benchmarks.time_gate collect [--minutes 15] [--processes 4]    adds pairs to the pool; can be resumed.
+        --processes is the number of other processes that compute at the same time
     python -m benchmarks.time_gate report [--trials 400]    draws checks from it, prints rates with 95 % intervals
 
 Three cases of a network of about 5 ms on one thread (benchmarks/slowed.py): the same code twice, and head slowed by
@@ -260,10 +260,10 @@ def _between_generations(pool: Sequence[PoolPair]) -> float:
 
 def main() -> None:
     options = parse_options(
-        __doc__, what=("collect", "report"), pool=POOL, minutes=15.0, neighbours=0, trials=400, time_budget=60.0
+        __doc__, what=("collect", "report"), pool=POOL, minutes=15.0, processes=0, trials=400, time_budget=60.0
     )
     if options.what == "collect":
-        with other_processes(options.neighbours):
+        with other_processes(options.processes):
             collect(options.pool, options.minutes)
     else:
         report(options.pool, options.trials, options.time_budget)

@@ -1,7 +1,7 @@
 """Finds permanent changes in a series: at least five runs on each side, at least 5 %, and statistically significant.
 
-ruptures proposes change points; each must then pass a permutation test on the stretch between its neighbours. Proposals
-that fail are removed, the weakest first. Counts have no noise, so that every difference is a change.
+ruptures proposes change points; each must then pass a permutation test on the runs between the neighbouring change
+points. Proposals that fail are removed, the weakest first. Counts have no noise, so that every difference is a change.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def difference_noise(levels: Array) -> float:
 
 
 def _significant(levels: Array, cuts: Sequence[int], min_change: float) -> list[int]:
-    """The proposals that pass the test between those neighbours that pass it too."""
+    """The proposals that pass the test between neighbouring proposals that pass it too."""
     kept = list(cuts)
     while kept:
         edges = [0, *kept, len(levels)]

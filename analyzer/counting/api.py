@@ -151,8 +151,10 @@ def count_module(
     memory: bool | TrainingSetup = False,
 ) -> Record:
     """The record of any module; see `count`. `real` rebuilds a meta module with storage, to run it on data."""
+    from analyzer.counting.execution.arguments import with_items
     from analyzer.counting.execution.run import count_model, input_shapes_and_dtype, measure_memory
 
+    args, kwargs = with_items((args, kwargs))
     counted = count_model(model, args, kwargs, train=train, real=real)
     setup = _setup(memory)
     measured, notes = measure_memory(model, args, kwargs, train=train, setup=setup) if memory else (None, ())

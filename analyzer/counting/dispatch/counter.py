@@ -81,12 +81,32 @@ def record_rows(
     """Records the rows of everything that runs in the `with` block, while it runs."""
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad() if autograd else torch.inference_mode())
+        stack.enter_context(_gradients_refused())
         if autograd:
             stack.enter_context(ContractionsAsProducts())
         elif grad_enabled:
             stack.enter_context(torch.enable_grad())
             stack.enter_context(_without_graph())
         yield stack.enter_context(RowRecorder(model, roles or {}))
+
+
+@contextmanager
+def _gradients_refused() -> Iterator[None]:
+    """`torch.autograd.functional.jacobian` and kin return zeros in inference mode, where they shall raise."""
+    _functional.add(None)
+    try:
+        yield
+    finally:
+        _functional.remove(None)
+
+
+def _refusing(preprocess: Any) -> Any:
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if torch.is_inference_mode_enabled():
+            raise RuntimeError("gradients do not exist in inference mode")
+        return preprocess(*args, **kwargs)
+
+    return checked
 
 
 @contextmanager
@@ -125,3 +145,4 @@ def _all_replacements() -> Iterator[Replacement]:
 
 
 _replacements = Replacements(_all_replacements)
+_functional = Replacements(lambda: [(torch.autograd.functional, "_grad_preprocess", _refusing)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from types import FunctionType
+from itertools import islice
+from types import FunctionType, GeneratorType
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +14,8 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from analyzer.core.errors import AnalyzerError
+from analyzer.counting.dispatch.outputs import MAX_ITEMS
 from analyzer.counting.dispatch.tensors import tensors_inside
 from analyzer.counting.execution.attributes import built_in_class, slot_values
 from analyzer.counting.execution.places import Move
@@ -32,6 +35,32 @@ def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move)
         return [copies.of(value) for value in args], {name: copies.of(value) for name, value in kwargs.items()}
 
 
+class Items:
+    """The items of a generator, which each pass gets as a new iterator."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+
+def with_items(value: Any) -> Any:
+    """The arguments, with `Items` in place of the generators in them: a pass would leave none for the next pass."""
+    if not any(isinstance(leaf, GENERATORS) for leaf in pytree.tree_leaves(value)):
+        return value
+
+    def read(leaf: Any) -> Any:
+        if not isinstance(leaf, GENERATORS):
+            return leaf
+        items = list(islice(leaf, MAX_ITEMS + 1))
+        if len(items) > MAX_ITEMS:
+            raise AnalyzerError(f"an argument yields more than {MAX_ITEMS:,} items; limit them")
+        return Items(items)
+
+    return pytree.tree_map(read, value)
+
+
+GENERATORS = (GeneratorType, map, filter, zip, enumerate)
+
+
 def clone(tensor: Tensor) -> Tensor:
     """A copy, since a pass may write to its input."""
     return tensor.detach().clone().requires_grad_(tensor.requires_grad)
@@ -45,6 +74,8 @@ class _Copies:
         self.attempts: list[dict[int, Any]] = []  # `deepcopy` stores id(memo) in the memo: keep it alive.
 
     def of(self, value: Any) -> Any:
+        if isinstance(value, Items):
+            return iter(self.of(value.items))
         attempt = dict(self.memo)
         self.attempts.append(attempt)
         try:

@@ -15,6 +15,7 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 
 from analyzer.counting.dispatch.tensors import tensors_inside
 from analyzer.counting.execution.arguments import clone, copy_arguments
+from analyzer.counting.execution.caches import restore_caches
 from analyzer.counting.execution.distributed import distributed_as_usual, is_fully_sharded
 from analyzer.counting.execution.places import PLACES, REAL, ZEROS, Move, stays, to_meta
 from analyzer.counting.execution.randomness import Randomness
@@ -37,6 +38,7 @@ def prepared_model(
     """
     with ExitStack() as stack:
         stack.enter_context(_deeper_recursion())
+        stack.enter_context(restore_caches(model))
         tensors = stack.enter_context(restore_state(model, parameters=place in (REAL, ZEROS), randomness=randomness))
         stack.enter_context(_decomposed_kernels())
         stack.enter_context(as_written())

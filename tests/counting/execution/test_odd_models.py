@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -676,3 +677,33 @@ def test_the_same_tensor_twice_stays_the_same_and_a_generator_is_passed_on():
     keep_alive = (number for number in range(3))  # A generator cannot be copied.
     x = rows()
     check(Same(), (x, (x,)), MACS, MACS, {"keep": keep_alive})
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_every_pass_gets_the_items_of_a_generator(train):
+    """The first pass, which fails on meta, would otherwise leave fewer of them."""
+
+    class Loops(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, batches: Iterator[Tensor]) -> list[Tensor]:
+            return [self.layer(x) for x in batches if int(self.layer(x).isnan().sum()) == 0]
+
+    record = analyzer.count(Loops(), [(torch.ones(2, 8) for _ in range(3))], train=train, memory=True)
+    assert record.totals.macs == 3 * 2 * (2 * 8 * 8)
+    assert record.input == ((2, 8),) * 3
+
+
+def test_a_jacobian_in_the_forward_pass_is_counted():
+    class Jacobian(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.autograd.functional.jacobian(self.layer, x)
+
+    # The layer, and the gradient of its input for each of the 4 outputs.
+    assert analyzer.count(Jacobian(), torch.ones(1, 8)).totals.macs == (1 + 4) * 8 * 4

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analyzer.models.huggingface_inputs import (
+from analyzer.models.huggingface_defaults import (
     AUDIO,
     MEL_FRAMES,
     VISION,

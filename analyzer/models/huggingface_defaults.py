@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from analyzer.models.zeros import zeros
+
 Argument: TypeAlias = "Callable[[Request], Any]"
 
 TOKENS = 128  # Tokens of text, or the maximum of the model if that is less.
@@ -79,7 +81,7 @@ class Request:
         return default if value is None else value
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
-        return torch.zeros(self.batch, *shape, dtype=dtype or self.dtype)
+        return zeros(self.batch, *shape, dtype=dtype or self.dtype)
 
     def whole(self, *shape: int) -> Tensor:
         return self.zeros(*shape, dtype=torch.int64)
@@ -165,7 +167,7 @@ def patches(request: Request) -> Tensor:
     """All patches of all images, a row each."""
     depth = pair(request.find("temporal_patch_size patch_temporal", 1, VISION))[0]
     width = channels(request) * depth * patch_size(request) ** 2
-    return torch.zeros(request.batch * math.prod(grid(request)), width, dtype=request.dtype)
+    return zeros(request.batch * math.prod(grid(request)), width, dtype=request.dtype)
 
 
 def square_patches(request: Request) -> Tensor:
@@ -178,7 +180,7 @@ def merged_patches(request: Request) -> Tensor:
     """One row of pixels per merged square of patches."""
     edge = patch_size(request) * merge_size(request)
     count = request.batch * math.prod(grid(request)) // merge_size(request) ** 2
-    return torch.zeros(count, edge, edge, channels(request), dtype=request.dtype)
+    return zeros(count, edge, edge, channels(request), dtype=request.dtype)
 
 
 def image(request: Request) -> Tensor:

@@ -34,6 +34,24 @@ def relative_half_width(timing: Timing) -> float:
     return (high - low) / 2 / timing.median_s
 
 
+def ratio_interval(first: Timing, second: Timing) -> tuple[float, float]:
+    """95 % confidence interval of second ÷ first, of two independent medians, by Fieller's theorem (1954).
+
+    (0, inf) if the first median's interval contains 0, so that its data exclude no ratio.
+
+    >>> ratio_interval(*(Timing("", "", 1, "pass", "pass", (time,) * 3, "trusted") for time in (1.0, 2.0)))
+    (2.0, 2.0)
+    """
+    (first_s, first_width), (second_s, second_width) = (
+        (timing.median_s, (high - low) / 2) for timing in (first, second) for low, high in [confidence_interval(timing)]
+    )
+    scale = first_s**2 - first_width**2
+    if not scale > 0 or second_width == inf:
+        return 0.0, inf
+    root = sqrt((first_s * second_s) ** 2 - scale * (second_s**2 - second_width**2))
+    return max((first_s * second_s - root) / scale, 0.0), (first_s * second_s + root) / scale
+
+
 def bootstrap_median(processes: Sequence[Samples], *, seed: int = 0) -> tuple[float, float]:
     """95 % bootstrap-t interval of the median of clustered samples: median ± t · standard error of the resamples.
 

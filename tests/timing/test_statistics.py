@@ -9,7 +9,13 @@ import pytest
 
 from analyzer.records.timings import Configuration, Measurement, Timing
 from analyzer.timing import statistics
-from analyzer.timing.statistics import bootstrap_median, confidence_interval, critical_value, interval_half_width
+from analyzer.timing.statistics import (
+    bootstrap_median,
+    confidence_interval,
+    critical_value,
+    interval_half_width,
+    ratio_interval,
+)
 
 T_2, T_3 = 12.706, 4.303  # 97.5 % quantiles of Student's t with 1 and 2 degrees of freedom.
 
@@ -99,3 +105,15 @@ def test_intervals_cover_the_truth_in_95_percent_of_simulated_runs():
             hits["mean"] += abs(measured.operator_times_s[conv] - 1) <= interval_half_width(measured)([conv])
         assert min(hits.values()) >= 276, hits
     assert max(hits.values()) <= 297, hits
+
+
+def test_the_interval_of_a_ratio_by_fiellers_theorem():
+    first, second = (timing([time * (1 + 0.01 * (-1) ** index) for index in range(40)]) for time in (1.0, 2.0))
+    low, high = ratio_interval(first, second)
+    (a_low, a_high), (b_low, b_high) = confidence_interval(first), confidence_interval(second)
+    # Narrower than the ratio of the ends, wider than the wider of the two intervals.
+    assert b_low / a_high < low < 2 < high < b_high / a_low
+    assert (high - low) / 4 > (a_high - a_low) / 2
+    assert ratio_interval(timing([1.0]), second) == (0.0, inf)
+    assert ratio_interval(first, timing([1.0])) == (0.0, inf)
+    assert ratio_interval(timing([0.001, 1.0, 100.0]), second) == (0.0, inf)  # The first interval contains 0.

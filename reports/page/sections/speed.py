@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.timings import Configuration, Quality
+from analyzer.records.timings import Configuration, Quality, Timing
 from reports import cells
 from reports.page.context import Chart
 from reports.page.figures import base as figures
@@ -19,8 +19,12 @@ WORST_FIRST: tuple[Quality, ...] = ("void", "noisy", "trusted")
 class Run(Frozen):
     name: str
     configuration: Configuration
-    samples_per_s: float
+    timing: Timing
     quality: Quality
+
+    @property
+    def samples_per_s(self) -> float:
+        return self.configuration.batch / self.timing.median_s
 
     @property
     def text(self) -> str:
@@ -35,15 +39,13 @@ class Run(Frozen):
 def charts(networks: Sequence[NetworkView]) -> list[Chart]:
     """One chart if there are several configurations: lines over the batch, or a bar per configuration."""
     runs = [
-        Run(network.name, measurement.configuration, measurement.configuration.batch / timing.median_s,
-            measurement.quality)
+        Run(network.name, measurement.configuration, timing, measurement.quality)
         for network in networks
         for record in network.timed
         if (measurement := record.measurement) and (timing := measurement.pass_timing)
     ]  # fmt: skip
     if len({run.configuration for run in runs}) < 2:
         return []
-    fastest = max(runs, key=lambda run: run.samples_per_s)
     titles = columns("network", "configuration", "samples/s", "quality", left=("configuration", "quality"))
     rows = tuple(
         (run.name, run.configuration.label, Cell(run.text, run.samples_per_s), cells.quality(run.quality))
@@ -54,7 +56,7 @@ def charts(networks: Sequence[NetworkView]) -> list[Chart]:
         Chart(
             id="speed",
             title="Throughput by configuration",
-            summary=f"Fastest: {fastest.name} at {fastest.configuration.label}, {fastest.text} samples per second.",
+            summary=_fastest([run for run in runs if run.quality != "void"]),
             figure=_lines(runs) if len({run.configuration.batch for run in runs}) > 1 else _bars(runs),
             table=Table("Throughput of each run", titles, rows, tools=("sort", "csv")),
             marks=len(runs),
@@ -62,6 +64,22 @@ def charts(networks: Sequence[NetworkView]) -> list[Chart]:
             reason="" if quality == "trusted" else "Quality of the worst run.",
         )
     ]
+
+
+def _fastest(runs: Sequence[Run]) -> str:
+    """The fastest run that is not void, and those whose 95 % interval includes the same throughput."""
+    from analyzer.timing.statistics import ratio_interval  # Imports numpy: not for a page without times.
+
+    if not runs:
+        return "All runs are void."
+    fastest = max(runs, key=lambda run: run.samples_per_s)
+    equal = []
+    for run in runs:
+        scale = fastest.configuration.batch / run.configuration.batch  # From passes to samples.
+        if run is not fastest and ratio_interval(fastest.timing, run.timing)[0] * scale <= 1:
+            equal.append(run)
+    text = f"Fastest: {fastest.name} at {fastest.configuration.label}, {fastest.text} samples per second"
+    return f"{text}; undecided against {len(equal)} other run{'s' if len(equal) > 1 else ''}." if equal else f"{text}."
 
 
 def _lines(runs: Sequence[Run]) -> figures.Figure:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from analyzer.core.shapes import shape_text
 from analyzer.core.units import METRICS, percent, relative_change, relative_change_phrase, scaled, seconds
 from analyzer.records.comparable import incompatibility
+from analyzer.records.timings import Measurement, Timing
 from reports import cells
+from reports.cells import interval_text, ratio_text
 from reports.page.context import Block, Card, Cards, Fact, Paragraphs, Section
 from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
@@ -64,8 +67,7 @@ def _compared(first: NetworkView, other: NetworkView) -> str:
     ]
     if first.memory and other.memory:
         phrases.append(relative_change_phrase(other.memory.peak, first.memory.peak, "peak memory", fewer="less"))
-    if times_s := _comparable_times_s(first, other):
-        phrases.append(relative_change_phrase(times_s[1], times_s[0], "time", fewer="less"))
+    phrases += [_time_phrase(noun, *pair) for noun, pair in _comparable_times(other, first).items()]
     if phrases[0][0].isdigit():
         phrases[0] += f" than {other.name}"
     else:  # The same number, or none.
@@ -73,16 +75,45 @@ def _compared(first: NetworkView, other: NetworkView) -> str:
     return f"{first.name} has {', '.join(phrases[:-1])} and {phrases[-1]}."
 
 
-def _comparable_times_s(first: NetworkView, other: NetworkView) -> tuple[float, float] | None:
-    """Seconds of both passes, at the first configuration that they share on one machine; void times are left out."""
+def _comparable_times(first: NetworkView, other: NetworkView) -> dict[str, tuple[Timing, Timing]]:
+    """The passes of both, and their GPU time, at the first configuration that they share on one machine.
+
+    Void times are left out.
+    """
     for record in first.timed:
         for other_record in other.timed:
-            timings = [run.measurement and run.measurement.pass_timing for run in (record, other_record)]
-            comparable = all(timing and timing.quality != "void" for timing in timings)
-            if comparable and incompatibility(record, other_record) is None:
-                first_s, other_s = (timing.median_s for timing in timings if timing)
-                return first_s, other_s
-    return None
+            if incompatibility(record, other_record) is not None:
+                continue
+            pairs = {
+                noun: (timing, other_timing)
+                for noun, timing in _times(record.measurement).items()
+                for other_timing in [_times(other_record.measurement)[noun]]
+                if timing and other_timing and "void" not in (timing.quality, other_timing.quality)
+            }
+            if pairs:
+                return pairs
+    return {}
+
+
+def _times(measurement: Measurement | None) -> dict[str, Timing | None]:
+    gpu = next(iter(measurement.of("device")), None) if measurement else None
+    return {"time": measurement.pass_timing if measurement else None, "GPU time": gpu}
+
+
+def _time_interval(before: Timing, after: Timing) -> tuple[str, bool]:
+    """The 95 % confidence interval of the change in time, and whether it excludes that nothing changed."""
+    from analyzer.timing.statistics import ratio_interval  # Imports numpy: not for a page without times.
+
+    low, high = ratio_interval(before, after)
+    ends = (ratio_text(low) if low else "any", ratio_text(high) if high < inf else "any")
+    return interval_text(*ends), not low <= 1 <= high
+
+
+def _time_phrase(noun: str, before: Timing, after: Timing) -> str:
+    interval, decided = _time_interval(before, after)
+    if not decided:
+        return f"an undecided difference in {noun} ({interval})"
+    return f"{relative_change_phrase(before.median_s, after.median_s, noun, fewer='less')} ({interval})"
 
 
 def card(network: NetworkView, first: NetworkView) -> Card:
@@ -99,10 +130,11 @@ def card(network: NetworkView, first: NetworkView) -> Card:
         facts.append(_fact("peak_memory", "Peak memory", scaled(peak, "B"), f"{peak:,} bytes", before, peak))
     measurement = network.measurement
     if measurement and measurement.pass_timing:
-        times_s = (_comparable_times_s(first, network) if compared else None) or (None, 0.0)
-        title = f"Time of a pass, {measurement.quality}"
-        text, label = seconds(measurement.pass_timing.median_s), measurement.configuration.label
-        facts.append(_fact("time", title, text, label, *times_s))
+        pairs = _comparable_times(first, network) if compared else {}
+        for noun, timing in _times(measurement).items():
+            if timing:
+                title = f"{noun[0].upper()}{noun[1:]} of a pass, {timing.quality}"
+                facts.append(_time_fact(title, timing, measurement.configuration.label, pairs.get(noun)))
     record = network.record
     shapes = ", ".join(map(shape_text, record.input)) or "no input"
     note = f"not compared with {first.name}: {network.incompatibility}" if network.incompatibility else ""
@@ -114,6 +146,19 @@ def _fact(metric: str, title: str, text: str, exact: str, before: float | None, 
         return Fact(title, text, exact)
     ratio = relative_change(before, after, fewer=cells.fewer(metric))
     return Fact(title, text, exact, ratio, cells.tone(before, after))
+
+
+def _time_fact(title: str, timing: Timing, label: str, pair: tuple[Timing, Timing] | None) -> Fact:
+    if pair is None:
+        return Fact(title, seconds(timing.median_s), label)
+    before, after = pair
+    interval, decided = _time_interval(before, after)
+    if not decided:
+        return Fact(title, seconds(timing.median_s), label, f"undecided ({interval})")
+    ratio = relative_change(before.median_s, after.median_s, fewer="less")
+    return Fact(
+        title, seconds(timing.median_s), label, f"{ratio} ({interval})", cells.tone(before.median_s, after.median_s)
+    )
 
 
 def totals(networks: Sequence[NetworkView]) -> Table:

@@ -293,7 +293,14 @@ def test_incomparable_records_are_never_compared(other, reason):
 
 def test_comparable_times_are_compared():
     built = page([timed("nin"), timed("nin", slower=2).replace(model="slow")])
-    assert re.search(r"4\d(\.\d)? % less time", text(section(built, "summary")))  # Overhead is the same in both.
+    # Overhead is the same in both. Two processes give wide intervals, and this difference is outside of them.
+    assert re.search(r"4\d(\.\d)? % less time \(2\.\d+× less to -\d\d(\.\d)? %\)", text(section(built, "summary")))
+
+
+def test_a_difference_in_time_within_its_interval_is_undecided():
+    summary = text(section(page([timed("nin"), timed("nin", slower=1.05).replace(model="slow")]), "summary"))
+    assert "an undecided difference in time" in summary
+    assert "less time" not in summary
 
 
 def test_void_times_are_shown_and_not_compared():

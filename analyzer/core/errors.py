@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+# Messages of C++ libraries, CUDA and Apple when memory runs out. Other errors also contain the word "memory".
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
+
 
 class AnalyzerError(Exception):
     """Bad input. The message is one line; `exit_status` is the exit status of `analyze`.
@@ -34,12 +37,26 @@ def one_line(text: object) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text))
 
 
-def error_text(error: BaseException) -> str:
-    """The first line of an exception's text, at most 200 characters; empty if there is none or `__str__` raises."""
+def full_text(error: BaseException) -> str:
+    """An exception's text; empty if its `__str__` raises."""
     try:
-        return one_line((str(error).strip().splitlines() or [""])[0])[:200]
-    except BaseException:
+        return str(error)
+    except Exception:
         return ""
+
+
+def error_text(error: BaseException) -> str:
+    """The first line of an exception's text, at most 200 characters; empty if there is none."""
+    return one_line((full_text(error).strip().splitlines() or [""])[0])[:200]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or any(text in full_text(error).lower() for text in OUT_OF_MEMORY)
+
+
+def is_bad_input(error: BaseException) -> bool:
+    """Whether another input or model code may help: not if the code called exit or used up memory or the stack."""
+    return isinstance(error, Exception) and not (isinstance(error, RecursionError) or is_out_of_memory(error))
 
 
 def quoted(text: object) -> str:

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from analyzer.core.errors import AnalyzerError, InputError, one_line
+from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, error_text, is_bad_input, one_line
 
 
 def error_summary(error: BaseException) -> str:
     """Type and first line of an exception, at most 200 characters; of an AnalyzerError the line alone."""
-    lines = str(error).strip().splitlines()[:1]
+    lines = [text] if (text := error_text(error)) else []
     if not isinstance(error, AnalyzerError) or not lines:
         lines.insert(0, type(error).__name__)
-    return one_line(": ".join(lines))[:200]
+    return ": ".join(lines)[:200]
 
 
 def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> InputError:
@@ -33,6 +33,8 @@ def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], 
         message = f"{name} needs an input: {advice}; {error_summary(error)}"
     wrapped = InputError(message, advice)
     wrapped.details = user_frames(error)
+    if not is_bad_input(error):
+        wrapped.exit_status = CannotMeasure.exit_status
     return wrapped
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, is_bad_input, nearest, one_line, quoted
 from analyzer.core.inputs import LIBRARIES, Input
 from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
@@ -109,7 +109,7 @@ def _file(reference: str, path: Path) -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)  # The file can import its neighbours, as when it is run.
+    sys.path.insert(0, folder)  # The file can import other files of its folder, as when it is run.
     sys.modules[name] = module
     try:
         _call(reference, lambda: loader.exec_module(module))
@@ -197,7 +197,8 @@ def _call(reference: str, call: Callable[[], Any]) -> Any:
 
 
 def _wrapped(reference: str, error: BaseException) -> AnalyzerError:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else inspect.getdoc(type(error)) or ""
-    wrapped = AnalyzerError(f"{one_line(reference)} raised {type(error).__name__}: {one_line(first)}")
+    text = error_text(error) or one_line(inspect.getdoc(type(error)) or "")
+    kind = AnalyzerError if is_bad_input(error) else CannotMeasure
+    wrapped = kind(f"{one_line(reference)} raised {type(error).__name__}: {text}".rstrip(": "))
     wrapped.details = user_frames(error)
     return wrapped

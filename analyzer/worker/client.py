@@ -113,11 +113,11 @@ class _Connection:
 
 
 class _Worker:
-    """The connections to a worker and to its keeper."""
+    """The connections to a worker and to its keeper. `unkept`: the model has killed the keeper."""
 
     def __init__(self, channel: socket.socket, life: socket.socket) -> None:
         self.channel, self.life = _Connection(channel), _Connection(life)
-        self.started, self.status = False, None
+        self.started = self.unkept = False
 
     def ask(self, request: Mapping[str, Any], limit_s: float) -> Reply:
         """The reply to a request. The time limit begins once the worker has started."""
@@ -155,6 +155,7 @@ class _Worker:
                             return reply.lost(tuple(lines), line["status"])
                         self.started, end = True, time.monotonic() + limit_s
                     if not self.life.open:
+                        self.unkept = True
                         return reply.lost(tuple(lines), None)
         return reply.hung(tuple(lines), limit_s) if self.channel.open else reply.lost(tuple(lines), None)
 
@@ -206,7 +207,9 @@ def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str) ->
         _worker = None
         raise
     if answer.end in ("lost", "hung"):
-        _worker = None
+        (_, worker), _worker = _worker, None
+        if worker.unkept:
+            _close_server()  # It ends the processes that the killed keeper leaves.
     return answer
 
 

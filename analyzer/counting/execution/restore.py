@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
@@ -16,12 +18,31 @@ from analyzer.counting.execution.attributes import Attributes
 from analyzer.counting.execution.distributed import reshard
 from analyzer.counting.execution.randomness import Randomness, seeded
 
+HOOKS = "_global_.*_hooks"  # Also `_global_forward_hooks_always_called`.
+
+
+@contextmanager
+def restore_settings() -> Iterator[None]:
+    """Restores torch's default type, whether gradients are enabled, and the hooks of all modules."""
+    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
+    stores = [store for name, store in vars(torch_module).items() if re.match(HOOKS, name)]
+    hooks = [(store, dict(store)) for store in stores]
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
+        for store, before in hooks:
+            if store != before:
+                store.clear()
+                store.update(before)
+
 
 @contextmanager
 def restore_state(
     model: nn.Module, *, parameters: bool = False, randomness: Randomness | None = None
 ) -> Iterator[list[Tensor]]:
-    """Restores mode, hooks, attributes, parameter identities, gradients, buffer values and random generators.
+    """Restores mode, hooks, attributes, parameter identities, gradients, buffer values, generators and settings.
 
     Yields the tensors that the model's modules hold. Containers and objects in attributes are restored in place.
     `parameters` is for a model that runs on its own tensors: it restores the values of parameters too, each copied only
@@ -44,7 +65,7 @@ def restore_state(
     for parameter, _, gradient in gradients:
         if gradient is not None:
             parameter.grad = None
-    with seeded(randomness, attributes.generators):
+    with restore_settings(), seeded(randomness, attributes.generators):
         try:
             with _ParameterBackup([*attributes.tensors, *model.parameters()]) if parameters else nullcontext():
                 yield [*attributes.tensors, *(tensor for state in scripted for tensor in state.tensors())]

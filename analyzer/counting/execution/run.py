@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from analyzer.core.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError, full_text
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
 from analyzer.counting.dispatch.backward import track_gradients
@@ -62,7 +62,7 @@ def count_model(
     tensors, or zeros for a small model that was made on meta. A note says where it was counted if not on meta. `real`
     rebuilds a model that is on meta with storage. Raises AnalyzerError with the model's own message if it runs nowhere.
     """
-    model = getattr(model, "_orig_mod", model)  # A compiled model counts as its eager self.
+    model = getattr(model, "_orig_mod", model)  # A compiled model is counted without compilation.
     kwargs = dict(kwargs or {})
     failures: list[BaseException] = []
     with unset_fake_temporarily():
@@ -166,7 +166,7 @@ def _count_at(
     try:
         counted = count_forward(randomness)
     except Exception as error:
-        if not re.search("grad|inference", str(error), re.IGNORECASE):
+        if not re.search("grad|inference", full_text(error), re.IGNORECASE):
             raise
         autograd = True
         counted = count_forward(randomness, autograd=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text
+from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, is_out_of_memory
 from analyzer.core.serialize import from_json
 from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import Clock, clock_of
@@ -36,8 +36,6 @@ REFUSED, FAILED = AnalyzerError.exit_status, CannotMeasure.exit_status
 MAX_WARM_UP = 0.25  # Share of the rest of the budget.
 SEND_EVERY_S = 1.0
 SETTLE_S = 0.005  # After sending, for the parent to read: it would disturb the next sample.
-# Messages of C++ libraries, CUDA and Apple when memory runs out. Other errors also contain the word "memory".
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 
 
 def handle(message: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
@@ -50,7 +48,7 @@ def handle(message: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
         clock, prepared = clock_of(configuration.device), load_model(request)
         record = count_reference(prepared, request)
     except Exception as error:
-        refused = isinstance(error, AnalyzerError) and not _out_of_memory(error)
+        refused = isinstance(error, AnalyzerError) and not is_out_of_memory(error)
         return _failure(error, request, REFUSED if refused else FAILED)
     try:
         return _measure(prepared, record, request, clock, send)
@@ -67,14 +65,9 @@ def handle(message: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
 
 def _failure(error: Exception, request: Request, status: int) -> dict[str, Any]:
     line = {**failure(error), "status": status}
-    if _out_of_memory(error):
+    if is_out_of_memory(error):
         line["reason"] = f"out of memory at batch {request.configuration.batch} ({error_text(error)})"
     return line
-
-
-def _out_of_memory(error: Exception) -> bool:
-    no_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return no_memory or any(text in error_text(error).lower() for text in OUT_OF_MEMORY)
 
 
 def _measure(

@@ -112,6 +112,26 @@ def settings() -> list[Any]:
     ]
 
 
+class ChangesSettings(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        torch_module.register_module_forward_hook(lambda module, args, output: None)
+        torch_module.register_module_forward_pre_hook(lambda module, args: None)
+        return super().forward(x) + torch.ones(2)
+
+
+@WAYS
+@pytest.mark.parametrize("train", [None, False])
+def test_settings_that_a_model_changes_are_restored(on, train):
+    before = settings()
+    for _ in range(2):  # The second count starts from the same settings.
+        count = count_model(ChangesSettings(4, 2), [torch.zeros(3, 4)], train=train, on=on).count
+        assert count.totals.macs == 3 * 4 * 2
+        assert count.totals.bytes_written == 4 * (3 * 2) + 8 * 2 + 8 * (3 * 2)  # Linear in float32, ones and sum.
+        assert settings() == before
+
+
 @WAYS
 @MODES
 @pytest.mark.parametrize("fails", [False, True])

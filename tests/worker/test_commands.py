@@ -1,0 +1,141 @@
+"""Commands that run a reference ask a worker: a model's end or settings do not reach the command or other models."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from analyzer.worker import client
+
+NETS = """
+import os, time
+import torch
+from torch import nn
+
+class Net(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 2)
+
+class Ends(Net):
+    def forward(self, x):
+        os._exit(0)
+
+class Hangs(Net):
+    def forward(self, x):
+        with open("pids", "a") as file:
+            file.write(f"{os.getpid()}\\n")
+        if os.fork() == 0:
+            os.setsid()
+            with open("pids", "a") as file:
+                file.write(f"{os.getpid()}\\n")
+        time.sleep(600)
+
+def inputs():
+    return torch.zeros(3, 4)
+"""
+DOUBLE = "import torch\ntorch.set_default_dtype(torch.float64)\n" + NETS
+HANG = [sys.executable, "-m", "analyzer", "--model", "net.py:Hangs"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(NETS)
+    Path("double.py").write_text(DOUBLE)
+    Path("pyproject.toml").write_text('[tool.analyzer.check]\nmodels = ["double.py:Net", "net.py:Net"]\n')
+    return tmp_path
+
+
+def test_the_command_does_not_import_torch(project):
+    code = (
+        "import sys\nfrom analyzer.cli import main\n"
+        "commands = [], ['report', '-o', 'page.html'], ['check', '--update'], ['reconcile', '--peer', 'fvcore']\n"
+        "for command in commands:\n"
+        "    assert main([*command, '--model', 'net.py:Net']) == 0\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_model_that_ends_its_process_does_not_end_a_check(project, analyze):
+    assert analyze("check", "--update").status == 0
+    Path("net.py").write_text(NETS.replace("super().__init__(4, 2)", "super().__init__(4, 3)"))
+    done = analyze("check", "--model", "net.py:Ends", "--model", "net.py:Net", "--format", "json")
+    outcomes = {change["model"]: change["outcome"] for change in json.loads(done.out)["changes"]}
+    assert outcomes["net.py:Net"] == "regressed"
+    assert done.status == 1
+    assert "net.py:Ends: its process ended with status 0" in done.err
+
+
+def test_a_default_type_that_a_model_sets_does_not_change_another_model(project, analyze):
+    both = analyze("--model", "double.py:Net", "--model", "net.py:Net", "--format", "json")
+    alone = analyze("--model", "net.py:Net", "--format", "json")
+    assert json.loads(both.out)["records"][0]["dtype"] == "float64"
+    assert json.loads(both.out)["records"][1] == json.loads(alone.out)["records"][0]
+
+
+def test_a_report_shows_the_models_that_could_be_counted(project, analyze):
+    done = analyze("report", "--model", "net.py:Ends", "--model", "net.py:Net", "-o", "page.html", "--charts", "none")
+    assert done.status == 3
+    assert "net.py:Ends: its process ended with status 0" in done.err
+    assert "net.py:Net" in Path("page.html").read_text()
+
+
+def test_reconcile_reports_a_model_that_ends_its_process(project, analyze):
+    done = analyze("reconcile", "--model", "net.py:Ends", "--peer", "fvcore")
+    assert done.status == 3
+    assert "its process ended with status 0" in done.err
+
+
+def test_a_timeout_without_a_reference_is_refused(analyze):
+    done = analyze("--variant", "nin", "--timeout", "5")
+    assert done.status == 2
+    assert "--timeout" in done.err
+
+
+def test_a_reference_is_counted_where_there_is_no_fork(project, analyze, monkeypatch):
+    forked = analyze("--model", "net.py:Net", "--format", "json")
+    monkeypatch.setattr(client, "CAN_FORK", False)
+    spawned = analyze("--model", "net.py:Net", "--format", "json")
+    assert spawned == forked
+    ended = analyze("--model", "net.py:Ends", "--model", "net.py:Net", "--format", "json")
+    assert ended.status == 3
+    assert [record["model"] for record in json.loads(ended.out)["records"]] == ["net.py:Net"]
+
+
+def running() -> list[str]:
+    pids = Path("pids").read_text().split() if Path("pids").exists() else []
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists() and "(zombie)" not in _status(pid)]
+
+
+def _status(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "(zombie)"
+
+
+def wait_until(condition, within_s: float = 30.0) -> bool:
+    end = time.monotonic() + within_s
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(condition())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_a_signal_to_the_command_ends_the_model_and_its_processes(project, number):
+    command = subprocess.Popen(HANG, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert wait_until(lambda: len(running()) == 2), command.communicate()
+    command.send_signal(number)
+    _, messages = command.communicate(timeout=30)
+    assert command.returncode == (130 if number == signal.SIGINT else -number)
+    assert "Traceback" not in messages
+    assert wait_until(lambda: not running())

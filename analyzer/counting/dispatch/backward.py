@@ -214,7 +214,7 @@ class _ProductsAsWritten(ContractionsAsProducts):
             result = recurrent.as_products(func, args, kwargs or {})
             return func(*args, **(kwargs or {})) if result is NotImplemented else result
         if func in CONCATENATIONS and has_many_inputs(args, kwargs or {}):
-            return concatenate(self.tracker.reached, *args, **(kwargs or {}))
+            return concatenate(self.tracker.reached, func, *args, **(kwargs or {}))
         if func in CONVOLUTIONS and args[0].is_complex():
             with self.tracker.complex_convolution():
                 return func(*args, **(kwargs or {}))

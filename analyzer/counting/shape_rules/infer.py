@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Parameter
 from torch.utils._pytree import tree_leaves
 
@@ -48,6 +49,7 @@ CONTIGUOUS: dict[str, Rule] = {
     "avg_pool3d": products.avg_pool(3),
     **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), products.adaptive_avg_pool),
     "cat": products.cat,
+    "stack": products.stack,
     "constant_pad_nd": products.constant_pad,
     **dict.fromkeys(("mean", "sum"), pointwise.mean),
     "native_batch_norm": pointwise.native_batch_norm,
@@ -77,6 +79,7 @@ STRIDED: dict[str, Rule] = {
     "scaled_dot_product_attention": attention.attention,
     **dict.fromkeys(UNARY, pointwise.unary),
     **{f"{name}_": pointwise.unary_in_place for name in UNARY},
+    "clamp": pointwise.clamp,
     **dict.fromkeys(BINARY, pointwise.binary),
     **dict.fromkeys(GRADIENTS, pointwise.gradient),
     **{f"{name}_": pointwise.binary_in_place for name in BINARY},
@@ -87,15 +90,15 @@ WITHOUT_META: dict[str, Rule] = {
     "higher_order::flex_attention": attention.flex_attention,
     "aten::_grouped_mm": products.grouped_matmul,
 }
-# torch's meta kernels accept operands of different types here; its CPU kernels raise.
+# torch's meta kernels accept operands of different types here, and booleans; its CPU kernels raise.
 SAME_TYPE = frozenset(
     f"aten::{name}"
     for name in (
         "linear matmul mm bmm mv addmm addmv addbmm baddbmm dot vdot inner bilinear convolution conv1d conv2d conv3d "
-        "conv_transpose1d conv_transpose2d conv_transpose3d"
+        "conv_transpose1d conv_transpose2d conv_transpose3d tensordot"
     ).split()
 )
-# As above, but operands in half precision may have parameters in float32.
+# As above, but operands are in floating point, and those in half precision may have parameters in float32.
 SAME_TYPE_OR_FLOAT = frozenset(
     f"aten::{name}"
     for name in "batch_norm native_batch_norm layer_norm native_layer_norm group_norm native_group_norm".split()
@@ -111,12 +114,20 @@ FLOATING = frozenset(
 )
 HALF = (torch.float16, torch.bfloat16)
 _CHECKED = SAME_TYPE | SAME_TYPE_OR_FLOAT | FLOATING
-_ALL: dict[str, Rule] = {**dict.fromkeys(_CHECKED, _declines), **RULES, **WITHOUT_META}
+_TRANSPOSED = [f"aten::conv_transpose{axes}d" for axes in (1, 2, 3)]
+_ALL: dict[str, Rule] = {
+    **dict.fromkeys(_CHECKED, _declines),
+    **RULES,
+    **WITHOUT_META,
+    **dict.fromkeys(_TRANSPOSED, products.conv_transpose),
+}
 _NUMBERS = frozenset({int, float, bool, str, type(None)})
 _MIXED_TYPES: frozenset[Rule] = frozenset(
     {products.embedding, attention.attention, attention.flex_attention, products.grouped_matmul}
 )
-_CONVOLUTIONS: frozenset[Rule] = frozenset({products.conv, products.convolution})
+_RAISING: frozenset[Rule] = frozenset(
+    {products.conv, products.convolution, products.conv_transpose, pointwise.unary_in_place, pointwise.binary_in_place}
+)
 # Errors of a signature or rank that a rule does not support: torch computes the result or raises.
 _UNSURE = (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError)
 _ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
@@ -138,20 +149,20 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not plain or _without_rules:
         if name in _CHECKED:
             _check_types(name, (args, kwargs))
-        if rule in _CONVOLUTIONS:
+        if rule in _RAISING and type(args[0]) in (Tensor, Parameter, FakeTensor):
             with suppress(*_UNSURE):
-                rule(*args, **kwargs)  # Raises for windows that torch's meta kernels accept, such as a dilation of 0.
+                rule(*args, **kwargs)  # Raises for what torch's meta kernels accept, such as a dilation of 0.
         return NotImplemented
     if rule not in _MIXED_TYPES and any(tensor.dtype is not tensors[0].dtype for tensor in tensors):
         if name in _CHECKED:
             _check_types(name, (args, kwargs))
         return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.
+    if name in _CHECKED and tensors and not tensors[0].is_floating_point():
+        _check_types(name, (args, kwargs))
     try:
         result = rule(*args, **kwargs)
     except _UNSURE:
         result = NotImplemented
-    if result is NotImplemented and name in FLOATING:
-        _check_types(name, (args, kwargs))
     return result
 
 
@@ -200,6 +211,8 @@ def _check_types(name: str, arguments: Any) -> None:
             raise RuntimeError(f"{name} has no kernel for {str(tensors[0].dtype).removeprefix('torch.')}")
         return
     first, rest = tensors[0].dtype, {tensor.dtype for tensor in tensors[1:]}
+    if first is torch.bool or (name in SAME_TYPE_OR_FLOAT and not first.is_floating_point):
+        raise RuntimeError(f"{name} has no kernel for {str(first).removeprefix('torch.')}")
     if name in SAME_TYPE_OR_FLOAT and first in HALF and rest <= {first, torch.float32}:
         return
     if rest - {first}:

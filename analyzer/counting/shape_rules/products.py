@@ -62,6 +62,28 @@ def conv(
     return fresh(source, (source.shape[0], filters, *output)) if min(output) > 0 else NotImplemented
 
 
+def conv_transpose(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Any:
+    """Declines. RuntimeError for groups and an output padding that torch's meta kernels accept."""
+    axes = weight.dim() - 2
+    steps, dilations, extra = (
+        _per_axis(value, axes, least) for value, least in ((stride, 1), (dilation, 1), (output_padding, 0))
+    )
+    if groups < 1 or weight.shape[0] % groups:
+        raise RuntimeError(f"groups={groups} does not divide {weight.shape[0]} input channels")
+    if any(more >= max(step, reach) for more, step, reach in zip(extra, steps, dilations, strict=True)):
+        raise RuntimeError(f"output padding {tuple(extra)} must be smaller than the stride or the dilation")
+    return NotImplemented
+
+
 def pool(
     source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, axes: int = 2
 ) -> Any:
@@ -179,6 +201,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
             return NotImplemented
     shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
     return fresh(tensors[0], shape)
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+    shape, axes = tensors[0].shape, tensors[0].dim() + 1
+    if not -axes <= dim < axes or any(tensor.shape != shape for tensor in tensors):
+        return NotImplemented
+    dim %= axes
+    return fresh(tensors[0], (*shape[:dim], len(tensors), *shape[dim:]))
 
 
 def constant_pad(source: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:

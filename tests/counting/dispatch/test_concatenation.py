@@ -54,3 +54,24 @@ def test_a_module_list_of_outputs_used_twice():
         count_model(Twice(slice(None)), (torch.zeros(3, 2),), train=True, on=on).count for on in ("meta", "real")
     )
     assert on_meta.totals == real.totals
+
+
+class Stacked(nn.Module):
+    """Layer i reads the sum of the outputs before it, so each stack of the first outputs gives them one gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(LAYERS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = [x]
+        for layer in self.layers:
+            features.append(layer(torch.stack(features, 1).sum(1)))
+        return features[-1]
+
+
+def test_stacks_of_many_tensors():
+    """A layer has 3 x 2 x 2 MACs, and twice as many backward; the first layer's input x needs no gradient."""
+    on_meta, real = (count_model(Stacked(), (torch.zeros(3, 2),), train=True, on=on).count for on in ("meta", "real"))
+    assert (on_meta.totals.macs, on_meta.totals.backward_macs) == (LAYERS * 12, 2 * LAYERS * 12 - 12)
+    assert [row.backward_macs for row in on_meta.rows] == [row.backward_macs for row in real.rows]

@@ -232,6 +232,13 @@ def cat(draw: Draw) -> DrawnCall:
     return DrawnCall(ATEN.cat.default, (tensors, axis))
 
 
+def stack(draw: Draw) -> DrawnCall:
+    shape, dtype = draw.shape(0, 4), draw.dtype()
+    axis = draw.valid(draw.integer(-len(shape) - 1, len(shape)), invalid=[len(shape) + 1, -len(shape) - 2])
+    other = draw.valid(shape, invalid=[[*shape, 1], [2, *shape]])
+    return DrawnCall(ATEN.stack.default, ([draw.tensor(shape, dtype), draw.tensor(other, dtype)], axis))
+
+
 def constant_pad(draw: Draw) -> DrawnCall:
     shape, pad = draw.shape(1, 4), []
     for size in reversed(shape[-draw.integer(1, len(shape)) :]):
@@ -435,6 +442,7 @@ STRATEGIES: dict[str, Strategy] = {
     **{name: norm(name) for name in ("layer_norm", "rms_norm")},
     **dict.fromkeys(("softmax", "_softmax"), softmax),
     "cat": cat,
+    "stack": stack,
     "constant_pad_nd": constant_pad,
     **{name: reduction(name) for name in ("mean", "sum")},
     **{name: gradient(name) for name in GRADIENTS},

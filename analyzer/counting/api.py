@@ -37,17 +37,18 @@ def count(
     verify: bool = False,
     memory: bool | TrainingSetup = False,
 ) -> Record:
-    """Counts a named network, a model by reference such as `net.py:Net`, or an `nn.Module` called with its arguments.
+    """Counts a built-in network, a model by reference such as `net.py:Net`, or an `nn.Module` with its arguments.
 
     Names and references take `batch` and `input`: a shape without the batch, or texts as on the command line
-    (`"ids=128:int64"`). A named network takes `overrides`; `counter="dispatch"` counts the operators that run when it
-    is built in torch; `verify` cross-checks three counters. Counting a reference runs its code. A module takes `args`
-    and `kwargs` and is left unchanged. It runs on meta tensors; if it cannot, `notes` say what it ran on instead.
+    (`"ids=128:int64"`). A built-in network takes `overrides`; `counter="dispatch"` counts the operators that run when
+    it is built in torch; `verify` cross-checks three counters. Counting a reference runs its code. A module takes
+    `args` and `kwargs` and is left unchanged. It runs on meta tensors; if it cannot, `notes` say what it ran on
+    instead.
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's mode and
     counts the forward pass only. `memory` adds the peak memory, in total and by module; a `TrainingSetup` in its place
     gives the optimizer and the precision of training. Raises AnalyzerError for an unknown name or an input that does
-    not fit, CannotMeasure if a named network cannot run on this machine.
+    not fit, CannotMeasure if a built-in network cannot run on this machine.
 
     >>> record = count("googlenet")
     >>> record.totals.params, record.totals.macs
@@ -66,7 +67,7 @@ def count(
             size = image_shape(parse_inputs(input))
             return count_variant(variant(model, overrides), input=size, counter=counter, verify=verify, **options)
         if overrides or verify:
-            raise AnalyzerError(f"{one_line(model)} is a reference; overrides and verify are for named networks")
+            raise AnalyzerError(f"{one_line(model)} is a reference; overrides and verify are for built-in networks")
         return count_reference(model, inputs=parse_inputs(input), **options)
     if isinstance(model, type) or not hasattr(model, "named_modules"):  # Without importing torch.
         kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
@@ -81,7 +82,7 @@ def count(
 
 
 def compare(*names: str, input: Shape | str | None = None, batch: int = 1, train: bool = False) -> Comparison:
-    """Counts named networks or models by reference and compares each with the first.
+    """Counts built-in networks or models by reference and compares each with the first.
 
     >>> totals = compare("googlenet", "alexnet").totals
     >>> f"{totals['params'].ratio:.2f} {totals['macs'].ratio:.3f}"
@@ -181,7 +182,10 @@ def count_reference(
     memory: bool | TrainingSetup = False,
 ) -> Record:
     """The record of a model by reference, such as `net.py:Net` or `torchvision:resnet50`. Runs the code it names."""
-    return reference_counter(reference, inputs=inputs, batch=batch)(train=train, memory=memory)
+    from analyzer.counting.execution.restore import restore_settings
+
+    with restore_settings():
+        return reference_counter(reference, inputs=inputs, batch=batch)(train=train, memory=memory)
 
 
 def reference_counter(reference: str, *, inputs: Sequence[Input] = (), batch: int = 1) -> Callable[..., Record]:

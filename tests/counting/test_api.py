@@ -28,6 +28,16 @@ def test_count_returns_a_record():
     assert record.overrides == {}
 
 
+def test_counting_a_reference_restores_what_its_file_sets(tmp_path):
+    for name, setting in {"double.py": "torch.set_default_dtype(torch.float64)", "net.py": ""}.items():
+        (tmp_path / name).write_text(
+            f"import torch\n{setting}\nNet = lambda: torch.nn.Linear(4, 2)\ninputs = lambda: torch.zeros(3, 4)\n"
+        )
+    dtypes = [analyzer.count(f"{tmp_path}/{name}:Net").dtype for name in ("double.py", "net.py")]
+    assert dtypes == ["float64", "float32"]
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_input_defaults_to_that_of_the_network():
     assert analyzer.count("alexnet").input == ((1, 3, 227, 227),)
     assert analyzer.count("googlenet").input == ((1, 3, 224, 224),)
@@ -112,7 +122,7 @@ def test_a_name_may_have_overrides():
             {"model": "googlenet", "args": (1,)},
             "googlenet is a name: give input",
         ),
-        ({"model": "net.py:Net", "verify": True}, "net.py:Net is a reference; overrides and verify are for named"),
+        ({"model": "net.py:Net", "verify": True}, "net.py:Net is a reference; overrides and verify are for built-in"),
         ({"model": torch.nn.Identity(), "input": (3, 8, 8)}, "input is for names; give an nn.Module args"),
     ],
 )

@@ -58,6 +58,20 @@ def summed_matmul(call: Call) -> Work:
     return products(batch * rows * depth * columns, rows * columns)
 
 
+def tensordot(call: Call) -> Work:
+    """An axis that only one operand has more than once is summed before the product; without axes an outer product."""
+    left, right, *axes = call.args[:4]
+    if not axes[0]:
+        return outer(call)
+    pairs = [(left[one], right[other]) for one, other in zip(*axes, strict=True)]
+    summed = sum(
+        prod(shape)
+        for shape, sizes in zip((left, right), zip(*pairs, strict=True), strict=True)
+        if any(size > min(pair) for size, pair in zip(sizes, pairs, strict=True))
+    )
+    return products(prod(call.outputs[0]) * prod(map(min, pairs)), summed)
+
+
 def einsum(call: Call) -> Work:
     """The sum over the pairs that torch contracts: in order, or along opt_einsum's path where torch was given one."""
     equation, shapes = call.args[:2]
@@ -145,6 +159,10 @@ class ContractionsAsProducts(TorchFunctionMode):
             result = _as_products(args[0], list(operands), func)
             if result is not None:
                 return result
+        if func is torch.functional.tensordot and len(args) == 2:
+            dims = (kwargs or {}).get("dims", 2)
+            if dims == 0 or (isinstance(dims, list | tuple) and not len(dims[0])):
+                return args[0].reshape(*args[0].shape, *[1] * args[1].dim()) * args[1]
         if func is torch.linalg.vecdot and not (kwargs or {}).get("out"):
             return _vecdot_as_product(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
@@ -206,6 +224,7 @@ CONTRACTIONS: dict[str, Formula] = {
     **named(inner, "inner"),
     **named(vecdot, "linalg_vecdot"),
     **named(outer, "outer ger"),
+    **named(tensordot, "tensordot"),
     **named(einsum, "einsum"),
     **named(added_matmul, "addmm baddbmm addmv _addmm_activation"),
     **named(added_outer, "addr"),

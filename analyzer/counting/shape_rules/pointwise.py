@@ -137,6 +137,10 @@ def unary(source: Tensor, *settings: Any, **named: Any) -> Any:
     return laid_out_like(source) if _is_pointwise(source, settings, named) else NotImplemented
 
 
+def clamp(source: Tensor, *limits: Any, **named: Any) -> Any:
+    return unary(source, *limits, **named) if limits or named else NotImplemented  # torch raises without a limit.
+
+
 def unary_in_place(source: Tensor, *settings: Any, **named: Any) -> Any:
     return in_place(source) if _is_pointwise(source, settings, named) else NotImplemented
 
@@ -194,4 +198,7 @@ def binary_in_place(left: Tensor, right: Any, *, alpha: Any = 1, rounding_mode: 
 
 
 def in_place(source: Tensor) -> Any:
-    return source if source.is_floating_point() and writes_once(source) else NotImplemented
+    """RuntimeError for an expanded tensor, to which torch's meta kernels write."""
+    if not writes_once(source):
+        raise RuntimeError("more than one element of the written-to tensor refers to a single memory location")
+    return source if source.is_floating_point() else NotImplemented

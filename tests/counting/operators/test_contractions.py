@@ -102,6 +102,8 @@ def test_every_spelling_has_the_same_macs(spellings, left, right, depth, on):
 
 ELEMENTWISE: dict[str, Function] = {
     "outer": torch.outer,
+    "tensordot without axes": lambda a, b: torch.tensordot(a, b, 0),
+    "tensordot without axes, by lists": lambda a, b: torch.tensordot(a, b, dims=([], [])),
     "ger": torch.ger,
     "einsum": lambda a, b: torch.einsum("i,j->ij", a, b),
     "addr": lambda a, b: torch.addr(a.new_zeros(len(a), len(b)), a, b),

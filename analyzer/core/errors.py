@@ -18,6 +18,10 @@ class AnalyzerError(Exception):
     details: tuple[str, ...] = ()
 
 
+class UnknownModel(AnalyzerError):
+    """There is no model of that name, as in a commit before it was added."""
+
+
 class CannotMeasure(AnalyzerError):
     """The input is valid, but a counter or a clock cannot run on this machine."""
 

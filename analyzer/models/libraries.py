@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.core.errors import UnknownModel, nearest, quoted
 from analyzer.core.inputs import LIBRARIES
 from analyzer.models.huggingface import huggingface
 from analyzer.models.installed import imported
@@ -22,7 +22,7 @@ def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     models = imported("torchvision.models")
     known = models.list_models()
     if name not in known:
-        raise AnalyzerError(f"torchvision has no model {quoted(name)}; {nearest(name, known)}")
+        raise UnknownModel(f"torchvision has no model {quoted(name)}; {nearest(name, known)}")
     builder = models.get_model_builder(name)
     settings: dict[str, Any] = {"weights": None}
     if name in ("googlenet", "inception_v3"):
@@ -61,7 +61,7 @@ def timm(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int],
     """`timm:vit_base_patch16_224`, at the input size of its configuration."""
     library = imported("timm")
     if not library.is_model(name):
-        raise AnalyzerError(f"timm has no model {quoted(name)}; {nearest(name, library.list_models())}")
+        raise UnknownModel(f"timm has no model {quoted(name)}; {nearest(name, library.list_models())}")
 
     def inputs(model: nn.Module, batch: int) -> Inputs:
         settings: Any = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", {})

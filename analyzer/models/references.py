@@ -19,7 +19,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, is_bad_input, nearest, one_line, quoted
+from analyzer.core.errors import (
+    AnalyzerError,
+    CannotMeasure,
+    UnknownModel,
+    error_text,
+    is_bad_input,
+    nearest,
+    one_line,
+    quoted,
+)
 from analyzer.core.inputs import LIBRARIES, Input
 from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
@@ -49,7 +58,7 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     scheme, colon, name = reference.rpartition(":")
     if reference.endswith(".pt2"):
         if not Path(reference).is_file():
-            raise AnalyzerError(f"no file {one_line(reference)}; {FORMS}")
+            raise UnknownModel(f"no file {one_line(reference)}; {FORMS}")
         model, args, kwargs = load_program(Path(reference))
         if inputs or batch != 1:
             raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out --input and --batch")
@@ -83,7 +92,7 @@ def _lookup(reference: str, location: str, name: str) -> tuple[Any, Callable[[],
     for part in name.split("."):
         if not hasattr(target, part):
             known = [key for key, value in vars(module).items() if callable(value) or isinstance(value, nn.Module)]
-            raise AnalyzerError(f"{one_line(location)} has no {quoted(name)}; {one_line(nearest(name, known))}")
+            raise UnknownModel(f"{one_line(location)} has no {quoted(name)}; {one_line(nearest(name, known))}")
         target = getattr(target, part)
     inputs_function = getattr(module, f"{name}_inputs", None) or getattr(module, "inputs", None)
     return target, inputs_function if callable(inputs_function) else None
@@ -100,7 +109,7 @@ class _Source(SourceFileLoader):
 
 def _file(reference: str, path: Path) -> ModuleType:
     if not path.is_file():
-        raise AnalyzerError(f"no file {one_line(path)}; {FORMS}")
+        raise UnknownModel(f"no file {one_line(path)}; {FORMS}")
     # The name may be that of an imported module, such as random.py.
     name = path.stem if path.stem not in sys.modules else str(path.resolve())
     absolute = path.absolute()
@@ -127,7 +136,7 @@ def _module(reference: str, name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
-            raise AnalyzerError(f"no module {quoted(name)} for {one_line(reference)}; {FORMS}") from None
+            raise UnknownModel(f"no module {quoted(name)} for {one_line(reference)}; {FORMS}") from None
         raise _wrapped(reference, error) from error
     except (Exception, SystemExit) as error:
         raise _wrapped(reference, error) from error
@@ -140,7 +149,7 @@ def _entry_point(name: str) -> Any:
 
     points = {point.name: point for point in entry_points(group=GROUP)}
     if name not in points:
-        raise AnalyzerError(f"unknown model {quoted(name)}; {nearest(name, points) if points else FORMS}")
+        raise UnknownModel(f"unknown model {quoted(name)}; {nearest(name, points) if points else FORMS}")
     return _call(name, points[name].load)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted
 from analyzer.networks.spec import LAYERS, Network
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def find(name: str) -> Network:
     points = {point.name: point for point in _entry_points()}
     if name in points:
         return _load(points[name])
-    raise AnalyzerError(f"unknown variant {quoted(name)}; {nearest(name, [*VARIANTS, *points])}; see analyze list")
+    raise UnknownModel(f"unknown variant {quoted(name)}; {nearest(name, [*VARIANTS, *points])}; see analyze list")
 
 
 def all_networks() -> Iterator[Network | AnalyzerError]:

@@ -38,6 +38,8 @@ def label(result: CheckResult, model: str) -> str:
 
 
 def new_or_removed(check: ModelCheck) -> str:
+    if isinstance(check, TimeCheck):
+        return "new" if check.sample.missing == "base" else "removed"
     return "new" if any(change.before is None for change in check.changes) else "removed"
 
 

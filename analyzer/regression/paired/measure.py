@@ -22,7 +22,7 @@ from analyzer.regression.paired.sequential_test import (
     holm,
     trimmed_mean,
 )
-from analyzer.regression.paired.side_process import SideFailed, SideProcess, WorkerLost
+from analyzer.regression.paired.side_process import ModelMissing, SideFailed, SideProcess, WorkerLost
 
 MAX_LOST_WORKERS = 3
 
@@ -32,7 +32,8 @@ Start: TypeAlias = Callable[[], Sequence[SideProcess]]
 class PairSample(Frozen):
     """The pairs of one model. `outcome` is set if they settled it early. `seconds` is the duration of the whole run.
 
-    `lost` describes the workers that ended unexpectedly, `failure` why a side cannot be timed at all.
+    `lost` describes the workers that ended unexpectedly, `failure` why a side cannot be timed at all,
+    `missing` the side that has no such model.
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -40,6 +41,7 @@ class PairSample(Frozen):
     lost: tuple[str, ...] = ()
     failure: str = ""
     seconds: float = 0.0
+    missing: str = ""
 
     @property
     def sufficient(self) -> bool:
@@ -103,7 +105,7 @@ def collect_pairs(
     pairs: list[Pair] = []
     lost: list[str] = []
     outcome: Outcome | None = None
-    failure = ""
+    failure = missing = ""
     durations: list[float] = []
     try:
         processes.get()  # Started before the clock, since they serve all models.
@@ -120,7 +122,7 @@ def collect_pairs(
             pair = measure(sides, models, rng, generation=processes.generation, imports=processes.imports)
         except SideFailed as error:
             processes.close()
-            failure = str(error)
+            failure, missing = str(error), error.side if isinstance(error, ModelMissing) else ""
             break
         except WorkerLost as error:
             processes.close()  # A hung worker is killed.
@@ -130,7 +132,7 @@ def collect_pairs(
         durations.append(clock() - start)
         if early and (share := alpha_share(len(pairs), final=False)):
             outcome = early_outcome(trimmed_mean([pair.log_ratio for pair in pairs], share), rules)
-    return PairSample(tuple(pairs), outcome, tuple(lost), failure, clock() - begin)
+    return PairSample(tuple(pairs), outcome, tuple(lost), failure, clock() - begin, missing)
 
 
 def collect_confirmation(processes: ProcessPair, models: tuple[str, str], rules: Rules, **settings: Any) -> PairSample:

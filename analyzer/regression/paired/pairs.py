@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.regression.paired.side_process import SideFailed, SideProcess, WorkerLost
+from analyzer.regression.paired.side_process import ModelMissing, SideFailed, SideProcess, WorkerLost
 
 # Several times as long as starting two workers, and short enough for ten pairs of a large model in a minute; measured
 # by benchmarks/time_gate.py.
@@ -93,13 +93,20 @@ def measure_pair(
     imports = {} if imports is None else imports
     seed = rng.randrange(2**31)
     warm: dict[int, Mapping[str, Any]] = {}
+    missing: list[ModelMissing] = []
     for index in rng.sample((BASE, HEAD), 2):
         side, known = sides[index].side, imports.get(index, [])
         command = {"do": "worker", "model": models[index], "seed": seed, "device": side.device,
                    "other_root": side.other_root, "imports": known}  # fmt: skip
-        warm[index] = _request(sides[index], command, BUILD_LIMIT_S, "warm")
+        try:
+            warm[index] = _request(sides[index], command, BUILD_LIMIT_S, "warm")
+        except ModelMissing as error:
+            missing.append(error)  # Only if the other side has the model was it added or removed.
+            continue
         imports[index] = list(dict.fromkeys([*known, *warm[index]["imported"]]))
         _require_own_code(side.name, warm[index]["foreign_modules"])
+    if missing:
+        raise missing[0] if warm else SideFailed(str(missing[0]))
     call_s = max(reply["call_s"] for reply in warm.values())
     plan = plan_pair(call_s)
     command = {"do": "block", "calls": plan.calls + 1, "burst": plan.burst}

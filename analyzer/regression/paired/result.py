@@ -120,8 +120,11 @@ def check_times(
         model, TOTAL, device_metric(device), median_s(sample, BASE), median_s(sample, HEAD), outcome,
         low=low, high=high, paired_ratio=ratio,
     )  # fmt: skip
-    error = CannotMeasure(reason) if outcome == "incomparable" else None
-    return TimeCheck(model, (change,), reason=reason, error=error, sample=sample, confirmation=confirmation)
+    missing = bool(sample.missing)
+    error = CannotMeasure(reason) if outcome == "incomparable" and not missing else None
+    return TimeCheck(
+        model, (change,), reason=reason, error=error, missing=missing, sample=sample, confirmation=confirmation
+    )
 
 
 def device_metric(device: str) -> str:

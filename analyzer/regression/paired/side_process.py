@@ -48,6 +48,14 @@ class SideFailed(Exception):
     """Base or head cannot do what was requested, for the reason in the text. A retry would fail again."""
 
 
+class ModelMissing(SideFailed):
+    """Base or head, named in `side`, has no model of that name: it was added or removed."""
+
+    def __init__(self, side: str, reason: str) -> None:
+        super().__init__(f"{side}: {reason}")
+        self.side = side
+
+
 class ProcessGroup:
     """The processes of all sides that use the same Python: one imports torch and forks the others. Killed together."""
 
@@ -128,6 +136,8 @@ class SideProcess:
     def _reply(self, limit_s: float) -> dict[str, Any]:
         reply: dict[str, Any] = json.loads(self._read_line(limit_s))
         if reply["event"] == "failed":
+            if reply.get("missing"):
+                raise ModelMissing(self.side.name, one_line(reply["reason"]))
             raise SideFailed(f"{self.side.name}: {one_line(reply['reason'])}")
         if reply["event"] == "ended" and reply["status"]:
             raise self._lost(describe_status(reply["status"]))

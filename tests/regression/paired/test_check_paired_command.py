@@ -251,18 +251,30 @@ def test_a_missing_ref(commit, analyze):
 
 
 @pytest.mark.slow
-def test_a_model_that_the_base_lacks(commit, analyze, monkeypatch, tmp_path):
+def test_a_new_model_passes(commit, analyze, monkeypatch, tmp_path):
     before = commit(layers=None, other="")
     commit(layers=4)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     done = analyze("check", "--base", before, "--format", "json")
-    assert done.status == 3
+    assert done.status == 0
     data = json.loads(done.out)
-    assert (data["status"], data["changes"][0]["outcome"]) == ("partial", "incomparable")
+    assert (data["status"], data["changes"][0]["outcome"]) == ("ok", "incomparable")
     assert data["times"][0]["reason"].startswith("base: no file net.py")
-    assert "::error title=net.py%3ANet%3A cannot be timed::base: no file net.py" in done.err
-    assert "1 not timed" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "::error" not in done.err
+    assert "1 new" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert analyze("check", "--base", before, "--strict").status == 3
+
+
+@pytest.mark.slow
+def test_a_removed_model_passes_and_a_misspelt_one_does_not(commit, analyze, tmp_path):
+    before = commit(layers=4)
+    (tmp_path / "net.py").unlink()
+    commit(layers=None, other="")
+    done = analyze("check", "--base", before)
+    assert done.status == 0
+    assert "1 removed" in done.out
+    assert analyze("check", "--base", before, "--model", "net.py:Nett").status == 3
 
 
 @pytest.mark.slow

@@ -140,7 +140,8 @@ def _run_worker(channel: Channel, request: Mapping[str, Any]) -> None:
     try:
         factory = timed_call.model_factory(request["model"])
     except (Exception, SystemExit) as error:
-        channel.send(event="failed", reason=_error_line(error))
+        # By name: a side may have another version of the package.
+        channel.send(event="failed", reason=_error_line(error), missing=type(error).__name__ == "UnknownModel")
         return
     thread = threading.Thread(target=_time_blocks, args=(channel, request, factory, loaded))
     thread.start()

@@ -16,6 +16,7 @@ from torch import nn
 
 from analyzer.counting.dispatch.tensors import tensors_inside
 from analyzer.counting.execution.attributes import OPAQUE
+from analyzer.counting.execution.randomness import is_generator
 
 MAX_SIZE = 10_000  # Of a container; larger containers are not caches of tensors.
 
@@ -47,6 +48,11 @@ def restore_caches(model: nn.Module) -> Iterator[None]:
                 container.clear()
                 container.update(items) if isinstance(container, dict) else container.extend(item for _, item in items)
         _clear(namespaces)
+
+
+def generators_in_files(model: nn.Module) -> list[Any]:
+    """The random generators in variables of the same namespaces."""
+    return [value for space in _namespaces(model) for value in vars(space).values() if is_generator(value)]
 
 
 def _namespaces(model: nn.Module) -> list[Any]:

@@ -6,7 +6,9 @@ such a pass is counted again with other seeds.
 
 from __future__ import annotations
 
+import os
 import random
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +17,7 @@ from typing import Any
 import numpy.random
 import torch
 
+from analyzer.counting.dispatch.replaced import Replacement, Replacements
 from analyzer.models.failures import error_summary
 from analyzer.records.note import Note
 from analyzer.records.record import SUMMED_KEYS, Count
@@ -31,6 +34,7 @@ class Randomness:
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
+        self.thread = threading.get_ident()
         self.drew = self.drew_tensors = False
 
 
@@ -54,6 +58,7 @@ def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> It
         randomness.drew |= given is None
         return default_rng(seed if given is None else given)
 
+    _draws.add(randomness)
     random.seed(seed)
     numpy.random.seed(seed)
     numpy.random.default_rng = seeded_generator  # type: ignore[assignment]
@@ -67,6 +72,7 @@ def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> It
     try:
         yield
     finally:
+        _draws.remove(randomness)
         after = [generator.get_state() for generator in generators]
         randomness.drew_tensors |= not all(map(torch.equal, before, after))
         # If nothing was drawn, the next number is the first number of the seed.
@@ -80,6 +86,28 @@ def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> It
             generator.set_state(state)
         for generator, state in own:
             _restore(generator, state)
+
+
+def _drawing(draw: Any) -> Any:
+    """Notes a draw from a generator that is not torch's, Python's or NumPy's own, such as `random.Random()`."""
+
+    def noted(*args: Any) -> Any:
+        for randomness in _draws.active:
+            randomness.drew |= randomness.thread == threading.get_ident()
+        return draw(*args)
+
+    return noted
+
+
+def _all_draws() -> Iterator[Replacement]:
+    for name in ("random", "getrandbits"):
+        yield random.Random, name, _drawing
+    # Of `random.SystemRandom`, `secrets`, `uuid` and the seeds that NumPy takes from the system.
+    yield os, "urandom", _drawing
+    yield random, "_urandom", _drawing
+
+
+_draws = Replacements(_all_draws)
 
 
 def is_generator(value: Any) -> bool:

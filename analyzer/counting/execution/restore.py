@@ -15,6 +15,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
 from analyzer.counting.dispatch.tensors import dispatches_itself, is_fake, plain_tensors
 from analyzer.counting.execution.attributes import Attributes
+from analyzer.counting.execution.caches import generators_in_files
 from analyzer.counting.execution.distributed import reshard
 from analyzer.counting.execution.randomness import Randomness, seeded
 
@@ -49,7 +50,7 @@ def restore_state(
     when an operator writes to it. If it is False the pass runs on substitutes for the modules' tensors, so only tensors
     inside containers and objects are copied.
 
-    Class attributes, globals and the variables of closures are not restored.
+    Variables of closures are not restored; for those of classes and files see `caches`.
     """
     modules = list(model.modules())
     attributes = Attributes([vars(module) for module in modules])
@@ -65,7 +66,8 @@ def restore_state(
     for parameter, _, gradient in gradients:
         if gradient is not None:
             parameter.grad = None
-    with restore_settings(), seeded(randomness, attributes.generators):
+    generators = [*attributes.generators, *generators_in_files(model)]
+    with restore_settings(), seeded(randomness, generators):
         try:
             with _ParameterBackup([*attributes.tensors, *model.parameters()]) if parameters else nullcontext():
                 yield [*attributes.tensors, *(tensor for state in scripted for tensor in state.tensors())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import numpy as np
@@ -135,3 +136,40 @@ def test_dropped_layers_are_noted_in_training_only():
     assert any("another" in note for note in training.strict_notes)
     # The backward pass drops the same layers: twice the forward MACs but for the first, which has no input gradient.
     assert training.totals.backward_macs == 2 * training.totals.macs - LAYER
+
+
+UNSEEDED = {
+    "a new generator": lambda: random.Random().random(),
+    "the system": lambda: random.SystemRandom().random(),
+    "bytes of the system": lambda: os.urandom(1)[0] / 256,
+    "a choice of a new generator": lambda: random.Random().choice([0, 1]),
+    "a new legacy generator": lambda: np.random.RandomState().rand(),
+}
+
+
+@pytest.mark.parametrize("case", UNSEEDED)
+def test_chance_that_has_no_seed_is_noted(case):
+    """Of 5 passes over 4 layers, all run the same layers with a chance of 1/16⁴."""
+    (note,) = count(Dropped(UNSEEDED[case]), torch.zeros(2, 8)).strict_notes
+    assert "MACs with one seed" in note
+    assert os.urandom.__name__ == "urandom"
+    assert "random" not in vars(random.Random)
+
+
+OF_FILE, PYTHON_OF_FILE = np.random.default_rng(5), random.Random(5)
+
+
+class DroppedByFile(Dropped):
+    """Draws from a variable of the file in which the class is."""
+
+
+@pytest.mark.parametrize("draw", [lambda: OF_FILE.random(), lambda: PYTHON_OF_FILE.random(), lambda: LEGACY.rand()])
+def test_generators_in_variables_of_a_file_are_noted_and_restored(draw):
+    def state() -> list[str]:
+        return [str(OF_FILE.bit_generator.state), str(PYTHON_OF_FILE.getstate()), *map(str, states())]
+
+    model = DroppedByFile(draw)
+    before = state()
+    notes = {count(model, torch.zeros(2, 8)).strict_notes for _ in range(2)}
+    assert (len(notes), state()) == (1, before)
+    assert "with one seed" in str(notes)

@@ -105,6 +105,7 @@ def measure_pair(
             continue
         imports[index] = list(dict.fromkeys([*known, *warm[index]["imported"]]))
         _require_own_code(side.name, warm[index]["foreign_modules"])
+    _require_equal_inputs(*(warm[index]["inputs"] for index in (BASE, HEAD) if index in warm))
     if missing:
         raise missing[0] if warm else SideFailed(str(missing[0]))
     call_s = max(reply["call_s"] for reply in warm.values())
@@ -146,6 +147,13 @@ def _require_own_code(name: str, foreign_modules: Sequence[str]) -> None:
             f"{name}: it imported {shown} from the other side's folder, so that both would be timed with the same "
             "code; give base a separate Python with --base-python"
         )
+
+
+def _require_equal_inputs(*inputs: Sequence[str]) -> None:
+    """Raises SideFailed if base and head run on other inputs: their times have different causes."""
+    if len(inputs) == 2 and inputs[0] != inputs[1]:
+        base, head = (", ".join(texts) or "none" for texts in inputs)
+        raise SideFailed(f"the inputs differ: base {base}, head {head}")
 
 
 def _request(side: SideProcess, command: Mapping[str, Any], limit_s: float, event: str) -> Mapping[str, Any]:

@@ -33,7 +33,8 @@ class FakeSide:
 
     def __init__(self, name: str, device_ns: int, order: list[str], **warm: Any) -> None:
         self.side, self.device_ns, self.order, self.closed = Side(name, Path()), device_ns, order, False
-        self.warm = {"event": "warm", "call_s": device_ns * 1e-9, "foreign_modules": [], "imported": []} | warm
+        self.warm = {"event": "warm", "call_s": device_ns * 1e-9, "foreign_modules": [], "imported": []}
+        self.warm |= {"inputs": ["1x3 float32"]} | warm
         self.commands: list[dict[str, Any]] = []
 
     def request(self, command: Any, limit_s: float) -> dict[str, Any]:
@@ -96,6 +97,12 @@ def test_both_sides_get_the_same_seed_and_blocks_and_the_server_imports_ahead():
     assert [command["imports"] for command in base] == [[], ["numpy"]]
     blocks = [{(c["calls"], c["burst"]) for c in side.commands if c["do"] == "block"} for side in sides]
     assert blocks[0] == blocks[1] == {(2 + 1, 1)}  # A block of 10 ms is one call of 9 ms; the minimum is two.
+
+
+def test_sides_with_different_inputs_are_not_compared():
+    sides = fake_sides(inputs=["1x3x96x96 float32"])
+    with pytest.raises(SideFailed, match="inputs differ: base 1x3x96x96 float32, head 1x3 float32"):
+        measure_pair(sides, ("net", "net"), random.Random(1))
 
 
 def test_a_side_that_imported_the_others_code_is_refused():

@@ -75,10 +75,13 @@ def model_factory(name: str) -> Factory:
     return _reference(name) if ":" in name or name.endswith(".pt2") else _variant(name)
 
 
-def prepare_call(factory: Factory, device: str) -> Call:
-    """The model in eval mode with normally distributed inputs; integer inputs keep the values of the model's own."""
+def prepare_call(factory: Factory, device: str) -> tuple[Call, list[str]]:
+    """The model in eval mode with normally distributed inputs, and the shapes and types of these.
+
+    Integer inputs keep the values of the model's own.
+    """
     import torch
-    from torch.utils._pytree import tree_map
+    from torch.utils._pytree import tree_leaves, tree_map
 
     model, args, kwargs = factory()
     model.eval().requires_grad_(False).to(device)
@@ -90,7 +93,9 @@ def prepare_call(factory: Factory, device: str) -> Call:
         return filled.to(device)
 
     args, kwargs = tree_map(fill, (list(args), dict(kwargs)))
-    return lambda: model(*args, **kwargs)
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    inputs = [f"{'x'.join(map(str, leaf.shape))} {str(leaf.dtype).removeprefix('torch.')}" for leaf in tensors]
+    return lambda: model(*args, **kwargs), inputs
 
 
 def _variant(name: str) -> Factory:

@@ -129,6 +129,17 @@ def _silent() -> Iterator[None]:
 
 
 @contextmanager
+def _no_log() -> Iterator[None]:
+    """torch logs every error of an operator on fake tensors with its traceback, before it raises the error."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = disabled
+
+
+@contextmanager
 def _fake(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """Fake tensors have a device and, where they are constants, a value; meta tensors become fake ones on the CPU.
 

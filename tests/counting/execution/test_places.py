@@ -232,3 +232,13 @@ def test_errors_on_fake_tensors_are_not_logged(caplog):
     with pytest.raises(AnalyzerError, match="does not run on"):
         count(Wrong(), torch.zeros(1, 5))
     assert not caplog.records
+
+
+def test_an_error_on_fake_tensors_is_not_logged(caplog):
+    class Unfit(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ x
+
+    with pytest.raises(AnalyzerError, match="shapes cannot be multiplied"):
+        count(Unfit(), torch.ones(2, 3))
+    assert caplog.records == []

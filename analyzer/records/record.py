@@ -34,6 +34,21 @@ class Totals(Frozen):
     backward_macs: int | None = None
 
     @property
+    def step(self) -> dict[str, int]:
+        """MACs and FLOPs of the backward pass and of a training step; empty if no backward pass was counted.
+
+        FLOPs of the backward pass are 2 x its MACs: its elementwise operations are not counted.
+        """
+        if self.backward_macs is None:
+            return {}
+        backward_flops = 2 * self.backward_macs
+        return {
+            "backward_flops": backward_flops,
+            "step_macs": self.macs + self.backward_macs,
+            "step_flops": self.flops + backward_flops,
+        }
+
+    @property
     def traffic(self) -> int:
         return self.bytes_read + self.bytes_written
 

@@ -93,9 +93,9 @@ def record_to_json(record: Record) -> dict[str, Any]:
         "dtype": record.dtype,
         "counter": count.counter,
         "overrides": dict(record.overrides),
-        "totals": to_json(record.totals),
+        "totals": {**to_json(record.totals), **record.totals.step},
         "rows": to_json(count.rows),
-        "modules": [_with_totals(to_json(module)) for module in record.modules],
+        "modules": [_with_totals(to_json(module)) | module.totals.step for module in record.modules],
         "unknown_ops": dict(count.unknown_ops),
         "agreement": record.agreement and _without(to_json(record.agreement), "rows"),
     }

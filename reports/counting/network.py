@@ -19,6 +19,11 @@ CONVENTIONS = (
     "FLOPs: 2 x MACs, plus bias, activations, pools, norms. Activations: output elements of operators with MACs. "
     "FLOP/B: FLOPs per byte of memory traffic."
 )
+TRAINING_CONVENTIONS = (
+    "MACs: multiply-adds of the forward pass, of the backward pass (gradients of inputs and weights), and of a step, "
+    "which is both; share: of the step. FLOPs: of a step: 2 x MACs, plus bias, activations, pools and norms of the "
+    "forward pass; those of the backward pass and the optimizer are not counted."
+)
 
 
 def network(record: Record, depth: int = 1, times_s: Mapping[str, float] | None = None) -> Table:
@@ -28,10 +33,12 @@ def network(record: Record, depth: int = 1, times_s: Mapping[str, float] | None 
     """
     modules = record.modules
     base = base_path(record.module, modules)
+    training = bool(record.totals.step)
 
     def numbers(totals: Totals, path: str | None = None) -> TableRow:
         time = () if times_s is None else _time(times_s, path)
-        return (*_counts(totals, record.totals), *time)
+        counts = _step_counts if training else _counts
+        return (*counts(totals, record.totals), *time)
 
     rows: list[TableRow] = []
     for module in modules:
@@ -46,15 +53,19 @@ def network(record: Record, depth: int = 1, times_s: Mapping[str, float] | None 
     if top_level := top_level_rows(record):
         rows.append((Cell(TOP_LEVEL), MISSING, *numbers(total(top_level))))
     rows.append((Cell("total"), "", *numbers(record.totals, "")))
-    titles = ("module", "output", "params", "MACs", "share", "FLOPs", "activations", "FLOP/B")
+    counted = (
+        ("forward", "backward", "step", "share", "FLOPs")
+        if training
+        else ("MACs", "share", "FLOPs", "activations", "FLOP/B")
+    )
     times = () if times_s is None else ("time", "share of time")
     scope = f"{record.module} of {record.label}" if record.module else record.label
     return Table(
         f"{scope}: {conditions(record)}",
-        columns(*titles, *times, left=("share", "share of time")),
+        columns("module", "output", "params", *counted, *times, left=("share", "share of time")),
         tuple(rows),
         total=True,
-        notes=(exact_totals(record), CONVENTIONS, *_unknown(record)),
+        notes=(exact_totals(record), TRAINING_CONVENTIONS if training else CONVENTIONS, *_unknown(record)),
     )
 
 
@@ -66,6 +77,17 @@ def _counts(totals: Totals, whole: Totals) -> TableRow:
         cells.count("flops", totals.flops),
         cells.count("activations", totals.activations),
         cells.intensity(totals),
+    )
+
+
+def _step_counts(totals: Totals, whole: Totals) -> TableRow:
+    step = totals.step
+    macs = (totals.macs, totals.backward_macs, step.get("step_macs"))
+    return (
+        cells.count("params", totals.params),
+        *(cells.count("macs", value) for value in macs),
+        cells.share(step.get("step_macs", 0), whole.step["step_macs"]),
+        cells.count("flops", step.get("step_flops")),
     )
 
 
@@ -91,6 +113,11 @@ def exact_totals(record: Record) -> str:
         f"{totals.params:,} params, {totals.macs:,} MACs, {totals.flops:,} FLOPs, "
         f"{totals.activations:,} activations, {totals.traffic:,} bytes of traffic"
     )
+    if step := totals.step:
+        text += (
+            f"; backward {totals.backward_macs:,} MACs, {step['backward_flops']:,} FLOPs; "
+            f"step {step['step_macs']:,} MACs, {step['step_flops']:,} FLOPs"
+        )
     if record.network_totals and record.network_totals.macs:
         text += f"; {percent(totals.macs / record.network_totals.macs)} of the network's MACs"
     return text

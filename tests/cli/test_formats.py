@@ -57,7 +57,8 @@ def test_a_record_has_the_documented_keys_in_order(envelope, name, mode):
     assert (record["counter"], record["overrides"], record["unknown_ops"]) == ("closed_form", {}, {})
     assert record["agreement"] is None
     backward = ("backward_macs",) if mode == "training" else ()
-    assert tuple(record["totals"]) == (*TOTALS, *backward)
+    step = ("backward_flops", "step_macs", "step_flops") if backward else ()
+    assert tuple(record["totals"]) == (*TOTALS, *backward, *step)
     for row in record["rows"]:
         assert tuple(row) == (*ROW, *backward)
         assert all(type(row[key]) is int and row[key] >= 0 for key in (*ROW[6:], *backward))
@@ -65,7 +66,7 @@ def test_a_record_has_the_documented_keys_in_order(envelope, name, mode):
             assert shape[0] == 1, "a batch is always explicit"
     for module in record["modules"]:
         assert module["path"]
-        assert set(TOTALS) < set(module)
+        assert {*TOTALS, *backward, *step} < set(module)
 
 
 @pytest.mark.parametrize("job", JOBS)

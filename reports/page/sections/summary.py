@@ -164,18 +164,21 @@ def _time_fact(title: str, timing: Timing, label: str, pair: tuple[Timing, Timin
 def totals(networks: Sequence[NetworkView]) -> Table:
     """The whole of each network, to the last unit."""
     metrics = ["params", "macs", "flops", "activations", "traffic"]
+    steps: dict[str, str] = {}
     if any(network.totals.backward_macs is not None for network in networks):
         metrics.insert(2, "backward_macs")
+        steps = {"backward_flops": "backward FLOPs", "step_macs": "step MACs", "step_flops": "step FLOPs"}
     rows: list[Row] = [
         (
             network.name,
             *(cells.exact(getattr(network.totals, metric)) for metric in metrics),
+            *(cells.exact(network.totals.step.get(key)) for key in steps),
             cells.intensity(network.totals),
             cells.exact(network.memory.peak if network.memory else None),
         )
         for network in networks
     ]
-    titles = columns("network", *(METRICS[metric].title for metric in metrics), "FLOP/B", "peak bytes")
+    titles = columns("network", *(METRICS[metric].title for metric in metrics), *steps.values(), "FLOP/B", "peak bytes")
     return Table("Totals, to the last unit", titles, tuple(rows), id="totals", tools=("sort", "csv"))
 
 

@@ -169,3 +169,17 @@ def test_conditions_are_in_the_title_if_all_share_them_and_else_in_the_notes():
     assert "input 1x3x227x227" in summary.notes[1]
     same, _ = comparison.tables(compare("googlenet", "nin"), "macs", 1)
     assert "input 1x3x224x224" in same.title
+
+
+def test_training_shows_forward_backward_and_step():
+    layers = (row("a", 100, 10).replace(backward_macs=100), row("b", 200).replace(backward_macs=400))
+    table = network.network(record("net", *layers).replace(mode="training"))
+    titles = ["module", "output", "params", "forward", "backward", "step", "share", "FLOPs"]
+    assert [column.title for column in table.columns] == titles
+    assert texts(table) == {
+        # FLOPs of a step: 2 x forward MACs, as `row` makes them, and 2 x backward MACs.
+        "a": ["3", "10", "100", "100", "200", "25.0 %", "400"],
+        "b": ["3", "0", "200", "400", "600", "75.0 %", "1.200 k"],
+        "total": ["", "10", "300", "500", "800", "100 %", "1.600 k"],
+    }
+    assert "backward 500 MACs, 1,000 FLOPs; step 800 MACs, 1,600 FLOPs" in table.notes[0]

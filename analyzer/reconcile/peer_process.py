@@ -1,24 +1,23 @@
-"""Runs in a peer's own process: builds the model, runs the peer and writes its result to a file.
+"""The task of a worker that runs one peer: builds the model, runs the peer and returns its result.
 
 Its output, exceptions and side effects do not affect the main process.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from analyzer.core.errors import one_line
+from analyzer.core.errors import error_text
 from analyzer.core.inputs import image_shape, parse_input
 from analyzer.core.serialize import to_json
 from analyzer.reconcile.adapters import ADAPTERS
 from analyzer.reconcile.peers import PEERS, PeerResult
+from analyzer.worker.task import Send
 
 
 class ModelCall(NamedTuple):
@@ -29,16 +28,14 @@ class ModelCall(NamedTuple):
     kwargs: Mapping[str, Any]
 
 
-def main(peer: str, request: str, result_file: str) -> None:
-    """`request` describes the model as JSON: reference or variant, inputs, batch."""
+def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
+    """`request` names the peer and the model: reference or variant, inputs, batch."""
+    peer, model = request["peer"], {name: value for name, value in request.items() if name != "peer"}
     try:
-        result = run_peer(peer, build_model(**json.loads(request)))
+        result = run_peer(peer, build_model(**model))
     except (Exception, SystemExit) as error:
-        first_line = (str(error).strip().splitlines() or [""])[0]
-        result = PeerResult(peer, "failed", one_line(f"{type(error).__name__}: {first_line}")[:300])
-    part = Path(f"{result_file}.part")
-    part.write_text(json.dumps(to_json(result)), encoding="utf-8")
-    part.rename(result_file)  # Atomic: the parent never reads half a result.
+        result = PeerResult(peer, "failed", f"{type(error).__name__}: {error_text(error)}")
+    return {"event": "done", "result": to_json(result)}
 
 
 def build_model(*, reference: str | None, variant: str | None, inputs: list[str], batch: int) -> ModelCall:

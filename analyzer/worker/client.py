@@ -46,10 +46,10 @@ class _Server:
                 start_new_session=True,
             )
 
-    def start_worker(self, task: str) -> _Worker:
+    def start_worker(self, task: str, printed: int | None) -> _Worker:
         ours, channel = socket.socketpair()
         life, connection = socket.socketpair()
-        with channel, connection, _standard_error() as errors:
+        with channel, connection, _standard_error(printed) as errors:
             header = {"task": task, "folder": _folder(), "path": sys.path, "environment": dict(os.environ)}
             data = json.dumps(header).encode()
             descriptors = [channel.fileno(), connection.fileno(), errors]
@@ -70,10 +70,10 @@ class _Server:
 
 
 @contextmanager
-def _standard_error() -> Iterator[int]:
-    """The descriptor of standard error, or of the null device if it is closed."""
+def _standard_error(given: int | None = None) -> Iterator[int]:
+    """A copy of the given descriptor or of that of standard error; the null device if it is closed."""
     try:
-        descriptor = os.dup(2)
+        descriptor = os.dup(2 if given is None else given)
     except OSError:
         descriptor = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -184,14 +184,15 @@ def start() -> None:
         atexit.register(_close_server)
 
 
-def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str) -> Reply:
-    """The reply of the model's worker to a request.
+def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str, printed: int | None = None) -> Reply:
+    """The reply of the model's worker to a request. What it prints goes to the descriptor `printed`, else to standard
+    error.
 
     A model keeps its worker until another model is asked or `close` is called. Raises KeyboardInterrupt.
     """
     global _worker
     if not CAN_FORK:
-        answer = spawned.run(task, request, limit_s, path=sys.path, captured=False)
+        answer = spawned.run(task, request, limit_s, path=sys.path, captured=printed is not None)
         if answer.end == "interrupted":
             raise KeyboardInterrupt
         return answer
@@ -200,7 +201,7 @@ def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str) ->
         close()
         start()
         assert _server is not None
-        _worker = (key, _server.start_worker(task))
+        _worker = (key, _server.start_worker(task, printed))
     try:
         answer = _worker[1].ask(request, limit_s)
     except BaseException:

@@ -52,7 +52,7 @@ def finished(lines: tuple[dict[str, Any], ...]) -> Reply | None:
 
 
 def hung(lines: tuple[dict[str, Any], ...], limit_s: float) -> Reply:
-    return Reply(lines, "hung", f"its process did not end within {limit_s:.0f} s")
+    return Reply(lines, "hung", f"its process did not end within {limit_s:g} s")
 
 
 def lost(lines: tuple[dict[str, Any], ...], status: int | None, last_message: str = "") -> Reply:

@@ -6,6 +6,7 @@ A task is a module with a function `handle(request, send)`, which returns the fi
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import signal
 import sys
@@ -37,6 +38,8 @@ def main(task: str, path: Sequence[str] = ()) -> None:
 def serve(task: str, channel: Channel) -> None:
     """Answers requests until the other side closes the channel, and ends the process."""
     process = os.getpid()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # The last line printed explains a crash.
 
     def send(line: Mapping[str, Any]) -> None:
         exit_if_forked(process)

@@ -10,7 +10,7 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.reconcile.explain import explain
 from analyzer.reconcile.peers import PEERS, Peer
-from analyzer.reconcile.run_peers import peer_command, run_peers
+from analyzer.reconcile.run_peers import run_peers
 from reports.reconcile import dump, sheet, status, tables
 
 
@@ -31,7 +31,7 @@ def run_reconcile(
         (record,), errors = selection.count()
         if record is None:
             raise errors[0]
-        results = run_peers(peers, peer_command(request), limit_s=limit_s)
+        results = run_peers(peers, request, limit_s=limit_s)
     pairs = zip(results, peers, strict=True)
     explanations = [explain(result, peer, record.rows, batch=selection.batch) for result, peer in pairs]
     for note in record.notes:

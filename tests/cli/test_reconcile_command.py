@@ -103,7 +103,7 @@ def test_crashed_peers_are_listed_and_exit_status_is_3_if_none_ran(analyze, net)
     assert json.loads(done.out)["status"] == "failed"
     for peer in peers_of(done.out).values():
         assert (peer["status"], peer["macs"], peer["unexplained"]) == ("failed", None, None)
-        assert peer["reason"] == "its process was killed by signal 6 (SIGABRT); noise from the model"
+        assert peer["reason"].startswith("its process was killed by signal 6 (SIGABRT); ")
 
 
 def test_an_exception_of_the_model_is_the_reason(analyze, net):

@@ -189,8 +189,8 @@ TOTAL_KEYS = tuple(Totals.fields)
 SUMMED_KEYS = TOTAL_KEYS[:-1]  # Without backward_macs, which is None in every row, and in the sum, at inference.
 
 
-def total(rows: Sequence[Row]) -> Totals:
-    """The sum of rows, metric by metric."""
+def total(rows: Sequence[Row | Totals]) -> Totals:
+    """The sum of rows, or of their sums, metric by metric."""
     backward = [row.backward_macs for row in rows if row.backward_macs is not None]
     sums = {key: sum(getattr(row, key) for row in rows) for key in SUMMED_KEYS}
     return Totals(**sums, backward_macs=sum(backward) if backward else None)

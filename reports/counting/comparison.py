@@ -9,7 +9,8 @@ from analyzer.core.units import METRICS
 from analyzer.records.comparison import TOTAL, Comparison
 from analyzer.records.record import Totals
 from reports import cells
-from reports.counting.network import CONVENTIONS, conditions, exact_totals, tree_name
+from reports.counting.groups import tree_name
+from reports.counting.network import CONVENTIONS, conditions, exact_totals
 from reports.table import MISSING, Cell, Row, Table, columns
 
 SUMMARY_METRICS = ("params", "macs", "activations", "traffic")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from analyzer.core.shapes import shape_text
 from analyzer.core.units import percent
-from analyzer.records.record import Module, Record, Row, Totals, total
+from analyzer.records.record import Record, Totals
 from reports import cells
+from reports.counting.groups import TOP_LEVEL, By, Group, groups
 from reports.table import MISSING, Cell, Table, columns
 from reports.table import Row as TableRow
-
-TOP_LEVEL = "(top level)"
-OWN_FORWARD = "(own forward)"
 
 CONVENTIONS = (
     "MACs: multiply-adds of convolutions and linear layers; bias not counted, padding counts as data. "
@@ -26,33 +24,29 @@ TRAINING_CONVENTIONS = (
 )
 
 
-def network(record: Record, depth: int = 1, times_s: Mapping[str, float] | None = None) -> Table:
+def network(
+    record: Record,
+    depth: int = 1,
+    times_s: Mapping[str, float] | None = None,
+    *,
+    by: By = "module",
+    sort: str | None = None,
+    top: int | None = None,
+) -> Table:
     """One row per module down to `depth` below the module that the record is restricted to, and the total.
 
-    `times_s` maps module paths to seconds, the whole pass under "", and adds two columns.
+    `by`, `sort` and `top` choose other rows; see `groups`. `times_s` maps module paths to seconds, the whole pass under
+    "", and adds two columns to modules.
     """
-    modules = record.modules
-    base = base_path(record.module, modules)
     training = bool(record.totals.step)
 
-    def numbers(totals: Totals, path: str | None = None) -> TableRow:
-        time = () if times_s is None else _time(times_s, path)
-        counts = _step_counts if training else _counts
-        return (*counts(totals, record.totals), *time)
+    def row(group: Group) -> TableRow:
+        second = group.output if by == "module" else f"{group.calls:,}" if group.calls else ""
+        counts = (_step_counts if training else _counts)(group.totals, record.totals)
+        return (group.name, second, *counts, *(() if times_s is None else _time(times_s, group.path)))
 
-    rows: list[TableRow] = []
-    for module in modules:
-        name = tree_name(module.path, base, depth)
-        if name is None:
-            continue
-        output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
-        rows.append((name, output, *numbers(module.totals, module.path)))
-        forward = total([row for row in record.rows if row.path == module.path])
-        if is_open(modules, module.path, base, depth) and (forward.macs or forward.params):
-            rows.append((Cell(OWN_FORWARD, depth=name.depth + 1), MISSING, *numbers(forward)))
-    if top_level := top_level_rows(record):
-        rows.append((Cell(TOP_LEVEL), MISSING, *numbers(total(top_level))))
-    rows.append((Cell("total"), "", *numbers(record.totals, "")))
+    shown = groups(record, depth, by=by, sort=sort, top=top)
+    whole = Group(Cell("total"), record.totals, output="", path="")
     counted = (
         ("forward", "backward", "step", "share", "FLOPs")
         if training
@@ -60,10 +54,11 @@ def network(record: Record, depth: int = 1, times_s: Mapping[str, float] | None 
     )
     times = () if times_s is None else ("time", "share of time")
     scope = f"{record.module} of {record.label}" if record.module else record.label
+    titles = (by, "output" if by == "module" else "calls", "params", *counted, *times)
     return Table(
         f"{scope}: {conditions(record)}",
-        columns("module", "output", "params", *counted, *times, left=("share", "share of time")),
-        tuple(rows),
+        columns(*titles, left=("share", "share of time"), cut="start" if top and by == "module" else "end"),
+        tuple(map(row, [*shown, whole])),
         total=True,
         notes=(exact_totals(record), TRAINING_CONVENTIONS if training else CONVENTIONS, *_unknown(record)),
     )
@@ -125,39 +120,6 @@ def exact_totals(record: Record) -> str:
 
 def _unknown(record: Record) -> list[str]:
     return [f"No formula for operators (calls): {record.count.uncounted}"] if record.unknown_ops else []
-
-
-def base_path(name: str | None, modules: Sequence[Module]) -> str:
-    """The path of the module with that path or role; "" for the whole network."""
-    if name is None or any(module.path == name for module in modules):
-        return name or ""
-    return next((module.path for module in modules if module.role == name), "")
-
-
-def tree_name(path: str, base: str, depth: int) -> Cell | None:
-    """A path as a name in the tree below `base`, or None if it is outside or deeper than `depth`.
-
-    Without a base the top level is depth 1 and not indented; with one, the base itself is the root.
-    """
-    if base and path != base and not path.startswith(f"{base}."):
-        return None
-    below = path[len(base) :].count(".") if base else path.count(".") + 1
-    if below > depth:
-        return None
-    indent = below if base else below - 1
-    return Cell(path.rpartition(".")[2] if indent else path, depth=indent)
-
-
-def is_open(modules: Sequence[Module], path: str, base: str, depth: int) -> bool:
-    """Whether a module's children have rows; the work of the module's own forward is then in none of them."""
-    return tree_name(f"{path}.child", base, depth) is not None and any(
-        module.path.startswith(f"{path}.") for module in modules
-    )
-
-
-def top_level_rows(record: Record) -> list[Row]:
-    """The work of the model's own forward, outside any submodule."""
-    return [] if record.module else [row for row in record.rows if not row.path]
 
 
 def agreement(record: Record) -> Table:

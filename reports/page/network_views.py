@@ -13,7 +13,7 @@ from analyzer.records.comparable import batch, incompatibility
 from analyzer.records.memory import Memory
 from analyzer.records.record import Module, Record, Totals, prefixes, total
 from analyzer.records.timings import Measurement
-from reports.counting.network import TOP_LEVEL, top_level_rows
+from reports.counting.groups import TOP_LEVEL, top_level_rows
 
 MAX_ALL_PAIRS = 4
 Value = TypeVar("Value")

@@ -9,7 +9,7 @@ from analyzer.core.units import METRICS, signed
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck
 from reports import cells
 from reports.cells import ratio_text
-from reports.counting.network import TOP_LEVEL
+from reports.counting.groups import TOP_LEVEL
 from reports.table import Cell, Row, Table, columns
 
 # Four metrics leave room for a name in 80 columns; hence two tables.

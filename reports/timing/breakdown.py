@@ -14,7 +14,7 @@ from analyzer.core.units import intensity, percent, plain, scaled, seconds
 from analyzer.records.record import Record, Row
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Timing
 from analyzer.timing.machine.roofline import Ceilings, Work, roofline_point
-from reports.counting.network import OWN_FORWARD, TOP_LEVEL, is_open, tree_name
+from reports.counting.groups import OWN_FORWARD, TOP_LEVEL, is_open, tree_name
 from reports.table import MISSING, Cell, Column, Table
 from reports.table import Row as TableRow
 

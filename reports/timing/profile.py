@@ -7,7 +7,7 @@ from collections import defaultdict
 from analyzer.core.units import seconds
 from analyzer.records.record import Record
 from reports import cells
-from reports.counting.network import TOP_LEVEL
+from reports.counting.groups import TOP_LEVEL
 from reports.table import Cell, Table, columns
 from reports.table import Row as TableRow
 from reports.timing.breakdown import measurement_of, sort_key, time_text

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from analyzer.core.units import METRICS, percent
 from analyzer.records.record import Module
 from reports import cells
-from reports.counting.network import TOP_LEVEL
+from reports.counting.groups import TOP_LEVEL
 from reports.counting.network import network as network_table
 from reports.page.context import Block, Chart, Section
 from reports.page.figures import base as figures

@@ -8,7 +8,7 @@ from analyzer.core.shapes import shape_text
 from analyzer.core.units import METRICS
 from analyzer.records.record import Module, Row, Totals, total
 from reports import cells
-from reports.counting.network import TOP_LEVEL
+from reports.counting.groups import TOP_LEVEL
 from reports.page.context import ALL_TOOLS, Choice, Section
 from reports.page.network_views import NetworkView
 from reports.table import MISSING, Cell, Table, columns

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from analyzer import compare, count
 from analyzer.records.agreement import Agreement, Difference, RowAgreement
 from analyzer.records.comparison import compare_records
@@ -22,24 +20,6 @@ def record(model: str, *rows: Row) -> Record:
 
 def texts(table: Table) -> dict[str, list[str]]:
     return {cell_text(name): list(map(cell_text, cells)) for name, *cells in table.rows}
-
-
-@pytest.mark.parametrize(
-    ("path", "base", "depth", "expected"),
-    [
-        ("a", "", 1, Cell("a")),
-        ("a.b", "", 1, None),
-        ("a.b", "", 2, Cell("b", depth=1)),
-        ("a.b.c", "", 3, Cell("c", depth=2)),
-        ("a.b", "a.b", 1, Cell("a.b")),
-        ("a.b.c", "a.b", 1, Cell("c", depth=1)),
-        ("a.b.c.d", "a.b", 1, None),
-        ("a", "a.b", 1, None),
-        ("a.bc", "a.b", 5, None),
-    ],
-)
-def test_a_path_in_the_tree(path, base, depth, expected):
-    assert network.tree_name(path, base, depth) == expected
 
 
 def test_a_network_has_a_row_per_module_and_a_total():

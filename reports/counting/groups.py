@@ -1,0 +1,168 @@
+"""Groups of rows that a table of counts shows: modules, operators, or operators of one width; sorted by a column.
+
+Pure functions of a record. Groups without children are disjoint, and their totals add up to the record's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Literal, TypeAlias, get_args
+
+from analyzer.core.errors import AnalyzerError, nearest, quoted, require_positive_int
+from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import Shape, shape_text
+from analyzer.records.record import Module, Record, Row, Totals, prefixes, total
+from reports.table import MISSING, Cell
+
+By: TypeAlias = Literal["module", "operator", "type"]
+
+TOP_LEVEL = "(top level)"
+OWN_FORWARD = "(own forward)"
+COLUMNS = (*Totals.fields, "traffic", "intensity", "backward_flops", "step_macs", "step_flops")
+CONVOLUTION = re.compile(r"conv(?:_transpose)?([123])d")
+CHANNELS_SECOND = ("batch_norm", "group_norm", "instance_norm")
+
+
+class Group(Frozen):
+    """Some rows of a record. `output` is the shape of a module's output; `path` is None for a group of operators.
+
+    `place` orders the groups of a tree: one pair per level, so that children follow their parent.
+    """
+
+    name: Cell
+    totals: Totals
+    output: str = MISSING
+    path: str | None = None
+    calls: int = 0
+    place: tuple[tuple[float, float], ...] = ()
+    leaf: bool = True
+
+
+def groups(
+    record: Record, depth: int = 1, *, by: By = "module", sort: str | None = None, top: int | None = None
+) -> list[Group]:
+    """The groups of a record. Modules are in execution order, unless sorted; operators are sorted by MACs.
+
+    `sort` is one of COLUMNS, the largest first; modules of a deeper level stay below their parent. `top` keeps that
+    many groups and sums up the others; modules are then a list of those without children in the table. Raises
+    AnalyzerError for unknown values.
+    """
+    if by not in get_args(By):
+        raise AnalyzerError(f"by is {quoted(by)}; wanted one of: {', '.join(get_args(By))}")
+    if top is not None:
+        require_positive_int("top", top)
+    value = _value(record, sort) if sort else None
+    largest = _value(record, "step_macs" if record.totals.step else "macs")
+    if by == "module":
+        modules = _modules(record, depth, value or (largest if top else lambda totals: 0), full_names=top is not None)
+        return modules if top is None else _largest([group for group in modules if group.leaf], top)
+    members: dict[str, list[Row]] = {}
+    for row in record.rows:
+        members.setdefault(row.op if by == "operator" else operator_type(row), []).append(row)
+    unsorted = [Group(Cell(name), total(rows), calls=len(rows)) for name, rows in members.items()]
+    operators = sorted(unsorted, key=lambda group: -(value or largest)(group.totals))
+    return operators if top is None else _largest(operators, top)
+
+
+def _value(record: Record, column: str) -> Callable[[Totals], float]:
+    """A function that returns the value of a column."""
+    known = [name for name in COLUMNS if hasattr(record.totals, name) or name in record.totals.step]
+    known = [name for name in known if name != "backward_macs" or record.totals.step]
+    if column not in known:
+        raise AnalyzerError(f"sort is {quoted(column)}; {nearest(str(column), known)}")
+    return lambda totals: totals.step.get(column, 0) if column in COLUMNS[-3:] else getattr(totals, column) or 0
+
+
+def _largest(sorted_groups: Sequence[Group], count: int) -> list[Group]:
+    """The first groups, and one for the sum of all others."""
+    rest = sorted_groups[count:]
+    if not rest:
+        return list(sorted_groups)
+    name = Cell(f"({len(rest)} more)")
+    summed = Group(name, total([group.totals for group in rest]), calls=sum(group.calls for group in rest))
+    return [*sorted_groups[:count], summed]
+
+
+def operator_type(row: Row) -> str:
+    """An operator with the widths of its input and output and its weights: `conv2d 3→64, 9,408 weights`.
+
+    The kernel is not part of a row; with equal widths, kernels differ by the number of weights.
+    """
+    if not (row.weights and row.inputs and row.outputs):
+        return row.op
+    before = "" if row.op.startswith("embedding") else _width(row.op, row.inputs[0])
+    return f"{row.op} {before}→{_width(row.op, row.outputs[0])}, {row.weights:,} weights"
+
+
+def _width(op: str, shape: Shape) -> str:
+    """The number of channels or features."""
+    convolution = CONVOLUTION.match(op)
+    index = -1 - int(convolution[1]) if convolution else 1 if op.startswith(CHANNELS_SECOND) else -1
+    return str(shape[index]) if -len(shape) <= index < len(shape) else "?"
+
+
+def _modules(record: Record, depth: int, value: Callable[[Totals], float], *, full_names: bool) -> list[Group]:
+    """Modules down to `depth`, the work of their own forward, and that of the model's own forward.
+
+    Without `full_names`, a module's own forward is left out if it has neither MACs nor parameters.
+    """
+    modules = record.modules
+    base = base_path(record.module, modules)
+    places = {module.path: (-value(module.totals), index) for index, module in enumerate(modules)}
+    parents = {path for module in modules for path in prefixes(module.path)[:-1]}
+    own_rows: dict[str, list[Row]] = {}
+    for row in record.rows:
+        own_rows.setdefault(row.path, []).append(row)
+    result = []
+    for module in modules:
+        name = tree_name(module.path, base, depth)
+        if name is None:
+            continue
+        place = tuple(places[path] for path in prefixes(module.path))
+        name = Cell(module.path) if full_names else name
+        output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
+        is_open = module.path in parents and tree_name(f"{module.path}.child", base, depth) is not None
+        result.append(Group(name, module.totals, output, module.path, place=place, leaf=not is_open))
+        own = total(own_rows.get(module.path, ()))
+        if is_open and (own.macs or own.params or (full_names and own != total(()))):
+            own_name = Cell(f"{module.path} {OWN_FORWARD}") if full_names else Cell(OWN_FORWARD, depth=name.depth + 1)
+            result.append(Group(own_name, own, place=(*place, (-value(own), -1))))
+    if rows := top_level_rows(record):
+        outside = total(rows)
+        result.append(Group(Cell(TOP_LEVEL), outside, place=((-value(outside), inf),)))
+    return sorted(result, key=lambda group: group.place[-1:] if full_names else group.place)
+
+
+def base_path(name: str | None, modules: Sequence[Module]) -> str:
+    """The path of the module with that path or role; "" for the whole network."""
+    if name is None or any(module.path == name for module in modules):
+        return name or ""
+    return next((module.path for module in modules if module.role == name), "")
+
+
+def tree_name(path: str, base: str, depth: int) -> Cell | None:
+    """A path as a name in the tree below `base`, or None if it is outside or deeper than `depth`.
+
+    Without a base the top level is depth 1 and not indented; with one, the base itself is the root.
+    """
+    if base and path != base and not path.startswith(f"{base}."):
+        return None
+    below = path[len(base) :].count(".") if base else path.count(".") + 1
+    if below > depth:
+        return None
+    indent = below if base else below - 1
+    return Cell(path.rpartition(".")[2] if indent else path, depth=indent)
+
+
+def is_open(modules: Sequence[Module], path: str, base: str, depth: int) -> bool:
+    """Whether a module's children have rows; the work of the module's own forward is then in none of them."""
+    return tree_name(f"{path}.child", base, depth) is not None and any(
+        module.path.startswith(f"{path}.") for module in modules
+    )
+
+
+def top_level_rows(record: Record) -> list[Row]:
+    """The work of the model's own forward, outside any submodule."""
+    return [] if record.module else [row for row in record.rows if not row.path]

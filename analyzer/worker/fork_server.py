@@ -1,8 +1,7 @@
 """The server, from which workers are forked: it imports torch once, and runs no model itself.
 
-For each worker the server forks a keeper, and the keeper forks the worker. The keeper reports how the worker ended, and
-ends every process that the worker started: also those in other sessions, since on Linux a process whose parent ends
-becomes a child of the keeper. Each worker starts from the same state, whatever other models have changed in theirs.
+For each worker the server forks a keeper, and the keeper forks the worker. Each worker starts from the same state,
+whatever other models have changed in theirs.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import select
-import signal
 import socket
 import sys
 import time
@@ -22,11 +19,10 @@ from importlib import import_module
 from typing import Any
 
 from analyzer.worker.channel import Channel
-from analyzer.worker.linux import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, set_process_option
+from analyzer.worker.keeper import END_S, end_children, keep
+from analyzer.worker.linux import PR_SET_CHILD_SUBREAPER, set_process_option
 from analyzer.worker.task import serve
 
-END_S = 5.0  # For processes that were killed; the system may need a moment to end them.
-POLL_S = 1.0
 LENGTH_BYTES = 8
 
 
@@ -82,75 +78,21 @@ def _reap() -> set[int]:
 
 
 def _keep(header: Mapping[str, Any], channel: int, connection: int, errors: int) -> None:
-    """Forks the worker, waits until it ends or the connection is closed, and ends what it left."""
-    set_process_option(PR_SET_CHILD_SUBREAPER, 1)
+    """Keeps a worker, and reports its start and its end over the connection."""
     life = Channel(connection, connection)
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    if (worker := os.fork()) == 0:
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for descriptor in (connection, woken, wake):
-                os.close(descriptor)
-            _work(header, channel, errors)
-        finally:
-            os._exit(1)
-    os.close(channel)
-    os.close(errors)
-    life.send({"event": "started"})
-    status = _wait(worker, connection, woken)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker, signal.SIGKILL)
-    end_children()
+
+    def started() -> None:
+        os.close(channel)
+        os.close(errors)
+        life.send({"event": "started"})
+
+    status = keep(lambda: _work(header, channel, errors), connection, started)
     with suppress(OSError):
         life.send({"event": "ended", "status": status})
 
 
-def _wait(worker: int, connection: int, woken: int) -> int | None:
-    """The exit status of the worker; None once the other side closes the connection."""
-    while True:
-        pid, status = os.waitpid(worker, os.WNOHANG)
-        if pid:
-            return os.waitstatus_to_exitcode(status)
-        readable, _, _ = select.select([connection, woken], [], [], POLL_S)
-        if connection in readable:
-            return None
-        if woken in readable:
-            os.read(woken, 4096)
-
-
-def end_children() -> None:
-    """Kills and reaps the children of this process, and on Linux also theirs, which become its children."""
-    end = time.monotonic() + END_S
-    while time.monotonic() < end:
-        try:
-            ended, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not ended:
-            for child in _children():
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(child, signal.SIGKILL)
-            time.sleep(0.001)
-
-
-def _children() -> list[int]:
-    own, children = os.getpid(), []
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else []:  # noqa: PTH112, PTH208 – faster than Path
-        if name.isdecimal():
-            with suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
-                if int(file.read().rpartition(b")")[2].split()[1]) == own:
-                    children.append(int(name))
-    return children
-
-
 def _work(header: Mapping[str, Any], channel: int, errors: int) -> None:
     """Makes this process a worker with the working folder, environment and import path of the command."""
-    os.setsid()  # A process group, which is killed as a whole.
-    set_process_option(PR_SET_PDEATHSIG, signal.SIGKILL)
     # If memory runs out, Linux ends the worker and not the command.
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")

@@ -91,8 +91,11 @@ def run(
 
 
 def _kill(worker: subprocess.Popen[bytes]) -> None:
-    """Kills the worker's process group: a model may fork."""
+    """Ends the worker: its keeper ends every process that the model started. Kills the keeper if it takes too long."""
     if hasattr(os, "killpg"):
+        worker.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            worker.wait(EXIT_S)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.pid, signal.SIGKILL)
     worker.kill()

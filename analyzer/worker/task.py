@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
 from analyzer.worker.channel import Channel
@@ -24,7 +24,20 @@ Send: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 def main(task: str, path: Sequence[str] = ()) -> None:
     """Serves in a fresh process: requests on standard input, replies on standard output."""
-    set_process_option(PR_SET_PDEATHSIG, signal.SIGKILL)  # Nobody would read the reply.
+    if not hasattr(os, "fork"):
+        _serve_standard_streams(task, path)
+    from analyzer.worker.keeper import keep
+
+    set_process_option(PR_SET_PDEATHSIG, signal.SIGTERM)  # Nobody would read the reply.
+    status = keep(lambda: _serve_standard_streams(task, path))
+    if status is None or status >= 0:
+        os._exit(status or 0)
+    with suppress(OSError):  # SIGKILL has no handler.
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+
+
+def _serve_standard_streams(task: str, path: Sequence[str]) -> NoReturn:
     if path:
         sys.path[:] = path
     else:
@@ -35,7 +48,7 @@ def main(task: str, path: Sequence[str] = ()) -> None:
     serve(task, channel)
 
 
-def serve(task: str, channel: Channel) -> None:
+def serve(task: str, channel: Channel) -> NoReturn:
     """Answers requests until the other side closes the channel, and ends the process."""
     process = os.getpid()
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -44,6 +44,20 @@ class ForksAndReturns(nn.Module):  # Forks in each of six passes; both processes
                 note_process()
         return x.relu()
 
+class Daemon(nn.Module):  # Starts a process in a new session, whose parent ends.
+    started = False
+    def forward(self, x):
+        if not Daemon.started and not x.is_meta:
+            Daemon.started = True
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    note_process()
+                    time.sleep(600)
+                os._exit(0)
+            time.sleep(0.2)
+        return x.relu()
+
 class Hangs(nn.Module):
     def forward(self, x):
         if not x.is_meta:
@@ -99,6 +113,13 @@ def test_a_process_that_a_model_forked_is_ended(net):
     reply = run("net.py:Forks", budget_s=1.0)
     assert reply.end == "done", reply.reason
     assert time.monotonic() - started < 60  # It holds the pipe open for 600 s.
+    assert all_ended()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives a process without a parent to the keeper")
+def test_a_process_in_a_new_session_is_ended(net):
+    assert run("net.py:Daemon", budget_s=1.0).end == "done"
+    assert len(Path("pids").read_text().split()) == 1
     assert all_ended()
 
 

@@ -127,7 +127,12 @@ def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
     capacities = [f"{gib} GiB" for gib in CAPACITIES_GIB]
     unknown = _fixed_batch(memory)
     names = [*optimizers] or [""]
-    batches = dict.fromkeys(names, [MISSING] * len(capacities)) if unknown else _batches(memory, names)
+    batches = dict.fromkeys(names, [MISSING] * len(capacities))
+    if not unknown:
+        try:
+            batches = _batches(memory, names)
+        except AnalyzerError as error:  # The model does not run at a larger batch.
+            unknown = str(error).partition(";")[0]
     notes = (f"Unknown: {unknown}",) if unknown else ()
     if not optimizers:
         rows: list[Row] = [(Cell(name), batch) for name, batch in zip(capacities, batches[""], strict=True)]

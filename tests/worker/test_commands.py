@@ -26,6 +26,12 @@ class Ends(Net):
     def forward(self, x):
         os._exit(0)
 
+class Small(Net):
+    def forward(self, x):
+        if x.shape[0] > 2:
+            os._exit(9)
+        return super().forward(x)
+
 class Hangs(Net):
     def forward(self, x):
         with open("pids", "a") as file:
@@ -79,6 +85,13 @@ def test_a_default_type_that_a_model_sets_does_not_change_another_model(project,
     alone = analyze("--model", "net.py:Net", "--format", "json")
     assert json.loads(both.out)["records"][0]["dtype"] == "float64"
     assert json.loads(both.out)["records"][1] == json.loads(alone.out)["records"][0]
+
+
+def test_memory_is_shown_if_the_model_ends_its_process_at_a_larger_batch(project, analyze):
+    done = analyze("--model", "net.py:Small", "--input", "4", "--memory")
+    assert done.status == 0
+    assert "Memory of net.py:Small" in done.out
+    assert "Unknown: net.py:Small: its process ended with status 9" in done.out
 
 
 def test_a_report_shows_the_models_that_could_be_counted(project, analyze):

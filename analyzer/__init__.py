@@ -5,55 +5,104 @@
     >>> f"{record.totals.macs:,} multiply-adds, {record.totals.params:,} parameters"
     '1,582,671,872 multiply-adds, 6,998,552 parameters'
 
-`count` and `compare` of built-in networks and `measure` do not import torch in this process. `build`, `auxiliary_loss`
-and `drop_auxiliary` import it on first use.
+`print(record)` shows a table, and a notebook shows it with bars. `count` and `compare` of built-in networks, `measure`
+and `load` do not import torch in this process; the other functions import it when they are called.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analyzer.core import display as _display
+
 if TYPE_CHECKING:
+    from analyzer.core.display import View as View
     from analyzer.core.errors import AnalyzerError as AnalyzerError
+    from analyzer.core.errors import CannotMeasure as CannotMeasure
+    from analyzer.core.errors import InputError as InputError
     from analyzer.counting.api import compare as compare
     from analyzer.counting.api import count as count
     from analyzer.counting.operators.call import Call as Call
     from analyzer.counting.operators.call import Work as Work
     from analyzer.counting.operators.classify import register as register
+    from analyzer.counting.parameters import params as params
     from analyzer.models.spec_to_module import Outputs as Outputs
     from analyzer.models.spec_to_module import auxiliary_loss as auxiliary_loss
     from analyzer.models.spec_to_module import build as build
     from analyzer.models.spec_to_module import drop_auxiliary as drop_auxiliary
+    from analyzer.records.agreement import Agreement as Agreement
+    from analyzer.records.comparison import ComparedMetric as ComparedMetric
+    from analyzer.records.comparison import Comparison as Comparison
+    from analyzer.records.files import load as load
+    from analyzer.records.files import load_all as load_all
+    from analyzer.records.memory import Memory as Memory
+    from analyzer.records.memory import ModuleMemory as ModuleMemory
+    from analyzer.records.parameters import ModuleParameters as ModuleParameters
+    from analyzer.records.parameters import Parameters as Parameters
+    from analyzer.records.record import Count as Count
+    from analyzer.records.record import Module as Module
+    from analyzer.records.record import Record as Record
+    from analyzer.records.record import Row as Row
+    from analyzer.records.record import Totals as Totals
+    from analyzer.records.timings import Configuration as Configuration
+    from analyzer.records.timings import Measurement as Measurement
+    from analyzer.records.timings import Timing as Timing
     from analyzer.records.training import TrainingSetup as TrainingSetup
     from analyzer.timing.driver.measure import measure as measure
 
-_MODULES = {
-    "AnalyzerError": "analyzer.core.errors",
-    "Call": "analyzer.counting.operators.call",
-    "Outputs": "analyzer.models.spec_to_module",
-    "TrainingSetup": "analyzer.records.training",
-    "Work": "analyzer.counting.operators.call",
-    "auxiliary_loss": "analyzer.models.spec_to_module",
-    "build": "analyzer.models.spec_to_module",
-    "compare": "analyzer.counting.api",
-    "count": "analyzer.counting.api",
-    "drop_auxiliary": "analyzer.models.spec_to_module",
-    "measure": "analyzer.timing.driver.measure",
-    "register": "analyzer.counting.operators.classify",
+    __version__: str
+
+_NAMES = {
+    "analyzer.core.display": "View",
+    "analyzer.core.errors": "AnalyzerError CannotMeasure InputError",
+    "analyzer.counting.api": "compare count",
+    "analyzer.counting.operators.call": "Call Work",
+    "analyzer.counting.operators.classify": "register",
+    "analyzer.counting.parameters": "params",
+    "analyzer.models.spec_to_module": "Outputs auxiliary_loss build drop_auxiliary",
+    "analyzer.records.agreement": "Agreement",
+    "analyzer.records.comparison": "ComparedMetric Comparison",
+    "analyzer.records.files": "load load_all",
+    "analyzer.records.memory": "Memory ModuleMemory",
+    "analyzer.records.parameters": "ModuleParameters Parameters",
+    "analyzer.records.record": "Count Module Record Row Totals",
+    "analyzer.records.timings": "Configuration Measurement Timing",
+    "analyzer.records.training": "TrainingSetup",
+    "analyzer.timing.driver.measure": "measure",
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = list(_MODULES)
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name on first use (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'analyzer' has no attribute {name!r}")
-    from importlib import import_module
+def _renderer() -> _display.Renderer:
+    try:
+        from reports import display
+    except ImportError as error:  # The user's own `reports` comes first on the path.
+        from analyzer.core.errors import AnalyzerError
 
-    value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
+        raise AnalyzerError(f"{error}: another `reports` hides macscope's; rename it to show results") from error
+    return display
+
+
+_display.connect(_renderer)
+
+if not TYPE_CHECKING:  # A type checker would accept any name.
+
+    def __getattr__(name: str) -> Any:
+        """Imports a public name on first use (PEP 562)."""
+        if name == "__version__":
+            from importlib.metadata import version
+
+            value = version("macscope")
+        elif name in _MODULES:
+            from importlib import import_module
+
+            value = getattr(import_module(_MODULES[name]), name)
+        else:
+            raise AttributeError(f"module 'analyzer' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, "__version__"})

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from analyzer.claims import auxiliary, reduction, size, structure
-from analyzer.claims.claim import VERDICTS, Claim, dump
+from analyzer.claims.claim import VERDICTS, Claim, Claims, dump
 from analyzer.claims.reduction import saving
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 
-__all__ = ["VERDICTS", "Claim", "dump", "find", "ledger", "saving"]
+__all__ = ["VERDICTS", "Claim", "Claims", "dump", "find", "ledger", "saving"]
 
 ENTRIES: Mapping[str, Callable[[], Claim]] = {
     "5x5-branch-without-1x1": reduction.branch_without,
@@ -38,9 +38,9 @@ ENTRIES: Mapping[str, Callable[[], Claim]] = {
 }
 
 
-def ledger() -> tuple[Claim, ...]:
+def ledger() -> Claims:
     """Every claim with its verdict."""
-    return tuple(entry() for entry in ENTRIES.values())
+    return Claims(entry() for entry in ENTRIES.values())
 
 
 def find(id: str) -> Claim:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
 
+from analyzer.core.display import Displayed
 from analyzer.core.frozen import Frozen
 from analyzer.records.record import Record, Totals, restrict
 from analyzer.records.record_json import SCHEMA_VERSION
@@ -19,7 +20,7 @@ PAPER = "Szegedy et al. 2014"
 NOTE = "study note of 2019-09-12"
 
 
-class Claim(Frozen):
+class Claim(Displayed, Frozen):
     """A sentence from a text, and its verdict.
 
     `computed` is the counted result, `operands` the counted numbers behind it. `condition` explains the verdict; it is
@@ -36,6 +37,16 @@ class Claim(Frozen):
     condition: str
     summary: str
     formula: str = ""
+
+    def _summary(self) -> str:
+        return f"{self.id}: {self.verdict}"
+
+
+class Claims(Displayed, tuple[Claim, ...]):
+    """Several claims, shown as one table."""
+
+    def _summary(self) -> str:
+        return ", ".join(f"{claim.id}: {claim.verdict}" for claim in self)
 
 
 class Printed(Frozen):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.frozen import Frozen
 from analyzer.records.record import TOTAL_KEYS, Record, Row, Totals, prefixes, total
@@ -39,8 +40,11 @@ class ComparedMetric(Frozen):
         return None if other is None or not first else other / first
 
 
-class Comparison(Frozen):
-    """Records side by side. `modules` maps each role to its totals by record, None in a record without it."""
+class Comparison(Displayed, Frozen):
+    """Records side by side. `print` shows them as tables, a notebook as HTML.
+
+    `modules` maps each role to its totals by record, None in a record without it.
+    """
 
     records: tuple[Record, ...]
     modules: Mapping[str, tuple[Totals | None, ...]]
@@ -65,6 +69,18 @@ class Comparison(Frozen):
     def totals(self) -> Mapping[str, ComparedMetric]:
         """The whole networks by metric, the first against the second."""
         return {compared.metric: compared for compared in reversed(self.metrics) if compared.path == TOTAL}
+
+    def _summary(self) -> str:
+        return one_line(" against ".join(self.labels))
+
+    def table(self, *, metric: str = "macs", depth: int = 1) -> View:
+        """The networks as a whole, then one `metric` by module, down to `depth`."""
+        return self._view(metric=metric, depth=depth)
+
+    def figure(self, name: str = "compute") -> Any:
+        """A `plotly` figure with the networks as bars of their parts, by "compute" (MACs), "params" or
+        "activations"."""
+        return renderer().figure(self, name)
 
     def frame(self) -> pandas.DataFrame:
         """One row per module, metric and other record."""

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os.path import commonprefix
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.shapes import Shapes
+from analyzer.core.shapes import Shapes, shape_text
+from analyzer.core.units import seconds
 from analyzer.records.agreement import Agreement
 from analyzer.records.memory import Memory
 from analyzer.records.note import is_strict
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     import pandas
 
     from analyzer.records.timings import Measurement
+
+
+By: TypeAlias = Literal["module", "operator", "type"]
 
 
 class Totals(Frozen):
@@ -121,8 +127,8 @@ class Count(Frozen):
         return ", ".join(f"{text} ({modules})" if modules else text for text, modules in texts)
 
 
-class Record(Frozen):
-    """One model, counted at one input in one mode.
+class Record(Displayed, Frozen):
+    """One model, counted at one input in one mode. `print` shows it as a table, a notebook as HTML.
 
     With `module` set, rows are those of the module and `network_totals` the sums of the whole network. In a timed
     record `measurement` has the timings of one configuration, `environment` the fingerprint of the machine and
@@ -175,6 +181,40 @@ class Record(Frozen):
         """The model with its overrides: `googlenet@inception_4a.reduce_5x5=32`."""
         changes = ",".join(f"{key}={value}" for key, value in self.overrides.items())
         return f"{self.model}@{changes}" if changes else self.model
+
+    def _summary(self) -> str:
+        totals, timing = self.totals, self.measurement and self.measurement.pass_timing
+        shapes = ", ".join(map(shape_text, self.input))
+        time = f", {seconds(timing.median_s)} ({timing.quality})" if timing else ""
+        return (
+            f"{one_line(self.label)}: input {shapes}, {self.mode}; {totals.params:,} params, {totals.macs:,} MACs, "
+            f"{totals.flops:,} FLOPs{time}"
+        )
+
+    def table(self, *, depth: int = 1, sort: str | None = None, by: By = "module", top: int | None = None) -> View:
+        """One row per module down to `depth`, or `by` operator or type, and the total.
+
+        `sort` is a column: params, macs, flops, activations, bytes_read, bytes_written, traffic, intensity, and after a
+        backward pass backward_macs, backward_flops, step_macs, step_flops; the largest first. `top` keeps so many rows
+        and sums up the others. Raises AnalyzerError for other values.
+        """
+        return self._view(depth=depth, sort=sort, by=by, top=top)
+
+    def figure(self, name: str = "compute") -> Any:
+        """A `plotly` figure with the modules as tiles, by "compute" (MACs), "params", "activations" or "time"."""
+        return renderer().figure(self, name)
+
+    def to_json(self) -> str:
+        """The JSON of `analyze --format json`, which `analyzer.load` reads from a file."""
+        from analyzer.records.record_json import dump
+
+        return dump([self])
+
+    def save(self, path: str | Path) -> None:
+        """Writes `to_json` to a file, which is replaced as a whole. Raises AnalyzerError if it cannot be written."""
+        from analyzer.core.files import write_text
+
+        write_text(path, self.to_json(), advice="give another path")
 
     def frame(self) -> pandas.DataFrame:
         """One row per operator; columns are the keys of the JSON."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from analyzer.core.display import Displayed
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 
@@ -88,7 +89,7 @@ class ModelCheck(Frozen):
         return compared or bool(self.added or self.removed or self.moved)
 
 
-class CheckResult(Frozen):
+class CheckResult(Displayed, Frozen):
     """The result of every check, and the input of every renderer in `reports.regression`.
 
     `updated`: differences were accepted into the baseline. `incomparable` is the reason if nothing at all can be
@@ -102,6 +103,9 @@ class CheckResult(Frozen):
     checks: tuple[ModelCheck, ...] = ()
     updated: bool = False
     incomparable: str = ""
+
+    def _summary(self) -> str:
+        return f"{self.status}: " + ", ".join(f"{model} {self.outcome(model)}" for model in self.models)
 
     @property
     def changes(self) -> tuple[Change, ...]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape, shape_text
-from analyzer.records.record import Module, Record, Row, Totals, prefixes, total
+from analyzer.records.record import By, Module, Record, Row, Totals, prefixes, total
 from reports.table import MISSING, Cell
-
-By: TypeAlias = Literal["module", "operator", "type"]
 
 TOP_LEVEL = "(top level)"
 OWN_FORWARD = "(own forward)"

@@ -27,8 +27,9 @@ LIVENESS = (
 GATHERED = "Gathered layer: the parameters and gradients of the largest layer, whole while the layer runs."
 
 
-def tables(record: Record, count: Callable[..., Record], depth: int = 1) -> list[Table]:
-    """The tables of one record; `count(batch=…, memory=…)` counts the same model at another batch."""
+def tables(record: Record, count: Callable[..., Record] | None = None, depth: int = 1) -> list[Table]:
+    """The tables of one record. `count(batch=…, memory=…)` counts at another batch; without it, largest batches are
+    left out."""
     if record.memory is None:
         reasons: list[Row] = [(note,) for note in record.notes]
         return [Table(f"Memory of {record.label}: unknown", columns("reason"), tuple(reasons))]
@@ -39,7 +40,7 @@ def tables(record: Record, count: Callable[..., Record], depth: int = 1) -> list
     return [
         peak.replace(title=title, columns=(*peak.columns, Column("bytes")), rows=tuple(rows), notes=notes),
         _modules(record, depth),
-        _largest_batches(record, count),
+        *([_largest_batches(record, count)] if count else []),
     ]
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from analyzer.core.shapes import shape_text
 from analyzer.core.units import percent
-from analyzer.records.record import Record, Totals
+from analyzer.records.record import By, Record, Totals
 from reports import cells
-from reports.counting.groups import TOP_LEVEL, By, Group, groups
+from reports.counting.groups import TOP_LEVEL, Group, groups
 from reports.table import MISSING, Cell, Table, columns
 from reports.table import Row as TableRow
 

@@ -28,14 +28,14 @@ TRAILING_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Also between the colou
 WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced", "regressed", "over budget"})
 
 
-def console(file: IO[str] | None = None) -> Console:
-    """A console for `file` (standard output if None); 80 columns if neither COLUMNS nor a terminal gives a width.
+def console(file: IO[str] | None = None, width: int | None = None) -> Console:
+    """A console for `file` (standard output if None); 80 columns if neither `width`, COLUMNS nor a terminal gives more.
 
     A file has no colours, even if FORCE_COLOR is set.
     """
     target = file or sys.stdout
     columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isdecimal() and int(columns) > 0 else None if target.isatty() else 80
+    width = width or (int(columns) if columns.isdecimal() and int(columns) > 0 else None if target.isatty() else 80)
     return Console(file=target, width=width, highlight=False, force_terminal=False if _is_file(target) else None)
 
 

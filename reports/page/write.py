@@ -29,9 +29,9 @@ HOST = "https://cdn.plot.ly"
 def html(page: Page, charts: Charts = "embed") -> str:
     """The whole file. `none` omits charts but keeps their sentences and tables; `link` loads plotly from its host."""
     drawn = page.charts if charts != "none" else ()
-    script, style = _read("script.js"), _read("style.css")
+    script, style = read("script.js"), read("style.css")
     linked = charts == "link" and bool(drawn)
-    text: str = _template("page.html").render(
+    text: str = template("page.html").render(
         page=page,
         drawn=bool(drawn),
         policy=policy(script, linked=linked),
@@ -89,14 +89,14 @@ def link() -> dict[str, str]:
     return {"src": f"{HOST}/plotly-{version}.min.js", "integrity": f"sha256-{digest}"}
 
 
-def _read(name: str) -> str:
+def read(name: str) -> str:
     """A script or style sheet without indentation and comment lines."""
     lines = map(str.strip, (HERE / name).read_text(encoding="utf-8").splitlines())
     return "\n".join(line for line in lines if line and not line.startswith(("//", "/*"))) + "\n"
 
 
 @cache
-def _template(name: str) -> Any:
+def template(name: str) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(HERE / "templates")

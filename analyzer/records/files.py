@@ -1,0 +1,44 @@
+"""`analyzer.load`: records from files that `Record.save`, `analyze --format json` and `analyze time` write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.core.files import read_text
+from analyzer.records import record_json
+from analyzer.records.record import Record
+
+
+def load(path: str | Path) -> Record:
+    """The record in a file; see `load_all` for a file with several.
+
+    Raises AnalyzerError if the file cannot be read, is not a file of records, or has none or several of them.
+
+    >>> import tempfile, analyzer
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     record = analyzer.count("nin")
+    ...     record.save(f"{folder}/nin.json")
+    ...     load(f"{folder}/nin.json") == record
+    True
+    """
+    records = load_all(path)
+    if len(records) != 1:
+        raise AnalyzerError(f"{one_line(path)} has {len(records)} records; analyzer.load_all reads them all")
+    return records[0]
+
+
+def load_all(path: str | Path) -> tuple[Record, ...]:
+    """All records in a file, in its order. Raises AnalyzerError if it cannot be read or is not a file of records.
+
+    >>> load_all("none.json")
+    Traceback (most recent call last):
+        ...
+    analyzer.core.errors.AnalyzerError: cannot read 'none.json': No such file or directory
+    """
+    try:
+        text = read_text(path)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise AnalyzerError(f"cannot read {quoted(path)}: {reason}") from None
+    return tuple(record_json.load(text, name=one_line(path)))

@@ -117,6 +117,18 @@ def test_a_page_that_is_too_long_names_the_omitted_models():
     assert "Too long to show here: net" in short
 
 
+def test_a_comment_has_the_worst_first_and_fits_into_githubs_limit():
+    names = ["aaa", *(f"model{number:04}" for number in range(400))]
+    checks = [check for name in names for check in grown_result(name, "conv1").checks]
+    improved = tuple(change.replace(outcome="improved") for change in checks[0].changes)
+    checks[0] = checks[0].replace(changes=improved)
+    text = markdown.dump(CountsResult(tuple(checks), False, "", tuple(map(Candidate, names)), "analyzer-baseline.json"))
+    assert 50_000 < len(text.encode()) < 60_000
+    assert "--format json has everything" in text
+    assert "<summary>model0000" in text
+    assert "<summary>aaa" not in text
+
+
 # --- workflow commands -----------------------------------------------------------------------------------------------
 def unescaped(text: str) -> str:
     """Decodes as the runner does, percent signs last."""

@@ -74,10 +74,18 @@ def find_change_points(series: Series) -> tuple[ChangePoint, ...]:
     min_change = MIN_LOG_CHANGE_UNNORMALIZED if series.normalization == "none" else MIN_LOG_CHANGE
     cuts = _significant(levels, propose_change_points(levels), min_change)
     edges = [0, *cuts, len(levels)]
+    logs = np.log([series.points[index].value for index in indices])
     return tuple(
         ChangePoint(indices[cut - 1], indices[cut], *change_with_interval(levels[start:cut], levels[cut:end]))
         for start, cut, end in zip(edges, edges[1:], edges[2:], strict=False)
+        if not _faster_than_others_only(levels, logs, start, cut, end)
     )
+
+
+def _faster_than_others_only(levels: Array, logs: Array, start: int, cut: int, end: int) -> bool:
+    """Whether the normalized times fell and the measured ones did not: most others of the runs became slower."""
+    normalized, measured = (np.median(values[cut:end]) - np.median(values[start:cut]) for values in (levels, logs))
+    return bool(normalized < 0 <= measured)
 
 
 def _count_changes(values: Sequence[float]) -> tuple[ChangePoint, ...]:

@@ -54,6 +54,17 @@ def test_a_step_of_one_model_is_not_attributed_to_others():
     assert set(changes.values()) == {()}
 
 
+def test_where_most_became_slower_the_others_are_not_faster():
+    """Four of six models take 30 % longer from run 10 on. Relative to them the two others take less."""
+    models = {
+        **{f"slow{index}": times(0.3) for index in range(4)},
+        **{f"same{index}": times(0.0) for index in range(2)},
+    }
+    all_series = build_series([point for name, values in models.items() for point in points(values, name)])
+    changes = {series.model: find_change_points(series) for series in all_series}
+    assert not [change for found in changes.values() for change in found if change.size < 0]
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_a_reference_removes_the_machines_influence(named):
     shifts = [1.0, 1.3] * 10

@@ -35,6 +35,12 @@ class InputError(AnalyzerError):
         super().__init__(message)
         self.advice = advice
 
+    def with_advice(self, advice: str) -> InputError:
+        """The same error for users who give inputs otherwise than by `--input`."""
+        error = InputError(str(self).replace(self.advice, advice), advice)
+        error.details, error.exit_status = self.details, self.exit_status
+        return error
+
 
 def one_line(text: object) -> str:
     """Untrusted text made safe to print: line breaks, control and bidirectional characters are escaped."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, quoted
 
 MAX_BYTES = 1 << 28
+DATA = ".analyze"  # The folder of a project in which runs and caches are kept.
 
 
 def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
@@ -83,6 +85,14 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def make_data_folder(folder: Path) -> None:
+    """Makes a folder at or below `.analyze`, which gets a `.gitignore` so that git leaves it out. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = next(parent for parent in (folder, *folder.parents) if parent.name == DATA)
+    with suppress(OSError), (data / ".gitignore").open("x", encoding="utf-8") as file:  # A user's own file is kept.
+        file.write("*\n")
 
 
 def project_root(start: Path | None = None) -> Path:

@@ -25,6 +25,12 @@ class Input(Frozen):
     dtype: str = "float32"
     literal: bool = False
 
+    @property
+    def text(self) -> str:
+        """The text from which `parse_input` makes this input."""
+        name = f"{self.name}=" if self.name else ""
+        return f"{name}{'!' if self.literal else ''}{'x'.join(map(str, self.shape))}:{self.dtype}"
+
     def batched(self, batch: int) -> Shape:
         return self.shape if self.literal else (batch, *self.shape)
 
@@ -55,7 +61,9 @@ def parse_inputs(value: Shape | str | Sequence[str] | None) -> list[Input]:
             return list(map(parse_input, value))
         if all(map(is_positive_int, value)):
             return [Input(None, tuple(value))]
-    raise AnalyzerError(f"input is {one_line(repr(value))[:80]}; wanted a shape without the batch: (3, 224, 224)")
+    raise AnalyzerError(
+        f"input is {one_line(repr(value))[:80]}; wanted a shape without the batch, (3, 224, 224) or '3x224x224'"
+    )
 
 
 def image_shape(inputs: list[Input]) -> Shape | None:

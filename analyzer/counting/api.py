@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_positive_int
+from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
 from analyzer.core.inputs import Input, image_shape, parse_inputs
 from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks.variants import Variant, is_reference, variant
@@ -15,7 +15,7 @@ from analyzer.records.record import Record
 from analyzer.records.training import TrainingSetup
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from analyzer.core.shapes import Shape
     from analyzer.networks.overrides import Overrides
@@ -26,7 +26,7 @@ Counter: TypeAlias = Literal["closed_form", "dispatch"]
 
 def count(
     model: str | nn.Module,
-    args: Sequence[Any] = (),
+    args: Sequence[Any] | Tensor = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
     train: bool | None = None,
@@ -37,13 +37,14 @@ def count(
     verify: bool = False,
     memory: bool | TrainingSetup = False,
 ) -> Record:
-    """Counts a built-in network, a model by reference such as `net.py:Net`, or an `nn.Module` with its arguments.
+    """Counts an `nn.Module`, a built-in network, or a model by reference such as `net.py:Net`.
 
-    Names and references take `batch` and `input`: a shape without the batch, or texts as on the command line
-    (`"ids=128:int64"`). A built-in network takes `overrides`; `counter="dispatch"` counts the operators that run when
-    it is built in torch; `verify` cross-checks three counters. Counting a reference runs its code. A module takes
-    `args` and `kwargs` and is left unchanged. It runs on meta tensors; if it cannot, `notes` say what it ran on
-    instead.
+    `input` is a shape without the batch, `(3, 224, 224)` or `"3x224x224"`, or for several inputs a list of texts with
+    names and types: `["ids=128:int64", "mask=128:bool"]`. `batch` is prepended. A module takes `args` and `kwargs` in
+    its place: what its forward takes, a single tensor also without a tuple. It is left unchanged. It runs on meta
+    tensors; if it cannot, `notes` say what it ran on instead. Counting a reference runs its code. A built-in network
+    takes `overrides`; `counter="dispatch"` counts the operators that run when it is built in torch; `verify`
+    cross-checks three counters.
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's mode and
     counts the forward pass only. `memory` adds the peak memory, in total and by module; a `TrainingSetup` in its place
@@ -55,7 +56,34 @@ def count(
     (6998552, 1582671872)
     >>> count("googlenet", overrides={"inception_4a.reduce_5x5": 32}).totals.macs - record.totals.macs
     5268480
+    >>> from torch import nn
+    >>> count(nn.Conv2d(3, 8, 3), input="3x34x34", batch=2).totals.macs == 2 * (8 * 32 * 32) * (3 * 3 * 3)
+    True
     """
+    try:
+        return _count(
+            model, args, kwargs, train=train, input=input, batch=batch, overrides=overrides, counter=counter,
+            verify=verify, memory=memory,
+        )  # fmt: skip
+    except InputError as error:
+        args_too = "" if isinstance(model, str) else "args, or "
+        advice = f"give {args_too}input='3x224x224' (without the batch dimension)"
+        raise error.with_advice(advice) from error.__cause__
+
+
+def _count(
+    model: str | nn.Module,
+    args: Sequence[Any] | Tensor,
+    kwargs: Mapping[str, Any] | None,
+    *,
+    train: bool | None,
+    input: Shape | str | Sequence[str] | None,
+    batch: int,
+    overrides: Overrides | None,
+    counter: Counter,
+    verify: bool,
+    memory: bool | TrainingSetup,
+) -> Record:
     require_positive_int("batch", batch)
     if counter not in get_args(Counter):
         raise AnalyzerError(f"unknown counter {quoted(counter)}; wanted one of: {', '.join(get_args(Counter))}")
@@ -72,25 +100,57 @@ def count(
     if isinstance(model, type) or not hasattr(model, "named_modules"):  # Without importing torch.
         kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
         raise AnalyzerError(f"cannot count {kind}; wanted a name, a reference or an nn.Module")
-    if input is not None:
-        raise AnalyzerError("input is for names; give an nn.Module args, such as torch.zeros(1, 3, 224, 224)")
+    if overrides or verify:
+        raise AnalyzerError(f"overrides and verify are for built-in networks, not for a {type(model).__name__}")
     if not isinstance(kwargs, Mapping | None):
         raise AnalyzerError(f"kwargs is a {type(kwargs).__name__}; wanted a dict of the arguments by name")
+    given = bool(kwargs) or not isinstance(args, list | tuple) or bool(args)
+    if input is not None:
+        if given:
+            raise AnalyzerError("input makes the arguments of a module; leave out args and kwargs, or input")
+        from analyzer.models.zeros import input_zeros
+
+        parameter = next(model.parameters(), None)
+        device = None if parameter is None or parameter.is_meta else parameter.device
+        args, kwargs = input_zeros(parse_inputs(input), batch, device)
+    elif batch != 1:
+        raise AnalyzerError("batch is for input; args and kwargs have a batch already")
     # A single input need not be in a list. A tensor also supports len(), so only list and tuple mean several inputs.
     args = args if isinstance(args, list | tuple) else (args,)
     return count_module(model, args, kwargs or {}, train=train, memory=memory)
 
 
-def compare(*names: str, input: Shape | str | None = None, batch: int = 1, train: bool = False) -> Comparison:
-    """Counts built-in networks or models by reference and compares each with the first.
+def compare(
+    *models: str | nn.Module | Record,
+    args: Sequence[Any] | Tensor = (),
+    kwargs: Mapping[str, Any] | None = None,
+    input: Shape | str | Sequence[str] | None = None,
+    batch: int = 1,
+    train: bool | None = None,
+) -> Comparison:
+    """Compares each model with the first: modules, built-in networks, references and records, in any combination.
+
+    The other arguments are those of `count`. They do not change records, which are compared as they are.
 
     >>> totals = compare("googlenet", "alexnet").totals
     >>> f"{totals['params'].ratio:.2f} {totals['macs'].ratio:.3f}"
     '8.71 0.458'
+    >>> from torch import nn
+    >>> compare(nn.Linear(64, 8), nn.Linear(64, 16), input="64").totals["macs"].difference
+    512
     """
+    from analyzer.records.comparable import unique_names
     from analyzer.records.comparison import compare_records
 
-    return compare_records([count(name, input=input, batch=batch, train=train) for name in names])
+    records = []
+    for model in models:
+        if isinstance(model, Record):
+            records.append(model)
+        else:
+            arguments: tuple[Any, ...] = () if isinstance(model, str) else (args, kwargs)
+            records.append(count(model, *arguments, input=input, batch=batch, train=train))
+    names = [model for model in models if isinstance(model, str)]
+    return compare_records(records, None if len(set(names)) < len(names) else unique_names(records))
 
 
 def _setup(memory: bool | TrainingSetup) -> TrainingSetup | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.core.files import read_text
+from analyzer.core.files import DATA, make_data_folder, read_text
 from analyzer.core.frozen import Frozen
 from analyzer.history import pytest_benchmark
 from analyzer.history.point import Point, record_points
@@ -24,7 +24,7 @@ from analyzer.records import store
 from analyzer.records.record_json import load
 from analyzer.records.validate import use_record
 
-FILE = Path(".analyze") / "history.sqlite"
+FILE = Path(DATA) / "history.sqlite"
 VERSION = 3  # Version of the table below and of the points in it.
 TABLE = "CREATE TABLE cached_runs (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, points TEXT NOT NULL)"
 TIMEOUT_S = 5.0  # A write takes milliseconds; a process that holds the lock for longer is suspended or hangs.
@@ -91,7 +91,7 @@ def rebuild_cache(root: Path) -> RunPoints:
 def _read_cache(root: Path, notes: list[str]) -> dict[str, Entry] | None:
     """The cache's rows by path. None, and a note with the reason, if it cannot be used."""
     try:
-        (root / FILE).parent.mkdir(parents=True, exist_ok=True)
+        make_data_folder((root / FILE).parent)
         with closing(_connect(root / FILE)) as connection:
             _create_table(connection)
             rows = connection.execute("SELECT path, stamp, points FROM cached_runs").fetchall()

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
-from analyzer.core.files import read_text, write_text
+from analyzer.core.files import DATA, make_data_folder, read_text, write_text
 from analyzer.core.frozen import Frozen
 from analyzer.history.point import TIME, UNKNOWN, Point, dump_environment, known_commit, utc_timestamp
 
-FOLDER = Path(".analyze") / "imported"
+FOLDER = Path(DATA) / "imported"
 SOURCE = "pytest-benchmark"
 SCHEMA_VERSION = 1
 MAX_S = 1e9  # 32 years.
@@ -156,7 +156,7 @@ def store_run(run: BenchmarkRun, root: Path) -> tuple[Path, bool]:
     if path.exists():
         return path, False
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_data_folder(path.parent)
     except OSError as error:
         raise AnalyzerError(f"cannot store the import in {path.parent}: {error.strerror or error}") from None
     write_text(path, text, advice="make space or the folder writable, and import it again")

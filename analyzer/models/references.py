@@ -34,7 +34,7 @@ from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
 from analyzer.models.libraries import BY_NAME
 from analyzer.models.skip_init import initialised, skip_init
-from analyzer.models.zeros import zeros
+from analyzer.models.zeros import input_zeros
 
 GROUP = "analyzer.models"
 FORMS = "wanted FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
@@ -61,13 +61,13 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
             raise UnknownModel(f"no file {one_line(reference)}; {FORMS}")
         model, args, kwargs = load_program(Path(reference))
         if inputs or batch != 1:
-            raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out --input and --batch")
+            raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out input and batch")
         return Reference(reference, model, args, kwargs, None)
     if scheme in LIBRARIES:
         library = BY_NAME[scheme]
         factory, default_inputs = _call(reference, lambda: library(name))
         model = _build(reference, factory)
-        args, kwargs = _zeros(inputs, batch) if inputs else _call(reference, lambda: default_inputs(model, batch))
+        args, kwargs = input_zeros(inputs, batch) if inputs else _call(reference, lambda: default_inputs(model, batch))
         return Reference(reference, model, args, kwargs, lambda: _build(reference, factory, meta=False))
     target, inputs_function = _lookup(reference, scheme, name) if colon else (_entry_point(reference), None)
     real: Callable[[], nn.Module] | None = None
@@ -78,7 +78,7 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     else:
         raise AnalyzerError(f"{one_line(reference)} is a {type(target).__name__}; wanted an nn.Module or a factory")
     if inputs or inputs_function is None:
-        args, kwargs = _zeros(inputs, batch)
+        args, kwargs = input_zeros(inputs, batch)
     else:
         returned = _call(reference, _with_batch(reference, inputs_function, batch))
         args, kwargs = _args_and_kwargs(reference, returned)
@@ -163,13 +163,6 @@ def _build(reference: str, factory: Callable[[], Any], *, meta: bool = True) -> 
     return model
 
 
-def _zeros(inputs: Sequence[Input], batch: int) -> tuple[list[Any], dict[str, Any]]:
-    """Zeros of the given shapes. For token ids 0 is valid in every vocabulary."""
-    tensors = [(spec.name, zeros(*spec.batched(batch), dtype=getattr(torch, spec.dtype))) for spec in inputs]
-    args = [value for name, value in tensors if name is None]
-    return args, {name: value for name, value in tensors if name is not None}
-
-
 def _with_batch(reference: str, inputs_function: Callable[..., Any], batch: int) -> Callable[[], Any]:
     """An inputs function may take the batch. Raises AnalyzerError if it does not and the batch is not 1."""
     if "batch" in inspect.signature(inputs_function).parameters:
@@ -177,7 +170,7 @@ def _with_batch(reference: str, inputs_function: Callable[..., Any], batch: int)
     if batch != 1:
         name = one_line(getattr(inputs_function, "__name__", "inputs"))
         raise AnalyzerError(
-            f"{name}() of {one_line(reference)} sets the batch itself; write {name}(batch), or leave out --batch"
+            f"{name}() of {one_line(reference)} sets the batch itself; write {name}(batch), or leave out batch"
         )
     return inputs_function
 

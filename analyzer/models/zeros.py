@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import mmap
 import sys
+from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from analyzer.core.inputs import Input
 
 SMALL = 2**20  # Bytes; a smaller tensor costs less than a mapping.
 # Without it Linux rejects a mapping larger than memory, although no page is used. Python has the flag from 3.13 on.
@@ -24,3 +28,12 @@ def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     except OSError:  # A system may be set to reject such mappings; torch's error then contains the size.
         return torch.zeros(shape, dtype=dtype)
     return torch.frombuffer(memory, dtype=dtype).view(shape)
+
+
+def input_zeros(
+    inputs: Sequence[Input], batch: int, device: torch.device | None = None
+) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments of zeros, by position and by name. For token ids 0 is valid in every vocabulary."""
+    tensors = [(spec.name, zeros(*spec.batched(batch), dtype=getattr(torch, spec.dtype)).to(device)) for spec in inputs]
+    args = [value for name, value in tensors if name is None]
+    return args, {name: value for name, value in tensors if name is not None}

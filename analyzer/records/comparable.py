@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analyzer.core.shapes import shape_text
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration
 
@@ -54,3 +55,24 @@ def batch(record: Record) -> str:
     if record.measurement:
         return str(record.measurement.configuration.batch)
     return str(record.input[0][0]) if record.input and record.input[0] else "unknown"
+
+
+def unique_names(records: Sequence[Record]) -> list[str]:
+    """Unique labels: equal labels are extended by their differences, and finally by a number."""
+    names = [record.label or "(no name)" for record in records]
+    for texts in (
+        [record.mode for record in records],
+        [record.dtype for record in records],
+        [f"batch {batch(record)}" for record in records],
+        [", ".join(map(shape_text, record.input)) for record in records],
+        [record.created or "" for record in records],
+    ):
+        for name in {name for name in names if names.count(name) > 1}:
+            equal = [index for index, other in enumerate(names) if other == name]
+            if len({texts[index] for index in equal}) > 1:
+                for index in equal:
+                    names[index] = f"{name} ({texts[index]})" if texts[index] else name
+    return [
+        f"{name} #{names[:index].count(name) + 1}" if names.count(name) > 1 else name
+        for index, name in enumerate(names)
+    ]

@@ -43,15 +43,13 @@ class ComparedMetric(Frozen):
 class Comparison(Displayed, Frozen):
     """Records side by side. `print` shows them as tables, a notebook as HTML.
 
-    `modules` maps each role to its totals by record, None in a record without it.
+    `modules` maps each role to its totals by record, None in a record without it. `labels`
+    are the names of the records, all different.
     """
 
     records: tuple[Record, ...]
     modules: Mapping[str, tuple[Totals | None, ...]]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(record.label for record in self.records)
+    labels: tuple[str, ...]
 
     @property
     def metrics(self) -> tuple[ComparedMetric, ...]:
@@ -95,11 +93,14 @@ class Comparison(Displayed, Frozen):
         return pandas.DataFrame(rows, columns=columns)
 
 
-def compare_records(records: Sequence[Record]) -> Comparison:
-    """Aligns the modules of records. Raises AnalyzerError for fewer than two records or two with the same label."""
+def compare_records(records: Sequence[Record], labels: Sequence[str] | None = None) -> Comparison:
+    """Aligns the modules of records. Raises AnalyzerError for fewer than two records or two with the same label.
+
+    `labels` replace those of the records.
+    """
     if len(records) < 2:
         raise AnalyzerError(f"a comparison needs at least two models, got {len(records)}")
-    labels = [record.label for record in records]
+    labels = labels or [record.label for record in records]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice:
         raise AnalyzerError(f"{one_line(twice)} is given twice; change one with {one_line(twice)}@PATH.KEY=NUMBER")
@@ -108,7 +109,7 @@ def compare_records(records: Sequence[Record]) -> Comparison:
     modules = {TOTAL: tuple(record.totals if record.rows else None for record in records)}
     for role in _merged_order([list(totals) for totals in by_role]):
         modules[role if role != TOTAL else f"{TOTAL}."] = tuple(totals.get(role) for totals in by_role)
-    return Comparison(tuple(records), modules)
+    return Comparison(tuple(records), modules, tuple(labels))
 
 
 def _value(totals: Totals | None, metric: str) -> int | None:

@@ -21,6 +21,7 @@ READABLE_VERSIONS = (1, 2)
 # Optional keys of a record's JSON, left out when empty: fields of the record and of its count. `strict_notes` are the
 # notes that make `--strict` fail.
 RECORD_KEYS = ("notes", "strict_notes", "module", "network_totals", "environment", "commit", "created")
+WANTED = "wanted a file written by analyze --format json or Record.save"
 NOTE_KEYS = RECORD_KEYS[:2]
 COUNT_KEYS = ("unknown_in", "as_if_dense")
 
@@ -68,9 +69,9 @@ def load(text: str, *, name: str = "input") -> list[Record]:
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AnalyzerError(f"{name} is not JSON ({error}); wanted a file written by analyze --format json") from None
+        raise AnalyzerError(f"{name} is not JSON ({error}); {WANTED}") from None
     if not isinstance(envelope, dict) or "schema_version" not in envelope or "records" not in envelope:
-        raise AnalyzerError(f"{name} is not a record; wanted a file written by analyze --format json")
+        raise AnalyzerError(f"{name} is not a record; {WANTED}")
     version = envelope["schema_version"]
     if version not in READABLE_VERSIONS:
         raise AnalyzerError(

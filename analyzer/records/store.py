@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.files import project_root, write_text
+from analyzer.core.files import DATA, make_data_folder, project_root, write_text
 from analyzer.records.record import Record
 from analyzer.records.record_json import dump
 
-FOLDER = Path(".analyze") / "records"
-PEAKS = Path(".analyze") / "machine.json"
+FOLDER = Path(DATA) / "records"
+PEAKS = Path(DATA) / "machine.json"
 PEAKS_VERSION = 1
 MAX_PEAK = 1e30  # FLOPs or bytes per second, far beyond any machine: a larger value is a damaged file.
 
@@ -47,7 +47,7 @@ def journal(root: Path | None = None) -> Iterator[Callable[[Sequence[Record]], N
     def keep(records: Sequence[Record]) -> None:
         if any(record.measurement and record.measurement.timings for record in records):
             with suppress(AnalyzerError, OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_data_folder(path.parent)
                 write_text(path, dump(records, status="partial"))
 
     try:
@@ -91,7 +91,7 @@ def _chip(environment: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _make_folder(folder: Path, content: str) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_data_folder(folder)
     except OSError as error:
         advice = "give --no-keep, and -o FILE with --format json"
         raise AnalyzerError(f"cannot save {content} in {folder}: {error.strerror or error}; {advice}") from None

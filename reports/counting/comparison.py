@@ -46,12 +46,12 @@ def _summary(comparison: Comparison) -> Table:
     title = (f"{module}: " if module else "") + " against ".join(comparison.labels)
     differ = len(shared) > 1
     notes = [
-        f"{record.label}: {exact_totals(record)}" + (f"; {conditions(record)}" if differ else "")
-        for record in comparison.records
+        f"{label}: {exact_totals(record)}" + (f"; {conditions(record)}" if differ else "")
+        for label, record in zip(comparison.labels, comparison.records, strict=True)
     ]
     notes += [
-        f"{record.label}: no formula for operators (calls): {record.count.uncounted}"
-        for record in comparison.records
+        f"{label}: no formula for operators (calls): {record.count.uncounted}"
+        for label, record in zip(comparison.labels, comparison.records, strict=True)
         if record.unknown_ops
     ]
     titles = columns("model", *(METRICS[metric].title for metric in SUMMARY_METRICS))

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
-from analyzer.core.shapes import shape_text
-from analyzer.records.comparable import batch, incompatibility
+from analyzer.records.comparable import batch, incompatibility, unique_names
 from analyzer.records.memory import Memory
 from analyzer.records.record import Module, Record, Totals, prefixes, total
 from analyzer.records.timings import Measurement
@@ -80,7 +79,7 @@ def network_views(records: Sequence[Record]) -> tuple[NetworkView, ...]:
             groups.append([record])
         else:
             group.append(record)
-    names = _unique_names([group[0] for group in groups])
+    names = unique_names([group[0] for group in groups])
     return tuple(
         NetworkView(
             name=name,
@@ -112,27 +111,6 @@ def _with_memory(group: Sequence[Record]) -> Record:
     first = group[0]
     memories = (record.memory for record in group if batch(record) == batch(first))
     return first if first.memory else first.replace(memory=next(filter(None, memories), None))
-
-
-def _unique_names(records: Sequence[Record]) -> list[str]:
-    """Unique labels: equal labels are extended by their differences, and finally by a number."""
-    names = [record.label or "(no name)" for record in records]
-    for texts in (
-        [record.mode for record in records],
-        [record.dtype for record in records],
-        [f"batch {batch(record)}" for record in records],
-        [", ".join(map(shape_text, record.input)) for record in records],
-        [record.created or "" for record in records],
-    ):
-        for name in {name for name in names if names.count(name) > 1}:
-            equal = [index for index, other in enumerate(names) if other == name]
-            if len({texts[index] for index in equal}) > 1:
-                for index in equal:
-                    names[index] = f"{name} ({texts[index]})" if texts[index] else name
-    return [
-        f"{name} #{names[:index].count(name) + 1}" if names.count(name) > 1 else name
-        for index, name in enumerate(names)
-    ]
 
 
 def sanitize(value: Value) -> Value:

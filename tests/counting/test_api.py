@@ -103,7 +103,7 @@ def test_a_name_may_have_overrides():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "googlenet", "input": 224}, r"input is 224; wanted a shape without the batch: \(3, 224"),
+        ({"model": "googlenet", "input": 224}, r"input is 224; wanted a shape without the batch, \(3, 224"),
         ({"model": "googlenet", "input": (3, 2.5, 224)}, r"input is \(3, 2.5, 224\); wanted"),
         ({"model": "googlenet", "input": ()}, r"input is \(\); wanted"),
         ({"model": "googlenet", "input": (3, 224)}, "a variant takes one input, CHANNELSxHEIGHTxWIDTH"),
@@ -123,7 +123,13 @@ def test_a_name_may_have_overrides():
             "googlenet is a name: give input",
         ),
         ({"model": "net.py:Net", "verify": True}, "net.py:Net is a reference; overrides and verify are for built-in"),
-        ({"model": torch.nn.Identity(), "input": (3, 8, 8)}, "input is for names; give an nn.Module args"),
+        ({"model": torch.nn.Identity(), "args": torch.zeros(1), "input": "8"}, "leave out args and kwargs, or input"),
+        ({"model": torch.nn.Identity(), "kwargs": {"x": 1}, "input": "8"}, "leave out args and kwargs, or input"),
+        ({"model": torch.nn.Identity(), "args": torch.zeros(1), "batch": 2}, "batch is for input"),
+        (
+            {"model": torch.nn.Identity(), "args": torch.zeros(1), "verify": True},
+            "overrides and verify are for built-in",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -137,6 +143,51 @@ def test_build_accepts_the_same_names():
     for name in (5, None):
         with pytest.raises(analyzer.AnalyzerError, match="is not a network name; see analyze list"):
             analyzer.build(name)
+
+
+def test_a_module_takes_its_input_as_sizes():
+    """2 x 4 channels of 6 x 6 positions, 3 x 3 x 3 products each."""
+    convolution = torch.nn.Conv2d(3, 4, 3)
+    for given in ("3x8x8", (3, 8, 8), ["3x8x8"], torch.Size((3, 8, 8)), "input=!2x3x8x8"):
+        record = analyzer.count(convolution, input=given, batch=2)
+        assert record.input == ((2, 3, 8, 8),)
+        assert record.totals.macs == (2 * 4 * 6 * 6) * (3 * 3 * 3)
+    embedding = analyzer.count(torch.nn.Embedding(9, 5), input=["7:int64"], batch=3)
+    assert embedding.rows[0].outputs == ((3, 7, 5),)
+
+
+def test_an_input_of_zeros_is_where_the_parameters_are():
+    meta = torch.nn.Linear(4, 2, device="meta")
+    assert analyzer.count(meta, input="4", batch=8).totals.macs == 8 * 4 * 2
+
+
+def test_errors_name_arguments_of_python(tmp_path):
+    (tmp_path / "net.py").write_text(NET, encoding="utf-8")
+    for model, arguments, words in (
+        (torch.nn.Conv2d(3, 4, 3), {}, "Conv2d needs an input: give args, or input='3x224x224'"),
+        (torch.nn.Conv2d(3, 4, 3), {"input": "5x8x8"}, "does not run on 1x5x8x8 float32: .*; give args, or input="),
+        (f"{tmp_path / 'net.py'}:Net", {}, "needs an input: give input='3x224x224'"),
+    ):
+        with pytest.raises(AnalyzerError, match=words) as error:
+            analyzer.count(model, **arguments)
+        assert "--" not in str(error.value)
+
+
+def test_compare_takes_modules_records_and_names():
+    small, large = torch.nn.Linear(64, 8), torch.nn.Linear(64, 16)
+    record = analyzer.count(small, input="64", batch=4)
+    comparison = analyzer.compare(small, large, record, input="64")
+    assert comparison.labels == ("Linear (batch 1) #1", "Linear (batch 1) #2", "Linear (batch 4)")
+    assert [totals.macs for totals in comparison.modules["total"]] == [64 * 8, 64 * 16, 4 * 64 * 8]
+    assert "Linear (batch 4)" in str(comparison)
+    mixed = analyzer.compare("nin", record)
+    assert mixed.labels == ("nin", "Linear")
+    by_tensor = analyzer.compare(small, large, args=torch.zeros(2, 64))
+    assert [totals.macs for totals in by_tensor.modules["total"]] == [2 * 64 * 8, 2 * 64 * 16]
+    modes = analyzer.compare(analyzer.count("nin"), analyzer.count("nin", train=True))
+    assert modes.labels == ("nin (inference)", "nin (training)")
+    with pytest.raises(AnalyzerError, match="nin is given twice"):
+        analyzer.compare("nin", "nin")
 
 
 def test_a_tensor_is_the_only_input_not_a_sequence_of_inputs():

@@ -85,9 +85,7 @@ def _count_reference(name: str, limit_s: float | None) -> Candidate:
     try:
         counted, failure = count_passes(name, [(False, True), (True, False)], limit_s=limit_s)
     except InputError as error:
-        wrapped = AnalyzerError(str(error).replace(error.advice, _inputs_advice(name)))
-        wrapped.details = error.details
-        raise wrapped from error
+        raise error.with_advice(_inputs_advice(name)) from error
     records = dict(zip(MODES, counted, strict=False))
     notes = [note for record in counted for note in record.notes]
     if failure:

@@ -13,9 +13,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted, require_positive_int
+from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import image_shape, parse_input
+from analyzer.core.inputs import image_shape, parse_input, parse_inputs
+from analyzer.core.shapes import Shape
 from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, is_reference, variant
 from analyzer.records.record import Count, Record
@@ -45,7 +46,7 @@ class TimedRun(Frozen):
 def measure(
     model: str,
     *,
-    inputs: Sequence[str] | str = (),
+    input: Shape | str | Sequence[str] | None = None,
     batch: int = 1,
     threads: int | None = None,
     dtype: str = "float32",
@@ -60,11 +61,15 @@ def measure(
 ) -> Record:
     """Times a built-in network, or a model by reference such as `net.py:Net`, in fresh processes like `analyze time`.
 
-    Returns its record; `record.measurement` has every timing with its samples in seconds and its quality. A module
-    object cannot be sent to another process: pass a reference. `flush` flushes caches before each sample. The default
-    is 10 `processes`, or fewer if ten would take more than three budgets. `options` may have `kernels`, `replay` and
-    `trace`. Raises AnalyzerError for bad input, CannotMeasure if the model failed or its process was killed, and
-    KeyboardInterrupt.
+    `input` is a shape without the batch or texts, as for `analyzer.count`. Returns a record: `record.measurement` has
+    every timing with its samples in seconds and its quality. A module object cannot be sent to another process: pass a
+    reference. `flush` flushes caches before each sample. The default is 10 `processes`, or fewer if ten would take more
+    than three budgets. `options` may have `kernels`, `replay` and `trace`. Raises AnalyzerError for bad input,
+    CannotMeasure if the model failed or its process was killed, and KeyboardInterrupt.
+
+    >>> record = measure("nin", input="3x64x64", threads=1, processes=1, budget_s=0.2)
+    >>> record.measurement.pass_timing.median_s > 0
+    True
     """
     if not isinstance(model, str):
         raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
@@ -79,16 +84,17 @@ def measure(
             raise AnalyzerError(f"{name} is {one_line(repr(flag))[:80]}; wanted True or False")
     if isinstance(budget_s, bool) or not isinstance(budget_s, int | float) or not 0 < budget_s < inf:
         raise AnalyzerError(f"budget_s is {budget_s!r}; wanted seconds")
-    inputs = [inputs] if isinstance(inputs, str) else inputs
-    if not isinstance(inputs, list | tuple) or not all(isinstance(text, str) for text in inputs):
-        raise AnalyzerError(f"inputs is {one_line(repr(inputs))[:80]}; wanted strings such as '3x224x224'")
+    inputs = [given.text for given in parse_inputs(input)]
     variants, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
     requests = build_requests(
         variants, references, inputs, batches=[batch], threads=[threads] if threads else None, dtypes=[dtype],
         layouts=[layout], training=train, compiled=compile, device=device, flushed=flush, budget_s=budget_s,
         processes=processes, **options,
     )  # fmt: skip
-    run = time_requests(requests, processes=processes)
+    try:
+        run = time_requests(requests, processes=processes)
+    except InputError as error:
+        raise error.with_advice("give input='3x224x224' (without the batch dimension)") from None
     if not run.complete:
         raise KeyboardInterrupt
     record = run.records[0]
@@ -182,9 +188,7 @@ def time_requests(
     )
     first = [request_replies[0] for request_replies in replies if request_replies]
     if first and all(reply.end == "refused" for reply in first):
-        refused = AnalyzerError(first[0].reason)
-        refused.details = first[0].details
-        raise refused
+        raise first[0].error(requests[0].label)
     return TimedRun(records(replies), complete)
 
 

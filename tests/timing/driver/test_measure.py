@@ -29,10 +29,10 @@ from analyzer.timing.driver.measure import _batch_notes, build_requests, measure
         ({"budget_s": float("inf")}, "budget_s is inf"),
         ({"budget_s": True}, "budget_s is True"),
         ({"train": "no"}, "train is 'no'"),
-        ({"kernel": True}, "unknown option 'kernel'.* inputs, batch, .*, kernels, replay, trace"),
+        ({"kernel": True}, "unknown option 'kernel'.* input, batch, .*, kernels, replay, trace"),
         ({"compile": True, "replay": True}, "replay .* compilation"),
-        ({"inputs": 3}, "inputs is 3"),
-        ({"inputs": "3x0x3"}, "at least 1"),
+        ({"input": 3}, "input is 3"),
+        ({"input": "3x0x3"}, "at least 1"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_runs(options, message):
@@ -49,7 +49,7 @@ def test_a_module_object_is_refused_with_the_remedy():
 def test_an_interrupt_propagates(monkeypatch):
     monkeypatch.setattr(module, "time_requests", lambda requests, processes: module.TimedRun((), complete=False))
     with pytest.raises(KeyboardInterrupt):
-        measure("nin", inputs="3x64x64")
+        measure("nin", input="3x64x64")
 
 
 def test_the_command_has_the_same_dtypes_and_layouts():

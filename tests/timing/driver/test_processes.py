@@ -157,7 +157,7 @@ def test_a_hanging_process_is_killed_after_its_time_limit(net, monkeypatch):
 
 @pytest.mark.slow
 def test_measure_returns_counts_and_operator_times_of_the_same_rows():
-    record = measure("nin", inputs=["3x64x64"], threads=1, budget_s=2.0, processes=1)
+    record = measure("nin", input="3x64x64", threads=1, budget_s=2.0, processes=1)
     assert record.measurement.configuration == Configuration(threads=1)
     assert record.totals.macs > 0
     times_s = record.measurement.operator_times_s

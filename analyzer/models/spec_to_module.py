@@ -59,6 +59,9 @@ def build(
     With `train` it has the auxiliary heads, is in train mode and returns `Outputs`; without, it is in eval mode and
     returns logits. `input` is (channels, height, width) and sets the width of fully connected layers.
     Raises AnalyzerError for an unknown name or an input that the network cannot take.
+
+    >>> build("nin", input=(3, 64, 64))(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 1000])
     """
     network = variant(name, overrides).network
     model = construct(network, walk(network, input, mode="training" if train else "inference"), train=train)
@@ -83,6 +86,11 @@ def auxiliary_loss(outputs: Tensor | Outputs, target: Tensor) -> Tensor:
     """Cross entropy of the logits plus 0.3 times that of each auxiliary head.
 
     `target` is (batch,) of class numbers. Plain logits, of a network without heads, give their cross entropy.
+
+    >>> logits, target = torch.zeros(2, 1000), torch.tensor([3, 7])
+    >>> loss = auxiliary_loss(Outputs(logits, logits, logits), target)
+    >>> torch.isclose(loss, (1 + 0.3 + 0.3) * auxiliary_loss(logits, target)).item()
+    True
     """
     if isinstance(outputs, Tensor):
         return F.cross_entropy(outputs, target)
@@ -91,7 +99,11 @@ def auxiliary_loss(outputs: Tensor | Outputs, target: Tensor) -> Tensor:
 
 
 def drop_auxiliary(state_dict: Mapping[str, Value]) -> dict[str, Value]:
-    """The state dict without the auxiliary heads, for `build(name)` to load a file that was saved with them."""
+    """The state dict without the auxiliary heads, for `build(name)` to load a file that was saved with them.
+
+    >>> list(drop_auxiliary({"conv1.conv.weight": 1, "aux1.fc.weight": 2}))
+    ['conv1.conv.weight']
+    """
     return {key: value for key, value in state_dict.items() if not key.startswith(("aux1.", "aux2."))}
 
 

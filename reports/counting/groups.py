@@ -65,12 +65,16 @@ def groups(
 
 
 def _value(record: Record, column: str) -> Callable[[Totals], float]:
-    """A function that returns the value of a column."""
-    known = [name for name in COLUMNS if hasattr(record.totals, name) or name in record.totals.step]
-    known = [name for name in known if name != "backward_macs" or record.totals.step]
+    """A function that returns the value of a column. Raises AnalyzerError for a column that the record lacks."""
+    known = [name for name in COLUMNS if _number(record.totals, name) is not None]
     if column not in known:
         raise AnalyzerError(f"sort is {quoted(column)}; {nearest(str(column), known)}")
-    return lambda totals: totals.step.get(column, 0) if column in COLUMNS[-3:] else getattr(totals, column) or 0
+    return lambda totals: _number(totals, column) or 0
+
+
+def _number(totals: Totals, column: str) -> float | None:
+    number: float | None = getattr(totals, column, totals.step.get(column))
+    return number
 
 
 def _largest(sorted_groups: Sequence[Group], count: int) -> list[Group]:

@@ -51,6 +51,9 @@ def register(op: str, formula: Callable[[Call], Work | int]) -> None:
     `formula` receives a `Call`: shapes instead of tensors. It returns `Work(macs, flops)`, or MACs alone. For an
     operator that returns no tensor, the outputs are the tensors that it writes to. Raises AnalyzerError if `op` is not
     an operator name or `formula` cannot be called.
+
+    >>> from math import prod
+    >>> register("mylib::rotate", lambda call: Work(flops=6 * prod(call.outputs[0])))
     """
     if not isinstance(op, str) or "::" not in op:
         shown = one_line(repr(op))[:80]

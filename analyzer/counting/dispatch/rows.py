@@ -19,6 +19,7 @@ from analyzer.counting.dispatch.module_names import is_bias, is_leaf, op_name
 from analyzer.counting.dispatch.module_tracker import Calls
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.origins import Origins
+from analyzer.counting.dispatch.packed import NOT_PACKED, Packed, logical_elements, packed_weights
 from analyzer.counting.dispatch.tensors import (
     any_sparse,
     bytes_of,
@@ -27,6 +28,7 @@ from analyzer.counting.dispatch.tensors import (
     storage_id,
     tensors_of,
 )
+from analyzer.counting.dispatch.traffic import NO_PARTS, Part, bytes_read, bytes_written, parts_of
 from analyzer.counting.operators.call import Call, Work
 from analyzer.counting.operators.classify import Operator, as_if_dense
 from analyzer.counting.operators.elementwise import MODULES
@@ -42,11 +44,19 @@ class Frame:
     has_formula: bool = False
     ran: bool = False  # Views alone leave it False: they move no data.
     works: list[Work] = field(default_factory=list)
+    parts: dict[int, Part] = field(default_factory=dict)  # Tensors read in part, such as an embedding's table.
 
     def total(self) -> Work:
         if len(self.works) == 1:
             return self.works[0]
         return Work(sum(work.macs for work in self.works), sum(work.flops for work in self.works))
+
+    def add_parts(self, parts: dict[int, Part]) -> None:
+        for storage, part in parts.items():
+            if not part.read:  # Overwritten, perhaps after another operator read it.
+                continue
+            before = self.parts[storage].read if storage in self.parts else 0
+            self.parts[storage] = part._replace(read=min(before + part.read, bytes_of(part.tensor)))
 
 
 class RowCalls(Calls):
@@ -89,7 +99,9 @@ class RowRecorder(OperatorTracker):
         self.calls_of: Counter[tuple[str, str]] = Counter()
         self.counted: set[int] = set()
         self.read_values = False
-        self.parameters_of_row: dict[int, list[int]] = {}  # Storages, by the row's id.
+        self.parameters_of_row: dict[
+            int, tuple[list[int], Packed]
+        ] = {}  # Storages and packed weights, by the row's id.
 
     @property
     def rows(self) -> list[Row]:
@@ -148,7 +160,7 @@ class RowRecorder(OperatorTracker):
         ]
         read = [*inputs, *parameters, *statistics] if frame.ran else []
         written = [*outputs, *(statistics if module.training else ())] if frame.ran else []
-        self._append(path, frame.op, inputs, outputs, parameters, work, read, written)
+        self._append(path, frame.op, inputs, outputs, parameters, work, read, written, frame.parts)
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if known.kind == "view":
@@ -173,7 +185,9 @@ class RowRecorder(OperatorTracker):
                 self.read_values = True
         if args and result is args[0] and not known.mutable and known.kind != "unknown":
             return result  # Dropout at inference returns its input: nothing ran.
-        self._add(known.name, self._work(known, args, kwargs, result), args, kwargs, result)
+        parts = parts_of(known.name, args, result)
+        packed = packed_weights(args) if as_if_dense(known.name) else NOT_PACKED
+        self._add(known.name, self._work(known, args, kwargs, result), args, kwargs, result, parts, packed)
         return result
 
     def _run_composite(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -185,7 +199,7 @@ class RowRecorder(OperatorTracker):
         finally:
             frames.pop()
         if frame.ran:
-            self._add(name, frame.total(), args, kwargs, result)
+            self._add(name, frame.total(), args, kwargs, result, frame.parts)
         return result
 
     def _work(self, known: Operator, args: Any, kwargs: Any, result: Any) -> Work:
@@ -204,19 +218,29 @@ class RowRecorder(OperatorTracker):
             self.unknown.setdefault(known.name, Counter())[self.path] += 1
         return work
 
-    def _add(self, name: str, work: Work, args: Any, kwargs: Any, result: Any) -> None:
+    def _add(
+        self,
+        name: str,
+        work: Work,
+        args: Any,
+        kwargs: Any,
+        result: Any,
+        parts: dict[int, Part],
+        packed: Packed = NOT_PACKED,
+    ) -> None:
         """Adds an operator's work to the call that folds it, or else appends a row."""
         frame = self.calls.frames[-1]
         if frame.folds:
             frame.ran = True
             frame.works.append(work)
+            frame.add_parts(parts)
             return
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(result)
         if not inputs and not outputs:
             return  # A mark for a profiler, or a query of the machine.
         parameters = [tensor for tensor in inputs if storage_id(tensor) in self.parameters]
         op = name.removeprefix("aten::").removeprefix("higher_order::")
-        self._append(self.path, op, inputs, outputs, parameters, work, inputs, outputs)
+        self._append(self.path, op, inputs, outputs, parameters, work, inputs, outputs, parts, packed)
 
     def count(self) -> Count:
         """The count, once the pass has ended."""
@@ -235,7 +259,8 @@ class RowRecorder(OperatorTracker):
         self.main.rows, self.main.tasks = [], []
         for row in rows:
             self.calls_of[row.path, row.op] = call = self.calls_of[row.path, row.op] + 1
-            params, biases = self._count_parameters(self.parameters_of_row.get(id(row), []))
+            storages, packed = self.parameters_of_row.get(id(row), ([], NOT_PACKED))
+            params, biases = self._count_parameters(storages, packed if call == 1 else NOT_PACKED)
             self.rows.append(row.replace(call=call, params=params, weights=params - biases, biases=biases))
 
     def _append_unused(self) -> None:
@@ -258,10 +283,12 @@ class RowRecorder(OperatorTracker):
         work: Work,
         read: list[Tensor],
         written: list[Tensor],
+        parts: dict[int, Part] = NO_PARTS,
+        packed: Packed = NOT_PACKED,
     ) -> None:
         self.calls_of[path, op] = call = self.calls_of.get((path, op), 0) + 1
         storages = list(map(storage_id, parameters))
-        params, biases = self._count_parameters(storages)
+        params, biases = self._count_parameters(storages, packed if call == 1 else NOT_PACKED)
         row = Row(
             path=path,
             role=self.roles.get(path, path),
@@ -275,21 +302,22 @@ class RowRecorder(OperatorTracker):
             macs=work.macs,
             flops=work.flops,
             activations=sum(tensor.numel() for tensor in outputs) if work.macs else 0,
-            bytes_read=sum(map(bytes_of, read)),
-            bytes_written=sum(map(bytes_of, written)),
+            bytes_read=bytes_read(read, parts) + packed.nbytes,
+            bytes_written=bytes_written(written, parts),
             backward_macs=None,
         )
-        if parameters:
-            self.parameters_of_row[id(row)] = storages
+        if parameters or packed.weights:
+            self.parameters_of_row[id(row)] = storages, packed
         self.calls.rows.append(row)
 
-    def _count_parameters(self, storages: Sequence[int]) -> tuple[int, int]:
-        """The parameters in these storages that no row has yet: all elements, and those of biases."""
-        params = biases = 0
+    def _count_parameters(self, storages: Sequence[int], packed: Packed) -> tuple[int, int]:
+        """Packed weights, and parameters in these storages that no row has yet: all elements, and those of biases."""
+        params, biases = packed.weights + packed.biases, packed.biases
         for storage in storages:
             if storage in self.parameters and storage not in self.counted:
                 self.counted.add(storage)
                 for name, tensor in self.parameters[storage].items():
-                    params += tensor.numel()
-                    biases += tensor.numel() if is_bias(name) else 0
+                    elements = logical_elements(tensor)
+                    params += elements
+                    biases += elements if is_bias(name) else 0
         return params, biases

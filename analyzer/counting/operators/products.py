@@ -218,6 +218,7 @@ PRODUCTS: dict[str, Formula] = {
     **named(bilinear, "bilinear"),
     **named(trilinear, "_trilinear"),
     **named(grouped_matmul(3), "_grouped_mm"),
+    **named(grouped_matmul(3), "grouped_mm_fallback", "transformers"),
     **named(listed_matmul, "_foreach_mm"),
     **named(distances, "cdist _cdist_forward _euclidean_dist"),
     **named(distances_backward, "_cdist_backward"),

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, quoted
+from analyzer.core.errors import AnalyzerError, nearest, quoted, require_positive_int
+from analyzer.core.units import METRICS
 from analyzer.records.comparison import Comparison
 from analyzer.records.parameters import Parameters
 from analyzer.records.record import By, Record
+from reports.counting.groups import default_depth
 from reports.counting.network import agreement, network
 from reports.table import Table
 
@@ -22,9 +24,7 @@ def tables(result: Any, **options: Any) -> Sequence[Table]:
     if isinstance(result, Record):
         return _record_tables(result, **options)
     if isinstance(result, Comparison):
-        from reports.counting import comparison
-
-        return comparison.tables(result, **options)
+        return _comparison_tables(result, **options)
     if isinstance(result, Parameters):
         from reports.counting import parameters
 
@@ -42,9 +42,10 @@ def tables(result: Any, **options: Any) -> Sequence[Table]:
 
 
 def _record_tables(
-    record: Record, depth: int = 1, by: By = "module", sort: str | None = None, top: int | None = None
+    record: Record, depth: int | None = None, by: By = "module", sort: str | None = None, top: int | None = None
 ) -> list[Table]:
     """Times if the record has any, unless other rows are chosen; else counts, and the agreement and memory if known."""
+    depth = default_depth(record) if depth is None else depth
     if record.measurement and by == "module" and sort is None and top is None:
         from reports.timing.passes import tables
 
@@ -58,6 +59,16 @@ def _record_tables(
 
         shown += memory.tables(record, depth=depth)
     return shown
+
+
+def _comparison_tables(compared: Comparison, metric: str, depth: int) -> list[Table]:
+    from reports.counting import comparison
+
+    known = [name for name in METRICS if hasattr(compared.records[0].totals, name)]
+    if metric not in known:
+        raise AnalyzerError(f"metric is {quoted(metric)}; {nearest(str(metric), known)}")
+    require_positive_int("depth", depth)
+    return comparison.tables(compared, metric, depth)
 
 
 def text(tables: Sequence[Table]) -> str:

@@ -191,8 +191,12 @@ class Record(Displayed, Frozen):
             f"{totals.flops:,} FLOPs{time}"
         )
 
-    def table(self, *, depth: int = 1, sort: str | None = None, by: By = "module", top: int | None = None) -> View:
+    def table(
+        self, *, depth: int | None = None, sort: str | None = None, by: By = "module", top: int | None = None
+    ) -> View:
         """One row per module down to `depth`, or `by` operator or type, and the total.
+
+        The default depth is 1, or more if a module would have nearly everything.
 
         `sort` is a column: params, macs, flops, activations, bytes_read, bytes_written, traffic, intensity, and after a
         backward pass backward_macs, backward_flops, step_macs, step_flops; the largest first. `top` keeps so many rows

@@ -20,6 +20,7 @@ TOP_LEVEL = "(top level)"
 OWN_FORWARD = "(own forward)"
 COLUMNS = (*Totals.fields, "traffic", "intensity", "backward_flops", "step_macs", "step_flops")
 CONVOLUTION = re.compile(r"conv(?:_transpose)?([123])d")
+NEARLY_ALL, MAX_ROWS = 0.8, 60  # Of a table with the default depth.
 CHANNELS_SECOND = ("batch_norm", "group_norm", "instance_norm")
 
 
@@ -49,6 +50,7 @@ def groups(
     """
     if by not in get_args(By):
         raise AnalyzerError(f"by is {quoted(by)}; wanted one of: {', '.join(get_args(By))}")
+    require_positive_int("depth", depth)
     if top is not None:
         require_positive_int("top", top)
     value = _value(record, sort) if sort else None
@@ -62,6 +64,25 @@ def groups(
     unsorted = [Group(Cell(name), total(rows), calls=len(rows)) for name, rows in members.items()]
     operators = sorted(unsorted, key=lambda group: -(value or largest)(group.totals))
     return operators if top is None else _largest(operators, top)
+
+
+def default_depth(record: Record) -> int:
+    """The first depth at which no module that could be divided has nearly all MACs, in a table of at most 60 rows.
+
+    Without MACs, nearly all parameters.
+    """
+    totals = record.totals
+    value = _value(record, "step_macs" if totals.step else "macs" if totals.macs else "params")
+    parents = {path for module in record.modules for path in prefixes(module.path)[:-1]}
+    depth, shown = 1, groups(record, 1)
+    while any(
+        group.leaf and group.path in parents and value(group.totals) > NEARLY_ALL * value(totals) for group in shown
+    ):
+        shown = groups(record, depth + 1)
+        if len(shown) > MAX_ROWS:
+            break
+        depth += 1
+    return depth
 
 
 def _value(record: Record, column: str) -> Callable[[Totals], float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 import sys
 
 import pytest
@@ -63,6 +64,28 @@ def test_a_table_has_options():
     assert comparison.tables[1].title.startswith("params by module")
     with pytest.raises(analyzer.AnalyzerError, match="sort is 'mac'; nearest: macs"):
         record.table(sort="mac")
+
+
+def test_a_comparison_refuses_unknown_options():
+    comparison = analyzer.compare("googlenet", "nin")
+    with pytest.raises(analyzer.AnalyzerError, match="metric is 'param'; nearest: params"):
+        comparison.table(metric="param")
+    with pytest.raises(analyzer.AnalyzerError, match="depth is 0; wanted"):
+        comparison.table(depth=0)
+
+
+def test_a_model_in_a_wrapper_is_divided():
+    record = analyzer.count(nn.Sequential(NET), input="3x32x32")
+    assert [row[0].text for row in record.table().tables[0].rows] == ["0", "0", "1", "2", "total"]
+    assert [row[0].text for row in record.table(depth=1).tables[0].rows] == ["0", "total"]
+
+
+def test_a_package_that_hides_the_renderer_is_named(tmp_path):
+    (tmp_path / "reports.py").write_text("", encoding="utf-8")
+    script = "import analyzer\nrecord = analyzer.count('nin')\nprint(repr(record))\nprint(record)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("<Record nin")
+    assert "another `reports` hides macscope's; rename it" in done.stderr.splitlines()[-1]
 
 
 def test_a_timed_record_shows_its_times_unless_rows_of_counts_are_chosen():

@@ -7,7 +7,7 @@ import pytest
 import analyzer
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.record import Count, Record, Row, restrict, total
-from reports.counting.groups import COLUMNS, groups, operator_type, tree_name
+from reports.counting.groups import COLUMNS, default_depth, groups, operator_type, tree_name
 from reports.table import Cell
 
 
@@ -107,12 +107,32 @@ def test_every_column_sorts():
 
 
 @pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([row("a.x", 50), row("b", 50)], 1),
+        ([row("a.x", 80), row("b", 20)], 1),  # At most 80 %.
+        ([row("a.x.y", 41), row("a.z", 40), row("b", 19)], 2),
+        ([row("a.x.y", 90), row("a.x.z", 10)], 3),
+        ([row("a", 100)], 1),  # Cannot be divided.
+        ([row("a.b", 90), row("a", 10)], 2),
+        ([row("a.x", 0, 5), row("a.y", 0, 5)], 2),  # Without MACs, by parameters.
+        ([row(f"a.{number}", 1) for number in range(60)], 1),  # 61 rows are too many.
+        ([row(f"a.{number}", 1) for number in range(59)], 2),
+        ([], 1),
+    ],
+)
+def test_the_default_depth_divides_a_module_that_has_nearly_everything(rows, expected):
+    assert default_depth(record(*rows)) == expected
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"by": "layer"}, "by is 'layer'; wanted one of: module, operator, type"),
         ({"sort": "mac"}, "sort is 'mac'; nearest: macs"),
         ({"sort": "step_macs"}, "sort is 'step_macs'; nearest: macs"),  # Not counted at inference.
         ({"top": 0}, "top is 0; wanted a whole number"),
+        ({"depth": "2"}, "depth is '2'; wanted a whole number"),
     ],
 )
 def test_unknown_values_are_refused(options, message):

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import shape_text
 from analyzer.records.comparable import KEY_FIELDS, stable_key
-from analyzer.records.record import Record
+from analyzer.records.record import TRAINING_KEYS, Record
 
 TIME = "time"
 REFERENCE = "reference"  # The metric of the reference workload's time: it tracks the machine, not the code.
 UNKNOWN = {"machine": "unknown"}
-COUNTS = ("params", "macs", "flops", "activations", "bytes_read", "bytes_written", "backward_macs")
+COUNTS = ("params", "macs", "flops", "activations", "bytes_read", "bytes_written", *TRAINING_KEYS)
 METRICS = (TIME, *COUNTS, "traffic", "peak_memory")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.frozen import Frozen
-from analyzer.records.record import TOTAL_KEYS, Record, Row, Totals, prefixes, total
+from analyzer.records.record import STEP_KEYS, TOTAL_KEYS, Record, Row, Totals, prefixes, total
 
 if TYPE_CHECKING:
     import pandas
@@ -54,11 +54,13 @@ class Comparison(Displayed, Frozen):
     @property
     def metrics(self) -> tuple[ComparedMetric, ...]:
         """Every module and metric, the first record compared with each of the others. The network has the path
-        `total`."""
+        `total`. Recomputed MACs are compared if any record has them."""
+        recomputed = any(record.totals.recomputed_macs for record in self.records)
+        metrics = [key for key in (*TOTAL_KEYS, *STEP_KEYS) if recomputed or key != "recomputed_macs"]
         return tuple(
             ComparedMetric(path, metric, {self.labels[0]: _value(totals[0], metric), label: _value(other, metric)})
             for path, totals in self.modules.items()
-            for metric in TOTAL_KEYS
+            for metric in metrics
             if any(_value(record_totals, metric) is not None for record_totals in totals)
             for label, other in zip(self.labels[1:], totals[1:], strict=True)
         )
@@ -113,8 +115,7 @@ def compare_records(records: Sequence[Record], labels: Sequence[str] | None = No
 
 
 def _value(totals: Totals | None, metric: str) -> int | None:
-    value: int | None = None if totals is None else getattr(totals, metric)
-    return value
+    return None if totals is None else totals.value(metric)
 
 
 def _totals_by_role(rows: Sequence[Row]) -> dict[str, Totals]:

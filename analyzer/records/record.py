@@ -38,21 +38,30 @@ class Totals(Frozen):
     bytes_read: int
     bytes_written: int
     backward_macs: int | None = None
+    recomputed_macs: int | None = None
 
     @property
     def step(self) -> dict[str, int]:
         """MACs and FLOPs of the backward pass and of a training step; empty if no backward pass was counted.
 
-        FLOPs of the backward pass are 2 x its MACs: its elementwise operations are not counted.
+        A step is the forward pass, what checkpoints run of it again, and the backward pass. FLOPs of the latter two are
+        2 x their MACs: their elementwise operations are not counted.
         """
         if self.backward_macs is None:
             return {}
-        backward_flops = 2 * self.backward_macs
+        additional_macs = self.backward_macs + (self.recomputed_macs or 0)
         return {
-            "backward_flops": backward_flops,
-            "step_macs": self.macs + self.backward_macs,
-            "step_flops": self.flops + backward_flops,
+            "backward_flops": 2 * self.backward_macs,
+            "step_macs": self.macs + additional_macs,
+            "step_flops": self.flops + 2 * additional_macs,
         }
+
+    def value(self, metric: str) -> int | None:
+        """A field, a key of `step`, or `traffic`; None if no backward pass was counted."""
+        if metric == "recomputed_macs" and self.backward_macs is not None:
+            return self.recomputed_macs or 0
+        value: int | None = getattr(self, metric, self.step.get(metric))
+        return value
 
     @property
     def traffic(self) -> int:
@@ -68,6 +77,7 @@ class Row(Frozen):
     """One operator of one pass. `call` counts from 1; a module called again has its params in the first call only.
 
     `backward_macs` are the MACs of the gradients of inputs and parameters; None if no backward pass was counted.
+    `recomputed_macs` are those of the forward pass that checkpoints run again; None in a count without any.
     """
 
     path: str
@@ -85,6 +95,7 @@ class Row(Frozen):
     bytes_read: int
     bytes_written: int
     backward_macs: int | None = None
+    recomputed_macs: int | None = None
 
 
 class Module(Frozen):
@@ -230,14 +241,19 @@ class Record(Displayed, Frozen):
 
 ROW_KEYS = tuple(Row.fields)
 TOTAL_KEYS = tuple(Totals.fields)
-SUMMED_KEYS = TOTAL_KEYS[:-1]  # Without backward_macs, which is None in every row, and in the sum, at inference.
+TRAINING_KEYS = TOTAL_KEYS[-2:]  # None in every row, and in the sum, at inference.
+SUMMED_KEYS = TOTAL_KEYS[:-2]
+STEP_KEYS = ("backward_flops", "step_macs", "step_flops")
 
 
 def total(rows: Sequence[Row | Totals]) -> Totals:
     """The sum of rows, or of their sums, metric by metric."""
-    backward = [row.backward_macs for row in rows if row.backward_macs is not None]
     sums = {key: sum(getattr(row, key) for row in rows) for key in SUMMED_KEYS}
-    return Totals(**sums, backward_macs=sum(backward) if backward else None)
+    for key in TRAINING_KEYS:
+        values = [value for row in rows if (value := getattr(row, key)) is not None]
+        if values:
+            sums[key] = sum(values)
+    return Totals(**sums)
 
 
 def under(row: Row, module: str) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from analyzer.core.shapes import shape_text
-from analyzer.core.units import percent
+from analyzer.core.units import METRICS, percent
 from analyzer.records.record import By, Record, Totals
 from reports import cells
 from reports.counting.groups import TOP_LEVEL, Group, groups
@@ -19,7 +19,7 @@ CONVENTIONS = (
 )
 TRAINING_CONVENTIONS = (
     "MACs: multiply-adds of the forward pass, of the backward pass (gradients of inputs and weights), and of a step, "
-    "which is both; share: of the step. FLOPs: of a step: 2 x MACs, plus bias, activations, pools and norms of the "
+    "which is the sum; share: of the step. FLOPs: of a step: 2 x MACs, plus bias, activations, pools and norms of the "
     "forward pass; those of the backward pass and the optimizer are not counted."
 )
 
@@ -39,16 +39,17 @@ def network(
     "", and adds two columns to modules.
     """
     training = bool(record.totals.step)
+    passes = ["macs", *passes_of_step([record.totals])]
 
     def row(group: Group) -> TableRow:
         second = group.output if by == "module" else f"{group.calls:,}" if group.calls else ""
-        counts = (_step_counts if training else _counts)(group.totals, record.totals)
+        counts = _step_counts(group.totals, record.totals, passes) if training else _counts(group.totals, record.totals)
         return (group.name, second, *counts, *(() if times_s is None else _time(times_s, group.path)))
 
     shown = groups(record, depth, by=by, sort=sort, top=top)
     whole = Group(Cell("total"), record.totals, output="", path="")
     counted = (
-        ("forward", "backward", "step", "share", "FLOPs")
+        ("forward", *(METRICS[name].title for name in passes[1:]), "share", "FLOPs")
         if training
         else ("MACs", "share", "FLOPs", "activations", "FLOP/B")
     )
@@ -64,6 +65,14 @@ def network(
     )
 
 
+def passes_of_step(totals: Sequence[Totals]) -> list[str]:
+    """The metrics in MACs that a backward pass adds; empty at inference. Recomputed MACs if there are any."""
+    if not any(known.step for known in totals):
+        return []
+    recomputed = any(known.recomputed_macs for known in totals)
+    return ["backward_macs", *(["recomputed_macs"] if recomputed else []), "step_macs"]
+
+
 def _counts(totals: Totals, whole: Totals) -> TableRow:
     return (
         cells.count("params", totals.params),
@@ -75,14 +84,12 @@ def _counts(totals: Totals, whole: Totals) -> TableRow:
     )
 
 
-def _step_counts(totals: Totals, whole: Totals) -> TableRow:
-    step = totals.step
-    macs = (totals.macs, totals.backward_macs, step.get("step_macs"))
+def _step_counts(totals: Totals, whole: Totals, passes: Sequence[str]) -> TableRow:
     return (
         cells.count("params", totals.params),
-        *(cells.count("macs", value) for value in macs),
-        cells.share(step.get("step_macs", 0), whole.step["step_macs"]),
-        cells.count("flops", step.get("step_flops")),
+        *(cells.count(metric, totals.value(metric)) for metric in passes),
+        cells.share(totals.value("step_macs") or 0, whole.step["step_macs"]),
+        cells.count("flops", totals.value("step_flops")),
     )
 
 
@@ -111,7 +118,8 @@ def exact_totals(record: Record) -> str:
     if step := totals.step:
         text += (
             f"; backward {totals.backward_macs:,} MACs, {step['backward_flops']:,} FLOPs; "
-            f"step {step['step_macs']:,} MACs, {step['step_flops']:,} FLOPs"
+            + (f"recomputed {totals.recomputed_macs:,} MACs; " if totals.recomputed_macs else "")
+            + f"step {step['step_macs']:,} MACs, {step['step_flops']:,} FLOPs"
         )
     if record.network_totals and record.network_totals.macs:
         text += f"; {percent(totals.macs / record.network_totals.macs)} of the network's MACs"

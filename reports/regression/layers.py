@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.core.units import METRICS, signed
+from analyzer.records.record import TRAINING_KEYS
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck
 from reports import cells
 from reports.cells import ratio_text
@@ -13,7 +14,7 @@ from reports.counting.groups import TOP_LEVEL
 from reports.table import Cell, Row, Table, columns
 
 # Four metrics leave room for a name in 80 columns; hence two tables.
-METRIC_GROUPS = (("params", "macs", "flops", "activations"), ("bytes_read", "bytes_written", "backward_macs"))
+METRIC_GROUPS = (("params", "macs", "flops", "activations"), ("bytes_read", "bytes_written", *TRAINING_KEYS))
 MAX_MOVED = 20
 
 
@@ -55,7 +56,7 @@ def _total_row(change: Change) -> Row:
     name = METRICS[change.metric].title if change.metric in METRICS else "unknown calls"
     if change.op:
         name += f" of {change.op}"
-    if change.mode == "training" and change.metric != "backward_macs":
+    if change.mode == "training" and change.metric not in TRAINING_KEYS:
         name += " (train)"
     if change.budget is not None:
         outcome = "over budget" if change.outcome == "regressed" else "no value"
@@ -122,7 +123,7 @@ def _lines(checks: Sequence[ModelCheck]) -> list[tuple[Key, str, dict[str, Chang
     for key in dict.fromkeys([*training, *inference]):
         first = inference.get(key, {})
         forward = dict(training.get(key, {}))
-        backward = {"backward_macs": forward.pop("backward_macs")} if "backward_macs" in forward else {}
+        backward = {metric: forward.pop(metric) for metric in TRAINING_KEYS if metric in forward}
         additional = {
             metric: change
             for metric, change in forward.items()

@@ -23,7 +23,7 @@ from analyzer.core.units import (
     signed,
     times,
 )
-from analyzer.records.record import TOTAL_KEYS, Totals
+from analyzer.records.record import STEP_KEYS, TOTAL_KEYS, Totals
 
 SCALED = {
     0: "0",
@@ -236,8 +236,8 @@ def test_rates():
 
 def test_every_total_has_a_metric():
     """`traffic` is the sum of two totals."""
-    assert set(METRICS) == {*TOTAL_KEYS, "traffic", "peak_memory", "calls"}
-    totals = Totals(*range(1_000, 8_000, 1_000))
+    assert set(METRICS) == {*TOTAL_KEYS, *STEP_KEYS, "traffic", "peak_memory", "calls"}
+    totals = Totals(*range(1_000, 9_000, 1_000))
     for name, metric in METRICS.items():
         assert metric.name == name
         assert metric.better == "lower"

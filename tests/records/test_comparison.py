@@ -7,7 +7,7 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import compare, count
 from analyzer.records.comparison import TOTAL, ComparedMetric, compare_records
-from analyzer.records.record import SUMMED_KEYS, TOTAL_KEYS, prefixes, restrict, total, under
+from analyzer.records.record import STEP_KEYS, SUMMED_KEYS, prefixes, restrict, total, under
 
 
 # --- one metric ------------------------------------------------------------------------------------------------------
@@ -45,7 +45,8 @@ def lines(*names: str, **settings: object) -> dict[tuple[str, str, str], Compare
 def test_totals():
     totals = compare("googlenet", "alexnet").totals
     assert set(totals) == set(SUMMED_KEYS)
-    assert set(compare("googlenet", "alexnet", train=True).totals) == set(TOTAL_KEYS)
+    training = {*SUMMED_KEYS, "backward_macs", *STEP_KEYS}
+    assert set(compare("googlenet", "alexnet", train=True).totals) == training
     assert totals["params"].pair == (6_998_552, 60_965_224)
     assert totals["macs"].difference == 724_406_816 - 1_582_671_872
     assert totals["params"].ratio == 60_965_224 / 6_998_552
@@ -59,7 +60,7 @@ def test_every_module_and_metric_is_compared():
 
 def test_backward_macs_are_compared_if_one_record_has_them():
     comparison = compare("googlenet", "nin", train=True)
-    assert len(comparison.metrics) == len(comparison.modules) * len(TOTAL_KEYS)
+    assert len(comparison.metrics) == len(comparison.modules) * len((*SUMMED_KEYS, "backward_macs", *STEP_KEYS))
     totals = comparison.totals["backward_macs"]
     assert totals.pair == tuple(record.totals.backward_macs for record in comparison.records)
     assert totals.ratio == count("nin", train=True).totals.backward_macs / totals.pair[0]

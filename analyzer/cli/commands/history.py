@@ -19,7 +19,7 @@ It never fails a build: exit status 0 whatever changed, 2 for bad input.
 """
 # As in analyzer.history.point, without importing it for --help; a test compares the two.
 METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "bytes_written", "traffic", "backward_macs",
-           "peak_memory")  # fmt: skip
+           "recomputed_macs", "peak_memory")  # fmt: skip
 
 
 @click.command(epilog=EXAMPLES, short_help="Show how times and counts changed over time.")

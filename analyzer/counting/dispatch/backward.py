@@ -6,15 +6,18 @@ pass runs inside a node: the node's number identifies the forward operator, and 
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
+from types import FrameType
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
 from analyzer.counting.dispatch import recurrent
@@ -26,7 +29,6 @@ from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, 
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import WITHOUT_MACS, Operator, any_registered, functional_name
 from analyzer.counting.operators.contractions import ContractionsAsProducts
-from analyzer.records.note import Note
 from analyzer.records.record import Count, Row, prefixes
 
 # Operators with a gradient that is an outer product or a scaled vector, by the arguments that have it. torch multiplies
@@ -63,7 +65,7 @@ def track_gradients(count: Count, model: nn.Module, args: Sequence[Any], kwargs:
 
 def count_backward(count: Count, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Count:
     """The count with its backward pass, for a model whose forward needs no gradients."""
-    return track_gradients(count, model, args, kwargs).add_to(count)[0]
+    return track_gradients(count, model, args, kwargs).add_to(count)
 
 
 @dataclass
@@ -72,6 +74,10 @@ class _Product:
 
     macs: int
     numbers: list[int]
+
+    @property
+    def recomputed_macs(self) -> int:
+        return self.macs * (len(self.numbers) - 1)
 
 
 class GradientTracker(OperatorTracker):
@@ -87,7 +93,7 @@ class GradientTracker(OperatorTracker):
         self.unknown: dict[str, Counter[str]] = {}
         self.in_backward = False
         self.reached: set[int] = set()  # Ids of inputs of concatenations that have a gradient.
-        self.recomputed_macs = 0
+        self.recomputed_macs = 0  # Of all products that ran again.
         self.calls_of_leaves: Counter[str] = Counter()
         # (first node number, path): from this number on, nodes were made in this module.
         self.path_changes: list[tuple[int, str]] = [(0, "")]
@@ -146,26 +152,23 @@ class GradientTracker(OperatorTracker):
             {path: sum(product.macs for product in products) for path, products in self.products.items()}
         )
 
-    def add_to(self, count: Count) -> tuple[Count, list[Note]]:
-        """Adds `backward_macs` to every row: 0 if no parameter requires a gradient or no output depends on it."""
+    def add_to(self, count: Count) -> Count:
+        """Adds `backward_macs` to every row: 0 if no parameter requires a gradient or no output depends on it.
+
+        Adds `recomputed_macs` if checkpoints ran any product again.
+        """
         unknown_in = {name: Counter(calls) for name, calls in count.unknown_in.items()}
         for name, calls in self.unknown.items():
             unknown_in.setdefault(name, Counter()).update(calls)
-        notes = []
-        if self.recomputed_macs:
-            macs = f"{self.recomputed_macs:,} MACs"
-            notes.append(
-                Note(f"{macs} of the forward pass run again in the backward pass, by checkpoints; not counted")
-            )
         return count.replace(
             rows=tuple(_with_gradients(count.rows, self)),
             unknown_ops={name: calls.total() for name, calls in unknown_in.items()},
             unknown_in={name: dict(calls) for name, calls in unknown_in.items()},
-        ), notes
+        )
 
     def _recomputes(self) -> bool:
-        """Whether a forward runs in the backward pass: with gradients, or in the forward of a module."""
-        return torch.is_grad_enabled() or len(self.calls.paths) > 1
+        """Whether a forward runs in the backward pass: with gradients, in a module or in a checkpoint."""
+        return torch.is_grad_enabled() or len(self.calls.paths) > 1 or _runs_checkpoint()
 
     def _forward_path(self) -> str:
         """The module whose forward pass created the autograd node that runs now."""
@@ -239,6 +242,23 @@ def _current_node_number() -> int:
     return int(node._sequence_nr()) if node is not None else -1
 
 
+def _runs_checkpoint() -> bool:
+    """Whether a checkpoint runs its function again, which may disable gradients, as a checkpoint inside it does.
+
+    With reentry the gradients of the function have nodes of their own.
+    """
+    node = torch._C._current_autograd_node()
+    if node is not None and node.name() == "CheckpointFunctionBackward":
+        return True
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "recompute_fn" and code.co_filename == torch.utils.checkpoint.__file__:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _attention_gradients(call: Call) -> int:
     """MACs of the products among dP = dO · Vᵀ, dV, dQ and dK that are needed: a fused kernel computes all of them."""
     node: Any = torch._C._current_autograd_node()
@@ -251,7 +271,8 @@ def _attention_gradients(call: Call) -> int:
 def _with_gradients(rows: Sequence[Row], tracker: GradientTracker) -> list[Row]:
     """Assigns to each row the forward operators of its path in order, and with them their gradients.
 
-    A row's forward operators add up to its MACs, which is how the two passes are matched.
+    A row's forward operators add up to its MACs, which is how the two passes are matched. What matches no row, such as
+    a product that only the second run of a checkpoint has, counts to the last row.
     """
     numbers = sorted({n for products in tracker.products.values() for product in products for n in product.numbers})
     macs_of: Counter[int] = Counter()
@@ -259,14 +280,23 @@ def _with_gradients(rows: Sequence[Row], tracker: GradientTracker) -> list[Row]:
         # A node whose forward has no MACs, such as a custom function's, counts to the operator before it.
         macs_of[numbers[max(bisect_right(numbers, number) - 1, 0)] if numbers else number] += macs
     queues = {path: deque(products) for path, products in tracker.products.items()}
+    recomputed_macs = tracker.recomputed_macs
     result = []
     for row in rows:
-        queue, remaining, backward = queues.get(row.path, deque()), row.macs, 0
+        queue, remaining, backward, recomputed = queues.get(row.path, deque()), row.macs, 0, 0
         while remaining > 0 and queue:
             product = queue.popleft()
             remaining -= product.macs
             backward += sum(macs_of.pop(number, 0) for number in product.numbers)
-        result.append(row.replace(backward_macs=backward))
+            recomputed += product.recomputed_macs
+        recomputed_macs -= recomputed
+        result.append(_with(row, backward, recomputed if tracker.recomputed_macs else None))
     if result:
-        result[-1] = result[-1].replace(backward_macs=(result[-1].backward_macs or 0) + macs_of.total())
+        result[-1] = _with(result[-1], macs_of.total(), recomputed_macs if tracker.recomputed_macs else None)
     return result
+
+
+def _with(row: Row, backward: int, recomputed: int | None) -> Row:
+    if recomputed is not None:
+        recomputed += row.recomputed_macs or 0
+    return row.replace(backward_macs=(row.backward_macs or 0) + backward, recomputed_macs=recomputed)

@@ -30,7 +30,11 @@ def _run(output: Any, seen: set[int]) -> Any:
     if kind in (list, tuple):
         return kind(_run(item, seen) for item in output)
     if isinstance(output, dict):
-        return {name: _run(value, seen) for name, value in output.items()}
+        values = {name: _run(value, seen) for name, value in output.items()}
+        if kind is dict:
+            return values
+        dict.update(output, values)  # Keeps the attributes of a subclass.
+        return output
     if dataclasses.is_dataclass(output) and not isinstance(output, type):
         if id(output) not in seen:  # A node may refer to its parent.
             seen.add(id(output))

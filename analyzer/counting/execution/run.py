@@ -182,8 +182,7 @@ def _count_at(
         if not autograd and not gradients.fits(count):
             counted = count_forward(Randomness(), autograd=True)
             count, notes = counted.count, [*counted.notes, ASKS]
-        count, backward_notes = gradients.add_to(count)
-        notes += backward_notes
+        count = gradients.add_to(count)
         if count.totals.macs and not count.totals.backward_macs and any(p.requires_grad for p in model.parameters()):
             notes.append(Note("no gradient reaches a product: no tensor in the model's output depends on one"))
     notes += chance

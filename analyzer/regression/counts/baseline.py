@@ -14,6 +14,7 @@ from analyzer.records.record_json import READABLE_VERSIONS, SCHEMA_VERSION, pret
 from analyzer.regression.counts.snapshot import LAYER_METRICS, MODES, Layer, Snapshot
 
 PREFIX = '{\n "schema_version": '  # Identifies a baseline that is no longer valid JSON, such as after a failed merge.
+RECOMPUTED = "recomputed_macs"  # Left out of totals where it is 0, as in baselines of earlier versions.
 OTHER_FILE = "name another file with --baseline"
 
 
@@ -94,7 +95,7 @@ def _snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "input": [list(shape) for shape in snapshot.input],
         "dtype": snapshot.dtype,
-        "totals": snapshot.totals,
+        "totals": {metric: value for metric, value in snapshot.totals.items() if value or metric != RECOMPUTED},
         "operators": dict(sorted(snapshot.calls.items())),
         **unknown,
         "layers": [{"path": layer.path, "op": layer.op, "call": layer.call, **layer.counts} for layer in layers],
@@ -116,7 +117,8 @@ def _snapshot_from_json(mode: str, data: Mapping[str, Any]) -> Snapshot:
     if len({layer.key for layer in snapshot.layers}) < len(snapshot.layers):
         raise ValueError("a layer is repeated")
     # Detects a manual merge that took some lines from each side.
-    if {key: _count(value) for key, value in data["totals"].items()} != snapshot.totals:
+    recomputed = {RECOMPUTED: 0} if mode == "training" else {}
+    if recomputed | {key: _count(value) for key, value in data["totals"].items()} != snapshot.totals:
         raise ValueError("its totals are not the sums of its layers")
     if data["operators"] != snapshot.calls:
         raise ValueError("its operators are not those of its layers")

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.shapes import shape_text
+from analyzer.records.record import TRAINING_KEYS
 from analyzer.regression.counts.snapshot import LAYER_METRICS, MODEL_METRICS, Layer, Snapshot
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck, Outcome
 
@@ -89,10 +90,10 @@ def _compare_totals(
 
 
 def _check_budgets(model: str, mode: str, after: Snapshot | None, budgets: Mapping[str, float]) -> list[Change]:
-    """Budgets do not depend on baseline and tolerance: `backward_macs` in training, all others at inference."""
+    """Budgets do not depend on baseline and tolerance: those of a backward pass in training, others at inference."""
     changes = []
     for metric, limit in budgets.items():
-        if mode == ("training" if metric == "backward_macs" else "inference"):
+        if mode == ("training" if metric in TRAINING_KEYS else "inference"):
             value = after.totals.get(metric) if after else None
             outcome: Outcome = "incomparable" if value is None else "regressed" if value > limit else "unchanged"
             changes.append(Change(model, TOTAL, metric, None, value, outcome, mode, budget=limit))

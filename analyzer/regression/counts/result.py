@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.records.note import is_strict
+from analyzer.records.record import TRAINING_KEYS
 from analyzer.records.record_json import record_to_json
 from analyzer.regression.counts.baseline import Baseline
 from analyzer.regression.counts.candidates import Candidate
@@ -58,7 +59,7 @@ def compare_all(
         limits = budgets.get(model, {})
         for mode in MODES:
             # A mode that neither side has is left out, unless the model would then have no line at all.
-            required = "training" if "backward_macs" in limits else "inference"
+            required = "training" if any(metric in TRAINING_KEYS for metric in limits) else "inference"
             if mode not in before and mode not in after and mode != required:
                 continue
             if error:

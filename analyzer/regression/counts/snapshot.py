@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
-from analyzer.records.record import TOTAL_KEYS, Record, Row
+from analyzer.records.record import TOTAL_KEYS, TRAINING_KEYS, Record, Row
 from analyzer.regression.outcome import Key
 
 MODES = ("inference", "training")
@@ -51,7 +51,7 @@ class Snapshot(Frozen):
         sums = {
             metric: sum(layer.counts.get(metric, 0) for layer in self.layers)
             for metric in LAYER_METRICS
-            if metric != "backward_macs" or self.mode == "training"
+            if metric not in TRAINING_KEYS or self.mode == "training"
         }
         peak = {} if self.peak_memory is None else {"peak_memory": self.peak_memory}
         return {**sums, **peak, "calls": sum(self.calls.values())}

@@ -9,6 +9,7 @@ from analyzer.core.units import METRICS
 from analyzer.records.record import Module, Row, Totals, total
 from reports import cells
 from reports.counting.groups import TOP_LEVEL
+from reports.counting.network import passes_of_step
 from reports.page.context import ALL_TOOLS, Choice, Section
 from reports.page.network_views import NetworkView
 from reports.table import MISSING, Cell, Table, columns
@@ -49,7 +50,8 @@ def section(networks: Sequence[NetworkView], anchors: Mapping[tuple[int, str], s
 
 def table(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> Table:
     times_s = network.module_times_s
-    backward = network.totals.backward_macs is not None
+    added = passes_of_step([network.totals])
+    added += ["step_flops"] if added else []
 
     def line(name: Cell, op: str, shapes: str, totals: Totals, time_s: float | None = None) -> TableRow:
         return (
@@ -58,7 +60,7 @@ def table(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> Table
             shapes,
             *(cells.exact(getattr(totals, metric)) for metric in COUNTS),
             cells.intensity(totals),
-            *([cells.exact(totals.backward_macs)] if backward else []),
+            *(cells.exact(totals.value(metric)) for metric in added),
             *([cells.duration(time_s)] if times_s else []),
         )
 
@@ -79,7 +81,7 @@ def table(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> Table
             lines.append(line(Cell(module.path), op, _shapes(row), total([row])))
     lines.append(line(Cell("total"), "", "", network.totals, times_s.get("")))
     titles = ["path", "op", "output", *(METRICS[metric].title for metric in COUNTS), "FLOP/B"]
-    titles += ["backward MACs"] if backward else []
+    titles += [METRICS[metric].title for metric in added]
     titles += ["time"] if times_s else []
     return Table(
         f"{network.name} by operator",

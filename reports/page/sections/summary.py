@@ -11,6 +11,7 @@ from analyzer.records.comparable import incompatibility
 from analyzer.records.timings import Measurement, Timing
 from reports import cells
 from reports.cells import interval_text, ratio_text
+from reports.counting.network import passes_of_step
 from reports.page.context import Block, Card, Cards, Fact, Paragraphs, Section
 from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
@@ -163,22 +164,26 @@ def _time_fact(title: str, timing: Timing, label: str, pair: tuple[Timing, Timin
 
 def totals(networks: Sequence[NetworkView]) -> Table:
     """The whole of each network, to the last unit."""
-    metrics = ["params", "macs", "flops", "activations", "traffic"]
-    steps: dict[str, str] = {}
-    if any(network.totals.backward_macs is not None for network in networks):
-        metrics.insert(2, "backward_macs")
-        steps = {"backward_flops": "backward FLOPs", "step_macs": "step MACs", "step_flops": "step FLOPs"}
+    metrics = [
+        "params",
+        "macs",
+        "flops",
+        "activations",
+        "traffic",
+        *passes_of_step([network.totals for network in networks]),
+    ]
+    if metrics[-1] == "step_macs":
+        metrics += ["backward_flops", "step_flops"]
     rows: list[Row] = [
         (
             network.name,
-            *(cells.exact(getattr(network.totals, metric)) for metric in metrics),
-            *(cells.exact(network.totals.step.get(key)) for key in steps),
+            *(cells.exact(network.totals.value(metric)) for metric in metrics),
             cells.intensity(network.totals),
             cells.exact(network.memory.peak if network.memory else None),
         )
         for network in networks
     ]
-    titles = columns("network", *(METRICS[metric].title for metric in metrics), *steps.values(), "FLOP/B", "peak bytes")
+    titles = columns("network", *(METRICS[metric].title for metric in metrics), "FLOP/B", "peak bytes")
     return Table("Totals, to the last unit", titles, tuple(rows), id="totals", tools=("sort", "csv"))
 
 

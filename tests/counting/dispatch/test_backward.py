@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 from torch.nn.utils import parametrizations
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from analyzer.counting.execution.run import count_model
 
@@ -39,9 +40,17 @@ def _count(model: nn.Module, *args: Tensor, on: str = "auto") -> Any:
 
 def _backward(counted: Any) -> dict[str, int]:
     """Backward MACs by path, where there are any."""
+    return _by_path(counted, "backward_macs")
+
+
+def _recomputed(counted: Any) -> dict[str, int]:
+    return _by_path(counted, "recomputed_macs")
+
+
+def _by_path(counted: Any, metric: str) -> dict[str, int]:
     macs: Counter[str] = Counter()
     for row in counted.count.rows:
-        macs[row.path] += row.backward_macs
+        macs[row.path] += getattr(row, metric) or 0
     return dict(+macs)
 
 
@@ -238,7 +247,7 @@ def test_attention_has_the_gradients_that_are_needed(learns, on):
 
 @ON
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_recomputed_products_are_noted_and_not_counted(reentrant, on):
+def test_recomputed_products_are_neither_forward_nor_backward(reentrant, on):
     def function(s: Layers, x: Tensor) -> Tensor:
         return s.c(checkpoint(lambda y: F.linear(torch.relu(s.b(y)), s.a.weight), s.a(x), use_reentrant=reentrant))
 
@@ -248,7 +257,10 @@ def test_recomputed_products_are_noted_and_not_counted(reentrant, on):
     assert counted.count.totals.backward_macs == 7 * LAYER
     assert _backward(counted) == {"a": LAYER, "b": 2 * LAYER, "": 2 * LAYER, "c": 2 * LAYER}
     # Without reentry torch stops at the last tensor that it needs, before the last product.
-    assert any(f"{(2 if reentrant else 1) * LAYER} MACs" in note for note in counted.notes)
+    assert _recomputed(counted) == {"b": LAYER} | ({"": LAYER} if reentrant else {})
+    recomputed = sum(_recomputed(counted).values())
+    assert counted.count.totals.step["step_macs"] == (4 + 7) * LAYER + recomputed
+    assert counted.count.totals.step["step_flops"] == counted.count.totals.flops + 2 * (7 * LAYER + recomputed)
 
 
 @ON
@@ -258,7 +270,68 @@ def test_checkpoints_within_checkpoints(reentrant, on):
         inner = lambda y: checkpoint(nn.Sequential(s.b, nn.ReLU(), s.c), y, use_reentrant=reentrant)  # noqa: E731
         return checkpoint(inner, s.a(x), use_reentrant=reentrant)
 
-    assert _backward(_count(Layers(function), on=on)) == {"a": LAYER, "b": 2 * LAYER, "c": 2 * LAYER}
+    counted = _count(Layers(function), on=on)
+    assert _backward(counted) == {"a": LAYER, "b": 2 * LAYER, "c": 2 * LAYER}
+    # The outer checkpoint runs both layers again, and so does the inner one. Without reentry the outer stops where it
+    # has the input of the inner one, which stops where it has the input of the last layer.
+    assert _recomputed(counted) == ({"b": 2 * LAYER, "c": 2 * LAYER} if reentrant else {"b": LAYER})
+
+
+@ON
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_functions_that_disable_gradients_in_checkpoints(reentrant, on):
+    """A checkpoint inside one with reentry is a function that disables gradients, in no module."""
+
+    def inner(s: Layers, y: Tensor) -> Tensor:
+        return F.linear(torch.relu(F.linear(y, s.b.weight)), s.c.weight)
+
+    counted = _count(
+        Layers(
+            lambda s, x: checkpoint(
+                lambda y: checkpoint(inner, s, y, use_reentrant=reentrant), s.a(x), use_reentrant=reentrant
+            )
+        ),
+        on=on,
+    )
+    assert _backward(counted) == {"a": LAYER, "": 4 * LAYER}
+    assert _recomputed(counted) == {"": (4 if reentrant else 1) * LAYER}
+    counted = _count(
+        Layers(
+            lambda s, x: checkpoint(
+                lambda y: torch.relu(s.b(y) + torch.no_grad()(F.linear)(y, s.c.weight)),
+                s.a(x),
+                use_reentrant=reentrant,
+            )
+        ),
+        on=on,
+    )
+    assert _backward(counted) == {"a": LAYER, "b": 2 * LAYER}
+    assert _recomputed(counted) == {"b": LAYER, "": LAYER}
+
+
+# Operators whose results a selective checkpoint keeps, and the layers that run again. The third layer is the last in
+# the checkpoint: its result is no input of a gradient.
+SELECTIONS: dict[str, Any] = {
+    "nothing": ([], {"b": LAYER}),
+    "layers": ([torch.ops.aten.addmm.default], {}),
+    "products": ([torch.ops.aten.mm.default], {"b": LAYER}),
+}
+
+
+@ON
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_selective_checkpoints_recompute_what_they_do_not_keep(name, on):
+    kept, recomputed = SELECTIONS[name]
+    contexts = partial(create_selective_checkpoint_contexts, kept)
+
+    def function(s: Layers, x: Tensor) -> Tensor:
+        part = nn.Sequential(s.b, nn.ReLU(), s.c)
+        return checkpoint(part, s.a(x), use_reentrant=False, context_fn=contexts)
+
+    counted = _count(Layers(function), on=on)
+    assert counted.count.totals.macs == 3 * LAYER
+    assert _backward(counted) == {"a": LAYER, "b": 2 * LAYER, "c": 2 * LAYER}
+    assert _recomputed(counted) == recomputed
 
 
 def _library() -> Any:

@@ -163,3 +163,20 @@ def test_training_shows_forward_backward_and_step():
         "total": ["", "10", "300", "500", "800", "100 %", "1.600 k"],
     }
     assert "backward 500 MACs, 1,000 FLOPs; step 800 MACs, 1,600 FLOPs" in table.notes[0]
+
+
+def test_recomputed_macs_have_a_column_if_there_are_any():
+    layers = (
+        row("a", 100, 10).replace(backward_macs=100, recomputed_macs=0),
+        row("b", 200).replace(backward_macs=400, recomputed_macs=200),
+    )
+    table = network.network(record("m", *layers).replace(mode="training"))
+    titles = ["module", "output", "params", "forward", "backward", "recomputed", "step", "share", "FLOPs"]
+    assert [column.title for column in table.columns] == titles
+    # The step: 100 + 100, and 200 + 400 + 200.
+    assert [[cell_text(cell) for cell in line[3:7]] for line in table.rows] == [
+        ["100", "100", "0", "200"],
+        ["200", "400", "200", "800"],
+        ["300", "500", "200", "1.000 k"],
+    ]
+    assert "recomputed 200 MACs; step 1,000 MACs, 2,000 FLOPs" in table.notes[0]

@@ -145,6 +145,9 @@ def test_training_has_the_auxiliary_classifiers_and_the_backward_pass():
     # The step: 1,591,044,096 MACs forward and 3,064,074,240 backward; 3,212,221,976 + 2 x 3,064,074,240 FLOPs.
     for figure in ("3,064,074,240", "6,128,148,480", "4,655,118,336", "9,340,370,456"):
         assert figure in summary
+    full = text(section(built, "table"))
+    for figure in ("3,064,074,240", "4,655,118,336", "9,340,370,456"):
+        assert figure in full
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_csv_is_long_and_has_the_values_of_json(analyze, envelope):
     arguments = ("--variant", "googlenet", "--variant", "googlenet@conv1.out=32", "--depth", "2")
     text = analyze(*arguments, "--format", "csv").out
     header, *lines = csv.reader(io.StringIO(text))
-    assert tuple(header) == ("model", *ROW, "backward_macs")
+    assert tuple(header) == ("model", *ROW, "backward_macs", "recomputed_macs")
     rows = [
         [
             record["model"] + "".join(f"@{key}={value}" for key, value in record["overrides"].items()),
@@ -97,7 +97,7 @@ def test_csv_is_long_and_has_the_values_of_json(analyze, envelope):
                 else str(row[key])
                 for key in ROW
             ),
-            "",  # No backward pass at inference: empty, not 0.
+            *("", ""),  # No backward pass at inference: empty, not 0.
         ]
         for record in envelope(*arguments)["records"]
         for row in record["rows"]
@@ -112,8 +112,13 @@ def test_csv_of_training_has_the_backward_pass(analyze, envelope):
     assert trained.splitlines()[0] == plain.splitlines()[0]
     _, *lines = csv.reader(io.StringIO(trained))
     (record,) = envelope(*arguments, "--train")["records"]
-    assert [line[-1] for line in lines] == [str(row["backward_macs"]) for row in record["rows"]]
-    assert {line[-1] for line in csv.reader(io.StringIO(plain))} == {"backward_macs", ""}
+    # The built-in networks have no checkpoints: nothing is recomputed.
+    assert [line[-2:] for line in lines] == [[str(row["backward_macs"]), ""] for row in record["rows"]]
+    assert {line[-2] for line in csv.reader(io.StringIO(plain))} == {"backward_macs", ""}
+    (_, *names), *_ = csv.reader(io.StringIO(trained))
+    rows = [dict(zip(names, line, strict=True)) for _, *line in lines]
+    assert sum(int(row["macs"]) + int(row["backward_macs"]) for row in rows) == record["totals"]["step_macs"]
+    assert sum(int(row["flops"]) + 2 * int(row["backward_macs"]) for row in rows) == record["totals"]["step_flops"]
 
 
 def test_csv_of_the_list_is_a_table(analyze):

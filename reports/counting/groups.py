@@ -21,6 +21,7 @@ OWN_FORWARD = "(own forward)"
 COLUMNS = (*Totals.fields, "traffic", "intensity", "backward_flops", "step_macs", "step_flops")
 CONVOLUTION = re.compile(r"conv(?:_transpose)?([123])d")
 NEARLY_ALL, MAX_ROWS = 0.8, 60  # Of a table with the default depth.
+ADDITION = re.compile(r"(s?addb?mm|baddbmm|addmv)_?$")  # Its first input is added to the product of the others.
 CHANNELS_SECOND = ("batch_norm", "group_norm", "instance_norm")
 
 
@@ -115,7 +116,8 @@ def operator_type(row: Row) -> str:
     """
     if not (row.weights and row.inputs and row.outputs):
         return row.op
-    before = "" if row.op.startswith("embedding") else _width(row.op, row.inputs[0])
+    first = row.inputs[1] if ADDITION.match(row.op) and len(row.inputs) > 1 else row.inputs[0]
+    before = "" if row.op.startswith("embedding") else _width(row.op, first)
     return f"{row.op} {before}→{_width(row.op, row.outputs[0])}, {row.weights:,} weights"
 
 

@@ -326,7 +326,7 @@ def test_every_form_of_every_question(
     [
         (["22-layer"], "nearest: 22-layers"),
         (["--module", "inception_4x"], "nearest:"),
-        (["--module", ""], "no module ''"),
+        (["--module", ""], "--module is empty"),
         (["22-layers", "--table1"], "give one"),
         (["--table1", "--module", "conv1"], "give one"),
     ],

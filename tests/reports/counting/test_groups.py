@@ -91,6 +91,11 @@ def test_a_type_has_the_widths(op, inputs, outputs, expected):
     assert operator_type(row("a", 1, 7, op).replace(inputs=(inputs,), outputs=(outputs,))) == expected
 
 
+def test_the_type_of_an_addition_has_the_widths_of_the_product():
+    addition = row("a", 1, 7, "addmm").replace(inputs=((6,), (9, 4), (4, 6)), outputs=((9, 6),))
+    assert operator_type(addition) == "addmm 4→6, 7 weights"
+
+
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("options", [{"top": 3}, {"by": "operator"}, {"by": "type"}, {"by": "type", "top": 2}])
 @pytest.mark.parametrize("depth", [1, 2, 9])

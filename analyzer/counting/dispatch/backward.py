@@ -28,7 +28,7 @@ from analyzer.counting.dispatch.outputs import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import WITHOUT_MACS, Operator, any_registered, functional_name
-from analyzer.counting.operators.contractions import ContractionsAsProducts
+from analyzer.counting.operators.contractions import ContractionsAsProducts, added_outer
 from analyzer.records.record import Count, Row, prefixes
 
 # Operators with a gradient that is an outer product or a scaled vector, by the arguments that have it. torch multiplies
@@ -88,7 +88,7 @@ class GradientTracker(OperatorTracker):
         self.products: dict[str, list[_Product]] = {}
         self.node_macs: Counter[int] = Counter()
         self.outer_macs: dict[int, int] = {}  # MACs of gradients that torch computes elementwise, by node.
-        self.ignored: set[int] = set()  # Nodes of products that are parts of another product.
+        self.ignored: set[int] = set()  # Nodes of parts of another product, and of outer products.
         self.parts: list[int] | None = None  # The nodes of the complex convolution that runs.
         self.unknown: dict[str, Counter[str]] = {}
         self.in_backward = False
@@ -120,6 +120,8 @@ class GradientTracker(OperatorTracker):
                 places = OUTER_PRODUCT_GRADIENTS.get(functional_name(known.name), ())
                 outer_gradients = sum(args[index].requires_grad for index in places)
                 self._add_product(_attention_gradients(call) if fused else work.macs, outer_gradients)
+            elif known.formula is added_outer and not self.in_backward:
+                self.ignored.add(_next_node_number() - 1)  # Its gradients would be products; those of `outer` are not.
         elif known.kind == "unknown" and self.in_backward and not self._recomputes():
             self.unknown.setdefault(known.name, Counter())[self._forward_path()] += 1
         return result

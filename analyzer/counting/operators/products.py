@@ -100,7 +100,8 @@ def bilinear(call: Call) -> Work:
 def trilinear(call: Call) -> Work:
     """The operator of a bilinear layer and its gradients: three operands, each without some axes, summed over others.
 
-    The first two are multiplied over all their axes and summed over those that the third lacks; then the third.
+    The first two are multiplied over all their axes and summed over those that the third lacks; then the third. A step
+    without a summed axis is elementwise.
     """
     *operands, missing1, missing2, missing3, summed = [list(value) for value in call.args[:7]]
     for operand, axes in zip(operands, (missing1, missing2, missing3), strict=True):
@@ -108,9 +109,14 @@ def trilinear(call: Call) -> Work:
             operand.insert(axis, 1)
     first = [max(sizes) for sizes in zip(*operands[:2], strict=True)]
     second = [max(sizes) for sizes in zip(first, operands[2], strict=True)]
-    for axis in set(summed) & set(missing3):
+    early = set(summed) & set(missing3)
+    for axis in early:
         second[axis] = 1
-    return products(prod(first) + prod(second))
+    macs = flops = 0
+    for size, is_summed in ((prod(first), early), (prod(second), set(summed) - early)):
+        macs += size if is_summed else 0
+        flops += 0 if is_summed else size
+    return products(macs, flops)
 
 
 def grouped_matmul(bias: int) -> Formula:

@@ -48,6 +48,15 @@ def product(text: str, left: tuple[int, ...], right: tuple[int, ...], *, both: b
     return Forward(lambda s, x: torch.einsum(text, s.l, s.r), **parts)
 
 
+def learned(**shapes: tuple[int, ...]) -> dict[str, nn.Parameter]:
+    return {name: nn.Parameter(torch.zeros(shape)) for name, shape in shapes.items()}
+
+
+def vectors(function: Callable[..., Any]) -> nn.Module:
+    """A function of a matrix (3, 4) and vectors of 4 and 3."""
+    return Forward(lambda s, x: function(s.m, s.v, s.w), **learned(m=(3, 4), v=(4,), w=(3,)))
+
+
 class Square(torch.autograd.Function):
     """One product forward, two backward."""
 
@@ -207,9 +216,16 @@ CASES: dict[str, Callable[[], Case]] = {
     "residual": lambda: (linears(lambda s, x: s.b(x + s.a(x))), on(X), 2 * LINEAR, 3 * LINEAR),
     "branches": lambda: (linears(lambda s, x: s.a(x) + s.b(x)), on(X), 2 * LINEAR, 2 * LINEAR),
     "gate": lambda: (linears(lambda s, x: s.c(F.silu(s.a(x)) * s.b(x))), on(X), 3 * LINEAR, 4 * LINEAR),
-    # Forward x·W (2 x 5 x 3 x 4), then ·y (2 x 5 x 4). Backward for W: `_trilinear` multiplies the gradient by x
-    # (2 x 5 x 3), and that by y (2 x 5 x 3 x 4).
-    "bilinear": lambda: (nn.Bilinear(3, 4, 5), (torch.zeros(2, 3), torch.zeros(2, 4)), 120 + 40, 30 + 120),
+    # Forward x·W (2 x 5 x 3 x 4), then ·y (2 x 5 x 4). Backward for W: the gradient times x, elementwise, times y
+    # (2 x 5 x 3 x 4).
+    "bilinear": lambda: (nn.Bilinear(3, 4, 5), (torch.zeros(2, 3), torch.zeros(2, 4)), 120 + 40, 120),
+    # For x: the gradient times W (2 x 5 x 3 x 4), times y (2 x 3 x 4). For y: x·W, times the gradient (2 x 5 x 4).
+    "bilinear, inputs learn": lambda: (
+        Forward(lambda s, x: s.m(s.x, s.y), m=nn.Bilinear(3, 4, 5), **learned(x=(2, 3), y=(2, 4))),
+        on(X),
+        120 + 40,
+        120 + (120 + 24) + (120 + 40),
+    ),
     # What has no gradient.
     "no_grad": lambda: (linears(lambda s, x: s.b(torch.no_grad()(s.a)(x))), on(X), 2 * LINEAR, LINEAR),
     "detached": lambda: (linears(lambda s, x: s.b(s.a(x).detach())), on(X), 2 * LINEAR, LINEAR),
@@ -269,7 +285,31 @@ CASES: dict[str, Callable[[], Case]] = {
     "four axes": lambda: (product("bhid,bhjd->bhij", (2, 3, 5, 4), (2, 3, 6, 4)), on(X), 720, 1440),
     "dot": lambda: (product("i,i->", (6,), (6,)), on(X), 6, 12),
     "matrix and vector": lambda: (product("ij,j->i", (3, 4), (4,)), on(X), 12, 24),
-    "outer has no MACs": lambda: (product("i,j->ij", (3,), (4,)), on(X), 0, 0),
+    # The weight's gradient is an outer product; that of `@` with one column has one summed element.
+    "mv": lambda: (vectors(lambda m, v, w: m @ v), on(X), 12, 24),
+    "mm with one column": lambda: (vectors(lambda m, v, w: m @ v[:, None]), on(X), 12, 24),
+    "addmv": lambda: (vectors(lambda m, v, w: torch.addmv(w, m, v)), on(X), 12, 24),
+    "einsum of three": lambda: (
+        Forward(lambda s, x: torch.einsum("bi,oij,bj->bo", s.x, s.w, s.y), **learned(x=(2, 3), w=(5, 3, 4), y=(2, 4))),
+        on(X),
+        120 + 40,
+        2 * (120 + 40),
+    ),
+    # The gradient of a bilinear layer's weight as a forward pass: the first pair of the three sums over no axis.
+    "einsum of three, one pair elementwise": lambda: (
+        Forward(lambda s, x: torch.einsum("bo,bi,bj->oij", s.g, s.x, s.y), **learned(g=(2, 5), x=(2, 3), y=(2, 4))),
+        on(X),
+        120,
+        2 * 120,
+    ),
+    # An outer product sums over no axis: neither it nor its gradients have MACs.
+    "einsum of an outer product": lambda: (product("i,j->ij", (3,), (4,)), on(X), 0, 0),
+    "outer": lambda: (vectors(lambda m, v, w: torch.outer(w, v)), on(X), 0, 0),
+    "ger": lambda: (vectors(lambda m, v, w: torch.ger(w, v)), on(X), 0, 0),
+    "addr": lambda: (vectors(lambda m, v, w: torch.addr(m, w, v)), on(X), 0, 0),
+    "addr after a product": lambda: (vectors(lambda m, v, w: torch.addr(m, w + m @ v, v)), on(X), 12, 24),
+    "broadcast": lambda: (vectors(lambda m, v, w: w[:, None] * v), on(X), 0, 0),
+    "kron": lambda: (vectors(lambda m, v, w: torch.kron(w, v)), on(X), 0, 0),
     "bmm": lambda: (
         Forward(lambda s, x: torch.bmm(x, s.w), w=nn.Parameter(torch.zeros(2, 4, 5))),
         on((2, 3, 4)),

@@ -137,6 +137,21 @@ def _leaving(name: str) -> Callable[[Any], Any]:
     return make
 
 
+def _leaving_storage(name: str) -> Callable[[Any], Any]:
+    """For reads of a storage, whose type of values is unknown."""
+
+    def make(method: Any) -> Any:
+        def leave(*args: Any) -> Any:
+            if not str(sys._getframe(1).f_globals.get("__name__", "")).startswith(("torch.", "analyzer.")):
+                for tracker in _replacements.here():
+                    tracker.values.left.setdefault(tracker.path, {})[name] = True
+            return method(*args)
+
+        return leave
+
+    return make
+
+
 def _coming_back(function: Any) -> Any:
     """For functions that make tensors of memory without an operator."""
 
@@ -152,6 +167,9 @@ def _coming_back(function: Any) -> Any:
 def _all_replacements() -> Iterator[Replacement]:
     for name in (*ARRAYS, "tolist", "data_ptr"):
         yield Tensor, name, _leaving(name)
+    for storage in (torch.UntypedStorage, torch.TypedStorage):
+        for name in ("data_ptr", "tolist", "__getitem__", "__iter__"):
+            yield storage, name, _leaving_storage("tolist" if name.startswith("__") else name)
     for owner, name in ((torch, "frombuffer"), (torch, "from_dlpack"), (torch.utils.dlpack, "from_dlpack")):
         yield owner, name, _coming_back
     for owner in (torch, torch.utils.dlpack):

@@ -53,6 +53,9 @@ COME_BACK = {
     "items": lambda x: torch.tensor([value.item() * 2 for value in x.flatten()]),
     "chosen in numpy": lambda x: x[:, torch.from_numpy(np.argsort(x.numpy()[0]))],
     "address": copied_by_address,
+    "storage": lambda x: torch.frombuffer(bytearray(bytes(x.untyped_storage())), dtype=torch.float32),
+    "typed storage": lambda x: torch.tensor([value * 2 for value in x.storage()]),
+    "address of a storage": lambda x: x * (x.untyped_storage().data_ptr() % 2),
     "in place": multiplied_in_place,
 }
 

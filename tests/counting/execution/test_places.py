@@ -41,6 +41,18 @@ BY_DEVICE = {
     "new": lambda x: 2 if torch.zeros(3, device=x.device).device == x.device else 1,
     "cpu": lambda x: 2 if x.cpu().device.type == "cpu" else 1,
     "getattr": lambda x: 2 if getattr(x, "dev" + "ice").type == "cpu" else 1,
+    "storage": lambda x: 2 if x.untyped_storage().device.type == "cpu" else 1,
+    "typed_storage": lambda x: 2 if x.storage().device.type == "cpu" else 1,
+    "legacy_type": lambda x: 2 if isinstance(x, torch.FloatTensor) else 1,
+    "other_legacy_type": lambda x: 1 if isinstance(x, torch.LongTensor) else 2,
+    "converted": lambda x: 2 if x.type(torch.FloatTensor).dtype == torch.float32 else 1,
+}
+TEXTS = {
+    "storage": lambda x: 1 if "meta" in str(x.untyped_storage()) else 2,
+    "repr": lambda x: 1 if "meta" in repr(x) else 2,
+    "str": lambda x: 1 if "meta" in str(x) else 2,
+    "format": lambda x: 1 if "meta" in f"{x}" else 2,
+    "percent": lambda x: 1 if "meta" in "%s" % (x,) else 2,  # noqa: UP031
 }
 
 
@@ -53,7 +65,16 @@ def test_the_device_is_that_of_the_given_tensors(ask, train):
     assert measure_memory(model, (torch.zeros(2, 8),), {}, train=train)[0] is not None
 
 
-@pytest.mark.parametrize("ask", ["type", "is_meta"])
+@pytest.mark.parametrize("ask", TEXTS)
+def test_the_text_of_a_tensor_names_the_given_device_and_a_note_says_that_it_has_no_values(ask):
+    result = count_model(Calls(lambda model, x: TEXTS[ask](x)), (torch.zeros(2, 8),))
+    assert result.count.totals.macs == 2 * ONE
+    assert [(note, note.strict) for note in result.notes] == [
+        ("the model itself writes a tensor as text, in which the values are missing", False)
+    ]
+
+
+@pytest.mark.parametrize("ask", ["type", "is_meta", "storage", "legacy_type"])
 def test_a_model_given_on_meta_is_on_meta(ask):
     with torch.device("meta"):
         model, x = Calls(lambda model, x: BY_DEVICE[ask](x)), torch.zeros(2, 8)
@@ -85,7 +106,9 @@ def test_tensors_made_on_a_reported_device_join_the_others():
 
 
 def test_tensors_have_their_own_attributes_after_a_count():
-    before = {name: vars(torch.Tensor).get(name) for name in ("device", "is_meta", "is_cuda", "item", "type")}
+    before = {
+        name: vars(torch.Tensor).get(name) for name in ("device", "is_meta", "is_cuda", "item", "type", "__repr__")
+    }
     count_model(Calls(lambda model, x: BY_DEVICE["type"](x)), (torch.zeros(2, 8),))
     assert {name: vars(torch.Tensor).get(name) for name in before} == before
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from analyzer.counting.dispatch import recurrent
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.tensors import is_fake
+from analyzer.counting.operators.python_functions import ModeOfFunctions
 
 aten = torch.ops.aten
 MAX_STEPS = 200  # Of all layers and directions: torch takes some 5 ms for a step and its gradient.
 PAGE_BYTES = 4096
 
 
-class RecurrentLayers(TorchFunctionMode):
+class RecurrentLayers(ModeOfFunctions):
     """Layers of many steps, and layers on meta, as products over all steps: an estimate, with a note."""
 
     def __init__(self, tracker: OperatorTracker) -> None:
@@ -32,7 +32,7 @@ class RecurrentLayers(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func not in recurrent.GATES or kwargs or not _is_estimated(func, args):
-            return func(*args, **kwargs)
+            return self.run(func, types, args, kwargs)
         result = recurrent.as_products(func, args, kwargs)
         if result is NotImplemented:
             return func(*args)

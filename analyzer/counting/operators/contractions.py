@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from analyzer.core.shapes import Shape
 from analyzer.counting.operators.call import Call, Formula, Work, named, products
+from analyzer.counting.operators.python_functions import ModeOfFunctions
 
 Sizes = dict[str, int]  # The size of each axis, by its label in the equation.
 
@@ -147,7 +147,7 @@ def _pair(places: tuple[int, ...], one: Sizes, other: Sizes, kept: set[str]) -> 
     return Pair(places, (one, other), result, summed, work if summed else 0, flops + (0 if summed else work))
 
 
-class ContractionsAsProducts(TorchFunctionMode):
+class ContractionsAsProducts(ModeOfFunctions):
     """Under autograd torch multiplies elementwise in `vecdot`, and in `einsum` where a summed axis has one element.
 
     Here both are matrix products, so that forward and backward have the MACs of any other spelling.
@@ -165,7 +165,7 @@ class ContractionsAsProducts(TorchFunctionMode):
                 return args[0].reshape(*args[0].shape, *[1] * args[1].dim()) * args[1]
         if func is torch.linalg.vecdot and not (kwargs or {}).get("out"):
             return _vecdot_as_product(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+        return self.run(func, types, args, kwargs or {})
 
 
 def _vecdot_as_product(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:

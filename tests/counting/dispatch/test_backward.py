@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 from torch.nn.utils import parametrizations
+from torch.overrides import handle_torch_function, has_torch_function
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from analyzer.counting.execution.run import count_model
@@ -190,6 +191,37 @@ def test_a_complex_convolution_is_one_product(name, on):
     inner = shape[0] * 3 * 3 * shape[2] if len(shape) == 3 else 0
     assert counted.count.totals.macs == macs + inner
     assert _backward(counted) == ({"0": inner, "1": 2 * macs} if inner else {"1": macs})
+
+
+def _overridable(a: Tensor, b: Tensor) -> Tensor:
+    """A function of a library that tensor subclasses may replace."""
+    if has_torch_function((a, b)):
+        return handle_torch_function(_overridable, (a, b), a, b)
+    return torch.einsum("ij,jk->ik", a, b)
+
+
+def _triplet(a: Tensor, b: Tensor) -> Tensor:
+    return F.triplet_margin_with_distance_loss(a, b.t(), a, distance_function=torch.linalg.vecdot)
+
+
+# A function of a (3, 1) and b (1, 3), and its MACs forward. torch multiplies elementwise where a sum has one element.
+PYTHON_FUNCTIONS: dict[str, Any] = {
+    "einsum": (_overridable, 9),
+    "recursive": (lambda a, b: _overridable(_overridable(a, b), a), 9 + 9),
+    "a loss with a distance": (_triplet, 3 + 3),
+}
+
+
+@ON
+@pytest.mark.parametrize("name", PYTHON_FUNCTIONS)
+def test_products_within_python_functions_of_torch(name, on):
+    function, macs = PYTHON_FUNCTIONS[name]
+    model = nn.Module()
+    model.a, model.b = nn.Parameter(torch.zeros(3, 1)), nn.Parameter(torch.zeros(1, 3))
+    model.forward = lambda: function(model.a, model.b)
+    counted = count_model(model, (), train=True, on=on)
+    assert (counted.count.totals.macs, counted.count.totals.backward_macs) == (macs, 2 * macs)
+    assert counted.notes == ()
 
 
 class Recurrent(nn.Module):

@@ -1,14 +1,15 @@
-"""Twenty small models of the kinds that people train, each with the inputs of one pass."""
+"""Small models of the kinds that people train, each with the inputs of one pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 Made = tuple[nn.Module, tuple[Any, ...]]
 MODELS: dict[str, Callable[[], Made]] = {}
@@ -169,6 +170,46 @@ def lora() -> Made:
     parts = {"base": nn.Linear(32, 32).requires_grad_(False), "a": nn.Linear(32, 4, bias=False)}
     parts |= {"b": nn.Linear(4, 32, bias=False)}
     return Forward(lambda self, x: self.base(x) + 2 * self.b(self.a(x)), **parts), sequence()
+
+
+def checkpoints(run: Callable[[nn.Module, Tensor], Tensor]) -> Made:
+    """Three blocks that `run` checkpoints, after a layer, so that their input learns."""
+    blocks = nn.ModuleList(nn.Sequential(nn.Linear(32, 128), nn.GELU(), nn.Linear(128, 32)) for _ in range(3))
+
+    def forward(self: Any, x: Tensor) -> Any:
+        x = self.first(x)
+        for block in self.blocks:
+            x = x + (run(block, x) if x.requires_grad else block(x))  # torch warns of reentry without gradients.
+        return x
+
+    return Forward(forward, first=nn.Linear(32, 32), blocks=blocks), sequence()
+
+
+@model
+def checkpointed_with_reentry() -> Made:
+    return checkpoints(lambda block, x: checkpoint(block, x, use_reentrant=True))
+
+
+@model
+def checkpoints_within_checkpoints() -> Made:
+    def run(block: nn.Module, x: Tensor) -> Tensor:
+        return checkpoint(lambda y: torch.relu(checkpoint(block, y, use_reentrant=False)), x, use_reentrant=False)
+
+    return checkpoints(run)
+
+
+@model
+def checkpoints_within_checkpoints_with_reentry() -> Made:
+    def run(block: nn.Module, x: Tensor) -> Tensor:
+        return checkpoint(lambda y: torch.relu(checkpoint(block, y, use_reentrant=True)), x, use_reentrant=True)
+
+    return checkpoints(run)
+
+
+@model
+def selectively_checkpointed() -> Made:
+    contexts = partial(create_selective_checkpoint_contexts, [torch.ops.aten.addmm.default])
+    return checkpoints(lambda block, x: checkpoint(block, x, use_reentrant=False, context_fn=contexts))
 
 
 @model

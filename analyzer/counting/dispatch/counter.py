@@ -120,9 +120,11 @@ def _without_graph() -> Iterator[None]:
 
 
 def _apply(apply: Any) -> Any:
+    unbound = vars(torch.autograd.Function)["apply"]  # A class method of Python up to torch 2.13, then of C.
+
     def apply_without_graph(function: Any, *args: Any, **kwargs: Any) -> Any:
         with torch.no_grad() if torch.is_inference_mode_enabled() else nullcontext():
-            return apply.__func__(function, *args, **kwargs)
+            return unbound.__get__(None, function)(*args, **kwargs)
 
     return classmethod(apply_without_graph)
 
@@ -141,7 +143,9 @@ def _checkpoint(checkpoint: Any) -> Any:
 
 def _all_replacements() -> Iterator[Replacement]:
     yield torch.autograd.Function, "apply", _apply
-    yield torch.utils.checkpoint, "_checkpoint_without_reentrant_generator", _checkpoint
+    name = "_checkpoint_without_reentrant_generator"
+    after_2_13 = f"{name}_impl"
+    yield torch.utils.checkpoint, after_2_13 if hasattr(torch.utils.checkpoint, after_2_13) else name, _checkpoint
 
 
 _replacements = Replacements(_all_replacements)

@@ -224,6 +224,46 @@ def test_a_reference_that_grows_fails(project, net, analyze):
     assert grown == {"total": 4 + 2, "first": 4, "last": 2}
 
 
+FORWARD = "self.last(self.first(x).relu())"
+# A change of the forward pass, the mode that it affects, and the metrics of the whole model that grow in that mode.
+ONE_MODE = {
+    "a second head in training": (f"({FORWARD}, self.first(x)) if self.training else {FORWARD}", "training", {"macs"}),
+    "a second run at inference": (f"{FORWARD} if self.training else (self.first(x), {FORWARD})", "inference", {"macs"}),
+    "only the backward pass": ("self.last(self.first(x * self.scale).relu())", "training", {"backward_macs"}),
+    "a checkpoint": (
+        "self.last(checkpoint(self.first, x * self.scale, use_reentrant=True).relu())",
+        "training",
+        {"backward_macs", "recomputed_macs"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ONE_MODE)
+def test_a_change_of_one_mode_fails_in_that_mode(project, net, analyze, name):
+    project('models = ["net.py:Net"]')
+    net()
+    source = Path("net.py").read_text(encoding="utf-8")
+    head = "from torch.utils.checkpoint import checkpoint\nclass Net"
+    source = source.replace("class Net", head).replace(
+        "self.first =", "self.scale = nn.Parameter(torch.zeros(4))\n        self.first ="
+    )
+    # The parameter is there before and after.
+    Path("net.py").write_text(source.replace("(x).relu", "(x + 0 * self.scale.detach()).relu"), encoding="utf-8")
+    assert analyze("check", "--update").status == 0
+    forward, mode, metrics = ONE_MODE[name]
+    Path("net.py").write_text(source.replace(FORWARD, forward), encoding="utf-8")
+    done = analyze("check", "--format", "json")
+    assert done.status == 1
+    products = ("macs", "backward_macs", "recomputed_macs")
+    regressed = {
+        (change["mode"], change["metric"])
+        for change in changes(done)
+        if change["path"] == "total" and change["outcome"] == "regressed" and change["metric"] in products
+    }
+    assert {metric for where, metric in regressed if where == mode} >= metrics
+    assert {where for where, _ in regressed} == {mode}
+
+
 def test_another_input_is_incomparable(project, net, analyze):
     project('models = ["net.py:Net"]')
     net()

@@ -23,7 +23,8 @@ from analyzer.core.errors import AnalyzerError
 
 # Errors of a write to standard output. Others, such as EAGAIN from starting a process, do not concern the result.
 WRITE_ERRORS = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
-METRIC_NAMES = ("params", "macs", "flops", "activations", "traffic")
+TRAINING_METRICS = ("backward_macs", "step_macs", "step_flops")
+METRIC_NAMES = ("params", "macs", "flops", "activations", "traffic", *TRAINING_METRICS)
 
 EXAMPLES = """\b
 Examples:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.cli.app import EXAMPLES, METRIC_NAMES
+from analyzer.cli.app import EXAMPLES, METRIC_NAMES, TRAINING_METRICS
 from analyzer.cli.commands import COMMANDS
 from analyzer.core.units import METRICS
 from analyzer.counting import api
@@ -123,11 +123,28 @@ def test_the_reduction_in_one_command(analyze):
 
 @pytest.mark.parametrize("metric", METRIC_NAMES)
 def test_a_comparison_shows_the_selected_metric(analyze, metric):
-    shown = analyze("--variant", "googlenet", "--variant", "alexnet", "--metric", metric)
-    values = [getattr(restrict(count(name), "conv1").totals, metric) for name in ("googlenet", "alexnet")]
+    train = metric in TRAINING_METRICS
+    names = ("googlenet", "alexnet")
+    shown = analyze("--variant", names[0], "--variant", names[1], "--metric", metric, *["--train"] * train)
+    values = [restrict(count(name, train=train), "conv1").totals.value(metric) for name in names]
     assert body(shown.out)["conv1"][: 2 * len(values)] == [
         word for value in values for word in METRICS[metric].text(value).split()
     ]
+
+
+def test_a_comparison_at_inference_has_no_step(analyze):
+    done = analyze("--variant", "googlenet", "--variant", "alexnet", "--metric", "step_macs")
+    assert done.status == 2
+    assert "step_macs" in done.err
+
+
+def test_a_comparison_in_training_shows_forward_backward_and_step(analyze):
+    shown = analyze("--variant", "googlenet", "--variant", "nin", "--train").out
+    for name in ("googlenet", "nin"):
+        totals = count(name, train=True).totals
+        for figure in (totals.macs, totals.backward_macs, *totals.step.values()):
+            assert f"{figure:,}" in " ".join(shown.split())
+    assert re.search("model +params +forward +backward +step +step FLOPs", shown)
 
 
 # Overrides, input sizes and modes

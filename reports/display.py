@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, nearest, quoted, require_positive_int
-from analyzer.core.units import METRICS
+from analyzer.core.errors import AnalyzerError, quoted, require_positive_int
 from analyzer.records.comparison import Comparison
 from analyzer.records.parameters import Parameters
 from analyzer.records.record import By, Record
@@ -24,7 +23,10 @@ def tables(result: Any, **options: Any) -> Sequence[Table]:
     if isinstance(result, Record):
         return _record_tables(result, **options)
     if isinstance(result, Comparison):
-        return _comparison_tables(result, **options)
+        from reports.counting import comparison
+
+        require_positive_int("depth", options["depth"])
+        return comparison.tables(result, **options)
     if isinstance(result, Parameters):
         from reports.counting import parameters
 
@@ -59,16 +61,6 @@ def _record_tables(
 
         shown += memory.tables(record, depth=depth)
     return shown
-
-
-def _comparison_tables(compared: Comparison, metric: str, depth: int) -> list[Table]:
-    from reports.counting import comparison
-
-    known = [name for name in METRICS if hasattr(compared.records[0].totals, name)]
-    if metric not in known:
-        raise AnalyzerError(f"metric is {quoted(metric)}; {nearest(str(metric), known)}")
-    require_positive_int("depth", depth)
-    return comparison.tables(compared, metric, depth)
 
 
 def text(tables: Sequence[Table]) -> str:

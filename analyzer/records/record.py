@@ -210,8 +210,8 @@ class Record(Displayed, Frozen):
         The default depth is 1, or more if a module would have nearly everything.
 
         `sort` is a column: params, macs, flops, activations, bytes_read, bytes_written, traffic, intensity, and after a
-        backward pass backward_macs, backward_flops, step_macs, step_flops; the largest first. `top` keeps so many rows
-        and sums up the others. Raises AnalyzerError for other values.
+        backward pass backward_macs, recomputed_macs, backward_flops, step_macs, step_flops; the largest first. `top`
+        keeps so many rows and sums up the others. Raises AnalyzerError for other values.
         """
         return self._view(depth=depth, sort=sort, by=by, top=top)
 

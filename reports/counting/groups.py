@@ -13,12 +13,12 @@ from typing import get_args
 from analyzer.core.errors import AnalyzerError, nearest, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape, shape_text
-from analyzer.records.record import By, Module, Record, Row, Totals, prefixes, total
+from analyzer.records.record import STEP_KEYS, TOTAL_KEYS, By, Module, Record, Row, Totals, prefixes, total
 from reports.table import MISSING, Cell
 
 TOP_LEVEL = "(top level)"
 OWN_FORWARD = "(own forward)"
-COLUMNS = (*Totals.fields, "traffic", "intensity", "backward_flops", "step_macs", "step_flops")
+COLUMNS = (*TOTAL_KEYS, "traffic", "intensity", *STEP_KEYS)
 CONVOLUTION = re.compile(r"conv(?:_transpose)?([123])d")
 NEARLY_ALL, MAX_ROWS = 0.8, 60  # Of a table with the default depth.
 ADDITION = re.compile(r"(s?addb?mm|baddbmm|addmv)_?$")  # Its first input is added to the product of the others.
@@ -88,15 +88,10 @@ def default_depth(record: Record) -> int:
 
 def _value(record: Record, column: str) -> Callable[[Totals], float]:
     """A function that returns the value of a column. Raises AnalyzerError for a column that the record lacks."""
-    known = [name for name in COLUMNS if _number(record.totals, name) is not None]
+    known = [name for name in COLUMNS if record.totals.value(name) is not None]
     if column not in known:
         raise AnalyzerError(f"sort is {quoted(column)}; {nearest(str(column), known)}")
-    return lambda totals: _number(totals, column) or 0
-
-
-def _number(totals: Totals, column: str) -> float | None:
-    number: float | None = getattr(totals, column, totals.step.get(column))
-    return number
+    return lambda totals: totals.value(column) or 0
 
 
 def _largest(sorted_groups: Sequence[Group], count: int) -> list[Group]:

@@ -105,7 +105,7 @@ class Attributes:
     def restore(self) -> None:
         for container in filter(None, self.empty):
             built_in_class(container).clear(container)
-        for container, before in filter(_differs, self.contents):
+        for container, before in filter(differs, self.contents):
             base = built_in_class(container)
             base.clear(container)
             (base.extend if isinstance(container, list | deque) else base.update)(container, before)
@@ -135,7 +135,7 @@ def built_in_class(value: Any) -> Any:
     return next(kind for kind in (*_BUILT_IN, object) if isinstance(value, kind))
 
 
-def _differs(pair: tuple[Any, Any]) -> bool:
+def differs(pair: tuple[Any, Any]) -> bool:
     """Whether a container differs from its former contents, by identity: `==` on tensors does not return one bool."""
     container, before = pair
     if len(container) != len(before):

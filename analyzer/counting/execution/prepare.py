@@ -38,8 +38,9 @@ def prepared_model(
     """
     with ExitStack() as stack:
         stack.enter_context(_deeper_recursion())
-        stack.enter_context(restore_caches(model))
-        tensors = stack.enter_context(restore_state(model, parameters=place in (REAL, ZEROS), randomness=randomness))
+        modules = list(model.modules())
+        stack.enter_context(restore_caches(modules))
+        tensors = stack.enter_context(restore_state(modules, parameters=place in (REAL, ZEROS), randomness=randomness))
         stack.enter_context(_decomposed_kernels())
         stack.enter_context(as_written())
         stack.enter_context(distributed_as_usual())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -41,9 +41,9 @@ def restore_settings() -> Iterator[None]:
 
 @contextmanager
 def restore_state(
-    model: nn.Module, *, parameters: bool = False, randomness: Randomness | None = None
+    modules: Sequence[nn.Module], *, parameters: bool = False, randomness: Randomness | None = None
 ) -> Iterator[list[Tensor]]:
-    """Restores mode, hooks, attributes, parameter identities, gradients, buffer values, generators and settings.
+    """Restores the mode, hooks, attributes, parameter identities, gradients, buffer values, generators and settings.
 
     Yields the tensors that the model's modules hold. Containers and objects in attributes are restored in place.
     `parameters` is for a model that runs on its own tensors: it restores the values of parameters too, each copied only
@@ -52,7 +52,6 @@ def restore_state(
 
     Variables of closures are not restored; for those of classes and files see `caches`.
     """
-    modules = list(model.modules())
     attributes = Attributes([vars(module) for module in modules])
     scripted = [_ScriptModuleState(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]
     # Parameters are left to the backup, and meta and fake tensors have no values.
@@ -62,14 +61,15 @@ def restore_state(
         valued = [tensor for tensor in valued if id(tensor) not in replaced]
     values = [(tensor, tensor.detach().clone()) for tensor in valued]
     # A backward pass on real tensors adds to a gradient in place: each parameter starts without one.
-    gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in _parameters_of(modules)]
+    distinct = _parameters_of(modules)
+    gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in distinct]
     for parameter, _, gradient in gradients:
         if gradient is not None:
             parameter.grad = None
-    generators = [*attributes.generators, *generators_in_files(model)]
+    generators = [*attributes.generators, *generators_in_files(modules)]
     with restore_settings(), seeded(randomness, generators):
         try:
-            with _ParameterBackup([*attributes.tensors, *model.parameters()]) if parameters else nullcontext():
+            with _ParameterBackup([*attributes.tensors, *distinct]) if parameters else nullcontext():
                 yield [*attributes.tensors, *(tensor for state in scripted for tensor in state.tensors())]
         finally:
             reshard(modules)

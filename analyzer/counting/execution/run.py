@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def _held(model: nn.Module) -> list[Tensor]:
 def input_shapes_and_dtype(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Shapes, str]:
     """The shapes of all tensors in the arguments, and the type of the first floating parameter or argument."""
     inputs = tensors_inside((list(args), dict(kwargs)))
-    floating = next((tensor for tensor in [*model.parameters(), *inputs] if tensor.is_floating_point()), None)
+    floating = next((tensor for tensor in chain(model.parameters(), inputs) if tensor.is_floating_point()), None)
     return shapes_of(inputs), "float32" if floating is None else str(floating.dtype).removeprefix("torch.")
 
 

@@ -153,7 +153,7 @@ def test_the_model_generators_and_settings_are_restored(on, train, fails, lists)
 def test_an_interrupted_block_restores_too():
     model = Mutates()
     before = state(model)
-    with suppress(KeyboardInterrupt), restore_state(model, parameters=True):
+    with suppress(KeyboardInterrupt), restore_state(list(model.modules()), parameters=True):
         model(image())
         raise KeyboardInterrupt
     assert state(model) == before

@@ -68,7 +68,7 @@ def test_a_table_has_options():
 
 def test_a_comparison_refuses_unknown_options():
     comparison = analyzer.compare("googlenet", "nin")
-    with pytest.raises(analyzer.AnalyzerError, match="metric is 'param'.*nearest: params"):
+    with pytest.raises(analyzer.AnalyzerError, match=r"metric is 'param'.*nearest: params"):
         comparison.table(metric="param")
     with pytest.raises(analyzer.AnalyzerError, match="depth is 0; wanted"):
         comparison.table(depth=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from torch import nn
 
@@ -38,8 +38,13 @@ def without_wrappers(path: str) -> str:
 
 def is_leaf(module: nn.Module) -> bool:
     """Whether the module is a torch.nn layer without children: one row holds all operators of its call."""
-    layer = type(module).__module__.startswith("torch.nn.modules.") and not isinstance(module, nn.Sequential)
-    return layer and all(child is None for child in module._modules.values())
+    kind: type = type(module)
+    return _is_layer(kind) and not any(child is not None for child in module._modules.values())
+
+
+@lru_cache(maxsize=4096)
+def _is_layer(kind: type) -> bool:
+    return kind.__module__.startswith("torch.nn.modules.") and not issubclass(kind, nn.Sequential)
 
 
 def is_bias(name: str) -> bool:

@@ -143,8 +143,7 @@ class RowRecorder(OperatorTracker):
         self.read_values |= bool(self.values.left)
 
     def entered(self, module: nn.Module) -> None:
-        has_formula = type(module).__name__ in MODULES
-        self.calls.frames.append(Frame(op_name(module), is_leaf(module), has_formula))
+        self.calls.frames.append(Frame(op_name(module), is_leaf(module), type(module).__name__ in MODULES))
 
     def left(self, module: nn.Module, path: str, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
         frame = self.calls.frames.pop()
@@ -233,7 +232,8 @@ class RowRecorder(OperatorTracker):
         if frame.folds:
             frame.ran = True
             frame.works.append(work)
-            frame.add_parts(parts)
+            if parts:
+                frame.add_parts(parts)
             return
         inputs, outputs = tensors_of((args, kwargs)), tensors_of(result)
         if not inputs and not outputs:
@@ -305,6 +305,7 @@ class RowRecorder(OperatorTracker):
             bytes_read=bytes_read(read, parts) + packed.nbytes,
             bytes_written=bytes_written(written, parts),
             backward_macs=None,
+            recomputed_macs=None,
         )
         if parameters or packed.weights:
             self.parameters_of_row[id(row)] = storages, packed

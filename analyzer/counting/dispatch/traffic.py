@@ -46,9 +46,11 @@ def bytes_read(tensors: Sequence[Tensor], parts: dict[int, Part]) -> int:
 
 
 def bytes_written(tensors: Sequence[Tensor], parts: dict[int, Part]) -> int:
+    if not parts:
+        return sum(map(bytes_of, tensors))
     written = 0
     for tensor in tensors:
-        part = parts.get(storage_id(tensor)) if parts else None
+        part = parts.get(storage_id(tensor))
         written += bytes_of(tensor) if part is None or part.written is None else part.written
     return written
 

@@ -42,11 +42,11 @@ def restore_caches(modules: Sequence[nn.Module]) -> Iterator[None]:
             for name, value in list(vars(space).items()) if differs((vars(space), before)) else ():
                 if value is not before.get(name) and tensors_inside(value):
                     setattr(space, name, before[name]) if name in before else delattr(space, name)
-        for container, before in filter(differs, contents):
-            old = set(map(id, _values(before)))
+        for container, former in filter(differs, contents):
+            old = set(map(id, _values(former)))
             if any(id(value) not in old and tensors_inside(value) for value in _values(container)):
                 container.clear()
-                (container.update if isinstance(container, dict) else container.extend)(before)
+                (container.update if isinstance(container, dict) else container.extend)(former)
         _clear(namespaces)
 
 

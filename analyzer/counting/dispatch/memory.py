@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from analyzer.counting.dispatch.cpu_attention import attention_as_on_a_cpu
+from analyzer.counting.dispatch.cpu_embedding_bag import EMBEDDING_BAG_RESULTS
 from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, RecurrentLayers
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.outputs import run_model
@@ -24,6 +25,8 @@ from analyzer.records.memory import Memory, ModuleMemory
 from analyzer.records.note import Note
 from analyzer.records.record import prefixes
 from analyzer.records.training import FLOAT32_BYTES, OPTIMIZERS, OptimizerMemory, TrainingSetup, optimizer_memory
+
+CPU_RESULTS = {**ONEDNN_RESULTS, **EMBEDDING_BAG_RESULTS}
 
 
 def track_memory(
@@ -99,8 +102,8 @@ class MemoryTracker(OperatorTracker):
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = super().run_operator(func, known, args, kwargs)
-        if func in ONEDNN_RESULTS:
-            result = ONEDNN_RESULTS[func](result, args)
+        if func in CPU_RESULTS:
+            result = CPU_RESULTS[func](result, args)
         if known.kind == "view":
             return result
         for tensor in tensors_of(result):

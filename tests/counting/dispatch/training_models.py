@@ -225,6 +225,14 @@ def checkpointed() -> Made:
 
 
 @model
+def embedding_bags() -> Made:
+    options: list[dict[str, Any]] = [{"mode": mode} for mode in ("sum", "mean", "max")]
+    options += [{"mode": "sum", "padding_idx": 0}, {"mode": "sum", "dtype": torch.float64}]
+    bags = nn.ModuleList(nn.EmbeddingBag(50, 32, **chosen) for chosen in options)
+    return Forward(lambda self, ids: [torch.tanh(bag(ids)) for bag in self.bags], bags=bags), tokens()
+
+
+@model
 def tied_embedding() -> Made:
     parts = {"embedding": nn.Embedding(50, 32), "hidden": nn.Linear(32, 32), "out": nn.Linear(32, 50, bias=False)}
     parts["out"].weight = parts["embedding"].weight

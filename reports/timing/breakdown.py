@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.core.units import intensity, percent, plain, scaled, seconds
+from analyzer.core.units import intensity, percent, plain, rate, scaled, seconds
 from analyzer.records.record import Record, Row
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Timing
-from analyzer.timing.machine.roofline import Ceilings, Work, roofline_point
+from analyzer.timing.machine.fast_convolution import fewest_flops
+from analyzer.timing.machine.roofline import Ceilings, Work, bound, roofline_point
 from reports.counting.groups import OWN_FORWARD, TOP_LEVEL, is_open, tree_name
 from reports.table import MISSING, Cell, Column, Table
 from reports.table import Row as TableRow
@@ -40,6 +41,7 @@ class Group(Frozen):
     macs: int
     flops: int
     works: tuple[Work, ...]
+    fewest: tuple[Work, ...] = ()  # The same with the fewest multiplications of any algorithm.
 
 
 def group(rows: Sequence[Row], times_s: Mapping[Timing, float], phase: str = "") -> Group:
@@ -51,6 +53,7 @@ def group(rows: Sequence[Row], times_s: Mapping[Timing, float], phase: str = "")
         sum(row.macs for row in rows) if forward else 0,
         sum(forward * row.flops + backward * 2 * (row.backward_macs or 0) for row in rows),
         tuple((row.flops, row.bytes_read, row.bytes_written) for row in rows) if forward else (),
+        tuple((fewest_flops(row), row.bytes_read, row.bytes_written) for row in rows) if forward else (),
     )
 
 
@@ -173,10 +176,12 @@ def _noisy(
 def _columns(first: str, record: Record, ceilings: Ceilings | None) -> tuple[Column, ...]:
     macs = "MACs" if record.mode == "inference" else "fwd MACs"
     share = Column("share", "right" if ceilings else "left")  # With a roofline, 80 columns have no room for bars.
-    columns = (Column(first, "left", "start"), *map(Column, (macs, "share", "time", "±")), share, Column("GFLOP/s"))
+    columns = (Column(first, "left", "start"), *map(Column, (macs, "share", "time", "±")), share)
     if ceilings is None:
-        return columns
-    return (*columns, Column("FLOP/B"), Column("lower bound" if ceilings.published else "of roofline", "left"))
+        return (*columns, Column("GFLOP/s"))
+    if ceilings.published:  # The achieved FLOP/s are those of this machine, not of the device.
+        return (*columns, Column("direct"), Column("at least", "left"))
+    return (*columns, Column("GFLOP/s"), Column("FLOP/B"), Column("of roofline", "left"))
 
 
 def _cells(
@@ -194,34 +199,45 @@ def _cells(
             time_text(part.seconds),
             MISSING if width is None else _half_width_text(width / part.seconds),
             MISSING if share is None else Cell(percent(share), share, None if ceilings else share),
-            plain(part.flops / part.seconds / 1e9) if resolved and part.flops else MISSING,
         )
+        if ceilings and ceilings.published:
+            return (*row, *_bound_cells(part, ceilings, resolved))
+        row = (*row, plain(part.flops / part.seconds / 1e9) if resolved and part.flops else MISSING)
         return (*row, *_roofline_cells(part, ceilings, resolved)) if ceilings else row
 
     return cells
 
 
+def _bound_cells(part: Group, ceilings: Ceilings, resolved: bool) -> tuple[str, str]:
+    """The time of the direct algorithm, and the least time of any with the limit that applies."""
+    if not resolved or not any(map(any, part.works)):
+        return MISSING, MISSING
+    least_s, limit = bound(part.fewest, ceilings)
+    return seconds(bound(part.works, ceilings)[0]), f"{seconds(least_s)} {limit}"
+
+
 def _roofline_cells(part: Group, ceilings: Ceilings, resolved: bool) -> tuple[str, str]:
-    """FLOPs per byte; the share of the attainable performance, or the lower bound, with the limit that applies."""
+    """FLOPs per byte, and the share of the attainable performance with the limit that applies."""
     traffic = sum(read + written for _, read, written in part.works)
     ratio = intensity(part.flops / traffic) if traffic and part.flops else MISSING
     point = roofline_point(part.works, part.seconds, ceilings) if resolved else None
-    if point is None:
-        return ratio, MISSING
-    share = point.share_of_bound
-    return ratio, f"{seconds(share * part.seconds) if ceilings.published else percent(share)} {point.bound_by}"
+    return ratio, MISSING if point is None else f"{percent(point.share_of_bound)} {point.bound_by}"
 
 
 def _roofline_note(ceilings: Ceilings | None) -> tuple[str, ...]:
     if ceilings is None:
         return ()
-    ratio = "FLOP/B: FLOPs per byte of memory traffic."
+    peak = f"peak {rate(ceilings.flops_per_s, 'FLOP')} in {ceilings.peak_type}"
     if ceilings.published:
-        source = f"published specifications of {ceilings.source}, with the data in memory"
-        return (f"{ratio} Lower bound: minimum time by {source}, and the limit that applies. It is not a forecast.",)
+        return (
+            f"At least: minimum time by published specifications of {ceilings.source} ({peak}), with the data in "
+            "memory and the fewest multiplications of known algorithms (Winograd, FFT), and the limit that applies. "
+            "Direct: the same for the direct algorithm; a faster one may take less. Neither is a forecast.",
+        )
     return (
-        f"{ratio} Of roofline: share of the performance that the measured peaks allow, and the limit that applies. "
-        "Peaks are measured with matrix products and copies; a better kernel may exceed 100 %.",
+        "FLOP/B: FLOPs per byte of memory traffic. Of roofline: share of the performance that the measured peaks "
+        f"allow ({peak}), and the limit that applies. Peaks are measured with matrix products and copies, and FLOPs "
+        "are those of the direct algorithm; a better kernel or algorithm may exceed 100 %.",
     )
 
 

@@ -20,6 +20,7 @@ PRIVATE_BELOW = 2**23  # Bytes. Smaller caches belong to one core: each thread a
 
 
 Work: TypeAlias = tuple[int, int, int]  # FLOPs, bytes read, bytes written.
+Bound: TypeAlias = tuple[float, str]  # Seconds, and the limit that applies to most of them.
 
 
 class Level(Frozen):
@@ -33,13 +34,15 @@ class Level(Frozen):
 class Ceilings(Frozen):
     """Peak FLOP/s, and the levels from the smallest to memory; `source` names their origin.
 
-    `published` ceilings are those of another machine: only the lower bound on time is meaningful.
+    `published` ceilings are those of another machine: only bounds on time are meaningful. `peak_type` is the type in
+    which the peak is reached: "tf32" where float32 may run on it.
     """
 
     flops_per_s: float
     levels: tuple[Level, ...]
     source: str
     published: bool = False
+    peak_type: str = "float32"
 
     def level(self, bytes_read: int) -> Level:
         """The smallest level that holds this number of bytes."""
@@ -71,15 +74,19 @@ def roofline_point(works: Sequence[Work], seconds: float, ceilings: Ceilings) ->
     flops, traffic = sum(work[0] for work in works), sum(work[1] + work[2] for work in works)
     if seconds <= 0 or not (flops or traffic):
         return None
+    bound_s, limit = bound(works, ceilings)
+    return RooflinePoint(flops / traffic if traffic else float("inf"), flops / seconds, bound_s / seconds, limit)
+
+
+def bound(works: Sequence[Work], ceilings: Ceilings) -> Bound:
+    """The sum of the operators' bounds; of at least one operator."""
     bounds_s: defaultdict[str, float] = defaultdict(float)
-    for operator_flops, bytes_read, bytes_written in works:
+    for flops, bytes_read, bytes_written in works:
         level = ceilings.level(bytes_read)
-        compute_s = operator_flops / ceilings.flops_per_s
+        compute_s = flops / ceilings.flops_per_s
         memory_s = (bytes_read + bytes_written) / level.bytes_per_s
         bounds_s["compute" if compute_s >= memory_s else level.name] += max(compute_s, memory_s)
-    intensity = flops / traffic if traffic else float("inf")
-    share_of_bound = sum(bounds_s.values()) / seconds
-    return RooflinePoint(intensity, flops / seconds, share_of_bound, max(bounds_s, key=bounds_s.__getitem__))
+    return sum(bounds_s.values()), max(bounds_s, key=bounds_s.__getitem__)
 
 
 def measured_ceilings(
@@ -95,7 +102,8 @@ def measured_ceilings(
     usable = [peak for peak in _trusted(peaks) if device_of(peak) == device and peak["threads"] == threads]
     tf32 = configuration.dtype == "float32" and gpu.get("tf32_convolutions")
     types = (configuration.dtype, "tf32") if tf32 else (configuration.dtype,)
-    flops_per_s = max((peak["value"] for peak in usable if peak["name"] in types), default=0.0)
+    rates = ((peak["value"], peak["name"]) for peak in usable if peak["name"] in types)
+    flops_per_s, peak_type = max(rates, default=(0.0, ""))
     bandwidths: dict[str, float] = {}
     for peak in usable:
         if peak["unit"] == "B":
@@ -106,7 +114,8 @@ def measured_ceilings(
     cpu = environment.get("processor") or {}
     capacities = _capacities(cpu, threads) if device == "cpu" else {"L2": gpu.get("l2_bytes") or 0}
     caches = [Level(name, capacities[name], bandwidths[name]) for name in sorted(capacities) if bandwidths.get(name)]
-    return Ceilings(flops_per_s, (*caches, Level("memory", float("inf"), bandwidths["memory"])), "measured here")
+    levels = (*caches, Level("memory", float("inf"), bandwidths["memory"]))
+    return Ceilings(flops_per_s, levels, "measured here", peak_type=peak_type)
 
 
 def _capacities(processor: Mapping[str, Any], threads: int) -> dict[str, int]:
@@ -130,13 +139,19 @@ def _trusted(peaks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def published_ceilings(device: Mapping[str, Any], dtype: str) -> Ceilings | None:
-    """A device's published ceilings, with data in memory: an upper limit, never a forecast."""
-    key = {"float32": "fp32_tflops", "float16": "fp16_tflops", "bfloat16": "bf16_tflops"}.get(dtype, "")
-    tflops, gb_per_s = device.get(key), device.get("dram_gb_per_s")
-    if not tflops or not gb_per_s:
+    """A device's published ceilings, with data in memory: an upper limit, never a forecast.
+
+    For float32 the peak is that of TF32 where the device has it, since libraries may use it for float32.
+    """
+    types = {"float32": ("tf32", "fp32"), "float16": ("fp16",), "bfloat16": ("bf16",)}.get(dtype, ())
+    short = next((name for name in types if device.get(f"{name}_tflops")), None)
+    gb_per_s = device.get("dram_gb_per_s")
+    if short is None or not gb_per_s:
         return None
     memory = Level("memory", float("inf"), gb_per_s * 1e9)
-    return Ceilings(tflops * 1e12, (memory,), f"{device['name']}, {device['confidence']}", published=True)
+    source = f"{device['name']}, {device['confidence']}"
+    peak_type = "tf32" if short == "tf32" else dtype
+    return Ceilings(device[f"{short}_tflops"] * 1e12, (memory,), source, published=True, peak_type=peak_type)
 
 
 def emulated_types(peaks: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -84,4 +84,5 @@ def _lines(ceilings: Ceilings, low: float, high: float) -> list[dict[str, object
         name = f"{level.name} {rate(level.bytes_per_s, 'B')}"
         lines.append(scatter.ceiling(name, xs, [x * level.bytes_per_s for x in xs]))
     roof = [min(max(min(ridges), low), high), high]
-    return [*lines, scatter.ceiling(f"peak {rate(ceilings.flops_per_s, 'FLOP')}", roof, [ceilings.flops_per_s] * 2)]
+    name = f"peak {rate(ceilings.flops_per_s, 'FLOP')} in {ceilings.peak_type}"
+    return [*lines, scatter.ceiling(name, roof, [ceilings.flops_per_s] * 2)]

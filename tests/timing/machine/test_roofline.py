@@ -85,6 +85,7 @@ def test_measured_ceilings_of_a_gpu():
     ]
     configuration = Configuration(threads=2, device="cuda:0")
     ceilings = measured_ceilings(peaks, {**HERE, "gpu": H100}, configuration)
+    assert ceilings.peak_type == "tf32"
     assert ceilings.flops_per_s == 400e12  # Convolutions of float32 may use tf32, as they may by torch's default.
     assert ceilings.levels == (Level("L2", 50 * 2**20, 5e12), Level("memory", float("inf"), 3e12))
     without_tf32 = {**HERE, "gpu": {**H100, "tf32_convolutions": False}}
@@ -121,3 +122,6 @@ def test_published_ceilings_exist_for_published_types():
     assert ceilings.flops_per_s == 6.69e12
     assert ceilings.source == "GeForce GTX Titan X (Maxwell), quoted"
     assert published_ceilings(maxwell, "bfloat16") is None
+    # Libraries may run float32 on TF32 where the device has it.
+    a100 = published_ceilings(device("A100 SXM4 80GB"), "float32")
+    assert (a100.flops_per_s, a100.peak_type) == (156e12, "tf32")

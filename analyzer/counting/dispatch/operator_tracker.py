@@ -16,6 +16,7 @@ from analyzer.counting.dispatch.refusals import check_index, record
 from analyzer.counting.dispatch.tensors import dispatches_itself
 from analyzer.counting.operators.classify import Operator, lookup
 from analyzer.counting.operators.higher_order import CHOICES
+from analyzer.counting.shape_rules.cpu_kernels import check_types
 from analyzer.counting.shape_rules.infer import infer
 from analyzer.records.note import Note
 
@@ -75,7 +76,10 @@ class OperatorTracker(ModuleTracker):
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs the operator and returns its result: on meta from a shape rule if one applies, otherwise from torch."""
         result = NotImplemented if known.kind == "view" else infer(known.name, args, kwargs)
-        return func(*args, **kwargs) if result is NotImplemented else result
+        if result is not NotImplemented:
+            return result
+        check_types(func, args, kwargs)
+        return func(*args, **kwargs)
 
     def decompose(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a composite operator as its parts, each through `run_operator`."""

@@ -24,6 +24,7 @@ def attention(
 ) -> Any:
     """softmax(Q · Kᵀ) · V over (..., heads, length, width), where batches and heads broadcast.
 
+    Raises RuntimeError for a mask larger than the scores, which torch's meta kernels accept and its CPU kernels do not.
     The fused kernel returns a tensor with the memory layout of the query; the others a contiguous tensor.
     """
     operands = (query, key, value)
@@ -34,8 +35,14 @@ def attention(
     if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
         return NotImplemented
     batches = _batches(query, key, value, grouped=enable_gqa)
-    if batches is None or not _mask_fits(attn_mask, [*batches, query.shape[-2], key.shape[-2]], query, is_causal):
+    if batches is None:
         return NotImplemented
+    scores = [*batches, query.shape[-2], key.shape[-2]]
+    if attn_mask is not None:
+        if is_causal or attn_mask.dtype not in (torch.bool, query.dtype):
+            return NotImplemented
+        if broadcast(attn_mask.shape, scores) != scores:
+            raise RuntimeError(f"a mask of shape {tuple(attn_mask.shape)} does not fit scores of shape {tuple(scores)}")
     inner_contiguous = all(tensor.stride(-1) == 1 for tensor in operands)
     fused = query.dim() == 4 and query.shape[-1] == value.shape[-1] and not dropout_p and inner_contiguous
     if fused and (enable_gqa or all(list(tensor.shape[:-2]) == batches for tensor in operands)):
@@ -53,12 +60,6 @@ def _batches(query: Tensor, key: Tensor, value: Tensor, *, grouped: bool) -> lis
         shapes = [[*shape[:-1], heads[0]] for shape in shapes]
     joined = broadcast(shapes[0], shapes[1])
     return None if joined is None else broadcast(joined, shapes[2])
-
-
-def _mask_fits(mask: Tensor | None, scores: list[int], query: Tensor, is_causal: bool) -> bool:
-    if mask is None:
-        return True
-    return not is_causal and mask.dtype in (torch.bool, query.dtype) and broadcast(mask.shape, scores) == scores
 
 
 def flex_attention(query: Tensor, key: Tensor, value: Tensor, *settings: Any) -> Any:

@@ -16,16 +16,10 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Parameter
-from torch.utils._pytree import tree_leaves
 
 from analyzer.counting.shape_rules import attention, pointwise, products
 
 Rule: TypeAlias = Callable[..., Any]
-
-
-def _declines(*args: Any, **kwargs: Any) -> Any:
-    """For operators of which only the types are checked."""
-    return NotImplemented
 
 
 UNARY = (
@@ -90,33 +84,8 @@ WITHOUT_META: dict[str, Rule] = {
     "higher_order::flex_attention": attention.flex_attention,
     "aten::_grouped_mm": products.grouped_matmul,
 }
-# torch's meta kernels accept operands of different types here, and booleans; its CPU kernels raise.
-SAME_TYPE = frozenset(
-    f"aten::{name}"
-    for name in (
-        "linear matmul mm bmm mv addmm addmv addbmm baddbmm dot vdot inner bilinear convolution conv1d conv2d conv3d "
-        "conv_transpose1d conv_transpose2d conv_transpose3d tensordot"
-    ).split()
-)
-# As above, but operands are in floating point, and those in half precision may have parameters in float32.
-SAME_TYPE_OR_FLOAT = frozenset(
-    f"aten::{name}"
-    for name in "batch_norm native_batch_norm layer_norm native_layer_norm group_norm native_group_norm".split()
-)
-# As above, for a first operand that is not in floating point, unless a result type is given.
-FLOATING = frozenset(
-    f"aten::{name}"
-    for name in (
-        "gelu silu mish hardswish hardsigmoid elu celu selu hardshrink softshrink log_sigmoid glu softmax log_softmax "
-        "_softmax _log_softmax adaptive_max_pool2d adaptive_max_pool3d upsample_linear1d upsample_bilinear2d "
-        "upsample_bicubic2d upsample_trilinear3d"
-    ).split()
-)
-HALF = (torch.float16, torch.bfloat16)
-_CHECKED = SAME_TYPE | SAME_TYPE_OR_FLOAT | FLOATING
 _TRANSPOSED = [f"aten::conv_transpose{axes}d" for axes in (1, 2, 3)]
 _ALL: dict[str, Rule] = {
-    **dict.fromkeys(_CHECKED, _declines),
     **RULES,
     **WITHOUT_META,
     **dict.fromkeys(_TRANSPOSED, products.conv_transpose),
@@ -125,8 +94,10 @@ _NUMBERS = frozenset({int, float, bool, str, type(None)})
 _MIXED_TYPES: frozenset[Rule] = frozenset(
     {products.embedding, attention.attention, attention.flex_attention, products.grouped_matmul}
 )
-_RAISING: frozenset[Rule] = frozenset(
-    {products.conv, products.convolution, products.conv_transpose, pointwise.unary_in_place, pointwise.binary_in_place}
+_ANY_TYPE: frozenset[Any] = frozenset({products.embedding, products.cat, products.stack, pointwise.empty_like})
+_RAISING: frozenset[Any] = frozenset(
+    {products.conv, products.convolution, products.conv_transpose, attention.attention}
+    | {pointwise.unary_in_place, pointwise.binary_in_place}
 )
 # Errors of a signature or rank that a rule does not support: torch computes the result or raises.
 _UNSURE = (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError)
@@ -136,7 +107,7 @@ _ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The operator's result on meta by a rule, or NotImplemented if no rule applies.
 
-    Raises RuntimeError for types with which torch's CPU kernels raise and its meta kernels do not.
+    Raises RuntimeError for what torch's CPU kernels refuse and its meta kernels do not; for types see `cpu_kernels`.
     """
     rule = _ALL.get(name)
     if rule is None or not args or "out" in kwargs:
@@ -147,18 +118,14 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         not kwargs or _plain(kwargs.values(), tensors, any_layout=any_layout)
     )
     if not plain or _without_rules:
-        if name in _CHECKED:
-            _check_types(name, (args, kwargs))
         if rule in _RAISING and type(args[0]) in (Tensor, Parameter, FakeTensor):
             with suppress(*_UNSURE):
                 rule(*args, **kwargs)  # Raises for what torch's meta kernels accept, such as a dilation of 0.
         return NotImplemented
     if rule not in _MIXED_TYPES and any(tensor.dtype is not tensors[0].dtype for tensor in tensors):
-        if name in _CHECKED:
-            _check_types(name, (args, kwargs))
         return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.
-    if name in _CHECKED and tensors and not tensors[0].is_floating_point():
-        _check_types(name, (args, kwargs))
+    if tensors and not tensors[0].is_floating_point() and rule not in _ANY_TYPE:
+        return NotImplemented  # The kernel may not support the type.
     try:
         result = rule(*args, **kwargs)
     except _UNSURE:
@@ -197,24 +164,3 @@ def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool)
             if isinstance(argument, Tensor) or (nested and not _plain(argument, tensors, any_layout=any_layout)):
                 return False
     return True
-
-
-def _check_types(name: str, arguments: Any) -> None:
-    """Raises RuntimeError if meta or fake operands have types with which torch raises on real tensors."""
-    leaves = tree_leaves(arguments)
-    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-    simulated = all(tensor.is_meta or hasattr(tensor, "fake_mode") for tensor in tensors)
-    if not tensors or not simulated or any(isinstance(leaf, torch.dtype) for leaf in leaves):
-        return
-    if name in FLOATING:
-        if not tensors[0].is_floating_point() and not tensors[0].is_complex():
-            raise RuntimeError(f"{name} has no kernel for {str(tensors[0].dtype).removeprefix('torch.')}")
-        return
-    first, rest = tensors[0].dtype, {tensor.dtype for tensor in tensors[1:]}
-    if first is torch.bool or (name in SAME_TYPE_OR_FLOAT and not first.is_floating_point):
-        raise RuntimeError(f"{name} has no kernel for {str(first).removeprefix('torch.')}")
-    if name in SAME_TYPE_OR_FLOAT and first in HALF and rest <= {first, torch.float32}:
-        return
-    if rest - {first}:
-        types = ", ".join(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)
-        raise RuntimeError(f"{name} needs operands of the same dtype, got {types}")

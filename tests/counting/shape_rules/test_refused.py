@@ -16,6 +16,28 @@ REFUSED = {
     "linear of booleans": (lambda x: F.linear(x, x), BOOLS),
     "tensordot of booleans": (lambda x: torch.tensordot(x, x, 1), BOOLS),
     "tensordot of two types": (lambda x: torch.tensordot(x, x.double(), 1), FLOATS),
+    "einsum of booleans": (lambda x: torch.einsum("ij,jk->ik", x, x), BOOLS),
+    "einsum of two types": (lambda x: torch.einsum("ij,jk->ik", x, x.double()), FLOATS),
+    "einsum of two types, large": (lambda x: torch.einsum("ij,jk->ik", x, x.double()), torch.ones(300, 300)),
+    "bilinear of two types": (lambda x: F.bilinear(x, x.double(), x.expand(2, 2, 2)), FLOATS),
+    "distances of two types": (lambda x: torch.cdist(x, x.double()), FLOATS),
+    "median of booleans": (lambda x: x.median(), BOOLS),
+    "floor of booleans": (lambda x: x.floor(), BOOLS),
+    "difference of booleans": (lambda x: x - x, BOOLS),
+    "relu of booleans": (lambda x: x.relu(), BOOLS),
+    "softmax of integers": (lambda x: x.softmax(0), INTS),
+    "pool of booleans": (lambda x: F.max_pool2d(x[None], 1), BOOLS),
+    "pool of complex numbers": (lambda x: F.avg_pool2d(x[None] * 1j, 1), FLOATS),
+    "grid of two types": (lambda x: F.grid_sample(x[None, None].long(), x[None, None]), FLOATS),
+    "mask with more batches than the scores": (
+        lambda x: F.scaled_dot_product_attention(x[None, None], x[None, None], x[None, None], x.expand(3, 1, 2, 2)),
+        FLOATS,
+    ),
+    "mask with more heads than the scores": (
+        lambda x: F.scaled_dot_product_attention(x[None], x[None], x[None], x.expand(3, 2, 2)),
+        FLOATS,
+    ),
+    "instance norm of integers": (lambda x: F.instance_norm(x[None]), INTS),
     "layer norm of integers": (lambda x: F.layer_norm(x, (2,)), INTS),
     "group norm of integers": (lambda x: F.group_norm(x, 1), INTS),
     "batch norm of complex numbers": (lambda x: F.batch_norm(x * 1j, None, None, training=True), FLOATS),
@@ -35,6 +57,23 @@ def test_what_torch_refuses_is_not_counted(case):
         function(x.clone())
     with pytest.raises(AnalyzerError):
         count(Calls(function), (x,))
+
+
+ACCEPTED = {
+    "product of integers": (lambda x: x @ x, INTS, 8),
+    "einsum of two types without a sum": (lambda x: torch.einsum("ij,ij->ij", x, x.double()), FLOATS, 0),
+    "sum of two types": (lambda x: x + x.long(), FLOATS, 0),
+    "power of integers": (lambda x: x**2, INTS, 0),
+    "choice by booleans": (lambda x: torch.where(x > 0, x, 0), FLOATS, 0),
+    "half precision": (lambda x: x.half() @ x.half(), FLOATS, 8),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_types_that_torch_accepts_are_counted_on_meta(case):
+    function, x, macs = ACCEPTED[case]
+    result = count(Calls(function), (x,))
+    assert (result.count.totals.macs, result.notes) == (macs, ())
 
 
 def written_once(x: Tensor) -> Tensor:

@@ -17,16 +17,19 @@ class Frozen:
 
     fields: ClassVar[tuple[str, ...]] = ()
     names: ClassVar[frozenset[str]] = frozenset()
+    defaults: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         annotations = get_annotations(cls)
         added = (name for name, kind in annotations.items() if not str(kind).startswith("ClassVar"))
         cls.fields = tuple(dict.fromkeys((*cls.fields, *added)))
         cls.names = frozenset(cls.fields)
+        cls.defaults = {name: getattr(cls, name) for name in cls.fields if hasattr(cls, name)}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if not args and kwargs.keys() == self.names:  # The fast path: counters pass every field by name.
-            self.__dict__.update(kwargs)
+        named = {**self.defaults, **kwargs}
+        if not args and named.keys() == self.names:  # The fast path: counters pass fields by name.
+            self.__dict__.update(named)
             return
         if len(args) > len(self.fields):
             raise TypeError(f"{type(self).__name__} takes {len(self.fields)} values, got {len(args)}")
@@ -37,9 +40,9 @@ class Frozen:
             values[name] = value
         for name in self.fields[len(args) :]:
             if name not in values:
-                if not hasattr(type(self), name):
+                if name not in self.defaults:
                     raise TypeError(f"{type(self).__name__}() is missing the field {name!r}")
-                values[name] = getattr(type(self), name)
+                values[name] = self.defaults[name]
         self.__dict__.update(values)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

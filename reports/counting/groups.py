@@ -88,7 +88,8 @@ def default_depth(record: Record) -> int:
 
 def _value(record: Record, column: str) -> Callable[[Totals], float]:
     """A function that returns the value of a column. Raises AnalyzerError for a column that the record lacks."""
-    known = [name for name in COLUMNS if record.totals.value(name) is not None]
+    sums = record.totals
+    known = [name for name in COLUMNS if sums.value(name) is not None]
     if column not in known:
         raise AnalyzerError(f"sort is {quoted(column)}; {nearest(str(column), known)}")
     return lambda totals: totals.value(column) or 0
@@ -145,8 +146,8 @@ def _modules(record: Record, depth: int, value: Callable[[Totals], float], *, fu
         output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
         is_open = module.path in parents and tree_name(f"{module.path}.child", base, depth) is not None
         result.append(Group(name, module.totals, output, module.path, place=place, leaf=not is_open))
-        own = total(own_rows.get(module.path, ()))
-        if is_open and (own.macs or own.params or (full_names and own != total(()))):
+        own = total(own_rows.get(module.path, ()) if is_open else ())
+        if own.macs or own.params or (full_names and own != total(())):
             own_name = Cell(f"{module.path} {OWN_FORWARD}") if full_names else Cell(OWN_FORWARD, depth=name.depth + 1)
             result.append(Group(own_name, own, place=(*place, (-value(own), -1))))
     if rows := top_level_rows(record):

@@ -6,6 +6,7 @@ The batch is always explicit and the first size of a shape. Bytes and operations
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -248,7 +249,8 @@ STEP_KEYS = ("backward_flops", "step_macs", "step_flops")
 
 def total(rows: Sequence[Row | Totals]) -> Totals:
     """The sum of rows, or of their sums, metric by metric."""
-    sums = {key: sum(getattr(row, key) for row in rows) for key in SUMMED_KEYS}
+    columns = zip(*map(attrgetter(*SUMMED_KEYS), rows), strict=True)
+    sums = dict(zip(SUMMED_KEYS, map(sum, columns), strict=True)) if rows else dict.fromkeys(SUMMED_KEYS, 0)
     for key in TRAINING_KEYS:
         values = [value for row in rows if (value := getattr(row, key)) is not None]
         if values:

@@ -22,6 +22,7 @@ ABOUT_TYPES = re.compile(
     "not implemented for '|data ?type|dtype|scalar ?type|complex|bool|\\bint|long|float", re.IGNORECASE
 )
 ONLY_ON_CPU = re.compile("not implemented for '(Half|BFloat16)'")  # Kernels of other devices run in half precision.
+UNCHECKED = re.compile(r"aten::(_|mkldnn_|cudnn_|miopen_)|.*_backward$")
 MAX_ELEMENTS = 1 << 16  # Kernels run on larger operands only if these are cut.
 
 _accepted: set[Any] = set()
@@ -49,10 +50,10 @@ def check_types(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Non
 
 
 def _can_ask(func: Any) -> bool:
-    """Private kernels may not check what they get; a draw would change the generator."""
+    """Private, backward and library kernels may not check what they get, and crash; a draw changes the generator."""
     return bool(
         getattr(func, "namespace", "") == "aten"
-        and not func._schema.name.startswith("aten::_")
+        and not UNCHECKED.match(func._schema.name)
         and torch.Tag.nondeterministic_seeded not in func.tags
     )
 

@@ -16,6 +16,8 @@ from analyzer.networks.spec import (
     Branches,
     Conv,
     DepthwiseConv,
+    Dropout,
+    Flatten,
     Layer,
     Linear,
     Network,
@@ -36,6 +38,7 @@ class Concat(Frozen):
 class Step(Frozen):
     """One operator: its path and role, its layer, its input and output shapes.
 
+    `sources`: positions of the steps that made the inputs.
     `input_requires_grad`: an earlier operator has parameters, so the backward pass also needs the input's gradient.
     """
 
@@ -45,13 +48,15 @@ class Step(Frozen):
     inputs: tuple[Shape, ...]
     output: Shape
     input_requires_grad: bool = False
+    sources: tuple[int, ...] = ()
 
 
 class Activation(NamedTuple):
-    """A tensor between operators: its shape, and whether it depends on a parameter."""
+    """A tensor between operators: its shape, whether it depends on a parameter, and the step that made it."""
 
     shape: Shape
     requires_grad: bool
+    step: int | None = None
 
 
 def walk(network: Network, input: Shape | None = None, *, batch: int = 1, mode: Mode = "inference") -> tuple[Step, ...]:
@@ -97,7 +102,7 @@ class _Walker:
             return self.branches(node, path, role, activation)
         if isinstance(node, Sequential):
             return self.sequential(node, path, role, activation)
-        shape, requires_grad = activation
+        shape, requires_grad, source = activation
         if isinstance(node, DepthwiseConv):
             node = node.as_conv(shape)
         try:
@@ -108,8 +113,14 @@ class _Walker:
                 )
         except ShapeError as error:
             raise AnalyzerError(f"{self.name}.{path} with input {shape_text(self.sample)}: {error}") from None
-        self.steps.append(Step(path, role, node, (shape,), output, requires_grad))
-        return Activation(output, requires_grad or isinstance(node, Conv | Linear | BatchNorm))
+        sources = () if source is None else (source,)
+        self.steps.append(Step(path, role, node, (shape,), output, requires_grad, sources))
+        made_by = source if self._is_identity(node) else len(self.steps) - 1
+        return Activation(output, requires_grad or isinstance(node, Conv | Linear | BatchNorm), made_by)
+
+    def _is_identity(self, node: Layer) -> bool:
+        """Whether the layer computes nothing: its output is its input or a view of it."""
+        return isinstance(node, Flatten) or (isinstance(node, Dropout) and (self.mode == "inference" or not node.p))
 
     def sequential(self, node: Sequential, path: str, role: str, activation: Activation) -> Activation:
         for child, child_path, child_role in _children(node, path, role):
@@ -128,8 +139,9 @@ class _Walker:
                 raise AnalyzerError(f"{self.name}.{path}: cannot concatenate {shapes}; all but the channels must match")
         joined = (batch, sum(output[1] for output in outputs), *size)
         requires_grad = any(branch.requires_grad for branch in activations)
-        self.steps.append(Step(path, role, Concat(), outputs, joined, requires_grad))
-        return Activation(joined, requires_grad)
+        sources = tuple(sorted({branch.step for branch in activations if branch.step is not None}))
+        self.steps.append(Step(path, role, Concat(), outputs, joined, requires_grad, sources))
+        return Activation(joined, requires_grad, len(self.steps) - 1)
 
 
 def _children(node: Sequential, path: str, role: str) -> Iterator[tuple[Node, str, str]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.shapes import Shapes, shape_text
+from analyzer.core.shapes import Shape, Shapes, shape_text
 from analyzer.core.units import seconds
 from analyzer.records.agreement import Agreement
 from analyzer.records.memory import Memory
@@ -79,6 +79,8 @@ class Row(Frozen):
 
     `backward_macs` are the MACs of the gradients of inputs and parameters; None if no backward pass was counted.
     `recomputed_macs` are those of the forward pass that checkpoints run again; None in a count without any.
+    Convolutions and pools have `kernel`, `stride` and `padding` per axis; convolutions have `groups`.
+    `sources` are the positions of the rows that made the inputs; None if they were not recorded.
     """
 
     path: str
@@ -97,6 +99,11 @@ class Row(Frozen):
     bytes_written: int
     backward_macs: int | None = None
     recomputed_macs: int | None = None
+    kernel: Shape | None = None
+    stride: Shape | None = None
+    padding: Shape | None = None
+    groups: int | None = None
+    sources: Shape | None = None
 
 
 class Module(Frozen):
@@ -293,8 +300,9 @@ def _module_role(path: str, rows: Sequence[Row]) -> str:
 
 def restrict(record: Record, module: str) -> Record:
     """The record with the rows of one module only; `network_totals` keeps the sums of the whole network."""
-    rows = tuple(row for row in record.rows if _below(row.path, module))
-    rows = rows or tuple(row for row in record.rows if _below(row.role, module))
+    kept = [index for index, row in enumerate(record.rows) if _below(row.path, module)]
+    kept = kept or [index for index, row in enumerate(record.rows) if _below(row.role, module)]
+    rows = _select(record.rows, kept)
     count = record.count.replace(rows=rows)
     agreement = record.agreement
     if agreement:
@@ -306,6 +314,15 @@ def restrict(record: Record, module: str) -> Record:
         path = next((known.path for known in record.modules if module in (known.path, known.role)), module)
         memory = memory.replace(modules=tuple(known for known in memory.modules if _below(known.path, path)))
     return record.replace(count=count, agreement=agreement, memory=memory, module=module, network_totals=record.totals)
+
+
+def _select(rows: Sequence[Row], kept: Sequence[int]) -> tuple[Row, ...]:
+    """Some of the rows, with `sources` as positions among them."""
+    position = {index: new for new, index in enumerate(kept)}
+    return tuple(
+        row if row.sources is None else row.replace(sources=tuple(position[i] for i in row.sources if i in position))
+        for row in (rows[index] for index in kept)
+    )
 
 
 def unknown_module_error(module: str, records: Sequence[Record]) -> AnalyzerError:

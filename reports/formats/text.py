@@ -79,6 +79,9 @@ def records_csv(records: Sequence[Record]) -> str:
             values = {key: getattr(row, key) for key in ROW_KEYS}
             for key in ("inputs", "outputs"):
                 values[key] = " ".join(map(shape_text, values[key]))
+            for key in ("kernel", "stride", "padding"):
+                values[key] = values[key] and shape_text(values[key])
+            values["sources"] = row.sources and " ".join(map(str, row.sources))
             lines.append([record.label, *values.values()])
     return csv_text(lines)
 

@@ -26,7 +26,7 @@ from analyzer.records.record import (
 
 
 def row(path: str, *, role: str | None = None, macs: int = 0, op: str = "conv2d", **metrics: int) -> Row:
-    zeros = dict.fromkeys(ROW_KEYS[6:], 0)
+    zeros = dict.fromkeys(ROW_KEYS[6:16], 0)
     shapes = {"inputs": ((1, 2),), "outputs": ((1, 3),)}
     return Row(path=path, role=role or path, op=op, call=1, **shapes, **{**zeros, "macs": macs, **metrics})
 
@@ -40,6 +40,7 @@ def test_the_keys_are_the_contracts():
     assert ROW_KEYS == (
         "path", "role", "op", "call", "inputs", "outputs", "params", "weights", "biases", "macs", "flops",
         "activations", "bytes_read", "bytes_written", "backward_macs", "recomputed_macs",
+        "kernel", "stride", "padding", "groups", "sources",
     )  # fmt: skip
     assert SUMMED_KEYS == ("params", "macs", "flops", "activations", "bytes_read", "bytes_written")
     assert (*SUMMED_KEYS, *TRAINING_KEYS) == TOTAL_KEYS
@@ -159,8 +160,8 @@ def test_labels():
 def test_the_frame_has_one_row_per_operator_and_the_jsons_keys():
     whole = count("alexnet")
     frame = whole.frame()
-    assert tuple(frame.columns) == ROW_KEYS[:-2]
-    assert tuple(count("alexnet", train=True).frame().columns) == ROW_KEYS[:-1]
+    assert tuple(frame.columns) == ROW_KEYS[:14] + ROW_KEYS[16:]
+    assert tuple(count("alexnet", train=True).frame().columns) == ROW_KEYS[:15] + ROW_KEYS[16:]
     assert len(frame) == len(whole.rows)
     for key in SUMMED_KEYS:
         assert int(frame[key].sum()) == getattr(whole.totals, key)

@@ -156,4 +156,16 @@ def _row(step: Step, mode: Mode) -> Row:
         bytes_written=FLOAT32_BYTES * cost.written,
         # The gradients of weight and input each cost as much as the forward pass.
         backward_macs=cost.macs * (2 if step.input_requires_grad else 1) if mode == "training" else None,
+        **_window_fields(step.layer),
+        sources=step.sources,
     )
+
+
+def _window_fields(layer: Layer | Concat) -> dict[str, Any]:
+    if isinstance(layer, Conv):
+        return {**_square(layer.kernel, layer.stride, layer.pad), "groups": layer.groups}
+    return _square(layer.kernel, layer.stride, layer.padding) if isinstance(layer, MaxPool | AvgPool) else {}
+
+
+def _square(kernel: int, stride: int, padding: int) -> dict[str, tuple[int, int]]:
+    return {"kernel": (kernel, kernel), "stride": (stride, stride), "padding": (padding, padding)}

@@ -20,6 +20,7 @@ from analyzer.counting.dispatch.module_tracker import Calls
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.origins import Origins
 from analyzer.counting.dispatch.packed import NOT_PACKED, Packed, logical_elements, packed_weights
+from analyzer.counting.dispatch.producers import NO_WINDOW, Producers, Window, window
 from analyzer.counting.dispatch.tensors import (
     any_sparse,
     bytes_of,
@@ -44,6 +45,7 @@ class Frame:
     has_formula: bool = False
     ran: bool = False  # Views alone leave it False: they move no data.
     works: list[Work] = field(default_factory=list)
+    window: Window = NO_WINDOW
     parts: dict[int, Part] = field(default_factory=dict)  # Tensors read in part, such as an embedding's table.
 
     def total(self) -> Work:
@@ -94,6 +96,7 @@ class RowRecorder(OperatorTracker):
                     named.add(id(parameter))
                     names = self.parameters.setdefault(storage_id(parameter), {})
                     names[f"{path}.{name}" if path else name] = parameter
+        self.producers = Producers()
         self.unknown: dict[str, Counter[str]] = {}
         self.as_if_dense: Counter[str] = Counter()
         self.calls_of: Counter[tuple[str, str]] = Counter()
@@ -159,7 +162,9 @@ class RowRecorder(OperatorTracker):
         ]
         read = [*inputs, *parameters, *statistics] if frame.ran else []
         written = [*outputs, *(statistics if module.training else ())] if frame.ran else []
-        self._append(path, frame.op, inputs, outputs, parameters, work, read, written, frame.parts)
+        self._append(path, frame.op, inputs, outputs, parameters, work, read, written, frame.parts, window=frame.window)
+        if frame.ran:
+            self.producers.add(outputs, len(self.calls.rows) - 1)
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if known.kind == "view":
@@ -186,7 +191,8 @@ class RowRecorder(OperatorTracker):
             return result  # Dropout at inference returns its input: nothing ran.
         parts = parts_of(known.name, args, result)
         packed = packed_weights(args) if as_if_dense(known.name) else NOT_PACKED
-        self._add(known.name, self._work(known, args, kwargs, result), args, kwargs, result, parts, packed)
+        work = self._work(known, args, kwargs, result)
+        self._add(known.name, work, args, kwargs, result, parts, packed, window(func, known.name, args, kwargs))
         return result
 
     def _run_composite(self, func: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -226,12 +232,15 @@ class RowRecorder(OperatorTracker):
         result: Any,
         parts: dict[int, Part],
         packed: Packed = NOT_PACKED,
+        window: Window = NO_WINDOW,
     ) -> None:
         """Adds an operator's work to the call that folds it, or else appends a row."""
         frame = self.calls.frames[-1]
         if frame.folds:
             frame.ran = True
             frame.works.append(work)
+            if window.kernel and frame.op.startswith(("conv", "avg_pool", "max_pool")):
+                frame.window = window
             if parts:
                 frame.add_parts(parts)
             return
@@ -240,7 +249,8 @@ class RowRecorder(OperatorTracker):
             return  # A mark for a profiler, or a query of the machine.
         parameters = [tensor for tensor in inputs if storage_id(tensor) in self.parameters]
         op = name.removeprefix("aten::").removeprefix("higher_order::")
-        self._append(self.path, op, inputs, outputs, parameters, work, inputs, outputs, parts, packed)
+        self._append(self.path, op, inputs, outputs, parameters, work, inputs, outputs, parts, packed, window)
+        self.producers.add(outputs, len(self.calls.rows) - 1)
 
     def count(self) -> Count:
         """The count, once the pass has ended."""
@@ -261,7 +271,9 @@ class RowRecorder(OperatorTracker):
             self.calls_of[row.path, row.op] = call = self.calls_of[row.path, row.op] + 1
             storages, packed = self.parameters_of_row.get(id(row), ([], NOT_PACKED))
             params, biases = self._count_parameters(storages, packed if call == 1 else NOT_PACKED)
-            self.rows.append(row.replace(call=call, params=params, weights=params - biases, biases=biases))
+            self.rows.append(
+                row.replace(call=call, params=params, weights=params - biases, biases=biases, sources=None)
+            )
 
     def _append_unused(self) -> None:
         """Parameters that no operator read, such as those of heads that did not run: a row per module."""
@@ -285,6 +297,7 @@ class RowRecorder(OperatorTracker):
         written: list[Tensor],
         parts: dict[int, Part] = NO_PARTS,
         packed: Packed = NOT_PACKED,
+        window: Window = NO_WINDOW,
     ) -> None:
         self.calls_of[path, op] = call = self.calls_of.get((path, op), 0) + 1
         storages = list(map(storage_id, parameters))
@@ -306,6 +319,11 @@ class RowRecorder(OperatorTracker):
             bytes_written=bytes_written(written, parts),
             backward_macs=None,
             recomputed_macs=None,
+            kernel=window.kernel,
+            stride=window.stride,
+            padding=window.padding,
+            groups=window.groups,
+            sources=self.producers.sources(inputs),
         )
         if parameters or packed.weights:
             self.parameters_of_row[id(row)] = storages, packed

@@ -169,7 +169,11 @@ def test_equal_counts_have_no_differences(counts):
     assert counts[0].totals.backward_macs == counts[1].totals.backward_macs > counts[0].totals.macs
 
 
-WRONG = {metric: lambda value: (value or 0) + 1 for metric in METRICS if metric not in ("inputs", "outputs")} | {
+PER_AXIS = ("kernel", "stride", "padding", "sources")
+WRONG = {
+    metric: lambda value: (value or 0) + 1 for metric in METRICS if metric not in ("inputs", "outputs", *PER_AXIS)
+} | {
+    **{metric: lambda value: (*(value or ()), 1) for metric in PER_AXIS},
     "inputs": lambda shapes: ((*shapes[0][:3], shapes[0][3] + 1),),
     "outputs": lambda shapes: ((*shapes[0][:3], shapes[0][3] + 1),),
     "backward_macs, missing": lambda value: None,

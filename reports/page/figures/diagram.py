@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from math import isqrt
 from urllib.parse import quote
 
 from analyzer.core.frozen import Frozen
@@ -52,7 +51,7 @@ def boxes(record: Record) -> list[Box]:
     shown = []
     for module in modules:
         rows = [row for row in record.rows if _below(row.path, module.path)]
-        if "." in module.path or all(row.op in HIDDEN_OPS for row in rows):
+        if "." in module.path or all(row.op in {*HIDDEN_OPS, "unused"} for row in rows):
             continue
         branches = _branches(module, modules, rows)
         shape = shape_text(module.outputs[0][1:]) if module.outputs else ""
@@ -87,11 +86,8 @@ def step(row: Row) -> str:
 
 
 def _kernel(row: Row) -> str:
-    """A square kernel, from the number of weights; "conv" for a grouped convolution, where that is ambiguous."""
-    shapes = row.inputs[0], row.outputs[0]
-    channels = shapes[0][1] * shapes[1][1] if all(len(shape) == 4 for shape in shapes) else 0
-    side = isqrt(row.weights // channels) if channels else 0
-    return f"{side}x{side}" if side and side * side * channels == row.weights else "conv"
+    """`3x3`, or "conv" in records without kernels."""
+    return shape_text(row.kernel) if row.kernel else "conv"
 
 
 def _description(rows: Sequence[Row]) -> str:
@@ -103,12 +99,16 @@ def _description(rows: Sequence[Row]) -> str:
 def svg(record: Record, name: str, anchors: Anchors) -> str:
     """The diagram; `anchors` maps module paths to link targets on the page."""
     all_boxes = boxes(record)
+    sources = _sources(record, all_boxes)
     parts: list[str] = []
     y = 2
     for index, box in enumerate(all_boxes[:MAX_BOXES]):
-        if index:
+        others = [all_boxes[source].path for source in sorted(sources[index] - {index - 1})]
+        if index - 1 in sources[index]:
             parts.append(f'<path d="M{WIDTH // 2} {y}V{y + GAP}m-3 -4l3 4l3 -4"/>')
-            y += GAP
+        if others:  # Such as the module before a side exit, or the start of a residual connection.
+            parts.append(_text(PAD, y + GAP + 2, f"from {', '.join(others)}"))
+        y += (GAP + 6 if others else GAP) if index else 0
         parts.append(_box(box, y, anchors))
         y += box.height
     if len(all_boxes) > MAX_BOXES:
@@ -119,6 +119,20 @@ def svg(record: Record, name: str, anchors: Anchors) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + 2}" viewBox="0 0 {WIDTH} {y + 2}" '
         f'role="group" aria-label="{title}">{"".join(parts)}</svg>'
     )
+
+
+def _sources(record: Record, shown: Sequence[Box]) -> list[set[int]]:
+    """The boxes whose outputs each box reads. Rows outside all boxes pass on the boxes that they read."""
+    number = {box.path: index for index, box in enumerate(shown)}
+    reached: list[set[int]] = []
+    read: list[set[int]] = [set() for _ in shown]
+    for row in record.rows:
+        sources = {box for i in row.sources or () if 0 <= i < len(reached) for box in reached[i]}
+        box = number.get(row.path.partition(".")[0])
+        if box is not None:
+            read[box] |= sources - {box}
+        reached.append(sources if box is None else {box})
+    return read
 
 
 def _box(box: Box, y: int, anchors: Anchors) -> str:

@@ -10,16 +10,24 @@ from reports.page.figures.diagram import HIDDEN_OPS, SHORT_NAMES, boxes, svg
 from reports.page.network_views import NetworkView
 
 LEAD = (
-    "Modules from top to bottom, branches side by side, each with its kernel and output channels. The line at the top "
-    "of a box is its share of the multiply-adds. A box links to its row in the full table."
+    "Modules from top to bottom, branches side by side, each with its kernel and output channels. An arrow joins a "
+    "module to the module above if it reads that output; other inputs are named. The line at the top of a box is its "
+    "share of the multiply-adds. A box links to its row in the full table."
 )
 
 
 def section(networks: Sequence[NetworkView], anchors: Mapping[tuple[int, str], str]) -> Section:
     drawings = tuple(
-        (network.name, _description(network), _svg(network, anchors)) for network in networks if not network.empty
+        (network.name, _description(network), _svg(network, anchors))
+        for network in networks
+        if not network.empty and _has_sources(network)
     )
     return Section("network", "Diagrams", "Diagrams", LEAD, (Diagrams(drawings),) if drawings else ())
+
+
+def _has_sources(network: NetworkView) -> bool:
+    """Without the producer of each input, as in records of earlier versions, a diagram could only guess."""
+    return any(row.sources for row in network.record.rows)
 
 
 def _svg(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> str:

@@ -7,6 +7,6 @@ from pathlib import Path
 if not sys.flags.safe_path and sys.path[0] != str(Path(__file__).resolve().parents[1]):
     del sys.path[0]
 
-from analyzer.cli.app import main
+from analyzer.cli import main
 
 sys.exit(main())

@@ -71,8 +71,8 @@ def page() -> str:
         "## Share of the time by kind of operator",
         _kinds(cpu),
         "## Speedup by channels_last",
-        "The ratio is the median over rounds. In a round each configuration runs in one fresh process, so a slow "
-        "moment of the machine affects both. The interval is its 95 % confidence interval.",
+        "The ratio is contiguous ÷ channels_last, the median over rounds. In a round each configuration runs in one "
+        "fresh process, so a slow moment of the machine affects both. The interval is its 95 % confidence interval.",
         _layouts(records("layouts")),
         "## On a GPU, measured",
         _gpu_introduction(gpu),

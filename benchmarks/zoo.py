@@ -92,7 +92,7 @@ def section(kind: str, entries: list[Entry]) -> Iterable[str]:
     causes = [explained(entry.record, *entry.published) for entry in different if entry.record and entry.published]
     exact = sum(bool(cause) and UNEXPLAINED not in cause for cause in causes)
     others = f"the {exact}" if exact == len(different) else f"{exact} of the {len(different)}"
-    rest = f"; {others} others are explained to the last printed digit" if different else ""
+    rest = f"; the causes in the table account for the whole difference of {others} others" if different else ""
     matches = len(entries) - len(different)
     yield f"{matches} of {len(entries)} match after rounding to the published digits{rest}."
     yield f"Median {median_s:.2f} s per model.\n"

@@ -16,7 +16,7 @@ import torch.utils.checkpoint
 from torch import nn
 
 from analyzer.core.frozen import Frozen
-from analyzer.counting.dispatch.outputs import run_model
+from analyzer.counting.dispatch.outputs import any_function, run_model
 from analyzer.counting.dispatch.replaced import Replacement, Replacements
 from analyzer.counting.dispatch.rows import RowRecorder
 from analyzer.counting.dispatch.unused import unused_notes
@@ -65,7 +65,10 @@ def count_pass(
 ) -> CountedPass:
     """Like `count_operators`, plus notes and whether the pass read tensor values."""
     with record_rows(model, roles=roles, autograd=autograd, grad_enabled=grad_enabled) as recorder:
-        recorder.finish(run_model(model, args, kwargs))
+        output = run_model(model, args, kwargs)
+        if any_function(output):
+            recorder.note("", " returns a function, whose work is not counted")
+        recorder.finish(output)
     count = recorder.count()
     return CountedPass(count, (*recorder.notes, *unused_notes(count)), recorder.read_values)
 

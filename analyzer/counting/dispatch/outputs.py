@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
+from types import FunctionType, MethodType
 from typing import Any
 
 from torch import nn
@@ -48,6 +50,15 @@ def _run(output: Any, seen: set[int]) -> Any:
     if isinstance(output, Awaitable):
         return _run(_await(_result(output)), seen)
     return output
+
+
+def any_function(output: Any) -> bool:
+    """Whether a function is returned, alone or in a list, tuple or dict: its work comes after the pass."""
+    if isinstance(output, list | tuple):
+        return any(map(any_function, output))
+    if isinstance(output, dict):
+        return any(map(any_function, output.values()))
+    return isinstance(output, FunctionType | MethodType | partial)
 
 
 async def _collect(iterator: AsyncIterator[Any]) -> list[Any]:

@@ -20,6 +20,7 @@ from analyzer.counting.dispatch.replaced import Replacement, Replacements
 KINDS = re.compile(r"is_(cpu|cuda|xpu|mps|mtia|maia|meta|xla|hpu|ipu|vulkan)")
 FLAGS = tuple(name for name in dir(Tensor) if KINDS.fullmatch(name))
 META = torch.device("meta")
+LIBRARY = sys.stdlib_module_names - {"__main__"}  # E.g. asyncio writes results as text in debug mode.
 
 
 class DeviceRead(BaseException):
@@ -73,7 +74,7 @@ def _reported() -> tuple[torch.device, Any] | None:
     if mode is None:
         return None  # Outside a pass, or within an operator.
     name = str(sys._getframe(2).f_globals.get("__name__", ""))
-    if name.startswith(("torch.", "analyzer.")):
+    if name.startswith(("torch.", "analyzer.")) or name.partition(".")[0] in LIBRARY:
         return None
     for reader in _others.active:
         if reader.device is None:

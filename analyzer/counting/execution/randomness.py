@@ -23,7 +23,9 @@ from analyzer.records.note import Note
 from analyzer.records.record import SUMMED_KEYS, Count
 
 TITLES = {"macs": "MACs", "flops": "FLOPs", "params": "parameters"}
-OTHER_SEEDS = (1, 2, 3, 4)  # A layer dropped with a probability of 0.5 is the same under all with a chance of 1/16.
+# A layer dropped with a probability of 0.5 is the same under 4 seeds with a chance of 1/16, under 12 of 1/4096.
+FEW_SEEDS, MANY_SEEDS = range(1, 5), range(1, 13)
+MANY_ROWS = 1000  # Larger models are counted with few seeds, because each count takes time.
 
 
 class Randomness:
@@ -99,7 +101,23 @@ def _drawing(draw: Any) -> Any:
     return noted
 
 
+def _new_seed(seed: Any) -> Any:
+    """`torch.seed()` takes a seed from the system: here one that differs by pass."""
+
+    def seeded_by_pass() -> int:
+        mine = [randomness for randomness in _draws.active if randomness.thread == threading.get_ident()]
+        if not mine:
+            return int(seed())
+        mine[-1].drew = True
+        torch.manual_seed(mine[-1].seed)
+        return int(mine[-1].seed)
+
+    return seeded_by_pass
+
+
 def _all_draws() -> Iterator[Replacement]:
+    yield torch, "seed", _new_seed
+    yield torch.random, "seed", _new_seed
     for name in ("random", "getrandbits"):
         yield random.Random, name, _drawing
     # Of `random.SystemRandom`, `secrets`, `uuid` and the seeds that NumPy takes from the system.
@@ -163,7 +181,7 @@ def random_notes(count: Count, recount: Callable[[Randomness], Count]) -> tuple[
     """A note with both figures if the pass counts differently under another seed."""
     start = "random numbers decide what runs"
     other_modules = False
-    for seed in OTHER_SEEDS:
+    for seed in FEW_SEEDS if len(count.rows) > MANY_ROWS else MANY_SEEDS:
         try:
             other = recount(Randomness(seed))
         except Exception as error:

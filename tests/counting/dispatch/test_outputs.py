@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -113,6 +114,23 @@ def test_what_forward_returns_is_run_to_its_end(model):
     # Each step has the gradient of the weight, and a chained one after the first that of its input.
     assert (record.totals.macs, record.totals.backward_macs) == (3 * LAYER, (3 + 2 * chained) * LAYER)
     assert record.memory.activations > 0
+
+
+RETURNED = {
+    "closure": lambda layer, x: lambda: layer(x),
+    "partial": lambda layer, x: {"next": [partial(layer, x)]},
+    "method": lambda layer, x: (x, layer.forward),
+}
+
+
+@pytest.mark.parametrize("case", RETURNED)
+def test_a_returned_function_is_noted(case):
+    class Returns(Layer):
+        def forward(self, x: Tensor):
+            return RETURNED[case](self.layer, x)
+
+    (note,) = count(Returns(), torch.zeros(2, 8)).strict_notes
+    assert note == "the model itself returns a function, whose work is not counted"
 
 
 def test_an_endless_generator_is_refused():

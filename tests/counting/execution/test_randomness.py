@@ -35,6 +35,7 @@ DRAWS = {
     "python": random.random,
     "numpy": lambda: np.random.rand(),
     "torch": lambda: torch.rand(()),
+    "new seed": lambda: torch.seed() % 2,
     "new numpy generator": lambda: np.random.default_rng().random(),
 }
 

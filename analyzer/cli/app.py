@@ -28,15 +28,18 @@ METRIC_NAMES = ("params", "macs", "flops", "activations", "traffic", *TRAINING_M
 
 EXAMPLES = """\b
 Examples:
-  analyze --model net.py:Net --input 3x224x224
-  analyze --model torchvision:resnet50 --variant googlenet
-  analyze --variant googlenet
-  analyze --variant googlenet --module inception_4a --depth 2
-  analyze --variant googlenet,googlenet-naive,alexnet
-  analyze --variant googlenet --variant googlenet@inception_4a.reduce_5x5=32
-  analyze --variant googlenet --train --verify
-  analyze --variant googlenet --train --memory --optimizer adamw --precision bf16-mixed --shard 8
-  analyze --variant googlenet --format json -o googlenet.json
+  analyze net.py --input 3x224x224
+  analyze resnet50 vgg16
+  analyze 'net.py:Net(width=64)' googlenet --input 3x224x224
+  analyze googlenet --module inception_4a --depth 2
+  analyze googlenet googlenet@inception_4a.reduce_5x5=32
+  analyze googlenet --train --verify
+  analyze googlenet --train --memory --optimizer adamw --precision bf16-mixed --shard 8
+  analyze googlenet -o googlenet.json
+
+A MODEL is a built-in network (analyze list), FILE.py with one model, FILE.py:NAME, FILE.py:NAME(ARGUMENTS),
+PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME, hf:NAME, or the bare name of a model of torchvision or timm.
+A command's name is the command: give a model of that name with --model.
 
 MACs are multiply-adds; one MAC is two FLOPs. Results go to standard output, messages to standard error.
 
@@ -60,8 +63,26 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
         context.exit()
 
 
-@click.group(invoke_without_command=True, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@selection_options()
+class ModelGroup(click.Group):
+    """A group whose arguments are models, unless the first is the name of a command."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        rest = self.make_parser(context).parse_args(list(arguments))[1] if not context.resilient_parsing else []
+        if not rest or rest[0] in self.commands:
+            return super().parse_args(context, arguments)
+        context.allow_interspersed_args = True  # Options may follow models.
+        click.Command.parse_args(self, context, arguments)
+        context.params["models"], context.args = tuple(context.args), []
+        return []
+
+
+@click.group(
+    cls=ModelGroup,
+    invoke_without_command=True,
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@selection_options(without={"models"})
 @click.option("--module", metavar="PATH", help="Show one module only, by path or role.")
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N",
               help="Levels of the module tree in the table.")  # fmt: skip
@@ -142,7 +163,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "analyze"
         reason = " ".join(error.format_message().split()).rstrip(".")
-        print_message(f"{reason}; {_variant_hint(arguments)}see {command} --help")
+        print_message(f"{reason}; see {command} --help")
         return 2
     except click.ClickException as error:
         print_message(error.format_message())
@@ -159,12 +180,3 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
         if not word or option != before:
             place = f"the value of {option}" if option.startswith("-") else "an argument"
             raise AnalyzerError(f"{place} is empty; is a variable of the shell not set?")
-
-
-def _variant_hint(arguments: Sequence[str] | None) -> str:
-    """Suggests `--variant` if a built-in network stands where a command or an option belongs."""
-    from analyzer.networks import VARIANTS
-
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    misplaced = any(word in VARIANTS and not before.startswith("-") for before, word in pairwise(["", *words]))
-    return f"write --variant {','.join(word for word in words if word in VARIANTS)}; " if misplaced else ""

@@ -36,7 +36,7 @@ class Selection(Frozen):
     def require_models(self, purpose: str) -> None:
         """Raises AnalyzerError if no model is selected; `purpose` is a verb such as "count"."""
         if not self:
-            raise AnalyzerError(f"nothing to {purpose}: give --variant NAME or --model REF; see analyze list")
+            raise AnalyzerError(f"nothing to {purpose}: give a model, such as googlenet or net.py; see analyze --help")
 
     def resolve_variants(self) -> list[Variant]:
         """The built-in networks with their overrides applied. Raises AnalyzerError for an unknown name or override."""

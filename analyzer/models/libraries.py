@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from torch import nn
@@ -14,13 +15,14 @@ from analyzer.models.installed import imported
 from analyzer.models.zeros import zeros
 
 Inputs: TypeAlias = tuple[list[Any], dict[str, Any]]
-Library: TypeAlias = Callable[[str], tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]]
+Library: TypeAlias = Callable[[str], tuple[Callable[..., nn.Module], Callable[[nn.Module, int], Inputs]]]
 
 
-def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]:
+def torchvision(name: str) -> tuple[Callable[..., nn.Module], Callable[[nn.Module, int], Inputs]]:
     """`torchvision:resnet50`, with the input of its published weights."""
     models = imported("torchvision.models")
     known = models.list_models()
+    name = name if name in known else name.lower()
     if name not in known:
         raise UnknownModel(f"torchvision has no model {quoted(name)}; {nearest(name, known)}")
     builder = models.get_model_builder(name)
@@ -43,7 +45,7 @@ def torchvision(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
         size = _published_size(models, name)
         return [zeros(batch, 3, *size)], {}
 
-    return lambda: builder(**settings), inputs
+    return partial(builder, **settings), inputs
 
 
 def _published_size(models: Any, name: str) -> tuple[int, ...]:
@@ -57,9 +59,10 @@ def _published_size(models: Any, name: str) -> tuple[int, ...]:
     return (height, width)
 
 
-def timm(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Inputs]]:
+def timm(name: str) -> tuple[Callable[..., nn.Module], Callable[[nn.Module, int], Inputs]]:
     """`timm:vit_base_patch16_224`, at the input size of its configuration."""
     library = imported("timm")
+    name = name if library.is_model(name) else name.lower()
     if not library.is_model(name):
         raise UnknownModel(f"timm has no model {quoted(name)}; {nearest(name, library.list_models())}")
 
@@ -68,7 +71,7 @@ def timm(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int],
         shape = settings.get("test_input_size") if settings.get("fixed_input_size") is None else None
         return [zeros(batch, *(settings.get("input_size") or shape or (3, 224, 224)))], {}
 
-    return lambda: library.create_model(name, pretrained=False), inputs
+    return partial(library.create_model, name, pretrained=False), inputs
 
 
 BY_NAME: dict[str, Library] = dict(zip(LIBRARIES, (torchvision, timm, huggingface), strict=True))

@@ -11,7 +11,9 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import metadata
 from importlib.machinery import SourceFileLoader
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -30,6 +32,7 @@ from analyzer.core.errors import (
     quoted,
 )
 from analyzer.core.inputs import LIBRARIES, Input
+from analyzer.models.candidates import library_of, only_model, split_call, with_arguments
 from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
 from analyzer.models.libraries import BY_NAME
@@ -37,7 +40,7 @@ from analyzer.models.skip_init import initialised, skip_init
 from analyzer.models.zeros import input_zeros
 
 GROUP = "analyzer.models"
-FORMS = "wanted FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
+FORMS = "wanted FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
 
 
 class Reference(NamedTuple):
@@ -55,7 +58,13 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
 
     Raises AnalyzerError if the reference does not exist, does not import or is not a module.
     """
-    scheme, colon, name = reference.rpartition(":")
+    location, constructor_args, constructor_kwargs = split_call(reference)
+    if location.endswith(".py"):
+        location = f"{location}:{only_model(location, _file(reference, Path(location)))}"
+    elif ":" not in location and not location.endswith(".pt2"):
+        location = location if location in _entry_points() else library_of(location, _entry_points())
+    label = location + reference.removeprefix(reference.partition("(")[0])
+    scheme, colon, name = location.rpartition(":")
     if reference.endswith(".pt2"):
         if not Path(reference).is_file():
             raise UnknownModel(f"no file {one_line(reference)}; {FORMS}")
@@ -66,10 +75,14 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     if scheme in LIBRARIES:
         library = BY_NAME[scheme]
         factory, default_inputs = _call(reference, lambda: library(name))
+        factory = with_arguments(reference, factory, constructor_args, constructor_kwargs)
         model = _build(reference, factory)
         args, kwargs = input_zeros(inputs, batch) if inputs else _call(reference, lambda: default_inputs(model, batch))
-        return Reference(reference, model, args, kwargs, lambda: _build(reference, factory, meta=False))
-    target, inputs_function = _lookup(reference, scheme, name) if colon else (_entry_point(reference), None)
+        return Reference(label, model, args, kwargs, lambda: _build(reference, factory, meta=False))
+    target, inputs_function = (
+        _lookup(reference, scheme, name) if colon else (_call(location, _entry_points()[location].load), None)
+    )
+    target = with_arguments(reference, target, constructor_args, constructor_kwargs)
     real: Callable[[], nn.Module] | None = None
     if isinstance(target, nn.Module):
         model = target
@@ -82,7 +95,7 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     else:
         returned = _call(reference, _with_batch(reference, inputs_function, batch))
         args, kwargs = _args_and_kwargs(reference, returned)
-    return Reference(reference, model, args, kwargs, real)
+    return Reference(label, model, args, kwargs, real)
 
 
 def _lookup(reference: str, location: str, name: str) -> tuple[Any, Callable[[], Any] | None]:
@@ -144,13 +157,8 @@ def _module(reference: str, name: str) -> ModuleType:
         sys.path.pop(0)
 
 
-def _entry_point(name: str) -> Any:
-    from importlib.metadata import entry_points
-
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if name not in points:
-        raise UnknownModel(f"unknown model {quoted(name)}; {nearest(name, points) if points else FORMS}")
-    return _call(name, points[name].load)
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=GROUP)}
 
 
 def _build(reference: str, factory: Callable[[], Any], *, meta: bool = True) -> nn.Module:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from analyzer.core.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError, UnknownModel
 from analyzer.core.inputs import parse_input
 from analyzer.models.references import resolve
 
@@ -152,14 +152,14 @@ def test_what_a_model_prints_goes_to_standard_error(analyze, folder):
 
 
 # --- other packages --------------------------------------------------------------------------------------------------
-def test_the_entry_point_of_another_package(folder, monkeypatch, analyze):
+def test_the_entry_point_of_another_package(folder, monkeypatch):
     written(folder / "their_models.py", layer(3))
     monkeypatch.syspath_prepend(str(folder))
     point = EntryPoint("their-net", "their_models:Net", "analyzer.models")
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == point.group else [])
     assert outputs("their-net") == 3
-    outcome = analyze("--model", "their-nett", "--input", "7")
-    assert (outcome.status, outcome.err) == (2, "analyze: unknown model 'their-nett'; nearest: their-net\n")
+    with pytest.raises(UnknownModel, match="unknown model 'their-nett'; nearest: their-net"):
+        outputs("their-nett")
 
 
 # --- exported programs -----------------------------------------------------------------------------------------------

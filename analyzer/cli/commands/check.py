@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.commands.options import output_option, require_writable_output, selection_options
+from analyzer.cli.commands.options import output_option, require_writable_output, select_models, selection_options
+from analyzer.cli.models import is_model
 from analyzer.cli.output import FORMATS
 from analyzer.core.errors import AnalyzerError, one_line
 
@@ -19,17 +20,17 @@ EXAMPLES = """\b
 Examples:
   analyze check
   analyze check --update
-  analyze check --variant googlenet --baseline counts.json
+  analyze check googlenet --baseline counts.json
   analyze check --format md -o comment.md --junit check.xml
   analyze check --base origin/main
-  analyze check --self-test --variant googlenet
+  analyze check googlenet --self-test
   analyze check bench.json --against base.json
 
 Counts are checked by default; times with --base, --base-python or --self-test. FILE is a run of pytest-benchmark with
 raw data.
 
-[tool.analyzer.check] in pyproject.toml sets models, baseline, tolerances and budgets. --variant and --model replace its
-models.
+[tool.analyzer.check] in pyproject.toml sets models, baseline, tolerances and budgets. Models of the command line
+replace its models.
 
 Exit status: 0 passed, 1 a model regressed or exceeds a budget, 2 bad input, 3 a model cannot be counted, timed or
 compared, 4 unclear, with --strict.
@@ -43,7 +44,7 @@ def parse_device(context: click.Context, parameter: click.Parameter, device: str
 
 
 @click.command(epilog=EXAMPLES, short_help="Check that no model became larger or slower.")
-@selection_options(without={"set", "input", "batch", "mode"})
+@selection_options(without={"set", "input", "batch", "mode", "models"})
 @click.option("--update", is_flag=True, help="Write the current counts to the baseline, after showing what changed.")
 @click.option("--tolerance", type=float, metavar="SHARE", help="Allowed growth, 0.01 for 1 %. Default: 0.")
 @click.option(
@@ -66,10 +67,10 @@ def parse_device(context: click.Context, parameter: click.Parameter, device: str
               help="Also write JUnit XML to FILE: one test case per model and metric.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice((*FORMATS, "junit")), default="table", help="Default: table.")
 @output_option
-@click.argument("run", required=False, metavar="[FILE]")
+@click.argument("names", nargs=-1, metavar="[MODEL ... or FILE]")
 @click.option("--against", metavar="FILE", help="Compare the run of pytest-benchmark in [FILE] with this earlier run.")
 def check(
-    run: str | None, against: str | None, strict: bool, junit_file: str | None, form: str, output: str | None,
+    names: tuple[str, ...], against: str | None, strict: bool, junit_file: str | None, form: str, output: str | None,
     selection: Selection, **options: Any,
 ) -> int:  # fmt: skip
     """Check that no model became larger (more parameters, MACs, memory) or slower.
@@ -81,15 +82,16 @@ def check(
     from analyzer.cli.jobs.check.output import OutputOptions, emit
 
     outputs = OutputOptions(strict, junit_file, form, output)
-    if run is None and against is None:
-        return _check_models(selection, outputs, **options)
-    if run is None or against is None:
+    if against is None and all(map(is_model, names)):
+        return _check_models(select_models(selection, names), outputs, **options)
+    if len(names) != 1 or against is None:
         raise AnalyzerError("comparing files needs two of them: analyze check FILE --against BASE")
     if selection or any(value not in (None, False) for value in options.values()):
         raise AnalyzerError("with FILE, check takes only the options --against, --strict, --junit, --format and -o")
     from analyzer.regression.benchmarks.compare import compare_runs
     from analyzer.regression.benchmarks.load import load_rules, load_run
 
+    (run,) = names
     base, head = load_run(against), load_run(run)
     return emit(compare_runs(base, head, load_rules(), (one_line(against), one_line(run))), outputs)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from typing import Any, TypeAlias
 
 import click
 
+from analyzer.cli.models import builtin_name, sort_models, split_names
 from analyzer.cli.output import FORMATS
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, one_line, quoted
@@ -24,30 +25,31 @@ def complete_variant(context: click.Context, parameter: click.Parameter, incompl
     return [name for name in VARIANTS if name.startswith(incomplete)]
 
 
-def split_names(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Splits at commas: `a,b@x.out=1,y.out=2,c` is three names, since `y.out=2` continues the overrides of `b`."""
-    names: list[str] = []
-    for text in texts:
-        parts = text.split(",")
-        if len(parts) > 1 and not all(map(str.strip, parts)):
-            raise AnalyzerError(f"empty name in --variant {quoted(text)}; wanted NAME[,NAME], no spaces")
-        for number, part in enumerate(parts):
-            if number and "=" in part and "@" not in part:
-                names[-1] += f",{part}"
-            else:
-                names.append(part.strip())
-    return tuple(names)
+def split_variants(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of `--variant`, in any case."""
+    return tuple(map(builtin_name, split_names(texts, "--variant")))
+
+
+def split_references(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The references of `--model`. A folder of `hf:FOLDER` may contain a comma."""
+    return tuple(name for text in texts for name in ([text] if ":/" in text else split_names([text], "--model")))
+
+
+def select_models(selection: Selection, models: Sequence[str]) -> Selection:
+    """The selection with models that are arguments of the command, in front of those of its options."""
+    variants, references = sort_models(models)
+    return selection.replace(variants=(*variants, *selection.variants), references=(*references, *selection.references))
 
 
 # fmt: off
 SELECTION_OPTIONS: dict[str, Decorator] = {
     "model": click.option(
-        "--model", "references", multiple=True, metavar="REF",
-        help="Your model: FILE.py:NAME, PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME or hf:NAME. "
-             "Runs its code."),
+        "--model", "references", multiple=True, metavar="REF[,REF]", callback=split_references,
+        help="Your model: FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME or "
+             "hf:NAME. Runs its code."),
     "variant": click.option(
         "--variant", "variants", multiple=True, metavar="NAME[,NAME]", shell_complete=complete_variant,
-        callback=split_names, help="Built-in network, see analyze list. NAME@PATH.KEY=N changes a number in it, "
+        callback=split_variants, help="Built-in network, see analyze list. NAME@PATH.KEY=N changes a number in it, "
              "such as googlenet@inception_4a.reduce_5x5=32."),
     "set": click.option(
         "--set", "overrides", multiple=True, metavar="PATH.KEY=N",
@@ -70,9 +72,9 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
 
 
 def selection_options(*, without: Collection[str] = ()) -> Decorator:
-    """Adds the options that select models, and passes them to the command as one `selection`.
+    """Adds the arguments and options that select models, and passes them to the command as one `selection`.
 
-    `without` names options that the command lacks, such as `{"set", "mode"}`; `mode` includes `--train`.
+    `without` names those that the command lacks, such as `{"set", "mode", "models"}`; `mode` includes `--train`.
     """
     left_out = {*without, "train"} if "mode" in without else {*without}
 
@@ -83,6 +85,7 @@ def selection_options(*, without: Collection[str] = ()) -> Decorator:
                 raise AnalyzerError("--train and --mode inference contradict each other; give one")
             fields = {name: options.pop(name) for name in Selection.fields if name in options}
             selection = Selection(**fields, training=train or mode == "training")
+            selection = select_models(selection, options.pop("models", ()))
             if selection.references and "timeout" not in left_out:
                 from analyzer.worker import client
 
@@ -90,6 +93,8 @@ def selection_options(*, without: Collection[str] = ()) -> Decorator:
             return command(*arguments, selection=selection, **options)
 
         decorated: Callable[..., Any] = with_selection
+        if "models" not in left_out:
+            decorated = click.argument("models", nargs=-1, metavar="[MODEL ...]")(decorated)
         for name, option in reversed(SELECTION_OPTIONS.items()):
             if name not in left_out:
                 decorated = option(decorated)

@@ -11,9 +11,9 @@ from analyzer.cli.selection import Selection
 
 EXAMPLES = """\b
 Examples:
-  analyze reconcile --model net.py:Net --input 3x224x224
-  analyze reconcile --variant googlenet
-  analyze reconcile --variant googlenet --peer fvcore --peer thop
+  analyze reconcile net.py --input 3x224x224
+  analyze reconcile googlenet
+  analyze reconcile googlenet --peer fvcore --peer thop
 
 Other tools: fvcore, FlopCounterMode and profiler (both of torch), and, if installed, ptflops, thop, torchinfo, calflops
 and deepspeed. Each runs in its own process.

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import filterfalse
 from typing import Any
 
 import click
 
-from analyzer.cli.commands.options import require_writable_output, selection_options
+from analyzer.cli.commands.options import require_writable_output, select_models, selection_options
+from analyzer.cli.models import is_model
 from analyzer.cli.selection import Selection
 
 EXAMPLES = """\b
 Examples:
-  analyze report --variant googlenet,alexnet
+  analyze report googlenet alexnet
   analyze report run1.json run2.json -o report.html
-  analyze report --variant googlenet --charts none -o -
-  analyze report --variant googlenet --format md >> "$GITHUB_STEP_SUMMARY"
+  analyze report googlenet --charts none -o -
+  analyze report googlenet --format md >> "$GITHUB_STEP_SUMMARY"
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("files", nargs=-1, metavar="[RECORD.json ...]")
-@selection_options()
+@click.argument("files", nargs=-1, metavar="[MODEL or RECORD.json ...]")
+@selection_options(without={"models"})
 @click.option("--charts", type=click.Choice(["embed", "link", "none"]), default="embed", show_default=True,
               help="Embed plotly's script, load it from its host (link), or leave charts out (none).")  # fmt: skip
 @click.option("--figures", metavar="DIR", help="Also write each chart to DIR: HTML, and with kaleido PNG and SVG.")
@@ -35,4 +37,5 @@ def report(selection: Selection, files: tuple[str, ...], **options: Any) -> int:
     """
     from analyzer.cli.jobs.report import run_report
 
-    return run_report(selection, files, **options)
+    selection = select_models(selection, list(filter(is_model, files)))
+    return run_report(selection, list(filterfalse(is_model, files)), **options)

@@ -40,7 +40,7 @@ def run_report(
     Raises AnalyzerError if there is no record to show.
     """
     if not files and not selection:
-        raise AnalyzerError("nothing to report on: give a record's file, --variant NAME or --model REF")
+        raise AnalyzerError("nothing to report on: give a model, such as googlenet, or a record's file")
     records, refused = read_records(files)
     records = [add_memory(record) for record in records]
     runs_torch = bool(selection.references) or (selection.training and bool(selection))

@@ -58,7 +58,7 @@ def select_names(settings: config.Config, selection: Selection, action: str) -> 
     if not names:
         raise AnalyzerError(
             f'nothing to {action}: set models = ["NAME", …] under {config.TABLE} in pyproject.toml, '
-            "or give --variant NAME or --model REF"
+            "or give a model, such as googlenet or net.py"
         )
     unique = list(dict.fromkeys(names))
     for name in unique:

@@ -1,0 +1,75 @@
+"""Models as arguments: `analyze googlenet net.py resnet50`. Sorts names into built-in networks and references."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, quoted
+from analyzer.networks import VARIANTS
+from analyzer.networks.variants import is_reference
+
+LIBRARIES = ("torchvision", "timm")  # In the order in which a bare name is looked up.
+COMMA = re.compile(r",(?![^(\[{]*[)\]}])")  # Not inside of brackets: `net.py:Net(3,width=64),alexnet`.
+
+
+def split_names(texts: Sequence[str], place: str) -> tuple[str, ...]:
+    """Splits at commas: `a,b@x.out=1,y.out=2,c` is three names, since `y.out=2` continues the overrides of `b`."""
+    names: list[str] = []
+    for text in texts:
+        parts = COMMA.split(text)
+        if len(parts) > 1 and not all(map(str.strip, parts)):
+            raise AnalyzerError(f"empty name in {place} {quoted(text)}; wanted NAME[,NAME], no spaces")
+        for number, part in enumerate(parts):
+            if number and "=" in part and "@" not in part and "(" not in part:
+                names[-1] += f",{part}"
+            else:
+                names.append(part.strip())
+    return tuple(names)
+
+
+def builtin_name(name: str) -> str:
+    """The name with the case of the built-in network that it names, if it names one."""
+    base, at, changes = name.partition("@")
+    return f"{base.lower()}{at}{changes}" if base.lower() in VARIANTS else name
+
+
+def sort_models(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(built-in networks, references) of arguments. A name that is neither may be one of an installed library.
+
+    Raises AnalyzerError for a name that nothing here can have.
+    """
+    variants: list[str] = []
+    references: list[str] = []
+    for name in map(builtin_name, split_names(texts, "the model")):
+        is_variant = name.partition("@")[0] in VARIANTS or (not is_reference(name) and _is_network(name))
+        (variants if is_variant else references).append(name)
+    return tuple(variants), tuple(references)
+
+
+def is_model(argument: str) -> bool:
+    """Whether an argument that may also be a file of records is a model: a reference, or a name that no file has."""
+    file = Path(argument)
+    return "@" in argument or is_reference(argument) or not (file.suffix or len(file.parts) > 1 or file.exists())
+
+
+def _is_network(name: str) -> bool:
+    """Whether a bare name is a network of another package. Raises AnalyzerError if no model can have it."""
+    from importlib.metadata import entry_points
+    from importlib.util import find_spec
+
+    from analyzer.networks import GROUP
+
+    base = name.partition("@")[0]
+    networks = {point.name for point in entry_points(group=GROUP)}
+    models = {point.name for point in entry_points(group="analyzer.models")}
+    if base in networks or "@" in name:
+        return True
+    if base not in models and not any(map(find_spec, LIBRARIES)):
+        known = nearest(base, [*VARIANTS, *networks, *models])
+        raise UnknownModel(
+            f"unknown model {quoted(name)}; {known}; see analyze list; a file is FILE.py, and names of torchvision "
+            "and timm need these libraries (extra zoo)"
+        )
+    return False

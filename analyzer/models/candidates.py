@@ -1,0 +1,114 @@
+"""What a reference leaves out: the only model of a file, the library of a bare name; and constructor arguments."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted
+from analyzer.models.installed import imported
+
+
+def split_call(reference: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """`net.py:Net(3, width=64)` → `net.py:Net`, its arguments by position and by name; they are literals."""
+    name, bracket, text = reference.partition("(")
+    if not bracket:
+        return reference, (), {}
+    try:
+        call = ast.parse(f"f({text}", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
+        keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
+        if len(keywords) < len(call.keywords):  # `**`
+            raise ValueError
+        return name, tuple(map(ast.literal_eval, call.args)), keywords
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise AnalyzerError(
+            f"malformed arguments in {quoted(reference)}; wanted literals, such as {one_line(name)}(3, width=64)"
+        ) from None
+
+
+def with_arguments(
+    reference: str, factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[..., Any]:
+    """The factory with arguments of its constructor. Raises AnalyzerError if it does not take them."""
+    if not args and not kwargs:
+        return factory
+    if isinstance(factory, nn.Module):
+        raise AnalyzerError(f"{one_line(reference)} is a module already; leave out the arguments")
+    try:
+        inspect.signature(factory).bind(*args, **kwargs)
+    except TypeError as error:
+        raise AnalyzerError(f"{one_line(reference)}: {one_line(error)}") from None
+    except ValueError:
+        pass  # No signature is known.
+    return partial(factory, *args, **kwargs)
+
+
+def only_model(path: str, module: ModuleType) -> str:
+    """The name of the only model that a file defines: a class that needs no arguments, or a module instance.
+
+    Without these, the only function that needs no arguments. Raises UnknownModel, with the names, if there are several.
+    """
+    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    classes = {
+        name: value
+        for name, value in public.items()
+        if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == module.__name__
+    }
+    models = [name for name, value in classes.items() if _needs_no_arguments(value)]
+    models += [name for name, value in public.items() if isinstance(value, nn.Module)]
+    found = models or [
+        name
+        for name, value in public.items()
+        if inspect.isfunction(value)
+        and value.__module__ == module.__name__
+        and not name.endswith("inputs")
+        and _needs_no_arguments(value)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{path}:{name}" for name in found[:12])
+        raise UnknownModel(f"{one_line(path)} has {len(found)} models; name one: {one_line(names)}")
+    if classes:
+        name = next(iter(classes))
+        raise UnknownModel(f"the models of {one_line(path)} need arguments; give them: {one_line(f'{path}:{name}(…)')}")
+    raise UnknownModel(f"{one_line(path)} has no subclass of torch.nn.Module and no function that returns a model")
+
+
+def _needs_no_arguments(factory: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(factory).bind()
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return not inspect.isabstract(factory)
+
+
+def library_of(name: str, others: Iterable[str] = ()) -> str:
+    """`resnet50` → `torchvision:resnet50`: the first installed library with that model, torchvision before timm.
+
+    Raises UnknownModel if none has it, with the nearest names, also of the `others`.
+    """
+    from analyzer.networks import VARIANTS
+
+    known = [*VARIANTS, *others]
+    for library in ("torchvision", "timm"):
+        if find_spec(library) is None:
+            continue
+        models = imported("torchvision.models" if library == "torchvision" else library)
+        names = models.list_models()
+        is_model = name.lower() in names if library == "torchvision" else models.is_model(name.lower())
+        if is_model:
+            return f"{library}:{name.lower()}"
+        known += names
+    raise UnknownModel(f"unknown model {quoted(name)}; {nearest(name.lower(), dict.fromkeys(known))}; see analyze list")

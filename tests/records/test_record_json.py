@@ -105,6 +105,11 @@ def test_the_record_is_designs_json():
         "activations": 112 * 112 * 64,
         "bytes_read": 4 * (3 * 224 * 224 + 64 * 3 * 7 * 7 + 64),
         "bytes_written": 4 * 112 * 112 * 64,
+        "kernel": [7, 7],
+        "stride": [2, 2],
+        "padding": [3, 3],
+        "groups": 1,
+        "sources": [],
     }
     module = next(module for module in written["modules"] if module["path"] == "inception_4a")
     assert module == {

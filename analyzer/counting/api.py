@@ -47,9 +47,9 @@ def count(
     cross-checks three counters.
 
     `train=True` counts in train mode and adds the backward pass (`backward_macs`); None keeps a module's mode and
-    counts the forward pass only. `memory` adds the peak memory, in total and by module; a `TrainingSetup` in its place
-    gives the optimizer and the precision of training. Raises AnalyzerError for an unknown name or an input that does
-    not fit, CannotMeasure if a built-in network cannot run on this machine.
+    counts the forward pass only. `memory` adds the peak memory, in total and by module; with `train=True`, a
+    `TrainingSetup` in its place gives the optimizer and the precision. Raises AnalyzerError for an unknown name or an
+    input that does not fit, CannotMeasure if a built-in network cannot run on this machine.
 
     >>> record = count("googlenet")
     >>> record.totals.params, record.totals.macs
@@ -85,6 +85,8 @@ def _count(
     memory: bool | TrainingSetup,
 ) -> Record:
     require_positive_int("batch", batch)
+    if isinstance(memory, TrainingSetup) and not train:
+        raise AnalyzerError("memory=TrainingSetup(…) needs train=True")
     if counter not in get_args(Counter):
         raise AnalyzerError(f"unknown counter {quoted(counter)}; wanted one of: {', '.join(get_args(Counter))}")
     if isinstance(model, str):

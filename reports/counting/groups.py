@@ -90,6 +90,8 @@ def _value(record: Record, column: str) -> Callable[[Totals], float]:
     """A function that returns the value of a column. Raises AnalyzerError for a column that the record lacks."""
     sums = record.totals
     known = [name for name in COLUMNS if sums.value(name) is not None]
+    if column not in known and column in COLUMNS:
+        raise AnalyzerError(f"sort={quoted(column)} needs a record that was counted with train=True")
     if column not in known:
         raise AnalyzerError(f"sort is {quoted(column)}; {nearest(str(column), known)}")
     return lambda totals: totals.value(column) or 0

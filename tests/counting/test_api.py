@@ -28,6 +28,13 @@ def test_count_returns_a_record():
     assert record.overrides == {}
 
 
+@pytest.mark.parametrize("model", ["googlenet", torch.nn.ReLU()])
+def test_a_training_setup_needs_training(model):
+    """Without the check the memory is that of inference, and the optimizer is ignored."""
+    with pytest.raises(AnalyzerError, match="needs train=True"):
+        analyzer.count(model, memory=analyzer.TrainingSetup("adam"))
+
+
 def test_counting_a_reference_restores_what_its_file_sets(tmp_path):
     for name, setting in {"double.py": "torch.set_default_dtype(torch.float64)", "net.py": ""}.items():
         (tmp_path / name).write_text(

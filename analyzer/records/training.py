@@ -30,8 +30,8 @@ STAGES = (1, 2, 3)
 class TrainingSetup(Frozen):
     """`optimizer`: one of `OPTIMIZERS`, or "" for all. `precision`: one of `PRECISIONS`, or "" for the model's types.
 
-    `devices` share the optimizer state (`stage` 1), gradients too (2), and weights too (3). `accumulate`: the number of
-    passes whose gradients are added up before a step. Raises AnalyzerError for other values.
+    The optimizer state is split over `devices` (`stage` 1), gradients too (2), and weights too (3). `accumulate`: the
+    number of passes whose gradients are added up before a step. Raises AnalyzerError for other values.
     """
 
     optimizer: str = ""

@@ -91,7 +91,7 @@ def _value(record: Record, column: str) -> Callable[[Totals], float]:
     sums = record.totals
     known = [name for name in COLUMNS if sums.value(name) is not None]
     if column not in known and column in COLUMNS:
-        raise AnalyzerError(f"sort={quoted(column)} needs a record that was counted with train=True")
+        raise AnalyzerError(f"sort is {quoted(column)}, which needs train=True (--train)")
     if column not in known:
         raise AnalyzerError(f"sort is {quoted(column)}; {nearest(str(column), known)}")
     return lambda totals: totals.value(column) or 0

@@ -9,8 +9,15 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError
 
+EXAMPLES = """\b
+Examples:
+  analyze list
+  analyze list --format json
+  analyze list --format csv -o networks.csv
+"""
 
-@click.command(name="list", short_help="List the built-in networks.")
+
+@click.command(name="list", epilog=EXAMPLES, short_help="List the built-in networks.")
 @output_options
 def list_variants(form: str, output: str | None) -> int:
     """List the built-in networks with their parameters, MACs and a description."""

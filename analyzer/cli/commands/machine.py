@@ -6,13 +6,22 @@ import click
 
 from analyzer.cli.commands.options import CommaSeparated, output_options
 
+EXAMPLES = """\b
+Examples:
+  analyze machine
+  analyze machine --no-peaks
+  analyze machine --threads 1,2
+  analyze machine --device cuda
+  analyze machine --format json -o machine.json
+"""
 
-@click.command(short_help="Describe this machine and measure its roofline.")
+
+@click.command(epilog=EXAMPLES, short_help="Describe this machine and measure its roofline.")
 @click.option("--peaks/--no-peaks", default=True, help="Measure peak FLOP/s and bandwidth. Default: --peaks.")
 @click.option("--threads", type=CommaSeparated(), metavar="N[,N]",
               help="Thread counts to measure. Default: 1 and all processors of this process.")  # fmt: skip
 @click.option("--device", metavar="DEVICE",
-              help="Measure only cpu, cuda or cuda:1. Default: the CPU and one GPU of each type.")  # fmt: skip
+              help="Measure only cpu, cuda or cuda:1. Default: the CPU and one GPU of each model.")  # fmt: skip
 @click.option(
     "--keep/--no-keep", default=True, help="Save the peaks for analyze time, under .analyze. Default: --keep."
 )

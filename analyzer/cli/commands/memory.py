@@ -18,7 +18,7 @@ OPTIONS = (
     click.option("--memory", is_flag=True,
                  help="Show peak memory, and the largest batch that fits into common GPUs."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS),
-                 help="With --memory --train: the optimizer whose state counts. Default: all, side by side."),
+                 help="With --memory --train: show only this optimizer's memory. Default: all, side by side."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)),
                  help="With --memory --train: the type of weights, gradients and activations; -mixed adds float32 "
                       "master weights and keeps the optimizer's state in float32. Default: the model's own types."),
@@ -27,7 +27,7 @@ OPTIONS = (
     click.option("--shard", type=click.IntRange(2, MAX_COUNT), metavar="N",
                  help="With --memory --train: devices over which ZeRO or FSDP shards; memory is that of one device."),
     click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
-                 help="With --shard: 1 shards the optimizer's state, 2 gradients too, 3 (default) weights too."),
+                 help="With --shard: 1 splits the optimizer's state, 2 gradients too, 3 (default) weights too."),
 )
 # fmt: on
 

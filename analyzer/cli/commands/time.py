@@ -44,7 +44,7 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--replay", is_flag=True, help="Also time each module alone, with warm and with flushed caches.")
 @click.option("--flush", "flushed", is_flag=True, help="Flush the caches before each sample.")
 @click.option("--keep/--no-keep", default=True, help="Save the run under .analyze/records. Default: --keep.")
-@click.option("--against", metavar="DEVICE", help="Show bounds on a device, such as maxwell; ? lists them.")
+@click.option("--against", metavar="DEVICE", help="Show bounds on a device, such as maxwell; '?' lists the devices.")
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N",
               help="Levels of the module tree in the table.")  # fmt: skip
 @output_options

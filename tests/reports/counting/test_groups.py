@@ -135,10 +135,7 @@ def test_the_default_depth_divides_a_module_that_has_nearly_everything(rows, exp
     [
         ({"by": "layer"}, "by is 'layer'; wanted one of: module, operator, type"),
         ({"sort": "mac"}, "sort is 'mac'; nearest: macs"),
-        (
-            {"sort": "step_macs"},
-            "sort='step_macs' needs a record that was counted with train=True",
-        ),  # Not counted at inference.
+        ({"sort": "step_macs"}, "sort is 'step_macs', which needs train=True"),
         ({"top": 0}, "top is 0; wanted a whole number"),
         ({"depth": "2"}, "depth is '2'; wanted a whole number"),
     ],

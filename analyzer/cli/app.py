@@ -49,7 +49,7 @@ Exit status:
   1  a check failed
   2  bad input
   3  could not measure
-  4  unclear, with --strict
+  4  a time check is unclear (check --strict)
   70  defect in macscope
   130  interrupted
 """
@@ -87,7 +87,7 @@ class ModelGroup(click.Group):
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N",
               help="Levels of the module tree in the table.")  # fmt: skip
 @click.option("--metric", type=click.Choice(METRIC_NAMES), default="macs", show_default=True,
-              help="Metric that a comparison of several models shows for each module.")  # fmt: skip
+              help="With several models: the metric compared per module.")  # fmt: skip
 @click.option("--counter", type=click.Choice(["closed-form", "dispatch"]), default="closed-form", show_default=True,
               help="How to count --variant: by formulas (closed-form) or by running it (dispatch).")  # fmt: skip
 @click.option(

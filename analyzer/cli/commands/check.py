@@ -33,7 +33,7 @@ raw data.
 replace its models.
 
 Exit status: 0 passed, 1 a model regressed or exceeds a budget, 2 bad input, 3 a model cannot be counted, timed or
-compared, 4 unclear, with --strict.
+compared, 4 a time is unclear, with --strict.
 """
 
 
@@ -62,7 +62,7 @@ def parse_device(context: click.Context, parameter: click.Parameter, device: str
 @click.option("--time-budget", "budget_s", type=click.FloatRange(1, 86_400), metavar="SECONDS",
               help="Time per model, doubled if a regression must be confirmed. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True,
-              help="Fail on work that is not counted, missing baselines and unclear times.")  # fmt: skip
+              help="Fail on work that is not counted, models without a baseline and unclear times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
               help="Also write JUnit XML to FILE: one test case per model and metric.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice((*FORMATS, "junit")), default="table", help="Default: table.")

@@ -131,6 +131,7 @@ class RowRecorder(OperatorTracker):
 
     def __exit__(self, *error: object) -> None:
         values.end(self)
+        self.origins.close()
         super().__exit__(*error)
 
     def finish(self, output: Any) -> None:
@@ -140,7 +141,7 @@ class RowRecorder(OperatorTracker):
             if tensor.layout == torch.strided and not (tensor.is_meta or tensor.untyped_storage().resizable()):
                 self.values.come_back(tensor, "")
         self.values.read_memory(tensors, "")
-        if self.origins.known:
+        if self.origins.active:
             self.origins.check(tensors, "")
         self.values.finish()
         self.read_values |= bool(self.values.left)
@@ -176,7 +177,7 @@ class RowRecorder(OperatorTracker):
             return self._run_composite(func, known.name, args, kwargs)
         if self.values.empty:
             self.values.check_memory(func, known, args, kwargs, self.path)
-        if self.origins.known:
+        if self.origins.active:
             self.origins.check(tensors_of((args, kwargs)), self.path)
         result = super().run_operator(func, known, args, kwargs)
         if known.kind == "free":

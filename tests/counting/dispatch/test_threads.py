@@ -396,3 +396,18 @@ def test_work_in_another_process_is_noted():
         patch.setattr(ProcessPoolExecutor, "submit", refuse)
         notes = count_pass(model, [torch.zeros(2, 8)]).notes
     assert [note.strict for note in notes if "process" in note] == [True]
+
+
+def test_tensors_of_other_code_do_not_matter():
+    """With another thread alive every tensor of the process is looked at, also those that allow nothing."""
+
+    class Hostile(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            raise ZeroDivisionError
+
+    kept = [nn.LazyLinear(3), torch.zeros(2).as_subclass(Hostile), torch.zeros(2, 2).to_sparse()]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(abs, 1).result()
+        assert count(nn.Linear(4, 2), torch.zeros(1, 4)).totals.macs == 8
+    assert len(kept) == 3

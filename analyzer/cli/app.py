@@ -84,8 +84,12 @@ class ModelGroup(click.Group):
 )
 @selection_options(without={"models"})
 @click.option("--module", metavar="PATH", help="Show one module only, by path or role.")
-@click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N",
-              help="Levels of the module tree in the table.")  # fmt: skip
+@click.option("--depth", type=click.IntRange(1, 20), metavar="N",
+              help="Levels of the module tree in the table. Default: deeper if a module has nearly all.")  # fmt: skip
+@click.option("--by", type=click.Choice(["module", "operator", "type"]), default="module", show_default=True,
+              help="Rows of the table of one model: modules, operators, or operators of one width.")  # fmt: skip
+@click.option("--sort", metavar="COLUMN", help="Sort the rows by a column, such as macs; the largest first.")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N largest rows and the sum of the others.")
 @click.option("--metric", type=click.Choice(METRIC_NAMES), default="macs", show_default=True,
               help="With several models: the metric compared per module.")  # fmt: skip
 @click.option("--counter", type=click.Choice(["closed-form", "dispatch"]), default="closed-form", show_default=True,

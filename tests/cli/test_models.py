@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import click
 import pytest
 
+from analyzer.cli.commands.check import parse_tolerance
 from analyzer.cli.models import is_model, sort_models, split_names
 
 NET = """
@@ -112,3 +114,38 @@ def test_a_function_is_the_model_of_a_file_without_classes(models, tmp_path):
 
 def test_a_command_comes_before_a_model(analyze):
     assert analyze("list").out.startswith("Variants")
+
+
+def test_rows_are_chosen_sorted_and_limited(analyze):
+    shown = analyze("alexnet", "--by", "operator", "--sort", "params", "--top", "1")
+    assert shown.status == 0
+    lines = shown.out.splitlines()
+    assert lines[3].startswith("linear ")  # 58.6 of 61 million parameters.
+    assert "more)" in lines[4]
+
+
+@pytest.mark.parametrize("option", [("--by", "type"), ("--sort", "macs"), ("--top", "3")])
+@pytest.mark.parametrize("other", [("nin",), ("--format", "json"), ("--memory",)])
+def test_options_of_rows_without_effect_are_errors(analyze, option, other):
+    outcome = analyze("alexnet", *option, *other)
+    assert outcome.status == 2
+    assert outcome.err.startswith(f"analyze: {option[0]} applies only to the table")
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.csv", "x.md", "x.tex"])
+def test_the_suffix_of_the_output_is_the_default_format(analyze, tmp_path, name):
+    assert analyze("alexnet", "-o", str(tmp_path / name)).status == 0
+    written = (tmp_path / name).read_text(encoding="utf-8")
+    forms = {"x.json": "json", "x.csv": "csv", "x.md": "md", "x.tex": "latex"}
+    assert written == analyze("alexnet", "--format", forms[name]).out
+
+
+@pytest.mark.parametrize(("text", "value"), [("5%", 0.05), ("0.05", 0.05), ("0", 0.0), ("150%", 1.5), ("1", 1.0)])
+def test_a_tolerance_is_a_share_or_percent(text, value):
+    assert parse_tolerance(None, None, text) == value
+
+
+@pytest.mark.parametrize("text", ["5", "1.01", "x%", "inf"])
+def test_a_tolerance_above_1_needs_a_percent_sign(text):
+    with pytest.raises(click.BadParameter):
+        parse_tolerance(None, None, text)

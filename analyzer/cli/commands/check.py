@@ -43,10 +43,26 @@ def parse_device(context: click.Context, parameter: click.Parameter, device: str
     raise click.BadParameter(f"{one_line(device)!r} cannot be timed in pairs; wanted cpu, cuda or cuda:1")
 
 
+def parse_tolerance(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """`5%` or `0.05`. A number above 1 without `%` is refused, since `5` would be 500 %."""
+    if text is None:
+        return None
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number)
+    except ValueError:
+        raise click.BadParameter(f"{one_line(text)!r} is not a share; wanted 5% or 0.05") from None
+    if text.strip().endswith("%"):
+        return value / 100
+    if not value <= 1:
+        raise click.BadParameter(f"{one_line(text)} would be {value * 100:g} %; write {number}% or a share up to 1")
+    return value
+
+
 @click.command(epilog=EXAMPLES, short_help="Check that no model became larger or slower.")
 @selection_options(without={"set", "input", "batch", "mode", "models"})
 @click.option("--update", is_flag=True, help="Write the current counts to the baseline, after showing what changed.")
-@click.option("--tolerance", type=float, metavar="SHARE", help="Allowed growth, 0.01 for 1 %. Default: 0.")
+@click.option("--tolerance", callback=parse_tolerance, metavar="SHARE", help="Allowed growth: 5% or 0.05. Default: 0.")
 @click.option(
     "--baseline",
     "file",

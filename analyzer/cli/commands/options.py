@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import click
@@ -16,6 +17,7 @@ from analyzer.core.errors import AnalyzerError, one_line, quoted
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 MAX_COUNT = 1_000_000
+FORM_BY_SUFFIX = {".json": "json", ".csv": "csv", ".md": "md", ".tex": "latex"}
 
 
 def complete_variant(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -123,11 +125,16 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds `--format` and `-o FILE`."""
-    command = output_option(command)
-    return click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="Default: table.")(
-        command
-    )
+    """Adds `--format` and `-o FILE`, whose suffix is the default of the format."""
+
+    @wraps(command)
+    def with_form(*arguments: Any, form: str | None, output: str | None, **options: Any) -> Any:
+        form = form or FORM_BY_SUFFIX.get(Path(output or "").suffix.lower(), "table")
+        return command(*arguments, form=form, output=output, **options)
+
+    option = click.option("--format", "form", type=click.Choice(FORMATS),
+                          help="Default: by the suffix of -o FILE (.json, .csv, .md, .tex), else table.")  # fmt: skip
+    return option(output_option(with_form))
 
 
 class CommaSeparated(click.ParamType):  # type: ignore[type-arg]  # Generic from click 8.4 only.

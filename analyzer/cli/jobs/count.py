@@ -10,7 +10,7 @@ from analyzer.cli.output import emit, spinner, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.note import is_strict
-from analyzer.records.record import Record, restrict, under, unknown_module_error
+from analyzer.records.record import By, Record, restrict, under, unknown_module_error
 
 if TYPE_CHECKING:
     from analyzer.records.comparison import Comparison
@@ -22,7 +22,10 @@ def run_count(
     selection: Selection,
     *,
     module: str | None,
-    depth: int,
+    depth: int | None,
+    by: By,
+    sort: str | None,
+    top: int | None,
     metric: str,
     counter: str,
     verify: bool,
@@ -38,6 +41,10 @@ def run_count(
         raise AnalyzerError("--verify needs a closed form, which a --model does not have; give --variant")
     if verify and memory and form != "json":
         raise AnalyzerError("--memory has no effect with --verify, which shows the counters; give one of them")
+    rows = {"--by": by != "module", "--sort": sort is not None, "--top": top is not None}
+    for option in [name for name, given in rows.items() if given]:
+        if verify or memory or form in ("json", "csv") or len(selection.variants) + len(selection.references) > 1:
+            raise AnalyzerError(f"{option} applies only to the table of counts of one model")
     counters = selection.counters(counter="dispatch" if counter == "dispatch" else "closed_form", verify=verify)
     runs_torch = bool(verify or selection.references or counter == "dispatch" or (memory and selection.training))
     with spinner("building and counting", when=runs_torch):
@@ -73,7 +80,7 @@ def run_count(
         with spinner("trying batch sizes", when=runs_torch):
             memory_tables: list[Table] = []
             for record, count in zip(records, counters, strict=True):
-                memory_tables += tables(record, count, depth)
+                memory_tables += tables(record, count, depth or 1)
         emit(form, output, lambda: memory_tables)
     elif form == "json":
         from analyzer.records.record_json import dump
@@ -88,12 +95,20 @@ def run_count(
 
         write(records_csv(records), output)
     else:
-        emit(form, output, lambda: _tables(records, comparison, metric, depth, verify=verify))
+        emit(form, output, lambda: _tables(records, comparison, metric, depth, by, sort, top, verify=verify))
     return 1 if failed else max((error.exit_status for error in errors), default=0)
 
 
 def _tables(
-    records: Sequence[Record], comparison: Comparison | None, metric: str, depth: int, *, verify: bool
+    records: Sequence[Record],
+    comparison: Comparison | None,
+    metric: str,
+    depth: int | None,
+    by: By,
+    sort: str | None,
+    top: int | None,
+    *,
+    verify: bool,
 ) -> list[Table]:
     """The cross-checks with `verify`, else the comparison of several records, else the only record."""
     from reports.counting import network
@@ -101,10 +116,13 @@ def _tables(
     if verify:
         return [network.agreement(record) for record in records]
     if comparison is None:
-        return [network.network(record, depth) for record in records]
+        from reports.counting.groups import default_depth
+
+        (record,) = records
+        return [network.network(record, depth or default_depth(record), by=by, sort=sort, top=top)]
     from reports.counting.comparison import tables
 
-    return tables(comparison, metric, depth)
+    return tables(comparison, metric, depth or 1)
 
 
 def _ineffective_overrides(record: Record) -> Sequence[str]:

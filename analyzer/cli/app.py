@@ -24,6 +24,12 @@ from analyzer.core.errors import AnalyzerError
 # Errors of a write to standard output. Others, such as EAGAIN from starting a process, do not concern the result.
 WRITE_ERRORS = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
 TRAINING_METRICS = ("backward_macs", "step_macs", "step_flops")
+# Options of other programs.
+OTHER_NAMES = {
+    **{f"--{form}": f"--format {form}" for form in ("json", "csv", "md", "latex")},
+    "--markdown": "--format md", "--input-size": "--input 3x224x224", "--input-shape": "--input 3x224x224",
+    "--batch-size": "--batch N", "--file": "-o FILE",
+}  # fmt: skip
 METRIC_NAMES = ("params", "macs", "flops", "activations", "traffic", *TRAINING_METRICS)
 
 EXAMPLES = """\b
@@ -167,6 +173,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "analyze"
         reason = " ".join(error.format_message().split()).rstrip(".")
+        option = error.option_name if isinstance(error, click.NoSuchOption) else ""
+        other = OTHER_NAMES.get(option)
+        reason = f"no option {option}; write {other}" if other else reason
         print_message(f"{reason}; see {command} --help")
         return 2
     except click.ClickException as error:

@@ -125,6 +125,8 @@ CASES = {
     "a depth of zero": ((*GOOGLENET, "--depth", "0"), ["--depth", "0"]),
     "a depth without end": ((*GOOGLENET, "--depth", "99"), ["--depth", "99"]),
     "an unknown option": ((*GOOGLENET, "--verfy"), ["--verfy", "--verify", "analyze --help"]),
+    "an option of other programs": ((*GOOGLENET, "--json"), ["--json", "write --format json;"]),
+    "another name of an option": ((*GOOGLENET, "--batch-size", "8"), ["write --batch N;"]),
     "a value for a flag": ((*GOOGLENET, "--train=yes"), ["--train", "analyze --help"]),
     # Commands
     "an unknown model": (("googlnet",), ["'googlnet'", "googlenet", "analyze list"]),

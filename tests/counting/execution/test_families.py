@@ -110,12 +110,12 @@ CASES: dict[str, tuple[nn.Module, tuple[Any, ...], int, int]] = {
         *twice(2 * 3 * 5 * 7, gradients=1),
     ),
     # x1 · W with the weights, then with x2. Backward, two operands first, then the third: the gradient with W and with
-    # x2; x1 with the gradient and with x2; x1 with W and with the gradient.
+    # x2; x1 with the gradient, which has no summed axis, and with x2; x1 with W and with the gradient.
     "bilinear": (
         nn.Bilinear(5, 7, 3, bias=False),
         (learns(2, 5), learns(2, 7)),
         2 * 3 * 5 * 7 + 2 * 3 * 7,
-        (2 * 3 * 5 * 7 + 2 * 5 * 7) + (2 * 3 * 5 + 2 * 3 * 5 * 7) + (2 * 3 * 5 * 7 + 2 * 3 * 7),
+        (2 * 3 * 5 * 7 + 2 * 5 * 7) + 2 * 3 * 5 * 7 + (2 * 3 * 5 * 7 + 2 * 3 * 7),
     ),
     "cdist": (Functional(torch.cdist), (learns(2, 5, 7), learns(2, 3, 7)), *twice(2 * 5 * 3 * 7)),
     # Scores and values; four products backward.

@@ -142,16 +142,6 @@ def test_code_that_raises_or_exits_gives_one_line_and_frames(analyze, folder, bo
     assert body in frames[0]
 
 
-def test_what_a_model_prints_goes_to_standard_error(analyze, folder):
-    text = layer(3, "print('on import')")
-    text = text.replace("super().__init__()", "super().__init__()\n        print('in init')")
-    written(folder / "net.py", text.replace("        return", "        print('in forward')\n        return"))
-    outcome = analyze("--model", "net.py:Net", "--input", "7", "--format", "json", "--train")
-    assert outcome.status == 0
-    assert json.loads(outcome.out)["records"][0]["totals"]["macs"] == 7 * 3
-    assert {"on import", "in init", "in forward"} <= set(outcome.err.splitlines())
-
-
 # --- other packages --------------------------------------------------------------------------------------------------
 def test_the_entry_point_of_another_package(folder, monkeypatch):
     written(folder / "their_models.py", layer(3))

@@ -60,6 +60,7 @@ COME_BACK = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 @pytest.mark.parametrize("case", COME_BACK)
 def test_values_that_leave_and_come_back_are_a_strict_note(case):
     found = notes(COME_BACK[case])

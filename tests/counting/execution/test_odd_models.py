@@ -305,7 +305,9 @@ def test_a_checkpoint_changes_no_count(reentrant):
     each = 3 * 4 * 8
     count = check(Checkpointed(reentrant), (rows(),), 4 * each, each + 3 * 2 * each)
     plain = count_model(Checkpointed(None), (rows(),), train=True).count
-    assert count.rows == plain.rows
+    # The recomputed MACs have a column of their own.
+    same = [row.replace(recomputed_macs=None, sources=None) for row in count.rows]
+    assert same == [row.replace(recomputed_macs=None, sources=None) for row in plain.rows]
 
 
 class Without(OneLayer):

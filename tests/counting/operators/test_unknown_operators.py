@@ -215,7 +215,7 @@ def test_a_formula_that_is_no_function_is_refused(formulas):
 # --- the sets themselves ---------------------------------------------------------------------------------------------
 ALL = {**CONTRACTIONS, **PRODUCTS, **SPARSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
 # Registered by other libraries, or by modules of torch that are not imported yet.
-ELSEWHERE = {"torchvision", "torchao", "bitsandbytes", "higher_order", "torch_attn"}
+ELSEWHERE = {"torchvision", "torchao", "bitsandbytes", "higher_order", "torch_attn", "transformers"}
 
 
 @pytest.mark.parametrize("names", [set(ALL), set(FREE), set(NOT_ARITHMETIC), set(VIEWS), set(GRADIENTS)])
@@ -241,7 +241,7 @@ OPERATORS: dict[str, tuple[Any, Kind]] = {
     "a view": (torch.ops.aten.transpose.int, "view"),
     "a view by another name": (torch.ops.aten._unsafe_view.default, "view"),
     "a copy": (torch.ops.aten.clone.default, "free"),
-    "made of others": (torch.ops.aten.tensordot.default, "composite"),
+    "made of others": (torch.ops.aten.chain_matmul.default, "composite"),
     "made of others, with a formula by its equation": (torch.ops.aten.einsum.default, "formula"),
     "in place, by its functional form": (torch.ops.aten.addmm_.default, "formula"),
     "a view in place": (torch.ops.aten.transpose_.default, "view"),

@@ -59,7 +59,7 @@ def _reader(kind: Any) -> Reader:
     """Converts a JSON value to `kind`, or raises TypeError."""
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
-        return lambda value: value
+        return _any
     if origin is Literal:
         return lambda value: value if value in args and type(value) is str else _refuse(value, kind)
     if origin in (types.UnionType, Union):
@@ -97,6 +97,16 @@ def _union_reader(kind: Any, readers: list[Reader]) -> Reader:
         return readers[-1](value)
 
     return read
+
+
+def _any(value: Any) -> Any:
+    """A value without a fixed type: only its integers are limited."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if type(value) is int and not _is_count(value):
+        _refuse(value, int)
+    for part in parts:
+        _any(part)
+    return value
 
 
 def _is_count(value: Any) -> bool:

@@ -108,15 +108,25 @@ def _largest(sorted_groups: Sequence[Group], count: int) -> list[Group]:
 
 
 def operator_type(row: Row) -> str:
-    """An operator with the widths of its input and output and its weights: `conv2d 3→64, 9,408 weights`.
+    """An operator with its widths and window: `conv2d 3→64 7x7/2`, `conv2d 64→64 3x3, 64 groups`, `max_pool2d 3x3/2`.
 
-    The kernel is not part of a row; with equal widths, kernels differ by the number of weights.
+    Records of earlier versions have no windows; operators with weights then show the number of these.
     """
+    window = _window(row)
     if not (row.weights and row.inputs and row.outputs):
-        return row.op
+        return f"{row.op}{window}"
     first = row.inputs[1] if ADDITION.match(row.op) and len(row.inputs) > 1 else row.inputs[0]
     before = "" if row.op.startswith("embedding") else _width(row.op, first)
-    return f"{row.op} {before}→{_width(row.op, row.outputs[0])}, {row.weights:,} weights"
+    return f"{row.op} {before}→{_width(row.op, row.outputs[0])}{window or f', {row.weights:,} weights'}"
+
+
+def _window(row: Row) -> str:
+    if not row.kernel:
+        return ""
+    strides = "x".join(map(str, row.stride if len(set(row.stride or ())) > 1 else (row.stride or ())[:1]))
+    stride = f"/{strides}" if strides not in ("", "1") else ""
+    groups = f", {row.groups:,} groups" if (row.groups or 1) > 1 else ""
+    return f" {'x'.join(map(str, row.kernel))}{stride}{groups}"
 
 
 def _width(op: str, shape: Shape) -> str:

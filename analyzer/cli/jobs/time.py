@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from analyzer.records.record import Record
 from analyzer.records.store import journal, load_peaks, save
 from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings
-from analyzer.timing.driver.measure import build_requests, time_requests, usable_processors
+from analyzer.timing.driver.measure import TimedRun, build_requests, time_requests, usable_processors
 from analyzer.timing.machine import devices
 from analyzer.timing.request import Request
 
@@ -68,25 +69,19 @@ def run_time(
         devices.device(against)
     requests = _requests(selection, trace=trace, processes=processes, **options)
     with journal() if keep else nullcontext(lambda records: None) as keep_unfinished:
-        return _time_and_show(requests, keep_unfinished, keep, against, depth, form, output, trace, processes)
+        time_all = partial(time_requests, requests, processes=processes, journal=keep_unfinished)
+        show = partial(_emit, depth=depth, against=against, form=form, output=output)
+        return _time_and_show(time_all, show, keep=keep, trace=trace)
 
 
 def _time_and_show(
-    requests: Sequence[Request],
-    keep_unfinished: Callable[[Sequence[Record]], None],
-    keep: bool,
-    against: str | None,
-    depth: int,
-    form: str,
-    output: str | None,
-    trace: str | None,
-    processes: int | None,
+    time_all: Callable[..., TimedRun], show: Callable[..., None], *, keep: bool, trace: str | None
 ) -> int:
     from analyzer.cli.progress import progress_bar
 
     trace_before = _modified_ns(trace)
     with sigterm_as_interrupt(), progress_bar("timing") as progress:
-        run = time_requests(requests, processes=processes, progress=progress, journal=keep_unfinished)
+        run = time_all(progress=progress)
     records = [_annotate(record, run.records) for record in run.records]
     if trace and _modified_ns(trace) != trace_before:
         print_message(f"wrote {trace}")
@@ -97,7 +92,7 @@ def _time_and_show(
             _keep_despite_error(records)
         keep = False
     try:
-        _emit(records, run.complete, depth, against, form, output)
+        show(records, run.complete)
         sys.stdout.flush()  # A full disk must show while the run can still be kept.
     except BaseException as error:
         unwritten = isinstance(error, AnalyzerError | OSError) and not isinstance(error, BrokenPipeError)
@@ -139,7 +134,7 @@ def _keep_despite_error(records: Sequence[Record]) -> None:
 
 
 def _emit(
-    records: Sequence[Record], complete: bool, depth: int, against: str | None, form: str, output: str | None
+    records: Sequence[Record], complete: bool, *, depth: int, against: str | None, form: str, output: str | None
 ) -> None:
     if form == "json":
         from analyzer.records.record_json import dump

@@ -19,6 +19,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.counting.dispatch.outputs import any_function, run_model
 from analyzer.counting.dispatch.replaced import Replacement, Replacements
 from analyzer.counting.dispatch.rows import RowRecorder
+from analyzer.counting.dispatch.tensors import tensors_of
 from analyzer.counting.dispatch.unused import unused_notes
 from analyzer.counting.operators.contractions import ContractionsAsProducts
 from analyzer.records.note import Note
@@ -65,6 +66,8 @@ def count_pass(
 ) -> CountedPass:
     """Like `count_operators`, plus notes and whether the pass read tensor values."""
     with record_rows(model, roles=roles, autograd=autograd, grad_enabled=grad_enabled) as recorder:
+        if recorder.origins.active:
+            recorder.origins.learn(tensors_of((args, kwargs)))
         output = run_model(model, args, kwargs)
         if any_function(output):
             recorder.note("", " returns a function, whose work is not counted")

@@ -30,12 +30,12 @@ class Origins:
         self.active = bool(_thread._count()) and torch.is_inference_mode_enabled() and not any(map(_is_script, modules))
         self.frozen = self.active and not gc.get_freeze_count()
         if self.frozen:
-            self._learn(
+            self.learn(
                 tensor for module in modules for tensor in [*_values(module._parameters), *_values(module._buffers)]
             )
             gc.freeze()
         elif self.active:
-            self._learn(_tensors(gc.get_objects()))
+            self.learn(_tensors(gc.get_objects()))
 
     def check(self, tensors: Iterable[Tensor], path: str) -> None:
         for tensor in tensors:
@@ -46,7 +46,7 @@ class Origins:
                     self._thaw()
                 if _storage(tensor) in self.known:
                     continue
-                self._learn([tensor])
+                self.learn([tensor])
             self.note(path, " waits for a thread older than the pass, in which only modules are counted")
 
     def close(self) -> None:
@@ -58,9 +58,9 @@ class Origins:
         """Learns the tensors that existed before the pass: all but the objects that are newer than the freeze."""
         newer = {id(value) for value in gc.get_objects()}
         self.close()
-        self._learn(value for value in _tensors(gc.get_objects()) if id(value) not in newer)
+        self.learn(value for value in _tensors(gc.get_objects()) if id(value) not in newer)
 
-    def _learn(self, tensors: Iterable[Tensor]) -> None:
+    def learn(self, tensors: Iterable[Tensor]) -> None:
         self.known.update((_storage(tensor), tensor) for tensor in tensors)
 
 

@@ -96,6 +96,23 @@ def test_the_type_of_an_addition_has_the_widths_of_the_product():
     assert operator_type(addition) == "addmm 4→6, 7 weights"
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"kernel": (7, 7), "stride": (2, 2), "padding": (3, 3), "groups": 1}, "conv2d 3→5 7x7/2"),
+        ({"kernel": (1, 9), "stride": (1, 1), "groups": 1}, "conv2d 3→5 1x9"),
+        ({"kernel": (3, 3), "stride": (2, 1), "groups": 3}, "conv2d 3→5 3x3/2x1, 3 groups"),
+    ],
+)
+def test_the_type_of_an_operator_has_its_window(fields, expected):
+    row = count("nin").rows[0]
+    row = row.replace(inputs=((1, 3, 8, 8),), outputs=((1, 5, 6, 6),), **{"padding": None, **fields})
+    assert operator_type(row) == expected
+    pool = row.replace(op="max_pool2d", weights=0, **{**fields, "groups": None})
+    assert operator_type(pool) == "max_pool2d" + expected.removeprefix("conv2d 3→5").removesuffix(", 3 groups")
+
+
+
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize("options", [{"top": 3}, {"by": "operator"}, {"by": "type"}, {"by": "type", "top": 2}])
 @pytest.mark.parametrize("depth", [1, 2, 9])

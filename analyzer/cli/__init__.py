@@ -7,6 +7,11 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `analyze` and returns its exit status."""
     gc.set_threshold(50_000)  # Forty collections during imports would take 5 % of the time of a short command.
-    from analyzer.cli import app
+    try:
+        from analyzer.cli import app
+    except KeyboardInterrupt:
+        from analyzer.cli.messages import print_message
 
+        print_message("interrupted")
+        return 130
     return app.main(arguments)

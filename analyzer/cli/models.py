@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, quoted
+from analyzer.core.inputs import is_reference
 from analyzer.networks import VARIANTS
-from analyzer.networks.variants import is_reference
 
 LIBRARIES = ("torchvision", "timm")  # In the order in which a bare name is looked up.
 COMMA = re.compile(r",(?![^(\[{]*[)\]}])")  # Not inside of brackets: `net.py:Net(3,width=64),alexnet`.

@@ -1,4 +1,4 @@
-"""The `--input` option: shapes without the batch, with names and dtypes where a model needs them.
+"""References to models, and the `--input` option: shapes without the batch, with names and dtypes if necessary.
 
 `3x224x224`, `ids=128:int64`, `mask=!1x128:bool` (a shape after `!` is literal: no batch is prepended).
 """
@@ -15,6 +15,11 @@ from analyzer.core.shapes import Shape
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
 LIBRARIES = ("torchvision", "timm", "hf")  # References such as `timm:vit_base_patch16_224` bring their own inputs.
 PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}[xX])*[0-9]{1,9})(?::(\w+))?")
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name is a reference to code, such as `net.py` or `net.py:Net`, and not the name of a variant."""
+    return ":" in name or "(" in name or name.endswith((".py", ".pt2"))
 
 
 class Input(Frozen):

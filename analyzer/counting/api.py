@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
-from analyzer.core.inputs import Input, image_shape, parse_inputs
+from analyzer.core.inputs import Input, image_shape, is_reference, parse_inputs
 from analyzer.counting.closed_form.formulas import count_steps
-from analyzer.networks.variants import Variant, is_reference, variant
+from analyzer.networks.variants import Variant, variant
 from analyzer.networks.walk import Mode, walk
 from analyzer.records.record import Record
 from analyzer.records.training import TrainingSetup

@@ -29,11 +29,6 @@ def variant(name: str, overrides: Overrides | None = None) -> Variant:
     return Variant(*apply_overrides(find(base), {**in_name, **overrides}))
 
 
-def is_reference(name: str) -> bool:
-    """Whether a name is a reference to code, such as `net.py` or `net.py:Net`, and not the name of a variant."""
-    return ":" in name or "(" in name or name.endswith((".py", ".pt2"))
-
-
 def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant]:
     """The variants of a command line.
 

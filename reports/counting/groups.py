@@ -123,7 +123,8 @@ def operator_type(row: Row) -> str:
 def _window(row: Row) -> str:
     if not row.kernel:
         return ""
-    strides = "x".join(map(str, row.stride if len(set(row.stride or ())) > 1 else (row.stride or ())[:1]))
+    sizes = row.stride or ()
+    strides = "x".join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))
     stride = f"/{strides}" if strides not in ("", "1") else ""
     groups = f", {row.groups:,} groups" if (row.groups or 1) > 1 else ""
     return f" {'x'.join(map(str, row.kernel))}{stride}{groups}"

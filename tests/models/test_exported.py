@@ -38,6 +38,8 @@ import torch
 from torch import nn
 from shop.pairs import Output, Pair
 
+pytestmark = pytest.mark.slow  # Each test starts processes that import torch.
+
 class Net(nn.Module):
     def __init__(self, takes, returns):
         super().__init__()

@@ -52,6 +52,7 @@ def damaged(envelope, path, value):
     return json.dumps(data)
 
 
+@pytest.mark.slow
 def test_every_field_with_every_value(envelope):
     accepted, messages = 0, []
     for path in places(envelope):

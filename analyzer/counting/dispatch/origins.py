@@ -42,8 +42,8 @@ class Origins:
             if tensor.is_inference() or _storage(tensor) in self.known:
                 continue
             with self.lock:  # The model's own threads check their tensors too.
-                if self.frozen:
-                    self._thaw()
+                if self.frozen and not self._is_old(tensor):
+                    self._thaw()  # It may be a view of an older tensor.
                 if _storage(tensor) in self.known:
                     continue
                 self.learn([tensor])
@@ -53,6 +53,13 @@ class Origins:
         if self.frozen:
             gc.unfreeze()
             self.frozen = False
+
+    def _is_old(self, tensor: Tensor) -> bool:
+        """Learns a tensor that is frozen."""
+        if any(value is tensor for value in gc.get_objects()):
+            return False
+        self.learn([tensor])
+        return True
 
     def _thaw(self) -> None:
         """Learns the tensors that existed before the pass: all but the objects that are newer than the freeze."""

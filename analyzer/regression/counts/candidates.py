@@ -8,10 +8,10 @@ from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, InputError, nearest, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import LIBRARIES
+from analyzer.core.inputs import LIBRARIES, is_reference
 from analyzer.counting.api import count_variant
 from analyzer.networks import GROUP, VARIANTS
-from analyzer.networks.variants import is_reference, variants
+from analyzer.networks.variants import variants
 from analyzer.records.record import Record
 from analyzer.regression.counts.snapshot import MODES
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import image_shape, parse_input, parse_inputs
+from analyzer.core.inputs import image_shape, is_reference, parse_input, parse_inputs
 from analyzer.core.shapes import Shape
 from analyzer.core.version import commit
-from analyzer.networks.variants import Variant, is_reference, variant
+from analyzer.networks.variants import Variant, variant
 from analyzer.records.record import Count, Record
 from analyzer.records.record_json import record_from_json
 from analyzer.records.timings import Configuration

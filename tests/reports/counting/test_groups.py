@@ -105,12 +105,11 @@ def test_the_type_of_an_addition_has_the_widths_of_the_product():
     ],
 )
 def test_the_type_of_an_operator_has_its_window(fields, expected):
-    row = count("nin").rows[0]
+    row = analyzer.count("nin").rows[0]
     row = row.replace(inputs=((1, 3, 8, 8),), outputs=((1, 5, 6, 6),), **{"padding": None, **fields})
     assert operator_type(row) == expected
     pool = row.replace(op="max_pool2d", weights=0, **{**fields, "groups": None})
     assert operator_type(pool) == "max_pool2d" + expected.removeprefix("conv2d 3→5").removesuffix(", 3 groups")
-
 
 
 @pytest.mark.parametrize("train", [False, True])

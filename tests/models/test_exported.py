@@ -9,6 +9,8 @@ import pytest
 
 import analyzer
 
+pytestmark = pytest.mark.slow  # Each test starts processes that import torch.
+
 REGISTERS = """
 import dataclasses
 import torch
@@ -37,8 +39,6 @@ EXPORTS = """
 import torch
 from torch import nn
 from shop.pairs import Output, Pair
-
-pytestmark = pytest.mark.slow  # Each test starts processes that import torch.
 
 class Net(nn.Module):
     def __init__(self, takes, returns):

@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from analyzer.records.memory import ModuleMemory as ModuleMemory
     from analyzer.records.parameters import ModuleParameters as ModuleParameters
     from analyzer.records.parameters import Parameters as Parameters
-    from analyzer.records.record import Count as Count
-    from analyzer.records.record import Module as Module
     from analyzer.records.record import Record as Record
-    from analyzer.records.record import Row as Row
-    from analyzer.records.record import Totals as Totals
+    from analyzer.records.rows import Count as Count
+    from analyzer.records.rows import Module as Module
+    from analyzer.records.rows import Row as Row
+    from analyzer.records.rows import Totals as Totals
     from analyzer.records.timings import Configuration as Configuration
     from analyzer.records.timings import Measurement as Measurement
     from analyzer.records.timings import Timing as Timing
@@ -65,7 +65,8 @@ _NAMES = {
     "analyzer.records.files": "load load_all",
     "analyzer.records.memory": "Memory ModuleMemory",
     "analyzer.records.parameters": "ModuleParameters Parameters",
-    "analyzer.records.record": "Count Module Record Row Totals",
+    "analyzer.records.record": "Record",
+    "analyzer.records.rows": "Count Module Row Totals",
     "analyzer.records.timings": "Configuration Measurement Timing",
     "analyzer.records.training": "TrainingSetup",
     "analyzer.timing.driver.measure": "measure",

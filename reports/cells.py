@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.core import units
 from analyzer.core.units import METRICS, percent, relative_change, seconds, signed
-from analyzer.records.record import Totals
+from analyzer.records.rows import Totals
 from reports.table import MISSING, Cell
 
 QUALITY_TONES = {"trusted": "good", "noisy": "warn", "void": "bad"}

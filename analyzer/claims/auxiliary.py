@@ -11,7 +11,7 @@ from analyzer.networks.googlenet import AUXILIARY_WEIGHT
 from analyzer.networks.spec import Auxiliary, AvgPool, Conv, Dropout, Flatten, Network
 from analyzer.networks.variants import variant
 from analyzer.networks.walk import walk
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 
 # A head's layers by path: name after `loss1/` or `loss2/` and type in train_val.prototxt. ReLUs are left out.
 CAFFE = {

@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from analyzer.core.display import Displayed
 from analyzer.core.frozen import Frozen
-from analyzer.records.record import Record, Totals, restrict
+from analyzer.records.record import Record, restrict
 from analyzer.records.record_json import SCHEMA_VERSION
+from analyzer.records.rows import Totals
 
 Verdict: TypeAlias = Literal["confirmed", "confirmed under a condition", "not reproduced", "not decidable by counting"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

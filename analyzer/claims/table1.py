@@ -19,8 +19,9 @@ from analyzer.counting.api import count
 from analyzer.networks.spec import Conv
 from analyzer.networks.variants import variant
 from analyzer.networks.walk import walk
-from analyzer.records.record import Record, Row, under
+from analyzer.records.record import Record
 from analyzer.records.record_json import SCHEMA_VERSION
+from analyzer.records.rows import Row, under
 
 K, M = 1024, 10**6
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import shape_text
 from analyzer.records.comparable import KEY_FIELDS, stable_key
-from analyzer.records.record import TRAINING_KEYS, Record
+from analyzer.records.record import Record
+from analyzer.records.rows import TRAINING_KEYS
 
 TIME = "time"
 REFERENCE = "reference"  # The metric of the reference workload's time: it tracks the machine, not the code.

@@ -65,7 +65,7 @@ def only_model(path: str, module: ModuleType) -> str:
     }
     models = [name for name, value in classes.items() if _needs_no_arguments(value)]
     models += [name for name, value in public.items() if isinstance(value, nn.Module)]
-    found = models or [
+    candidates = models or [
         name
         for name, value in public.items()
         if inspect.isfunction(value)
@@ -73,11 +73,11 @@ def only_model(path: str, module: ModuleType) -> str:
         and not name.endswith("inputs")
         and _needs_no_arguments(value)
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(f"{path}:{name}" for name in found[:12])
-        raise UnknownModel(f"{one_line(path)} has {len(found)} models; name one: {one_line(names)}")
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        names = ", ".join(f"{path}:{name}" for name in candidates[:12])
+        raise UnknownModel(f"{one_line(path)} has {len(candidates)} models; name one: {one_line(names)}")
     if classes:
         name = next(iter(classes))
         raise UnknownModel(f"the models of {one_line(path)} need arguments; give them: {one_line(f'{path}:{name}(…)')}")

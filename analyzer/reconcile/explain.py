@@ -16,7 +16,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.reconcile.families import BATCH, PRODUCTS, family
 from analyzer.reconcile.hypotheses import CauseKind, Hypothesis, OperatorRows, Term, hypotheses, solve
 from analyzer.reconcile.peers import Peer, PeerResult, PeerRow
-from analyzer.records.record import Row, prefixes
+from analyzer.records.rows import Row, prefixes
 
 
 class Cause(Frozen):

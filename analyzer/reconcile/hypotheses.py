@@ -11,7 +11,7 @@ from math import gcd, prod
 from typing import Literal, NamedTuple, TypeAlias
 
 from analyzer.reconcile.families import family
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 
 CauseKind: TypeAlias = Literal["convention", "skipped", "wrong formula", "counted twice"]
 MAX_GATE_OPERATIONS = 10  # Per unit and step of a recurrent cell; the peers count 1 to 10.

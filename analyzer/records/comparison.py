@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.frozen import Frozen
-from analyzer.records.record import STEP_KEYS, TOTAL_KEYS, Record, Row, Totals, prefixes, total
+from analyzer.records.record import Record
+from analyzer.records.rows import STEP_KEYS, TOTAL_KEYS, Row, Totals, prefixes, total
 
 if TYPE_CHECKING:
     import pandas

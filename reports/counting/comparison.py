@@ -8,7 +8,7 @@ from itertools import zip_longest
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.units import METRICS
 from analyzer.records.comparison import TOTAL, Comparison
-from analyzer.records.record import Totals
+from analyzer.records.rows import Totals
 from reports import cells
 from reports.counting.groups import tree_name
 from reports.counting.network import CONVENTIONS, conditions, exact_totals, passes_of_step

@@ -13,7 +13,8 @@ from typing import get_args
 from analyzer.core.errors import AnalyzerError, nearest, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape, shape_text
-from analyzer.records.record import STEP_KEYS, TOTAL_KEYS, By, Module, Record, Row, Totals, prefixes, total
+from analyzer.records.record import By, Record
+from analyzer.records.rows import STEP_KEYS, TOTAL_KEYS, Module, Row, Totals, prefixes, total
 from reports.table import MISSING, Cell
 
 TOP_LEVEL = "(top level)"
@@ -159,10 +160,11 @@ def _modules(record: Record, depth: int, value: Callable[[Totals], float], *, fu
         output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
         is_open = module.path in parents and tree_name(f"{module.path}.child", base, depth) is not None
         result.append(Group(name, module.totals, output, module.path, place=place, leaf=not is_open))
-        own = total(own_rows.get(module.path, ()) if is_open else ())
-        if own.macs or own.params or (full_names and own != total(())):
-            own_name = Cell(f"{module.path} {OWN_FORWARD}") if full_names else Cell(OWN_FORWARD, depth=name.depth + 1)
-            result.append(Group(own_name, own, place=(*place, (-value(own), -1))))
+        forward = total(own_rows.get(module.path, ()) if is_open else ())
+        if forward.macs or forward.params or (full_names and forward != total(())):
+            title = f"{module.path} {OWN_FORWARD}" if full_names else OWN_FORWARD
+            forward_name = Cell(title, depth=0 if full_names else name.depth + 1)
+            result.append(Group(forward_name, forward, place=(*place, (-value(forward), -1))))
     if rows := top_level_rows(record):
         outside = total(rows)
         result.append(Group(Cell(TOP_LEVEL), outside, place=((-value(outside), inf),)))

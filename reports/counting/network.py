@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from analyzer.core.shapes import shape_text
 from analyzer.core.units import METRICS, percent
-from analyzer.records.record import By, Record, Totals
+from analyzer.records.record import By, Record
+from analyzer.records.rows import Totals
 from reports import cells
 from reports.counting.groups import TOP_LEVEL, Group, groups
 from reports.table import MISSING, Cell, Table, columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.core.units import percent
 from analyzer.records.parameters import ModuleParameters, Parameters, add_parameters
-from analyzer.records.record import prefixes
+from analyzer.records.rows import prefixes
 from reports import cells
 from reports.counting.groups import TOP_LEVEL, tree_name
 from reports.table import Cell, Row, Table, columns

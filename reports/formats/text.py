@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from analyzer.core.errors import one_line
 from analyzer.core.shapes import shape_text
-from analyzer.records.record import ROW_KEYS, SUMMED_KEYS, Record
+from analyzer.records.record import Record
+from analyzer.records.rows import ROW_KEYS, SUMMED_KEYS
 from reports.table import Cell, Table, cell_text
 
 LATEX = {

@@ -10,7 +10,8 @@ from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 from analyzer.records.comparable import batch, incompatibility, unique_names
 from analyzer.records.memory import Memory
-from analyzer.records.record import Module, Record, Totals, prefixes, total
+from analyzer.records.record import Record
+from analyzer.records.rows import Module, Totals, prefixes, total
 from analyzer.records.timings import Measurement
 from reports.counting.groups import TOP_LEVEL, top_level_rows
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.core.units import METRICS, signed
-from analyzer.records.record import TRAINING_KEYS
+from analyzer.records.rows import TRAINING_KEYS
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck
 from reports import cells
 from reports.cells import ratio_text

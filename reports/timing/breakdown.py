@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.units import intensity, percent, plain, rate, scaled, seconds
-from analyzer.records.record import Record, Row
+from analyzer.records.record import Record
+from analyzer.records.rows import Row
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Timing
 from analyzer.timing.machine.fast_convolution import fewest_flops
 from analyzer.timing.machine.roofline import Ceilings, Work, bound, roofline_point

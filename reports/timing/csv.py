@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.records.record import Record, Row
+from analyzer.records.record import Record
+from analyzer.records.rows import Row
 from analyzer.records.timings import Configuration, Timing, quartiles
 from reports.formats.text import csv_text
 from reports.timing.breakdown import total_flops

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.records.record import Count, Record, Row
+from analyzer.records.record import Record
+from analyzer.records.rows import Count, Row
 from tests.browser.waiting import draw, wait
 from tests.timed_records import timed
 

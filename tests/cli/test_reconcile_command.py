@@ -11,7 +11,8 @@ import pytest
 from analyzer.cli.jobs import reconcile as job
 from analyzer.reconcile.explain import explain
 from analyzer.reconcile.peers import PEERS, PeerResult, PeerRow
-from analyzer.records.record import Count, Record, Row
+from analyzer.records.record import Record
+from analyzer.records.rows import Count, Row
 from reports.formats.terminal import console, show
 from reports.reconcile import tables
 

@@ -10,7 +10,7 @@ import pytest
 
 from analyzer.core.frozen import Frozen
 from analyzer.networks.spec import AvgPool, Conv, MaxPool, ReLU
-from analyzer.records.record import Totals
+from analyzer.records.rows import Totals
 
 
 class Point(Frozen):

@@ -23,7 +23,7 @@ from analyzer.core.units import (
     signed,
     times,
 )
-from analyzer.records.record import STEP_KEYS, TOTAL_KEYS, Totals
+from analyzer.records.rows import STEP_KEYS, TOTAL_KEYS, Totals
 
 SCALED = {
     0: "0",

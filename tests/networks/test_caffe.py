@@ -16,7 +16,7 @@ from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks import find
 from analyzer.networks.spec import AdaptiveAvgPool, AvgPool, Conv, Dropout, MaxPool
 from analyzer.networks.walk import Step, walk
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 
 TYPES = {
     "conv2d": "Convolution",

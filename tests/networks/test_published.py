@@ -14,7 +14,7 @@ from analyzer.counting.api import count
 from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks import find
 from analyzer.networks.walk import Step, walk
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 
 BURDEN, PTFLOPS, OPENVINO, WORKLOAD, TORCHVISION = (
     "albanie/convnet-burden",

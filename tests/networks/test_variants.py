@@ -8,7 +8,7 @@ from analyzer.counting.api import count
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.spec import BatchNorm
 from analyzer.networks.walk import walk
-from analyzer.records.record import total, under
+from analyzer.records.rows import total, under
 
 # Table 1: module → (input channels, side, (1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection)).
 MODULES = {

@@ -7,7 +7,7 @@ import pytest
 from analyzer.reconcile.explain import Explanation, explain
 from analyzer.reconcile.families import BATCH, family
 from analyzer.reconcile.peers import PEERS, Peer, PeerResult, PeerRow
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 
 MACS = Peer("a peer", "a", 1, "MACs")
 FLOPS = Peer("a peer", "a", 2, "FLOPs, a multiply-add is 2")

@@ -7,7 +7,8 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import compare, count
 from analyzer.records.comparison import TOTAL, ComparedMetric, compare_records
-from analyzer.records.record import STEP_KEYS, SUMMED_KEYS, prefixes, restrict, total, under
+from analyzer.records.record import restrict
+from analyzer.records.rows import STEP_KEYS, SUMMED_KEYS, prefixes, total, under
 
 
 # --- one metric ------------------------------------------------------------------------------------------------------

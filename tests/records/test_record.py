@@ -6,22 +6,20 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
-from analyzer.records.record import (
+from analyzer.records.record import Record, restrict, unknown_module_error
+from analyzer.records.rows import (
     ROW_KEYS,
     SUMMED_KEYS,
     TOTAL_KEYS,
     TRAINING_KEYS,
     Count,
     Module,
-    Record,
     Row,
     Totals,
     modules,
     prefixes,
-    restrict,
     total,
     under,
-    unknown_module_error,
 )
 
 

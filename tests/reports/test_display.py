@@ -12,7 +12,8 @@ from torch import nn
 
 import analyzer
 from analyzer.claims import ledger
-from analyzer.records.record import Count, Record
+from analyzer.records.record import Record
+from analyzer.records.rows import Count
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import ModelCheck
 from tests.timed_records import timed

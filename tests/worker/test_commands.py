@@ -145,7 +145,11 @@ def wait_until(condition, within_s: float = 30.0) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
 def test_a_signal_to_the_command_ends_the_model_and_its_processes(project, number):
-    command = subprocess.Popen(HANG, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def by_default() -> None:  # Under nohup, SIGHUP is ignored, and a child inherits that.
+        if number != signal.SIGKILL:
+            signal.signal(number, signal.SIG_DFL)
+
+    command = subprocess.Popen(HANG, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=by_default)
     assert wait_until(lambda: len(running()) == 2), command.communicate()
     command.send_signal(number)
     _, messages = command.communicate(timeout=30)

@@ -10,7 +10,8 @@ from analyzer.cli.output import emit, spinner, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.note import is_strict
-from analyzer.records.record import By, Record, restrict, under, unknown_module_error
+from analyzer.records.record import By, Record, restrict, unknown_module_error
+from analyzer.records.rows import under
 
 if TYPE_CHECKING:
     from analyzer.records.comparison import Comparison

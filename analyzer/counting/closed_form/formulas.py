@@ -27,7 +27,7 @@ from analyzer.networks.spec import (
     ReLU,
 )
 from analyzer.networks.walk import Concat, Mode, Step
-from analyzer.records.record import Count, Row
+from analyzer.records.rows import Count, Row
 
 FLOAT32_BYTES = 4
 

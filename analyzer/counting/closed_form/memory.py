@@ -31,7 +31,7 @@ from analyzer.networks.spec import (
 )
 from analyzer.networks.walk import Step, join
 from analyzer.records.memory import Memory, ModuleMemory
-from analyzer.records.record import prefixes
+from analyzer.records.rows import prefixes
 
 FLOAT32_BYTES = 4
 INT64_BYTES = 8

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from analyzer.records.agreement import Agreement, Difference, RowAgreement
-from analyzer.records.record import ROW_KEYS, Count, Row
+from analyzer.records.rows import ROW_KEYS, Count, Row
 
 if TYPE_CHECKING:
     from analyzer.counting.crosscheck.fvcore import FvcoreCount

@@ -6,7 +6,7 @@ from analyzer.counting.crosscheck.compare_counters import compare_counts
 from analyzer.counting.crosscheck.fvcore import count_with_fvcore
 from analyzer.counting.execution.built import BuiltNetwork
 from analyzer.records.agreement import Agreement
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 
 
 def cross_check(built: BuiltNetwork, closed_form: Count) -> tuple[Agreement, Count]:

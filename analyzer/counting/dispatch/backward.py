@@ -29,7 +29,7 @@ from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, 
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import WITHOUT_MACS, Operator, any_registered, functional_name
 from analyzer.counting.operators.contractions import ContractionsAsProducts, added_outer
-from analyzer.records.record import Count, Row, prefixes
+from analyzer.records.rows import Count, Row, prefixes
 
 # Operators with a gradient that is an outer product or a scaled vector, by the arguments that have it. torch multiplies
 # these elementwise, so the backward pass shows no product, but the MACs are the same.

@@ -23,7 +23,7 @@ from analyzer.counting.dispatch.tensors import tensors_of
 from analyzer.counting.dispatch.unused import unused_notes
 from analyzer.counting.operators.contractions import ContractionsAsProducts
 from analyzer.records.note import Note
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 
 
 def count_operators(

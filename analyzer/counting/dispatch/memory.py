@@ -23,7 +23,7 @@ from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, 
 from analyzer.counting.operators.classify import Operator
 from analyzer.records.memory import Memory, ModuleMemory
 from analyzer.records.note import Note
-from analyzer.records.record import prefixes
+from analyzer.records.rows import prefixes
 from analyzer.records.training import FLOAT32_BYTES, OPTIMIZERS, OptimizerMemory, TrainingSetup, optimizer_memory
 
 CPU_RESULTS = {**ONEDNN_RESULTS, **EMBEDDING_BAG_RESULTS}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
@@ -16,14 +15,13 @@ from torch import Tensor, nn
 
 from analyzer.counting.dispatch import values
 from analyzer.counting.dispatch.module_names import is_bias, is_leaf, op_name
-from analyzer.counting.dispatch.module_tracker import Calls
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.origins import Origins
 from analyzer.counting.dispatch.packed import NOT_PACKED, Packed, logical_elements, packed_weights
 from analyzer.counting.dispatch.producers import NO_WINDOW, Producers, Window, window
+from analyzer.counting.dispatch.row_calls import Frame, RowCalls
 from analyzer.counting.dispatch.tensors import (
     any_sparse,
-    bytes_of,
     replace_by_shapes,
     shapes_of,
     storage_id,
@@ -33,50 +31,7 @@ from analyzer.counting.dispatch.traffic import NO_PARTS, Part, bytes_read, bytes
 from analyzer.counting.operators.call import Call, Work
 from analyzer.counting.operators.classify import Operator, as_if_dense
 from analyzer.counting.operators.elementwise import MODULES
-from analyzer.records.record import Count, Row
-
-
-@dataclass(slots=True)
-class Frame:
-    """A call in progress, of a module or of a composite operator. If `folds` is set, its operators become one row."""
-
-    op: str
-    folds: bool
-    has_formula: bool = False
-    ran: bool = False  # Views alone leave it False: they move no data.
-    works: list[Work] = field(default_factory=list)
-    window: Window = NO_WINDOW
-    parts: dict[int, Part] = field(default_factory=dict)  # Tensors read in part, such as an embedding's table.
-
-    def total(self) -> Work:
-        if len(self.works) == 1:
-            return self.works[0]
-        return Work(sum(work.macs for work in self.works), sum(work.flops for work in self.works))
-
-    def add_parts(self, parts: dict[int, Part]) -> None:
-        for storage, part in parts.items():
-            if not part.read:  # Overwritten, perhaps after another operator read it.
-                continue
-            before = self.parts[storage].read if storage in self.parts else 0
-            self.parts[storage] = part._replace(read=min(before + part.read, bytes_of(part.tensor)))
-
-
-class RowCalls(Calls):
-    """The rows of one thread so far, and the stack of its calls that decides to which row the next operator belongs."""
-
-    def __init__(self, path: str, *, foreign: bool = False) -> None:
-        super().__init__(path, foreign=foreign)
-        self.frames = [Frame("", folds=False)]
-        self.rows: list[Row] = []
-        self.tasks: list[tuple[int, RowCalls]] = []  # Work given to other threads, and the number of rows before it.
-
-    def all_rows(self) -> list[Row]:
-        """All rows; the rows of a task are inserted where the task was submitted, however threads were scheduled."""
-        rows, start = [], 0
-        for index, task in self.tasks:
-            rows += self.rows[start:index] + task.all_rows()
-            start = index
-        return rows + self.rows[start:]
+from analyzer.records.rows import Count, Row
 
 
 class RowRecorder(OperatorTracker):
@@ -102,9 +57,8 @@ class RowRecorder(OperatorTracker):
         self.calls_of: Counter[tuple[str, str]] = Counter()
         self.counted: set[int] = set()
         self.read_values = False
-        self.parameters_of_row: dict[
-            int, tuple[list[int], Packed]
-        ] = {}  # Storages and packed weights, by the row's id.
+        # Storages and packed weights, by the row's id.
+        self.parameters_of_row: dict[int, tuple[list[int], Packed]] = {}
 
     @property
     def rows(self) -> list[Row]:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from analyzer.core.units import percent
 from analyzer.records.note import Note
-from analyzer.records.record import Count, prefixes
+from analyzer.records.rows import Count, prefixes
 
 SMALLEST_SHARE = 0.01  # Share of all parameters below which there is no note, such as for a pooling head.
 

@@ -16,7 +16,7 @@ from analyzer.models.spec_to_module import construct
 from analyzer.networks.spec import Network
 from analyzer.networks.walk import Step
 from analyzer.records.memory import Memory
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 from analyzer.records.training import TrainingSetup
 
 

@@ -20,7 +20,7 @@ import torch
 from analyzer.counting.dispatch.replaced import Replacement, Replacements
 from analyzer.models.failures import error_summary
 from analyzer.records.note import Note
-from analyzer.records.record import SUMMED_KEYS, Count
+from analyzer.records.rows import SUMMED_KEYS, Count
 
 TITLES = {"macs": "MACs", "flops": "FLOPs", "params": "parameters"}
 # A layer dropped with a probability of 0.5 is the same under 4 seeds with a chance of 1/16, under 12 of 1/4096.

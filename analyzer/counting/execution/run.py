@@ -28,7 +28,7 @@ from analyzer.counting.execution.randomness import Randomness, random_notes
 from analyzer.models.failures import error_summary, run_error
 from analyzer.records.memory import Memory
 from analyzer.records.note import Note
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 from analyzer.records.training import TrainingSetup
 
 HOW = {

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.shapes import shape_text
-from analyzer.records.record import TRAINING_KEYS
+from analyzer.records.rows import TRAINING_KEYS
 from analyzer.regression.counts.snapshot import LAYER_METRICS, MODEL_METRICS, Layer, Snapshot
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck, Outcome
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.records.note import is_strict
-from analyzer.records.record import TRAINING_KEYS
 from analyzer.records.record_json import record_to_json
+from analyzer.records.rows import TRAINING_KEYS
 from analyzer.regression.counts.baseline import Baseline
 from analyzer.regression.counts.candidates import Candidate
 from analyzer.regression.counts.compare import compare

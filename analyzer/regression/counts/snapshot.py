@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
-from analyzer.records.record import TOTAL_KEYS, TRAINING_KEYS, Record, Row
+from analyzer.records.record import Record
+from analyzer.records.rows import TOTAL_KEYS, TRAINING_KEYS, Row
 from analyzer.regression.outcome import Key
 
 MODES = ("inference", "training")

@@ -19,8 +19,9 @@ from analyzer.core.inputs import image_shape, is_reference, parse_input, parse_i
 from analyzer.core.shapes import Shape
 from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, variant
-from analyzer.records.record import Count, Record
+from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
+from analyzer.records.rows import Count
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver.processes import run_workers
 from analyzer.timing.driver.results import build_measurement

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from math import ceil, prod
 
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 
 TILE = 8  # Points per axis; larger tiles lose too many digits in float32 (Barabasz et al. 2020).
 PER_FREQUENCY = 1.5

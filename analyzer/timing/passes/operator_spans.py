@@ -11,7 +11,7 @@ from torch import nn
 
 from analyzer.core.frozen import Frozen
 from analyzer.counting.dispatch.counter import record_rows
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 from analyzer.timing.passes.instrument import Instrument
 
 

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import shape_text
 from analyzer.core.units import percent
-from analyzer.records.record import Module, Record, Row
+from analyzer.records.record import Record
+from analyzer.records.rows import Module, Row
 
 WIDTH = 288  # Fits a screen of 320 pixels without scaling.
 BOX, STEP, GAP, PAD = 34, 22, 12, 8

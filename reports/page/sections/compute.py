@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from analyzer.core.units import METRICS, percent
-from analyzer.records.record import Module
+from analyzer.records.rows import Module
 from reports import cells
 from reports.counting.groups import TOP_LEVEL
 from reports.counting.network import network as network_table

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from analyzer.core.units import METRICS, signed
 from analyzer.records.comparison import TOTAL, compare_records
-from analyzer.records.record import Totals
+from analyzer.records.rows import Totals
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Chart, Choice, Paragraphs, Section
 from reports.page.figures import base as figures

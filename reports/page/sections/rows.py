@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from analyzer.core.shapes import shape_text
 from analyzer.core.units import METRICS
-from analyzer.records.record import Module, Row, Totals, total
+from analyzer.records.rows import Module, Row, Totals, total
 from reports import cells
 from reports.counting.groups import TOP_LEVEL
 from reports.counting.network import passes_of_step

@@ -12,7 +12,8 @@ from analyzer.claims.reduction import BRANCH, REDUCED, UNREDUCED
 from analyzer.core.units import METRICS, relative_change_phrase, scaled, times
 from analyzer.counting.api import count, count_variant
 from analyzer.networks.variants import variant
-from analyzer.records.record import Module, Record
+from analyzer.records.record import Record
+from analyzer.records.rows import Module
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Calculation, Chart, Section
 from reports.page.figures import scatter

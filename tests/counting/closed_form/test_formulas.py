@@ -27,7 +27,7 @@ from analyzer.networks.spec import (
     Sequential,
 )
 from analyzer.networks.walk import walk
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 
 
 def row(name: str, path: str, *, op: str | None = None, **settings: object) -> Row:

@@ -28,7 +28,7 @@ from analyzer.networks.spec import (
 )
 from analyzer.networks.walk import walk
 from analyzer.records.agreement import Agreement, Difference
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 
 MODES = pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
 VARIANT = pytest.mark.parametrize("name", VARIANTS)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.dispatch.counter import count_operators
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 
 BF16 = torch.bfloat16
 CONTEXT = 4096  # Tokens in the cache.

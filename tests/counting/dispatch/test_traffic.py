@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.dispatch.counter import count_operators
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 
 ROWS, WIDTH = 1000, 16
 TABLE = 4 * ROWS * WIDTH  # Bytes.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.records.record import Count, Record, Row
+from analyzer.records.record import Record
+from analyzer.records.rows import Count, Row
 from benchmarks.detectors import UNEXPLAINED, explained
 
 GIGA = 10**9

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 import analyzer
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.execution.run import count_model
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 
 MACS = 3 * 4 * 4  # OneLayer's product over three rows.
 

@@ -16,7 +16,7 @@ from analyzer.counting.dispatch.counter import record_rows
 from analyzer.counting.execution.run import count_model
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import _formulas, functional_name, lookup
-from analyzer.records.record import Count
+from analyzer.records.rows import Count
 from tests.counting.operators.calls import Calls
 
 

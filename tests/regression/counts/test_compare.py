@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analyzer.counting.api import count
 from analyzer.networks import VARIANTS
-from analyzer.records.record import TRAINING_KEYS
+from analyzer.records.rows import TRAINING_KEYS
 from analyzer.regression.counts import baseline
 from analyzer.regression.counts.compare import classify, compare
 from analyzer.regression.counts.snapshot import LAYER_METRICS, Layer, Snapshot, snapshot

@@ -6,7 +6,8 @@ import pytest
 
 import analyzer
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.record import Count, Record, Row, restrict, total
+from analyzer.records.record import Record, restrict
+from analyzer.records.rows import Count, Row, total
 from reports.counting.groups import COLUMNS, default_depth, groups, operator_type, tree_name
 from reports.table import Cell
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from analyzer import compare, count
 from analyzer.records.agreement import Agreement, Difference, RowAgreement
 from analyzer.records.comparison import compare_records
-from analyzer.records.record import Count, Record, Row, restrict
+from analyzer.records.record import Record, restrict
+from analyzer.records.rows import Count, Row
 from reports.counting import comparison, network
 from reports.table import Cell, Table, as_cell, cell_text
 

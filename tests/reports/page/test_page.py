@@ -14,8 +14,9 @@ from analyzer.core.units import seconds
 from analyzer.counting.api import count, count_variant
 from analyzer.networks.variants import variant
 from analyzer.records.comparable import incompatibility
-from analyzer.records.record import Count, Record, Row
+from analyzer.records.record import Record
 from analyzer.records.record_json import dump, pretty
+from analyzer.records.rows import Count, Row
 from reports.page.build import page
 from reports.page.context import Chart, Choice, flat
 from reports.page.network_views import network_views

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import analyzer
-from analyzer.records.record import Count, Record
+from analyzer.records.record import Record
+from analyzer.records.rows import Count
 from analyzer.records.timings import Configuration, Measurement, Timing
 from reports.table import cell_text
 

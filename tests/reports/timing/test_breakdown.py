@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from analyzer.records.record import Count, Record
+from analyzer.records.record import Record
+from analyzer.records.rows import Count
 from analyzer.records.timings import Configuration, Measurement, Timing
 from analyzer.timing.machine.roofline import Ceilings, Level
 from reports.timing.breakdown import groups_by_kind, kinds, modules

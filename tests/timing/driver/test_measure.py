@@ -6,7 +6,8 @@ import pytest
 
 from analyzer.cli.commands.time import DTYPES, LAYOUTS
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.record import Count, Record
+from analyzer.records.record import Record
+from analyzer.records.rows import Count
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver import measure as module
 from analyzer.timing.driver.measure import _batch_notes, build_requests, measure

@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from analyzer.counting.api import count
-from analyzer.records.record import Row
+from analyzer.records.rows import Row
 from analyzer.timing.machine.devices import device
 from analyzer.timing.machine.fast_convolution import fewest_flops, reduction
 from analyzer.timing.machine.roofline import bound, published_ceilings

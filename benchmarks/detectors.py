@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
-from analyzer.records.record import Record, Row
+from analyzer.records.record import Record
+from analyzer.records.rows import Row
 
 UNEXPLAINED = "UNEXPLAINED"
 MAX_PROPOSALS, MAX_DETECTIONS = 1000, 100

@@ -29,7 +29,7 @@ HOST = "https://cdn.plot.ly"
 def html(page: Page, charts: Charts = "embed") -> str:
     """The whole file. `none` omits charts but keeps their sentences and tables; `link` loads plotly from its host."""
     drawn = page.charts if charts != "none" else ()
-    script, style = read("script.js"), read("style.css")
+    script, style = joined_script(), joined_style()
     linked = charts == "link" and bool(drawn)
     text: str = template("page.html").render(
         page=page,
@@ -87,6 +87,20 @@ def link() -> dict[str, str]:
     version = plotly_script()[:200].decode(errors="replace").partition("plotly.js v")[2].split()[0]
     digest = base64.b64encode(hashlib.sha256(plotly_script()).digest()).decode()
     return {"src": f"{HOST}/plotly-{version}.min.js", "integrity": f"sha256-{digest}"}
+
+
+def joined_script() -> str:
+    """All scripts of the page as one function, so that they share names that a page's ids cannot shadow."""
+    return f'"use strict";\n(() => {{\n{_joined("scripts", first="base", last="start")}}})();\n'
+
+
+def joined_style() -> str:
+    return _joined("styles", first="base", last="print")
+
+
+def _joined(folder: str, *, first: str, last: str) -> str:
+    files = sorted((HERE / folder).iterdir(), key=lambda file: (file.stem != first, file.stem == last, file.name))
+    return "".join(read(f"{folder}/{file.name}") for file in files)
 
 
 def read(name: str) -> str:

@@ -1,0 +1,15 @@
+// The page works without scripts, which add sorting, filters, CSV, themes and charts. The files of this folder are
+// joined into one function: base first, start last, the others by name.
+const root = document.documentElement;
+root.classList.add("js");
+const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+const make = (name, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+};
+const json = (id) => {
+  const element = document.getElementById(id);
+  return element ? JSON.parse(element.textContent) : null;
+};
+const soon = window.requestIdleCallback ?? ((job) => setTimeout(job, 1));

@@ -1,0 +1,108 @@
+// Charts: plotly is unpacked and run when the first chart comes near; the others are drawn when the page is idle.
+const figures = json("figures") ?? {};
+const picked = {};
+const plots = all(".plot");
+const config = {
+  responsive: true, displayModeBar: false, displaylogo: false, showLink: false, showSendToCloud: false,
+  showEditInChartStudio: false, sendData: false, plotlyServerURL: "", scrollZoom: false, doubleClick: false, showTips: false,
+};
+const id = (plot) => plot.id.slice("plot-".length);
+const isDrawn = (plot) => plot.dataset.drawn === "1";
+
+function colours(print) {
+  const style = getComputedStyle(root);
+  const of = (name, paper) => (print ? paper : style.getPropertyValue(name).trim());
+  return { ink: of("--ink", "#1a1f26"), line: of("--line", "#dde1e6"), muted: of("--muted", "#545d69"), bg: of("--bg", "#ffffff") };
+}
+
+function themed(layout, print = false) {
+  const { ink, line, muted, bg } = colours(print);
+  const result = structuredClone({ ...figures.base, ...layout });
+  Object.assign(result, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true });
+  result.font = { ...result.font, color: ink, ...(print ? { size: 9 } : {}) };
+  result.hoverlabel = { ...result.hoverlabel, bgcolor: bg, bordercolor: muted };
+  result.hoverlabel.font = { ...result.hoverlabel.font, color: ink };
+  for (const key of Object.keys(result))
+    if (/^[xy]axis/.test(key)) Object.assign(result[key], { gridcolor: line, zerolinecolor: muted, linecolor: muted, tickcolor: line, fixedrange: true });
+  return result;
+}
+
+function current(plot) {
+  const { data, layout, views } = figures[id(plot)];
+  const view = (views ?? []).find(([name]) => name === picked[id(plot)]);
+  const result = structuredClone({ data, layout });
+  if (view)
+    for (const [key, columns] of Object.entries(view[1]))
+      if (key === "axis") result.layout.xaxis.title.text = columns;
+      else columns.forEach((column, index) => (result.data[index][key] = column));
+  return result;
+}
+
+function draw(plot, print = false) {
+  const { data, layout } = current(plot);
+  for (const trace of data) if (trace.error_x) trace.error_x.color = colours(print).ink;
+  const size = print ? { width: PAPER, height: Math.max(layout.height * SHRUNK, 170), autosize: false } : {};
+  const done = Plotly[isDrawn(plot) ? "react" : "newPlot"](plot, data, { ...themed(layout, print), ...size }, config);
+  plot.dataset.drawn = "1";
+  all("svg", plot).forEach((svg) => svg.setAttribute("aria-hidden", "true"));
+  return done;
+}
+const PAPER = 340; // Pixels: half the width of an A4 page between its margins.
+const SHRUNK = 0.62;
+
+let loading = null;
+function load() {
+  loading ??= unpack().then(
+    (source) =>
+      new Promise((resolve, reject) => {
+        const script = make("script", { ...source, onload: resolve, onerror: reject });
+        document.head.append(script);
+      }),
+  );
+  return loading;
+}
+async function unpack() {
+  const link = json("plotly-link");
+  if (link) return { ...link, crossOrigin: "anonymous" };
+  const letters = atob(document.getElementById("plotly").textContent);
+  const bytes = new Uint8Array(letters.length);
+  for (let index = 0; index < letters.length; index += 1) bytes[index] = letters.charCodeAt(index);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const blob = await new Response(stream, { headers: { "Content-Type": "text/javascript" } }).blob();
+  return { src: URL.createObjectURL(blob) };
+}
+
+// The whole page is laid out once no chart is being loaded.
+const settle = () => soon(() => root.classList.add("settled"));
+addEventListener("load", () => soon(() => loading || settle()));
+
+const seen = (plot) => plot.offsetParent !== null;
+function follow() {
+  const next = plots.find((plot) => !isDrawn(plot) && seen(plot));
+  if (!next) return settle();
+  soon(() => { if (!isDrawn(next)) draw(next); follow(); });
+}
+const observer = new IntersectionObserver(
+  (entries) => {
+    const near = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+    if (!near.length) return;
+    load().then(
+      () => {
+        const [first] = near;
+        if (!isDrawn(first)) draw(first);
+        follow();
+      },
+      () => near.forEach((plot) => (plot.textContent = "The chart's script could not be loaded; its figures are in the table below.")),
+    );
+    near.forEach((plot) => observer.unobserve(plot));
+  },
+  { rootMargin: "150% 0px" },
+);
+plots.forEach((plot) => observer.observe(plot));
+
+function recolour() {
+  plots.filter(isDrawn).forEach((plot) => draw(plot));
+}
+function redrawn() {
+  if (window.Plotly) plots.filter((plot) => seen(plot)).forEach((plot) => (isDrawn(plot) ? Plotly.Plots.resize(plot) : draw(plot)));
+}

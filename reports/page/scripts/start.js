@@ -1,0 +1,2 @@
+// Runs after all other files.
+reveal();

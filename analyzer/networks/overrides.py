@@ -1,4 +1,8 @@
-"""Changes to one number of a network spec: `inception_4a.reduce_5x5=32`."""
+"""Changes to one number of a network spec: `inception_4a.reduce_5x5=32`.
+
+The widths of a block, such as an inception module, are its own numbers; kernel and groups of the convolutions inside
+are set by their path, `inception_4a.branch_5x5.conv.kernel=3`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted, require_positive_int
-from analyzer.networks.spec import Network, Node, Sequential
+from analyzer.networks.spec import Block, Conv, Network, Node, Sequential
 from analyzer.networks.walk import join
 
 Overrides: TypeAlias = Mapping[str, int]
+KEYS_IN_BLOCKS = ("kernel", "groups")
 
 
 class Hyperparameter(NamedTuple):
@@ -64,8 +69,8 @@ def apply_overrides(network: Network, overrides: Overrides) -> tuple[Network, di
             raise unknown_key_error(str(key), [network])
         require_positive_int(one_line(key), value)
         changes[full] = value
-    for full, value in changes.items():
-        path, _, name = full.rpartition(".")
+    for full in sorted(changes, key=lambda key: key.count(".")):  # A block's numbers before those inside it.
+        (path, _, name), value = full.rpartition("."), changes[full]
         trunk = _changed(network.trunk, path.split("."), name, value)
         assert isinstance(trunk, Sequential)
         network = network.replace(rows=trunk.children)
@@ -74,7 +79,7 @@ def apply_overrides(network: Network, overrides: Overrides) -> tuple[Network, di
 
 def unknown_key_error(key: str, networks: list[Network]) -> AnalyzerError:
     """The error for a key that none of the networks has, with the keys of its row or the nearest keys."""
-    numbers = [number for network in networks for number in hyperparameters(network)]
+    numbers = [number for network in networks for number in _hyperparameters(network.trunk, "", "", in_blocks=False)]
     keys = list(dict.fromkeys(f"{number.path}.{number.key}" for number in numbers))
     row = key.partition(".")[0]
     of_row = [known for known in keys if known.startswith(f"{row}.")]
@@ -83,17 +88,39 @@ def unknown_key_error(key: str, networks: list[Network]) -> AnalyzerError:
     return AnalyzerError(f"no number {quoted(key)} in {one_line(names)}; {one_line(advice)}")
 
 
-def _hyperparameters(node: Node, path: str, role: str) -> Iterator[Hyperparameter]:
+def _hyperparameters(node: Node, path: str, role: str, *, in_blocks: bool = True) -> Iterator[Hyperparameter]:
+    """The numbers of a node and, unless `in_blocks` is False, those of the layers that its blocks expand to."""
     if isinstance(node, Sequential):
-        for name, child in node.children.items():
-            yield from _hyperparameters(child, join(path, name), join(role, node.roles.get(name, name)))
-    else:
-        for key in node.keys:
-            yield Hyperparameter(path, role, key, getattr(node, key))
+        for name, child, child_role in _children(node, role):
+            yield from _hyperparameters(child, join(path, name), child_role, in_blocks=in_blocks)
+        return
+    for key in node.keys:
+        yield Hyperparameter(path, role, key, getattr(node, key))
+    if isinstance(node, Block) and in_blocks:
+        for number in _hyperparameters(_convolutions(node.expand()), path, role):
+            if number.key in KEYS_IN_BLOCKS:
+                yield number
+
+
+def _children(node: Sequential, role: str) -> Iterator[tuple[str, Node, str]]:
+    for name, child in node.children.items():
+        yield name, child, join(role, node.roles.get(name, name))
+
+
+def _convolutions(node: Sequential) -> Sequential:
+    """The node without all layers but its convolutions."""
+    children = {
+        name: _convolutions(child) if isinstance(child, Sequential) else child
+        for name, child in node.children.items()
+        if isinstance(child, Conv | Sequential)
+    }
+    return node.replace(children=children)
 
 
 def _changed(node: Node, path: list[str], key: str, value: int) -> Node:
     """The node with one number changed. Names hold no dots, so a path splits in one way only."""
+    if isinstance(node, Block) and path:
+        node = node.expand()
     if not isinstance(node, Sequential):
         return node.replace(**{key: value})
     name, *rest = path

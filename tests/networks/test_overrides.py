@@ -58,7 +58,7 @@ def test_a_setting_with_control_characters_stays_one_line():
 # --- what can be set -------------------------------------------------------------------------------------------------
 def test_every_number_of_googlenet():
     by_key = numbers(find("googlenet"))
-    assert {key: by_key[key] for key in by_key if key.startswith("inception_4a.")} == {
+    assert {key: by_key[key] for key in by_key if re.fullmatch(r"inception_4a\.\w+", key)} == {
         "inception_4a.out_1x1": 192,
         "inception_4a.reduce_3x3": 96,
         "inception_4a.out_3x3": 208,
@@ -167,6 +167,20 @@ def test_kernel_and_stride():
     conv = after["conv1.conv", "conv2d"]
     assert conv.outputs == ((1, 64, 56, 56),)
     assert conv.macs == 56 * 56 * 64 * 5 * 5 * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "conv"),
+    [("googlenet", "inception_4a.branch_5x5.conv"), ("googlenet-torchvision", "inception_4a.branch_5x5.conv")],
+)
+def test_kernel_and_groups_of_a_convolution_in_a_module_beside_the_width_of_the_module(name, conv):
+    changes = {f"{conv}.kernel": 7, f"{conv}.groups": 4, "inception_4a.reduce_5x5": 32}
+    record = count(name, overrides=changes)
+    macs = {row.role: row.macs for row in record.rows}
+    assert macs[conv] == 14 * 14 * 48 * 7 * 7 * 32 // 4
+    path = next(row.path for row in record.rows if row.role == conv)
+    assert record.overrides[f"{path}.kernel"] == 7
+    assert full_key(find(name), f"{conv}.out") is None  # The width is the module's out_5x5.
 
 
 def test_an_override_of_a_head_has_no_effect_at_inference():

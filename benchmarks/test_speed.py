@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from analyzer import build, compare, count
-from analyzer.counting.execution.built import BuiltNetwork
+from analyzer.counting.execution.built_in_network import BuiltNetwork
 from analyzer.models.spec_to_module import construct
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.walk import walk

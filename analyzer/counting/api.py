@@ -175,7 +175,7 @@ def count_variant(
     counted = count_steps(steps, mode)
     agreement, measured = None, None
     if counter == "dispatch" or verify or (memory and train):
-        from analyzer.counting.execution.built import BuiltNetwork
+        from analyzer.counting.execution.built_in_network import BuiltNetwork
 
         try:
             built = BuiltNetwork(chosen.network, steps, train=train)

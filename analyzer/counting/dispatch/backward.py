@@ -24,11 +24,12 @@ from analyzer.counting.dispatch import recurrent
 from analyzer.counting.dispatch.concatenation import CONCATENATIONS, concatenate, has_many_inputs
 from analyzer.counting.dispatch.module_names import is_leaf
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
-from analyzer.counting.dispatch.outputs import run_model
+from analyzer.counting.dispatch.run_to_the_end import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import WITHOUT_MACS, Operator, any_registered, functional_name
-from analyzer.counting.operators.contractions import ContractionsAsProducts, added_outer
+from analyzer.counting.operators.einsum_and_matmul import added_outer
+from analyzer.counting.operators.einsum_as_matmul import EinsumAsMatmul
 from analyzer.records.rows import Count, Row, prefixes
 
 # Operators with a gradient that is an outer product or a scaled vector, by the arguments that have it. torch multiplies
@@ -204,7 +205,7 @@ class GradientTracker(OperatorTracker):
                 return
 
 
-class _ProductsAsWritten(ContractionsAsProducts):
+class _ProductsAsWritten(EinsumAsMatmul):
     """Recurrent layers as products over all steps, and one gradient for an input of many concatenations.
 
     Also reports complex convolutions to the tracker.

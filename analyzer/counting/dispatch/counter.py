@@ -16,12 +16,12 @@ import torch.utils.checkpoint
 from torch import nn
 
 from analyzer.core.frozen import Frozen
-from analyzer.counting.dispatch.outputs import any_function, run_model
-from analyzer.counting.dispatch.replaced import Replacement, Replacements
+from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
 from analyzer.counting.dispatch.rows import RowRecorder
+from analyzer.counting.dispatch.run_to_the_end import any_function, run_model
 from analyzer.counting.dispatch.tensors import tensors_of
-from analyzer.counting.dispatch.unused import unused_notes
-from analyzer.counting.operators.contractions import ContractionsAsProducts
+from analyzer.counting.dispatch.unused_parameters import unused_notes
+from analyzer.counting.operators.einsum_as_matmul import EinsumAsMatmul
 from analyzer.records.note import Note
 from analyzer.records.rows import Count
 
@@ -89,7 +89,7 @@ def record_rows(
         stack.enter_context(torch.enable_grad() if autograd else torch.inference_mode())
         stack.enter_context(_gradients_refused())
         if autograd:
-            stack.enter_context(ContractionsAsProducts())
+            stack.enter_context(EinsumAsMatmul())
         elif grad_enabled:
             stack.enter_context(torch.enable_grad())
             stack.enter_context(_without_graph())

@@ -18,7 +18,7 @@ from analyzer.counting.dispatch.cpu_attention import attention_as_on_a_cpu
 from analyzer.counting.dispatch.cpu_embedding_bag import EMBEDDING_BAG_RESULTS
 from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, RecurrentLayers
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
-from analyzer.counting.dispatch.outputs import run_model
+from analyzer.counting.dispatch.run_to_the_end import run_model
 from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, storage_id, tensors_inside, tensors_of
 from analyzer.counting.operators.classify import Operator
 from analyzer.records.memory import Memory, ModuleMemory

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 
 from analyzer.counting.dispatch import threads
 from analyzer.counting.dispatch.module_tracker import ModuleTracker
-from analyzer.counting.dispatch.refusals import check_index, record
+from analyzer.counting.dispatch.swallowed_errors import check_index, record
 from analyzer.counting.dispatch.tensors import dispatches_itself
 from analyzer.counting.operators.classify import Operator, lookup
 from analyzer.counting.operators.higher_order import CHOICES

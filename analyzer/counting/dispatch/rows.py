@@ -13,11 +13,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting.dispatch import values
 from analyzer.counting.dispatch.module_names import is_bias, is_leaf, op_name
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
-from analyzer.counting.dispatch.origins import Origins
-from analyzer.counting.dispatch.packed import NOT_PACKED, Packed, logical_elements, packed_weights
+from analyzer.counting.dispatch.packed_weights import NOT_PACKED, Packed, logical_elements, packed_weights
 from analyzer.counting.dispatch.producers import NO_WINDOW, Producers, Window, window
 from analyzer.counting.dispatch.row_calls import Frame, RowCalls
 from analyzer.counting.dispatch.tensors import (
@@ -27,7 +25,17 @@ from analyzer.counting.dispatch.tensors import (
     storage_id,
     tensors_of,
 )
+from analyzer.counting.dispatch.tensors_of_other_threads import Origins
 from analyzer.counting.dispatch.traffic import NO_PARTS, Part, bytes_read, bytes_written, parts_of
+from analyzer.counting.dispatch.values_leaving_torch import (
+    EMPTY,
+    LITERALS,
+    READERS,
+    LeavingValues,
+    any_mask,
+    end_watch,
+    watch,
+)
 from analyzer.counting.operators.call import Call, Work
 from analyzer.counting.operators.classify import Operator, as_if_dense
 from analyzer.counting.operators.elementwise import MODULES
@@ -40,7 +48,7 @@ class RowRecorder(OperatorTracker):
     def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
         super().__init__(model)
         self.roles = roles
-        self.values = values.LeavingValues(self.note)
+        self.values = LeavingValues(self.note)
         self.origins = Origins(self.note, [module for _, module in self.modules])
         # By storage, since an operator may read a view of a parameter, and a storage may hold several parameters.
         self.parameters: dict[int, dict[str, Tensor]] = {}
@@ -80,11 +88,11 @@ class RowRecorder(OperatorTracker):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        values.watch(self)
+        watch(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        values.end(self)
+        end_watch(self)
         self.origins.close()
         super().__exit__(*error)
 
@@ -124,7 +132,7 @@ class RowRecorder(OperatorTracker):
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if known.kind == "view":
             result = func(*args, **kwargs)
-            if known.name in values.LITERALS:
+            if known.name in LITERALS:
                 self.values.come_back(result, self.path)
             return result
         if known.kind == "composite":
@@ -135,12 +143,12 @@ class RowRecorder(OperatorTracker):
             self.origins.check(tensors_of((args, kwargs)), self.path)
         result = super().run_operator(func, known, args, kwargs)
         if known.kind == "free":
-            if known.name in values.EMPTY:
+            if known.name in EMPTY:
                 self.values.allocate(result)
             elif known.name == "aten::_local_scalar_dense":
                 self.values.read_scalar(args[0], self.path)
                 self.read_values = True
-            elif known.name in values.READERS or (known.name == "aten::index" and values.any_mask(args[1])):
+            elif known.name in READERS or (known.name == "aten::index" and any_mask(args[1])):
                 self.read_values = True
         if args and result is args[0] and not known.mutable and known.kind != "unknown":
             return result  # Dropout at inference returns its input: nothing ran.

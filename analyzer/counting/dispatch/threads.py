@@ -23,7 +23,7 @@ from torch.overrides import _get_current_function_mode_stack, _pop_mode, _push_m
 from torch.utils import _python_dispatch
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.counting.dispatch.replaced import Replacement, Replacements
+from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
 
 # Threads of pools serve later passes too: their tasks are followed, not the threads.
 POOLS = ("concurrent.futures.", "multiprocessing.")

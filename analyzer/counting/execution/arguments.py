@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.counting.dispatch.outputs import MAX_ITEMS
+from analyzer.counting.dispatch.run_to_the_end import MAX_ITEMS
 from analyzer.counting.dispatch.tensors import tensors_inside
 from analyzer.counting.execution.attributes import built_in_class, slot_values
 from analyzer.counting.execution.places import Move

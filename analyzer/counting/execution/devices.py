@@ -15,7 +15,7 @@ from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
-from analyzer.counting.dispatch.replaced import Replacement, Replacements
+from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
 
 KINDS = re.compile(r"is_(cpu|cuda|xpu|mps|mtia|maia|meta|xla|hpu|ipu|vulkan)")
 FLAGS = tuple(name for name in dir(Tensor) if KINDS.fullmatch(name))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes
 
-from analyzer.counting.dispatch.refusals import raise_refusals
+from analyzer.counting.dispatch.swallowed_errors import raise_swallowed_errors
 from analyzer.counting.dispatch.tensors import is_fake
 from analyzer.counting.execution.devices import AsOnDevice, no_device_read, reported_device
 
@@ -71,21 +71,21 @@ def _no_collection() -> Iterator[None]:
 @contextmanager
 def _meta(tensors: Sequence[Tensor]) -> Iterator[Move]:
     asked = nullcontext() if reported_device(tensors).type == "meta" else no_device_read()
-    with _no_collection(), _no_autocast(), raise_refusals(), asked:
+    with _no_collection(), _no_autocast(), raise_swallowed_errors(), asked:
         yield to_meta
 
 
 @contextmanager
 def _meta_on_device(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """For a model that reads the device of a tensor."""
-    with _no_collection(), _no_autocast(), raise_refusals(), AsOnDevice(reported_device(tensors)):
+    with _no_collection(), _no_autocast(), raise_swallowed_errors(), AsOnDevice(reported_device(tensors)):
         yield to_meta
 
 
 @contextmanager
 def _meta_by_default(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """For a model that makes tensors on the default device, as by `torch.arange(n)`."""
-    with _no_collection(), _no_autocast(), raise_refusals(), AsOnDevice(reported_device(tensors), default=True):
+    with _no_collection(), _no_autocast(), raise_swallowed_errors(), AsOnDevice(reported_device(tensors), default=True):
         yield to_meta
 
 
@@ -110,7 +110,7 @@ def _known_values(tensors: Sequence[Tensor]) -> Iterator[Move]:
         stack.enter_context(_no_collection())
         stack.enter_context(_no_autocast())
         stack.enter_context(without_rules())  # A result by rule has no known value.
-        stack.enter_context(raise_refusals())
+        stack.enter_context(raise_swallowed_errors())
         stack.enter_context(AsOnDevice(reported_device(tensors), default=True))
         stack.enter_context(values)
         stack.enter_context(Literals(values))
@@ -160,7 +160,7 @@ def _fake(tensors: Sequence[Tensor]) -> Iterator[Move]:
             moved = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=where)
         return moved.requires_grad_(tensor.requires_grad)
 
-    with _no_collection(), _silent(), mode, raise_refusals():
+    with _no_collection(), _silent(), mode, raise_swallowed_errors():
         yield to_fake
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy.random
 import torch
 
-from analyzer.counting.dispatch.replaced import Replacement, Replacements
+from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
 from analyzer.models.failures import error_summary
 from analyzer.records.note import Note
 from analyzer.records.rows import SUMMED_KEYS, Count

@@ -17,11 +17,12 @@ from torch._C import DispatchKey
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.counting.operators.attention import BLOCKS
 from analyzer.counting.operators.call import Call, Formula, Work
-from analyzer.counting.operators.contractions import CONTRACTIONS
+from analyzer.counting.operators.convolutions_and_linear import CONVOLUTIONS_AND_LINEAR
+from analyzer.counting.operators.distances_and_lookups import DISTANCES_AND_LOOKUPS
+from analyzer.counting.operators.einsum_and_matmul import EINSUM_AND_MATMUL, SPARSE
 from analyzer.counting.operators.elementwise import OPERATIONS, per_output
 from analyzer.counting.operators.free_and_view_operators import COMMUNICATION, FREE, GRADIENTS, VIEWS
 from analyzer.counting.operators.higher_order import name_of
-from analyzer.counting.operators.products import PRODUCTS, SPARSE
 from analyzer.counting.operators.quantized import QUANTIZED
 
 # What the counter does with an operator.
@@ -37,7 +38,15 @@ class Operator(NamedTuple):
     mutable: bool
 
 
-_formulas: dict[str, Formula] = {**CONTRACTIONS, **PRODUCTS, **SPARSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
+_formulas: dict[str, Formula] = {
+    **CONVOLUTIONS_AND_LINEAR,
+    **EINSUM_AND_MATMUL,
+    **DISTANCES_AND_LOOKUPS,
+    **SPARSE,
+    **QUANTIZED,
+    **BLOCKS,
+    **OPERATIONS,
+}
 _registered: set[str] = set()  # Names that users registered.
 _known: dict[Any, Operator] = {}
 _pointwise = per_output(1)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Parameter
 
-from analyzer.counting.shape_rules import attention, pointwise, products
+from analyzer.counting.shape_rules import attention, concatenation, convolutions, matmul, pointwise
 
 Rule: TypeAlias = Callable[..., Any]
 
@@ -35,16 +35,16 @@ BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
 
 # Rules that answer only for contiguous operands, and rules that know every layout.
 CONTIGUOUS: dict[str, Rule] = {
-    "convolution": products.convolution,
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), products.conv),
-    "max_pool2d": products.max_pool,
-    "max_pool2d_with_indices": products.max_pool_with_indices,
-    "avg_pool2d": products.avg_pool(2),
-    "avg_pool3d": products.avg_pool(3),
-    **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), products.adaptive_avg_pool),
-    "cat": products.cat,
-    "stack": products.stack,
-    "constant_pad_nd": products.constant_pad,
+    "convolution": convolutions.convolution,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), convolutions.conv),
+    "max_pool2d": convolutions.max_pool,
+    "max_pool2d_with_indices": convolutions.max_pool_with_indices,
+    "avg_pool2d": convolutions.avg_pool(2),
+    "avg_pool3d": convolutions.avg_pool(3),
+    **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), convolutions.adaptive_avg_pool),
+    "cat": concatenation.cat,
+    "stack": concatenation.stack,
+    "constant_pad_nd": concatenation.constant_pad,
     **dict.fromkeys(("mean", "sum"), pointwise.mean),
     "native_batch_norm": pointwise.native_batch_norm,
     **dict.fromkeys(("batch_norm", "instance_norm"), pointwise.batch_norm),
@@ -57,11 +57,11 @@ CONTIGUOUS: dict[str, Rule] = {
     **dict.fromkeys(("rnn_tanh", "rnn_relu"), attention.recurrent(1)),
 }
 STRIDED: dict[str, Rule] = {
-    "linear": products.linear,
-    "matmul": products.matmul,
-    "mm": products.mm,
-    "bmm": products.bmm,
-    "addmm": products.addmm,
+    "linear": matmul.linear,
+    "matmul": matmul.matmul,
+    "mm": matmul.mm,
+    "bmm": matmul.bmm,
+    "addmm": matmul.addmm,
     "layer_norm": pointwise.layer_norm,
     "rms_norm": pointwise.rms_norm,
     "softmax": pointwise.softmax,
@@ -69,7 +69,7 @@ STRIDED: dict[str, Rule] = {
     "dropout": pointwise.dropout,
     "dropout_": pointwise.dropout_in_place,
     "bernoulli_": pointwise.bernoulli_in_place,
-    "embedding": products.embedding,
+    "embedding": matmul.embedding,
     "scaled_dot_product_attention": attention.attention,
     **dict.fromkeys(UNARY, pointwise.unary),
     **{f"{name}_": pointwise.unary_in_place for name in UNARY},
@@ -82,21 +82,21 @@ RULES: dict[str, Rule] = {f"aten::{name}": rule for name, rule in {**CONTIGUOUS,
 # torch does not run these on meta, so the layout of their result is not compared.
 WITHOUT_META: dict[str, Rule] = {
     "higher_order::flex_attention": attention.flex_attention,
-    "aten::_grouped_mm": products.grouped_matmul,
+    "aten::_grouped_mm": matmul.grouped_matmul,
 }
 _TRANSPOSED = [f"aten::conv_transpose{axes}d" for axes in (1, 2, 3)]
 _ALL: dict[str, Rule] = {
     **RULES,
     **WITHOUT_META,
-    **dict.fromkeys(_TRANSPOSED, products.conv_transpose),
+    **dict.fromkeys(_TRANSPOSED, convolutions.conv_transpose),
 }
 _NUMBERS = frozenset({int, float, bool, str, type(None)})
 _MIXED_TYPES: frozenset[Rule] = frozenset(
-    {products.embedding, attention.attention, attention.flex_attention, products.grouped_matmul}
+    {matmul.embedding, attention.attention, attention.flex_attention, matmul.grouped_matmul}
 )
-_ANY_TYPE: frozenset[Any] = frozenset({products.embedding, products.cat, products.stack, pointwise.empty_like})
+_ANY_TYPE: frozenset[Any] = frozenset({matmul.embedding, concatenation.cat, concatenation.stack, pointwise.empty_like})
 _RAISING: frozenset[Any] = frozenset(
-    {products.conv, products.convolution, products.conv_transpose, attention.attention}
+    {convolutions.conv, convolutions.convolution, convolutions.conv_transpose, attention.attention}
     | {pointwise.unary_in_place, pointwise.binary_in_place}
 )
 # Errors of a signature or rank that a rule does not support: torch computes the result or raises.

@@ -9,7 +9,7 @@ from analyzer.counting.api import count
 from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.counting.crosscheck.compare_counters import METRICS, compare_counts
 from analyzer.counting.crosscheck.fvcore import FvcoreCount, count_with_fvcore
-from analyzer.counting.execution.built import BuiltNetwork
+from analyzer.counting.execution.built_in_network import BuiltNetwork
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.spec import (
     LRN,
@@ -79,11 +79,13 @@ def test_closed_form_and_dispatch_agree_on_meta(name, train, size):
 
 
 def test_one_network_is_built_for_all_questions(monkeypatch):
-    from analyzer.counting.execution import built
+    from analyzer.counting.execution import built_in_network
 
     calls = []
-    construct = built.construct
-    monkeypatch.setattr(built, "construct", lambda *args, **named: calls.append(1) or construct(*args, **named))
+    construct = built_in_network.construct
+    monkeypatch.setattr(
+        built_in_network, "construct", lambda *args, **named: calls.append(1) or construct(*args, **named)
+    )
     record = count("nin", input=(3, 64, 64), train=True, verify=True, counter="dispatch", memory=True)
     assert calls == [1]
     alone = count("nin", input=(3, 64, 64), train=True, memory=True)

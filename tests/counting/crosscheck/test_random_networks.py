@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from analyzer.core.shapes import Shape
 from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.counting.crosscheck.verify import cross_check
-from analyzer.counting.execution.built import BuiltNetwork
+from analyzer.counting.execution.built_in_network import BuiltNetwork
 from analyzer.networks.spec import (
     LRN,
     AdaptiveAvgPool,

@@ -15,10 +15,11 @@ from analyzer.counting.execution.run import count_model
 from analyzer.counting.operators import classify
 from analyzer.counting.operators.attention import BLOCKS
 from analyzer.counting.operators.classify import Kind, lookup
-from analyzer.counting.operators.contractions import CONTRACTIONS
+from analyzer.counting.operators.convolutions_and_linear import CONVOLUTIONS_AND_LINEAR
+from analyzer.counting.operators.distances_and_lookups import DISTANCES_AND_LOOKUPS
+from analyzer.counting.operators.einsum_and_matmul import EINSUM_AND_MATMUL, SPARSE
 from analyzer.counting.operators.elementwise import OPERATIONS
 from analyzer.counting.operators.free_and_view_operators import FREE, GRADIENTS, NOT_ARITHMETIC, VIEWS
-from analyzer.counting.operators.products import PRODUCTS, SPARSE
 from analyzer.counting.operators.quantized import QUANTIZED
 from analyzer.records.record_json import record_from_json, record_to_json
 
@@ -213,7 +214,15 @@ def test_a_formula_that_is_no_function_is_refused(formulas):
 
 
 # --- the sets themselves ---------------------------------------------------------------------------------------------
-ALL = {**CONTRACTIONS, **PRODUCTS, **SPARSE, **QUANTIZED, **BLOCKS, **OPERATIONS}
+ALL = {
+    **CONVOLUTIONS_AND_LINEAR,
+    **EINSUM_AND_MATMUL,
+    **DISTANCES_AND_LOOKUPS,
+    **SPARSE,
+    **QUANTIZED,
+    **BLOCKS,
+    **OPERATIONS,
+}
 # Registered by other libraries, or by modules of torch that are not imported yet.
 ELSEWHERE = {"torchvision", "torchao", "bitsandbytes", "higher_order", "torch_attn", "transformers"}
 

@@ -1,4 +1,4 @@
-"""MACs of contractions: the same product has the same MACs as einsum, @, bmm, inner or vecdot.
+"""MACs of matrix products in every spelling: the same product has the same MACs as einsum, @, bmm or vecdot.
 
 A contraction multiplies two operands and sums over at least one axis that both have, even if that axis has one element.
 Without a shared summed axis, as in an outer product, the multiplication is elementwise: FLOPs and no MACs.
@@ -6,16 +6,14 @@ Without a shared summed axis, as in an outer product, the multiplication is elem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from analyzer.core.shapes import Shape
 from analyzer.counting.operators.call import Call, Formula, Work, named, products
-from analyzer.counting.operators.python_functions import ModeOfFunctions
 
 Sizes = dict[str, int]  # The size of each axis, by its label in the equation.
 
@@ -63,7 +61,7 @@ def tensordot(call: Call) -> Work:
     left, right, *axes = call.args[:4]
     if not axes[0]:
         return outer(call)
-    pairs = [(left[one], right[other]) for one, other in zip(*axes, strict=True)]
+    pairs = [(left[axis], right[partner]) for axis, partner in zip(*axes, strict=True)]
     summed = sum(
         prod(shape)
         for shape, sizes in zip((left, right), zip(*pairs, strict=True), strict=True)
@@ -124,17 +122,17 @@ def pairs(terms: list[Sizes], output: list[str], path: Sequence[int] | None = No
         return
     steps = list(zip(path[::2], path[1::2], strict=True)) if path else [(0, 1)] * (len(terms) - 1)
     for places in steps:
-        one, other = (terms[place] for place in places)
+        first, second = (terms[place] for place in places)
         terms = [term for place, term in enumerate(terms) if place not in places]
         kept = {label for term in terms for label in term} | set(output)
-        pair = _pair(tuple(places), one, other, kept)
+        pair = _pair(tuple(places), first, second, kept)
         terms.insert(len(terms) if path else 0, pair.result)
         yield pair
 
 
-def _pair(places: tuple[int, ...], one: Sizes, other: Sizes, kept: set[str]) -> Pair:
+def _pair(places: tuple[int, ...], first: Sizes, second: Sizes, kept: set[str]) -> Pair:
     flops, reduced = 0, []
-    for term, partner in ((one, other), (other, one)):
+    for term, partner in ((first, second), (second, first)):
         # An axis that is only here, or that the partner broadcasts, is summed before the product.
         alone = {label for label, size in term.items() if label not in kept and partner.get(label, 1) == 1 < size}
         flops += prod(term.values()) if alone else 0
@@ -144,82 +142,10 @@ def _pair(places: tuple[int, ...], one: Sizes, other: Sizes, kept: set[str]) -> 
     summed = tuple(label for label in left if label in right and label not in kept)
     result = {label: size for label, size in sizes.items() if label in kept}
     work = prod(sizes.values())
-    return Pair(places, (one, other), result, summed, work if summed else 0, flops + (0 if summed else work))
+    return Pair(places, (first, second), result, summed, work if summed else 0, flops + (0 if summed else work))
 
 
-class ContractionsAsProducts(ModeOfFunctions):
-    """Under autograd torch multiplies elementwise in `vecdot`, and in `einsum` where a summed axis has one element.
-
-    Here both are matrix products, so that forward and backward have the MACs of any other spelling.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.functional.einsum and isinstance(args[0], str):
-            operands = args[1] if len(args) == 2 and isinstance(args[1], list | tuple) else args[1:]
-            result = _as_products(args[0], list(operands), func)
-            if result is not None:
-                return result
-        if func is torch.functional.tensordot and len(args) == 2:
-            dims = (kwargs or {}).get("dims", 2)
-            if dims == 0 or (isinstance(dims, list | tuple) and not len(dims[0])):
-                return args[0].reshape(*args[0].shape, *[1] * args[1].dim()) * args[1]
-        if func is torch.linalg.vecdot and not (kwargs or {}).get("out"):
-            return _vecdot_as_product(*args, **(kwargs or {}))
-        return self.run(func, types, args, kwargs or {})
-
-
-def _vecdot_as_product(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
-    left, right = x.conj().movedim(dim, -1).unsqueeze(-2), y.movedim(dim, -1).unsqueeze(-1)
-    return (left @ right)[..., 0, 0]
-
-
-def _as_products(equation: str, operands: list[Tensor], einsum: Callable[..., Tensor]) -> Tensor | None:
-    """The einsum in pairs, or None where torch runs all of them as products anyway."""
-    terms_text = equation.replace(" ", "").replace(".", "").partition("->")[0].split(",")
-    if len(operands) < 2 or any(len(set(term)) < len(term) for term in terms_text):
-        return None  # A label that an operand repeats is a diagonal.
-    terms, output = parse(equation, [tuple(operand.shape) for operand in operands])
-    steps = list(pairs(terms, output))
-    if all(pair.macs == 0 or any(pair.operands[0][label] > 1 for label in pair.summed) for pair in steps):
-        return None
-    letters = {label: chr(ord("a") + index) for index, label in enumerate({label for term in terms for label in term})}
-    for pair in steps:
-        left, right, *operands = operands
-        one, other = pair.operands
-        final = output if not operands else list(pair.result)
-        if not pair.summed or any(one[label] > 1 for label in pair.summed) or _broadcasts(pair):
-            spelled = ["".join(letters[label] for label in term) for term in (one, other, final)]
-            joined = einsum(f"{spelled[0]},{spelled[1]}->{spelled[2]}", left, right)
-        else:
-            joined = _matrix_product(left, right, pair).permute([list(pair.result).index(label) for label in final])
-        operands.insert(0, joined)
-    return operands[0]
-
-
-def _broadcasts(pair: Pair) -> bool:
-    one, other = pair.operands
-    return any(label not in pair.result and label not in pair.summed for label in {**one, **other}) or any(
-        one[label] != other[label] for label in one if label in other
-    )
-
-
-def _matrix_product(left: Tensor, right: Tensor, pair: Pair) -> Tensor:
-    """Batches, rows and columns from the axes that both, only the left and only the right operand keep."""
-    one, other = pair.operands
-    batch = [label for label in one if label in other and label in pair.result]
-    rows = [label for label in one if label not in other]
-    columns = [label for label in other if label not in one]
-    left = left.permute([list(one).index(label) for label in [*batch, *rows, *pair.summed]])
-    right = right.permute([list(other).index(label) for label in [*batch, *pair.summed, *columns]])
-    sizes = [[pair.result[label] for label in labels] for labels in (batch, rows, columns)]
-    many, high, wide = map(prod, sizes)
-    product = torch.bmm(left.reshape(many, high, 1), right.reshape(many, 1, wide))
-    product = product.reshape([*sizes[0], *sizes[1], *sizes[2]])
-    order = [*batch, *rows, *columns]
-    return product.permute([order.index(label) for label in pair.result])
-
-
-CONTRACTIONS: dict[str, Formula] = {
+EINSUM_AND_MATMUL: dict[str, Formula] = {
     **named(matmul, "matmul mm bmm mv dot vdot"),
     **named(inner, "inner"),
     **named(vecdot, "linalg_vecdot"),
@@ -229,4 +155,9 @@ CONTRACTIONS: dict[str, Formula] = {
     **named(added_matmul, "addmm baddbmm addmv _addmm_activation"),
     **named(added_outer, "addr"),
     **named(summed_matmul, "addbmm"),
+}
+# Sparse operands are counted by the shapes of the dense ones.
+SPARSE: dict[str, Formula] = {
+    **named(matmul, "_sparse_mm _sparse_sparse_matmul _sparse_mm_reduce_impl hspmm"),
+    **named(added_matmul, "_sparse_addmm sspaddmm sparse_sampled_addmm"),
 }

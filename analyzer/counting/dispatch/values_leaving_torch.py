@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analyzer.counting.dispatch.replaced import Replacement, Replacements
+from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
 from analyzer.counting.dispatch.tensors import storage_id, tensors_of
 from analyzer.counting.operators.classify import Operator
 
@@ -119,7 +119,7 @@ def watch(tracker: Any) -> None:
     _replacements.add(tracker)
 
 
-def end(tracker: Any) -> None:
+def end_watch(tracker: Any) -> None:
     _replacements.remove(tracker)
 
 

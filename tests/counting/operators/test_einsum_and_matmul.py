@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.execution.run import count_model
-from analyzer.counting.operators.contractions import _as_products
+from analyzer.counting.operators.einsum_as_matmul import _as_products
 from tests.counting.operators.calls import Calls, learned
 
 BATCH, ROWS, COLUMNS = 2, 3, 5

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch._subclasses import fake_tensor
 
-from analyzer.counting.dispatch.replaced import Replacement, Replacements
+from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
 from analyzer.counting.dispatch.tensors import is_fake
 
 READERS = "item tolist numpy __bool__ __int__ __float__ __complex__ __index__ __array__ cpu".split()
@@ -29,23 +29,23 @@ FAKE = (
 )
 
 
-class _Refusals:
+class _SwallowedErrors:
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.first: BaseException | None = None
 
 
 @contextmanager
-def raise_refusals() -> Iterator[None]:
-    """Raises the first refusal in the block at its end, where the block has handled it."""
-    refusals = _Refusals()
-    _replacements.add(refusals)
+def raise_swallowed_errors() -> Iterator[None]:
+    """Raises the first error of this kind in the block at its end, where the block has handled it."""
+    errors = _SwallowedErrors()
+    _replacements.add(errors)
     try:
         yield
     finally:
-        _replacements.remove(refusals)
-    if refusals.first is not None:
-        raise refusals.first
+        _replacements.remove(errors)
+    if errors.first is not None:
+        raise errors.first
 
 
 def record(error: BaseException, *, refused: bool = False) -> None:
@@ -55,9 +55,9 @@ def record(error: BaseException, *, refused: bool = False) -> None:
     if not refused and not isinstance(error, FAKE) and not any(word in str(error) for word in WORDS):
         return
     thread = threading.get_ident()
-    mine = [refusals for refusals in _replacements.active if refusals.thread == thread]
-    for refusals in mine or _replacements.active:  # A thread of the model's own.
-        refusals.first = refusals.first or error
+    mine = [errors for errors in _replacements.active if errors.thread == thread]
+    for errors in mine or _replacements.active:  # A thread of the model's own.
+        errors.first = errors.first or error
 
 
 def check_index(args: Any) -> None:

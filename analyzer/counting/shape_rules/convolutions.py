@@ -1,4 +1,4 @@
-"""Shape rules of convolutions, pools, matrix products, concatenation and padding; NotImplemented if not applicable."""
+"""Shape rules of convolutions and pools; NotImplemented if not applicable."""
 
 from __future__ import annotations
 
@@ -141,81 +141,3 @@ def adaptive_avg_pool(source: Tensor, size: Sizes) -> Any:
         return NotImplemented
     height, width = _per_axis(size, 2, 0)
     return fresh(source, (*source.shape[:-2], height, width))
-
-
-def linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-    if weight.dim() != 2 or source.shape[-1] != weight.shape[1] or not fits(bias, weight.shape[0]):
-        return NotImplemented
-    return fresh(source, (*source.shape[:-1], weight.shape[0]))
-
-
-def matmul(left: Tensor, right: Tensor) -> Any:
-    if left.dim() != right.dim() or left.dim() < 2 or left.shape[:-2] != right.shape[:-2]:
-        return NotImplemented
-    return fresh(left, (*left.shape[:-1], right.shape[-1])) if left.shape[-1] == right.shape[-2] else NotImplemented
-
-
-def mm(left: Tensor, right: Tensor) -> Any:
-    return matmul(left, right) if left.dim() == 2 else NotImplemented
-
-
-def bmm(left: Tensor, right: Tensor) -> Any:
-    return matmul(left, right) if left.dim() == 3 else NotImplemented
-
-
-def addmm(bias: Tensor, left: Tensor, right: Tensor) -> Any:
-    if left.dim() != 2 or right.dim() != 2 or left.shape[1] != right.shape[0] or bias.shape != (right.shape[1],):
-        return NotImplemented
-    return fresh(left, (left.shape[0], right.shape[1]))
-
-
-def grouped_matmul(
-    left: Tensor, right: Tensor, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None
-) -> Any:
-    """A product per group; torch's meta kernel requires half precision, its CPU kernel does not."""
-    if left.dtype is not right.dtype or left.shape[-1] != right.shape[-2] or not {left.dim(), right.dim()} <= {2, 3}:
-        return NotImplemented
-    if left.dim() == right.dim() == 3 and left.shape[0] != right.shape[0]:
-        return NotImplemented
-    groups = (offs.shape[0],) if offs is not None and left.dim() == right.dim() == 2 else ()
-    rows = left.shape[:-1] if right.dim() == 3 else left.shape[-2:-1]
-    return fresh(left, (*groups, *rows, right.shape[-1]), out_dtype)
-
-
-def embedding(
-    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
-) -> Any:
-    if indices.dtype not in (torch.int64, torch.int32) or weight.dim() != 2:
-        return NotImplemented
-    return fresh(weight, (*indices.shape, weight.shape[1]))
-
-
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
-    shape = list(tensors[0].shape)
-    if not -len(shape) <= dim < len(shape):
-        return NotImplemented
-    dim %= len(shape)
-    for tensor in tensors[1:]:
-        other = list(tensor.shape)
-        if len(other) != len(shape) or other[:dim] + other[dim + 1 :] != shape[:dim] + shape[dim + 1 :]:
-            return NotImplemented
-    shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
-    return fresh(tensors[0], shape)
-
-
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
-    shape, axes = tensors[0].shape, tensors[0].dim() + 1
-    if not -axes <= dim < axes or any(tensor.shape != shape for tensor in tensors):
-        return NotImplemented
-    dim %= axes
-    return fresh(tensors[0], (*shape[:dim], len(tensors), *shape[dim:]))
-
-
-def constant_pad(source: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:
-    """`pad` runs from the last axis to the first, a pair per axis."""
-    shape = list(source.shape)
-    if len(pad) > 2 * len(shape):
-        return NotImplemented
-    for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), start=1):
-        shape[-axis] += before + after
-    return fresh(source, shape) if min(shape) > 0 else NotImplemented

@@ -1,4 +1,4 @@
-"""MACs of convolutions, linear layers, distances and lookups, each formula from the shapes of one call.
+"""MACs of convolutions and linear layers, each formula from the shapes of one call.
 
 No formula is shared with the closed form, so that equal results are evidence that both are right. Operators are named
 as in torch's schemas. In inference mode torch dispatches what the user called (`conv2d`, `linear`); under autograd it
@@ -12,7 +12,6 @@ from math import prod
 
 from analyzer.core.shapes import Shape
 from analyzer.counting.operators.call import Call, Formula, Work, named, products
-from analyzer.counting.operators.contractions import added_matmul, matmul
 
 
 def convolution(call: Call) -> Work:
@@ -138,72 +137,7 @@ def listed_matmul(call: Call) -> Work:
     return products(sum(prod(output) * left[-1] for left, output in zip(call.args[0], call.outputs, strict=True)))
 
 
-def _distance(coordinates: int, norm: float, pairs: int) -> Work:
-    """A MAC per coordinate of each pair for the Euclidean norm, and its root; 3 operations for any other norm."""
-    return products(coordinates, pairs) if norm == 2.0 else Work(flops=3 * coordinates)
-
-
-def distances(call: Call) -> Work:
-    """`cdist`, between all rows of two matrices."""
-    pairs = prod(call.outputs[0])
-    return _distance(pairs * call.args[0][-1], call.arg(2, "p", 2.0), pairs)
-
-
-def distances_backward(call: Call) -> Work:
-    """The gradient of one side."""
-    gradient, left = call.args[:2]
-    return _distance(prod(gradient) * left[-1], call.args[3], 0)
-
-
-def own_distances(call: Call) -> Work:
-    """`pdist`, between all pairs of rows of one matrix."""
-    pairs = prod(call.outputs[0])
-    return _distance(pairs * call.args[0][-1], call.arg(1, "p", 2.0), pairs)
-
-
-def own_distances_backward(call: Call) -> Work:
-    gradient, source, norm = call.args[:3]
-    return _distance(prod(gradient) * source[-1], norm, 0)
-
-
-def embedding_bag(call: Call) -> Work:
-    """Sums the rows it looks up: an addition per element, a MAC where samples are weighted."""
-    gathered = prod(call.args[1]) * call.args[0][-1]
-    weights = call.arg(6, "per_sample_weights")
-    return products(gathered) if weights is not None else Work(flops=gathered)
-
-
-def embedding_bag_backward(weights: int) -> Formula:
-    """Adds the bag's gradient to the table's for each sample, times its weight if argument `weights` is given."""
-
-    def work(call: Call) -> Work:
-        gathered = prod(call.args[1]) * call.args[0][-1]
-        weighted = call.arg(weights, "per_sample_weights") is not None
-        return products(gathered) if weighted else Work(flops=gathered)
-
-    return work
-
-
-def embedding_bag_weights_backward(call: Call) -> Work:
-    """A sample's weight gets the dot product of its row and the bag's gradient."""
-    return products(prod(call.args[2]) * call.args[1][-1])
-
-
-def solve_triangular(matrix: int, solves: int = 1) -> Formula:
-    """Substitution row by row: row i needs i MACs and one division per right-hand side.
-
-    `matrix` is the place of the triangular matrix; Cholesky and LU factors take two substitutions.
-    """
-
-    def work(call: Call) -> Work:
-        rows = call.args[matrix][-1]
-        sides = prod(call.outputs[0]) // max(rows, 1)
-        return products(solves * sides * rows * (rows - 1) // 2, solves * sides * rows)
-
-    return work
-
-
-PRODUCTS: dict[str, Formula] = {
+CONVOLUTIONS_AND_LINEAR: dict[str, Formula] = {
     **named(convolution, "convolution _convolution convolution_overrideable"),
     **named(forward_convolution, "conv1d conv2d conv3d _convolution_mode mkldnn_convolution cudnn_convolution"),
     **named(forward_convolution, "cudnn_convolution_relu miopen_convolution miopen_convolution_relu"),
@@ -226,21 +160,4 @@ PRODUCTS: dict[str, Formula] = {
     **named(grouped_matmul(3), "_grouped_mm"),
     **named(grouped_matmul(3), "grouped_mm_fallback", "transformers"),
     **named(listed_matmul, "_foreach_mm"),
-    **named(distances, "cdist _cdist_forward _euclidean_dist"),
-    **named(distances_backward, "_cdist_backward"),
-    **named(own_distances, "pdist _pdist_forward"),
-    **named(own_distances_backward, "_pdist_backward"),
-    **named(embedding_bag, "embedding_bag _embedding_bag _embedding_bag_forward_only"),
-    **named(embedding_bag_backward(8), "_embedding_bag_dense_backward"),
-    **named(embedding_bag_backward(10), "_embedding_bag_backward"),
-    **named(embedding_bag_weights_backward, "_embedding_bag_per_sample_weights_backward"),
-    **named(solve_triangular(0), "linalg_solve_triangular"),
-    **named(solve_triangular(1), "triangular_solve"),
-    **named(solve_triangular(1, 2), "cholesky_solve"),
-    **named(solve_triangular(0, 2), "linalg_lu_solve"),
-}
-# Sparse operands are counted by the shapes of the dense ones.
-SPARSE: dict[str, Formula] = {
-    **named(matmul, "_sparse_mm _sparse_sparse_matmul _sparse_mm_reduce_impl hspmm"),
-    **named(added_matmul, "_sparse_addmm sspaddmm sparse_sampled_addmm"),
 }

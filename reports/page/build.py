@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from analyzer.records.record import Record
-from reports.page.context import Block, Chart, Choice, Page, Paragraphs, Section, flat
+from reports.page.context import Block, Chart, Choice, Page, Panel, Paragraphs, Section, flat
 from reports.page.figures.base import legend
 from reports.page.network_views import NetworkView, network_views
 from reports.page.sections import (
@@ -20,6 +20,7 @@ from reports.page.sections import (
     story,
     summary,
     time,
+    what_if,
 )
 from reports.table import Table
 
@@ -31,11 +32,13 @@ def page(records: Sequence[Record], refused: Sequence[str] = (), command: str = 
 
 
 def sections(networks: Sequence[NetworkView], refused: Sequence[str], command: str) -> tuple[Section, ...]:
+    playground = what_if.section(networks)
     first = (
         summary.section(networks, refused),
         compute.section(networks),
         story.section(networks),
         head.section(networks),
+        *([playground] if playground else []),
         difference.section(networks),
         time.section(networks),
         memory.section(networks),
@@ -70,7 +73,8 @@ def _ids(sections: Sequence[Section]) -> set[str]:
     blocks = [block for section in sections for block in flat(section.blocks)]
     tables = {block.id for block in blocks if isinstance(block, Table)}
     tables |= {f"{block.id}-data" for block in blocks if isinstance(block, Chart)}
-    return names | {f"{name}-title" for name in names} | tables
+    panels = {block.id for block in blocks if isinstance(block, Panel)}
+    return names | {f"{name}-title" for name in names} | tables | panels | {f"{panel}-data" for panel in panels}
 
 
 def _title(networks: Sequence[NetworkView]) -> str:

@@ -96,6 +96,14 @@ class Code(Frozen):
     text: str
 
 
+class Panel(Frozen):
+    """Controls and pictures that a script draws from `data`; empty without a script."""
+
+    id: str
+    title: str
+    data: Mapping[str, Any]
+
+
 class Choice(Frozen):
     """Named groups of blocks of which the reader picks one; without a script all are shown."""
 
@@ -103,7 +111,7 @@ class Choice(Frozen):
     options: tuple[tuple[str, tuple[Block, ...]], ...]
 
 
-Block: TypeAlias = "Table | Chart | Cards | Paragraphs | Calculation | Claims | Diagrams | Code | Choice"
+Block: TypeAlias = "Table | Chart | Cards | Paragraphs | Calculation | Claims | Diagrams | Code | Panel | Choice"
 
 
 class Section(Frozen):

@@ -59,7 +59,11 @@ def figures_json(charts: tuple[Chart, ...]) -> str:
     """The figures by chart id, and the layout that they share."""
     figures = {chart.id: {**chart.figure, "views": chart.views, "marks": chart.marks} for chart in charts}
     figures["base"] = BASE
-    return _escape_script(json.dumps(figures, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return as_json(figures)
+
+
+def as_json(data: Any) -> str:
+    return _escape_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 def _escape_script(text: str) -> str:
@@ -117,5 +121,5 @@ def template(name: str) -> Any:
     environment = Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.globals |= {"as_cell": as_cell, "kind": lambda block: type(block).__name__.lower()}
+    environment.globals |= {"as_cell": as_cell, "as_json": as_json, "kind": lambda block: type(block).__name__.lower()}
     return environment.get_template(name)

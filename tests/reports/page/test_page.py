@@ -209,6 +209,22 @@ def test_no_table_is_without_rows_title_or_id():
     assert len({table.id for table in tables}) == len(tables)
 
 
+def test_only_built_in_networks_have_numbers_to_change():
+    def data(*records):
+        return next((section.blocks[0].data for section in page(records).sections if section.id == "what-if"), None)
+
+    assert data(count("nin").replace(model="Net")) is None
+    assert [*data(count("nin"))["networks"]] == ["nin"]
+    changed = data(count("googlenet", overrides={"inception_4a.reduce_5x5": 32}, input=(3, 256, 256), batch=2))
+    assert [*changed["networks"]] == ["googlenet", "googlenet-no-reduction", "googlenet-naive"]
+    assert changed["start"] == {
+        "network": "googlenet", "settings": {"inception_4a.reduce_5x5": 32}, "input": [3, 256, 256], "batch": 2,
+        "training": False,
+    }  # fmt: skip
+    of_another_version = count("nin").replace(overrides={"conv9.out": 1})
+    assert data(of_another_version)["start"]["settings"] == {}
+
+
 # Networks of the page.
 
 
@@ -357,7 +373,7 @@ def test_hostile_names_are_text():
     parsed = Tags()
     parsed.feed(written)
     assert "img" not in parsed.tags
-    assert parsed.tags.count("script") == 3
+    assert parsed.tags.count("script") == 4
     assert not [name for name in parsed.attributes if name.startswith("on")]
     assert "\u202e" not in written
     assert "49" not in re.findall(r"<h1>(.*?)</h1>", written)[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.training import OptimizerMemory, TrainingSetup
+from analyzer.records.optimizer_memory import OptimizerMemory
+from analyzer.records.training import TrainingSetup
 
 
 class ModuleMemory(Frozen):

@@ -11,13 +11,14 @@ import click
 from analyzer.cli.commands.options import MAX_COUNT
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.training import OPTIMIZERS, PRECISIONS, STAGES, TrainingSetup
+from analyzer.records.optimizer_memory import OPTIMIZERS
+from analyzer.records.training import PRECISIONS, STAGES, TrainingSetup
 
 # fmt: off
 OPTIONS = (
     click.option("--memory", is_flag=True,
                  help="Show peak memory, and the largest batch that fits into common GPUs."),
-    click.option("--optimizer", type=click.Choice(OPTIMIZERS),
+    click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)),
                  help="With --memory --train: show only this optimizer's memory. Default: all, side by side."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)),
                  help="With --memory --train: the type of weights, gradients and activations; -mixed adds float32 "

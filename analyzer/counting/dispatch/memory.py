@@ -23,8 +23,9 @@ from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, 
 from analyzer.counting.operators.classify import Operator
 from analyzer.records.memory import Memory, ModuleMemory
 from analyzer.records.note import Note
+from analyzer.records.optimizer_memory import FLOAT32_BYTES, OPTIMIZERS, OptimizerMemory, Trained
 from analyzer.records.rows import prefixes
-from analyzer.records.training import FLOAT32_BYTES, OPTIMIZERS, OptimizerMemory, TrainingSetup, optimizer_memory
+from analyzer.records.training import TrainingSetup
 
 CPU_RESULTS = {**ONEDNN_RESULTS, **EMBEDDING_BAG_RESULTS}
 
@@ -159,8 +160,8 @@ def _training_memory(model: nn.Module, tracker: MemoryTracker, setup: TrainingSe
     numbers_until_peak = [number for number, _ in tracker.events[: last + 1]]
     present = set(numbers_until_peak).difference(~number for number in numbers_until_peak)
     width = FLOAT32_BYTES if setup.master_weights else 0
-    tensors = [(parameter.numel(), width or parameter.element_size()) for parameter in trained]
-    optimizers = {name: optimizer_memory(name, tensors) for name in OPTIMIZERS if setup.optimizer in ("", name)}
+    tensors = [Trained(parameter.numel(), width or parameter.element_size()) for parameter in trained]
+    optimizers = {name: memory(tensors) for name, memory in OPTIMIZERS.items() if setup.optimizer in ("", name)}
     shared = {
         name: OptimizerMemory(setup.share(memory.state, 1), setup.share(memory.temporary, 1))
         for name, memory in optimizers.items()
@@ -173,7 +174,7 @@ def _training_memory(model: nn.Module, tracker: MemoryTracker, setup: TrainingSe
         "gradients": sum(sizes[number] for number in numbers),
         "saved_at_peak": sum(sizes[number] for number in present & (tracker.saved - numbers)),
         "gradients_at_peak": sum(sizes[number] for number in present & numbers),
-        "master_weights": setup.share(width * sum(elements for elements, _ in tensors), 1),
+        "master_weights": setup.share(width * sum(tensor.elements for tensor in tensors), 1),
         "gathered": _largest_layer(model, setup),
         "optimizers": shared,
         "setup": None if setup == TrainingSetup() else setup,

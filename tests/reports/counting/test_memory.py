@@ -6,8 +6,9 @@ import csv
 
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variant
+from analyzer.records.optimizer_memory import OPTIMIZERS
 from analyzer.records.record import restrict
-from analyzer.records.training import OPTIMIZERS, TrainingSetup
+from analyzer.records.training import TrainingSetup
 from reports.counting.memory import by_optimizer, memory_csv, peak_parts, tables
 from reports.table import as_cell, cell_text
 

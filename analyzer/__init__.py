@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from analyzer.records.timings import Measurement as Measurement
     from analyzer.records.timings import Timing as Timing
     from analyzer.records.training import TrainingSetup as TrainingSetup
+    from analyzer.scaling.api import Scaling as Scaling
+    from analyzer.scaling.api import scale as scale
     from analyzer.timing.driver.measure import measure as measure
 
     __version__: str
@@ -69,6 +71,7 @@ _NAMES = {
     "analyzer.records.rows": "Count Module Row Totals",
     "analyzer.records.timings": "Configuration Measurement Timing",
     "analyzer.records.training": "TrainingSetup",
+    "analyzer.scaling.api": "Scaling scale",
     "analyzer.timing.driver.measure": "measure",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -44,13 +44,15 @@ FORMS = "wanted FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, ti
 
 
 class Reference(NamedTuple):
-    """A model with its inputs. `real` builds it again with storage, in case it cannot run on meta."""
+    """A model with its inputs. `real` builds it again with storage, in case it cannot run on meta; `at_batch` makes
+    the inputs of another batch."""
 
     label: str
     model: nn.Module
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     real: Callable[[], nn.Module] | None
+    at_batch: Callable[[int], tuple[Sequence[Any], Mapping[str, Any]]]
 
 
 def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Reference:
@@ -71,14 +73,18 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
         model, args, kwargs = load_program(Path(reference))
         if inputs or batch != 1:
             raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out input and batch")
-        return Reference(reference, model, args, kwargs, None)
+        return Reference(reference, model, args, kwargs, None, lambda batch: (args, kwargs))
     if scheme in LIBRARIES:
         library = BY_NAME[scheme]
         factory, default_inputs = _call(reference, lambda: library(name))
         factory = with_arguments(reference, factory, constructor_args, constructor_kwargs)
         model = _build(reference, factory)
-        args, kwargs = input_zeros(inputs, batch) if inputs else _call(reference, lambda: default_inputs(model, batch))
-        return Reference(label, model, args, kwargs, lambda: _build(reference, factory, meta=False))
+
+        def library_inputs(batch: int) -> tuple[Sequence[Any], Mapping[str, Any]]:
+            return input_zeros(inputs, batch) if inputs else _call(reference, lambda: default_inputs(model, batch))
+
+        rebuild = partial(_build, reference, factory, meta=False)
+        return Reference(label, model, *library_inputs(batch), rebuild, library_inputs)
     target, inputs_function = (
         _lookup(reference, scheme, name) if colon else (_call(location, _entry_points()[location].load), None)
     )
@@ -90,12 +96,14 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
         model, real = _build(reference, target), partial(_build, reference, target, meta=False)
     else:
         raise AnalyzerError(f"{one_line(reference)} is a {type(target).__name__}; wanted an nn.Module or a factory")
-    if inputs or inputs_function is None:
-        args, kwargs = input_zeros(inputs, batch)
-    else:
+
+    def own_inputs(batch: int) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        if inputs or inputs_function is None:
+            return input_zeros(inputs, batch)
         returned = _call(reference, _with_batch(reference, inputs_function, batch))
-        args, kwargs = _args_and_kwargs(reference, returned)
-    return Reference(label, model, args, kwargs, real)
+        return _args_and_kwargs(reference, returned)
+
+    return Reference(label, model, *own_inputs(batch), real, own_inputs)
 
 
 def _lookup(reference: str, location: str, name: str) -> tuple[Any, Callable[[], Any] | None]:

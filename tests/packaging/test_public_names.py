@@ -48,6 +48,9 @@ print(comparison.table(metric="params"), comparison.figure("params"), comparison
 parameters: analyzer.Parameters = analyzer.params(net)
 first: analyzer.ModuleParameters = parameters.modules[0]
 print(parameters.table(depth=2), parameters.frame())
+scaling: analyzer.Scaling = analyzer.scale("nin", over="batch,height=width")
+more_macs: int = scaling.at(batch=8, height=320) - scaling.at(batch=1, metric="macs")
+print(scaling.formula("macs"), scaling.polynomial().text(), scaling.frame(batch=[1, 8], height="224..448:x2"))
 googlenet: nn.Module = analyzer.build("googlenet", train=True)
 outputs: analyzer.Outputs = googlenet(x)
 loss: Tensor = analyzer.auxiliary_loss(outputs, torch.zeros(1, dtype=torch.int64))

@@ -7,6 +7,7 @@ from analyzer.cli.commands.list import list_variants
 from analyzer.cli.commands.machine import machine
 from analyzer.cli.commands.reconcile import reconcile
 from analyzer.cli.commands.report import report
+from analyzer.cli.commands.scale import scale
 from analyzer.cli.commands.time import time
 
-COMMANDS = (list_variants, check_claims, time, report, check, history, machine, reconcile)
+COMMANDS = (list_variants, check_claims, time, report, check, history, machine, reconcile, scale)

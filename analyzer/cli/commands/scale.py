@@ -1,0 +1,50 @@
+"""Options and help of `analyze scale`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from analyzer.cli.commands.options import output_options, selection_options
+from analyzer.cli.selection import Selection
+
+EXAMPLES = """\b
+Examples:
+  analyze scale googlenet
+  analyze scale googlenet --over height=width --at 112..672:56
+  analyze scale googlenet --over batch,inception_4a.reduce_5x5 --module inception_4a
+  analyze scale hf:gpt2 --over batch,sequence --at sequence=128..1024:x2
+  analyze scale net.py --input 3x224x224 --train --metric step_macs
+  analyze scale googlenet -o googlenet.tex
+
+A size is batch, height, width, frames or sequence, another size of an input (arg0.1, mask.2), or a number of a
+built-in network (conv1.out). A wrong name lists those of the model. height=width is one variable for both.
+
+Formulas are fitted to exact counts and hold to the last unit at every count made; sizes for which none was verified
+are counted. Strides make a formula valid for sizes of one residue only, such as multiples of 32.
+"""
+
+
+def split_metrics(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip().lower() for text in texts for name in text.split(",")))
+
+
+@click.command(epilog=EXAMPLES, short_help="Show the cost of a model as a formula of its sizes.")
+@selection_options()
+@click.option("--over", metavar="SIZE[,SIZE]",
+              help="Variables of the formula. Default: batch and the size of images or length of text.")  # fmt: skip
+@click.option("--at", multiple=True, metavar="[SIZE=]VALUES",
+              help="Also show the costs at these values: 8, 1,8,32, 112..672:56 (steps of 56), 128..4096:x2 "
+                   "(doubled).")  # fmt: skip
+@click.option("--metric", "metrics", multiple=True, metavar="NAME[,NAME]", callback=split_metrics,
+              help="Show only these: params, macs, flops, activations, traffic, peak_memory, backward_macs, step_macs, "
+                   "step_flops.")  # fmt: skip
+@click.option("--module", metavar="PATH", help="Of one module only, by path or role.")
+@click.option("--memory", is_flag=True, help="Also peak memory.")
+@output_options
+def scale(selection: Selection, **options: Any) -> int:
+    """Show the cost of a model as an exact formula of batch, resolution, sequence length or layer widths."""
+    from analyzer.cli.jobs.scale import show_scaling
+
+    return show_scaling(selection, **options)

@@ -1,0 +1,57 @@
+"""The task of a worker that counts a model by reference at many sizes; see `analyzer.scaling.source`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
+from analyzer.core.inputs import parse_input
+from analyzer.counting.api import count_module
+from analyzer.counting.execution.randomness import seeded
+from analyzer.counting.sizes import input_sizes, resized
+from analyzer.models.failures import user_frames
+from analyzer.models.references import Reference, resolve
+from analyzer.records.record_json import record_to_json
+from analyzer.worker.task import Send
+
+
+class _Loaded(NamedTuple):
+    key: tuple[str, tuple[str, ...], int]
+    reference: Reference
+
+
+_loaded: _Loaded | None = None  # A worker has one model; it is loaded by the first request.
+
+
+def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
+    """Without `sizes`, the final line has the model's sizes. With them, a record of that model is sent."""
+    reference = request["reference"]
+    try:
+        loaded = _load(reference, request["inputs"], request["batch"])
+        if request["sizes"] is None:
+            return {"event": "done", "sizes": {"batch": request["batch"], **input_sizes(loaded.args, loaded.kwargs)}}
+        sizes = dict(request["sizes"])
+        with_batch = loaded.at_batch(sizes.pop("batch", request["batch"]))
+        args, kwargs = resized(*with_batch, sizes)
+        real = loaded.real and seeded()(loaded.real)
+        record = count_module(
+            loaded.model, args, kwargs, label=loaded.label, real=real, train=request["train"], memory=request["memory"]
+        )
+    except AnalyzerError:
+        raise
+    except BaseException as error:
+        raised = CannotMeasure(f"{one_line(reference)} raised {type(error).__name__}: {error_text(error)}")
+        raised.details = user_frames(error)
+        raise raised from error
+    send({"event": "record", "record": record_to_json(record)})
+    return {"event": "done"}
+
+
+def _load(reference: str, inputs: list[str], batch: int) -> Reference:
+    global _loaded
+    key = (reference, tuple(inputs), batch)
+    if _loaded is None or _loaded.key != key:
+        with seeded():
+            _loaded = _Loaded(key, resolve(reference, [parse_input(text) for text in inputs], batch))
+    return _loaded.reference

@@ -1,0 +1,292 @@
+"""`analyzer.scale`: the cost of a model as an exact formula of its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, quoted
+from analyzer.core.inputs import is_reference, parse_inputs
+from analyzer.core.units import METRICS
+from analyzer.networks.variants import variant
+from analyzer.records.record import Record, restrict, unknown_module_error
+from analyzer.records.rows import Row
+from analyzer.scaling.axes import Axis, parse_axes, parse_values
+from analyzer.scaling.fit import PROBE_FACTOR, AxisFit, Fit, Values, fit_axis, fit_grid
+from analyzer.scaling.polynomial import Polynomial
+from analyzer.scaling.source import Counts, ReferenceSource, Source, VariantSource
+
+if TYPE_CHECKING:
+    import pandas
+    import sympy
+
+FORWARD = ("params", "macs", "flops", "activations", "traffic")
+TRAINING = ("backward_macs", "step_macs", "step_flops")
+SPATIAL = ("height", "width", "frames")
+MAX_RANGES = 8
+
+
+class Scaling:
+    """Formulas of one model, or of one of its modules, over one or more sizes.
+
+    `fits` has one fit, or with a single size one for each range on which another formula holds.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        axes: Sequence[Axis],
+        *,
+        module: str | None = None,
+        memory: bool = False,
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        self.axes, self.module = tuple(axes), module
+        self._counts = Counts(source, memory=memory)
+        self.base = self._record({})
+        if module is not None and not self.base.rows:
+            raise unknown_module_error(module, [source.count({})])
+        self.label = self.base.label
+        self.fits = tuple(self._fits(limits or {}))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of a count in their usual order, without those of single operators."""
+        return tuple(name for name in self._values(self.base) if name in METRICS)
+
+    @property
+    def verified(self) -> int:
+        """The number of counts made within the domains, all of which the formulas equal."""
+        return sum(map(self._is_verified, self._counts.records))
+
+    def _is_verified(self, key: tuple[tuple[str, int], ...]) -> bool:
+        sizes = dict(key)
+        point = {axis.name: sizes[axis.name] for axis in self.axes}
+        values = self._evaluate(point)
+        return values is not None and any(
+            all(formula.at(point) == values.get(name, 0) for name, formula in fit.formulas.items())
+            for fit in self.fits
+            if fit.formulas and all(point[name] in along.domain for name, along in fit.axes.items())
+        )
+
+    def formula(self, metric: str = "macs") -> sympy.Expr:
+        """The formula in SymPy. Raises AnalyzerError for an unknown metric, CannotMeasure if it has no formula."""
+        return self.polynomial(metric).expression()
+
+    def polynomial(self, metric: str = "macs") -> Polynomial:
+        """The formula with its texts. Raises as `formula`."""
+        self._require(metric)
+        if metric not in self.fits[0].formulas:
+            raise CannotMeasure(f"{metric} of {self.label}: {self.fits[0].reasons[metric]}")
+        return self.fits[0].formulas[metric]
+
+    def at(self, *, metric: str = "macs", **sizes: int) -> int:
+        """The exact value at sizes by axis, by a formula where one was verified, else by a count.
+
+        `height=320` also sets a width that `height=width` couples to it. Axes that are left out keep their value.
+        Raises AnalyzerError if the model does not take the sizes.
+        """
+        self._require(metric)
+        return self.values(self._by_axis(sizes)).get(metric, 0)
+
+    def values(self, sizes: Mapping[str, int]) -> Values:
+        """All metrics at sizes by axis; see `at`."""
+        point = {axis.name: sizes.get(axis.name, axis.base) for axis in self.axes}
+        for fit in self.fits:
+            if not fit.reasons and all(point[name] in along.domain for name, along in fit.axes.items()):
+                return {name: int(formula.at(point)) for name, formula in fit.formulas.items()}
+        return self._values(self._record(point))
+
+    def table(self, values: Mapping[str, Sequence[int]]) -> Iterator[tuple[dict[str, int], Values | AnalyzerError]]:
+        """The values of all metrics at every combination of sizes; the error for sizes that the model refuses."""
+        axes = [(axis.name, values.get(axis.name, (axis.base,))) for axis in self.axes]
+        for point in product(*(sizes for _, sizes in axes)):
+            sizes = dict(zip((name for name, _ in axes), point, strict=True))
+            try:
+                yield sizes, self.values(sizes)
+            except AnalyzerError as error:
+                yield sizes, error
+
+    def frame(self, **values: Sequence[int] | str) -> pandas.DataFrame:
+        """A row per combination of sizes: `frame(height=[224, 256])`, `frame(sequence="128..4096:x2")`."""
+        import pandas
+
+        texts = [f"{name}={value}" for name, value in values.items() if isinstance(value, str)]
+        lists = {name: tuple(value) for name, value in values.items() if not isinstance(value, str)}
+        points = {**parse_values(texts, self.axes), **self._by_axis(lists)}
+        rows = [{**sizes, **row} for sizes, row in self.table(points) if not isinstance(row, AnalyzerError)]
+        return pandas.DataFrame(rows)
+
+    def smallest(self, axis: Axis) -> int:
+        """The smallest size that the model takes, with the others at their present values.
+
+        It is found by bisection: every size from it to the present one is taken to be accepted.
+        """
+        low, high = 0, axis.base
+        while high - low > 1:
+            middle = (low + high) // 2
+            accepted = self._counts.record(self._sizes({axis.name: middle})) is not None
+            low, high = (low, middle) if accepted else (middle, high)
+        return high
+
+    def largest_operators(self, axis: Axis) -> list[tuple[int, str]]:
+        """Where along an axis the operator with the most MACs changes: sizes from which on it is another, in order."""
+        fit = self.fits[0]
+        if axis.name not in fit.axes or fit.reasons:
+            return []
+        domain = fit.axes[axis.name].domain
+        base = {other.name: other.base for other in self.axes}
+
+        def largest(multiple: int) -> str:
+            values = self.values({**base, axis.name: domain.low + multiple * domain.step})
+            return max((name for name in values if name not in METRICS), key=lambda name: values[name], default="")
+
+        changes = [(domain.low, largest(0))]
+        last, multiple = (domain.high - domain.low) // domain.step, 0
+        while multiple < last:
+            further = min(2 * multiple + 1, last)
+            if largest(further) != changes[-1][1]:
+                low, high = multiple, further
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    low, high = (middle, high) if largest(middle) == changes[-1][1] else (low, middle)
+                changes.append((domain.low + high * domain.step, largest(high)))
+            multiple = further
+        return [(size, name.removeprefix(macs_of(""))) for size, name in changes]
+
+    def _by_axis(self, sizes: Mapping[str, Any]) -> dict[str, Any]:
+        """Sizes by the names of their axes. Raises AnalyzerError for a size that no axis has."""
+        names = {name: axis.name for axis in self.axes for name in axis.sizes}
+        for name in sizes:
+            if name not in names:
+                raise AnalyzerError(f"no size {quoted(name)} in this formula; it has {', '.join(names)}")
+        return {names[name]: value for name, value in sizes.items()}
+
+    def _require(self, metric: str) -> None:
+        if metric not in self._values(self.base):
+            raise AnalyzerError(f"no metric {quoted(metric)}; {nearest(metric, self.metrics)}")
+
+    def _fits(self, limits: Mapping[str, int]) -> Iterator[Fit]:
+        fits: dict[str, AxisFit] = {}
+        for axis in self.axes:
+            fit = self._along(axis, axis.base, limits)
+            if fit is None:
+                yield Fit({}, {}, dict.fromkeys(self._values(self.base), f"no polynomial in {axis.name}"))
+                return
+            fits[axis.name] = fit
+        yield fit_grid(self._evaluate, fits, {axis.name: axis.base for axis in self.axes})
+        if len(self.axes) > 1:
+            return
+        (axis,) = self.axes
+        while fit is not None and fit.bounded and len(fits) < MAX_RANGES:
+            base = fit.domain.high + fit.domain.step
+            fit = self._along(axis, base, {axis.name: max(limits.get(axis.name, 0), axis.base * PROBE_FACTOR)})
+            if fit is None or base not in fit.domain:
+                return
+            fits[f"from {base}"] = fit
+            yield fit_grid(self._evaluate, {axis.name: fit}, {axis.name: base})
+
+    def _along(self, axis: Axis, base: int, limits: Mapping[str, int]) -> AxisFit | None:
+        guesses = _strides(self.base, axis) if axis.name in SPATIAL else ()
+        return fit_axis(
+            lambda size: self._evaluate({axis.name: size}), base, guesses=guesses, limit=limits.get(axis.name)
+        )
+
+    def _evaluate(self, point: Mapping[str, int]) -> Values | None:
+        record = self._counts.record(self._sizes(point))
+        return None if record is None else self._values(self._restricted(record))
+
+    def _record(self, point: Mapping[str, int]) -> Record:
+        record = self._counts.record(self._sizes(point))
+        if record is None:
+            raise self._counts.errors[-1]
+        return self._restricted(record)
+
+    def _sizes(self, point: Mapping[str, int]) -> dict[str, int]:
+        """Sizes of the model from sizes by axis."""
+        return {name: point.get(axis.name, axis.base) for axis in self.axes for name in axis.sizes}
+
+    def _restricted(self, record: Record) -> Record:
+        return record if self.module is None else restrict(record, self.module)
+
+    def _values(self, record: Record) -> dict[str, int]:
+        """The metrics of a record, and `macs of conv2d` for each operator with MACs."""
+        totals = record.totals
+        names = FORWARD if totals.backward_macs is None else (*FORWARD, *TRAINING)
+        values = {name: int(totals.value(name) or 0) for name in names}
+        if record.memory is not None and self.module is None:
+            values["peak_memory"] = record.memory.peak
+        by_operator: dict[str, int] = {}
+        for row in record.rows:
+            if row.macs:
+                by_operator[row.op] = by_operator.get(row.op, 0) + row.macs
+        return {**values, **{macs_of(op): value for op, value in by_operator.items()}}
+
+
+def macs_of(op: str) -> str:
+    return f"macs of {op}"
+
+
+def _strides(record: Record, axis: Axis) -> tuple[int, ...]:
+    """Likely periods of an image's size: how often the smallest map fits into it, exactly or as a power of 2, which
+    also may be multiplied by the strides of pools beside the main path."""
+    dimension = {"height": -2, "width": -1, "frames": -3}[axis.name]
+    sizes = [_size(row, dimension) for row in record.rows]
+    smallest = min((size for size in sizes if size > 1), default=axis.base)
+    ratio = axis.base // smallest
+    power = 1 << max(ratio.bit_length() - 1, 0)
+    exact = [ratio] if axis.base % smallest == 0 else []
+    return tuple(dict.fromkeys((*exact, *(power * factor for factor in (1, 2, 3, 5, 6)))))
+
+
+def _size(row: Row, dimension: int) -> int:
+    return next((shape[dimension] for shape in row.outputs if len(shape) >= 4), 0)
+
+
+def scale(
+    model: str,
+    over: str | None = None,
+    *,
+    input: Any = None,
+    batch: int = 1,
+    train: bool = False,
+    overrides: Mapping[str, int] | None = None,
+    module: str | None = None,
+    memory: bool = False,
+) -> Scaling:
+    """The cost of a built-in network or a model by reference as a formula of the sizes `over`.
+
+    >>> costs = scale("googlenet", over="batch,height=width")
+    >>> costs.at(batch=8, height=320) == costs.at(batch=1, height=320) * 8
+    True
+    >>> costs.polynomial("params").depends_on("batch")
+    False
+    """
+    inputs = parse_inputs(input)
+    source: Source
+    if is_reference(model):
+        if overrides:
+            raise AnalyzerError("overrides are for built-in networks")
+        source = ReferenceSource(model, tuple(text.text for text in inputs), batch, train)
+    else:
+        source = VariantSource(variant(model, overrides), inputs, batch, train)
+    return scaling(source, over, module=module, memory=memory)
+
+
+def scaling(source: Source, over: str | None, *, at: Sequence[str] = (), module: str | None = None,
+            memory: bool = False) -> Scaling:  # fmt: skip
+    """As `scale`; `at` are values of `--at`, for which the formulas are to hold."""
+    axes = parse_axes(over, source) if over else default_axes(source)
+    limits = {name: max(sizes) for name, sizes in parse_values(at, axes).items()}
+    return Scaling(source, axes, module=module, memory=memory, limits=limits)
+
+
+def default_axes(source: Source) -> tuple[Axis, ...]:
+    """The batch, and the size of the images or the length of the text."""
+    sizes = source.sizes
+    if "sequence" in sizes:
+        return parse_axes("batch,sequence", source)
+    if "height" in sizes and sizes["height"] == sizes.get("width"):
+        return parse_axes("batch,height=width", source)
+    return parse_axes("batch,height,width" if "height" in sizes else "batch", source)

@@ -1,0 +1,101 @@
+"""What a formula is fitted to: exact counts of one model at any sizes, each counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
+from analyzer.core.inputs import Input, image_shape
+from analyzer.counting.api import count_variant
+from analyzer.networks.overrides import apply_overrides, full_key, hyperparameters
+from analyzer.networks.variants import Variant
+from analyzer.records.record import Record
+from analyzer.records.record_json import record_from_json
+from analyzer.scaling.axes import Sized
+from analyzer.worker import client
+
+TASK = "analyzer.counting.sizes_worker"
+
+
+class Source(Sized, Protocol):
+    """A model that can be counted at any of its sizes."""
+
+    label: str
+
+    def count(self, sizes: Mapping[str, int], *, memory: bool = False) -> Record:
+        """The record with the given sizes, all others as they are. Raises AnalyzerError if the model does not fit."""
+        ...
+
+
+class VariantSource:
+    """A built-in network, counted in closed form. Its sizes are those of the input, and every number of its table."""
+
+    def __init__(self, chosen: Variant, inputs: list[Input], batch: int, train: bool) -> None:
+        self.variant, self.train = chosen, train
+        channels, height, width = image_shape(inputs) or chosen.network.input
+        self.channels, self.label = channels, chosen.network.name
+        numbers = {f"{number.path}.{number.key}": number.value for number in hyperparameters(chosen.network)}
+        self.sizes: dict[str, int] = {"batch": batch, "height": height, "width": width, **numbers}
+
+    def full_name(self, name: str) -> str:
+        """`conv1.out` → `conv1.conv.out`; names of the input stay as they are."""
+        return name if name in self.sizes else full_key(self.variant.network, name) or name
+
+    def count(self, sizes: Mapping[str, int], *, memory: bool = False) -> Record:
+        values = {**{name: self.sizes[name] for name in ("batch", "height", "width")}, **sizes}
+        batch, height, width = (values.pop(name) for name in ("batch", "height", "width"))
+        changes = {name: value for name, value in values.items() if value != self.sizes[name]}
+        network, overrides = apply_overrides(self.variant.network, changes)
+        changed = Variant(network, {**self.variant.overrides, **overrides})
+        return count_variant(
+            changed, input=(self.channels, height, width), batch=batch, train=self.train, memory=memory
+        )
+
+
+class ReferenceSource:
+    """A model by reference, counted in a worker that keeps it loaded."""
+
+    def __init__(
+        self, reference: str, inputs: tuple[str, ...], batch: int, train: bool, limit_s: float | None = None
+    ) -> None:
+        self.label, self.train, self.limit_s = reference, train, limit_s or client.LIMIT_S
+        self.request = {"reference": reference, "inputs": list(inputs), "batch": batch, "train": train}
+        reply = client.ask(TASK, {**self.request, "memory": False, "sizes": None}, self.limit_s, model=reference)
+        if reply.end != "done":
+            raise reply.error(one_line(reference))
+        self.sizes: dict[str, int] = {str(name): int(size) for name, size in reply.last("done")["sizes"].items()}
+
+    def full_name(self, name: str) -> str:
+        return name
+
+    def count(self, sizes: Mapping[str, int], *, memory: bool = False) -> Record:
+        request = {**self.request, "memory": memory, "sizes": dict(sizes)}
+        reply = client.ask(TASK, request, self.limit_s, model=self.label)
+        if reply.end != "done":
+            raise reply.error(one_line(self.label))
+        try:
+            return record_from_json(reply.last("record")["record"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CannotMeasure(
+                f"{one_line(self.label)}: its worker's reply cannot be read: {one_line(error)}"
+            ) from None
+
+
+class Counts:
+    """Records of a source by sizes, kept; None where the model does not take the sizes."""
+
+    def __init__(self, source: Source, *, memory: bool = False) -> None:
+        self.source, self.memory = source, memory
+        self.records: dict[tuple[tuple[str, int], ...], Record | None] = {}
+        self.errors: list[AnalyzerError] = []
+
+    def record(self, sizes: Mapping[str, int]) -> Record | None:
+        key = tuple(sorted(sizes.items()))
+        if key not in self.records:
+            try:
+                self.records[key] = self.source.count(sizes, memory=self.memory)
+            except AnalyzerError as error:
+                self.errors.append(error)
+                self.records[key] = None
+        return self.records[key]

@@ -1,0 +1,162 @@
+"""Tables and JSON of `analyze scale`: formulas, where they hold, and values at chosen sizes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.units import METRICS, percent
+from analyzer.scaling.api import Scaling, macs_of
+from analyzer.scaling.axes import Axis
+from analyzer.scaling.fit import Domain, Fit, Values
+from reports.cells import count
+from reports.formats.text import csv_text
+from reports.table import MISSING, Cell, Row, Table, columns
+
+SCHEMA_VERSION = 1
+Point = tuple[dict[str, int], Values | AnalyzerError]
+
+
+def tables(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> list[Table]:
+    """The formulas, and the values if any are asked for."""
+    shown = [_formulas(scaling, metrics, fit) for fit in scaling.fits]
+    shown[-1] = shown[-1].replace(notes=tuple(_notes(scaling)))
+    return [*shown, _values(scaling, metrics, points)] if points else shown
+
+
+def _formulas(scaling: Scaling, metrics: Sequence[str], fit: Fit) -> Table:
+    where = "; ".join(f"{_name(axis)} {_domain(fit.axes[axis.name].domain)}" for axis in scaling.axes if fit.axes)
+    rows = [
+        (METRICS[metric].title, fit.formulas[metric].text() if metric in fit.formulas else fit.reasons[metric])
+        for metric in metrics
+    ]
+    title = f"{scaling.label}{f', {scaling.module}' if scaling.module else ''}: {scaling.base.mode}"
+    return Table(f"{title}; {where}" if where else title, columns("metric", "formula", left={"formula"}), tuple(rows),
+                 prose=True)  # fmt: skip
+
+
+def _name(axis: Axis) -> str:
+    return " = ".join(axis.sizes)
+
+
+def _domain(domain: Domain) -> str:
+    """`32, 64, 96, …, 1,792`."""
+    first = [size for size in (domain.low + domain.step * number for number in range(3)) if size < domain.high]
+    dots = ["…"] if domain.low + 3 * domain.step < domain.high else []
+    return ", ".join([*(f"{size:,}" for size in first), *dots, f"{domain.high:,}"])
+
+
+def _notes(scaling: Scaling) -> list[str]:
+    notes = ["No formula was found; --at counts the model at each size."]
+    if scaling.verified:
+        notes = [
+            f"The formulas equal {scaling.verified} counts at these sizes to the last unit; other sizes are counted."
+        ]
+    for axis in scaling.axes:
+        smallest = scaling.smallest(axis) if axis.base > 1 else 1
+        if smallest > 1:
+            notes.append(f"The smallest {_name(axis)} that the model takes is {smallest}.")
+        (_, first), *later = scaling.largest_operators(axis) or [(0, "")]
+        if later:
+            text = ", ".join(f"{one_line(name)} from {size:,}" for size, name in later)
+            notes.append(f"Most MACs along {_name(axis)}: {one_line(first)}, then {text}.")
+    return [*notes, *scaling.base.notes]
+
+
+def _values(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> Table:
+    rows: list[Row] = []
+    for sizes, values in points:
+        at = tuple(Cell(f"{size:,}", size) for size in sizes.values())
+        if isinstance(values, AnalyzerError):
+            rows.append((*at, *(MISSING for _ in metrics), one_line(values)))
+        else:
+            rows.append((*at, *(count(metric, values[metric]) for metric in metrics), _largest(values)))
+    first, *others = (_name(axis) for axis in scaling.axes)
+    titles = [*others, *(METRICS[metric].title for metric in metrics), "most MACs"]
+    return Table(f"{scaling.label} at these sizes", columns(first, *titles, left={"most MACs"}), tuple(rows))
+
+
+def _largest(values: Values) -> str:
+    """The operator with the most MACs and its share."""
+    operators = {name: value for name, value in values.items() if name not in METRICS}
+    name = max(operators, key=lambda key: operators[key], default="")
+    return f"{name.removeprefix(macs_of(''))} {percent(operators[name] / values['macs'])}" if name else MISSING
+
+
+def dump(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> str:
+    """JSON: the axes, a formula per metric and range, and the values. Coefficients are exact, as texts `n` or `n/d`."""
+    ranges = [
+        {
+            "axes": {
+                axis.name: {"low": along.domain.low, "high": along.domain.high, "step": along.domain.step}
+                for axis in scaling.axes
+                if (along := fit.axes.get(axis.name))
+            },
+            "formulas": {metric: _formula(fit, metric) for metric in metrics if metric in fit.formulas},
+            "without_formula": {metric: fit.reasons[metric] for metric in metrics if metric in fit.reasons},
+        }
+        for fit in scaling.fits
+    ]
+    values = [
+        {**sizes, "error": one_line(row)} if isinstance(row, AnalyzerError)
+        else {**sizes, **{metric: row[metric] for metric in metrics}}
+        for sizes, row in points
+    ]  # fmt: skip
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "status": "partial" if any("error" in row for row in values) else "ok",
+        "model": scaling.label,
+        "module": scaling.module,
+        "mode": scaling.base.mode,
+        "axes": [{"name": axis.name, "sizes": axis.sizes, "present": axis.base} for axis in scaling.axes],
+        "verified_counts": scaling.verified,
+        "ranges": ranges,
+        "values": values,
+        "notes": scaling.base.notes,
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _formula(fit: Fit, metric: str) -> dict[str, Any]:
+    polynomial = fit.formulas[metric]
+    return {
+        "text": polynomial.text(),
+        "python": polynomial.python(),
+        "latex": polynomial.latex(),
+        "terms": [
+            {"powers": dict(zip(polynomial.variables, powers, strict=True)), "coefficient": str(value)}
+            for powers, value in polynomial.terms.items()
+        ],
+    }
+
+
+def sheet(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> str:
+    """CSV: the values in plain integers, or the formulas as Python if no sizes are asked for."""
+    if not points:
+        lines = [
+            [metric, fit.formulas[metric].python()]
+            for fit in scaling.fits
+            for metric in metrics
+            if metric in fit.formulas
+        ]
+        return csv_text([["metric", "formula"], *lines])
+    names = [axis.name for axis in scaling.axes]
+    values = [
+        [*sizes.values(), *(row[metric] for metric in metrics)]
+        for sizes, row in points
+        if not isinstance(row, AnalyzerError)
+    ]
+    return csv_text([[*names, *metrics], *values])
+
+
+def latex(scaling: Scaling, metrics: Sequence[str]) -> str:
+    """The formulas of the first range as equations."""
+    fit = scaling.fits[0]
+    lines = [
+        rf"\mathrm{{{METRICS[metric].title.replace(' ', '~')}}} &= {fit.formulas[metric].latex()} \\"
+        for metric in metrics
+        if metric in fit.formulas
+    ]
+    return "\n".join([f"% {one_line(scaling.label)}", r"\begin{align*}", *lines, r"\end{align*}"]) + "\n"

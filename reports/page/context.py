@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from analyzer.claims.claim import Claim
 from analyzer.core.frozen import Frozen
+from reports.page.figures.base import Key
 from reports.table import Table
 
 ALL_TOOLS = ("sort", "filter", "csv")
@@ -19,8 +20,8 @@ class Chart(Frozen):
     """A figure, a sentence that states its main result, and its numbers as a table.
 
     `marks` is how many points, bars or tiles must be drawn. `views` are the same figure in other metrics: the name and
-    the attributes of its traces that change. `quality` is that of measured times, with the reason. `legend` has names
-    and colours, by default the colours of the figure's traces.
+    the attributes of its traces that change. `quality` is that of measured times, with the reason. `legend` has by
+    default the figure's traces.
     """
 
     id: str
@@ -29,7 +30,7 @@ class Chart(Frozen):
     figure: Mapping[str, Any]
     table: Table
     marks: int
-    legend: tuple[tuple[str, str], ...] = ()
+    legend: tuple[Key, ...] = ()
     views: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     quality: str = ""
     reason: str = ""
@@ -97,11 +98,15 @@ class Code(Frozen):
 
 
 class Panel(Frozen):
-    """Controls and pictures that a script draws from `data`; empty without a script."""
+    """Controls and pictures that a script draws from `data`; empty without a script.
+
+    `library` is the script of another project that it needs, one of `vendor`.
+    """
 
     id: str
     title: str
     data: Mapping[str, Any]
+    library: str = ""
 
 
 class Choice(Frozen):

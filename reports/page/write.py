@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from reports.page.context import Chart, Page
+from reports.page.figures import palette
 from reports.page.figures.base import BASE
 from reports.table import as_cell
 
@@ -46,9 +47,9 @@ def html(page: Page, charts: Charts = "embed") -> str:
 
 
 def policy(script: str, *, linked: bool = False) -> str:
-    """Allows this script by its hash and plotly's as a blob or, if linked, from its host; nothing else."""
+    """Allows this script by its hash, packed ones as blobs and, if linked, plotly's from its host; nothing else."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    source = HOST if linked else "blob:"
+    source = f"{HOST} blob:" if linked else "blob:"
     return (
         f"default-src 'none'; script-src 'sha256-{digest}' {source}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -58,12 +59,12 @@ def policy(script: str, *, linked: bool = False) -> str:
 def figures_json(charts: tuple[Chart, ...]) -> str:
     """The figures by chart id, and the layout that they share."""
     figures = {chart.id: {**chart.figure, "views": chart.views, "marks": chart.marks} for chart in charts}
-    figures["base"] = BASE
-    return as_json(figures)
+    figures |= {"base": BASE, "colours": palette.LIGHT}
+    return _escape_script(_compact_json(figures))
 
 
-def as_json(data: Any) -> str:
-    return _escape_script(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+def _compact_json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _escape_script(text: str) -> str:
@@ -82,8 +83,25 @@ def plotly_script() -> bytes:
 
 @cache
 def packed() -> str:
-    """plotly's script, deflated, in base64."""
-    return base64.b64encode(zlib.compress(plotly_script(), 9)).decode()
+    """plotly's script."""
+    return deflated(plotly_script())
+
+
+def packed_json(data: Any) -> str:
+    return deflated(_compact_json(data).encode())
+
+
+@cache
+def packed_library(name: str) -> str:
+    """A script of `vendor` after its licence, without the reference to a source map."""
+    script, _, _ = (HERE / "vendor" / f"{name}.min.js").read_text(encoding="utf-8").partition("//# sourceMappingURL")
+    terms = (HERE / "vendor" / f"{name}.LICENSE.txt").read_text(encoding="utf-8")
+    return deflated(f"/*\n{terms}*/\n{script}".encode())
+
+
+def deflated(data: bytes) -> str:
+    """In base64, as `scripts/packed.js` reads it."""
+    return base64.b64encode(zlib.compress(data, 9)).decode()
 
 
 def link() -> dict[str, str]:
@@ -99,7 +117,7 @@ def joined_script() -> str:
 
 
 def joined_style() -> str:
-    return _joined("styles", first="base", last="print")
+    return _joined("styles", first="base", last="print") + palette.variables()
 
 
 def _joined(folder: str, *, first: str, last: str) -> str:
@@ -121,5 +139,11 @@ def template(name: str) -> Any:
     environment = Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.globals |= {"as_cell": as_cell, "as_json": as_json, "kind": lambda block: type(block).__name__.lower()}
+    environment.globals |= {
+        "position": palette.position,
+        "as_cell": as_cell,
+        "packed_json": packed_json,
+        "packed_library": packed_library,
+        "kind": lambda block: type(block).__name__.lower(),
+    }
     return environment.get_template(name)

@@ -1,7 +1,7 @@
 """Bars and tiles as plotly figures: the JSON that plotly's script reads. The Python package is not imported.
 
-Its classes validate every key, and building one chart with them takes longer than a count. Colours have enough
-contrast on white, on near-black and under white text; the page's script adds what depends on the theme (text, grid).
+Its classes validate every key, and building one chart with them takes longer than a count. Colours are those of the
+light theme; the page's script replaces them and adds what depends on the theme (text, grid).
 """
 
 from __future__ import annotations
@@ -10,18 +10,28 @@ from collections.abc import Mapping, Sequence
 from html import unescape
 from typing import Any, TypeAlias
 
+from analyzer.core.frozen import Frozen
+from reports.page.figures.palette import (
+    BLUE,
+    GLYPHS,
+    GREEN,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    SLATE,
+    STROKES,
+    TEAL,
+    colour,
+    text_on,
+)
+
+__all__ = ["BLUE", "GREEN", "ORANGE", "PURPLE", "SLATE", "TEAL", "colour"]
+
 Figure: TypeAlias = dict[str, Any]
 Points: TypeAlias = Sequence[float | None]
 
-BLUE, ORANGE, GREEN, PURPLE, TEAL, PINK, OLIVE, SLATE = SERIES = (
-    "#2f6fb7", "#b3541e", "#2a7f55", "#7b54a8", "#117a86", "#b03a6f", "#76701a", "#5f6b7a",
-)  # fmt: skip
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 FONT_SIZE = 12  # Pixels.
-
-
-def colour(index: int) -> str:
-    return SERIES[index % len(SERIES)]
 
 
 def escape_label(text: str) -> str:
@@ -46,16 +56,53 @@ def figure(data: list[dict[str, Any]], height: int, **layout: Any) -> Figure:
 
 
 NAMES = {"automargin": True, "autorange": "reversed", "ticksuffix": "  "}  # The axis of bars, the first at the top.
+MAX_NAME = 28  # Characters of a name at an axis.
+
+
+def shorten(name: str, limit: int = MAX_NAME) -> str:
+    """A name with its middle left out: both ends of a path or of a kernel's name tell it apart from others."""
+    if len(name) <= limit:
+        return name
+    end = (limit - 1) // 2
+    return f"{name[: limit - 1 - end]}…{name[-end:]}"
+
+
+def name_axis(names: Sequence[str]) -> dict[str, Any]:
+    """The axis of bars. Long names are shortened there, so that they leave room for the bars; hover shows them."""
+    if all(len(name) <= MAX_NAME for name in names):
+        return NAMES
+    labels = list(map(escape_label, names))
+    return {**NAMES, "tickmode": "array", "tickvals": labels, "ticktext": [escape_label(shorten(n)) for n in names]}
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
     return {"title": {"text": title, "standoff": 8}, "automargin": True, "zeroline": False} | more
 
 
-def legend(figure: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Names and colours of the traces, if there are several. The page writes them below the chart, where they wrap."""
+class Key(Frozen):
+    """An entry of a legend: a name, a colour, and a mark: a character, or the dashes of a line as in SVG."""
+
+    name: str
+    colour: str
+    mark: str = "■"
+    dashes: str = ""
+
+
+def legend(figure: Mapping[str, Any]) -> tuple[Key, ...]:
+    """The traces, if there are several; muted ones share a key. The page writes them below the chart, to wrap."""
     named = [trace for trace in figure["data"] if trace.get("name") and trace.get("showlegend", True)]
-    return tuple((unescape(trace["name"]), trace["marker"]["color"]) for trace in named) if len(named) > 1 else ()
+    keys = [_key(trace) for trace in named]
+    muted = [key for key in keys if key.colour == MUTED]
+    if len(muted) > 1:
+        names = ", ".join(key.name for key in muted)
+        keys = [key for key in keys if key.colour != MUTED] + [muted[0].replace(name=names)]
+    return tuple(keys) if len(named) > 1 else ()
+
+
+def _key(trace: Mapping[str, Any]) -> Key:
+    marker = trace["marker"]
+    dashes = STROKES[trace.get("line", {}).get("dash", "solid")] if "lines" in trace.get("mode", "") else ""
+    return Key(unescape(trace["name"]), marker["color"], GLYPHS.get(marker.get("symbol", ""), "■"), dashes)
 
 
 TILE = "%{id}<br>%{value:.4s}<br>%{percentRoot:.1%} of the whole<extra></extra>"
@@ -94,10 +141,12 @@ def stacked(
     outline = {"width": 1, "color": "rgba(255,255,255,.6)"}
     data = [
         _bars(names, values, texts[part], {"color": colour(index), "line": outline}, part)
+        | {"textposition": "inside", "insidetextanchor": "middle", "texttemplate": escape_label(part),
+           "textangle": 0, "insidetextfont": {"color": text_on(colour(index))}}
         for index, (part, values) in enumerate(parts.items())
-    ]
+    ]  # fmt: skip
     x_axis = axis(unit, tickformat="~s", nticks=6)
-    return figure(data, 96 + 44 * len(names), barmode="stack", bargap=0.35, xaxis=x_axis, yaxis=NAMES)
+    return figure(data, 96 + 44 * len(names), barmode="stack", bargap=0.35, xaxis=x_axis, yaxis=name_axis(names))
 
 
 def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[str]]], *, unit: str) -> Figure:
@@ -108,7 +157,7 @@ def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[st
     ]
     height = 80 + 18 * (len(groups) + 1) * len(names)
     x_axis = axis(unit, tickformat=".0%", nticks=6)
-    return figure(data, height, barmode="group", bargap=0.3, xaxis=x_axis, yaxis=NAMES)
+    return figure(data, height, barmode="group", bargap=0.3, xaxis=x_axis, yaxis=name_axis(names))
 
 
 def bars(
@@ -121,7 +170,7 @@ def bars(
         trace["error_x"] = {"type": "data", "symmetric": False, "array": spread[0], "arrayminus": spread[1],
                             "color": SLATE, "thickness": 1.5, "width": 4}  # fmt: skip
     x_axis = axis(unit, tickformat="~s", ticksuffix=suffix, nticks=5, zeroline=True)
-    return figure([trace], 76 + 24 * len(names), bargap=0.3, xaxis=x_axis, yaxis=NAMES)
+    return figure([trace], 76 + 24 * len(names), bargap=0.3, xaxis=x_axis, yaxis=name_axis(names))
 
 
 def _bars(

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any, TypeAlias
 
-from reports.page.figures.base import BLUE, NAMES, ORANGE, SLATE, Figure, Points, axis, colour, escape_label, figure
+from reports.page.figures.base import Figure, Points, axis, escape_label, figure, name_axis
+from reports.page.figures.palette import BLUE, ORANGE, SLATE, colour, dash, symbol
+from reports.page.figures.ticks import log_axis
 
 Groups: TypeAlias = Mapping[str, tuple[Points, Points, Sequence[str]]]  # Name to x, y and text.
 
@@ -27,11 +29,12 @@ def dumbbells(
     line_x = [value for pair in zip(first, other, strict=True) for value in (*pair, None)]
     line_y = [value for row in rows for value in (row, row, None)]
     data = [_trace("lines", line_x, line_y, SLATE, showlegend=False)]
-    for title, values, tint in zip(titles, (first, other), (ORANGE, BLUE), strict=True):
+    for index, (title, values, tint) in enumerate(zip(titles, (first, other), (ORANGE, BLUE), strict=True)):
         hover, name = "%{y}<br>%{text}", escape_label(title)
-        data.append(_trace("markers", values, rows, tint, hover=hover, name=name, text=texts, marker={"size": 11}))
-    x_axis = axis(unit, type="log", tickformat="~s", dtick=1)
-    return figure(data, 70 + 24 * len(names), xaxis=x_axis, yaxis=NAMES)
+        marker = {"size": 11, "symbol": symbol(index)}
+        data.append(_trace("markers", values, rows, tint, hover=hover, name=name, text=texts, marker=marker))
+    x_axis = axis(unit, **log_axis([*first, *other]))
+    return figure(data, 70 + 24 * len(names), xaxis=x_axis, yaxis=name_axis(names))
 
 
 def curves(
@@ -62,7 +65,7 @@ def steps(lines: Groups, peaks: Mapping[str, int], *, unit: str) -> Figure:
         name, tint, peak = escape_label(label), colour(index), peaks[label]
         hover = f"{name}<br>%{{text}}: %{{y:.4s}}B in memory"
         data += [
-            _trace("lines", x, y, tint, hover=hover, name=name, text=texts, line={"shape": "hvh"}),
+            _trace("lines", x, y, tint, hover=hover, name=name, text=texts, line={"shape": "hvh", "dash": dash(index)}),
             _trace("markers", [x[peak]], [y[peak]], tint, hover=f"peak of {hover}", text=[texts[peak]],
                    showlegend=False, marker={"size": 11}),
         ]  # fmt: skip
@@ -72,21 +75,25 @@ def steps(lines: Groups, peaks: Mapping[str, int], *, unit: str) -> Figure:
 
 
 def points(
-    groups: Groups, *, x: str, y: str, hover: str, suffix: str = "", whole_x: bool = True,
+    groups: Groups, *, x: str, y: str, hover: str, unit_x: str = "", unit_y: str = "",
     lines: Sequence[dict[str, Any]] = (),
 ) -> Figure:  # fmt: skip
-    """Named points on two logarithmic axes, one colour per group; `lines` are ceilings."""
+    """Named points on two logarithmic axes, one colour and symbol per group; `lines` are ceilings.
+
+    `unit_x` and `unit_y` are written at the ticks.
+    """
     data = _traces("markers", groups, f"%{{text}}<br>{hover}", {"size": 9, "opacity": 0.85})
-    x_axis = axis(x, type="log", dtick=1, tickformat="~s" if whole_x else "~g")
-    y_axis = axis(y, type="log", dtick=1, tickformat="~s", ticksuffix=suffix)
+    xs, ys = ([value for trace in (*lines, *data) for value in trace[key]] for key in ("x", "y"))
+    x_axis, y_axis = axis(x, **log_axis(xs, unit_x)), axis(y, **log_axis(ys, unit_y))
     return figure([*lines, *data], 400, annotations=list(map(_label, lines)), xaxis=x_axis, yaxis=y_axis)
 
 
 def _traces(mode: str, groups: Groups, hover: str, marker: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        _trace(mode, x, y, colour(index), hover=hover, name=escape_label(name), text=texts, marker=marker)
+        _trace(mode, x, y, colour(index), hover=hover, name=escape_label(name), text=texts,
+               marker={**marker, "symbol": symbol(index)}, line={"dash": dash(index)})
         for index, (name, (x, y, texts)) in enumerate(groups.items())
-    ]
+    ]  # fmt: skip
 
 
 def transpose(samples: Sequence[tuple[float, float, str]]) -> tuple[list[float], list[float], list[str]]:

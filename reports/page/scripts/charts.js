@@ -27,6 +27,30 @@ function themed(layout, print = false) {
   return result;
 }
 
+// The figures have the colours of the light theme, on which text is black or white.
+const luminance = (colour) => {
+  const part = (start) => {
+    const level = parseInt(colour.slice(start, start + 2), 16) / 255;
+    return level <= 0.04045 ? level / 12.92 : ((level + 0.055) / 1.055) ** 2.4;
+  };
+  return 0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5);
+};
+const textOn = (colour) => (luminance(colour) < 0.18 ? "#ffffff" : "#000000");
+function seriesColours(print) {
+  const style = getComputedStyle(root);
+  return (figures.colours ?? []).map((light, index) => (print ? light : style.getPropertyValue(`--s${index}`).trim() || light));
+}
+function tinted(data, print) {
+  const now = seriesColours(print);
+  const text = JSON.stringify(data).replace(/"#[0-9a-f]{6}"/g, (colour) => {
+    const index = figures.colours.indexOf(colour.slice(1, -1));
+    return index < 0 ? colour : `"${now[index]}"`;
+  });
+  const result = JSON.parse(text);
+  for (const trace of result) if (trace.insidetextfont) trace.insidetextfont.color = textOn(trace.marker.color);
+  return result;
+}
+
 function current(plot) {
   const { data, layout, views } = figures[id(plot)];
   const view = (views ?? []).find(([name]) => name === picked[id(plot)]);
@@ -39,7 +63,8 @@ function current(plot) {
 }
 
 function draw(plot, print = false) {
-  const { data, layout } = current(plot);
+  const { data: untinted, layout } = current(plot);
+  const data = tinted(untinted, print);
   for (const trace of data) if (trace.error_x) trace.error_x.color = colours(print).ink;
   const size = print ? { width: PAPER, height: Math.max(layout.height * SHRUNK, 170), autosize: false } : {};
   const done = Plotly[isDrawn(plot) ? "react" : "newPlot"](plot, data, { ...themed(layout, print), ...size }, config);

@@ -16,7 +16,6 @@ from reports.table import Row, Table, columns
 from reports.timing.breakdown import OVERHEAD, groups_by_kind, measurement_of
 
 MAX_KINDS, MAX_KERNELS = 8, 12
-MAX_NAME = 28  # Characters of a kernel's name in a figure.
 
 
 def kinds(network: NetworkView, record: Record) -> Chart:
@@ -119,7 +118,7 @@ def operators(network: NetworkView, record: Record) -> Chart:
         network, measurement, "operators", "time against MACs", summary,
         scatter.points(
             {op: scatter.transpose(values) for op, values in groups.items()},
-            x="MACs", y="time", hover="%{x:.4s} MACs in %{y:.4s}s", suffix="s",
+            x="MACs", y="time", hover="%{x:.4s} MACs in %{y:.4s}s", unit_y="s",
         ),
         Table("By operator", titles, tuple(rows), tools=ALL_TOOLS),
         len(rates),
@@ -143,7 +142,7 @@ def kernels(network: NetworkView, record: Record) -> list[Block]:
             network, measurement, "kernels", "kernels",
             f"{longest}. Times are by torch.profiler and include its own cost.",
             figures.bars(
-                [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in shown],
+                shown,
                 [times_s[name] for name in shown], [seconds(times_s[name]) for name in shown],
                 unit="time", suffix="s", colours=figures.PURPLE,
             ),

@@ -59,7 +59,10 @@ def tiles(network: NetworkView) -> Chart:
     top_modules = [module for module in modules if "." not in module.path]
     largest = sorted(top_modules, key=lambda module: -value(module, first))[:3] if shown else []
     named = ", ".join(f"{module.path} {percent(value(module, first) / wholes[first])}" for module in largest)
-    legend = (*((title, BRANCH_COLOURS[name]) for name, title in BRANCHES.items()), ("outside a branch", figures.TEAL))
+    legend = (
+        *(figures.Key(title, BRANCH_COLOURS[name]) for name, title in BRANCHES.items()),
+        figures.Key("outside a branch", figures.TEAL),
+    )
     return Chart(
         id=f"tiles-{network.index}",
         title=network.name,
@@ -137,7 +140,7 @@ def bars(networks: Sequence[NetworkView]) -> Chart:
         ),
         table=Table("Networks by part", columns(*titles, left=("part", "share of MACs")), rows, tools=("csv",)),
         marks=sum(1 for row in values.get(first, {}).values() for value in row if value),
-        legend=tuple((part, figures.colour(index)) for index, part in enumerate(parts)),
+        legend=tuple(figures.Key(part, figures.colour(index)) for index, part in enumerate(parts)),
         views=tuple(
             (
                 TITLES[metric],

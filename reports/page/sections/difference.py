@@ -75,7 +75,7 @@ def bars(first: NetworkView, other: NetworkView, modules: Modules) -> Chart:
         ),
         table=table(first, other, modules),
         marks=len(shown),
-        legend=(("more", figures.ORANGE), ("less", figures.GREEN)) if shown else (),
+        legend=(figures.Key("more", figures.ORANGE), figures.Key("less", figures.GREEN)) if shown else (),
     )
 
 

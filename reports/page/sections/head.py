@@ -71,7 +71,7 @@ def weights(networks: Sequence[NetworkView]) -> Chart:
             tools=("csv",),
         ),
         marks=sum(1 for params in by_network.values() for kind in kinds if params[kind]),
-        legend=tuple((kind, figures.colour(index)) for index, kind in enumerate(kinds)),
+        legend=tuple(figures.Key(kind, figures.colour(index)) for index, kind in enumerate(kinds)),
     )
 
 

@@ -51,7 +51,7 @@ def charts(network: NetworkView, record: Record) -> list[Block]:
     )
     figure = scatter.points(
         {op: scatter.transpose(values) for op, values in groups.items()},
-        x="FLOPs per byte of memory traffic", y="FLOP/s", hover=HOVER, whole_x=False,
+        x="FLOPs per byte of memory traffic", y="FLOP/s", hover=HOVER,
         lines=_lines(ceilings, min(intensities) / 2, max(intensities) * 2) if ceilings else [],
     )  # fmt: skip
     titles = columns("path", "op", "FLOP/B", "FLOP/s", "time", left=("op",))

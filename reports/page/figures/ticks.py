@@ -1,0 +1,57 @@
+"""Ticks of logarithmic axes. plotly draws one or none if an axis spans less than a decade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil, floor, log10
+from typing import Any
+
+from analyzer.core.units import scaled, seconds
+
+STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9))  # Multiples of a power of ten, coarse to fine.
+MIN_TICKS, MAX_TICKS = 3, 7
+MARGIN = 0.06  # Of the axis, at each end.
+
+
+def log_axis(values: Iterable[float | None], unit: str = "") -> dict[str, Any]:
+    """The range and ticks of a logarithmic axis for positive values, three to seven ticks if there is room.
+
+    `unit` is written after each number: "B", "FLOP/s" or "s".
+    """
+    positive = [value for value in values if value and value > 0]
+    low, high = (log10(min(positive)), log10(max(positive))) if positive else (0.0, 1.0)
+    margin = max((high - low) * MARGIN, 0.05)
+    start, end = low - margin, high + margin
+    ticks = _ticks(start, end)
+    return {
+        "type": "log",
+        "range": [round(start, 4), round(end, 4)],
+        "tickmode": "array",
+        "tickvals": ticks,
+        "ticktext": [tick_text(tick, unit) for tick in ticks],
+    }
+
+
+def _ticks(start: float, end: float) -> list[float]:
+    ticks: list[float] = []
+    for steps in STEPS:
+        powers = range(floor(start), ceil(end) + 1)
+        ticks = [float(f"{step * 10.0**power:.6g}") for power in powers for step in steps]
+        ticks = [tick for tick in ticks if start <= log10(tick) <= end]
+        if len(ticks) >= MIN_TICKS:
+            break
+    if len(ticks) < MIN_TICKS:  # Less than a factor of 1.5: three evenly spaced values.
+        ticks = [float(f"{10 ** (start + (end - start) * share):.3g}") for share in (0.1, 0.5, 0.9)]
+    stride = ceil(len(ticks) / MAX_TICKS)
+    return ticks[::stride]
+
+
+def tick_text(value: float, unit: str = "") -> str:
+    """`200 M`, `5 MB`, `20 µs`, `0.2`."""
+    if unit == "s":
+        number, prefix = seconds(value).split()
+        return f"{float(number):g} {prefix}"
+    if value < 1:
+        return f"{value:g} {unit}".rstrip()
+    number, _, prefix = scaled(value, unit).partition(" ")
+    return f"{float(number):g} {prefix}".rstrip()

@@ -63,7 +63,7 @@ class Scaling:
     def _is_verified(self, key: tuple[tuple[str, int], ...]) -> bool:
         sizes = dict(key)
         point = {axis.name: sizes[axis.name] for axis in self.axes}
-        values = self._evaluate(point)
+        values = self.count(point)
         return values is not None and any(
             all(formula.at(point) == values.get(name, 0) for name, formula in fit.formulas.items())
             for fit in self.fits
@@ -175,7 +175,7 @@ class Scaling:
                 yield Fit({}, {}, dict.fromkeys(self._values(self.base), f"no polynomial in {axis.name}"))
                 return
             fits[axis.name] = fit
-        yield fit_grid(self._evaluate, fits, {axis.name: axis.base for axis in self.axes})
+        yield fit_grid(self.count, fits, {axis.name: axis.base for axis in self.axes})
         if len(self.axes) > 1:
             return
         (axis,) = self.axes
@@ -185,15 +185,14 @@ class Scaling:
             if fit is None or base not in fit.domain:
                 return
             fits[f"from {base}"] = fit
-            yield fit_grid(self._evaluate, {axis.name: fit}, {axis.name: base})
+            yield fit_grid(self.count, {axis.name: fit}, {axis.name: base})
 
     def _along(self, axis: Axis, base: int, limits: Mapping[str, int]) -> AxisFit | None:
         guesses = _strides(self.base, axis) if axis.name in SPATIAL else ()
-        return fit_axis(
-            lambda size: self._evaluate({axis.name: size}), base, guesses=guesses, limit=limits.get(axis.name)
-        )
+        return fit_axis(lambda size: self.count({axis.name: size}), base, guesses=guesses, limit=limits.get(axis.name))
 
-    def _evaluate(self, point: Mapping[str, int]) -> Values | None:
+    def count(self, point: Mapping[str, int]) -> Values | None:
+        """All metrics at sizes by axis, by a count; None if the model does not take the sizes."""
         record = self._counts.record(self._sizes(point))
         return None if record is None else self._values(self._restricted(record))
 

@@ -33,7 +33,7 @@ class VariantSource:
 
     def __init__(self, chosen: Variant, inputs: list[Input], batch: int, train: bool) -> None:
         self.variant, self.train = chosen, train
-        channels, height, width = image_shape(inputs) or chosen.network.input
+        channels, height, width = image_shape(inputs, batch) or chosen.network.input
         self.channels, self.label = channels, chosen.network.name
         numbers = {f"{number.path}.{number.key}": number.value for number in hyperparameters(chosen.network)}
         self.sizes: dict[str, int] = {"batch": batch, "height": height, "width": width, **numbers}

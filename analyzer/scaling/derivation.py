@@ -1,0 +1,162 @@
+"""How a number of a row comes about: its formula with symbols and with numbers, from the row's shapes alone.
+
+A derivation is kept only if its product or sum is the row's number. It shares no code with the counters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+
+from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import Shape
+from analyzer.records.rows import Row
+
+FLOAT_BYTES = 4
+
+
+class Factor(Frozen):
+    """One size in a product."""
+
+    name: str
+    value: int
+
+
+class Term(Frozen):
+    """A product: `batch · out channels · … `. `name` says what it counts."""
+
+    name: str
+    factors: tuple[Factor, ...]
+
+    @property
+    def value(self) -> int:
+        return prod(factor.value for factor in self.factors)
+
+    @property
+    def symbols(self) -> str:
+        return " · ".join(factor.name for factor in self.factors)
+
+    @property
+    def numbers(self) -> str:
+        return " · ".join(f"{factor.value:,}" for factor in self.factors)
+
+
+class Derivation(Frozen):
+    """A number of one row as a sum of products; no terms if it cannot be derived from the row's shapes."""
+
+    row: Row
+    metric: str
+    value: int
+    terms: tuple[Term, ...] = ()
+
+
+def number(row: Row, metric: str) -> int:
+    return row.bytes_read + row.bytes_written if metric == "traffic" else int(getattr(row, metric))
+
+
+def derive(row: Row, metric: str) -> Derivation:
+    """The derivation of `params`, `macs`, `flops`, `activations` or `traffic` of a row."""
+    value = number(row, metric)
+    for terms in METRICS[metric](row):
+        if value and sum(term.value for term in terms) == value:
+            return Derivation(row, metric, value, terms)
+    return Derivation(row, metric, value)
+
+
+def _params(row: Row) -> Iterator[tuple[Term, ...]]:
+    biases = (_term("biases", biases=row.biases),) if row.biases else ()
+    if row.kernel and row.groups and row.weights:
+        channels = row.weights // prod(row.kernel) // (row.inputs[0][1] // row.groups)
+        yield (_term("weights", out_channels=channels, **_inputs_per_output(row)), *biases)
+    if row.inputs and row.inputs[0] and row.weights % row.inputs[0][-1] == 0:
+        inputs = row.inputs[0][-1]
+        yield (_term("weights", out_features=row.weights // inputs, in_features=inputs), *biases)
+    yield (_term("weights", elements=row.weights), *biases)
+
+
+def _macs(row: Row) -> Iterator[tuple[Term, ...]]:
+    output = row.outputs[0] if row.outputs else ()
+    if row.kernel and row.groups:
+        if "transpose" in row.op:
+            per_input = {"out channels per group": output[1] // row.groups, **_window(row)}
+            yield (_term("products", **_sizes(row.inputs[0], "input"), **per_input),)
+        yield (_term("products", **_sizes(output), **_inputs_per_output(row)),)
+    if row.inputs and row.inputs[0]:
+        yield (_term("products", **_sizes(output), in_features=row.inputs[0][-1]),)
+    if "attention" in row.op and len(row.inputs) >= 3:
+        query, key, value = row.inputs[:3]
+        pairs = {"batch and heads": prod(query[:-2]), "queries": query[-2], "keys": key[-2]}
+        scores = _term("scores", **pairs, head_width=query[-1])
+        yield scores, _term("weighted values", **pairs, value_width=value[-1])
+    yield from _per_element(row, row.macs, "multiply-adds")
+
+
+def _flops(row: Row) -> Iterator[tuple[Term, ...]]:
+    elements = prod(row.outputs[0]) if row.outputs else 0
+    if row.macs:
+        macs = _term("two per MAC", **{"2": 2}, MACs=row.macs)
+        yield (macs,)
+        yield macs, _term("bias, one addition per output", outputs=elements)
+        if elements and (row.flops - 2 * row.macs) % elements == 0:
+            yield macs, _term("other", outputs=elements, each=(row.flops - 2 * row.macs) // elements)
+    if row.kernel:
+        yield (_term("window per output", outputs=elements, **_window(row)),)
+    yield from _per_element(row, row.flops, "operations")
+
+
+def _activations(row: Row) -> Iterator[tuple[Term, ...]]:
+    yield tuple(_term("output elements", **_sizes(shape)) for shape in row.outputs)
+
+
+def _traffic(row: Row) -> Iterator[tuple[Term, ...]]:
+    inputs = sum(map(prod, row.inputs))
+    outputs = sum(map(prod, row.outputs))
+    read = [_term("inputs read", elements=inputs, bytes=FLOAT_BYTES)]
+    if row.params:
+        read.append(_term("parameters read", elements=row.params, bytes=FLOAT_BYTES))
+    yield (*read, _term("outputs written", elements=outputs, bytes=FLOAT_BYTES))
+    yield _term("read", bytes=row.bytes_read), _term("written", bytes=row.bytes_written)
+
+
+METRICS: dict[str, Callable[[Row], Iterator[tuple[Term, ...]]]] = {
+    "params": _params,
+    "macs": _macs,
+    "flops": _flops,
+    "activations": _activations,
+    "traffic": _traffic,
+}
+
+
+def _per_element(row: Row, value: int, what: str) -> Iterator[tuple[Term, ...]]:
+    """A whole number per element of the output, or of the first input."""
+    for name, shapes in (("outputs", row.outputs), ("inputs", row.inputs)):
+        elements = prod(shapes[0]) if shapes else 0
+        if elements and value % elements == 0:
+            yield (_term(f"{what} per element", **{name: elements, "each": value // elements}),)
+
+
+def _inputs_per_output(row: Row) -> dict[str, int]:
+    assert row.groups is not None
+    name = "in channels" if row.groups == 1 else f"in channels / {row.groups} groups"
+    return {name: row.inputs[0][1] // row.groups, **_window(row)}
+
+
+def _window(row: Row) -> dict[str, int]:
+    names = ("kernel depth", "kernel height", "kernel width")
+    kernel = row.kernel or ()
+    return dict(zip(names[-len(kernel) :], kernel, strict=True)) if kernel else {}
+
+
+def _sizes(shape: Shape, prefix: str = "out") -> dict[str, int]:
+    """Names of a shape's sizes: of an image, or of rows of features."""
+    names = {
+        2: ("batch", "features"),
+        3: ("batch", "positions", "features"),
+        4: ("batch", "channels", "height", "width"),
+        5: ("batch", "channels", "depth", "height", "width"),
+    }.get(len(shape), tuple(f"size {number}" for number in range(len(shape))))
+    return {name if name == "batch" else f"{prefix} {name}": size for name, size in zip(names, shape, strict=True)}
+
+
+def _term(name: str, /, **factors: int) -> Term:
+    return Term(name, tuple(Factor(key.replace("_", " "), value) for key, value in factors.items()))

@@ -264,4 +264,4 @@ function whatIf(panel, { networks, start, presets, family }) {
 }
 
 const whatIfPanel = document.getElementById("what-if-panel");
-if (whatIfPanel) whatIf(whatIfPanel, json("what-if-panel-data"));
+if (whatIfPanel && window.DecompressionStream) packedJson("what-if-panel-data").then((data) => whatIf(whatIfPanel, data));

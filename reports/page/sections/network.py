@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from reports.page.context import Diagrams, Section
+from reports.page.context import Diagrams, Panel, Section
 from reports.page.figures.diagram import HIDDEN_OPS, SHORT_NAMES, boxes, svg
+from reports.page.graph_json import graphs_json, has_sources
 from reports.page.network_views import NetworkView
 
 LEAD = (
-    "Modules from top to bottom, branches side by side, each with its kernel and output channels. An arrow joins a "
-    "module to the module above if it reads that output; other inputs are named. The line at the top of a box is its "
-    "share of the multiply-adds. A box links to its row in the full table."
+    "What ran, from top to bottom: each box is a module or an operator with its kernel and output, each arrow leads from "
+    "the operator that made a tensor to one that read it."
 )
 
 
@@ -20,14 +20,12 @@ def section(networks: Sequence[NetworkView], anchors: Mapping[tuple[int, str], s
     drawings = tuple(
         (network.name, _description(network), _svg(network, anchors))
         for network in networks
-        if not network.empty and _has_sources(network)
+        if has_sources(network.record)
     )
-    return Section("network", "Diagrams", "Diagrams", LEAD, (Diagrams(drawings),) if drawings else ())
-
-
-def _has_sources(network: NetworkView) -> bool:
-    """Without the producer of each input, as in records of earlier versions, a diagram could only guess."""
-    return any(row.sources for row in network.record.rows)
+    if not drawings:
+        return Section("network", "Diagrams", "Diagrams", LEAD, ())
+    panel = Panel("diagram-panel", "Diagram", graphs_json(networks, anchors), "dagre")
+    return Section("network", "Diagrams", "Diagrams", LEAD, (panel, Diagrams(drawings)))
 
 
 def _svg(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> str:

@@ -16,7 +16,17 @@ from reports.table import MISSING, Cell, Table, columns
 from reports.table import Row as TableRow
 
 COUNTS = ("params", "macs", "flops", "activations", "bytes_read", "bytes_written")
-RESERVED = {"content", "table", "figures", "plotly", "plotly-link"}
+RESERVED = {
+    "content",
+    "table",
+    "figures",
+    "plotly",
+    "plotly-link",
+    "dagre",
+    "diagram-panel",
+    "diagram-panel-data",
+    "graph-arrow",
+}
 
 
 def anchors(networks: Sequence[NetworkView], used: set[str]) -> dict[tuple[int, str], str]:

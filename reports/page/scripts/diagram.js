@@ -1,0 +1,368 @@
+// The section Diagrams: graph.js laid out by dagre and drawn as SVG. Boxes fold and unfold; arrow keys follow the edges.
+const SVG = "http://www.w3.org/2000/svg";
+const LINE = 15; // Pixels.
+const STATUS_MARKS = { grew: "▲", shrank: "▼", new: "+", gone: "×", same: "" };
+const MAX_BOXES = 250;
+
+function svgElement(name, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+function shortNumber(number) {
+  const units = ["", " k", " M", " G", " T", " P"];
+  let index = 0;
+  for (let size = Math.abs(number); size >= 999.95 && index < 5; size /= 1000) index += 1;
+  const value = number / 1000 ** index;
+  return index ? `${value.toPrecision(4)}${units[index]}` : String(number);
+}
+
+function drawDiagram(panel, { networks, metrics, pairs }) {
+  const rows = networks.map(readRows);
+  const state = { network: 0, against: null, metric: 0, unfolded: new Set(), zoom: 1, selected: null, query: "" };
+  let graph = null;
+  let layout = null;
+  const view = make("div", { className: "graph-view", tabIndex: 0 });
+  view.setAttribute("role", "region");
+  const details = make("div", { className: "graph-details" });
+  const status = make("span", { className: "status" });
+  status.setAttribute("role", "status");
+  const context = make("canvas").getContext("2d");
+  context.font = "600 12px system-ui, sans-serif";
+  const measure = (text) => context.measureText(text).width * 1.06;
+
+  // Costs.
+  const sum = (item, key) => {
+    const parts = item.nodes.flatMap((node) => node.rows).filter((row) => row[key]);
+    return parts.length ? parts.reduce((total, row) => total + row[key][state.metric], 0) : null;
+  };
+  const whole = () => sum({ nodes: graph.nodes }, "costs") || 1;
+  const share = (item) => (sum(item, "costs") ?? 0) / whole();
+  function statusOf(item) {
+    const [before, after] = [sum(item, "before"), sum(item, "costs")];
+    if (before === null) return "new";
+    if (after === null) return "gone";
+    return after > before ? "grew" : after < before ? "shrank" : "same";
+  }
+  const percentText = (part) => (part ? `${(100 * part).toFixed(1)} %` : "");
+
+  // Labels: name, operators, output and share.
+  function labels(item) {
+    const rest = item.parent !== null && item.path.startsWith(`${item.parent}.`) ? item.path.slice(item.parent.length + 1) : item.path;
+    const [row, ...joined] = item.nodes[0].rows;
+    const own = rest === item.parent || rest === "";
+    const ops = [[row.op, row.window].filter(Boolean).join(" "), ...new Set(joined.map((other) => other.op))].join(" + ");
+    const name = own ? row.op : rest;
+    const shape = (item.folded ? item.nodes.at(-1).rows : item.nodes[0].rows).at(-1).shape;
+    const lines = [item.folded ? graph.grouped.get(item.path) ?? `${item.nodes.length} operators` : ops === name ? "" : ops];
+    if (state.against === null) lines.push([shape, percentText(share(item))].filter(Boolean).join(" · "));
+    else {
+      const [before, after, kind] = [sum(item, "before"), sum(item, "costs"), statusOf(item)];
+      lines.push(shape, kind === "new" || kind === "gone" ? `${kind}, ${shortNumber(after ?? before)}`
+        : kind === "same" ? "" : `${relativeChange(before, after)} ${metrics[state.metric]}`);
+    }
+    const mark = state.against === null ? "" : STATUS_MARKS[statusOf(item)];
+    return [`${mark ? `${mark} ` : ""}${name}`, ...lines.filter(Boolean)];
+  }
+
+  function arrange() {
+    const visible = visibleGraph(graph, state.unfolded);
+    const plan = new dagre.graphlib.Graph({ compound: true });
+    plan.setGraph({ rankdir: "TB", nodesep: 16, ranksep: visible.frames.length ? 28 : 22, edgesep: 10, marginx: 8, marginy: 14 });
+    plan.setDefaultEdgeLabel(() => ({}));
+    if (visible.edges.some(([from]) => from === "input"))
+      visible.items.unshift({ id: "input", path: "input", folded: false, parent: null, nodes: [], lines: ["input", networks[state.network].input] });
+    for (const item of visible.items) {
+      item.lines ??= labels(item);
+      plan.setNode(item.id, { width: Math.max(...item.lines.map(measure), 56) + 20 + (item.folded ? 18 : 0), height: 12 + LINE * item.lines.length });
+    }
+    for (const { path } of visible.frames) plan.setNode(`f${path}`, {});
+    for (const { path, parent } of visible.frames) if (parent !== null) plan.setParent(`f${path}`, `f${parent}`);
+    for (const { id, parent } of visible.items) if (parent !== null) plan.setParent(id, `f${parent}`);
+    for (const [from, to] of visible.edges) plan.setEdge(from, to);
+    dagre.layout(plan);
+    return { ...visible, plan };
+  }
+
+  // Drawing.
+  function curve(points) {
+    const text = ({ x, y }) => `${x.toFixed(1)} ${y.toFixed(1)}`;
+    const middle = (a, b) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
+    let path = `M${text(points[0])}`;
+    for (let index = 1; index < points.length - 1; index += 1)
+      path += `Q${text(points[index])} ${text(index === points.length - 2 ? points.at(-1) : middle(points[index], points[index + 1]))}`;
+    return points.length < 3 ? `${path}L${text(points.at(-1))}` : path;
+  }
+
+  function frame({ path, parent }) {
+    const { x, y, width, height } = layout.plan.node(`f${path}`);
+    const name = parent !== null ? path.slice(parent.length + 1) : path;
+    const [left, top] = [x - width / 2, y - height / 2 - 4];
+    const handle = measure(`− ${name}`) + 12;
+    // Beside the handle of the frame around it, which is hardly higher.
+    const beside = parent === null ? 6 : Math.min(measure(`− ${parent.split(".").at(-1)}`) + 24, width - handle);
+    const element = svgElement("g", { class: "frame", role: "button", tabindex: -1, "aria-expanded": "true", "aria-label": `Fold ${path}` },
+      svgElement("rect", { x: left, y: top, width, height: height + 8, rx: 6 }),
+      svgElement("rect", { class: "handle", x: left + beside, y: top - 9, width: handle, height: 18, rx: 5 }),
+      svgElement("text", { x: left + beside + 6, y: top + 4 }, `− ${name}`));
+    element.dataset.frame = path;
+    return element;
+  }
+
+  function box(item, largest) {
+    const { x, y, width, height } = layout.plan.node(item.id);
+    const kind = item.id === "input" ? "outside" : state.against === null ? "" : statusOf(item);
+    const texts = item.lines.map((line, index) => svgElement("text", { x: width / 2, y: 18 + LINE * index, class: index ? null : "b" }, line));
+    const element = svgElement("g", {
+      class: `box ${kind}${item.folded ? " module" : ""}`, role: "button", tabindex: -1, transform: `translate(${(x - width / 2).toFixed(1)} ${(y - height / 2).toFixed(1)})`,
+      "aria-label": `${item.path || "network"}: ${item.lines.slice(1).join(", ") || item.lines[0]}`, "aria-expanded": item.folded ? "false" : null,
+    }, svgElement("rect", { width, height, rx: 5, style: `--share:${kind === "" ? 55 * Math.sqrt(share(item) / largest) : 0}%` }), ...texts);
+    if (item.folded) element.append(svgElement("text", { class: "sign", x: width - 12, y: 18 }, "+"));
+    element.dataset.id = item.id;
+    return element;
+  }
+
+  function redraw(focus = null) {
+    layout = arrange();
+    const { width, height } = layout.plan.graph();
+    const largest = Math.max(...layout.items.filter((item) => item.nodes.length).map(share)) || 1;
+    const edges = layout.edges.map(([from, to]) => {
+      const path = svgElement("path", { class: "edge", d: curve(layout.plan.edge(from, to).points), "marker-end": "url(#graph-arrow)" });
+      path.dataset.from = from;
+      path.dataset.to = to;
+      return path;
+    });
+    const arrow = svgElement("marker", { id: "graph-arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, svgElement("path", { d: "M0 0.5L8 4L0 7.5Z" }));
+    const name = networks[state.network].name + (state.against === null ? "" : ` against ${networks[state.against].name}`);
+    view.setAttribute("aria-label", `Diagram of ${name}`);
+    const drawing = svgElement("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Diagram of ${name}` },
+      svgElement("defs", {}, arrow), svgElement("g", {}, ...layout.frames.map(frame)), svgElement("g", {}, ...edges), svgElement("g", {}, ...layout.items.map((item) => box(item, largest))));
+    view.replaceChildren(drawing);
+    scale();
+    highlight();
+    const target = focus && (element(focus) ?? all(".box", view)[0]);
+    const entry = target ?? (state.selected && element(state.selected)) ?? all(".box", view)[0];
+    entry?.setAttribute("tabindex", 0);
+    if (target) {
+      target.focus({ preventScroll: true });
+      target.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+  }
+  const element = (id) => all(".box", view).find((other) => other.dataset.id === id);
+  const itemOf = (id) => layout.items.find((item) => item.id === id);
+
+  function scale(zoom = state.zoom) {
+    state.zoom = Math.min(Math.max(zoom, 0.1), 4);
+    const { width, height } = layout.plan.graph();
+    const drawing = view.firstElementChild;
+    drawing.setAttribute("width", width * state.zoom);
+    drawing.setAttribute("height", height * state.zoom);
+  }
+  const fit = () => scale(Math.min(1, (view.clientWidth - 4) / layout.plan.graph().width));
+  function fitReadable() {
+    scale(Math.min(1, Math.max((view.clientWidth - 4) / layout.plan.graph().width, 0.8)));
+    view.scrollLeft = (view.scrollWidth - view.clientWidth) / 2;
+  }
+
+  // Folding, selection, search.
+  function fold(path, open) {
+    if (open) state.unfolded.add(path);
+    else for (const other of [...state.unfolded]) if (other === path || other.startsWith(`${path}.`)) state.unfolded.delete(other);
+    const inside = graph.members.get(path);
+    redraw(open ? visibleGraph(graph, state.unfolded).items.find((item) => inside.includes(item.nodes[0])).id : `m${path}`);
+  }
+
+  function select(id) {
+    state.selected = id;
+    highlight();
+    const item = itemOf(id);
+    if (!item?.nodes.length) return details.replaceChildren();
+    const network = networks[state.network];
+    const facts = [["output", item.nodes.at(-1).rows.at(-1).shape]];
+    if (!item.folded) facts.unshift(["operators", item.nodes[0].rows.map((row) => [row.op, row.window].filter(Boolean).join(" ")).join(", ")]);
+    metrics.forEach((title, index) => {
+      const total = (key) => item.nodes.flatMap((node) => node.rows).filter((row) => row[key]).reduce((all, row) => all + row[key][index], 0);
+      const [before, after] = [total("before"), total("costs")];
+      facts.push([title, exactText(after) + (state.against === null ? "" : ` (${exactText(before)} before)`)]);
+    });
+    const parts = [make("h4", { textContent: item.path || item.lines[0] })];
+    parts.push(make("dl", {}, ...facts.map(([title, text]) => make("div", {}, make("dt", { textContent: title }), make("dd", { textContent: text || "-" })))));
+    if (item.path && state.against === null && !graph.grouped.has(item.path))
+      parts.push(make("a", { href: `#${encodeURIComponent(network.anchors[item.path] ?? network.prefix + item.path)}`, textContent: "Row in the full table" }));
+    return details.replaceChildren(...parts);
+  }
+
+  const matches = (item) => state.query && item.nodes.some((node) => node.rows.some((row) => `${row.path} ${row.op} ${row.window}`.toLowerCase().includes(state.query)));
+  function highlight() {
+    let found = 0;
+    for (const shape of all(".box", view)) {
+      const hit = matches(itemOf(shape.dataset.id));
+      found += Boolean(hit);
+      shape.classList.toggle("dim", Boolean(state.query) && !hit);
+      shape.classList.toggle("selected", shape.dataset.id === state.selected);
+      shape.setAttribute("aria-pressed", shape.dataset.id === state.selected);
+    }
+    for (const edge of all(".edge", view)) edge.classList.toggle("selected", [edge.dataset.from, edge.dataset.to].includes(state.selected));
+    status.textContent = state.query ? `${found} of ${layout.items.length} boxes` : "";
+  }
+  function findNext() {
+    let item = layout.items.find(matches);
+    while (item?.folded) {
+      state.unfolded.add(item.path);
+      item = visibleGraph(graph, state.unfolded).items.find((other) => matches(other) && item.nodes.includes(other.nodes[0])) ?? null;
+    }
+    if (!item) return;
+    redraw(item.id);
+    select(item.id);
+  }
+
+  // The next box along an edge, or beside this one.
+  function neighbour(id, key) {
+    const place = (other) => layout.plan.node(other);
+    const ends = key === "ArrowDown" ? layout.edges.filter(([from]) => from === id).map(([, to]) => to)
+      : key === "ArrowUp" ? layout.edges.filter(([, to]) => to === id).map(([from]) => from)
+        : layout.items.map((item) => item.id).filter((other) => Math.abs(place(other).y - place(id).y) < 24 && (place(other).x - place(id).x) * (key === "ArrowRight" ? 1 : -1) > 0);
+    return ends.sort((a, b) => Math.abs(place(a).x - place(id).x) - Math.abs(place(b).x - place(id).x))[0];
+  }
+
+  view.addEventListener("click", (event) => {
+    const shape = event.target.closest(".box, .frame");
+    if (!shape) return;
+    if (shape.dataset.frame !== undefined) return fold(shape.dataset.frame, false);
+    const item = itemOf(shape.dataset.id);
+    if (item.folded && (event.target.closest(".sign") || state.selected === item.id)) return fold(item.path, true);
+    all(".box[tabindex='0']", view).forEach((other) => other.setAttribute("tabindex", -1));
+    shape.setAttribute("tabindex", 0);
+    return select(item.id);
+  });
+  view.addEventListener("keydown", (event) => {
+    const shape = event.target.closest(".box");
+    if (!shape) return;
+    const item = itemOf(shape.dataset.id);
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      if (item.folded) fold(item.path, true);
+      else select(item.id);
+    } else if (event.key === "Escape" && item.parent !== null) fold(item.parent, false);
+    else if (event.key.startsWith("Arrow")) {
+      event.preventDefault();
+      const next = neighbour(item.id, event.key);
+      if (next === undefined) return;
+      shape.setAttribute("tabindex", -1);
+      const target = element(next);
+      target.setAttribute("tabindex", 0);
+      target.focus({ preventScroll: true });
+      target.scrollIntoView({ block: "nearest", inline: "nearest" });
+      select(next);
+    }
+  });
+  view.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    scale(state.zoom * (event.deltaY < 0 ? 1.1 : 1 / 1.1));
+  }, { passive: false });
+  view.addEventListener("pointerdown", (event) => {
+    if (event.pointerType !== "mouse" || event.button || event.target.closest(".box, .frame text, .handle")) return;
+    const start = [event.clientX + view.scrollLeft, event.clientY + view.scrollTop];
+    const move = (other) => view.scrollTo(start[0] - other.clientX, start[1] - other.clientY);
+    addEventListener("pointermove", move);
+    addEventListener("pointerup", () => removeEventListener("pointermove", move), { once: true });
+  });
+
+  // Controls.
+  function choose(network) {
+    Object.assign(state, { network, against: null, selected: null });
+    against.replaceChildren(make("option", { textContent: "nothing", value: "" }),
+      ...pairs.filter((pair) => pair.includes(network)).map((pair) => {
+        const other = pair[0] === network ? pair[1] : pair[0];
+        return make("option", { textContent: networks[other].name, value: other });
+      }));
+    against.parentElement.hidden = against.options.length < 2;
+    start();
+  }
+  function start() {
+    const joined = state.against === null ? rows[state.network] : joinRows(rows[state.against], rows[state.network]);
+    graph = buildGraph(joined);
+    state.unfolded = firstUnfolded(graph);
+    legend();
+    details.replaceChildren(make("p", { className: "note", textContent: "Select a box for its numbers; + or Enter unfolds it, − or Escape folds." }));
+    redraw();
+    fitReadable();
+  }
+  const legendBar = make("p", { className: "note graph-legend" });
+  function legend() {
+    legendBar.replaceChildren(...(state.against === null ? [`The darker a box, the larger its share of the ${metrics[state.metric]}.`]
+      : Object.entries(STATUS_MARKS).map(([kind, mark]) => make("span", { className: kind, textContent: `${mark} ${kind}`.trim() }))));
+  }
+  const labelled = (title, control) => make("label", { className: "pick" }, `${title} `, control);
+  const picker = (names, change) => {
+    const control = make("select", {}, ...names.map((name, index) => make("option", { textContent: name, value: index })));
+    control.addEventListener("change", () => change(control.value));
+    return control;
+  };
+  const against = picker([], (value) => {
+    state.against = value === "" ? null : Number(value);
+    state.selected = null;
+    start();
+  });
+  const metric = picker(metrics, (value) => {
+    state.metric = Number(value);
+    legend();
+    redraw();
+    if (state.selected) select(state.selected);
+  });
+  const query = make("input", { type: "search", placeholder: "Find a module or operator" });
+  query.setAttribute("aria-label", "Find in the diagram");
+  query.addEventListener("input", () => {
+    state.query = query.value.trim().toLowerCase();
+    highlight();
+  });
+  query.addEventListener("keydown", (event) => event.key === "Enter" && findNext());
+  const button = (textContent, label, click) => {
+    const control = make("button", { type: "button", className: "plain", textContent });
+    if (label) control.setAttribute("aria-label", label);
+    control.addEventListener("click", click);
+    return control;
+  };
+  function unfoldAll() {
+    for (;;) {
+      const folded = visibleGraph(graph, state.unfolded).items.filter((item) => item.folded);
+      const next = new Set([...state.unfolded, ...folded.map((item) => item.path)]);
+      if (!folded.length || visibleGraph(graph, next).items.length > MAX_BOXES) break;
+      state.unfolded = next;
+    }
+    redraw();
+  }
+  const tools = make("div", { className: "tools graph-tools" },
+    ...(networks.length > 1 ? [labelled("Network", picker(networks.map(({ name }) => name), (value) => choose(Number(value))))] : []),
+    labelled("Compare with", against), labelled("Metric", metric), query,
+    make("span", { className: "presets" }, button("−", "Zoom out", () => scale(state.zoom / 1.25)), button("+", "Zoom in", () => scale(state.zoom * 1.25)), button("Fit", "Fit the width", fit)),
+    make("span", { className: "presets" }, button("Unfold all", "", unfoldAll), button("Fold all", "", () => {
+      state.unfolded = new Set();
+      redraw();
+    })), status);
+  panel.append(tools, legendBar, make("div", { className: "graph-body" }, view, details));
+  choose(0);
+}
+
+// The diagram is laid out when it comes near; without it the drawings of the page stay.
+const diagramPanel = document.getElementById("diagram-panel");
+if (diagramPanel && window.DecompressionStream) {
+  diagramPanel.classList.add("on");
+  const near = new IntersectionObserver(async (entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    near.disconnect();
+    try {
+      await runPacked("dagre");
+      drawDiagram(diagramPanel, await packedJson("diagram-panel-data"));
+      diagramPanel.dataset.drawn = "1";
+    } catch (error) {
+      diagramPanel.classList.remove("on");
+      diagramPanel.replaceChildren();
+      throw error;
+    }
+  }, { rootMargin: "50% 0px" });
+  near.observe(diagramPanel);
+}

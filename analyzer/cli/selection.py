@@ -61,7 +61,7 @@ class Selection(Frozen):
         if self.timeout_s is not None and not self.references:
             raise AnalyzerError("--timeout has no effect without --model; built-in networks run no code")
         variants, inputs = self.resolve_variants(), self.parse_inputs()
-        size: Shape | None = image_shape(inputs) if variants else None
+        size: Shape | None = image_shape(inputs, self.batch) if variants else None
         count = partial(count_variant, input=size, train=self.training, counter=counter, verify=verify)
         counters: list[Callable[..., Record]] = [partial(count, variant) for variant in variants]
         if self.references:

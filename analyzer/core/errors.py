@@ -29,15 +29,18 @@ class CannotMeasure(AnalyzerError):
 
 
 class InputError(AnalyzerError):
-    """A model does not run on its inputs. `advice` is the part of the message that names `--input`."""
+    """A model does not run on its inputs. `advice` is the part of the message that names `--input`.
 
-    def __init__(self, message: str, advice: str) -> None:
+    `example` are sizes that the model may take, if it got no input.
+    """
+
+    def __init__(self, message: str, advice: str, example: str = "") -> None:
         super().__init__(message)
-        self.advice = advice
+        self.advice, self.example = advice, example
 
     def with_advice(self, advice: str) -> InputError:
         """The same error for users who give inputs otherwise than by `--input`."""
-        error = InputError(str(self).replace(self.advice, advice), advice)
+        error = InputError(str(self).replace(self.advice, advice), advice, self.example)
         error.details, error.exit_status = self.details, self.exit_status
         return error
 

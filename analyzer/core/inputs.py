@@ -71,11 +71,26 @@ def parse_inputs(value: Shape | str | Sequence[str] | None) -> list[Input]:
     )
 
 
-def image_shape(inputs: list[Input]) -> Shape | None:
-    """The single image input of a built-in network, (channels, height, width); None without inputs."""
+def without_batch(inputs: Sequence[Input], batch: int) -> list[Input]:
+    """The inputs without a leading size that equals the batch: `1x3x224x224` → `3x224x224` at batch 1."""
+    return [
+        spec.replace(shape=spec.shape[1:])
+        if not spec.literal and len(spec.shape) > 1 and spec.shape[0] == batch
+        else spec
+        for spec in inputs
+    ]
+
+
+def image_shape(inputs: list[Input], batch: int = 1) -> Shape | None:
+    """The single image input of a built-in network, (channels, height, width); None without inputs.
+
+    A fourth size in front must be the batch.
+    """
     if not inputs:
         return None
     image = inputs[0]
+    if len(image.shape) == 4:
+        (image,) = without_batch(inputs[:1], batch)
     if len(inputs) > 1 or image.name or image.literal or image.dtype != "float32" or len(image.shape) != 3:
         raise AnalyzerError("a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320")
     return image.shape

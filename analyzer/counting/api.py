@@ -67,7 +67,7 @@ def count(
         )  # fmt: skip
     except InputError as error:
         args_too = "" if isinstance(model, str) else "args, or "
-        advice = f"give {args_too}input='3x224x224' (without the batch dimension)"
+        advice = f"give {args_too}input='{error.example or '3x224x224'}' (without the batch dimension)"
         raise error.with_advice(advice) from error.__cause__
 
 
@@ -94,7 +94,7 @@ def _count(
             raise AnalyzerError(f"{one_line(model)} is a name: give input (args and kwargs are for an nn.Module)")
         options: dict[str, Any] = {"batch": batch, "train": bool(train), "memory": memory}
         if not is_reference(model):
-            size = image_shape(parse_inputs(input))
+            size = image_shape(parse_inputs(input), batch)
             return count_variant(variant(model, overrides), input=size, counter=counter, verify=verify, **options)
         if overrides or verify:
             raise AnalyzerError(f"{one_line(model)} is a reference; overrides and verify are for built-in networks")
@@ -106,20 +106,23 @@ def _count(
         raise AnalyzerError(f"overrides and verify are for built-in networks, not for a {type(model).__name__}")
     if not isinstance(kwargs, Mapping | None):
         raise AnalyzerError(f"kwargs is a {type(kwargs).__name__}; wanted a dict of the arguments by name")
+    notes: tuple[str, ...] = ()
     given = bool(kwargs) or not isinstance(args, list | tuple) or bool(args)
     if input is not None:
         if given:
             raise AnalyzerError("input makes the arguments of a module; leave out args and kwargs, or input")
+        from analyzer.counting.execution.batch_in_input import read_inputs
         from analyzer.models.zeros import input_zeros
 
         parameter = next(model.parameters(), None)
         device = None if parameter is None or parameter.is_meta else parameter.device
-        args, kwargs = input_zeros(parse_inputs(input), batch, device)
+        inputs, notes = read_inputs(model, parse_inputs(input), batch, device)
+        args, kwargs = input_zeros(inputs, batch, device)
     elif batch != 1:
         raise AnalyzerError("batch is for input; args and kwargs have a batch already")
     # A single input need not be in a list. A tensor also supports len(), so only list and tuple mean several inputs.
     args = args if isinstance(args, list | tuple) else (args,)
-    return count_module(model, args, kwargs or {}, train=train, memory=memory)
+    return count_module(model, args, kwargs or {}, train=train, memory=memory, notes=notes)
 
 
 def compare(
@@ -212,15 +215,19 @@ def count_module(
     label: str | None = None,
     real: Callable[[], nn.Module] | None = None,
     memory: bool | TrainingSetup = False,
+    notes: Sequence[str] = (),
 ) -> Record:
-    """The record of any module; see `count`. `real` rebuilds a meta module with storage, to run it on data."""
+    """The record of any module; see `count`. `real` rebuilds a meta module with storage, to run it on data.
+
+    `notes` come before those of the count.
+    """
     from analyzer.counting.execution.arguments import with_items
     from analyzer.counting.execution.run import count_model, input_shapes_and_dtype, measure_memory
 
     args, kwargs = with_items((args, kwargs))
     counted = count_model(model, args, kwargs, train=train, real=real)
     setup = _setup(memory)
-    measured, notes = measure_memory(model, args, kwargs, train=train, setup=setup) if memory else (None, ())
+    measured, memory_notes = measure_memory(model, args, kwargs, train=train, setup=setup) if memory else (None, ())
     shapes, dtype = input_shapes_and_dtype(model, args, kwargs)
     # A frozen TorchScript module has no mode, and runs as in inference.
     training = getattr(model, "training", False) if train is None else train
@@ -231,7 +238,7 @@ def count_module(
         count=counted.count,
         dtype=dtype,
         memory=measured,
-        notes=(*counted.notes, *notes),
+        notes=(*notes, *counted.notes, *memory_notes),
     )
 
 
@@ -255,10 +262,9 @@ def reference_counter(reference: str, *, inputs: Sequence[Input] = (), batch: in
 
     The model and its inputs are made under a fixed seed, so that chance in a constructor counts the same every time.
     """
-    from analyzer.counting.execution.randomness import seeded
-    from analyzer.models.references import resolve
+    from analyzer.counting.execution.batch_in_input import load
 
-    with seeded():
-        loaded = resolve(reference, inputs, batch)
-    real = loaded.real and seeded()(loaded.real)
-    return partial(count_module, loaded.model, loaded.args, loaded.kwargs, label=loaded.label, real=real)
+    loaded = load(reference, inputs, batch)
+    return partial(
+        count_module, loaded.model, loaded.args, loaded.kwargs, label=loaded.label, real=loaded.real, notes=loaded.notes
+    )

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
 from analyzer.core.inputs import parse_input
 from analyzer.counting.api import count_module
-from analyzer.counting.execution.randomness import seeded
+from analyzer.counting.execution.batch_in_input import load
 from analyzer.counting.sizes import input_sizes, resized
 from analyzer.models.failures import user_frames
-from analyzer.models.references import Reference, resolve
+from analyzer.models.references import Reference
 from analyzer.records.record_json import record_to_json
 from analyzer.worker.task import Send
 
@@ -34,10 +34,10 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
         sizes = dict(request["sizes"])
         with_batch = loaded.at_batch(sizes.pop("batch", request["batch"]))
         args, kwargs = resized(*with_batch, sizes)
-        real = loaded.real and seeded()(loaded.real)
         record = count_module(
-            loaded.model, args, kwargs, label=loaded.label, real=real, train=request["train"], memory=request["memory"]
-        )
+            loaded.model, args, kwargs, label=loaded.label, real=loaded.real, train=request["train"],
+            memory=request["memory"],
+        )  # fmt: skip
     except AnalyzerError:
         raise
     except BaseException as error:
@@ -52,6 +52,5 @@ def _load(reference: str, inputs: list[str], batch: int) -> Reference:
     global _loaded
     key = (reference, tuple(inputs), batch)
     if _loaded is None or _loaded.key != key:
-        with seeded():
-            _loaded = _Loaded(key, resolve(reference, [parse_input(text) for text in inputs], batch))
+        _loaded = _Loaded(key, load(reference, [parse_input(text) for text in inputs], batch))
     return _loaded.reference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,13 +30,41 @@ def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], 
         advice = "for another input use --input"
         message = f"{name} does not run on {', '.join(inputs)}: {error_summary(error)}; {advice}"
     else:
-        advice = "add --input 3x224x224 (without the batch dimension)"
+        example, *others = example_inputs(model)
+        options = " ".join(f"--input {text}" for text in (example, *others))
+        advice = f"add {options} (without the batch dimension)"
         message = f"{name} needs an input: {advice}; {error_summary(error)}"
-    wrapped = InputError(message, advice)
+    wrapped = InputError(message, advice, "" if inputs else example)
     wrapped.details = user_frames(error)
     if not is_bad_input(error):
         wrapped.exit_status = CannotMeasure.exit_status
     return wrapped
+
+
+def example_inputs(model: nn.Module) -> list[str]:
+    """A text as for `--input` per required argument of a model: sizes that its first layer takes, then names."""
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        parameters = {}.values()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = [item.name for item in parameters if item.default is item.empty and item.kind not in variadic]
+    sizes = next(filter(None, map(_example_sizes, model.modules())), "3x224x224")
+    return [sizes, *(f"{name}=SIZES" for name in required[1:])]
+
+
+def _example_sizes(layer: nn.Module) -> str:
+    """Sizes that a layer takes, without the batch; empty for a layer that takes many."""
+    if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+        return "128:int64"
+    if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        spatial = ("1024", "224x224", "16x112x112")[len(layer.kernel_size) - 1]
+        return f"{layer.in_channels or 3}x{spatial}"
+    if isinstance(layer, nn.RNNBase):
+        return f"128x{layer.input_size}"
+    if isinstance(layer, nn.MultiheadAttention):
+        return f"128x{layer.embed_dim}"
+    return str(layer.in_features) if isinstance(layer, nn.Linear) and layer.in_features else ""
 
 
 def _describe(value: Any) -> str:

@@ -53,6 +53,7 @@ class Reference(NamedTuple):
     kwargs: Mapping[str, Any]
     real: Callable[[], nn.Module] | None
     at_batch: Callable[[int], tuple[Sequence[Any], Mapping[str, Any]]]
+    notes: tuple[str, ...] = ()
 
 
 def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Reference:

@@ -42,9 +42,9 @@ def build_model(*, reference: str | None, variant: str | None, inputs: list[str]
     """The model with storage; a variant's weights are zeros, since counts do not depend on them."""
     parsed = [parse_input(text) for text in inputs]
     if variant is None:
-        from analyzer.models.references import resolve
+        from analyzer.counting.execution.batch_in_input import load
 
-        resolved = resolve(str(reference), parsed, batch)
+        resolved = load(str(reference), parsed, batch)
         model = resolved.real() if resolved.real else resolved.model
         return ModelCall(model.eval(), resolved.args, resolved.kwargs)
     from analyzer.models.spec_to_module import construct
@@ -52,7 +52,7 @@ def build_model(*, reference: str | None, variant: str | None, inputs: list[str]
     from analyzer.networks.walk import walk
 
     network = variants([variant])[0].network
-    steps = walk(network, image_shape(parsed), batch=batch, mode="inference")
+    steps = walk(network, image_shape(parsed, batch), batch=batch, mode="inference")
     model = construct(network, steps, train=False).to_empty(device="cpu")
     for tensor in [*model.parameters(), *model.buffers()]:
         tensor.data.zero_()

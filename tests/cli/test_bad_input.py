@@ -62,7 +62,7 @@ CASES = {
     "a variant without its value": (("--variant",), ["--variant", "requires an argument"]),
     # Sizes
     "an input of two sizes": ((*GOOGLENET, "--input", "3x224"), ["CHANNELSxHEIGHTxWIDTH", "such as 3x320x320"]),
-    "an input of four sizes": ((*GOOGLENET, "--input", "1x3x224x224"), ["CHANNELSxHEIGHTxWIDTH", "without the batch"]),
+    "an input of four sizes": ((*GOOGLENET, "--input", "2x3x224x224"), ["CHANNELSxHEIGHTxWIDTH", "without the batch"]),
     "a size of zero": ((*GOOGLENET, "--input", "3x0x224"), ["'3x0x224'", "at least 1"]),
     "no channels": ((*GOOGLENET, "--input", "0x224x224"), ["'0x224x224'", "at least 1"]),
     "a negative size": ((*GOOGLENET, "--input", "3x-224x224"), ["'3x-224x224'"]),

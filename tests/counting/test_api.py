@@ -173,7 +173,7 @@ def test_errors_name_arguments_of_python(tmp_path):
     for model, arguments, words in (
         (torch.nn.Conv2d(3, 4, 3), {}, "Conv2d needs an input: give args, or input='3x224x224'"),
         (torch.nn.Conv2d(3, 4, 3), {"input": "5x8x8"}, "does not run on 1x5x8x8 float32: .*; give args, or input="),
-        (f"{tmp_path / 'net.py'}:Net", {}, "needs an input: give input='3x224x224'"),
+        (f"{tmp_path / 'net.py'}:Net", {}, "needs an input: give input='128:int64'"),
     ):
         with pytest.raises(AnalyzerError, match=words) as error:
             analyzer.count(model, **arguments)

@@ -225,7 +225,7 @@ def _count_variant(request: Request) -> Record:
     configuration = request.configuration
     record = count_variant(
         variant(request.variant or "", request.overrides),
-        input=image_shape([parse_input(text) for text in request.inputs]),
+        input=image_shape([parse_input(text) for text in request.inputs], configuration.batch),
         batch=configuration.batch,
         train=configuration.mode == "training",
     )

@@ -32,14 +32,14 @@ def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
         from analyzer.models.spec_to_module import auxiliary_loss, build
         from analyzer.networks.variants import variant
 
-        size = image_shape(inputs)
+        size = image_shape(inputs, configuration.batch)
         shape = (configuration.batch, *(size or variant(request.variant, request.overrides).network.input))
         model = build(request.variant, train=configuration.training, overrides=request.overrides, input=size)
         target = torch.zeros(configuration.batch, dtype=torch.int64, device=configuration.device)
         return model, [torch.empty(shape)], {}, lambda output: auxiliary_loss(output, target)
-    from analyzer.models.references import resolve
+    from analyzer.counting.execution.batch_in_input import load
 
-    reference = resolve(request.reference or "", inputs, configuration.batch)
+    reference = load(request.reference or "", inputs, configuration.batch)
     model = reference.model
     if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]) and reference.real:
         model = reference.real()

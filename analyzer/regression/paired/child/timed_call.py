@@ -112,8 +112,8 @@ def _variant(name: str) -> Factory:
 
 
 def _reference(name: str) -> Factory:
-    # By position, since field names differ between commits. The last field builds the model with real weights.
-    _, model, args, kwargs, build_real = _import_first(REFERENCES_MODULES).resolve(name)
+    # By position, since field names differ between commits. The fifth field builds the model with real weights.
+    _, model, args, kwargs, build_real, *_ = _import_first(REFERENCES_MODULES).resolve(name)
     if build_real is None:
         return lambda: (model, args, kwargs)  # The file holds a finished model.
     return lambda: (build_real(), args, kwargs)  # Does not keep `model`, which may be large.

@@ -89,12 +89,7 @@ function load() {
 async function unpack() {
   const link = json("plotly-link");
   if (link) return { ...link, crossOrigin: "anonymous" };
-  const letters = atob(document.getElementById("plotly").textContent);
-  const bytes = new Uint8Array(letters.length);
-  for (let index = 0; index < letters.length; index += 1) bytes[index] = letters.charCodeAt(index);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const blob = await new Response(stream, { headers: { "Content-Type": "text/javascript" } }).blob();
-  return { src: URL.createObjectURL(blob) };
+  return { src: URL.createObjectURL(await inflated("plotly", "text/javascript")) };
 }
 
 // The whole page is laid out once no chart is being loaded.

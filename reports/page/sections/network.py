@@ -11,8 +11,8 @@ from reports.page.graph_json import graphs_json, has_sources
 from reports.page.network_views import NetworkView
 
 LEAD = (
-    "What ran, from top to bottom: each box is a module or an operator with its kernel and output, each arrow leads from "
-    "the operator that made a tensor to one that read it."
+    "What ran, from top to bottom: each box is a module or an operator with its kernel and output, each arrow leads "
+    "from the operator that made a tensor to one that read it."
 )
 
 

@@ -49,10 +49,13 @@ def boxes(record: Record) -> list[Box]:
     """The top-level modules of the diagram, without those that only reshape or clip."""
     modules = record.modules
     whole = record.totals.macs
+    rows_below: dict[str, list[Row]] = {}
+    for row in record.rows:
+        rows_below.setdefault(row.path.partition(".")[0], []).append(row)
     shown = []
     for module in modules:
-        rows = [row for row in record.rows if _below(row.path, module.path)]
-        if "." in module.path or all(row.op in {*HIDDEN_OPS, "unused"} for row in rows):
+        rows = rows_below.get(module.path, ())  # None for a module inside another.
+        if all(row.op in {*HIDDEN_OPS, "unused"} for row in rows):
             continue
         branches = _branches(module, modules, rows)
         shape = shape_text(module.outputs[0][1:]) if module.outputs else ""
@@ -67,8 +70,10 @@ def _below(path: str, module: str) -> bool:
 
 def _branches(module: Module, modules: Sequence[Module], rows: Sequence[Row]) -> tuple[Branch, ...]:
     joined = next((row.inputs for row in rows if row.path == module.path and row.op == "cat"), None)
+    if joined is None:
+        return ()
     children = [child for child in modules if child.path.rpartition(".")[0] == module.path]
-    if joined is None or [child.outputs[:1] for child in children] != [(shape,) for shape in joined]:
+    if [child.outputs[:1] for child in children] != [(shape,) for shape in joined]:
         return ()
     return tuple(Branch(child.path, _steps(child.path, rows)) for child in children)
 

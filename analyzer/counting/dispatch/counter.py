@@ -63,9 +63,13 @@ def count_pass(
     roles: Mapping[str, str] | None = None,
     autograd: bool = False,
     grad_enabled: bool = False,
+    arrays: Sequence[Any] = (),
 ) -> CountedPass:
-    """Like `count_operators`, plus notes and whether the pass read tensor values."""
-    with record_rows(model, roles=roles, autograd=autograd, grad_enabled=grad_enabled) as recorder:
+    """Like `count_operators`, plus notes and whether the pass read tensor values.
+
+    `arrays` are the NumPy arrays that the model holds.
+    """
+    with record_rows(model, roles=roles, autograd=autograd, grad_enabled=grad_enabled, arrays=arrays) as recorder:
         if recorder.origins.active:
             recorder.origins.learn(tensors_of((args, kwargs)))
         output = run_model(model, args, kwargs)
@@ -83,6 +87,7 @@ def record_rows(
     roles: Mapping[str, str] | None = None,
     autograd: bool = False,
     grad_enabled: bool = False,
+    arrays: Sequence[Any] = (),
 ) -> Iterator[RowRecorder]:
     """Records the rows of everything that runs in the `with` block, while it runs."""
     with ExitStack() as stack:
@@ -93,7 +98,7 @@ def record_rows(
         elif grad_enabled:
             stack.enter_context(torch.enable_grad())
             stack.enter_context(_without_graph())
-        yield stack.enter_context(RowRecorder(model, roles or {}))
+        yield stack.enter_context(RowRecorder(model, roles or {}, arrays))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from analyzer.counting.dispatch import hidden_operators
 from analyzer.counting.dispatch.module_names import is_bias, is_leaf, op_name
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.packed_weights import NOT_PACKED, Packed, logical_elements, packed_weights
@@ -45,10 +46,10 @@ from analyzer.records.rows import Count, Row
 class RowRecorder(OperatorTracker):
     """The rows of a pass."""
 
-    def __init__(self, model: nn.Module, roles: Mapping[str, str]) -> None:
+    def __init__(self, model: nn.Module, roles: Mapping[str, str], arrays: Sequence[Any] = ()) -> None:
         super().__init__(model)
         self.roles = roles
-        self.values = LeavingValues(self.note)
+        self.values = LeavingValues(self.note, arrays)
         self.origins = Origins(self.note, [module for _, module in self.modules])
         # By storage, since an operator may read a view of a parameter, and a storage may hold several parameters.
         self.parameters: dict[int, dict[str, Tensor]] = {}
@@ -89,9 +90,11 @@ class RowRecorder(OperatorTracker):
     def __enter__(self) -> Self:
         super().__enter__()
         watch(self)
+        hidden_operators.watch(self)
         return self
 
     def __exit__(self, *error: object) -> None:
+        hidden_operators.end_watch(self)
         end_watch(self)
         self.origins.close()
         super().__exit__(*error)
@@ -102,7 +105,7 @@ class RowRecorder(OperatorTracker):
         for tensor in tensors:
             if tensor.layout == torch.strided and not (tensor.is_meta or tensor.untyped_storage().resizable()):
                 self.values.come_back(tensor, "")
-        self.values.read_memory(tensors, "")
+        self.values.read_memory(tensors, "", returned=True)
         if self.origins.active:
             self.origins.check(tensors, "")
         self.values.finish()

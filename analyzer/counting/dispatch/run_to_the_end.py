@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from types import FunctionType, MethodType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from analyzer.core.errors import AnalyzerError
 
@@ -19,6 +19,8 @@ MAX_ITEMS = 10_000
 
 def run_model(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
     """The model's output, with a list in place of every iterable without a length, and the result of every coroutine.
+
+    Also in the attributes of objects, where iterators are run.
 
     Raises AnalyzerError for an iterator of more than 10,000 items, and for a coroutine where an event loop runs.
     """
@@ -49,6 +51,12 @@ def _run(output: Any, seen: set[int]) -> Any:
         return _run(_await(_collect(output)), seen)
     if isinstance(output, Awaitable):
         return _run(_await(_result(output)), seen)
+    attributes = None if isinstance(output, Tensor | nn.Module | Callable) else getattr(output, "__dict__", None)
+    if attributes and id(output) not in seen:
+        seen.add(id(output))
+        for name, value in list(attributes.items()):
+            if isinstance(value, Iterator | AsyncIterator | Awaitable | list | tuple | dict):
+                attributes[name] = _run(value, seen)
     return output
 
 

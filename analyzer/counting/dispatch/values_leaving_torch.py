@@ -1,21 +1,25 @@
 """Notes on values that a model reads as NumPy arrays, numbers or pointers: work on them is not counted.
 
 A note names the module that reads the values. It is strict if a tensor may contain results of such work: after
-`data_ptr`, if tensors are made from data afterwards, and if an operator reads memory that no counted operator wrote.
+`data_ptr`, if tensors are made from data afterwards, if an operator reads memory that no counted operator wrote,
+and if the model computes with NumPy arrays that it holds.
 """
 
 from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
+from analyzer.counting.dispatch.extensions import any_extension
 from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
-from analyzer.counting.dispatch.tensors import storage_id, tensors_of
+from analyzer.counting.dispatch.tensors import is_fake, storage_id, tensors_of
 from analyzer.counting.operators.classify import Operator
 
 ARRAYS = ("numpy", "__array__", "__dlpack__")
@@ -25,6 +29,10 @@ EMPTY = frozenset(
 # The last operator of `torch.tensor(data)` and kin; on meta the second.
 LITERALS = frozenset({"aten::lift_fresh", "aten::detach_"})
 MOVES = frozenset(f"aten::{name}" for name in ("cat", "stack", "clone", "_to_copy", "contiguous", "index_select"))
+# Under `torch.vmap` random numbers are drawn by operators that read only the shape of their first argument.
+SHAPE_ONLY = frozenset(
+    f"aten::{name}" for name in "bernoulli uniform exponential cauchy geometric log_normal normal_functional".split()
+)
 # The shape of their result depends on values, or Python reads it.
 READERS = frozenset(
     f"aten::{name}"
@@ -35,13 +43,19 @@ READERS = frozenset(
 )
 # A model that reads single numbers, such as a loss or a length, reads fewer than this many.
 SCALARS = 16
+MAX_ARRAY = 1 << 26  # Bytes of an array that is compared with its former values.
 
 
 class LeavingValues:
     """The values that one pass read from tensors, by module, and the modules that made tensors from data."""
 
-    def __init__(self, note: Callable[..., None]) -> None:
+    def __init__(self, note: Callable[..., None], arrays: Sequence[Any] = ()) -> None:
+        """`arrays` are the NumPy arrays that the model holds, which may share memory with tensors."""
         self.note = note
+        self.arrays = [
+            (array, array.copy()) for array in arrays if array.dtype.kind in "fc" and array.nbytes <= MAX_ARRAY
+        ]
+        self.from_arrays: set[str] = set()
         self.left: dict[str, dict[str, bool]] = {}  # path → method → whether any value was not an integer
         self.came_back: dict[str, bool] = {}  # path → whether any value was not an integer
         # Storages from torch.empty that no operator has written. A new storage may get the id of an old one.
@@ -54,6 +68,8 @@ class LeavingValues:
 
     def come_back(self, tensor: Tensor, path: str) -> None:
         """A tensor was made of data. A number is taken for a constant; the memory of an array cannot be resized."""
+        if self.arrays and tensor.dim() and _has_fractions(tensor) and not self._is_held(tensor):
+            self.from_arrays.add(path)
         if self.left and (tensor.dim() or not tensor.untyped_storage().resizable()):
             self.came_back[path] = self.came_back.get(path, False) or _has_fractions(tensor)
 
@@ -77,16 +93,33 @@ class LeavingValues:
         for storage in written:
             self.empty.pop(storage, None)
         if known.kind in ("formula", "unknown") or known.name in MOVES:
-            self.read_memory(tensors_of((args, kwargs)), path)
+            self.read_memory(tensors_of((args, kwargs))[known.name in SHAPE_ONLY :], path)
 
-    def read_memory(self, tensors: list[Tensor], path: str) -> None:
+    def read_memory(self, tensors: list[Tensor], path: str, *, returned: bool = False) -> None:
+        """Unwritten memory that an operator reads has a note only if code outside torch can have written it."""
         for tensor in tensors:
             storage = self.empty.pop(storage_id(tensor), None)
-            if storage is not None and storage() is not None:
+            if storage is not None and storage() is not None and (returned or self.left or any_extension()):
                 self.note(path, " reads memory that no counted operator wrote; the work that wrote it is not counted")
+
+    def _is_held(self, tensor: Tensor) -> bool:
+        """Whether an array that the model holds became a tensor as it is: a constant, without work in NumPy."""
+        shape = tuple(tensor.shape)
+        held = [array for array, _ in self.arrays if array.shape == shape]
+        if tensor.is_meta or is_fake(tensor):
+            return bool(held)
+        with torch._C.DisableTorchFunction(), _disable_current_modes():
+            values = torch._C.TensorBase.numpy(tensor.detach().resolve_conj())
+        return any(numpy.array_equal(array.astype(values.dtype), values, equal_nan=True) for array in held)
 
     def finish(self) -> None:
         """Adds the notes, once the pass has ended."""
+        if any(not numpy.array_equal(array, before, equal_nan=True) for array, before in self.arrays):
+            self.note("", " writes to a NumPy array that it holds; work on arrays is not counted")
+        for path in sorted(self.from_arrays - set(self.came_back)):
+            self.note(
+                path, " makes tensors from data while the model holds NumPy arrays; work on arrays is not counted"
+            )
         fractions_back = any(self.came_back.values())
         for path, methods in self.left.items():
             names = ", ".join(f".{method}()" for method in methods)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
 from operator import is_
@@ -12,6 +13,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, Sim
 from typing import Any
 
 import torch
+from numpy import ndarray
 from torch import Tensor, nn
 
 from analyzer.counting.dispatch.tensors import slot_names
@@ -44,7 +46,7 @@ _MISSING = object()
 
 
 class Attributes:
-    """The contents of the given dicts, and of every container and object in them.
+    """The contents of the given dicts, and of every container, object and closure in them.
 
     Copies are plain, since copying a subclass may run code. Empty containers are listed separately because most
     containers are empty: every module has a dozen dicts of hooks.
@@ -56,6 +58,7 @@ class Attributes:
         self.slots: list[tuple[Any, dict[str, Any]]] = []
         self.tensors: list[Tensor] = []
         self.generators: list[Any] = []  # Of random numbers.
+        self.arrays: list[Any] = []  # Of NumPy.
         pending: list[Any] = list(dicts)
         seen: set[int] = set()
         add, add_empty = pending.append, self.empty.append  # Called for every attribute of every module.
@@ -76,6 +79,8 @@ class Attributes:
             for value in values:
                 kind = type(value)
                 if kind in IMMUTABLE:
+                    if kind is FunctionType and value.__closure__:
+                        add(closure_values(value))
                     continue
                 if kind in PLAIN_CONTAINERS:
                     add(value) if value else add_empty(value)
@@ -95,7 +100,9 @@ class Attributes:
         """Queues the object's attributes for a later visit."""
         if is_generator(value):
             self.generators.append(value)
-        if _has_attributes(kind):
+        elif isinstance(value, ndarray):
+            self.arrays.append(value)
+        if has_attributes(kind):
             if type(attributes := getattr(value, "__dict__", None)) is dict:
                 pending.append(attributes)
             if slots := slot_values(value):
@@ -122,8 +129,17 @@ def slot_values(value: Any) -> dict[str, Any]:
     return {name: slot for name, slot in slots.items() if slot is not _MISSING}
 
 
+def closure_values(function: FunctionType) -> tuple[Any, ...]:
+    """The values of the variables of outer functions that a function uses."""
+    values = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # An empty cell, of a variable without a value yet.
+            values.append(cell.cell_contents)
+    return tuple(values)
+
+
 @lru_cache(maxsize=4096)
-def _has_attributes(kind: type) -> bool:
+def has_attributes(kind: type) -> bool:
     """Whether the attributes of a class's objects are saved: true for classes of users and libraries."""
     if issubclass(kind, SimpleNamespace):
         return True

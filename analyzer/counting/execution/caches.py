@@ -8,17 +8,25 @@ from __future__ import annotations
 import functools
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FunctionType, ModuleType
 from typing import Any
 
 from torch import nn
 
 from analyzer.counting.dispatch.tensors import tensors_inside
-from analyzer.counting.execution.attributes import OPAQUE, differs
-from analyzer.counting.execution.randomness import is_generator
+from analyzer.counting.execution.attributes import (
+    IMMUTABLE,
+    OPAQUE,
+    closure_values,
+    differs,
+    has_attributes,
+    slot_values,
+)
 
 MAX_SIZE = 10_000  # Of a container; larger containers are not caches of tensors.
+MAX_INSIDE, MAX_DEPTH = 1000, 3  # Of containers and objects that are searched for generators and arrays.
 
 
 @contextmanager
@@ -27,18 +35,18 @@ def restore_caches(modules: Sequence[nn.Module]) -> Iterator[None]:
 
     The namespaces are those of the modules' classes, and of the files in which these are written.
     """
-    namespaces = [(space, dict(vars(space))) for space in _namespaces(modules)]
+    variables_of = [(space, dict(vars(space))) for space in namespaces(modules)]
     contents = [
         (value, dict(value) if isinstance(value, dict) else list(value))
-        for _, variables in namespaces
+        for _, variables in variables_of
         for value in variables.values()
         if isinstance(value, dict | list) and len(value) <= MAX_SIZE
     ]
-    _clear(namespaces)
+    _clear(variables_of)
     try:
         yield
     finally:
-        for space, before in namespaces:
+        for space, before in variables_of:
             for name, value in list(vars(space).items()) if differs((vars(space), before)) else ():
                 if value is not before.get(name) and tensors_inside(value):
                     setattr(space, name, before[name]) if name in before else delattr(space, name)
@@ -47,15 +55,42 @@ def restore_caches(modules: Sequence[nn.Module]) -> Iterator[None]:
             if any(id(value) not in old and tensors_inside(value) for value in _values(container)):
                 container.clear()
                 (container.update if isinstance(container, dict) else container.extend)(former)
-        _clear(namespaces)
+        _clear(variables_of)
 
 
-def generators_in_files(modules: Sequence[nn.Module]) -> list[Any]:
-    """The random generators in variables of the same namespaces."""
-    return [value for space in _namespaces(modules) for value in vars(space).values() if is_generator(value)]
+def variables_in_files(modules: Sequence[nn.Module], wanted: Callable[[Any], bool]) -> list[Any]:
+    """The values of one kind in variables of the same namespaces, and in containers, objects and closures there."""
+    values: list[Any] = []
+    seen: set[int] = set()
+    for space in namespaces(modules):
+        _add(list(vars(space).values()), wanted, values, seen, MAX_DEPTH)
+    return values
 
 
-def _namespaces(modules: Sequence[nn.Module]) -> list[Any]:
+def _add(items: Any, wanted: Callable[[Any], bool], values: list[Any], seen: set[int], depth: int) -> None:
+    """Adds the values of one kind; at most `depth` containers, objects or closures inside each other."""
+    for value in items:
+        kind = type(value)
+        if kind is FunctionType:
+            inner: Any = closure_values(value) if value.__closure__ else ()
+        elif kind in IMMUTABLE or isinstance(value, nn.Module | type | ModuleType):
+            continue
+        elif wanted(value):
+            values.append(value)
+            continue
+        elif isinstance(value, dict | list | tuple | set):
+            inner = value.values() if isinstance(value, dict) else value
+        elif has_attributes(kind):  # type: ignore[arg-type]
+            inner = [*getattr(value, "__dict__", {}).values(), *slot_values(value).values()]
+        else:
+            continue
+        if depth and inner and len(inner) <= MAX_INSIDE and id(value) not in seen:
+            seen.add(id(value))
+            _add(inner, wanted, values, seen, depth - 1)
+
+
+def namespaces(modules: Sequence[nn.Module]) -> list[Any]:
+    """The classes of the modules and the Python modules in which they are written; not those of torch."""
     kinds = {base for kind in set(map(type, modules)) for base in kind.__mro__}
     own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in OPAQUE]
     files = {kind.__module__: sys.modules.get(kind.__module__) for kind in own}
@@ -66,8 +101,8 @@ def _values(container: Any) -> Any:
     return container.values() if isinstance(container, dict) else container
 
 
-def _clear(namespaces: list[tuple[Any, dict[str, Any]]]) -> None:
-    for _, variables in namespaces:
+def _clear(variables_of: list[tuple[Any, dict[str, Any]]]) -> None:
+    for _, variables in variables_of:
         for value in variables.values():
             # The garbage collector finds the results, which the cache does not show.
             if isinstance(value, functools._lru_cache_wrapper) and tensors_inside(gc.get_referents(value)):

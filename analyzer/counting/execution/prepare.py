@@ -16,6 +16,7 @@ from torch.nn.parameter import UninitializedBuffer, is_lazy
 from analyzer.counting.dispatch.tensors import tensors_inside
 from analyzer.counting.execution.arguments import clone, copy_arguments
 from analyzer.counting.execution.caches import restore_caches
+from analyzer.counting.execution.clocks_and_ids import varied_by_seed
 from analyzer.counting.execution.distributed import distributed_as_usual, is_fully_sharded
 from analyzer.counting.execution.places import PLACES, REAL, ZEROS, Move, stays, to_meta
 from analyzer.counting.execution.randomness import Randomness
@@ -41,6 +42,8 @@ def prepared_model(
         modules = list(model.modules())
         stack.enter_context(restore_caches(modules))
         tensors = stack.enter_context(restore_state(modules, parameters=place in (REAL, ZEROS), randomness=randomness))
+        if randomness is not None:
+            stack.enter_context(varied_by_seed(modules, randomness))
         stack.enter_context(_decomposed_kernels())
         stack.enter_context(as_written())
         stack.enter_context(distributed_as_usual())

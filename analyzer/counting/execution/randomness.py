@@ -22,6 +22,7 @@ from analyzer.models.failures import error_summary
 from analyzer.records.note import Note
 from analyzer.records.rows import SUMMED_KEYS, Count
 
+NUMBERS = "random numbers"
 TITLES = {"macs": "MACs", "flops": "FLOPs", "params": "parameters"}
 # A layer dropped with a probability of 0.5 is the same under 4 seeds with a chance of 1/16, under 12 of 1/4096.
 FEW_SEEDS, MANY_SEEDS = range(1, 5), range(1, 13)
@@ -31,13 +32,23 @@ MANY_ROWS = 1000  # Larger models are counted with few seeds, because each count
 class Randomness:
     """The seed of one pass, and what the pass drew: `drew` from Python or NumPy, `drew_tensors` from torch.
 
-    Random numbers of Python and NumPy may always be read, those of torch only if an operator reads a value.
+    Random numbers of Python and NumPy may always be read, those of torch only if an operator reads a value. `read`
+    names what the pass drew, also other values that differ between processes such as "the clock". `environment` has the
+    names of the environment variables that the model's code read, `arrays` the NumPy arrays that the model holds.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
         self.thread = threading.get_ident()
         self.drew = self.drew_tensors = False
+        self.read: set[str] = set()
+        self.environment: set[str] = set()
+        self.arrays: list[Any] = []
+
+    def draw(self, what: str) -> None:
+        """The pass read a value that may differ in the next pass."""
+        self.drew = True
+        self.read.add(what)
 
 
 @contextmanager
@@ -57,7 +68,8 @@ def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> It
     default_rng = numpy.random.default_rng
 
     def seeded_generator(given: Any = None) -> Any:
-        randomness.drew |= given is None
+        if given is None:
+            randomness.draw(NUMBERS)
         return default_rng(seed if given is None else given)
 
     _draws.add(randomness)
@@ -79,8 +91,12 @@ def seeded(randomness: Randomness | None = None, held: Iterable[Any] = ()) -> It
         randomness.drew_tensors |= not all(map(torch.equal, before, after))
         # If nothing was drawn, the next number is the first number of the seed.
         first, first_of_numpy = _first_numbers(seed)
-        randomness.drew |= random.random() != first or numpy.random.random() != first_of_numpy
-        randomness.drew |= any(_comparable(_state(generator)) != state for generator, state in started)
+        if (
+            random.random() != first
+            or numpy.random.random() != first_of_numpy
+            or any(_comparable(_state(generator)) != state for generator, state in started)
+        ):
+            randomness.draw(NUMBERS)
         random.setstate(python)
         numpy.random.set_state(legacy)
         numpy.random.default_rng = default_rng
@@ -95,7 +111,8 @@ def _drawing(draw: Any) -> Any:
 
     def noted(*args: Any) -> Any:
         for randomness in _draws.active:
-            randomness.drew |= randomness.thread == threading.get_ident()
+            if randomness.thread == threading.get_ident():
+                randomness.draw(NUMBERS)
         return draw(*args)
 
     return noted
@@ -108,7 +125,7 @@ def _new_seed(seed: Any) -> Any:
         mine = [randomness for randomness in _draws.active if randomness.thread == threading.get_ident()]
         if not mine:
             return int(seed())
-        mine[-1].drew = True
+        mine[-1].draw(NUMBERS)
         torch.manual_seed(mine[-1].seed)
         return int(mine[-1].seed)
 
@@ -118,6 +135,8 @@ def _new_seed(seed: Any) -> Any:
 def _all_draws() -> Iterator[Replacement]:
     yield torch, "seed", _new_seed
     yield torch.random, "seed", _new_seed
+    for owner in (torch, torch.random):
+        yield owner, "initial_seed", _drawing
     for name in ("random", "getrandbits"):
         yield random.Random, name, _drawing
     # Of `random.SystemRandom`, `secrets`, `uuid` and the seeds that NumPy takes from the system.
@@ -177,9 +196,13 @@ def _restore(generator: Any, state: Any) -> None:
         _bits(generator).state = state
 
 
-def random_notes(count: Count, recount: Callable[[Randomness], Count]) -> tuple[Note, ...]:
-    """A note with both figures if the pass counts differently under another seed."""
-    start = "random numbers decide what runs"
+def random_notes(count: Count, read: Iterable[str], recount: Callable[[Randomness], Count]) -> tuple[Note, ...]:
+    """A note with both figures if the pass counts differently under another seed.
+
+    `read` names the values that the pass read; without any they are random numbers.
+    """
+    names = " and ".join(sorted(read)) or NUMBERS
+    start = f"{names} {'decide' if names.endswith('s') or len(set(read)) > 1 else 'decides'} what runs"
     other_modules = False
     for seed in FEW_SEEDS if len(count.rows) > MANY_ROWS else MANY_SEEDS:
         try:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
@@ -15,9 +16,9 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
 from analyzer.counting.dispatch.tensors import dispatches_itself, is_fake, plain_tensors
 from analyzer.counting.execution.attributes import Attributes
-from analyzer.counting.execution.caches import generators_in_files
+from analyzer.counting.execution.caches import variables_in_files
 from analyzer.counting.execution.distributed import reshard
-from analyzer.counting.execution.randomness import Randomness, seeded
+from analyzer.counting.execution.randomness import Randomness, is_generator, seeded
 
 HOOKS = "_global_.*_hooks"  # Also `_global_forward_hooks_always_called`.
 
@@ -50,7 +51,7 @@ def restore_state(
     when an operator writes to it. If it is False the pass runs on substitutes for the modules' tensors, so only tensors
     inside containers and objects are copied.
 
-    Variables of closures are not restored; for those of classes and files see `caches`.
+    Variables of closures are not restored, only containers in them; for those of classes and files see `caches`.
     """
     attributes = Attributes([vars(module) for module in modules])
     scripted = [_ScriptModuleState(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]
@@ -66,7 +67,10 @@ def restore_state(
     for parameter, _, gradient in gradients:
         if gradient is not None:
             parameter.grad = None
-    generators = [*attributes.generators, *generators_in_files(modules)]
+    in_files = variables_in_files(modules, lambda value: is_generator(value) or isinstance(value, ndarray))
+    generators = [*attributes.generators, *filter(is_generator, in_files)]
+    if randomness is not None:
+        randomness.arrays = [*attributes.arrays, *(value for value in in_files if isinstance(value, ndarray))]
     with restore_settings(), seeded(randomness, generators):
         try:
             with _ParameterBackup([*attributes.tensors, *distinct]) if parameters else nullcontext():

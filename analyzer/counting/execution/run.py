@@ -160,7 +160,14 @@ def _count_at(
 
     def count_forward(randomness: Randomness, *, autograd: bool = False) -> CountedPass:
         with prepared(randomness) as (moved_args, moved_kwargs):
-            return count_pass(model, moved_args, moved_kwargs, autograd=autograd, grad_enabled=bool(train))
+            return count_pass(
+                model,
+                moved_args,
+                moved_kwargs,
+                autograd=autograd,
+                grad_enabled=bool(train),
+                arrays=randomness.arrays,
+            )
 
     randomness = Randomness()
     autograd = False
@@ -174,7 +181,7 @@ def _count_at(
     count, notes = counted.count, list(counted.notes)
     chance: tuple[Note, ...] = ()
     if randomness.drew or (randomness.drew_tensors and counted.read_values):
-        chance = random_notes(count, lambda other: count_forward(other, autograd=autograd).count)
+        chance = random_notes(count, randomness.read, lambda other: count_forward(other, autograd=autograd).count)
     if autograd:
         notes.append(Note("counted under autograd, because the forward pass takes gradients: operators are decomposed"))
     if train:
@@ -187,6 +194,9 @@ def _count_at(
         if count.totals.macs and not count.totals.backward_macs and any(p.requires_grad for p in model.parameters()):
             notes.append(Note("no gradient reaches a product: no tensor in the model's output depends on one"))
     notes += chance
+    if randomness.environment:
+        names = ", ".join(sorted(randomness.environment))
+        notes.append(Note(f"the model reads environment variables, which may decide what runs: {names}"))
     for name, calls in count.unknown_ops.items():
         notes.append(Note(f"{name} has no formula; {calls} call{'s' * (calls > 1)} in {count.callers(name)}"))
     return ModelCount(count, tuple(notes))

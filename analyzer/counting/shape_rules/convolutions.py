@@ -84,6 +84,26 @@ def conv_transpose(
     return NotImplemented
 
 
+def convolution_backward(
+    gradient: Tensor,
+    source: Tensor,
+    weight: Tensor,
+    bias_sizes: Sequence[int] | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    mask: Sequence[bool],
+) -> Any:
+    """The gradients of source, weight and bias that the mask asks for; autograd has checked the shapes before."""
+    if source.dim() != weight.dim() or gradient.dim() != source.dim() or (mask[2] and bias_sizes is None):
+        return NotImplemented
+    shapes = (source.shape, weight.shape, bias_sizes)
+    return tuple(fresh(gradient, shape) if asked else None for shape, asked in zip(shapes, mask, strict=True))
+
+
 def pool(
     source: Tensor, kernel: Sizes, stride: Sizes = (), padding: Sizes = 0, ceil: bool = False, axes: int = 2
 ) -> Any:
@@ -134,6 +154,22 @@ def avg_pool(axes: int) -> Any:
         return pool(source, kernel, stride, padding, ceil, axes)
 
     return rule
+
+
+def pool_backward(gradient: Tensor, source: Tensor, *settings: Any, **others: Any) -> Any:
+    """The gradient of the source; the indices of a maximum are the last setting."""
+    fits_in = gradient.dim() == source.dim() in (3, 4) and gradient.dtype is source.dtype
+    return fresh(source, source.shape) if fits_in and gradient.is_floating_point() else NotImplemented
+
+
+def upsample(
+    source: Tensor, size: Sequence[int] | None, *settings: Any, scale_factors: Sequence[float] | None = None
+) -> Any:
+    """Declines. RuntimeError for factors that leave no pixel, which torch's meta kernels accept."""
+    factors = scale_factors or next((value for value in settings if isinstance(value, list | tuple)), ())
+    if size is None and any(int(length * factor) < 1 for length, factor in zip(source.shape[2:], factors, strict=True)):
+        raise RuntimeError(f"scale factors {tuple(factors)} leave no pixel of {tuple(source.shape[2:])}")
+    return NotImplemented
 
 
 def adaptive_avg_pool(source: Tensor, size: Sizes) -> Any:

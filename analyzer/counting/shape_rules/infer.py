@@ -31,16 +31,19 @@ GRADIENTS = (
     "sigmoid_backward tanh_backward threshold_backward gelu_backward silu_backward hardtanh_backward "
     "leaky_relu_backward hardswish_backward hardsigmoid_backward mish_backward softplus_backward"
 ).split()
+POOL_GRADIENTS = ("max_pool2d_with_indices_backward", "avg_pool2d_backward", "_adaptive_avg_pool2d_backward")
 BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
 
 # Rules that answer only for contiguous operands, and rules that know every layout.
 CONTIGUOUS: dict[str, Rule] = {
     "convolution": convolutions.convolution,
+    "convolution_backward": convolutions.convolution_backward,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), convolutions.conv),
     "max_pool2d": convolutions.max_pool,
     "max_pool2d_with_indices": convolutions.max_pool_with_indices,
     "avg_pool2d": convolutions.avg_pool(2),
     "avg_pool3d": convolutions.avg_pool(3),
+    **dict.fromkeys(POOL_GRADIENTS, convolutions.pool_backward),
     **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), convolutions.adaptive_avg_pool),
     "cat": concatenation.cat,
     "stack": concatenation.stack,
@@ -85,19 +88,32 @@ WITHOUT_META: dict[str, Rule] = {
     "aten::_grouped_mm": matmul.grouped_matmul,
 }
 _TRANSPOSED = [f"aten::conv_transpose{axes}d" for axes in (1, 2, 3)]
+_UPSAMPLES = [
+    f"aten::{name}"
+    for name in (
+        "upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d "
+        "_upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d upsample_trilinear3d upsample_bicubic2d "
+        "_upsample_bilinear2d_aa _upsample_bicubic2d_aa"
+    ).split()
+]
 _ALL: dict[str, Rule] = {
     **RULES,
     **WITHOUT_META,
     **dict.fromkeys(_TRANSPOSED, convolutions.conv_transpose),
+    **dict.fromkeys(_UPSAMPLES, convolutions.upsample),
 }
 _NUMBERS = frozenset({int, float, bool, str, type(None)})
 _MIXED_TYPES: frozenset[Rule] = frozenset(
     {matmul.embedding, attention.attention, attention.flex_attention, matmul.grouped_matmul}
+    | {convolutions.pool_backward}
 )
-_ANY_TYPE: frozenset[Any] = frozenset({matmul.embedding, concatenation.cat, concatenation.stack, pointwise.empty_like})
+_DROPOUTS = (pointwise.dropout, pointwise.dropout_in_place, pointwise.bernoulli_in_place)
+_ANY_TYPE: frozenset[Any] = frozenset(
+    {matmul.embedding, concatenation.cat, concatenation.stack, pointwise.empty_like, *_DROPOUTS}
+)
 _RAISING: frozenset[Any] = frozenset(
-    {convolutions.conv, convolutions.convolution, convolutions.conv_transpose, attention.attention}
-    | {pointwise.unary_in_place, pointwise.binary_in_place}
+    {convolutions.conv, convolutions.convolution, convolutions.conv_transpose, convolutions.upsample}
+    | {attention.attention, pointwise.unary_in_place, pointwise.binary_in_place, *_DROPOUTS}
 )
 # Errors of a signature or rank that a rule does not support: torch computes the result or raises.
 _UNSURE = (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError)

@@ -121,14 +121,25 @@ def empty_like(source: Tensor, **settings: Any) -> Any:
 def dropout(source: Tensor, p: float, train: bool) -> Any:
     if not 0 <= p <= 1:
         return NotImplemented
+    if train and p:
+        _refuse_complex(source)
     return unary(source) if train and p else source
 
 
+def _refuse_complex(source: Tensor) -> None:
+    """torch draws no Bernoulli numbers of a complex type, but its meta kernel does."""
+    if source.is_complex():
+        raise RuntimeError("dropout is not implemented for complex numbers")
+
+
 def dropout_in_place(source: Tensor, p: float, train: bool) -> Any:
+    if train and p:
+        _refuse_complex(source)
     return in_place(source) if 0 <= p <= 1 else NotImplemented
 
 
 def bernoulli_in_place(source: Tensor, p: float = 0.5, generator: None = None) -> Any:
+    _refuse_complex(source)
     return in_place(source) if is_number(p) and 0 <= p <= 1 else NotImplemented
 
 

@@ -45,6 +45,12 @@ REFUSED = {
     "relu_ of an expanded tensor": (lambda x: x[:1].expand(2, 2).relu_(), FLOATS),
     "clamp without a limit": (lambda x: x.clamp(), FLOATS),
     "groups that do not divide": (lambda x: F.conv_transpose1d(x[None], x[..., None], groups=3), FLOATS),
+    "dropout of complex numbers": (lambda x: F.dropout(x * 1j, 0.5, True), FLOATS),
+    "scale factor that leaves no pixel": (lambda x: F.interpolate(x[None, None], scale_factor=0.05), FLOATS),
+    "bilinear scale that leaves no pixel": (
+        lambda x: F.interpolate(x[None, None], scale_factor=(1, 0.4), mode="bilinear"),
+        FLOATS,
+    ),
     "output padding of a stride": (lambda x: F.conv_transpose1d(x[None], x[..., None], output_padding=1), FLOATS),
 }
 

@@ -14,6 +14,7 @@ from analyzer.core.shapes import shape_text
 from analyzer.core.units import percent
 from analyzer.records.record import Record
 from analyzer.records.rows import Module, Row
+from reports.page.figures.svg import arrow, document, rect, text
 
 WIDTH = 288  # Fits a screen of 320 pixels without scaling.
 BOX, STEP, GAP, PAD = 34, 22, 12, 8
@@ -111,20 +112,16 @@ def svg(record: Record, name: str, anchors: Anchors) -> str:
     for index, box in enumerate(all_boxes[:MAX_BOXES]):
         others = [all_boxes[source].path for source in sorted(sources[index] - {index - 1})]
         if index - 1 in sources[index]:
-            parts.append(f'<path d="M{WIDTH // 2} {y}V{y + GAP}m-3 -4l3 4l3 -4"/>')
+            parts.append(arrow(WIDTH // 2, y, WIDTH // 2, y + GAP))
         if others:  # Such as the module before a side exit, or the start of a residual connection.
-            parts.append(_text(PAD, y + GAP + 2, f"from {', '.join(others)}"))
+            parts.append(text(PAD, y + GAP + 2, f"from {', '.join(others)}"))
         y += (GAP + 6 if others else GAP) if index else 0
         parts.append(_box(box, y, anchors))
         y += box.height
     if len(all_boxes) > MAX_BOXES:
-        parts.append(_text(WIDTH // 2, y + 18, f"and {len(all_boxes) - MAX_BOXES} more", kind="m"))
+        parts.append(text(WIDTH // 2, y + 18, f"and {len(all_boxes) - MAX_BOXES} more", kind="m"))
         y += 24
-    title = escape(f"Diagram of {name}")
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + 2}" viewBox="0 0 {WIDTH} {y + 2}" '
-        f'role="group" aria-label="{title}">{"".join(parts)}</svg>'
-    )
+    return document(parts, WIDTH, y + 2, f"Diagram of {name}", links=True)
 
 
 def _sources(record: Record, shown: Sequence[Box]) -> list[set[int]]:
@@ -143,14 +140,14 @@ def _sources(record: Record, shown: Sequence[Box]) -> list[set[int]]:
 
 def _box(box: Box, y: int, anchors: Anchors) -> str:
     share = percent(box.share) if box.share else ""
-    body = [_rect(1, y, WIDTH - 2, box.height)]
+    body = [rect(1, y, WIDTH - 2, box.height)]
     if box.share:
-        body.append(f'<rect class="share" x="1" y="{y}" width="{max(box.share * (WIDTH - 2), 1):.1f}" height="4"/>')
+        body.append(rect(1, y, max(round(box.share * (WIDTH - 2), 1), 1), 4, "share"))
     detail, description = box.description, box.description
     if box.branches:
         detail, description = box.shape, f"{len(box.branches)} branches"
-    body.append(_text(PAD, y + 21, box.path, kind="b", room=20 if box.branches else 16))
-    body.append(_text(WIDTH - PAD, y + 21, " · ".join(filter(None, (detail, share))), kind="e", room=28))
+    body.append(text(PAD, y + 21, box.path, kind="b", room=20 if box.branches else 16))
+    body.append(text(WIDTH - PAD, y + 21, " · ".join(filter(None, (detail, share))), kind="e", room=28))
     title = f"{box.path}: {description}, output {box.shape} {share}"
     columns = (_column(box.branches, index, y + BOX, anchors) for index in range(len(box.branches)))
     return _linked("".join(body), anchors.get(box.path, ""), title) + "".join(columns)
@@ -161,10 +158,10 @@ def _column(branches: Sequence[Branch], index: int, y: int, anchors: Anchors) ->
     width = (WIDTH - 2 * PAD - 6 * (len(branches) - 1)) / len(branches)
     x = PAD + index * (width + 6)
     body = []
-    for number, text in enumerate(branch.steps):
+    for number, words in enumerate(branch.steps):
         top = y + number * STEP
-        body.append(_rect(x, top, width, STEP - 3, inner=True))
-        body.append(_text(x + width / 2, top + 14, text, kind="m", room=max(int(width / 5.6), 4)))
+        body.append(rect(x, top, width, STEP - 3, "inner"))
+        body.append(text(x + width / 2, top + 14, words, kind="m", room=max(int(width / 5.6), 4)))
     return _linked("".join(body), anchors.get(branch.path, ""), f"{branch.path}: {', '.join(branch.steps)}", tab=False)
 
 
@@ -174,15 +171,3 @@ def _linked(body: str, anchor: str, title: str, *, tab: bool = True) -> str:
         return f"<g>{inside}</g>"
     skip = "" if tab else ' tabindex="-1"'
     return f'<a href="#{escape(quote(anchor))}"{skip}>{inside}</a>'
-
-
-def _rect(x: float, y: float, width: float, height: float, *, inner: bool = False) -> str:
-    kind = ' class="inner"' if inner else ""
-    return f'<rect{kind} x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"/>'
-
-
-def _text(x: float, y: float, text: str, *, kind: str = "", room: int = 40) -> str:
-    """`kind`: b is a name, m is centred at x, e ends at x. Longer than `room` characters it is cut."""
-    cut = text if len(text) <= room else f"{text[: room - 1]}…"
-    kind = f' class="{kind}"' if kind else ""
-    return f'<text{kind} x="{x:g}" y="{y:g}">{escape(cut)}</text>'

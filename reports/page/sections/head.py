@@ -12,6 +12,7 @@ from reports import cells
 from reports.page.context import Block, Chart, Section
 from reports.page.figures import base as figures
 from reports.page.network_views import NetworkView
+from reports.page.sections import pictures
 from reports.page.sections.story import has_inception_modules
 from reports.table import Row, Table, columns
 
@@ -25,7 +26,9 @@ def section(networks: Sequence[NetworkView]) -> Section:
     blocks: list[Block] = [weights(shown)] if shown else []
     lead = "Where the parameters are: in fully connected layers, or before them."
     if has_inception_modules(networks):
-        blocks += [heads(), auxiliary()]
+        pooled, connected, training = count(POOLED), count(CONNECTED), count(POOLED, train=True)
+        blocks += [pictures.heads(pooled, connected), heads(pooled, connected)]
+        blocks += [pictures.path(pooled, training), auxiliary(pooled, training)]
         lead += (
             " GoogLeNet averages each channel before its only linear layer, where other networks flatten into a large "
             "one. Its auxiliary classifiers exist in training only."
@@ -83,9 +86,8 @@ def _params_by_kind(record: Record) -> Counter[str]:
     return params
 
 
-def heads() -> Table:
+def heads(pooled: Record, connected: Record) -> Table:
     """Every layer after the last inception module, with pooling and with a fully connected layer in its place."""
-    pooled, connected = count(POOLED), count(CONNECTED)
     rows: list[Row] = []
     for name, record in ((POOLED, pooled), (CONNECTED, connected)):
         start = max(index for index, row in enumerate(record.rows) if row.path.startswith(LAST_MODULE)) + 1
@@ -106,9 +108,8 @@ def heads() -> Table:
     return Table(title, titles, tuple(rows), notes=(note,), id="heads", tools=("csv",))
 
 
-def auxiliary() -> Table:
+def auxiliary(inference: Record, training: Record) -> Table:
     """What the auxiliary classifiers cost in training and at inference."""
-    training, inference = count(POOLED, train=True), count(POOLED)
     rows: list[Row] = []
     for name in (*CLASSIFIERS, ""):
         totals = next((module.totals for module in training.modules if module.path == name), training.totals)

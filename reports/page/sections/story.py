@@ -18,6 +18,7 @@ from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Calculation, Chart, Section
 from reports.page.figures import scatter
 from reports.page.network_views import NetworkView
+from reports.page.sections import pictures
 from reports.table import Row, Table, columns
 
 WIDTHS = (4, 8, 16, 24, 32, 48, 64, 96, 128)
@@ -37,7 +38,9 @@ def section(networks: Sequence[NetworkView]) -> Section:
     lead = "No network on this page has inception modules; add --variant googlenet to see what their 1x1s save."
     if has_inception_modules(networks):
         reduced, unreduced = count(REDUCED), count(UNREDUCED)
-        blocks, lead = (calculation(reduced, unreduced), branches(reduced, unreduced), widths(unreduced)), LEAD
+        drawings = pictures.reduction(reduced, unreduced)
+        blocks = (calculation(reduced, unreduced), drawings, branches(reduced, unreduced), widths(unreduced))
+        lead = LEAD
     return Section("reduction", "What the 1x1 reduction saves", "1x1 reduction", lead, blocks)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.junitxml import xml_key
 
 if TYPE_CHECKING:
     from analyzer.history.pytest_benchmark import BenchmarkRun
@@ -60,6 +61,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)  # Before --junit-xml writes its file.
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A regression, or an error during the comparison, fails a session that would have passed."""
     config = session.config
@@ -79,11 +81,33 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         result = compare_runs(config.stash[_base], head, load_rules(), names)
         config.stash[_report] = result
         failed = bool(result.failures)
+        _publish(config, result)
     except AnalyzerError as error:
         config.stash[_report] = f"cannot compare: {error}"
         failed = True
     if failed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _publish(config: pytest.Config, result: BenchmarksResult) -> None:
+    """Adds the result to `--junit-xml`, and under GitHub Actions to the annotations and the job's summary page."""
+    from reports.regression.job_summary import publish
+    from reports.regression.junit import outcomes
+    from reports.regression.summary import headline
+    from reports.regression.workflow_commands import in_actions
+
+    if in_actions(os.environ):
+        publish(result, os.environ)
+    if (xml := config.stash.get(xml_key, None)) is None:
+        return
+    xml.add_global_property("analyze-check", headline(result))
+    for name, outcome, message in outcomes(result):
+        report = pytest.TestReport(
+            f"{OPTION[2:]}::{name}", (OPTION[2:], None, name), {}, outcome, message or None, "call",
+        )  # fmt: skip
+        for when in ("call", "teardown"):
+            report.when = when
+            xml.pytest_runtest_logreport(report)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

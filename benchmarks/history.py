@@ -39,7 +39,10 @@ CASES = (
     ("5 benchmarks", 5, Noise()),
     ("4 benchmarks", 4, Noise()),
     ("5 benchmarks, noise doubled", 5, Noise(single=0.05, drift=0.02)),
-    ("1 benchmark, without others to normalize by", 1, Noise()),
+    ("3 benchmarks", 3, Noise()),
+    ("2 benchmarks", 2, Noise()),
+    ("1 benchmark", 1, Noise()),
+    ("1 benchmark on a quiet machine", 1, Noise(shift=0, wander=0, single=0.02)),
 )
 
 
@@ -83,7 +86,7 @@ def main() -> None:
             bool(find_change_points(series_of(window(generator, benchmarks, noise, 0.0, 0)))) for _ in range(trials)
         )
         print(f"{title}: false alarms in quiet windows of {RUNS} runs: {rate(alarms, trials)}")
-        for step in (0.1, 0.2, -0.2):
+        for step in (0.05, 0.1, 0.2, -0.2):
             hits = elsewhere = covered = other = 0
             for _ in range(trials):
                 at = int(generator.integers(MIN_RUNS, RUNS - MIN_RUNS + 1))

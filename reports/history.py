@@ -8,10 +8,11 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from analyzer.core.units import METRICS, seconds
+from analyzer.core.units import METRICS, percent, seconds
 from analyzer.history.change_points import MIN_RUNS, ChangePoint, History, Trend
 from analyzer.history.point import TIME, Point, differing_keys, load_environment
-from analyzer.history.series import Series, environment_differences
+from analyzer.history.series import ALL, Series, environment_differences
+from analyzer.history.step_test import MIN_LOG_CHANGE
 from analyzer.records.record_json import SCHEMA_VERSION, pretty
 from reports.cells import interval_text, ratio_text
 from reports.table import MISSING, Cell, Row, Table, columns
@@ -47,13 +48,13 @@ def _environment_table(history: History, environment: str, environments: Sequenc
             *(_value(trend.series.points[index]) if trend.series.points else MISSING for index in (0, -1)),
             sparkline(trend.series),
             str(len(trend.changes) or MISSING),
-            *([NORMALIZATIONS[trend.series.normalization]] if timed else []),
+            *([_detectable(trend), NORMALIZATIONS[trend.series.normalization]] if timed else []),
         )
         for trend in history.trends
         if trend.series.environment == environment
     ]
     titles = ["model", "configuration"] if configured else ["benchmark"]
-    titles += ["runs", "first", "last", "trend", "changes", *(["relative to"] if timed else [])]
+    titles += ["runs", "first", "last", "trend", "changes", *(["detectable", "relative to"] if timed else [])]
     title = f"History of {'time' if timed else METRICS[history.metric].title}"
     if timed and len(environments) > 1:
         title += f", environment {environments.index(environment) + 1} of {len(environments)}"
@@ -106,15 +107,28 @@ def _changes_table(history: History, environments: Sequence[str]) -> Table:
     return Table("Changes", header, tuple(rows), notes=_change_notes(history))
 
 
+def describe(trend: Trend, change: ChangePoint) -> str:
+    """A change in a line: `+37.2 % (+33.8 to +43.6 %) between 0a1b2c3d and 4e5f6a7b, 2026-01-13`."""
+    before, after = trend.series.points[change.before], trend.series.points[change.after]
+    interval = f" ({interval_text(_change_text(change.low), _change_text(change.high))})" if trend.series.timed else ""
+    date = f", {after.created[:10]}" if after.created else ""
+    return f"{_change_text(change.size)}{interval} between {_commit(before)} and {_commit(after)}{date}"
+
+
 def _change_notes(history: History) -> tuple[str, ...]:
     if history.metric != TIME:
         return ("Counts have no noise: every difference is a change.",)
     unsearched = any(trend.unsearched for trend in history.trends)
     return (
         *(["Not searched for changes: pip install '.[check]' from a checkout."] if unsearched else []),
-        f"A change: {MIN_RUNS} runs or more on each side, 5 % or more (20 % for a time relative to nothing), and "
-        "statistically significant. Relative to: the values by which times are divided, to remove the influence of "
-        "the machine. This never fails a build; analyze check does.",
+        *(
+            [f"{ALL}: what the times of a run share, relative to its usual value; the machine's or the code's."]
+            if any(trend.series.model == ALL for trend in history.trends)
+            else []
+        ),
+        f"A change: {MIN_RUNS} runs or more on each side, {percent(math.expm1(MIN_LOG_CHANGE))} or more, and above the "
+        "noise of its series. detectable: the smallest change that ten more runs would show with probability 0.95. "
+        "relative to: the values by which times are divided, to remove the influence of the machine.",
     )
 
 
@@ -135,7 +149,13 @@ def sparkline(series: Series) -> str:
     return "".join(BARS[min(max(round((m - center) / span * top + top / 2), 0), top)] for m in medians)
 
 
+def _detectable(trend: Trend) -> str:
+    return MISSING if trend.detectable is None else ratio_text(1 + trend.detectable)
+
+
 def _value(point: Point) -> str:
+    if point.model == ALL:
+        return ratio_text(point.value)
     return seconds(point.value) if point.metric == TIME else METRICS[point.metric].text(point.value)
 
 
@@ -175,11 +195,12 @@ def _trend_to_json(trend: Trend) -> dict[str, Any]:
         "environment": load_environment(series.environment),
         "normalization": series.normalization,
         "void": series.void,
+        "detectable": trend.detectable,
         "points": [
             {**_run_to_json(point), "value": point.value, "quality": point.quality or None, "level": level}
             for point, level in zip(series.points, levels, strict=True)
         ],
-        "changes": [_change_to_json(change, series.points) for change in trend.changes],
+        "changes": [{**_change_to_json(change, series.points), "new": change in trend.new} for change in trend.changes],
     }
 
 

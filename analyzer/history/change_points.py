@@ -1,35 +1,31 @@
-"""Finds permanent changes in a series: at least five runs on each side, at least 5 %, and statistically significant.
+"""Finds permanent changes in a series: four runs or more on each side, 4 % or more, and above the series' noise.
 
-ruptures proposes change points; each must then pass a permutation test on the runs between the neighbouring change
-points. Proposals that fail are removed, the weakest first. Counts have no noise, so that every difference is a change.
+ruptures proposes change points; each must then pass a test on the runs between the neighbouring change points.
+Proposals that fail are removed, the weakest first. Counts have no noise, so that every difference is a change.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Any, TypeAlias
 
 import numpy as np
 
 from analyzer.core.errors import CannotMeasure
 from analyzer.core.frozen import Frozen
 from analyzer.history.series import Series
+from analyzer.history.step_test import P_VALUE, Array, detectable_step, difference_noise, step_error, step_p_value
 
-MIN_RUNS = 5
-MIN_LOG_CHANGE = math.log(1.05)
-MIN_LOG_CHANGE_UNNORMALIZED = math.log(1.2)  # A time divided by nothing depends on the machine as much as on the code.
-P_VALUE = 0.001
-PERMUTATIONS = 4000
+MIN_RUNS = 4
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-PENALTY = 6.5  # Low, since the test removes superfluous proposals but cannot add missing ones.
+PENALTY = 3.0  # Low, since the test removes superfluous proposals but cannot add missing ones.
 REFINEMENT_RANGE = 3
-MAX_ARRAY_SIZE = 4_000_000  # Numbers in memory at once.
-
-Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
+# With one or two other benchmarks: the share of a change that the measured time and each quotient must show.
+MIN_SHARE = 0.5
+MIN_ERRORS = 1.64  # Standard errors by which the measured time must change too: one-sided 5 %.
 
 
 class ChangePoint(Frozen):
@@ -47,11 +43,17 @@ class ChangePoint(Frozen):
 
 
 class Trend(Frozen):
-    """A series and its change points. `unsearched` is the reason if it was not searched."""
+    """A series and its change points. `unsearched` is the reason if it was not searched.
+
+    `detectable` is the smallest change that ten more runs would show with probability 0.95, as a ratio minus 1. `new`
+    are the changes that are not in the file of known changes.
+    """
 
     series: Series
     changes: tuple[ChangePoint, ...] = ()
     unsearched: str = ""
+    detectable: float | None = None
+    new: tuple[ChangePoint, ...] = ()
 
 
 class History(Frozen):
@@ -71,21 +73,50 @@ def find_change_points(series: Series) -> tuple[ChangePoint, ...]:
     levels = np.array([level for level in series.levels if level is not None])
     if len(levels) < 2 * MIN_RUNS:
         return ()
-    min_change = MIN_LOG_CHANGE_UNNORMALIZED if series.normalization == "none" else MIN_LOG_CHANGE
-    cuts = _significant(levels, propose_change_points(levels), min_change)
+    commits = [series.points[index].commit for index in indices]
+    same_commit = {cut for cut in range(1, len(commits)) if commits[cut] and commits[cut] == commits[cut - 1]}
+    cuts = _significant(levels, propose_change_points(levels, same_commit))
     edges = [0, *cuts, len(levels)]
-    logs = np.log([series.points[index].value for index in indices])
     return tuple(
         ChangePoint(indices[cut - 1], indices[cut], *change_with_interval(levels[start:cut], levels[cut:end]))
         for start, cut, end in zip(edges, edges[1:], edges[2:], strict=False)
-        if not _faster_than_others_only(levels, logs, start, cut, end)
+        if _is_attributable(series, indices[start:cut], indices[cut:end])
     )
 
 
-def _faster_than_others_only(levels: Array, logs: Array, start: int, cut: int, end: int) -> bool:
-    """Whether the normalized times fell and the measured ones did not: most others of the runs became slower."""
-    normalized, measured = (np.median(values[cut:end]) - np.median(values[start:cut]) for values in (levels, logs))
-    return bool(normalized < 0 <= measured)
+def find_trend(series: Series) -> Trend:
+    """The series with its changes, and without ruptures the reason why it was not searched."""
+    try:
+        changes = find_change_points(series)
+    except CannotMeasure as error:
+        return Trend(series, unsearched=str(error))
+    start = changes[-1].after if changes else 0
+    levels = np.array([level for level in series.levels[start:] if level is not None])
+    step = detectable_step(levels) if series.timed else None
+    return Trend(series, changes, detectable=None if step is None else math.expm1(step))
+
+
+def _is_attributable(series: Series, before: Sequence[int], after: Sequence[int]) -> bool:
+    """Whether a change of normalized times is this benchmark's, and not that of the times it was divided by.
+
+    With three or more other benchmarks, a time is not called faster that only most others became slower than. With one
+    or two, half of the change must also be in the measured time, and in the quotients with each other benchmark.
+    """
+
+    def sides(values: Sequence[float | None]) -> list[Array]:
+        return [np.array([value for index in part if (value := values[index]) is not None]) for part in (before, after)]
+
+    def change(values: Sequence[float | None]) -> float:
+        old, new = (float(np.median(side)) if len(side) else math.nan for side in sides(values))
+        return new - old
+
+    logs = [math.log(point.value) for point in series.points]
+    total, measured = change(series.levels), change(logs)
+    if not series.quotients:
+        return not total < 0 <= measured
+    parts = [measured, *(change(values) for values in series.quotients)]
+    is_share = all(math.isnan(part) or part / total >= MIN_SHARE for part in parts)
+    return is_share and abs(measured) >= MIN_ERRORS * step_error(*sides(logs))[0]
 
 
 def _count_changes(values: Sequence[float]) -> tuple[ChangePoint, ...]:
@@ -97,12 +128,12 @@ def _count_changes(values: Sequence[float]) -> tuple[ChangePoint, ...]:
     return tuple(changes)
 
 
-def propose_change_points(levels: Array) -> list[int]:
+def propose_change_points(levels: Array, excluded: Collection[int] = ()) -> list[int]:
     """The first index of each new level, by PELT with a linear kernel (Killick et al. 2012; ruptures).
 
     PELT weighs all change points together, and so finds a level that was left and resumed later; binary segmentation
     gains nothing from the first of two such cuts and finds neither. The series is median-filtered first, since sums of
-    squares would follow a single outlier.
+    squares would follow a single outlier. Indices in `excluded` are never proposed.
     """
     if find_spec("ruptures") is None:
         raise CannotMeasure("finding changes needs ruptures; pip install '.[check]' from a checkout")
@@ -114,7 +145,10 @@ def propose_change_points(levels: Array) -> list[int]:
     signal = median_filter(levels - np.median(levels)) / scale
     search = KernelCPD(kernel="linear", min_size=MIN_RUNS).fit(signal)
     cuts = [int(cut) for cut in search.predict(pen=PENALTY * math.log(len(levels)))]
-    return [_refine(levels, start, cut, end) for start, cut, end in zip([0, *cuts], cuts, cuts[1:], strict=False)]
+    refined = [
+        _refine(levels, start, cut, end, excluded) for start, cut, end in zip([0, *cuts], cuts, cuts[1:], strict=False)
+    ]
+    return sorted({cut for cut in refined if cut is not None})
 
 
 def median_filter(levels: Array) -> Array:
@@ -123,72 +157,30 @@ def median_filter(levels: Array) -> Array:
     return np.asarray(np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0))
 
 
-def _refine(levels: Array, start: int, cut: int, end: int) -> int:
+def _refine(levels: Array, start: int, cut: int, end: int, excluded: Collection[int]) -> int | None:
     """The index near a cut that best splits the unfiltered runs, by absolute deviations from the medians."""
     near = range(max(start + MIN_RUNS, cut - REFINEMENT_RANGE), min(end - MIN_RUNS, cut + REFINEMENT_RANGE) + 1)
 
     def deviation(index: int) -> float:
         return sum(float(np.abs(side - np.median(side)).sum()) for side in (levels[start:index], levels[index:end]))
 
-    return min(near, key=deviation, default=cut)
+    return min((index for index in near if index not in excluded), key=deviation, default=None)
 
 
-def difference_noise(levels: Array) -> float:
-    """The noise as a standard deviation, from the median absolute difference of successive runs; robust to steps."""
-    return float(np.median(np.abs(np.diff(levels)))) / (0.6745 * math.sqrt(2))
-
-
-def _significant(levels: Array, cuts: Sequence[int], min_change: float) -> list[int]:
+def _significant(levels: Array, cuts: Sequence[int]) -> list[int]:
     """The proposals that pass the test between neighbouring proposals that pass it too."""
     kept = list(cuts)
     while kept:
         edges = [0, *kept, len(levels)]
-        scores = [
-            permutation_p_value(levels[start:end], cut - start, min_change)
-            / significance_level(end - start, cut - start)
+        p_values = [
+            step_p_value(levels[start:end], cut - start)
             for start, cut, end in zip(edges, edges[1:], edges[2:], strict=False)
         ]
-        weakest = max(range(len(kept)), key=scores.__getitem__)
-        if scores[weakest] <= 1:
+        weakest = max(range(len(kept)), key=p_values.__getitem__)
+        if p_values[weakest] <= P_VALUE:
             break
         del kept[weakest]
     return kept
-
-
-def significance_level(runs: int, cut: int) -> float:
-    """P_VALUE, or 3 permutations where so few runs cannot reach it: two halves of five are separated in 2 of 252.
-
-    >>> significance_level(10, 5) == 3 / 252, significance_level(40, 20) == P_VALUE
-    (True, True)
-    """
-    return max(P_VALUE, 3 / math.comb(runs, cut))
-
-
-def permutation_p_value(stretch: Array, cut: int, min_change: float = MIN_LOG_CHANGE) -> float:
-    """Permutation test of a change point (Good 2005, section 3.2): the share of orders with a step at least as large at
-    any position.
-
-    1 if the medians differ by less than `min_change`. The statistic is a standardized rank sum, so that an outlier
-    counts as one run. It is maximized over all cuts, since this cut was chosen for its large step.
-    """
-    left, right = stretch[:cut], stretch[cut:]
-    if abs(float(np.median(right) - np.median(left))) < min_change:
-        return 1.0
-    size = len(stretch)
-    ranks = np.argsort(np.argsort(stretch, kind="stable"), kind="stable") - (size - 1) / 2
-    rng = np.random.default_rng(0)
-    cuts = np.arange(MIN_RUNS, size - MIN_RUNS + 1)
-    deviation = np.sqrt(cuts * (size - cuts) / size)  # Standard deviation of a rank sum, up to a common factor.
-    observed = abs(float(ranks[:cut].sum())) / math.sqrt(cut * (size - cut) / size)
-
-    def as_extreme(permutations: int) -> int:
-        permuted = rng.permuted(np.tile(ranks, (permutations, 1)), axis=1)
-        statistics = np.max(np.abs(np.cumsum(permuted, axis=1)[:, cuts - 1]) / deviation, axis=1)
-        return int(np.count_nonzero(statistics >= observed - 1e-9))
-
-    batch = max(1, min(PERMUTATIONS, MAX_ARRAY_SIZE // size))
-    batches = [min(batch, PERMUTATIONS - done) for done in range(0, PERMUTATIONS, batch)]
-    return (1 + sum(map(as_extreme, batches))) / (1 + PERMUTATIONS)
 
 
 def change_with_interval(left: Array, right: Array) -> tuple[float, float, float]:

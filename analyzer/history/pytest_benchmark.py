@@ -53,7 +53,7 @@ class BenchmarkRun(Frozen):
 
 def read_run(path: Path) -> BenchmarkRun:
     """The run in a file of pytest-benchmark. Raises AnalyzerError, naming the file, if it is none."""
-    return parse_run(_read_text(path), str(path))
+    return parse_run(read_file(path), str(path))
 
 
 def parse_run(text: str, name: str = "input") -> BenchmarkRun:
@@ -125,21 +125,6 @@ def _text_or_none(value: Any) -> str | None:
     return value
 
 
-def find_files(path: Path) -> list[Path]:
-    """The file itself, or every `.json` file below a folder. Raises AnalyzerError if there is none."""
-    try:
-        if path.is_dir():
-            files = sorted(file for file in path.rglob("*.json") if file.is_file())
-            if files:
-                return files
-            raise AnalyzerError(f"{quoted(path)} has no .json files below it; {WANTED}")
-        if not path.exists():
-            raise AnalyzerError(f"there is no {quoted(path)}; {WANTED}")
-        return [path]
-    except OSError as error:
-        raise _cannot_read(path, error) from None
-
-
 def store_run(run: BenchmarkRun, root: Path) -> tuple[Path, bool]:
     """Writes a run to the project; returns its path and whether it is new. An equal run has the same path."""
     data = {
@@ -166,7 +151,7 @@ def store_run(run: BenchmarkRun, root: Path) -> tuple[Path, bool]:
 def load_stored_run(path: Path) -> BenchmarkRun:
     """The run that `store_run` wrote. Raises AnalyzerError for any other file."""
     try:
-        data = json.loads(_read_text(path))
+        data = json.loads(read_file(path))
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']!r}, this analyze reads {SCHEMA_VERSION}")
         return BenchmarkRun(
@@ -180,14 +165,11 @@ def load_stored_run(path: Path) -> BenchmarkRun:
         raise AnalyzerError(f"{path.name} is damaged ({problem}); import it again") from None
 
 
-def _read_text(path: Path) -> str:
+def read_file(path: Path) -> str:
+    """The text of a file that another program wrote. Raises AnalyzerError, naming the file, if it cannot be read."""
     try:
         return read_text(path, encoding="utf-8-sig")  # Windows programs write a byte order mark.
     except UnicodeDecodeError:
         raise AnalyzerError(f"{quoted(path)} is not UTF-8; {WANTED}") from None
     except OSError as error:
-        raise _cannot_read(path, error) from None
-
-
-def _cannot_read(path: Path, error: OSError) -> AnalyzerError:
-    return AnalyzerError(f"cannot read {quoted(path)}: {error.strerror or error}; {WANTED}")
+        raise AnalyzerError(f"cannot read {quoted(path)}: {error.strerror or error}; {WANTED}") from None

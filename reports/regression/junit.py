@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 from xml.etree import ElementTree as Xml
 
 from analyzer.core.errors import one_line
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck, worst
-from reports.regression.summary import describe
+from reports.regression.summary import conclusion, describe
 
 MAX_LINES = 200
 
@@ -15,6 +16,7 @@ MAX_LINES = 200
 def dump(result: CheckResult) -> str:
     """The document, with a declaration and a final newline."""
     suite = Xml.Element("testsuite", name=result.suite)
+    Xml.SubElement(Xml.SubElement(suite, "properties"), "property", name="conclusion", value=conclusion(result))
     for check in result.checks:
         if check.error:
             _add(_case(suite, check, result.action), "error", check.reason, check.reason)
@@ -31,6 +33,17 @@ def dump(result: CheckResult) -> str:
     suites.append(suite)
     Xml.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(suites, encoding="unicode") + "\n"
+
+
+def outcomes(result: CheckResult) -> list[tuple[str, Literal["passed", "failed", "skipped"], str]]:
+    """For another program's JUnit file: name, outcome and message of each model or benchmark."""
+    cases: list[tuple[str, Literal["passed", "failed", "skipped"], str]] = []
+    for check in result.checks:
+        message = describe(check.changes[0], check)
+        failed = any(map(result.fails, check.changes))
+        decided = check.outcome in ("improved", "unchanged")
+        cases.append((check.model, "failed" if failed else "passed" if decided else "skipped", message))
+    return cases
 
 
 def _case(suite: Xml.Element, check: ModelCheck, name: str) -> Xml.Element:

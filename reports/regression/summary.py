@@ -14,16 +14,20 @@ from reports.table import MISSING
 def headline(result: CheckResult) -> str:
     """`Check failed: 1 regressed, 9 unchanged`."""
     labels = Counter(label(result, model) for model in result.models)
+    counts = ", ".join(f"{count} {name}" for name, count in labels.items()) or "no models"
+    return f"{result.title} {conclusion(result)}: {counts}"
+
+
+def conclusion(result: CheckResult) -> str:
+    """The whole check in a word; `inconclusive` if it shows neither growth nor its absence."""
     if result.failures:
-        state = "failed"
-    elif result.status == "partial":
-        state = "incomplete"
-    elif result.updated:
-        state = "updated"
-    else:
-        compared = any(change.outcome != "incomparable" for change in result.changes)
-        state = "unclear" if result.unclear else "passed" if compared else "incomparable"
-    return f"{result.title} {state}: {', '.join(f'{count} {name}' for name, count in labels.items()) or 'no models'}"
+        return "failed"
+    if result.status == "partial":
+        return "incomplete"
+    if result.updated:
+        return "updated"
+    compared = any(change.outcome != "incomparable" for change in result.changes)
+    return "inconclusive" if result.unclear else "passed" if compared else "incomparable"
 
 
 def label(result: CheckResult, model: str) -> str:

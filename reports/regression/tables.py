@@ -8,6 +8,7 @@ from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import CheckResult
 from analyzer.regression.paired.result import TimeResult
 from reports.regression import counts, layers, times
+from reports.regression.summary import conclusion
 from reports.table import Table, columns
 
 COUNT_KEYS = ("model", "mode", "path", "op", "call", "metric", "before", "after", "budget", "outcome")
@@ -49,5 +50,11 @@ def to_json(result: CheckResult) -> str:
     fields = result.json_fields()
     records = fields.pop("records", [])
     changes = [{key: getattr(change, key) for key in JSON_KEYS} for change in result.changes]
-    envelope = {"schema_version": SCHEMA_VERSION, "status": result.status, **fields, "changes": changes}
+    envelope = {
+        "schema_version": SCHEMA_VERSION,
+        "status": result.status,
+        "conclusion": conclusion(result),
+        **fields,
+        "changes": changes,
+    }
     return pretty({**envelope, "records": records}) + "\n"

@@ -27,7 +27,13 @@ def time_table(result: TimeResult) -> Table:
         *_reasons(result),
         f"{result.head} against {result.base}: {_device_time(result)} of a pass on {where}, in pairs of fresh "
         f"processes. regressed: the 99 % lower bound exceeds +{percent(rules.tolerance)}; "
-        f"unchanged: the 99 % upper bound is below +{percent(rules.limit)}.",
+        f"unchanged: the 99 % upper bound is below +{percent(rules.limit)}."
+        + (f" Lower bounds are corrected for {rules.models} models (Holm)." if rules.models > 1 else ""),
+        *(
+            ["unclear: neither is shown. --time-budget auto measures until it is, and --strict fails."]
+            if result.unclear
+            else []
+        ),
         *result.notes,
     )
     header = columns("model", "outcome", "base", "head", "change", BOUNDS, "wall", "pairs", left=("outcome",))
@@ -116,7 +122,8 @@ def _benchmark_notes(result: BenchmarksResult) -> list[str]:
         hint = f" {MIN_BENCHMARKS} benchmarks or more detect smaller ones." if result.shared_log_ratio is None else ""
         notes.append(
             f"{result.head} against {result.base}: two runs that are not paired cannot show small changes. "
-            f"detectable: growth that is detected with probability 0.95.{hint} analyze check --base compares "
-            "two commits in pairs. Times: medians of the minima of groups of ten samples."
+            f"detectable: growth that is detected with probability 0.95.{hint} Lower bounds are corrected for the "
+            "number of benchmarks (Holm). analyze check --base compares two commits in pairs. Times: medians of the "
+            "minima of groups of ten samples."
         )
     return notes

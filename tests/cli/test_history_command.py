@@ -1,4 +1,4 @@
-"""`analyze history` from the command line: imports, every form of output, bad input; it never fails a build."""
+"""`analyze history` from the command line: imports, every form of output, bad input; growth that is new."""
 
 from __future__ import annotations
 
@@ -166,3 +166,32 @@ def test_without_ruptures_trends_are_shown_with_a_hint(analyze, runs, monkeypatc
     done = analyze("history", "--import", runs)
     assert done.status == 0
     assert "pip install '.[check]'" in done.out + done.err
+
+
+def test_growth_fails_once_and_is_known_then(analyze, runs):
+    first = analyze("history", "--import", runs, "--fail-on-new", "--acknowledge", "--format", "json")
+    assert first.status == 1
+    assert "new: a: +50 %" in first.err
+    assert [change["new"] for series in json.loads(first.out)["series"] for change in series["changes"]] == [True]
+    again = analyze("history", "--fail-on-new", "--format", "json")
+    assert (again.status, again.err) == (0, "")
+    assert [change["new"] for series in json.loads(again.out)["series"] for change in series["changes"]] == [False]
+
+
+def test_without_acknowledgement_growth_stays_new(analyze, runs, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for _ in range(2):
+        done = analyze("history", "--import", runs, "--fail-on-new", "--known", "known.json")
+        assert done.status == 1
+        assert "::error title=a%3A grew::+50 %" in done.err
+    assert not Path("known.json").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"schema_version": 2, "changes": []}',
+                                  '{"schema_version": 1, "changes": [{}]}'])  # fmt: skip
+def test_a_damaged_file_of_known_changes_is_bad_input(analyze, runs, text):
+    Path("known.json").write_text(text)
+    done = analyze("history", "--import", runs, "--known", "known.json", "--acknowledge")
+    assert done.status == 2
+    assert "'known.json' has no known changes" in done.err
+    assert Path("known.json").read_text() == text

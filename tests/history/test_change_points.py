@@ -7,15 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from analyzer.history.change_points import (
-    ChangePoint,
-    change_with_interval,
-    find_change_points,
-    permutation_p_value,
-    significance_level,
-)
-from analyzer.history.point import REFERENCE
-from analyzer.history.series import Series, build_series
+from analyzer.history.change_points import ChangePoint, change_with_interval, find_change_points, find_trend
+from analyzer.history.point import REFERENCE, Point
+from analyzer.history.series import ALL, Series, build_series
 from tests.history.bench_files import points
 
 NOISE = [0, 1, -1, 2, 0, -2, 1, 0, -1, 1]  # In percent; ten runs.
@@ -54,6 +48,29 @@ def test_a_step_of_one_model_is_not_attributed_to_others():
     assert set(changes.values()) == {()}
 
 
+@pytest.mark.parametrize("others", [1, 2])
+def test_with_one_or_two_others_a_step_is_attributed_to_the_benchmark_that_changed(others):
+    """The quotient of two times shows that one of them changed, the times themselves which."""
+    shifts = [1 + 0.1 * math.sin(run) for run in range(20)]
+    names = {"grew": times(0.2), **{f"m{index}": times(0.0) for index in range(others)}}
+    all_series = build_series(
+        [
+            point
+            for name, values in names.items()
+            for point in points([value * shift for value, shift in zip(values, shifts, strict=True)], name)
+        ]
+    )
+    assert {series.normalization for series in all_series} == {"shared"}
+    assert {series.model: ends(series) for series in all_series} == {**{name: [] for name in names}, "grew": [10]}
+
+
+def test_another_benchmark_is_no_divisor_if_it_adds_noise():
+    noisy = [0.01 * (1.5 if run % 2 else 1.0) for run in range(20)]
+    first, second = build_series([*points(times(0.2), "net"), *points(noisy, "noisy")])
+    assert (first.normalization, ends(first)) == ("none", [10])
+    assert ends(second) == []
+
+
 def test_where_most_became_slower_the_others_are_not_faster():
     """Four of six models take 30 % longer from run 10 on. Relative to them the two others take less."""
     models = {
@@ -63,6 +80,8 @@ def test_where_most_became_slower_the_others_are_not_faster():
     all_series = build_series([point for name, values in models.items() for point in points(values, name)])
     changes = {series.model: find_change_points(series) for series in all_series}
     assert not [change for found in changes.values() for change in found if change.size < 0]
+    (common,) = changes[ALL]
+    assert (common.after, common.size) == (10, pytest.approx(0.3, abs=0.02))
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -81,24 +100,37 @@ def test_a_reference_removes_the_machines_influence(named):
 
 
 @pytest.mark.parametrize(
-    ("step", "runs", "expected"),
+    ("step", "runs", "noise", "expected"),
     [
-        (0.25, 10, True),
-        (-0.25, 10, True),
-        (0.21, 10, True),
-        (0.19, 10, False),  # Without a reference the limit is 20 %.
-        (0.25, 5, True),
-        (0.25, 4, False),
+        (0.06, 10, 1, True),  # The noise of the series decides, and not a fixed limit.
+        (-0.06, 10, 1, True),
+        (0.06, 10, 4, False),
+        (0.25, 10, 4, True),
+        (0.03, 10, 0.1, False),
+        (0.5, 4, 1, True),
+        (0.5, 3, 1, False),
     ],
 )
-def test_without_a_reference_five_runs_a_side_and_20_percent_are_needed(step, runs, expected):
-    assert ends(series_of(times(step, runs=runs))) == ([runs] if expected else [])
+def test_the_smallest_change_follows_the_noise(step, runs, noise, expected):
+    values = [0.01 * (1 + step * (run >= 12)) * (1 + NOISE[run * 7 % 10] * noise / 100) for run in range(12 + runs)]
+    assert ends(series_of(values)) == ([12] if expected else [])
 
 
-@pytest.mark.parametrize(("step", "expected"), [(0.06, True), (0.04, False)])
-def test_with_a_reference_5_percent_are_needed(step, expected):
-    (series,) = build_series(points(times(step)) + points([0.002] * 20, metric=REFERENCE))
-    assert ends(series) == ([10] if expected else [])
+def test_the_detectable_change_follows_the_noise():
+    quiet, noisy = (find_trend(series_of([0.01 * (1 + n * k / 100) for n in NOISE * 2])).detectable for k in (0.2, 5))
+    assert quiet == pytest.approx(0.04)
+    assert 0.15 < noisy < 0.6
+    assert find_trend(series_of([0.01] * 3)).detectable is None
+
+
+def test_two_runs_of_a_commit_are_never_separated():
+    """The step is between two runs of one commit: it is moved to the next commit, or left out."""
+    all_points = points(times(0.3))
+    same = [point.replace(commit="0000009") if 8 <= run <= 10 else point for run, point in enumerate(all_points)]
+    (series,) = build_series(same)
+    assert ends(series) in ([8], [11])
+    one_commit: list[Point] = [point.replace(commit="0000009") for point in all_points]
+    assert ends(build_series(one_commit)[0]) == []
 
 
 def test_two_steps():
@@ -131,22 +163,6 @@ def test_every_difference_of_a_count_is_a_change():
     (series,) = build_series(points([100, 100, 110, 110, 0, 50], metric="macs"), "macs")
     changes = [(change.before, change.after, change.size) for change in find_change_points(series)]
     assert changes == [(1, 2, pytest.approx(110 / 100 - 1)), (3, 4, -1.0), (4, 5, math.inf)]
-
-
-def test_the_p_value_is_the_share_of_permutations():
-    separated = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 1.0, 1.1, 1.2, 1.3, 1.4])
-    # 2 of the 252 ways to choose five of ten put all small values on one side.
-    assert permutation_p_value(separated, 5) == pytest.approx(2 / 252, abs=0.005)
-    assert permutation_p_value(separated, 5) < significance_level(10, 5) == 3 / 252
-    assert permutation_p_value(separated / 100, 5) == 1.0  # The medians differ by 1 %.
-    assert permutation_p_value(np.tile([0.0, 1.0], 10), 10) == 1.0
-
-
-def test_a_long_series_is_permuted_in_batches(monkeypatch):
-    separated = np.concatenate([NOISE * 3, np.array(NOISE * 3) + 2.0])
-    at_once = permutation_p_value(separated, 30)
-    monkeypatch.setattr("analyzer.history.change_points.MAX_ARRAY_SIZE", 7 * len(separated))
-    assert permutation_p_value(separated, 30) == pytest.approx(at_once, abs=0.01)
 
 
 def test_without_noise_the_interval_is_a_point():

@@ -15,7 +15,7 @@ from analyzer.history.point import (
     record_points,
     utc_timestamp,
 )
-from analyzer.history.series import build_series, environment_differences
+from analyzer.history.series import ALL, build_series, environment_differences
 from tests.history.bench_files import points
 from tests.timed_records import timed
 
@@ -24,16 +24,14 @@ def test_what_all_times_of_a_run_share_is_removed():
     shifts = [1.0, 1.5, 0.8, 1.2, 1.0, 1.1]
     models = {f"m{index}": [0.001 * (index + 1) * shift for shift in shifts] for index in range(4)}
     all_series = build_series([point for name, values in models.items() for point in points(values, name)])
+    *all_series, common = all_series
     assert {series.normalization for series in all_series} == {"shared"}
+    assert common.model == ALL
+    assert [point.value for point in common.points] == pytest.approx([shift / 1.05 for shift in shifts], rel=0.01)
     for index, series in enumerate(all_series):
         assert len(series.levels) == len(shifts)
         assert max(series.levels) - min(series.levels) == pytest.approx(0, abs=1e-12)
         assert series.points[1].value == 0.001 * (index + 1) * 1.5
-
-
-def test_three_times_per_run_are_too_few_to_share_a_shift():
-    models = [point for index in range(3) for point in points([0.01, 0.012, 0.01], f"m{index}")]
-    assert {series.normalization for series in build_series(models)} == {"none"}
 
 
 def test_environments_are_separate_and_named_by_what_differs():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from analyzer.cli.jobs.check.output import OutputOptions
     from analyzer.cli.selection import Selection
 
+MAX_BUDGET_S = 86_400
 EXAMPLES = """\b
 Examples:
   analyze check
   analyze check --update
   analyze check googlenet --baseline counts.json
   analyze check --format md -o comment.md --junit check.xml
-  analyze check --base origin/main
+  analyze check --base origin/main --time-budget auto
   analyze check googlenet --self-test
   analyze check bench.json --against base.json
 
@@ -59,6 +60,23 @@ def parse_tolerance(context: click.Context, parameter: click.Parameter, text: st
     return value
 
 
+def parse_budget(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> float | Literal["auto"] | None:
+    """Seconds, or "auto"."""
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= MAX_BUDGET_S:
+        raise click.BadParameter(f"{one_line(text)!r} is neither auto nor from 1 to {MAX_BUDGET_S:,} seconds")
+    return seconds
+
+
 @click.command(epilog=EXAMPLES, short_help="Check that no model became larger or slower.")
 @selection_options(without={"set", "input", "batch", "mode", "models"})
 @click.option("--update", is_flag=True, help="Write the current counts to the baseline, after showing what changed.")
@@ -75,8 +93,9 @@ def parse_tolerance(context: click.Context, parameter: click.Parameter, text: st
               help="Time the working tree against itself, to show the smallest detectable change.")  # fmt: skip
 @click.option("--device", callback=parse_device, metavar="DEVICE",
               help="Device to time on: cpu, cuda, cuda:1. Default: cpu. CUDA is untested end to end.")  # fmt: skip
-@click.option("--time-budget", "budget_s", type=click.FloatRange(1, 86_400), metavar="SECONDS",
-              help="Time per model, doubled if a regression must be confirmed. Default: 60.")  # fmt: skip
+@click.option("--time-budget", "budget_s", callback=parse_budget, metavar="SECONDS|auto",
+              help="Time per model, doubled if a regression must be confirmed. auto: 60 seconds, then as many as a "
+                   "decision needs, at most 30 minutes. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True,
               help="Fail on work that is not counted, models without a baseline and unclear times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
@@ -120,7 +139,7 @@ def _check_models(
     base_python: str | None,
     self_test: bool,
     device: str | None,
-    budget_s: float | None,
+    budget_s: float | Literal["auto"] | None,
     **options: Any,
 ) -> int:
     if not (base or base_python or self_test):
@@ -133,9 +152,11 @@ def _check_models(
     for name, key in {"--update": "update", "--tolerance": "tolerance", "--baseline": "file"}.items():
         if options[key] not in (None, False):
             raise AnalyzerError(f"{name} applies only to counts; --base and --self-test check times: run check twice")
+    if self_test and budget_s == "auto":
+        raise AnalyzerError("--time-budget auto has no effect on a self-test, which decides nothing; give seconds")
     from analyzer.cli.jobs.check.paired import check_paired_times
 
     return check_paired_times(
         selection, output, base=base, base_python=base_python, self_test=self_test, device=device or "cpu",
-        budget_s=budget_s or 60.0,
+        budget_s=None if budget_s == "auto" else budget_s or 60.0,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.options import output_options
+from analyzer.cli.commands.options import output_options, require_writable_output
 
 EXAMPLES = """\b
 Examples:
@@ -14,8 +14,11 @@ Examples:
   analyze history --model googlenet --metric macs
   analyze history --import .benchmarks
   analyze history --import bench.json --format md
+  analyze history --fail-on-new --acknowledge --format json -o changes.json
 
-It never fails a build: exit status 0 whatever changed, 2 for bad input.
+Files to import: of pytest-benchmark, of asv (its folder results), and data.js of github-action-benchmark.
+
+Exit status: 0; 1 with --fail-on-new if a time or count grew and the change is not known; 2 for bad input.
 """
 # As in analyzer.history.point, without importing it for --help; a test compares the two.
 METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "bytes_written", "traffic", "backward_macs",
@@ -27,9 +30,14 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
 @click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, metavar="METRIC",
               help=f"What to show: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
 @click.option("--import", "imports", multiple=True, metavar="PATH",
-              help="Import pytest-benchmark JSON first: a file or a folder with subfolders; repeatable.")  # fmt: skip
+              help="Import results of pytest-benchmark, asv or github-action-benchmark first: a file or a folder with "
+                   "subfolders; repeatable.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="Divide times by this model's or benchmark's time in the same run.")
 @click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/history.sqlite from the files of the runs.")
+@click.option("--fail-on-new", is_flag=True, help="Exit with status 1 if a time or count grew and this is not known.")
+@click.option("--acknowledge", is_flag=True, help="Add all changes to the known ones, after showing them.")
+@click.option("--known", "known_file", metavar="FILE", callback=require_writable_output,
+              help="File of the known changes. Default: .analyze/known-changes.json.")  # fmt: skip
 @output_options
 def history(**options: Any) -> int:
     """Show how times and counts changed over time: between which commits, by how much, with a 95 % interval."""

@@ -1,19 +1,24 @@
-"""The job of `analyze history`: reads all runs, finds changes, and shows them. It never fails a build."""
+"""The job of `analyze history`: reads all runs, finds changes, and shows them. It fails only with `--fail-on-new`."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, render
-from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.files import project_root
+from analyzer.history import known_changes
 from analyzer.history.cache import read_points, rebuild_cache
-from analyzer.history.change_points import History, Trend, find_change_points
-from analyzer.history.pytest_benchmark import find_files, read_run, store_run
+from analyzer.history.change_points import History, Trend, find_trend
+from analyzer.history.other_programs import find_files, read_runs
+from analyzer.history.pytest_benchmark import store_run
 from analyzer.history.series import Series, build_series
 
+MAX_LINES = 10  # GitHub shows ten errors per step.
 NO_RUNS = "no runs yet; run analyze time, or import runs of pytest-benchmark with --import"
 
 
@@ -24,10 +29,16 @@ def show_history(
     reference: str | None,
     imports: Sequence[str],
     rebuild: bool,
+    fail_on_new: bool,
+    acknowledge: bool,
+    known_file: str | None,
     form: str,
     output: str | None,
 ) -> int:
-    """Always returns 0. Raises AnalyzerError for an unknown model or an unusable file."""
+    """Returns 1 for growth that is not known, with `fail_on_new`; else 0.
+
+    Raises AnalyzerError for an unknown model or an unusable file.
+    """
     root = project_root()
     for path in imports:
         _import(Path(path), root)
@@ -41,11 +52,35 @@ def show_history(
     for name in (model, reference):
         if name is not None and name not in models:
             raise AnalyzerError(f"no runs of {quoted(name)}; {nearest(name, models)}")
-    trends = find_trends(build_series(loaded.points, metric, model, reference))
+    known_path = root / known_changes.FILE if known_file is None else Path(known_file)
+    known = known_changes.read_known(known_path)
+    trends = tuple(
+        trend.replace(new=known_changes.new_changes(trend, known))
+        for trend in find_trends(build_series(loaded.points, metric, model, reference))
+    )
     if not trends:
         print_message(f"no run has the metric {metric}; number of runs: {runs}" if runs else NO_RUNS)
     _emit(History(metric, trends, runs, loaded.notes), form, output)
-    return 0
+    if acknowledge:
+        known_changes.write_known(known_path, trends, known)
+    return _report_growth(trends) if fail_on_new else 0
+
+
+def _report_growth(trends: Sequence[Trend]) -> int:
+    """Names growth that is not known on standard error and as annotations; 1 if there is any."""
+    from reports.history import describe
+    from reports.regression.workflow_commands import command, in_actions
+
+    lines = [
+        (trend.series.model, describe(trend, change)) for trend in trends for change in trend.new if change.size > 0
+    ]
+    for model, line in lines[:MAX_LINES]:
+        print_message(f"new: {model}: {line}")
+        if in_actions(os.environ):
+            print(command("error", f"{one_line(model)}: grew", line), file=sys.stderr)
+    if len(lines) > MAX_LINES:
+        print_message(f"new: {len(lines) - MAX_LINES} more changes")
+    return 1 if lines else 0
 
 
 def _emit(history: History, form: str, output: str | None) -> None:
@@ -59,15 +94,10 @@ def _emit(history: History, form: str, output: str | None) -> None:
 
 def find_trends(series: Sequence[Series]) -> tuple[Trend, ...]:
     """Every series with its changes; without ruptures the series alone, and one message."""
-    trends = []
-    for group in series:
-        try:
-            trends.append(Trend(group, find_change_points(group)))
-        except CannotMeasure as error:
-            trends.append(Trend(group, unsearched=str(error)))
+    trends = tuple(map(find_trend, series))
     for reason in dict.fromkeys(trend.unsearched for trend in trends if trend.unsearched):
         print_message(reason)
-    return tuple(trends)
+    return trends
 
 
 def _import(path: Path, root: Path) -> None:
@@ -76,13 +106,14 @@ def _import(path: Path, root: Path) -> None:
     imported = known = 0
     for file in files:
         try:
-            run = read_run(file)
+            runs = read_runs(file)
         except AnalyzerError as error:
             if len(files) == 1:
                 raise
             print_message(f"left out: {error}")
             continue
-        _, is_new = store_run(run, root)
-        imported, known = imported + is_new, known + (not is_new)
+        for run in runs:
+            _, is_new = store_run(run, root)
+            imported, known = imported + is_new, known + (not is_new)
     message = f"imported {imported} run{'s' if imported != 1 else ''} of {one_line(path)}"
     print_message(message + (f"; {known} known already" if known else ""))

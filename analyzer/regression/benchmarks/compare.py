@@ -17,7 +17,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.history.point import UNKNOWN
 from analyzer.history.pytest_benchmark import Benchmark, BenchmarkRun
 from analyzer.regression.outcome import TOTAL, Change, CheckResult, ModelCheck, Outcome
-from analyzer.regression.paired.sequential_test import POWER, Estimate, Rules, critical_value, holm
+from analyzer.regression.paired.sequential_test import POWER, Estimate, Rules, critical_value, holm_levels
 
 MIN_BENCHMARKS = 5  # To estimate the noise from the other benchmarks.
 # Standard deviation of the log ratio of two runs of the same code. On shared machines 38 to 71 of 100 such pairs differ
@@ -26,7 +26,8 @@ DEFAULT_DEVIATION = 0.13
 # A machine that is busy during one run and idle during the other gives heavier tails than a normal distribution. With
 # more degrees of freedom more than 1 in 100 comparisons of equal runs would be called regressed.
 DEGREES_OF_FREEDOM = 3
-MIN_DEVIATION = 0.02  # Five benchmarks may agree by chance.
+# Two runs of a benchmark differ by as much in memory layout alone, and a few benchmarks may agree by chance.
+MIN_DEVIATION = 0.005
 MAX_LOG_RATIO = math.log(1e6)  # A bound beyond this is shown as none.
 MIN_SAMPLES, GROUP_SIZE, TENTHS = 5, 10, 10
 ALL = "(all)"  # The check of the change that all benchmarks share.
@@ -137,9 +138,9 @@ def compare_runs(
     estimates = estimate_log_ratios(logs, {name: _sampling_error(before[name], after[name]) for name in logs})
     rules = rules.replace(models=max(len(estimates), 1))
     tolerance = math.log1p(rules.tolerance)
-    regressed = holm({name: estimate.p_value(tolerance) for name, estimate in estimates.items()}, rules.alpha)
+    levels = holm_levels({name: estimate.p_value(tolerance) for name, estimate in estimates.items()}, rules.alpha)
     checks = tuple(
-        _check(name, before.get(name), after.get(name), estimates.get(name), rules, regressed=name in regressed)
+        _check(name, before.get(name), after.get(name), estimates.get(name), rules, level=levels.get(name, 0.0))
         for name in order
     )
     shared = median(logs.values()) if len(logs) >= MIN_BENCHMARKS else None
@@ -150,9 +151,9 @@ def compare_runs(
 def _shared_check(log_ratio: float, rules: Rules) -> BenchmarkCheck:
     """The median of all benchmarks against the differences between two runs of the same code."""
     estimate, alone = Estimate(1, log_ratio, DEFAULT_DEVIATION, DEGREES_OF_FREEDOM, 1.0), rules.replace(models=1)
-    regressed = estimate.p_value(math.log1p(rules.tolerance)) < rules.alpha
+    outcome, _ = decide(estimate, alone, alone.alpha)
     change = Change(
-        ALL, TOTAL, "time", None, None, decide(estimate, alone, regressed=regressed), paired_ratio=math.exp(log_ratio),
+        ALL, TOTAL, "time", None, None, outcome, paired_ratio=math.exp(log_ratio),
         low=_bounded_ratio(estimate.lower_bound(rules.alpha)), high=_bounded_ratio(estimate.upper_bound(rules.alpha)),
     )  # fmt: skip
     detectable = minimum_detectable_change(estimate, alone)
@@ -193,16 +194,21 @@ def median_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     return center, max(mad / 0.6745 * (1 + 0.8 / len(values)), MIN_DEVIATION)
 
 
-def decide(estimate: Estimate, rules: Rules, *, regressed: bool, faster: bool = True) -> Outcome:
-    """The outcome; `regressed` is Holm's decision over all benchmarks.
+def decide(estimate: Estimate, rules: Rules, level: float, *, faster: bool = True) -> tuple[Outcome, str]:
+    """The outcome, and the reason if it does not follow from the bounds alone. `level` is that of the lower bound.
 
     A benchmark improved only if it is `faster` than its base, and not only than the others, which may be slower.
     """
-    if regressed:
-        return "regressed"
-    if estimate.upper_bound(rules.alpha / rules.models) < -math.log1p(rules.tolerance):
-        return "improved" if faster else "unclear"
-    return "unchanged" if estimate.upper_bound(rules.alpha) < math.log1p(rules.limit) else "unclear"
+    tolerance = math.log1p(rules.tolerance)
+    if estimate.p_value(tolerance) <= level:
+        return "regressed", ""
+    upper = estimate.upper_bound(rules.alpha)
+    if upper < -tolerance and not faster:
+        return "unclear", "faster than the other benchmarks, but not than before"
+    if estimate.upper_bound(rules.alpha / rules.models) < -tolerance:
+        return "improved", ""
+    outcome: Outcome = "unchanged" if upper < math.log1p(rules.limit) else "unclear"
+    return outcome, f"faster alone, but not significantly among {rules.models} benchmarks" if upper < -tolerance else ""
 
 
 def minimum_detectable_change(estimate: Estimate, rules: Rules) -> float | None:
@@ -220,7 +226,7 @@ def _check(
     estimate: Estimate | None,
     rules: Rules,
     *,
-    regressed: bool,
+    level: float,
 ) -> BenchmarkCheck:
     change = Change(
         name, TOTAL, "time", before.time_s if before else None, after.time_s if after else None, "incomparable"
@@ -230,13 +236,14 @@ def _check(
         if before and after and not (before.time_s and after.time_s):
             reason = "a time of 0"
         return BenchmarkCheck(name, (change,), reason=reason, missing=True)
+    outcome, reason = decide(estimate, rules, level, faster=(change.ratio or 1) < 1 - rules.tolerance)
     change = change.replace(
-        outcome=decide(estimate, rules, regressed=regressed, faster=(change.ratio or 1) < 1 - rules.tolerance),
-        low=_bounded_ratio(estimate.lower_bound(rules.alpha)),
+        outcome=outcome,
+        low=_bounded_ratio(estimate.lower_bound(level)),
         high=_bounded_ratio(estimate.upper_bound(rules.alpha)),
     )
     detectable = minimum_detectable_change(estimate, rules)
-    return BenchmarkCheck(name, (change,), estimate=estimate, minimum_detectable_change=detectable)
+    return BenchmarkCheck(name, (change,), reason=reason, estimate=estimate, minimum_detectable_change=detectable)
 
 
 def _bounded_ratio(log: float) -> float | None:

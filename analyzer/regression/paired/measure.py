@@ -20,11 +20,14 @@ from analyzer.regression.paired.sequential_test import (
     alpha_share,
     early_outcome,
     holm,
+    holm_levels,
+    needed_pairs,
     trimmed_mean,
 )
 from analyzer.regression.paired.side_process import ModelMissing, SideFailed, SideProcess, WorkerLost
 
 MAX_LOST_WORKERS = 3
+MAX_AUTO_S = 1800.0  # Per model, whatever the estimate of an automatic budget.
 
 Start: TypeAlias = Callable[[], Sequence[SideProcess]]
 
@@ -96,17 +99,20 @@ def collect_pairs(
     clock: Callable[[], float] = time.monotonic,
     measure: Callable[..., Pair] = measure_pair,
     progress: Callable[[int], None] = lambda pairs: None,
+    extend: Callable[[int, float], None] | None = None,
 ) -> PairSample:
     """Pairs of base's and head's model, until a side fails, three workers are lost, or the budget is spent.
 
     With `early` the sampling stops once further pairs would not change the outcome. The budget is met to within half a
-    pair.
+    pair. With `extend` the budget is only the time after which the number of pairs that a decision needs is estimated;
+    `extend` is told this number and the total seconds.
     """
     pairs: list[Pair] = []
     lost: list[str] = []
     outcome: Outcome | None = None
     failure = missing = ""
     durations: list[float] = []
+    target: int | None = None
     try:
         processes.get()  # Started before the clock, since they serve all models.
     except (WorkerLost, SideFailed) as error:
@@ -114,7 +120,14 @@ def collect_pairs(
     begin = clock()
     while outcome is None and len(lost) < MAX_LOST_WORKERS:
         start = clock()
-        if start - begin + (median(durations) / 2 if durations else 0) > budget_s:
+        elapsed, pair_s = start - begin, median(durations) if durations else 0.0
+        if elapsed + pair_s / 2 > (MAX_AUTO_S if extend and (target or len(pairs) < MIN_PAIRS) else budget_s):
+            if extend is None or target or len(pairs) < MIN_PAIRS:
+                break
+            target = needed_pairs([pair.log_ratio for pair in pairs], rules)
+            if len(pairs) < target:
+                extend(target, min(elapsed + (target - len(pairs)) * pair_s, MAX_AUTO_S))
+        if target and len(pairs) >= target:
             break
         progress(len(pairs))
         try:
@@ -149,6 +162,14 @@ def is_confirmed(confirmation: PairSample, rules: Rules) -> bool:
 
 def suspected_regressions(samples: Mapping[str, PairSample], rules: Rules) -> set[str]:
     """The models that Holm's procedure calls regressed, and that need confirmation."""
+    return holm(_p_values(samples, rules), rules.alpha)
+
+
+def corrected_levels(samples: Mapping[str, PairSample], rules: Rules) -> dict[str, float]:
+    """For each model with an estimate the level of its lower bound, at which Holm's procedure decides."""
+    return holm_levels(_p_values(samples, rules), rules.alpha)
+
+
+def _p_values(samples: Mapping[str, PairSample], rules: Rules) -> dict[str, float]:
     tolerance = math.log1p(rules.tolerance)
-    p_values = {model: sample.estimate.p_value(tolerance) for model, sample in samples.items() if sample.estimate}
-    return holm(p_values, rules.alpha)
+    return {model: sample.estimate.p_value(tolerance) for model, sample in samples.items() if sample.estimate}

@@ -16,6 +16,7 @@ from analyzer.regression.paired.sequential_test import (
     Estimate,
     Rules,
     final_outcome,
+    is_significant_alone,
     minimum_detectable_change,
     trimmed_mean,
 )
@@ -104,17 +105,25 @@ class TimeResult(CheckResult):
 
 
 def check_times(
-    model: str, device: str, sample: PairSample, confirmation: PairSample | None, rules: Rules, *, suspected: bool
+    model: str,
+    device: str,
+    sample: PairSample,
+    confirmation: PairSample | None,
+    rules: Rules,
+    *,
+    suspected: bool,
+    level: float | None = None,
 ) -> TimeCheck:
-    """One model's outcome, with the reason if it does not follow from the times alone.
+    """One model's outcome, with the reason if it does not follow from the bounds alone.
 
-    `suspected` is Holm's decision over all models; a suspected regression counts only if a confirmation supports it.
+    `suspected` is Holm's decision over all models at `level`, that of the lower bound; a suspected regression counts
+    only if a confirmation supports it.
     """
     outcome, reason = _decide(sample, confirmation, rules, suspected=suspected)
     estimate = _estimate(sample)
     low = high = ratio = None
     if estimate:
-        bounds = estimate.lower_bound(rules.alpha), estimate.mean, estimate.upper_bound(rules.alpha)
+        bounds = estimate.lower_bound(level or rules.alpha), estimate.mean, estimate.upper_bound(rules.alpha)
         low, ratio, high = map(math.exp, bounds)
     change = Change(
         model, TOTAL, device_metric(device), median_s(sample, BASE), median_s(sample, HEAD), outcome,
@@ -150,10 +159,13 @@ def _decide(
         shortage = f"{count} pair{'s' if count != 1 else ''}, {MIN_PAIRS} are needed"
         if sample.lost:
             return "incomparable", f"{sample.lost[-1]}; {shortage}"
-        return "unclear", f"the time budget allowed {shortage}; give more with --time-budget"
+        return "unclear", f"the time budget allowed {shortage}; use --time-budget auto"
     if suspected and confirmation is not None and not is_confirmed(confirmation, rules):
         return "unclear", _unconfirmed(confirmation)
-    return final_outcome(sample.estimate, rules, regressed=suspected), ""
+    outcome = final_outcome(sample.estimate, rules, regressed=suspected)
+    if outcome == "unclear" and is_significant_alone(sample.estimate, rules):
+        return outcome, f"growth would be significant for this model alone, but not among {rules.models} models"
+    return outcome, ""
 
 
 def _unconfirmed(confirmation: PairSample) -> str:

@@ -17,7 +17,7 @@ from analyzer.regression.outcome import Outcome
 
 ALPHA = 0.01
 # Number of pairs at an interim analysis → share of ALPHA spent there. The final analysis spends the rest (Bonferroni).
-INTERIM_ALPHA = {10: 0.1, 20: 0.2, 40: 0.2}
+INTERIM_ALPHA = {10: 0.1, 20: 0.2, 40: 0.2, 80: 0.1, 160: 0.1}
 # For the final analysis, so that a model with long passes can fail too. With so few pairs only a large change is
 # detected: Student's t of two degrees of freedom exceeds 6.96 with probability 1 %.
 MIN_PAIRS = 3
@@ -26,6 +26,7 @@ MIN_PAIRS = 3
 CONFIRMATION_ALPHA = 0.1
 TRIM = 0.2
 POWER = 0.95
+MAX_PAIRS = 2000  # Of an estimate; more take hours.
 
 
 class Rules(Frozen):
@@ -125,8 +126,30 @@ def final_outcome(estimate: Estimate, rules: Rules, *, regressed: bool) -> Outco
     if upper < -tolerance:
         return "improved"
     # Growth that is significant for this model alone, though not after Holm's correction, is not "unchanged".
-    significant_alone = estimate.p_value(tolerance) <= rules.alpha
-    return "unchanged" if upper < math.log1p(rules.limit) and not significant_alone else "unclear"
+    return "unchanged" if upper < math.log1p(rules.limit) and not is_significant_alone(estimate, rules) else "unclear"
+
+
+def is_significant_alone(estimate: Estimate, rules: Rules) -> bool:
+    """Whether growth above the tolerance is significant without a correction for the number of models."""
+    return estimate.p_value(math.log1p(rules.tolerance)) <= rules.alpha
+
+
+def holm_levels(p_values: Mapping[str, float], alpha: float = ALPHA) -> dict[str, float]:
+    """The level at which Holm's procedure decides on each name.
+
+    A lower bound at this level exceeds a threshold exactly if the procedure rejects "not above this threshold"
+    (Strassburger and Bretz 2008, Statistics in Medicine 27).
+
+    >>> holm_levels({"a": 0.004, "b": 0.02}, 0.01)  # Both are tested at 0.01 / 2, b at 0.01 once a is rejected.
+    {'a': 0.005, 'b': 0.01}
+    """
+    levels: dict[str, float] = {}
+    stopped: float | None = None
+    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
+        levels[name] = alpha / (len(p_values) - rank) if stopped is None else stopped
+        if p_values[name] > levels[name]:
+            stopped = levels[name]
+    return levels
 
 
 def holm(p_values: Mapping[str, float], alpha: float = ALPHA) -> set[str]:
@@ -137,19 +160,30 @@ def holm(p_values: Mapping[str, float], alpha: float = ALPHA) -> set[str]:
     >>> sorted(holm({"a": 0.003, "b": 0.004, "c": 0.02}))  # 0.003 < 0.01 / 3; 0.004 < 0.01 / 2; 0.02 > 0.01
     ['a', 'b']
     """
-    rejected: set[str] = set()
-    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
-        if p_values[name] > alpha / (len(p_values) - rank):
-            break
-        rejected.add(name)
-    return rejected
+    return {name for name, level in holm_levels(p_values, alpha).items() if p_values[name] <= level}
 
 
 def minimum_detectable_change(log_ratios: Sequence[float], pairs: int, rules: Rules) -> float:
     """The smallest growth that `pairs` pairs like these detect with probability 0.95, as a ratio minus 1."""
+    return math.expm1(math.log1p(rules.tolerance) + _detectable_margin(trimmed_mean(log_ratios), pairs, rules))
+
+
+def needed_pairs(log_ratios: Sequence[float], rules: Rules) -> int:
+    """The pairs after which the bounds exclude growth above the limit, or show growth above the tolerance.
+
+    With probability 0.95 for growth midway between the two, which needs most pairs. Only the spread of the pairs so
+    far is used, not their mean, so that the false-alarm rate stays the same (Kieser and Friede 2003, Statistics in
+    Medicine 22).
+    """
     pilot = trimmed_mean(log_ratios)
+    target = (math.log1p(rules.limit) - math.log1p(rules.tolerance)) / 2
+    candidates = range(max(pilot.pairs, MIN_PAIRS), MAX_PAIRS)
+    return next((pairs for pairs in candidates if _detectable_margin(pilot, pairs, rules) <= target), MAX_PAIRS)
+
+
+def _detectable_margin(pilot: Estimate, pairs: int, rules: Rules) -> float:
+    """How far above a threshold a log ratio must be for `pairs` pairs to show it with probability 0.95."""
     freedom = pairs - 2 * int(TRIM * pairs) - 1
     error = pilot.standard_error * math.sqrt(pilot.pairs / pairs)
     alpha = rules.alpha * alpha_share(pairs, final=True) / rules.models
-    margin = critical_value(alpha, freedom) + critical_value(1 - POWER, freedom)
-    return math.expm1(math.log1p(rules.tolerance) + margin * error)
+    return (critical_value(alpha, freedom) + critical_value(1 - POWER, freedom)) * error

@@ -86,7 +86,7 @@ def test_most_slower_is_not_others_faster():
     assert "improved" not in outcomes(result).values()
     assert outcomes(result)[ALL] == "unclear"  # log(1.5) = 0.405; 4.541 · 0.13 = 0.590 is within the noise of two runs.
     assert (exit_status(result, strict=False), exit_status(result, strict=True)) == (0, 4)
-    assert headline(result).startswith("Benchmarks unclear")
+    assert headline(result).startswith("Benchmarks inconclusive")
 
 
 def test_all_twice_as_slow_is_a_regression_of_all():
@@ -139,6 +139,25 @@ def test_the_deviation_comes_from_the_median_absolute_deviation():
     # Distances from the median 0: 0.03, 0.01, 0.01, 0.03; their median is 0.02.
     assert median_and_deviation([-0.03, -0.01, 0.01, 0.03]) == (0.0, pytest.approx(0.02 / 0.6745 * 1.2))
     assert median_and_deviation([0.0] * 9) == (0.0, MIN_DEVIATION)
+
+
+def test_quiet_files_detect_small_growth():
+    """The noise of the files decides, and not a fixed limit: 12.5 · 0.005 = 6 %."""
+    times = {f"b{index}": 1e-3 * (index + 1) for index in range(9)}
+    result = compare_runs(run(times), run({**times, "b0": times["b0"] * 1.1}), RULES)
+    assert outcomes(result)["b0"] == "regressed"
+    assert all(check.minimum_detectable_change < 0.09 for check in result.checks)
+
+
+@pytest.mark.parametrize("step", [0.7, 0.93, 1.03, 1.05, 1.07, 1.1, 1.2])
+def test_a_word_agrees_with_its_bounds_or_has_a_reason(step):
+    """Bounds include the correction for nine benchmarks; 1.2 ± 0.1 at a tolerance of 1 % was once "unclear"."""
+    result = compare_runs(nine(noise=False), nine(first=step), RULES)
+    for check in result.checks:
+        (change,) = check.changes
+        assert (check.outcome == "regressed") == (change.low > 1.01)
+        assert (check.outcome == "improved") == (change.high < 1 / 1.01) or check.reason
+        assert check.outcome != "unclear" or change.high >= 1.05 or check.reason
 
 
 def test_many_benchmarks_share_alpha():

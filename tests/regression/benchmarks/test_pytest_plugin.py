@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from xml.etree import ElementTree as Xml
 
 import pytest
 
@@ -131,6 +132,20 @@ def test_under_actions_no_name_is_a_command(project, base, monkeypatch):
     assert done.returncode == 0, done.stdout
     assert ": :error::no" in done.stdout
     assert not any(line.startswith("::") for line in done.stdout.splitlines())
+
+
+def test_the_outcome_is_in_junit_annotations_and_the_summary(project, base, monkeypatch):
+    written(project, "times.json", json.dumps({**NINE, "c": 2 * NINE["c"]}))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project / "summary.md"))
+    done = run_pytest(project, "--analyze-check", base, "--junit-xml", "tests.xml")
+    assert done.returncode == 1, done.stdout
+    assert "::error title=test_work.py%3A%3Atest_work[c]%3A regressed::" in done.stderr
+    assert "Benchmarks failed: 8 unchanged, 1 regressed" in (project / "summary.md").read_text()
+    suite = Xml.parse(project / "tests.xml").getroot().find("testsuite")
+    (failure,) = suite.findall("testcase/failure")
+    assert "regressed" in failure.get("message") + (failure.text or "")
+    assert suite.get("failures") == "1"
 
 
 def test_a_session_without_benchmarks_passes(project, base):

@@ -125,9 +125,13 @@ def pair_of(log_ratio: float, generation: int = 0) -> Pair:
 
 
 def collect(
-    outcome_of: Callable[[int], float | Exception], *, pair_s: float = 1.0, early: bool = True
+    outcome_of: Callable[[int], float | Exception],
+    *,
+    pair_s: float = 1.0,
+    early: bool = True,
+    extend: Callable[[int, float], None] | None = None,
 ) -> tuple[PairSample, int]:
-    """A sample of at most 60 s whose pairs take `pair_s` each, and how many times the sides were started."""
+    """A sample of 60 s, or more with `extend`, whose pairs take `pair_s` each, and how often the sides were started."""
     clock, starts, measured = FakeClock(), [0], [0]
 
     def start() -> tuple[FakeSide, FakeSide]:
@@ -144,7 +148,7 @@ def collect(
 
     sample = collect_pairs(
         ProcessPair(start), ("net", "net"), RULES, budget_s=60.0, rng=random.Random(1), early=early, clock=clock,
-        measure=measure,
+        measure=measure, extend=extend,
     )  # fmt: skip
     return sample, starts[0]
 
@@ -170,6 +174,32 @@ def test_the_first_interim_analysis_stops_a_clear_case(change, outcome):
 def test_between_tolerance_and_limit_the_whole_budget_is_used():
     sample = sample_around(0.02, spread=0.04)
     assert (len(sample.pairs), sample.outcome, sample.seconds) == (60, None, 60)
+
+
+@pytest.mark.parametrize(
+    ("spread", "pair_s", "expected"),
+    [
+        (0.001, 10.0, 6),  # 60 s are enough.
+        (0.03, 10.0, 125),
+        (0.03, 70.0, 26),  # Not even three pairs fit in 60 s; at most 30 minutes.
+        (0.5, 1.0, 1800),
+        (0.02, 0.5, 120),
+    ],
+)
+def test_an_automatic_budget_measures_what_a_decision_needs(spread, pair_s, expected):
+    said: list[tuple[int, float]] = []
+    sample = sample_around(0.03, spread, pair_s=pair_s, early=False, extend=lambda *estimate: said.append(estimate))
+    assert len(sample.pairs) == expected
+    for needed, seconds in said:
+        assert sample.seconds == pytest.approx(seconds, abs=pair_s)
+        assert len(sample.pairs) == pytest.approx(min(needed, 1800 / pair_s), abs=0.5)
+    assert bool(said) == (sample.seconds > 60)
+
+
+def test_after_an_automatic_budget_the_outcome_is_decided():
+    sample = sample_around(0.03, 0.03, pair_s=10.0, extend=lambda *estimate: None)
+    assert decide(sample, sample, suspected=True).outcome == "regressed"
+    assert decide(sample_around(0.03, 0.03, pair_s=10.0)).outcome == "unclear"
 
 
 def test_a_self_test_uses_the_whole_budget():
@@ -209,9 +239,9 @@ def test_too_few_pairs_are_unclear():
     assert check.outcome == "unclear"
     assert "--time-budget" in check.reason
     assert (status(check), status(check, strict=True)) == (0, 4)
-    assert headline(TimeResult((check,))) == "Time check unclear: 1 unclear"
+    assert headline(TimeResult((check,))) == "Time check inconclusive: 1 unclear"
     other = decide(sample_around(0.0)).replace(model="other")
-    assert headline(TimeResult((check, other))) == "Time check unclear: 1 unclear, 1 unchanged"
+    assert headline(TimeResult((check, other))) == "Time check inconclusive: 1 unclear, 1 unchanged"
 
 
 # --- outcome and exit status -----------------------------------------------------------------------------------------

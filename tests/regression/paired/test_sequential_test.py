@@ -9,13 +9,16 @@ import pytest
 
 from analyzer.regression.paired.sequential_test import (
     INTERIM_ALPHA,
+    MAX_PAIRS,
     POWER,
     Rules,
     alpha_share,
     early_outcome,
     final_outcome,
     holm,
+    holm_levels,
     minimum_detectable_change,
+    needed_pairs,
     trimmed_mean,
 )
 
@@ -102,6 +105,24 @@ def test_holm_stops_at_the_first_that_is_not_rejected():
     assert holm({"a": 0.008, "b": 0.006, "c": 0.001}) == {"c"}
     assert holm({"a": 0.008}) == {"a"}
     assert holm({}) == set()
+
+
+@pytest.mark.parametrize(
+    "p_values", [(0.008, 0.006, 0.001), (0.002, 0.003, 0.009), (0.5, 0.5, 0.5), (0.004, 0.02, 0.0)]
+)
+def test_a_bound_at_holms_level_exceeds_the_threshold_exactly_if_rejected(p_values):
+    named = dict(zip("abc", p_values, strict=True))
+    levels = holm_levels(named)
+    assert {name for name in named if named[name] <= levels[name]} == holm(named)
+    assert all(0.01 / 3 <= level <= 0.01 for level in levels.values())
+
+
+def test_the_needed_pairs_follow_the_spread():
+    few, more, most = (needed_pairs([spread * (-1) ** i for i in range(10)], RULES) for spread in (0.001, 0.03, 3.0))
+    assert (few, most) == (10, MAX_PAIRS)
+    assert few < more < most
+    # Half of the distance between 1 % and 5 %, and not more.
+    assert minimum_detectable_change([0.03 * (-1) ** i for i in range(10)], more, RULES) < 0.0302
 
 
 def test_more_pairs_detect_smaller_changes():

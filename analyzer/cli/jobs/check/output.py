@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from analyzer.cli import output
 from analyzer.cli.messages import discard_output, print_message
@@ -12,8 +11,9 @@ from analyzer.core.files import write_text
 from analyzer.core.frozen import Frozen
 from analyzer.regression.outcome import CheckResult, exit_status
 from reports.regression import junit, markdown
+from reports.regression.job_summary import publish
 from reports.regression.tables import all_tables, changes_sheet, to_json
-from reports.regression.workflow_commands import MAX_SUMMARY_BYTES, annotation_commands, in_actions
+from reports.regression.workflow_commands import in_actions
 
 
 class OutputOptions(Frozen):
@@ -35,8 +35,8 @@ def emit(result: CheckResult, options: OutputOptions, *, on_terminal: CheckResul
     status = exit_status(result, strict=options.strict)
     if options.junit_file is not None:
         write_text(options.junit_file, junit.dump(result), advice="name another file with --junit")
-    if in_actions(os.environ):
-        _annotate(result)
+    if in_actions(os.environ) and (problem := publish(result, os.environ)):
+        print_message(problem)
     try:
         output.emit(
             options.form, options.output, lambda: all_tables(shown), untrusted=True,
@@ -50,15 +50,3 @@ def emit(result: CheckResult, options: OutputOptions, *, on_terminal: CheckResul
             raise
         discard_output(sys.stdout)
     return status
-
-
-def _annotate(result: CheckResult) -> None:
-    """Annotations go to standard error, which the runner reads too; Markdown goes to the job's summary page."""
-    for command in annotation_commands(result):
-        print(command, file=sys.stderr)
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            with Path(path).open("a", encoding="utf-8") as page:
-                page.write(markdown.dump(result, MAX_SUMMARY_BYTES) + "\n")
-        except OSError as error:
-            print_message(f"cannot write the job's summary: {error.strerror or error}")

@@ -6,8 +6,9 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,11 +25,14 @@ from analyzer.regression.paired.measure import (
     ProcessPair,
     collect_confirmation,
     collect_pairs,
+    corrected_levels,
     suspected_regressions,
 )
 from analyzer.regression.paired.result import TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
 from analyzer.regression.paired.side_process import Side, start_sides
+
+PILOT_S = 60.0  # The default time per model, after which an automatic budget estimates what is needed.
 
 
 def check_paired_times(
@@ -39,9 +43,12 @@ def check_paired_times(
     base_python: str | None,
     self_test: bool,
     device: str,
-    budget_s: float,
+    budget_s: float | None,
 ) -> int:
-    """Returns the exit status: 1 regressed, 3 not timed on both sides, 4 unclear under `--strict`."""
+    """Returns the exit status: 1 regressed, 3 not timed on both sides, 4 unclear under `--strict`.
+
+    `budget_s` is the time per model; None extends it until the outcome is decided.
+    """
     _require_fork_and_scipy()
     settings = config.read()
     models = select_names(settings, selection, "time")
@@ -51,11 +58,14 @@ def check_paired_times(
         sides, notes, names = _sides(stack, settings.root, offset, base, base_python, device, self_test=self_test)
         processes = stack.enter_context(closing(ProcessPair(lambda: start_sides(sides))))
         samples, confirmations = _collect(processes, models, rules, budget_s, self_test=self_test)
-    suspects = suspected_regressions(samples, rules)
+    suspects, levels = suspected_regressions(samples, rules), corrected_levels(samples, rules)
     checks = tuple(
-        check_times(model, device, sample, confirmations.get(model), rules, suspected=model in suspects)
+        check_times(
+            model, device, sample, confirmations.get(model), rules, suspected=model in suspects,
+            level=levels.get(model),
+        )
         for model, sample in samples.items()
-    )
+    )  # fmt: skip
     for note in notes:
         print_message(note)
     for check in checks:
@@ -63,8 +73,8 @@ def check_paired_times(
             print_message(f"{check.model}: {line}")
     base_name, head_name = names
     result = TimeResult(
-        checks, base=base_name, head=head_name, rules=rules, budget_s=budget_s, self_test=self_test, notes=notes,
-        device=device,
+        checks, base=base_name, head=head_name, rules=rules, budget_s=budget_s or PILOT_S, self_test=self_test,
+        notes=notes, device=device,
     )  # fmt: skip
     return emit(result, output)
 
@@ -117,11 +127,21 @@ def _absolute_python(name: str) -> str:
     return str(Path(path).absolute())
 
 
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
 def _collect(
-    processes: ProcessPair, models: Sequence[str], rules: Rules, budget_s: float, *, self_test: bool
+    processes: ProcessPair, models: Sequence[str], rules: Rules, budget_s: float | None, *, self_test: bool
 ) -> tuple[dict[str, PairSample], dict[str, PairSample]]:
     """A sample of every model, and a second one of each model that grew."""
     from analyzer.cli.progress import progress_bar
+
+    def extend(model: str, action: str, pairs: int, seconds: float) -> None:
+        print_message(f"{model}: {action} takes about {_minutes(seconds)}, {pairs} pairs")
+
+    def extension(model: str, action: str) -> Callable[[int, float], None] | None:
+        return partial(extend, model, action) if budget_s is None else None
 
     rng = random.Random()
     samples: dict[str, PairSample] = {}
@@ -129,7 +149,8 @@ def _collect(
     with progress_bar("timing") as report:
         for done, model in enumerate(models):
             samples[model] = collect_pairs(
-                processes, (model, model), rules, budget_s=budget_s, rng=rng, early=not self_test,
+                processes, (model, model), rules, budget_s=budget_s or PILOT_S, rng=rng, early=not self_test,
+                extend=extension(model, "a decision"),
                 progress=lambda count, done=done, model=model: report(  # type: ignore[misc]
                     done, len(models), f"timing {model}, {count} pairs"
                 ),
@@ -137,7 +158,8 @@ def _collect(
         suspects = set() if self_test else suspected_regressions(samples, rules)
         for model in suspects:
             confirmations[model] = collect_confirmation(
-                processes, (model, model), rules, budget_s=budget_s, rng=rng,
+                processes, (model, model), rules, budget_s=budget_s or PILOT_S, rng=rng,
+                extend=extension(model, "a confirmation"),
                 progress=lambda count, model=model: report(
                     len(models), len(models), f"confirming {model}, {count} pairs"
                 ),

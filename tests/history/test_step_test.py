@@ -1,0 +1,52 @@
+"""The test of one step: by hand, with outliers, and with runs that drift together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import trim_mean, ttest_ind
+
+from analyzer.history.step_test import MIN_DEVIATION, detectable_step, difference_noise, step_p_value
+
+ALTERNATING = np.tile([0.0, 0.01], 10)  # Negatively correlated runs count as independent ones.
+
+
+def test_the_p_value_is_that_of_yuens_test():
+    """scipy's Yuen test does not pool the variances; for equal variances the two are nearly equal."""
+    levels = np.concatenate([ALTERNATING, ALTERNATING + 0.05])
+    ours, scipys = step_p_value(levels, 20), ttest_ind(levels[:20], levels[20:], trim=0.2).pvalue
+    assert math.log10(ours) == pytest.approx(math.log10(scipys), rel=0.1)
+    assert trim_mean(levels[20:], 0.2) - trim_mean(levels[:20], 0.2) == pytest.approx(0.05)
+
+
+def test_outliers_count_little():
+    levels = np.concatenate([ALTERNATING, ALTERNATING + 0.05])
+    levels[[3, 30]] += 1.0
+    assert step_p_value(levels, 20) < 1e-5
+
+
+def test_runs_that_drift_together_count_less():
+    drift = np.repeat(np.tile([0.0, 0.03], 4), 5)  # The same values as of ALTERNATING, five at a time.
+    shuffled = np.tile([0.0, 0.03], 20)
+    step = np.repeat([0.0, 0.06], 20)
+    assert step_p_value(drift + step, 20) > 100 * step_p_value(shuffled + step, 20)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0.03, 1.0), (0.06, 0.0)])
+def test_a_step_below_4_percent_is_none(step, expected):
+    assert step_p_value(np.repeat([0.0, step], 10), 10) == pytest.approx(expected, abs=1e-9)
+
+
+def test_difference_noise_ignores_steps():
+    assert difference_noise(np.concatenate([ALTERNATING, ALTERNATING + 1])) == pytest.approx(0.01 / 0.9539, rel=1e-3)
+    assert difference_noise(np.zeros(1)) == 0.0
+
+
+def test_a_longer_history_detects_smaller_steps():
+    few, many = (detectable_step(np.tile([0.0, 0.04], half)) for half in (3, 30))
+    assert few is not None
+    assert many is not None
+    assert few > 1.3 * many > 1.3 * MIN_DEVIATION
+    assert detectable_step(np.zeros(3)) is None

@@ -89,8 +89,10 @@ def test_verify_imports_torch_without_its_slow_parts(imported):
     assert not {"torch._dynamo", "sympy", "pandas", "plotly", "torchvision"} & modules
 
 
-def test_the_dispatch_counter_imports_neither_fvcore_nor_slow_parts(imported):
-    modules = imported("--variant", "googlenet", "--counter", "dispatch")
+@pytest.mark.parametrize("options", [("--counter", "dispatch"), ("--train", "--memory")], ids=" ".join)
+def test_the_dispatch_counter_imports_neither_fvcore_nor_slow_parts(imported, options):
+    """The backward pass neither: torch imports sympy to compare the shapes of gradients and outputs."""
+    modules = imported("--variant", "googlenet", *options)
     assert "torch" in modules
     assert not {"fvcore", "torch._dynamo", "sympy", "pandas", "plotly"} & modules
 

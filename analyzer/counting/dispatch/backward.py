@@ -25,7 +25,7 @@ from analyzer.counting.dispatch.concatenation import CONCATENATIONS, concatenate
 from analyzer.counting.dispatch.module_names import is_leaf
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.run_to_the_end import run_model
-from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, replace_by_shapes, shapes_of, tensors_of
+from analyzer.counting.dispatch.tensors import output_tensors, replace_by_shapes, run_backward, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import WITHOUT_MACS, Operator, any_registered, functional_name
 from analyzer.counting.operators.einsum_and_matmul import added_outer
@@ -60,7 +60,7 @@ def track_gradients(count: Count, model: nn.Module, args: Sequence[Any], kwargs:
         stack.enter_context(tracker)
         outputs = [tensor for tensor in output_tensors(run_model(model, args, kwargs)) if tensor.requires_grad]
         tracker.in_backward = True
-        torch.autograd.backward(outputs, [output_gradient(tensor) for tensor in outputs])
+        run_backward(outputs)
     return tracker
 
 

@@ -19,7 +19,7 @@ from analyzer.counting.dispatch.cpu_embedding_bag import EMBEDDING_BAG_RESULTS
 from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, RecurrentLayers
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.run_to_the_end import run_model
-from analyzer.counting.dispatch.tensors import output_gradient, output_tensors, storage_id, tensors_inside, tensors_of
+from analyzer.counting.dispatch.tensors import output_tensors, run_backward, storage_id, tensors_inside, tensors_of
 from analyzer.counting.operators.classify import Operator
 from analyzer.records.memory import Memory, ModuleMemory
 from analyzer.records.note import Note
@@ -62,7 +62,7 @@ def track_memory(
                 # A checkpoint keeps its inputs without saving them: what is alive now, except outputs, is for backward.
                 tracker.saved |= tracker.present.difference(map(tracker.number, tensors))
                 tensors = [tensor for tensor in tensors if tensor.requires_grad]
-                torch.autograd.backward(tensors, [output_gradient(tensor) for tensor in tensors])
+                run_backward(tensors)
                 del tensors
             del outputs
     if notes is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -97,10 +97,12 @@ def convolution_backward(
     groups: int,
     mask: Sequence[bool],
 ) -> Any:
-    """The gradients of source, weight and bias that the mask asks for; autograd has checked the shapes before."""
-    if source.dim() != weight.dim() or gradient.dim() != source.dim() or (mask[2] and bias_sizes is None):
+    """The gradients of source, weight and bias that the mask asks for."""
+    whole, part = (gradient, source) if transposed else (source, gradient)
+    result = conv(whole, weight, None, stride, padding, dilation, groups)
+    if result is NotImplemented or result.shape != part.shape:
         return NotImplemented
-    shapes = (source.shape, weight.shape, bias_sizes)
+    shapes = (source.shape, weight.shape, bias_sizes or weight.shape[:1])
     return tuple(fresh(gradient, shape) if asked else None for shape, asked in zip(shapes, mask, strict=True))
 
 
@@ -156,10 +158,25 @@ def avg_pool(axes: int) -> Any:
     return rule
 
 
-def pool_backward(gradient: Tensor, source: Tensor, *settings: Any, **others: Any) -> Any:
-    """The gradient of the source; the indices of a maximum are the last setting."""
-    fits_in = gradient.dim() == source.dim() in (3, 4) and gradient.dtype is source.dtype
-    return fresh(source, source.shape) if fits_in and gradient.is_floating_point() else NotImplemented
+def backward_of(pool_rule: Any) -> Callable[..., Any]:
+    """The gradient of a pool's source, of the gradient of its output; the last setting of a maximum is its indices."""
+
+    def rule(gradient: Tensor, source: Tensor, *settings: Any) -> Any:
+        indices = settings[-1] if isinstance(settings[-1], Tensor) else None
+        result = pool_rule(source, *(settings if indices is None else settings[:-1]))
+        fits_in = result is not NotImplemented and result.shape == gradient.shape and fits(indices, *gradient.shape)
+        return fresh(source, source.shape) if fits_in and gradient.dtype is source.dtype else NotImplemented
+
+    return rule
+
+
+max_pool_backward = backward_of(max_pool)
+
+
+def adaptive_avg_pool_backward(gradient: Tensor, source: Tensor) -> Any:
+    result = adaptive_avg_pool(source, gradient.shape[-2:])
+    fits_in = result is not NotImplemented and result.shape == gradient.shape and gradient.dtype is source.dtype
+    return fresh(source, source.shape) if fits_in else NotImplemented
 
 
 def upsample(

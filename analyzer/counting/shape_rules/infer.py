@@ -31,7 +31,6 @@ GRADIENTS = (
     "sigmoid_backward tanh_backward threshold_backward gelu_backward silu_backward hardtanh_backward "
     "leaky_relu_backward hardswish_backward hardsigmoid_backward mish_backward softplus_backward"
 ).split()
-POOL_GRADIENTS = ("max_pool2d_with_indices_backward", "avg_pool2d_backward", "_adaptive_avg_pool2d_backward")
 BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
 
 # Rules that answer only for contiguous operands, and rules that know every layout.
@@ -43,7 +42,10 @@ CONTIGUOUS: dict[str, Rule] = {
     "max_pool2d_with_indices": convolutions.max_pool_with_indices,
     "avg_pool2d": convolutions.avg_pool(2),
     "avg_pool3d": convolutions.avg_pool(3),
-    **dict.fromkeys(POOL_GRADIENTS, convolutions.pool_backward),
+    "max_pool2d_with_indices_backward": convolutions.max_pool_backward,
+    "avg_pool2d_backward": convolutions.backward_of(convolutions.avg_pool(2)),
+    "avg_pool3d_backward": convolutions.backward_of(convolutions.avg_pool(3)),
+    "_adaptive_avg_pool2d_backward": convolutions.adaptive_avg_pool_backward,
     **dict.fromkeys(("adaptive_avg_pool2d", "_adaptive_avg_pool2d"), convolutions.adaptive_avg_pool),
     "cat": concatenation.cat,
     "stack": concatenation.stack,
@@ -104,9 +106,11 @@ _ALL: dict[str, Rule] = {
 }
 _NUMBERS = frozenset({int, float, bool, str, type(None)})
 _MIXED_TYPES: frozenset[Rule] = frozenset(
-    {matmul.embedding, attention.attention, attention.flex_attention, matmul.grouped_matmul}
-    | {convolutions.pool_backward}
-)
+    (
+        matmul.embedding, attention.attention, attention.flex_attention, matmul.grouped_matmul,
+        convolutions.max_pool_backward,
+    )
+)  # fmt: skip
 _DROPOUTS = (pointwise.dropout, pointwise.dropout_in_place, pointwise.bernoulli_in_place)
 _ANY_TYPE: frozenset[Any] = frozenset(
     {matmul.embedding, concatenation.cat, concatenation.stack, pointwise.empty_like, *_DROPOUTS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -167,6 +168,39 @@ def adaptive(name: str) -> Strategy:
     def call(draw: Draw) -> DrawnCall:
         source = draw.tensor(draw.shape(2, 5) if draw.daring else draw.shape(3, 4), draw.dtype())
         return DrawnCall(getattr(ATEN, name).default, (source, draw.valid([1, 1], [2, 3], [3, 1], invalid=[[-1, 2]])))
+
+    return call
+
+
+def backward_of(name: str, forward: Strategy) -> Strategy:
+    """The gradient of a drawn convolution or pool; with `daring` a gradient of another shape."""
+
+    def call(draw: Draw) -> DrawnCall:
+        kernel, args, _, compare_strides = forward(draw)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                result = kernel(*args)
+        except (RuntimeError, IndexError):
+            result = torch.ones(2, 3, 4, 4)
+        output, *indices = result if isinstance(result, tuple) else (result,)
+        shape = draw.valid(list(output.shape), invalid=[[*output.shape[:-1], output.shape[-1] + 1]])
+        gradient = draw.tensor(shape, args[0].dtype)
+        if name == "convolution_backward":
+            source, weight, bias, *spread = args
+            mask = [draw.flag(), draw.flag(), bias is not None]
+            sizes = None if bias is None else list(bias.shape)
+            return DrawnCall(
+                ATEN.convolution_backward.default,
+                (gradient, source, weight, sizes, *spread, mask),
+                compare_strides=compare_strides,
+            )
+        if name == "_adaptive_avg_pool2d_backward":
+            return DrawnCall(ATEN._adaptive_avg_pool2d_backward.default, (gradient, args[0]))
+        source, *settings = args
+        if name.startswith("avg"):
+            settings += [True, None][len(settings) - 4 :]  # The schema has no defaults here.
+        return DrawnCall(getattr(ATEN, name).default, (gradient, source, *settings, *indices))
 
     return call
 
@@ -428,6 +462,16 @@ def like(name: str) -> Strategy:
 
 STRATEGIES: dict[str, Strategy] = {
     "convolution": convolution(2, "convolution"),
+    "convolution_backward": backward_of("convolution_backward", convolution(2, "convolution")),
+    **{
+        f"{name}_backward": backward_of(f"{name}_backward", strategy)
+        for name, strategy in (
+            ("max_pool2d_with_indices", pool("max_pool2d_with_indices")),
+            ("avg_pool2d", pool("avg_pool2d")),
+            ("avg_pool3d", pool("avg_pool3d", 3)),
+            ("_adaptive_avg_pool2d", adaptive("_adaptive_avg_pool2d")),
+        )
+    },
     **{f"conv{axes}d": convolution(axes, f"conv{axes}d") for axes in (1, 2, 3)},
     "linear": linear,
     "matmul": product("matmul", 2, 4),

@@ -98,7 +98,7 @@ function whatIf(panel, { networks, start, presets, family }) {
       place(number);
       change(number);
     });
-    const element = make("div", { className: "number" }, make("span", { textContent: label }), slider, field);
+    const element = make("div", { className: "number" }, make("span", { textContent: label.replace(/(^|\.)conv\./, "$1").replace(/\.(\w+)$/, " · $1") }), slider, field);
     element.offer = (others) => {
       values = others;
       place(Number(field.value));
@@ -170,7 +170,7 @@ function whatIf(panel, { networks, start, presets, family }) {
     );
     groups = [];
     const widths = make("div", { className: "numbers" }, image, batch);
-    const others = make("div", { className: "numbers" });
+    const others = make("div", { className: "numbers long" });
     for (const item of modules.get(state.module)) {
       const wide = WIDTHS.test(item.key.split(".").at(-1));
       const range = wide ? { max: Math.max(4 * item.value, 16) }

@@ -1,0 +1,43 @@
+"""Options and help of `analyze llm`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from analyzer.cli.commands.options import output_options
+
+EXAMPLES = """\b
+Examples:
+  analyze llm hf:gpt2 --prompt 512 --decode 128
+  analyze llm hf:FOLDER --batch 8 --device H100 --dtype bfloat16 --tp 2
+  analyze llm hf:FOLDER --device A100-SXM4-80GB --tokens-per-s 3100
+
+FOLDER has a config.json of transformers (extra zoo). The model is built on meta tensors: nothing is downloaded or
+computed. Needs no memory for the weights.
+"""
+TOKENS = click.IntRange(1, 10_000_000)
+
+
+@click.command(epilog=EXAMPLES, short_help="Show prefill, decode, KV cache and FLOPs per token of a language model.")
+@click.argument("reference", metavar="MODEL")
+@click.option("--prompt", type=TOKENS, default=2048, show_default=True, metavar="N", help="Tokens of the prompt.")
+@click.option("--decode", type=TOKENS, default=512, show_default=True, metavar="N", help="Tokens generated after it.")
+@click.option("--batch", type=click.IntRange(1, 100_000), default=1, show_default=True, metavar="N",
+              help="Sequences at once.")  # fmt: skip
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
+              help="Type of weights, cache and activations. Default: that of the configuration.")  # fmt: skip
+@click.option("--device", metavar="NAME", help="Bounds on this device by its published peaks; analyze list devices.")
+@click.option("--tp", "devices", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
+              help="Tensor parallelism over N devices.")  # fmt: skip
+@click.option("--tokens-per-s", type=click.FloatRange(min=0, min_open=True), metavar="N",
+              help="A measured throughput of training: shows its MFU by each convention.")  # fmt: skip
+@click.option("--timeout", "timeout_s", type=click.FloatRange(0.1, 1e6), metavar="SECONDS",
+              help="Time limit of the count. Default: 600.")  # fmt: skip
+@output_options
+def llm(reference: str, **options: Any) -> int:
+    """Show what a language model of transformers costs: parameters, FLOPs per token, KV cache, memory, least times."""
+    from analyzer.cli.jobs.llm import show_language_model
+
+    return show_language_model(reference, **options)

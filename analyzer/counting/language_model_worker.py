@@ -1,0 +1,169 @@
+"""The task of a worker that counts prefill, decode and training of a causal language model of transformers.
+
+The model is built from its configuration on meta tensors; see `analyzer.language_models.source`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
+from analyzer.counting.api import count_module
+from analyzer.counting.execution.randomness import seeded
+from analyzer.models.failures import user_frames
+from analyzer.models.installed import imported
+from analyzer.models.known_values import known_values
+from analyzer.models.references import resolve
+from analyzer.records.record_json import record_to_json
+from analyzer.worker.task import Send
+
+CACHES = ("past_key_values", "cache", "cache_params")  # Names of the same argument over releases and families.
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+PER_TOKEN = ("num_experts_per_tok", "moe_topk", "num_experts_per_token", "moe_k")
+
+
+def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
+    """Sends the architecture, then a record of the prefill, of a decode step and of a training step."""
+    reference, batch, prompt, context = (request[name] for name in ("reference", "batch", "prompt", "context"))
+    try:
+        with seeded():
+            model = _causal_model(reference)
+        if request["dtype"]:
+            model = model.to(getattr(torch, request["dtype"]))
+        arguments = inspect.signature(model.forward).parameters
+        name = next((name for name in CACHES if name in arguments), None)
+        if name is None or "input_ids" not in arguments:
+            raise AnalyzerError(f"{one_line(reference)}: {type(model).__name__} generates no text: it takes no cache")
+        send({"event": "architecture", "architecture": _architecture(model)})
+        last = {"logits_to_keep": 1} if "logits_to_keep" in arguments else {}
+        ids = torch.zeros(batch, prompt, dtype=torch.int64)
+        prefill = count_module(model, (), {"input_ids": ids, "use_cache": False, **last}, train=False, memory=True)
+        send({"event": "record", "name": "prefill", "record": record_to_json(prefill), "last": bool(last)})
+        cache = _cache(model, batch, context)
+        sizes = {
+            "context": _bytes(cache),
+            "one": _bytes(_cache(model, batch, 1)),
+            "two": _bytes(_cache(model, batch, 2)),
+        }
+        send({"event": "cache", "bytes": sizes})
+        one = {"input_ids": ids[:, :1], name: cache, "use_cache": True}
+        decode = count_module(model, (), one, train=False)
+        send({"event": "record", "name": "decode", "record": record_to_json(decode)})
+        training = count_module(model, (), {"input_ids": ids[:1], "use_cache": False}, train=True)
+        send({"event": "record", "name": "training", "record": record_to_json(training)})
+    except AnalyzerError:
+        raise
+    except BaseException as error:
+        raised = CannotMeasure(f"{one_line(reference)} raised {type(error).__name__}: {error_text(error)}")
+        raised.details = user_frames(error)
+        raise raised from error
+    return {"event": "done"}
+
+
+def _causal_model(reference: str) -> nn.Module:
+    """The model with its output layer. `hf:gpt2` alone is the base model, which has none."""
+    loaded: Any = resolve(reference).model
+    config = getattr(loaded, "config", None)
+    library = imported("transformers")
+    if not isinstance(config, library.PreTrainedConfig):
+        raise AnalyzerError(f"{one_line(reference)} is no model of transformers; give hf:NAME or hf:FOLDER")
+    if hasattr(loaded, "lm_head") or (loaded.get_output_embeddings() is not None):
+        model: nn.Module = loaded
+        return model
+    if type(config) not in library.MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise AnalyzerError(f"{one_line(reference)}: {type(loaded).__name__} is no causal language model")
+    with torch.device("meta"):
+        model = library.AutoModelForCausalLM.from_config(config)
+    return model.eval()
+
+
+def _architecture(model: Any) -> dict[str, Any]:
+    """What formulas of frameworks need, from the configuration and the parameters."""
+    config = model.config.get_text_config()
+    heads = _first(config, "num_attention_heads", "n_head") or 0
+    hidden = _first(config, "hidden_size", "n_embd", "d_model") or 0
+    layers = _first(config, "num_hidden_layers", "n_layer") or 0
+    window = _first(config, "sliding_window") if getattr(config, "use_sliding_window", True) else None
+    kinds = getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"] * layers
+    names = [name for name, _ in model.named_parameters()]
+    embedding = model.get_input_embeddings().weight
+    output = model.get_output_embeddings()
+    shared_experts = _first(config, "n_shared_experts") or 0
+    return {
+        "class_name": type(model).__name__,
+        "dtype": str(embedding.dtype).removeprefix("torch."),
+        "layers": layers,
+        "hidden": hidden,
+        "heads": heads,
+        "kv_heads": _first(config, "num_key_value_heads") or heads,
+        "head_size": _first(config, "head_dim") or (hidden // heads if heads else 0),
+        "feed_forward": _first(config, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden,
+        "expert_feed_forward": _first(config, "moe_intermediate_size") or 0,
+        "vocabulary": config.vocab_size,
+        "positions": _first(config, "max_position_embeddings", "n_positions") or 0,
+        "experts": _first(config, *EXPERTS) or 0,
+        "experts_per_token": _first(config, *PER_TOKEN) or 0,
+        "shared_experts": shared_experts,
+        "gated": any("gate_proj" in name or "gate_up_proj" in name or ".w3." in name for name in names),
+        "window": window or 0,
+        "windowed_layers": [index for index, kind in enumerate(kinds) if kind == "sliding_attention" and window],
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameter_bytes": sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()),
+        "embedding_parameters": embedding.numel(),
+        "position_parameters": sum(
+            parameter.numel()
+            for name, parameter in model.named_parameters()
+            if name.endswith(("wpe.weight", "embed_positions.weight"))
+        ),
+        "tied": output is not None and output.weight is embedding,
+        "expert_parameters": sum(
+            parameter.numel() for name, parameter in model.named_parameters() if "experts" in name.split(".")
+        ),
+    }
+
+
+def _first(config: Any, *names: str) -> int | None:
+    for name in names:
+        value = getattr(config, name, None)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None
+
+
+def _cache(model: Any, batch: int, length: int) -> Any:
+    """The cache after a prompt of that length, on meta tensors."""
+    ids = torch.zeros(batch, length, dtype=torch.int64)
+    with torch.no_grad(), known_values({"input_ids": ids}) as moved:
+        output = model(**moved, use_cache=True)
+    cache = next((value for name in CACHES if (value := getattr(output, name, None)) is not None), None)
+    if cache is None:
+        raise AnalyzerError(f"{type(model).__name__} returns no cache")
+    return cache
+
+
+def _bytes(cache: Any) -> int:
+    tensors = {id(tensor): tensor for tensor in _tensors(cache, set()) if tensor.ndim > 1}
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    """Every tensor in a cache: in its containers and in the attributes of its layers."""
+    if isinstance(value, Tensor):
+        yield value
+        return
+    if id(value) in seen or isinstance(value, str | bytes | int | float | type(None) | torch.device | torch.dtype):
+        return
+    seen.add(id(value))
+    if isinstance(value, Mapping):
+        children = list(value.values())
+    elif isinstance(value, list | tuple):
+        children = list(value)
+    else:
+        children = list(getattr(value, "__dict__", {}).values())
+    for child in children:
+        yield from _tensors(child, seen)

@@ -1,0 +1,1 @@
+"""Language models in their users' terms: prefill, decode, active parameters, KV cache, FLOPs. Imports no torch."""

@@ -1,0 +1,126 @@
+"""Models of transformers against published figures, and counts against formulas of their configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analyzer.language_models.frameworks import FORMULAS
+from analyzer.language_models.model import count_language_model
+from analyzer.worker import client
+
+pytest.importorskip("transformers", reason="transformers is not installed: pip install '.[zoo]'")
+pytestmark = pytest.mark.slow
+FLOPS = {formula.name: formula.flops for formula in FORMULAS}
+
+
+def config(kind: str, hidden: int, layers: int, heads: int, kv: int, feed: int, vocabulary: int, **more: Any) -> dict:
+    return {
+        "model_type": kind, "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "num_key_value_heads": kv, "intermediate_size": feed, "vocab_size": vocabulary, "dtype": "bfloat16", **more,
+    }  # fmt: skip
+
+
+# Name → configuration, published parameters, bytes of KV cache per token: 2 · layers · key heads · head size · 2.
+PUBLISHED = {
+    "llama-2-7b": (config("llama", 4096, 32, 32, 32, 11008, 32000), 6_738_415_616, 2 * 32 * 32 * 128 * 2),
+    "llama-2-13b": (config("llama", 5120, 40, 40, 40, 13824, 32000), 13_015_864_320, 2 * 40 * 40 * 128 * 2),
+    "llama-2-70b": (config("llama", 8192, 80, 64, 8, 28672, 32000), 68_976_648_192, 2 * 80 * 8 * 128 * 2),
+    "llama-3-8b": (config("llama", 4096, 32, 32, 8, 14336, 128256), 8_030_261_248, 2 * 32 * 8 * 128 * 2),
+    "llama-3-70b": (config("llama", 8192, 80, 64, 8, 28672, 128256), 70_553_706_496, 2 * 80 * 8 * 128 * 2),
+    "llama-3.2-1b": (
+        config("llama", 2048, 16, 32, 8, 8192, 128256, head_dim=64, tie_word_embeddings=True),
+        1_235_814_400, 2 * 16 * 8 * 64 * 2,
+    ),
+    "llama-3.2-3b": (
+        config("llama", 3072, 28, 24, 8, 8192, 128256, head_dim=128, tie_word_embeddings=True),
+        3_212_749_824, 2 * 28 * 8 * 128 * 2,
+    ),
+    "mistral-7b": (config("mistral", 4096, 32, 32, 8, 14336, 32000), 7_241_732_096, 2 * 32 * 8 * 128 * 2),
+    "mixtral-8x7b": (
+        config("mixtral", 4096, 32, 32, 8, 14336, 32000, num_local_experts=8, num_experts_per_tok=2),
+        46_702_792_704, 2 * 32 * 8 * 128 * 2,
+    ),
+    "qwen2.5-0.5b": (
+        config("qwen2", 896, 24, 14, 2, 4864, 151936, tie_word_embeddings=True), 494_032_768, 2 * 24 * 2 * 64 * 2,
+    ),
+    "qwen2.5-7b": (config("qwen2", 3584, 28, 28, 4, 18944, 152064), 7_615_616_512, 2 * 28 * 4 * 128 * 2),
+    "qwen3-8b": (config("qwen3", 4096, 36, 32, 8, 12288, 151936, head_dim=128), 8_190_735_360, 2 * 36 * 8 * 128 * 2),
+    "qwen3-30b-a3b": (
+        config("qwen3_moe", 2048, 48, 32, 4, 6144, 151936, head_dim=128, num_experts=128, num_experts_per_tok=8,
+               moe_intermediate_size=768, norm_topk_prob=True),
+        30_532_122_624, 2 * 48 * 4 * 128 * 2,
+    ),
+    "phi-3-mini": (config("phi3", 3072, 32, 32, 32, 8192, 32064, pad_token_id=0), 3_821_079_552, 2 * 32 * 32 * 96 * 2),
+    "gemma-2b": (config("gemma", 2048, 18, 8, 1, 16384, 256000, head_dim=256), 2_506_172_416, 2 * 18 * 1 * 256 * 2),
+    "gemma-7b": (config("gemma", 3072, 28, 16, 16, 24576, 256000, head_dim=256), 8_537_680_896, 2 * 28 * 16 * 256 * 2),
+    "gemma-2-9b": (
+        config("gemma2", 3584, 42, 16, 8, 14336, 256000, head_dim=256), 9_241_705_984, 2 * 42 * 8 * 256 * 2,
+    ),
+    "pythia-6.9b": (
+        config("gpt_neox", 4096, 32, 32, 32, 16384, 50432, tie_word_embeddings=False), 6_857_302_016, 2 * 32 * 4096 * 2,
+    ),
+    "gpt2": ({"model_type": "gpt2"}, 124_439_808, 2 * 12 * 768 * 4),
+    "gpt2-xl": ({"model_type": "gpt2", "n_embd": 1600, "n_layer": 48, "n_head": 25}, 1_557_611_200, 2 * 48 * 1600 * 4),
+}  # fmt: skip
+
+
+def folder(where: Path, settings: dict[str, Any]) -> str:
+    (where / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return f"hf:{where}"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameters_and_cache_are_the_published_ones(name, tmp_path):
+    from analyzer.counting.language_model_worker import _architecture, _bytes, _cache, _causal_model
+
+    settings, parameters, per_token = PUBLISHED[name]
+    model = _causal_model(folder(tmp_path, settings))
+    assert _architecture(model)["parameters"] == parameters
+    assert _bytes(_cache(model, 1, 2)) - _bytes(_cache(model, 1, 1)) == per_token
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2", "gemma", "gpt2", "gpt_neox"])
+def test_a_training_token_is_what_megatron_counts(kind, tmp_path):
+    """Dense models: every product that runs, forward and twice backward; the first layer's input needs a gradient."""
+    settings = config(kind, 64, 2, 4, 4 if kind in ("gpt2", "gpt_neox") else 2, 256, 1000, head_dim=16)
+    if kind == "gpt2":
+        settings = {"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 1000}
+    try:
+        model = count_language_model(folder(tmp_path, settings), batch=1, prompt=32, decode=8)
+    finally:
+        client.close()
+    assert 2 * model.training_macs("whole") == 32 * FLOPS["Megatron-LM"](model.architecture, 32)
+    # MaxText counts half of the pairs; a causal mask keeps the diagonal, too: 2 layers · 4 heads · 16 · 6 per token.
+    exact = 2 * model.training_macs("causal") - 32 * FLOPS["MaxText"](model.architecture, 32)
+    assert exact == 32 * 2 * 4 * 16 * 6
+
+
+def test_decoding_reads_the_whole_cache(tmp_path):
+    settings = config("llama", 64, 2, 4, 2, 256, 1000)
+    try:
+        model = count_language_model(folder(tmp_path, settings), batch=3, prompt=10, decode=6)
+    finally:
+        client.close()
+    products = 2 * (64 * (4 + 2 * 2) * 16 + 64 * 64 + 3 * 64 * 256) + 64 * 1000
+    # 15 tokens in the cache and the new one: 2 layers · 16 keys · 4 heads · 16, for scores and for values.
+    assert model.decode_macs == 3 * (products + 2 * 16 * 4 * 16 * 2)
+    assert model.cache_bytes == 3 * 15 * 2 * 2 * 2 * 16 * 2
+    blocks = products - 64 * 1000
+    assert model.prefill_macs("causal") == 3 * (10 * blocks + 64 * 1000 + 2 * (10 * 11 // 2) * 4 * 16 * 2)
+
+
+def test_windows_and_latent_caches(tmp_path):
+    settings = config("gemma3_text", 64, 6, 4, 2, 128, 1000, head_dim=16, sliding_window=8)
+    try:
+        model = count_language_model(folder(tmp_path, settings), batch=1, prompt=32, decode=1)
+    finally:
+        client.close()
+    assert len(model.architecture.windowed_layers) == 5
+    # A layer with a window keeps 7 tokens beside the new one, the sixth layer all 32.
+    assert model.cache_bytes == (5 * 7 + 32) * 2 * 2 * 16 * 2
+    saved = model.prefill_macs("causal") - model.prefill_macs("needed")
+    assert saved == 5 * (32 * 33 // 2 - (8 * 9 // 2 + 24 * 8)) * 4 * 16 * 2

@@ -98,7 +98,7 @@ function whatIf(panel, { networks, start, presets, family }) {
       place(number);
       change(number);
     });
-    const element = make("div", { className: "number" }, make("span", { textContent: label.replace(/(^|\.)conv\./, "$1").replace(/\.(\w+)$/, " · $1") }), slider, field);
+    const element = make("div", { className: "number" }, make("span", { textContent: label.replace(/(^|\.)conv\./, "$1").replace(/\.(\w+)$/, " · $1").replaceAll(".", ".\u200b") }), slider, field);
     element.offer = (others) => {
       values = others;
       place(Number(field.value));

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,26 +11,39 @@ from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.files import project_root, read_text
 from analyzer.core.frozen import Frozen
 from analyzer.regression.counts.snapshot import MODEL_METRICS
+from analyzer.regression.limits import (
+    TABLE,
+    TIME,
+    Detail,
+    Tolerances,
+    invalid,
+    is_number,
+    parse_details,
+    parse_share,
+    parse_tolerances,
+)
 
-TABLE = "[tool.analyzer.check]"
 BASELINE = "analyzer-baseline.json"
 
 
 class Config(Frozen):
     """The settings of a project's checks. Models and the baseline are relative to `root`, the project's folder.
 
-    `tolerance` is relative: 0.01 for 1 %. `time_tolerance` and `time_limit` apply to times.
+    `tolerance` is relative: 0.01 for 1 %. `time_tolerance` and `time_limit` apply to times. `detail` is by pattern of
+    models. A `baseline` that ends with a slash is a folder with a file per model.
     """
 
     root: Path
     models: tuple[str, ...] = ()
     baseline: str = BASELINE
-    tolerance: float = 0.0
+    tolerance: Tolerances = Tolerances()
+    detail: Mapping[str, Detail] = {}
     budgets: Mapping[str, Mapping[str, float]] = {}
     time_tolerance: float = 0.01
     time_limit: float = 0.05
 
 
+TIME_KEYS = ("time_tolerance", "time_limit")
 KEYS = tuple(field for field in Config.fields if field != "root")
 
 
@@ -50,7 +62,7 @@ def read(start: Path | None = None) -> Config:
     for name in ("tool", "analyzer", "check"):
         data = data.get(name, {})
         if not isinstance(data, dict):
-            raise _invalid(name, data, "a table")
+            raise invalid(name, data, "a table")
     return parse(data, root)
 
 
@@ -63,40 +75,29 @@ def parse(data: Mapping[str, Any], root: Path) -> Config:
     budgets = _budgets(data.get("budgets", {}), models)
     baseline = data.get("baseline", BASELINE)
     if not isinstance(baseline, str) or not baseline:
-        raise _invalid("baseline", baseline, f'a file name, such as "{BASELINE}"')
-    shares = {
-        key: parse_share(key, data.get(key, getattr(Config, key)))
-        for key in ("tolerance", "time_tolerance", "time_limit")
-    }
-    if shares["time_limit"] <= shares["time_tolerance"]:
+        raise invalid("baseline", baseline, f'a file name, such as "{BASELINE}"')
+    time_tolerance, time_limit = (parse_share(key, data.get(key, getattr(Config, key))) for key in TIME_KEYS)
+    tolerances = parse_tolerances(data.get("tolerance", 0.0), time_tolerance, models or budgets)
+    if time_limit <= tolerances.largest_of_times:
         raise AnalyzerError(
-            f"{TABLE}: time_limit is {shares['time_limit']:g} and time_tolerance {shares['time_tolerance']:g}; "
+            f"{TABLE}: time_limit is {time_limit:g} and the tolerance of times {tolerances.largest_of_times:g}; "
             "wanted a limit above the tolerance"
         )
-    return Config(root, models or tuple(budgets), baseline, budgets=budgets, **shares)
-
-
-def parse_share(key: str, value: object) -> float:
-    """A relative change of at least 0. Raises AnalyzerError for anything else."""
-    if not _is_number(value):
-        raise _invalid(key, value, "a number of at least 0, such as 0.01 for 1 %")
-    return value  # type: ignore[return-value]
-
-
-def _is_number(value: object) -> bool:
-    # A boolean is an int in Python.
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return Config(
+        root, models or tuple(budgets), baseline, tolerances, parse_details(data.get("detail", "layers")), budgets,
+        tolerances.metrics[TIME], time_limit,
+    )  # fmt: skip
 
 
 def _models(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
-        raise _invalid("models", value, 'a list of names, such as ["googlenet", "net.py:Net"]')
+        raise invalid("models", value, 'a list of names, such as ["googlenet", "net.py:Net"]')
     return tuple(name.strip() for name in value)
 
 
 def _budgets(value: object, models: Sequence[str]) -> dict[str, dict[str, float]]:
     if not isinstance(value, dict) or not all(isinstance(limits, dict) for limits in value.values()):
-        raise _invalid("budgets", value, "a table per model, such as { googlenet = { macs = 1.6e9 } }")
+        raise invalid("budgets", value, "a table per model, such as { googlenet = { macs = 1.6e9 } }")
     for model, limits in value.items():
         if models and model not in models:
             raise AnalyzerError(f"{TABLE} has a budget for {quoted(model)}, which is not in models; "
@@ -105,14 +106,10 @@ def _budgets(value: object, models: Sequence[str]) -> dict[str, dict[str, float]
             if metric not in MODEL_METRICS:
                 raise AnalyzerError(f"{TABLE} has a budget for {one_line(model)} in an unknown metric "
                                     f"{quoted(metric)}; {nearest(metric, MODEL_METRICS)}")  # fmt: skip
-            if not _is_number(limit):
-                raise _invalid(f"budgets.{model}.{metric}", limit, "a number of at least 0, such as 1.6e9")
+            if not is_number(limit):
+                raise invalid(f"budgets.{model}.{metric}", limit, "a number of at least 0, such as 1.6e9")
     # Counts are whole numbers: 1.6e9 is a float in TOML and is shown as 1,600,000,000.
     return {
         model: {metric: int(limit) if limit == int(limit) else limit for metric, limit in limits.items()}
         for model, limits in value.items()
     }
-
-
-def _invalid(key: str, value: object, wanted: str) -> AnalyzerError:
-    return AnalyzerError(f"{TABLE}: {one_line(key)} is {one_line(repr(value))[:80]}; wanted {wanted}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from analyzer.core.units import METRICS
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.counts.snapshot import snapshot
+from analyzer.regression.limits import ANY, TIME
 from analyzer.regression.outcome import ModelCheck
 from reports import cells
 from reports.regression.summary import headline, new_or_removed
@@ -71,7 +72,11 @@ def _advice(result: CountsResult) -> list[str]:
         return [
             f"There is no baseline {result.baseline} to compare with; analyze check --update creates it: commit it."
         ]
-    tolerance = f" Growth of up to {100 * result.tolerance:g} % is tolerated." if result.tolerance else ""
+    tolerances = result.tolerances
+    default = tolerances.metrics.get(ANY, 0.0)
+    tolerance = f" Growth of up to {100 * default:g} % is tolerated." if default else ""
+    if tolerances.models or any(share for metric, share in tolerances.metrics.items() if metric not in (ANY, TIME)):
+        tolerance = " Tolerances are those of pyproject.toml."
     if any(change.outcome == "regressed" and change.budget is None for change in result.changes):
         return [f"If this growth is intended, analyze check --update accepts it into {result.baseline}.{tolerance}"]
     improved = any(change.outcome == "improved" for change in result.changes)

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.core.units import METRICS, signed
 from analyzer.records.rows import TRAINING_KEYS
+from analyzer.regression.counts.compare import LAYERS
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck
 from reports import cells
 from reports.cells import ratio_text
 from reports.counting.groups import TOP_LEVEL
-from reports.table import Cell, Row, Table, columns
+from reports.table import MISSING, Cell, Row, Table, columns
 
 # Four metrics leave room for a name in 80 columns; hence two tables.
 METRIC_GROUPS = (("params", "macs", "flops", "activations"), ("bytes_read", "bytes_written", *TRAINING_KEYS))
@@ -53,6 +54,8 @@ def _total_changes(check: ModelCheck) -> Iterable[Change]:
 
 
 def _total_row(change: Change) -> Row:
+    if change.metric == LAYERS:
+        return Cell("layers; their sums are equal"), MISSING, MISSING, "differ", change.outcome
     name = METRICS[change.metric].title if change.metric in METRICS else "unknown calls"
     if change.op:
         name += f" of {change.op}"

@@ -14,7 +14,7 @@ def test_without_a_file_or_a_table_the_defaults_apply(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = read(tmp_path)
     assert (config.models, config.baseline, dict(config.budgets)) == ((), "analyzer-baseline.json", {})
-    assert (config.tolerance, config.time_tolerance, config.time_limit) == (0.0, 0.01, 0.05)
+    assert (config.tolerance.of("nin", "macs"), config.time_tolerance, config.time_limit) == (0.0, 0.01, 0.05)
 
 
 def test_every_key(project):
@@ -29,11 +29,31 @@ def test_every_key(project):
     assert config.baseline == "ci/counts.json"
     assert config.budgets == {"googlenet": {"macs": 1.6e9, "calls": 200}}
     assert str(config.budgets["googlenet"]["macs"]) == "1600000000"  # TOML's 1.6e9 is a float.
-    assert (config.tolerance, config.time_tolerance, config.time_limit) == (0.01, 0.02, 1)
+    assert (config.tolerance.of("nin", "macs"), config.time_tolerance, config.time_limit) == (0.01, 0.02, 1)
 
 
 def test_without_models_those_with_a_budget_are_checked(project):
     assert read(project("budgets = { nin = { macs = 1 } }")).models == ("nin",)
+
+
+def test_tolerances_by_metric_and_by_pattern_of_models(project):
+    tolerance = read(project(
+        'models = ["googlenet", "googlenet-naive", "nin", "alexnet"]\n'
+        '[tool.analyzer.check.tolerance]\nmacs = "1 %"\ntime = "4 %"\n"googlenet*" = { macs = 0.07, time = "2 %" }\n'
+        'googlenet-naive = { macs = 0 }\nnin = "3 %"'
+    )).tolerance  # fmt: skip
+    cases = {
+        ("alexnet", "macs"): 0.01, ("alexnet", "params"): 0.0, ("alexnet", "time"): 0.04,
+        ("googlenet", "macs"): 0.07, ("googlenet", "params"): 0.0, ("googlenet", "time"): 0.02,
+        ("googlenet-naive", "macs"): 0.0, ("googlenet-naive", "time"): 0.02,
+        ("nin", "macs"): 0.03, ("nin", "params"): 0.03, ("nin", "time"): 0.04,
+    }  # fmt: skip
+    assert {case: tolerance.of(*case) for case in cases} == cases
+
+
+def test_a_plain_tolerance_is_not_that_of_times(project):
+    tolerance = read(project('tolerance = "50 %"')).tolerance
+    assert (tolerance.of("nin", "macs"), tolerance.of("nin", "time")) == (0.5, 0.01)
 
 
 MISTAKES = {
@@ -43,7 +63,13 @@ MISTAKES = {
     'models = ["  "]': "models is ['  ']",
     "baseline = 3": "baseline is 3",
     'baseline = ""': "baseline is ''",
-    'tolerance = "1 %"': "tolerance is '1 %'",
+    'tolerance = "1"': "tolerance is '1'",
+    'tolerance = "x %"': "tolerance is 'x %'",
+    'tolerance = { mac = 0.1 }\nmodels = ["nin"]': "neither a metric nor one of the models; nearest: macs",
+    "tolerance = { nin = { mac = 0.1 } }": "in an unknown metric 'mac'; nearest: macs",
+    'tolerance = { time = "5 %" }': "limit above the tolerance",
+    'detail = "rows"': "detail is 'rows'",
+    "detail = { nin = 1 }": "detail.nin is 1",
     "tolerance = -1": "tolerance is -1",
     "tolerance = nan": "tolerance is nan",
     "tolerance = true": "tolerance is True",

@@ -21,6 +21,7 @@ EXAMPLES = """\b
 Examples:
   analyze check
   analyze check --update
+  analyze check --resolve
   analyze check googlenet --baseline counts.json
   analyze check --format md -o comment.md --junit check.xml
   analyze check --base origin/main --time-budget auto
@@ -80,6 +81,8 @@ def parse_budget(
 @click.command(epilog=EXAMPLES, short_help="Check that no model became larger or slower.")
 @selection_options(without={"set", "input", "batch", "mode", "models"})
 @click.option("--update", is_flag=True, help="Write the current counts to the baseline, after showing what changed.")
+@click.option("--resolve", is_flag=True,
+              help="After a merge: replace a baseline with conflicts by the current counts.")  # fmt: skip
 @click.option("--tolerance", callback=parse_tolerance, metavar="SHARE", help="Allowed growth: 5% or 0.05. Default: 0.")
 @click.option(
     "--baseline",
@@ -149,7 +152,12 @@ def _check_models(
         from analyzer.cli.jobs.check.counts import check_counts
 
         return check_counts(selection, output, **options)
-    for name, key in {"--update": "update", "--tolerance": "tolerance", "--baseline": "file"}.items():
+    for name, key in {
+        "--update": "update",
+        "--resolve": "resolve",
+        "--tolerance": "tolerance",
+        "--baseline": "file",
+    }.items():
         if options[key] not in (None, False):
             raise AnalyzerError(f"{name} applies only to counts; --base and --self-test check times: run check twice")
     if self_test and budget_s == "auto":

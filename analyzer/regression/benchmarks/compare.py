@@ -137,10 +137,12 @@ def compare_runs(
         logs = {name: math.log(new) - math.log(old) for name, (old, new) in pairs.items() if old and new}
     estimates = estimate_log_ratios(logs, {name: _sampling_error(before[name], after[name]) for name in logs})
     rules = rules.replace(models=max(len(estimates), 1))
-    tolerance = math.log1p(rules.tolerance)
-    levels = holm_levels({name: estimate.p_value(tolerance) for name, estimate in estimates.items()}, rules.alpha)
+    p_values = {name: e.p_value(math.log1p(rules.of(name).tolerance)) for name, e in estimates.items()}
+    levels = holm_levels(p_values, rules.alpha)
     checks = tuple(
-        _check(name, before.get(name), after.get(name), estimates.get(name), rules, level=levels.get(name, 0.0))
+        _check(
+            name, before.get(name), after.get(name), estimates.get(name), rules.of(name), level=levels.get(name, 0.0)
+        )
         for name in order
     )
     shared = median(logs.values()) if len(logs) >= MIN_BENCHMARKS else None

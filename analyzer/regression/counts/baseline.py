@@ -11,7 +11,7 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.files import read_text, write_text
 from analyzer.core.shapes import Shapes
 from analyzer.records.record_json import READABLE_VERSIONS, SCHEMA_VERSION, pretty
-from analyzer.regression.counts.snapshot import LAYER_METRICS, MODES, Layer, Snapshot
+from analyzer.regression.counts.snapshot import DETAILS, LAYER_METRICS, MODES, Layer, Snapshot
 
 PREFIX = '{\n "schema_version": '  # Identifies a baseline that is no longer valid JSON, such as after a failed merge.
 RECOMPUTED = "recomputed_macs"  # Left out of totals where it is 0, as in baselines of earlier versions.
@@ -98,6 +98,7 @@ def _snapshot_to_json(snapshot: Snapshot) -> dict[str, Any]:
         "totals": {metric: value for metric, value in snapshot.totals.items() if value or metric != RECOMPUTED},
         "operators": dict(sorted(snapshot.calls.items())),
         **unknown,
+        **({"detail": snapshot.detail, "digest": snapshot.digest} if snapshot.detail != "layers" else {}),
         "layers": [{"path": layer.path, "op": layer.op, "call": layer.call, **layer.counts} for layer in layers],
     }
 
@@ -111,6 +112,10 @@ def _snapshot_from_json(mode: str, data: Mapping[str, Any]) -> Snapshot:
         peak_memory=data["totals"].get("peak_memory"),
         unknown_ops={op: _count(calls) for op, calls in data.get("unknown_ops", {}).items()},
     )
+    if "detail" in data:
+        operators = {op: _count(calls) for op, calls in data["operators"].items()}
+        detail, digest = DETAILS[DETAILS.index(data["detail"])], _text(data["digest"])
+        snapshot = snapshot.replace(detail=detail, digest=digest, operators=operators)
     for layer in snapshot.layers:
         if unknown := [metric for metric in layer.counts if metric not in LAYER_METRICS]:
             raise ValueError(f"unknown metric {unknown[0]!r} of {layer.path}")

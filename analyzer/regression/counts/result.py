@@ -11,7 +11,8 @@ from analyzer.records.rows import TRAINING_KEYS
 from analyzer.regression.counts.baseline import Baseline
 from analyzer.regression.counts.candidates import Candidate
 from analyzer.regression.counts.compare import compare
-from analyzer.regression.counts.snapshot import MODES, Snapshot, snapshot
+from analyzer.regression.counts.snapshot import MODES, Snapshot, reduced, snapshot
+from analyzer.regression.limits import ANY, Detail, Tolerances, detail_of
 from analyzer.regression.outcome import CheckResult, Key, ModelCheck
 
 REMOVED = "it is in the baseline and no longer among the models"
@@ -24,7 +25,7 @@ class CountsResult(CheckResult):
     candidates: tuple[Candidate, ...] = ()
     baseline: str = ""
     exists: bool = True
-    tolerance: float = 0.0
+    tolerances: Tolerances = Tolerances()
 
     @property
     def uncertain(self) -> bool:
@@ -34,7 +35,7 @@ class CountsResult(CheckResult):
     def json_fields(self) -> dict[str, Any]:
         return {
             "baseline": {"path": self.baseline, "exists": self.exists, "updated": self.updated},
-            "tolerance": self.tolerance,
+            "tolerance": self.tolerances.metrics.get(ANY, 0.0),
             "models": [_check_to_json(check) for check in self.checks],
             "records": [record_to_json(record) for model in self.candidates for record in model.records.values()],
         }
@@ -44,7 +45,7 @@ def compare_all(
     candidates: Sequence[Candidate],
     baseline: Baseline | None,
     *,
-    tolerance: float,
+    tolerances: Tolerances,
     budgets: Mapping[str, Mapping[str, float]],
     all_models: bool,
 ) -> tuple[ModelCheck, ...]:
@@ -67,7 +68,17 @@ def compare_all(
             else:
                 reason = NEW if mode not in before else "" if mode in after else f"it cannot be counted in {mode} now"
             sides = before.get(mode), after.get(mode)
-            checks.append(compare(model, mode, *sides, tolerance=tolerance, budgets=limits, reason=reason, error=error))
+            checks.append(
+                compare(
+                    model,
+                    mode,
+                    *sides,
+                    tolerance=tolerances.of_model(model),
+                    budgets=limits,
+                    reason=reason,
+                    error=error,
+                )
+            )
     if all_models:
         names = {candidate.model for candidate in candidates}
         checks += [
@@ -80,17 +91,27 @@ def compare_all(
     return tuple(checks)
 
 
-def snapshots(candidate: Candidate) -> dict[str, Snapshot]:
-    return {mode: snapshot(record) for mode, record in candidate.records.items()}
+def snapshots(candidate: Candidate, detail: str = "layers") -> dict[str, Snapshot]:
+    return {mode: reduced(snapshot(record), detail) for mode, record in candidate.records.items()}
 
 
-def updated_baseline(candidates: Sequence[Candidate], baseline: Baseline | None, *, all_models: bool) -> Baseline:
+def updated_baseline(
+    candidates: Sequence[Candidate],
+    baseline: Baseline | None,
+    *,
+    all_models: bool,
+    details: Mapping[str, Detail] = {},
+) -> Baseline:
     """A model that cannot be counted keeps its old counts. With `all_models`, models that were removed are dropped."""
     before = baseline or {}
     kept = {candidate.model for candidate in candidates if candidate.error} if all_models else set(before)
     return {
         **{model: modes for model, modes in before.items() if model in kept},
-        **{candidate.model: snapshots(candidate) for candidate in candidates if not candidate.error},
+        **{
+            candidate.model: snapshots(candidate, detail_of(candidate.model, details))
+            for candidate in candidates
+            if not candidate.error
+        },
     }
 
 

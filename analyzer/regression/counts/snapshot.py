@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +17,7 @@ MODES = ("inference", "training")
 LAYER_METRICS = TOTAL_KEYS
 # In the order in which tables show them. `calls` are operators called; `peak_memory` is in bytes, at inference.
 MODEL_METRICS = (*LAYER_METRICS, "peak_memory", "calls")
+DETAILS = ("layers", "modules", "totals")
 UNUSED = "unused"  # The `op` of a row for parameters that no operator reads; not a call.
 
 
@@ -32,7 +35,11 @@ class Layer(Frozen):
 
 
 class Snapshot(Frozen):
-    """One model in one mode. Layers are in the order they run, or if read from a file in the order of their keys."""
+    """One model in one mode. Layers are in the order they run, or if read from a file in the order of their keys.
+
+    With less `detail` than "layers", `digest` stands for all layers and `operators` for their calls. `layers` are then
+    sums by module, or with "totals" the sums of the whole model.
+    """
 
     mode: str
     input: Shapes
@@ -40,10 +47,15 @@ class Snapshot(Frozen):
     layers: tuple[Layer, ...]
     peak_memory: int | None = None
     unknown_ops: Mapping[str, int] = {}
+    detail: str = "layers"
+    digest: str = ""
+    operators: Mapping[str, int] = {}
 
     @property
     def calls(self) -> dict[str, int]:
         """Calls by kind of operator."""
+        if self.detail != "layers":
+            return dict(self.operators)
         return dict(Counter(layer.op for layer in self.layers if layer.op != UNUSED))
 
     @property
@@ -56,6 +68,30 @@ class Snapshot(Frozen):
         }
         peak = {} if self.peak_memory is None else {"peak_memory": self.peak_memory}
         return {**sums, **peak, "calls": sum(self.calls.values())}
+
+
+def reduced(snapshot: Snapshot, detail: str) -> Snapshot:
+    """The snapshot with less detail; a snapshot that has no more than this is returned as it is."""
+    if DETAILS.index(detail) <= DETAILS.index(snapshot.detail):
+        return snapshot
+    sums: dict[str, Counter[str]] = {}
+    for layer in snapshot.layers:
+        module = layer.path.rpartition(".")[0] if detail == "modules" else ""
+        sums.setdefault(module, Counter()).update(layer.counts)
+    layers = tuple(
+        Layer(path, detail.removesuffix("s"), 1, {metric: counts[metric] for metric in LAYER_METRICS if counts[metric]})
+        for path, counts in sums.items()
+    )
+    digest = snapshot.digest or digest_of(snapshot.layers)
+    return snapshot.replace(layers=layers, detail=detail, digest=digest, operators=snapshot.calls)
+
+
+def digest_of(layers: Sequence[Layer]) -> str:
+    """A hash of the operators and counts of all layers, whatever their paths and order: renaming is no change."""
+    contents = sorted(
+        json.dumps([layer.op, *(layer.counts.get(metric, 0) for metric in LAYER_METRICS)]) for layer in layers
+    )
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
 
 
 def snapshot(record: Record) -> Snapshot:

@@ -171,5 +171,8 @@ def corrected_levels(samples: Mapping[str, PairSample], rules: Rules) -> dict[st
 
 
 def _p_values(samples: Mapping[str, PairSample], rules: Rules) -> dict[str, float]:
-    tolerance = math.log1p(rules.tolerance)
-    return {model: sample.estimate.p_value(tolerance) for model, sample in samples.items() if sample.estimate}
+    return {
+        model: sample.estimate.p_value(math.log1p(rules.of(model).tolerance))
+        for model, sample in samples.items()
+        if sample.estimate
+    }

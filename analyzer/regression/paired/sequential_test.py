@@ -32,13 +32,19 @@ MAX_PAIRS = 2000  # Of an estimate; more take hours.
 class Rules(Frozen):
     """`tolerance` is the growth that passes, `limit` the growth that must be excluded, both relative: 0.01 for 1 %.
 
-    `models` is the number of models that share `alpha`, the family-wise error rate.
+    `models` is the number of models that share `alpha`, the family-wise error rate. `tolerances` are those of single
+    models.
     """
 
     tolerance: float = 0.01
     limit: float = 0.05
     alpha: float = ALPHA
     models: int = 1
+    tolerances: Mapping[str, float] = {}
+
+    def of(self, model: str) -> Rules:
+        """The rules with this model's tolerance."""
+        return self.replace(tolerance=self.tolerances.get(model, self.tolerance))
 
 
 class Estimate(Frozen):

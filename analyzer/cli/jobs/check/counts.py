@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,31 +14,46 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.note import is_strict
 from analyzer.regression import config
-from analyzer.regression.counts import baseline
+from analyzer.regression.counts import baseline, baseline_files
 from analyzer.regression.counts.candidates import Candidate, count_candidate, runs_code
 from analyzer.regression.counts.result import CountsResult, compare_all, updated_baseline
+from analyzer.regression.limits import ANY, TABLE, Detail, Tolerances, parse_share
 from analyzer.regression.lock import exclusive
 from analyzer.regression.outcome import exit_status
 
 
 def check_counts(
-    selection: Selection, output: OutputOptions, *, update: bool, tolerance: float | None, file: str | None
+    selection: Selection,
+    output: OutputOptions,
+    *,
+    update: bool,
+    resolve: bool,
+    tolerance: float | None,
+    file: str | None,
 ) -> int:
     """Returns the exit status: 1 regressed, 2 or 3 not counted or compared, 3 without a baseline under `--strict`.
 
-    Models in `selection` replace the project's models.
+    Models in `selection` replace the project's models. `resolve` is an update of a baseline in which git left
+    conflicts: it shows what changed against our side.
     """
+    if resolve and (update or selection):
+        raise AnalyzerError("--resolve counts and writes all models; give it without --update and models")
+    update = update or resolve
     settings = config.read()
-    relative = settings.tolerance if tolerance is None else config.parse_share("--tolerance", tolerance)
+    tolerances = settings.tolerance if tolerance is None else Tolerances({ANY: parse_share("--tolerance", tolerance)})
     all_models = not selection
     path, shown = (Path(file), file) if file is not None else (
         Path(os.path.relpath(settings.root / settings.baseline)), settings.baseline)  # fmt: skip
-    before = _read_baseline(path, shown, replaceable=update and all_models)
+    before = (
+        baseline_files.read_ours(path, shown)
+        if resolve
+        else _read_baseline(path, shown, replaceable=update and all_models)
+    )
     candidates = _count_candidates(settings, selection)
-    checks = compare_all(candidates, before, tolerance=relative, budgets=settings.budgets, all_models=all_models)
-    result = CountsResult(checks, update, "", candidates, shown, before is not None, relative)
+    checks = compare_all(candidates, before, tolerances=tolerances, budgets=settings.budgets, all_models=all_models)
+    result = CountsResult(checks, update, "", candidates, shown, before is not None, tolerances)
     if update:
-        _update_baseline(path, shown, candidates, all_models=all_models)
+        _update_baseline(path, shown, settings.detail, candidates, all_models=all_models)
     for candidate in candidates:
         for note in candidate.notes:
             refused = output.strict and is_strict(note)
@@ -57,7 +72,7 @@ def select_names(settings: config.Config, selection: Selection, action: str) -> 
     names = [*selection.variants, *selection.references] or list(settings.models)
     if not names:
         raise AnalyzerError(
-            f'nothing to {action}: set models = ["NAME", …] under {config.TABLE} in pyproject.toml, '
+            f'nothing to {action}: set models = ["NAME", …] under {TABLE} in pyproject.toml, '
             "or give a model, such as googlenet or net.py"
         )
     unique = list(dict.fromkeys(names))
@@ -70,7 +85,7 @@ def select_names(settings: config.Config, selection: Selection, action: str) -> 
 def _read_baseline(path: Path, shown: str, *, replaceable: bool) -> baseline.Baseline | None:
     """A damaged baseline, or one of an unknown version, does not prevent an update that replaces all of it."""
     try:
-        return baseline.read(path, shown)
+        return baseline_files.read(path, shown)
     except baseline.Unreadable as error:
         if not replaceable:
             raise
@@ -95,11 +110,15 @@ def _may_run_code(name: str) -> bool:
         return False  # Counting the candidate reports the error.
 
 
-def _update_baseline(path: Path, shown: str, candidates: Sequence[Candidate], *, all_models: bool) -> None:
+def _update_baseline(
+    path: Path, shown: str, details: Mapping[str, Detail], candidates: Sequence[Candidate], *, all_models: bool
+) -> None:
     """Writes the baseline; unless all models are written, changes of a concurrent update are kept."""
     # The folder is locked, so that no lock file is left in the repository; `write` reports a missing folder.
     folder = Path(os.path.realpath(path.parent))
     with exclusive(folder) if folder.is_dir() else nullcontext():
         current = _read_baseline(path, shown, replaceable=all_models)
-        changed = baseline.write(path, updated_baseline(candidates, current, all_models=all_models))
+        changed = baseline_files.write(
+            path, shown, updated_baseline(candidates, current, all_models=all_models, details=details)
+        )
     print_message(f"wrote {shown}" if changed else f"{shown} is up to date")

@@ -19,6 +19,7 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import CannotMeasure, one_line, quoted
 from analyzer.core.signals import sigterm_as_interrupt
 from analyzer.regression import config, lock
+from analyzer.regression.limits import TIME
 from analyzer.regression.paired import worktree
 from analyzer.regression.paired.measure import (
     PairSample,
@@ -52,7 +53,8 @@ def check_paired_times(
     _require_fork_and_scipy()
     settings = config.read()
     models = select_names(settings, selection, "time")
-    rules = Rules(settings.time_tolerance, settings.time_limit, models=len(models))
+    tolerances = {model: settings.tolerance.of(model, TIME) for model in models}
+    rules = Rules(settings.time_tolerance, settings.time_limit, models=len(models), tolerances=tolerances)
     with sigterm_as_interrupt(), lock.exclusive(lock.lock_path(), print_message), ExitStack() as stack:
         offset = _offset(settings.root) if selection else Path()
         sides, notes, names = _sides(stack, settings.root, offset, base, base_python, device, self_test=self_test)
@@ -61,7 +63,7 @@ def check_paired_times(
     suspects, levels = suspected_regressions(samples, rules), corrected_levels(samples, rules)
     checks = tuple(
         check_times(
-            model, device, sample, confirmations.get(model), rules, suspected=model in suspects,
+            model, device, sample, confirmations.get(model), rules.of(model), suspected=model in suspects,
             level=levels.get(model),
         )
         for model, sample in samples.items()
@@ -149,7 +151,7 @@ def _collect(
     with progress_bar("timing") as report:
         for done, model in enumerate(models):
             samples[model] = collect_pairs(
-                processes, (model, model), rules, budget_s=budget_s or PILOT_S, rng=rng, early=not self_test,
+                processes, (model, model), rules.of(model), budget_s=budget_s or PILOT_S, rng=rng, early=not self_test,
                 extend=extension(model, "a decision"),
                 progress=lambda count, done=done, model=model: report(  # type: ignore[misc]
                     done, len(models), f"timing {model}, {count} pairs"
@@ -158,7 +160,7 @@ def _collect(
         suspects = set() if self_test else suspected_regressions(samples, rules)
         for model in suspects:
             confirmations[model] = collect_confirmation(
-                processes, (model, model), rules, budget_s=budget_s or PILOT_S, rng=rng,
+                processes, (model, model), rules.of(model), budget_s=budget_s or PILOT_S, rng=rng,
                 extend=extension(model, "a confirmation"),
                 progress=lambda count, model=model: report(
                     len(models), len(models), f"confirming {model}, {count} pairs"

@@ -104,7 +104,40 @@ def test_emulated_types_of_the_cpu():
 
 
 def test_shipped_devices_equal_the_reference(reference):
-    assert list(devices().values()) == reference("devices")["devices"]
+    shared = reference("devices")["devices"]
+    assert list(devices().values())[: len(shared)] == shared
+    assert len(devices()) >= 40
+
+
+def test_every_device_has_a_rate_a_bandwidth_or_a_note_and_a_source():
+    for name, known in devices().items():
+        assert known["sources"], name
+        assert known["confidence"], name
+        rates = [known.get(f"{kind}_tflops") for kind in ("fp32", "tf32", "fp16", "bf16")]
+        assert any(rates) or known["dram_gb_per_s"], name
+        assert all(rate is None or rate > 0 for rate in rates), name
+
+
+def test_a_device_of_a_file(tmp_path):
+    file = tmp_path / "board.toml"
+    file.write_text('name = "Board"\nfp16_tflops = 4\ndram_gb_per_s = 50\n', encoding="utf-8")
+    assert device(str(file))["name"] == "Board"
+    ceilings = published_ceilings(device(str(file)), "float16")
+    assert (ceilings.flops_per_s, ceilings.source) == (4e12, "Board, given in a file")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "name = 3", "fp16_tflops = 4", 'fp16_tflops = "4"\ndram_gb_per_s = 1', "fp16_tflops = 0\ndram_gb_per_s = 1",
+     "fp16_tflops = 1\ndram_gb_per_s = true", "speed = 1\nfp16_tflops = 1\ndram_gb_per_s = 1", "= ="],
+)  # fmt: skip
+def test_a_file_that_is_no_device_is_an_error(tmp_path, text):
+    file = tmp_path / "board.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(AnalyzerError, match=r"board\.toml"):
+        device(str(file))
+    with pytest.raises(AnalyzerError, match="cannot read"):
+        device(str(tmp_path / "none.toml"))
 
 
 def test_a_device_is_found_by_its_name_or_a_unique_part():

@@ -4,7 +4,7 @@ name."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError
@@ -23,15 +23,21 @@ READABLE_VERSIONS = (1, 2)
 RECORD_KEYS = ("notes", "strict_notes", "module", "network_totals", "environment", "commit", "created")
 WANTED = "wanted a file written by analyze --format json or Record.save"
 NOTE_KEYS = RECORD_KEYS[:2]
-COUNT_KEYS = ("unknown_in", "as_if_dense")
+COUNT_KEYS = ("unknown_in", "as_if_dense", "types")
 
 
-def dump(records: Sequence[Record], comparison: Comparison | None = None, *, status: str = "ok") -> str:
-    """The envelope as text, with a final newline."""
+def dump(
+    records: Sequence[Record],
+    comparison: Comparison | None = None,
+    *,
+    status: str = "ok",
+    more: Callable[[Record], Mapping[str, Any]] = lambda record: {},
+) -> str:
+    """The envelope as text, with a final newline. `more` gives further keys of a record, which `load` ignores."""
     envelope: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "status": status,
-        "records": [record_to_json(record) for record in records],
+        "records": [{**record_to_json(record), **more(record)} for record in records],
     }
     if comparison:
         envelope["comparison"] = [

@@ -14,9 +14,10 @@ from analyzer.core.units import intensity, percent, plain, rate, scaled, seconds
 from analyzer.records.record import Record
 from analyzer.records.rows import Row
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Timing
-from analyzer.timing.machine.fast_convolution import fewest_flops
-from analyzer.timing.machine.roofline import Ceilings, Work, bound, roofline_point
-from reports.counting.groups import OWN_FORWARD, TOP_LEVEL, is_open, tree_name
+from analyzer.timing.machine.bounds import Works, bounds, works_of
+from analyzer.timing.machine.roofline import Ceilings, roofline_point
+from reports.counting.groups import OWN_FORWARD, TOP_LEVEL, is_open
+from reports.counting.tree import tree_name
 from reports.table import MISSING, Cell, Column, Table
 from reports.table import Row as TableRow
 
@@ -41,8 +42,7 @@ class Group(Frozen):
     seconds: float
     macs: int
     flops: int
-    works: tuple[Work, ...]
-    fewest: tuple[Work, ...] = ()  # The same with the fewest multiplications of any algorithm.
+    works: tuple[Works, ...]
 
 
 def group(rows: Sequence[Row], times_s: Mapping[Timing, float], phase: str = "") -> Group:
@@ -53,8 +53,7 @@ def group(rows: Sequence[Row], times_s: Mapping[Timing, float], phase: str = "")
         sum(times_s.values()),
         sum(row.macs for row in rows) if forward else 0,
         sum(forward * row.flops + backward * 2 * (row.backward_macs or 0) for row in rows),
-        tuple((row.flops, row.bytes_read, row.bytes_written) for row in rows) if forward else (),
-        tuple((fewest_flops(row), row.bytes_read, row.bytes_written) for row in rows) if forward else (),
+        tuple(map(works_of, rows)) if forward else (),
     )
 
 
@@ -211,17 +210,18 @@ def _cells(
 
 def _bound_cells(part: Group, ceilings: Ceilings, resolved: bool) -> tuple[str, str]:
     """The time of the direct algorithm, and the least time of any with the limit that applies."""
-    if not resolved or not any(map(any, part.works)):
+    result = bounds(part.works, ceilings)
+    if not resolved or not result.bound_by:
         return MISSING, MISSING
-    least_s, limit = bound(part.fewest, ceilings)
-    return seconds(bound(part.works, ceilings)[0]), f"{seconds(least_s)} {limit}"
+    return seconds(result.direct_s), f"{seconds(result.at_least_s)} {result.bound_by}"
 
 
 def _roofline_cells(part: Group, ceilings: Ceilings, resolved: bool) -> tuple[str, str]:
     """FLOPs per byte, and the share of the attainable performance with the limit that applies."""
-    traffic = sum(read + written for _, read, written in part.works)
+    works = [work.direct for work in part.works]
+    traffic = sum(read + written for _, read, written in works)
     ratio = intensity(part.flops / traffic) if traffic and part.flops else MISSING
-    point = roofline_point(part.works, part.seconds, ceilings) if resolved else None
+    point = roofline_point(works, part.seconds, ceilings) if resolved else None
     return ratio, MISSING if point is None else f"{percent(point.share_of_bound)} {point.bound_by}"
 
 

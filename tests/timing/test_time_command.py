@@ -147,6 +147,42 @@ def test_a_named_device_gives_two_bounds_with_their_source(time, pretend, google
     assert "GeForce GTX Titan X (Maxwell), quoted (peak 6.69 TFLOP/s in float32)" in text
 
 
+def test_the_bounds_of_the_table_are_in_every_format(time, pretend, googlenet):
+    """The convolution of conv1 and its ReLU, as in the test before; the network's bounds are sums over rows."""
+    pretend(timed(googlenet))
+    (record,) = json.loads(time("--against", "maxwell", "--format", "json").out)["records"]
+    bounds = record["bounds"]
+    assert (bounds["peak_flops_per_s"], bounds["peak_type"], bounds["memory_bytes_per_s"]) == (
+        6.69e12,
+        "float32",
+        336.5e9,
+    )
+    outputs = 64 * 112 * 112
+    conv1 = bounds["rows"][0]
+    assert (conv1["path"], conv1["bound_by"]) == ("conv1.conv", "memory")
+    assert conv1["direct_s"] == pytest.approx((2 * 118_013_952 + outputs) / 6.69e12)
+    assert conv1["at_least_s"] == pytest.approx(4 * (3 * 224 * 224 + 64 * (3 * 49 + 1) + outputs) / 336.5e9)
+    assert [row["path"] for row in bounds["rows"]] == [row["path"] for row in record["rows"]]
+    assert bounds["direct_s"] == pytest.approx(sum(row["direct_s"] for row in bounds["rows"]))
+    (module,) = [module for module in bounds["modules"] if module["path"] == "conv1"]
+    assert module["at_least_s"] == pytest.approx(sum(row["at_least_s"] for row in bounds["rows"][:2]))
+    markdown = time("--against", "maxwell", "--format", "md").out
+    assert f"{1e6 * module['direct_s']:.2f} µs | {1e6 * module['at_least_s']:.2f} µs memory |" in markdown
+    lines = list(csv.DictReader(time("--against", "maxwell", "--format", "csv").out.splitlines()))
+    of_pass = next(line for line in lines if line["kind"] == "pass")
+    assert float(of_pass["at_least_s"]) == bounds["at_least_s"]
+    assert [float(line["direct_s"]) for line in lines if line["path"] == "conv1.conv"] == [conv1["direct_s"]]
+    assert "direct_s" not in time("--format", "csv").out
+    assert "bounds" not in json.loads(time("--format", "json").out)["records"][0]
+
+
+def test_there_are_no_bounds_in_training(time, pretend, googlenet):
+    pretend(timed(googlenet).replace(mode="training"))
+    outcome = time("--against", "maxwell", "--format", "json")
+    assert "No bounds: " in outcome.err
+    assert "bounds" not in json.loads(outcome.out)["records"][0]
+
+
 def test_named_devices_are_listed(analyze):
     outcome = analyze("time", "--against", "?")
     assert outcome.status == 0

@@ -136,18 +136,31 @@ def _keep_despite_error(records: Sequence[Record]) -> None:
 def _emit(
     records: Sequence[Record], complete: bool, *, depth: int, against: str | None, form: str, output: str | None
 ) -> None:
-    if form == "json":
-        from analyzer.records.record_json import dump
-
-        ok = complete and all(record.measurement and record.measurement.status == "ok" for record in records)
-        return write(dump(records, status="ok" if ok else "partial"), output)
-    if form == "csv":
-        from reports.timing.csv import timings_csv
-
-        return write(timings_csv(records), output)
+    if form in ("json", "csv"):
+        return write(_values(records, complete, against, form), output)
     from reports.timing.passes import tables
 
     ceilings, missing = find_ceilings(records, devices.device(against) if against else None)
     if missing:
         print_message(f"No roofline: {missing}.")
     return emit(form, output, lambda: tables(records, depth, ceilings))
+
+
+def _values(records: Sequence[Record], complete: bool, against: str | None, form: str) -> str:
+    """JSON or CSV, with the bounds on a device if there is `against`."""
+    ceilings_of, missing = find_ceilings(records, devices.device(against)) if against else (None, "")
+    if missing and ceilings_of and not any(map(ceilings_of, records)):
+        print_message(f"No bounds: {missing}.")
+    if form == "csv":
+        from reports.timing.csv import timings_csv
+
+        return timings_csv(records, ceilings_of)
+    from analyzer.records.record_json import dump
+    from analyzer.timing.machine.bounds import bounds_json
+
+    def more(record: Record) -> dict[str, Any]:
+        ceilings = ceilings_of(record) if ceilings_of else None
+        return {"bounds": bounds_json(record, ceilings)} if ceilings else {}
+
+    ok = complete and all(record.measurement and record.measurement.status == "ok" for record in records)
+    return dump(records, status="ok" if ok else "partial", more=more)

@@ -36,10 +36,11 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.parametrize("padded", [True, False], ids=["padded", "without padding"])
 @pytest.mark.parametrize("algorithm", PUBLISHED)
-def test_no_published_algorithm_multiplies_less(algorithm):
+def test_no_published_algorithm_multiplies_less(algorithm, padded):
     side, per_output = PUBLISHED[algorithm]
-    row = row_of(nn.Conv2d(64, 128, side, padding=side // 2), 56)
+    row = row_of(nn.Conv2d(64, 128, side, padding=side // 2 * padded), 56 if padded else 8)
     assert side * side / per_output <= reduction(row)
 
 
@@ -59,13 +60,60 @@ def test_no_published_algorithm_multiplies_less(algorithm):
         (nn.Conv2d(64, 128, 3, stride=2, padding=1), 56, 9 / 4),
         # Patches do not overlap.
         (nn.Conv2d(3, 768, 16, stride=16), 224, 1),
+        (nn.Conv2d(3, 64, 7, stride=2, padding=3), 224, 49 / (4 * 1.5)),  # The smallest of the four: 3x3.
+        (nn.Conv2d(64, 128, 1, stride=2), 56, 1),
+        # Without padding: 8 points per axis for 4 outputs.
+        (nn.Conv2d(8, 16, 5), 8, 25 / 1.5),
+        # Dilated: four convolutions of every second point; with the same stride only one of them.
+        (nn.Conv2d(64, 64, 3, padding=2, dilation=2), 56, 9 / 1.5),
+        (nn.Conv2d(64, 64, 3, stride=2, padding=2, dilation=2), 56, 9 / 1.5),
+        (nn.Conv2d(64, 64, 3, stride=2, padding=3, dilation=3), 57, 9 / 4),
+        # Only the tap in the middle is inside the image.
+        (nn.Conv2d(64, 64, 3, padding=18, dilation=18), 18, 9),
+        # The border of a 1x1 with padding multiplies nothing: 58 x 58 outputs.
+        (nn.Conv2d(64, 64, 1, padding=1), 56, 58**2 / 56**2),
+        (nn.Conv2d(4, 4, 1, stride=2, padding=1), 1, 4),
+        (nn.Conv2d(64, 64, 2, padding="same"), 56, 4 / (8 / 7) ** 2),
         (nn.ConvTranspose2d(64, 32, 3, padding=1), 28, 9 / 1.5),
+        (nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1), 28, 16 / (2 * 8 / 7) ** 2),
         (nn.ConvTranspose2d(64, 32, 2, stride=2), 28, 1),
     ],
     ids=str,
 )  # fmt: skip
-def test_multiplications_follow_from_the_shapes(layer, side, expected):
+def test_multiplications_follow_from_filter_and_shapes(layer, side, expected):
     assert reduction(row_of(layer, side)) == pytest.approx(expected)
+
+
+DOCUMENTED = {
+    "1x1, patches (kernel = stride)": [(nn.Conv2d(8, 8, 1), 56), (nn.Conv2d(3, 8, 16, stride=16), 224)],
+    "3x3": [(nn.Conv2d(8, 8, 3, padding=1), 56), (nn.Conv2d(8, 8, 3), 56)],
+    "5x5": [(nn.Conv2d(8, 8, 5, padding=2), 28)],
+    "7x7": [(nn.Conv2d(8, 8, 7, padding=3), 56)],
+    "1x3 / 1x7": [(nn.Conv2d(8, 8, (1, 3), padding=(0, 1)), 17), (nn.Conv2d(8, 8, (1, 7), padding=(0, 3)), 17)],
+    "3x3, depthwise or grouped": [(nn.Conv2d(8, 8, 3, padding=1, groups=groups), 56) for groups in (8, 2)],
+    "3x3, stride 2": [(nn.Conv2d(8, 8, 3, stride=2, padding=1), 56)],
+    "7x7, stride 2": [(nn.Conv2d(3, 64, 7, stride=2, padding=3), 224)],
+    "3x3, dilated": [(nn.Conv2d(8, 8, 3, padding=dilation, dilation=dilation), 56) for dilation in (2, 3)],
+    "4x4, transposed, stride 2": [(nn.ConvTranspose2d(8, 8, 4, stride=2, padding=1), 28)],
+}
+
+
+def test_the_factors_are_the_documented_ones():
+    text = (Path(__file__).parents[3] / "docs" / "conventions.md").read_text(encoding="utf-8")
+    _, _, table = text.partition("| convolution | fewest | by |")
+    rows = [line.strip("| ").split(" | ") for line in table.partition("\n\n")[0].splitlines()[2:]]
+    documented = {name: factors.replace("×", "").split(" / ") for name, factors, _ in rows}
+    computed = {
+        name: list(dict.fromkeys(f"{reduction(row_of(*layer)):.3g}" for layer in layers))
+        for name, layers in DOCUMENTED.items()
+    }
+    assert computed == documented
+
+
+def test_a_convolution_without_a_known_filter_takes_one_multiplication_per_output():
+    """Rows of earlier versions have no filter."""
+    row = row_of(nn.Conv2d(64, 128, 3, padding=1), 56).replace(kernel=None)
+    assert reduction(row) == 64 * 9
 
 
 def test_only_multiply_adds_of_convolutions_are_fewer():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from torch import nn
@@ -163,6 +165,26 @@ def test_two_thousand_operators_are_folded_and_quick(diagram):
       return performance.now() - start;
     }""")
     assert fold_ms < 100
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_diagram_is_saved_as_it_looks(diagram, dark):
+    opened = diagram("nin", dark=dark)
+    with opened.expect_download() as waiting:
+        opened.get_by_role("button", name="Diagram as SVG").click()
+    text = Path(waiting.value.path()).read_text(encoding="utf-8")
+    drawing = ElementTree.fromstring(text)
+    assert waiting.value.suggested_filename == "nin.svg"
+    assert "color(" not in text
+    ground = drawing.find("{http://www.w3.org/2000/svg}rect")
+    assert ground is not None
+    assert ground.get("style") == ("fill: rgb(19, 22, 27)" if dark else "fill: rgb(255, 255, 255)").replace(
+        " rgb", "rgb"
+    )
+    with opened.expect_download() as waiting:
+        opened.get_by_role("button", name="Diagram as PNG").click()
+    assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
+    assert opened.events == []
 
 
 def test_without_a_script_the_drawings_stay(show, file):

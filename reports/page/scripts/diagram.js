@@ -27,6 +27,7 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   const view = make("div", { className: "graph-view", tabIndex: 0 });
   view.setAttribute("role", "region");
   const details = make("div", { className: "graph-details" });
+  details.setAttribute("aria-live", "polite");
   const status = make("span", { className: "status" });
   status.setAttribute("role", "status");
   const context = make("canvas").getContext("2d");
@@ -342,7 +343,9 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     make("span", { className: "presets" }, button("Unfold all", "", unfoldAll), button("Fold all", "", () => {
       state.unfolded = new Set();
       redraw();
-    })), status);
+    })),
+    make("span", { className: "presets" }, ...[["SVG", saveSvg], ["PNG", savePng]].map(([kind, write]) =>
+      button(kind, `Diagram as ${kind}`, () => write(view.firstElementChild, networks[state.network].name)))), status);
   panel.append(tools, legendBar, make("div", { className: "graph-body" }, view, details));
   choose(0);
 }

@@ -124,12 +124,19 @@ def test_only_multiply_adds_of_convolutions_are_fewer():
     assert fewest_flops(linear) == linear.flops
 
 
-def test_published_layer_times_are_not_below_the_bound():
-    """Caffe's times of GoogLeNet's 57 convolutions at batch 128 on a Titan X; layers are found by their MACs."""
-    rows = [row for row in count("googlenet", batch=128).rows if row.op == "conv2d"]
-    with (REFERENCE / "caffe_titanx_googlenet_layer_ms.csv").open(encoding="utf-8") as file:
-        layers = [layer for layer in csv.DictReader(file) if layer["type"] == "Convolution"]
-    assert len(layers) == 57
+@pytest.mark.parametrize(
+    ("network", "file", "number"),
+    [
+        ("googlenet", "caffe_titanx_googlenet_layer_ms.csv", 57),
+        ("alexnet-torchvision", "caffe_titanx_alexnet_layer_ms.csv", 5),
+    ],
+)
+def test_published_layer_times_are_not_below_the_bound(network, file, number):
+    """Caffe's times of convolutions at batch 128 on a Titan X; layers are found by their MACs."""
+    rows = [row for row in count(network, batch=128).rows if row.op == "conv2d"]
+    with (REFERENCE / file).open(encoding="utf-8") as lines:
+        layers = [layer for layer in csv.DictReader(lines) if layer["type"] == "Convolution"]
+    assert len(layers) == number
     for layer in layers:
         same = [row for row in rows if row.macs == 128 * int(layer["macs_per_image"])]
         assert min(bounds_s([row], "maxwell")[1] for row in same) <= float(layer["forward_ms_batch128"]) / 1e3

@@ -44,15 +44,20 @@ def tables(result: Any, **options: Any) -> Sequence[Table]:
 
 
 def _record_tables(
-    record: Record, depth: int | None = None, by: By = "module", sort: str | None = None, top: int | None = None
+    record: Record,
+    depth: int | None = None,
+    by: By = "module",
+    sort: str | None = None,
+    top: int | None = None,
+    fold: bool = True,
 ) -> list[Table]:
     """Times if the record has any, unless other rows are chosen; else counts, and the agreement and memory if known."""
-    depth = default_depth(record) if depth is None else depth
+    depth = default_depth(record, fold=fold) if depth is None else depth
     if record.measurement and by == "module" and sort is None and top is None:
         from reports.timing.passes import tables
 
         return tables([record], depth)
-    counts = network(record, depth, by=by, sort=sort, top=top)
+    counts = network(record, depth, by=by, sort=sort, top=top, fold=fold, types=by == "module")
     shown = [counts.replace(notes=(*counts.notes, *record.notes))]
     if record.agreement:
         shown.append(agreement(record))
@@ -95,10 +100,11 @@ def figure(result: Any, name: str) -> Any:
 
     from reports.page.figures.base import BASE
     from reports.page.network_views import network_views
-    from reports.page.sections.compute import TITLES, bars, tiles
+    from reports.page.sections.compute import TITLES, tiles
+    from reports.page.sections.overview import parts
 
     views = network_views([result] if isinstance(result, Record) else result.records)
-    chart = tiles(views[0]) if isinstance(result, Record) else bars(views)
+    chart = tiles(views[0]) if isinstance(result, Record) else parts(views)
     changes = dict(chart.views).get(TITLES[FIGURES[name]])
     if changes is None:
         raise AnalyzerError(f"figure {quoted(name)}: {views[0].name} has none to show")

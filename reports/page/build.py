@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from analyzer.records.record import Record
-from reports.page.context import Block, Chart, Choice, Page, Panel, Paragraphs, Section, flat
+from reports.page.context import Block, Chart, Choice, Page, Panel, Paragraphs, Section, SideBySide, flat
 from reports.page.figures.base import legend
 from reports.page.network_views import NetworkView, network_views
 from reports.page.sections import (
@@ -14,6 +14,7 @@ from reports.page.sections import (
     compute,
     difference,
     head,
+    history,
     memory,
     network,
     rows,
@@ -32,22 +33,23 @@ def page(records: Sequence[Record], refused: Sequence[str] = (), command: str = 
 
 
 def sections(networks: Sequence[NetworkView], refused: Sequence[str], command: str) -> tuple[Section, ...]:
-    playground = what_if.section(networks)
     first = (
         summary.section(networks, refused),
         compute.section(networks),
         story.section(networks),
         head.section(networks),
-        *([playground] if playground else []),
+        *filter(None, [what_if.section(networks)]),
         difference.section(networks),
         time.section(networks),
+        *filter(None, [history.section(networks)]),
         memory.section(networks),
         claims.section(networks),
     )
     last = about.section(networks, command)
     anchors = rows.anchors(networks, _ids((*first, last)))
     every = (*first, network.section(networks, anchors), rows.section(networks, anchors), last)
-    return tuple(section.replace(blocks=tuple(_finished(section.blocks))) for section in every)
+    filled = [section for section in every if section.blocks]
+    return tuple(section.replace(blocks=tuple(_finished(section.blocks))) for section in filled)
 
 
 def _finished(blocks: Sequence[Block]) -> Iterator[Block]:
@@ -55,6 +57,8 @@ def _finished(blocks: Sequence[Block]) -> Iterator[Block]:
     for block in blocks:
         if isinstance(block, Choice):
             yield block.replace(options=tuple((name, tuple(_finished(option))) for name, option in block.options))
+        elif isinstance(block, SideBySide):
+            yield block.replace(blocks=tuple(_finished(block.blocks)))
         elif isinstance(block, Chart):
             table = block.table.replace(id=f"{block.id}-data", fold="changed" not in block.table.tools)
             if block.marks:

@@ -36,28 +36,6 @@ class Chart(Frozen):
     reason: str = ""
 
 
-class Fact(Frozen):
-    """A number on a card: `ratio` is its change relative to the first network, `tone` good (less) or bad (more)."""
-
-    title: str
-    text: str
-    exact: str = ""
-    ratio: str = ""
-    tone: str = ""
-
-
-class Card(Frozen):
-    title: str
-    subtitle: str
-    facts: tuple[Fact, ...]
-    note: str = ""
-    series: int = 0
-
-
-class Cards(Frozen):
-    cards: tuple[Card, ...]
-
-
 class Paragraphs(Frozen):
     """`tone` is lead (large), plain, notice or warning."""
 
@@ -116,7 +94,13 @@ class Choice(Frozen):
     options: tuple[tuple[str, tuple[Block, ...]], ...]
 
 
-Block: TypeAlias = "Table | Chart | Cards | Paragraphs | Calculation | Claims | Diagrams | Code | Panel | Choice"
+class SideBySide(Frozen):
+    """Blocks next to each other, on a narrow screen below each other."""
+
+    blocks: tuple[Block, ...]
+
+
+Block: TypeAlias = "Table | Chart | Paragraphs | Calculation | Claims | Diagrams | Code | Panel | Choice | SideBySide"
 
 
 class Section(Frozen):
@@ -146,3 +130,5 @@ def flat(blocks: Iterable[Block]) -> Iterator[Block]:
         if isinstance(block, Choice):
             for _, options in block.options:
                 yield from flat(options)
+        elif isinstance(block, SideBySide):
+            yield from flat(block.blocks)

@@ -16,10 +16,8 @@ def summary(page: Page) -> str:
     """GitHub's Markdown."""
     sections = {section.id: section for section in page.sections}
     lines = [f"## {escape_markdown(page.title)}", ""]
-    lines += _summary(sections["summary"])
-    lines += _differences(sections["difference"])
-    lines += _time(sections["time"])
-    lines += _claims(sections["claims"])
+    for name, write in (("summary", _summary), ("difference", _differences), ("time", _time), ("claims", _claims)):
+        lines += write(sections[name]) if name in sections else ()
     return "\n".join([*lines, "`analyze report` writes the whole page.", ""])
 
 
@@ -27,7 +25,7 @@ def _summary(section: Section) -> Iterator[str]:
     for block in section.blocks:
         if isinstance(block, Paragraphs):
             yield from (f"{PREFIXES.get(block.tone, '')}{escape_markdown(text)}\n" for text in block.texts)
-        elif isinstance(block, Table):
+        elif isinstance(block, Table) and block.id == "totals":
             yield _table(block)
 
 

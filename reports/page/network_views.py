@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
+from analyzer.core.units import METRICS
 from analyzer.records.comparable import batch, incompatibility, unique_names
 from analyzer.records.memory import Memory
 from analyzer.records.record import Record
@@ -52,15 +53,25 @@ class NetworkView(Frozen):
         return not self.record.rows
 
     @property
+    def peak(self) -> int | None:
+        """Peak memory in bytes, with the optimizer that was chosen."""
+        if self.memory is None:
+            return None
+        return self.memory.total(self.memory.setup.optimizer if self.memory.setup else "")
+
+    @property
     def measurement(self) -> Measurement | None:
-        """The first measurement with a time of the pass."""
-        measurements = (record.measurement for record in self.timed)
-        return next((measurement for measurement in measurements if measurement and measurement.pass_timing), None)
+        """The first measurement with a time of the pass that is not void; a void one only if there is no other."""
+        measurements = [measurement for record in self.timed if (measurement := record.measurement)]
+        timed = [measurement for measurement in measurements if measurement.pass_timing]
+        return next((measurement for measurement in timed if measurement.quality != "void"), next(iter(timed), None))
 
     @property
     def module_times_s(self) -> dict[str, float]:
-        """Seconds of every module in the first timed pass, the whole pass under ""; empty if there is none."""
+        """Seconds of every module in the first timed pass that is not void, the whole pass under ""; else empty."""
         for record in self.timed:
+            if record.measurement and "void" in (record.measurement.quality, record.measurement.operator_quality[0]):
+                continue
             # Whole nanoseconds: otherwise rounding could make the tiles of a module larger than the module.
             times: Counter[str] = Counter()
             for timing, time_s in record.measurement.operator_times_s.items() if record.measurement else ():
@@ -93,6 +104,19 @@ def network_views(records: Sequence[Record]) -> tuple[NetworkView, ...]:
         )
         for index, (name, group) in enumerate(zip(names, groups, strict=True))
     )
+
+
+def compute_metric(networks: Sequence[NetworkView]) -> str:
+    """The MACs that the page compares: of a training step if all networks were counted in training."""
+    return "step_macs" if networks and all(network.totals.step for network in networks) else "macs"
+
+
+def metric_title(metric: str) -> str:
+    return "MACs of a step" if metric == "step_macs" else METRICS[metric].title
+
+
+def metric_noun(metric: str) -> str:
+    return "multiply-adds of a step" if metric == "step_macs" else METRICS[metric].unit
 
 
 def _same_network(first: Record, other: Record) -> bool:

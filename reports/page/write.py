@@ -58,7 +58,9 @@ def policy(script: str, *, linked: bool = False) -> str:
 
 def figures_json(charts: tuple[Chart, ...]) -> str:
     """The figures by chart id, and the layout that they share."""
-    figures = {chart.id: {**chart.figure, "views": chart.views, "marks": chart.marks} for chart in charts}
+    figures: dict[str, Any] = {
+        chart.id: {**chart.figure, "views": chart.views, "marks": chart.marks} for chart in charts
+    }
     figures |= {"base": BASE, "colours": palette.LIGHT}
     return _escape_script(_compact_json(figures))
 

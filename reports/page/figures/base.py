@@ -105,7 +105,7 @@ def _key(trace: Mapping[str, Any]) -> Key:
     return Key(unescape(trace["name"]), marker["color"], GLYPHS.get(marker.get("symbol", ""), "■"), dashes)
 
 
-TILE = "%{id}<br>%{value:.4s}<br>%{percentRoot:.1%} of the whole<extra></extra>"
+TILE = "%{{id}}<br>%{{value:,}} {unit}<br>%{{percentRoot:.1%}} of the whole<extra></extra>"
 
 
 def icicle(
@@ -127,7 +127,7 @@ def icicle(
         "texttemplate": "%{label}  %{percentRoot:.1%}",
         "leaf": {"opacity": 1},
         "textfont": {"color": "#ffffff", "size": FONT_SIZE},
-        "hovertemplate": TILE,
+        "hovertemplate": TILE.format(unit=""),
         "pathbar": {"visible": True, "textfont": {"size": FONT_SIZE, "color": "#ffffff"}},
         "root": {"color": SLATE},
     }
@@ -135,18 +135,18 @@ def icicle(
 
 
 def stacked(
-    names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Mapping[str, Sequence[str]], *, unit: str
-) -> Figure:
-    """One bar per network, divided into its parts."""
+    names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Mapping[str, Sequence[str]], *, unit: str,
+    colours: Sequence[str] = (), tickformat: str = "~s",
+) -> Figure:  # fmt: skip
+    """One bar per network, divided into its parts, whose names stand in the bars where they fit."""
     outline = {"width": 1, "color": "rgba(255,255,255,.6)"}
-    data = [
-        _bars(names, values, texts[part], {"color": colour(index), "line": outline}, part)
-        | {"textposition": "inside", "insidetextanchor": "middle", "texttemplate": escape_label(part),
-           "textangle": 0, "insidetextfont": {"color": text_on(colour(index))}}
-        for index, (part, values) in enumerate(parts.items())
-    ]  # fmt: skip
-    x_axis = axis(unit, tickformat="~s", nticks=6)
-    return figure(data, 96 + 44 * len(names), barmode="stack", bargap=0.35, xaxis=x_axis, yaxis=name_axis(names))
+    data = []
+    for (part, values), tint in zip(parts.items(), colours or map(colour, range(len(parts))), strict=False):
+        label = {"textposition": "inside", "insidetextanchor": "middle", "texttemplate": escape_label(part),
+                 "textangle": 0, "insidetextfont": {"color": text_on(tint)}}  # fmt: skip
+        data.append(_bars(names, values, texts[part], {"color": tint, "line": outline}, part) | label)
+    x_axis = axis(unit, tickformat=tickformat, nticks=6)
+    return figure(data, 76 + 36 * len(names), barmode="stack", bargap=0.3, xaxis=x_axis, yaxis=name_axis(names))
 
 
 def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[str]]], *, unit: str) -> Figure:

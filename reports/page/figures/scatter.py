@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any, TypeAlias
 
-from reports.page.figures.base import Figure, Points, axis, escape_label, figure, name_axis
-from reports.page.figures.palette import BLUE, ORANGE, SLATE, colour, dash, symbol
+from reports.page.figures.base import Figure, Points, axis, escape_label, figure, name_axis, shorten
+from reports.page.figures.palette import BLUE, MUTED, ORANGE, SLATE, colour, dash, symbol
 from reports.page.figures.ticks import log_axis
 
 Groups: TypeAlias = Mapping[str, tuple[Points, Points, Sequence[str]]]  # Name to x, y and text.
@@ -94,6 +94,77 @@ def _traces(mode: str, groups: Groups, hover: str, marker: Mapping[str, Any]) ->
                marker={**marker, "symbol": symbol(index)}, line={"dash": dash(index)})
         for index, (name, (x, y, texts)) in enumerate(groups.items())
     ]  # fmt: skip
+
+
+Bubble: TypeAlias = tuple[float, float, str, float]  # x, y, name, and the area relative to the largest.
+
+
+def bubbles(own: Sequence[Bubble], others: Sequence[tuple[float, float, str]], *, x: str, y: str) -> Figure:
+    """Networks as labelled points on two logarithmic axes, `others` small and muted."""
+    spots = [(x, y, name) for x, y, name, _ in own] + [*others]
+    x_axis, y_axis = (
+        axis(title, **log_axis(values))
+        for title, values in ((x, [at for at, *_ in spots]), (y, [at for _, at, _ in spots]))
+    )
+    sizes = [round(10 + 16 * area**0.5) for *_, area in own] + [6] * len(others)
+    places = label_places(spots, sizes, x_axis["range"], y_axis["range"])
+    hover = f"%{{customdata}}<br>%{{x:,}} {x}<br>%{{y:,}} {y}"
+    data = []
+    if others:
+        xs, ys, names = transpose(others)
+        data.append(_bubble(xs, ys, names, places[len(own) :], MUTED, hover, {"size": 6}))
+    for index, ((at_x, at_y, name, _), size, place) in enumerate(zip(own, sizes, places, strict=False)):
+        marker = {"size": size, "symbol": symbol(index), "line": {"width": 1, "color": "#ffffff"}}
+        data.append(_bubble([at_x], [at_y], [name], [place], colour(index), hover, marker))
+    return figure(data, 360, xaxis=x_axis, yaxis=y_axis)
+
+
+def _bubble(
+    x: Points, y: Points, names: Sequence[str], places: Sequence[str], tint: str, hover: str, marker: Mapping[str, Any]
+) -> dict[str, Any]:
+    texts = [escape_label(shorten(name, 22)) if place else "" for name, place in zip(names, places, strict=False)]
+    return _trace(
+        "markers+text", x, y, tint, hover=hover, marker=marker, text=texts, showlegend=False,
+        customdata=list(map(escape_label, names)), textposition=[place or "top center" for place in places],
+        textfont={"size": 11}, cliponaxis=False,
+    )  # fmt: skip
+
+
+def label_places(
+    spots: Sequence[tuple[float, float, str]], sizes: Sequence[int], x_range: Sequence[float], y_range: Sequence[float]
+) -> list[str]:
+    """Where each label stands, the first spots first; "" where it would cover another label or point.
+
+    Pixels are those of a chart in half a page, 400 x 300. `sizes` are the diameters of the points.
+    """
+    width, height = 400, 300
+
+    def pixel(value: float, ends: Sequence[float], size: int) -> float:
+        return (log10(value) - ends[0]) / (ends[1] - ends[0]) * size
+
+    dots = [(pixel(x, x_range, width), pixel(y, y_range, height)) for x, y, _ in spots]
+    halves = [size / 2 + 1 for size in sizes]
+    boxes = [(x - half, y - half, x + half, y + half) for (x, y), half in zip(dots, halves, strict=True)]
+    places = []
+    for (x, y), half, (_, _, name) in zip(dots, halves, spots, strict=True):
+        long, near = 6.4 * min(len(name), 22), half + 2
+        candidates = {
+            "middle right": (x + near, y - 7, x + near + long, y + 7),
+            "middle left": (x - near - long, y - 7, x - near, y + 7),
+            "top center": (x - long / 2, y + near, x + long / 2, y + near + 14),
+            "bottom center": (x - long / 2, y - near - 14, x + long / 2, y - near),
+        }
+        place = next((name for name, box in candidates.items() if _is_free(box, boxes, width)), "")
+        if place:
+            boxes.append(candidates[place])
+        places.append(place)
+    return places
+
+
+def _is_free(box: Sequence[float], others: Sequence[Sequence[float]], width: float) -> bool:
+    left, low, right, high = box
+    inside = left >= 0 and right <= width + 10
+    return inside and all(right < a or c < left or high < b or d < low for a, b, c, d in others)
 
 
 def transpose(samples: Sequence[tuple[float, float, str]]) -> tuple[list[float], list[float], list[str]]:

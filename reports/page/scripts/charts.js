@@ -1,6 +1,6 @@
 // Charts: plotly is unpacked and run when the first chart comes near; the others are drawn when the page is idle.
 const figures = json("figures") ?? {};
-const picked = {};
+let metric = "";
 const plots = all(".plot");
 const config = {
   responsive: true, displayModeBar: false, displaylogo: false, showLink: false, showSendToCloud: false,
@@ -51,25 +51,30 @@ function tinted(data, print) {
   return result;
 }
 
+const viewOf = (plot) => {
+  const { views } = figures[id(plot)];
+  return (views ?? []).find(([name]) => name === metric) ?? views?.[0];
+};
 function current(plot) {
-  const { data, layout, views } = figures[id(plot)];
-  const view = (views ?? []).find(([name]) => name === picked[id(plot)]);
+  const { data, layout } = figures[id(plot)];
   const result = structuredClone({ data, layout });
-  if (view)
-    for (const [key, columns] of Object.entries(view[1]))
-      if (key === "axis") result.layout.xaxis.title.text = columns;
-      else columns.forEach((column, index) => (result.data[index][key] = column));
+  for (const [key, columns] of Object.entries(viewOf(plot)?.[1] ?? {}))
+    if (key === "axis") result.layout.xaxis.title.text = columns;
+    else if (Array.isArray(columns)) columns.forEach((column, index) => (result.data[index][key] = column));
+    else result[key] = columns;
   return result;
 }
 
 function draw(plot, print = false) {
+  if (isIcicle(plot)) return drawIcicle(plot, print);
   const { data: untinted, layout } = current(plot);
   const data = tinted(untinted, print);
   for (const trace of data) if (trace.error_x) trace.error_x.color = colours(print).ink;
   const size = print ? { width: PAPER, height: Math.max(layout.height * SHRUNK, 170), autosize: false } : {};
   const done = Plotly[isDrawn(plot) ? "react" : "newPlot"](plot, data, { ...themed(layout, print), ...size }, config);
   plot.dataset.drawn = "1";
-  all("svg", plot).forEach((svg) => svg.setAttribute("aria-hidden", "true"));
+  all("svg", plot).forEach((element) => element.setAttribute("aria-hidden", "true"));
+  mark(plot);
   return done;
 }
 const PAPER = 340; // Pixels: half the width of an A4 page between its margins.
@@ -120,9 +125,14 @@ const observer = new IntersectionObserver(
 );
 plots.forEach((plot) => observer.observe(plot));
 
+let resized = 0;
+addEventListener("resize", () => {
+  clearTimeout(resized);
+  resized = setTimeout(() => plots.filter((plot) => isIcicle(plot) && isDrawn(plot) && seen(plot)).forEach((plot) => drawIcicle(plot)), 100);
+});
 function recolour() {
   plots.filter(isDrawn).forEach((plot) => draw(plot));
 }
 function redrawn() {
-  if (window.Plotly) plots.filter((plot) => seen(plot)).forEach((plot) => (isDrawn(plot) ? Plotly.Plots.resize(plot) : draw(plot)));
+  if (window.Plotly) plots.filter((plot) => seen(plot)).forEach((plot) => (isDrawn(plot) && !isIcicle(plot) ? Plotly.Plots.resize(plot) : draw(plot)));
 }

@@ -10,34 +10,42 @@ const choices = all(".choice").map((choice) => {
   const options = [...choice.children];
   if (options.length < 2) return () => {};
   const select = make("select", {}, ...options.map((option) => make("option", { textContent: option.dataset.name })));
-  const pick = (index) => {
+  const key = choice.dataset.label.toLowerCase();
+  const pickOption = (index) => {
     select.selectedIndex = index;
+    remember(key, index ? options[index].dataset.name : "");
     options.forEach((option, place) => option.classList.toggle("away", place !== index));
     redrawn();
   };
-  select.addEventListener("change", () => pick(select.selectedIndex));
+  select.addEventListener("change", () => pickOption(select.selectedIndex));
   choice.prepend(make("label", { className: "pick" }, `${choice.dataset.label} `, select));
-  options.forEach((option, place) => option.classList.toggle("away", place !== 0));
+  const start = Math.max(options.findIndex((option) => option.dataset.name === state.get(key)), 0);
+  select.selectedIndex = start;
+  options.forEach((option, place) => option.classList.toggle("away", place !== start));
   return (element) => {
     const index = options.findIndex((option) => option.contains(element));
-    if (index >= 0) pick(index);
+    if (index >= 0) pickOption(index);
   };
 });
 
 // A link opens folds and picks options on the way to its target.
 function reveal() {
-  let id = location.hash.slice(1);
+  let id = target();
   try {
     id = decodeURIComponent(id);
   } catch {
     return;
   }
-  const target = id && document.getElementById(id);
-  if (!target) return;
-  target.hidden = false;
-  choices.forEach((open) => open(target));
-  for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
-  keepInView(target);
+  writeAddress();
+  const element = id && document.getElementById(id);
+  if (!element) return;
+  element.hidden = false;
+  choices.forEach((open) => open(element));
+  for (let at = element; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  all(".target").forEach((other) => other.classList.remove("target"));
+  element.classList.add("target");
+  if (element.tagName === "TR") pick(element.cells[0].textContent);
+  keepInView(element);
 }
 
 // Sections above the target are laid out late, which moves the target: it is kept in view until everything is laid

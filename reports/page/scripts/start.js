@@ -1,2 +1,3 @@
 // Runs after all other files.
+restore();
 reveal();

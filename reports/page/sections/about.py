@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analyzer.core.errors import one_line
+from reports.counting.conventions import NUMBERS
 from reports.counting.network import conditions, counter_name
 from reports.page.context import Block, Code, Paragraphs, Section
 from reports.page.network_views import NetworkView
+from reports.page.sections.story import has_inception_modules
 from reports.table import MISSING, Row, Table, columns
-
-CONVENTIONS = (
-    ("MACs", "Multiply-adds of convolutions, linear layers, matrix products, attention and recurrent cells. Bias is "
-     "not counted; padding counts as data."),
-    ("FLOPs", "2 x MACs, plus bias 1 per output element, elementwise functions 1, pools their window's size, LRN "
-     "2n + 3, batch norm 2 (6 in training), other norms 6, softmax 5. Views, copies and concatenation 0."),
-    ("params", "Weights and biases. Tied parameters count once."),
-    ("activations", "Output elements of operators that have MACs."),
-    ("read, written", "The minimum memory traffic of an operator in isolation: inputs and parameters read, outputs "
-     "written, each once. FLOP/B: FLOPs ÷ (read + written)."),
-    ("memory", "Peak bytes of the tensors in memory over a pass, including parameters, buffers and inputs. In training "
-     "also by purpose, with the state of the selected optimizer. B are bytes."),
-    ("time", "Medians of passes without instrumentation in fresh processes. Operator times are means over the middle "
-     "half of the instrumented passes, so that they add up. The quality (trusted, noisy or void) states whether a time "
-     "can be trusted."),
-    ("ratio", "The change relative to the first network, as a percentage of it or, from a factor of 2, as a factor. "
-     "Less is green and more is red, in every metric."),
-)  # fmt: skip
 
 
 def section(networks: Sequence[NetworkView], command: str) -> Section:
     timed = any(network.timed for network in networks)
-    untimed = Paragraphs(("No record here was timed, so nothing on this page depends on a machine.",))
+    missing = tuple(_missing(networks))
     blocks: tuple[Block, ...] = (
         Code("Command that writes this page", command),
+        *([Paragraphs(missing, "notice", "Not on this page")] if missing else []),
         counted(networks),
-        environments(networks) if timed else untimed,
-        _prose("conventions", "Conventions", ("number", "meaning"), CONVENTIONS),
+        *([environments(networks)] if timed else []),
+        _prose("conventions", "Conventions", ("number", "meaning"), NUMBERS),
     )
     return Section("about", "Conventions, machine, how to reproduce", "About", "", blocks)
+
+
+def _missing(networks: Sequence[NetworkView]) -> Iterator[str]:
+    """What these records lack, and how to add it."""
+    if not any(network.timed for network in networks):
+        yield (
+            "Times, so nothing here depends on a machine: `analyze time --variant googlenet` saves a record under "
+            ".analyze/records; add that file to `analyze report`."
+        )
+    if not any(network.memory for network in networks):
+        yield "Memory: add a variant, or records of `analyze --memory --format json`."
+    if len(networks) == 1:
+        yield "Differences: add a second network."
+    if not has_inception_modules(networks):
+        yield "The 1x1 reduction and the claims of the paper, which are about GoogLeNet: add googlenet."
 
 
 def counted(networks: Sequence[NetworkView]) -> Table:

@@ -152,6 +152,13 @@ def kernels(network: NetworkView, record: Record) -> list[Block]:
     ]  # fmt: skip
 
 
+def _run(network: NetworkView, measurement: Measurement) -> str:
+    """The number of the network and, after its first run, that of the run."""
+    runs = [record.measurement for record in network.timed]
+    position = runs.index(measurement)
+    return f"{network.index}-{position}" if position else str(network.index)
+
+
 def chart(
     network: NetworkView, measurement: Measurement, name: str, title: str, summary: str, figure: figures.Figure,
     table: Table, marks: int,
@@ -159,7 +166,7 @@ def chart(
     """A chart of one network's pass, with the quality of its operator times."""
     quality, reason = measurement.operator_quality
     return Chart(
-        id=f"{name}-{network.index}",
+        id=f"{name}-{_run(network, measurement)}",
         title=f"{network.name}: {title}",
         summary=f"{summary} At {measurement.configuration.label}.",
         figure=figure,

@@ -16,8 +16,7 @@ TONES = {"confirmed": "good", "confirmed under a condition": "warn", "not reprod
 
 def section(networks: Sequence[NetworkView]) -> Section:
     if not has_inception_modules(networks):
-        lead = "The claims are about GoogLeNet; add --variant googlenet, or run analyze claims."
-        return Section("claims", "Claims", "Claims", lead, ())
+        return Section("claims", "Claims", "Claims", "", ())
     claims = ledger()
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in Counter(claim.verdict for claim in claims).items())
     blocks: list[Block] = [Claims(tuple(map(card, claims)))]

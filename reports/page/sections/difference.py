@@ -10,10 +10,9 @@ from analyzer.records.rows import Totals
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Chart, Choice, Paragraphs, Section
 from reports.page.figures import base as figures
-from reports.page.network_views import NetworkView, pairs
+from reports.page.network_views import NetworkView, compute_metric, metric_noun, metric_title, pairs
 from reports.table import Cell, Row, Table, columns
 
-METRICS_SHOWN = ("macs", "params")
 MAX_BARS = 16
 MAX_NAMES = 40
 Modules = Mapping[str, tuple["Totals | None", ...]]  # Role to the sums of both networks.
@@ -24,8 +23,6 @@ def section(networks: Sequence[NetworkView]) -> Section:
         (f"{first.name} → {other.name}", _blocks(first, other, reason)) for first, other, reason in pairs(networks)
     )
     lead = "Modules are aligned by role. Differences and ratios are of the second network relative to the first."
-    if not options:
-        lead = "There is one network on this page; add a second one to see what differs."
     return Section("difference", "Differences", "Differences", lead, (Choice("Compare", options),) if options else ())
 
 
@@ -44,15 +41,16 @@ def _blocks(first: NetworkView, other: NetworkView, reason: str | None) -> tuple
 
 def bars(first: NetworkView, other: NetworkView, modules: Modules) -> Chart:
     """Differences of top-level modules as bars, in the order of the pass; all of them, and branches, as a table."""
-    for metric in METRICS_SHOWN:
+    metrics = (compute_metric([first, other]), "params")
+    for metric in metrics:
         gaps = {role: _gap(metric, sums) for role, sums in modules.items() if "." not in role and role != TOTAL}
         largest = sorted(filter(gaps.get, gaps), key=lambda role: -abs(gaps[role]))[:MAX_BARS]
         if largest:
             break
     else:
-        metric = METRICS_SHOWN[0]
+        metric = metrics[0]
     shown = {role: gap for role, gap in gaps.items() if role in largest}
-    unit, whole = METRICS[metric].unit, _gap(metric, modules[TOTAL])
+    unit, whole = metric_noun(metric), _gap(metric, modules[TOTAL])
     if not shown:
         summary = f"{other.name} has the same multiply-adds and parameters as {first.name} in every module."
     elif whole:
@@ -64,7 +62,7 @@ def bars(first: NetworkView, other: NetworkView, modules: Modules) -> Chart:
         summary = f"{other.name} takes as many {unit} as {first.name}, but in other modules."
     return Chart(
         id=f"difference-{first.index}-{other.index}",
-        title=f"{first.name} → {other.name}: difference in {METRICS[metric].title} by module",
+        title=f"{first.name} → {other.name}: difference in {metric_title(metric)} by module",
         summary=summary,
         figure=figures.bars(
             list(shown),
@@ -80,35 +78,33 @@ def bars(first: NetworkView, other: NetworkView, modules: Modules) -> Chart:
 
 
 def _gap(metric: str, sums: Sequence[Totals | None]) -> int:
-    before, after = (getattr(totals, metric) if totals else 0 for totals in sums)
-    gap: int = after - before
-    return gap
+    before, after = ((totals.value(metric) or 0) if totals else 0 for totals in sums)
+    return after - before
 
 
 def table(first: NetworkView, other: NetworkView, modules: Modules) -> Table:
     """Two levels of modules, MACs and params of both; rows where nothing changed can be hidden."""
+    metrics = (compute_metric([first, other]), "params")
     rows = [
-        _row(role, sums)
+        _row(role, sums, metrics)
         for role, sums in modules.items()
         if role != TOTAL and role.count(".") < 2 and any(totals and (totals.macs or totals.params) for totals in sums)
     ]
     titles = [
-        title
-        for metric in METRICS_SHOWN
-        for title in (f"{METRICS[metric].title} 1st", "2nd", "difference", "ratio to 1st")
+        title for metric in metrics for title in (f"{metric_title(metric)} 1st", "2nd", "difference", "ratio to 1st")
     ]
     return Table(
         f"{first.name} (1st) and {other.name} (2nd) by module",
         columns("module", *titles),
-        (*rows, _row(TOTAL, modules[TOTAL])),
+        (*rows, _row(TOTAL, modules[TOTAL], metrics)),
         total=True,
         tools=("changed", *ALL_TOOLS),
     )
 
 
-def _row(role: str, sums: Sequence[Totals | None]) -> Row:
+def _row(role: str, sums: Sequence[Totals | None], metrics: Sequence[str]) -> Row:
     numbers: dict[str, list[int | None]] = {
-        metric: [None if totals is None else getattr(totals, metric) for totals in sums] for metric in METRICS_SHOWN
+        metric: [None if totals is None else totals.value(metric) for totals in sums] for metric in metrics
     }
     same = all(before == after for before, after in numbers.values())
     changes = (cell for metric, (before, after) in numbers.items() for cell in cells.change(metric, before, after))

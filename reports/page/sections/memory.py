@@ -14,18 +14,26 @@ from reports.page.figures import scatter
 from reports.page.network_views import NetworkView
 from reports.table import Row, Table, columns
 
+MAX_NAMED = 3  # Networks in the sentence.
 LEAD = (
     "Memory of operator outputs that later operators still need, over the pass. Scratch space inside kernels is not "
     "counted. The chart leaves out parameters, buffers and inputs, which are in memory all the time."
+)
+TRAINING = (
+    "Memory of a training step. The chart shows the forward pass, in which activations are saved for the backward "
+    "pass; the table has the peak of the whole step, with gradients and the optimizer's state. Parameters, buffers and "
+    "inputs are in the table alone. Scratch space inside kernels is not counted."
 )
 
 
 def section(networks: Sequence[NetworkView]) -> Section:
     memories = {network.name: network.memory for network in networks if network.memory}
     if not memories:
-        lead = "No record here has memory: write it with analyze --memory --format json, or name a variant."
-        return Section("memory", "Memory over the pass", "Memory", lead, ())
-    blocks: list[Block] = [curve(memories)] if all(memory.modules for memory in memories.values()) else []
+        return Section("memory", "Memory over the pass", "Memory", "", ())
+    training = all(network.record.mode == "training" for network in networks if network.memory)
+    blocks: list[Block] = (
+        [curve(memories, training=training)] if all(memory.modules for memory in memories.values()) else []
+    )
     records = {network.name: network.record for network in networks if network.memory}
     blocks.append(peak_parts(records).replace(id="memory-parts", tools=("csv",)))
     if optimizers := by_optimizer(records):
@@ -33,7 +41,7 @@ def section(networks: Sequence[NetworkView]) -> Section:
     missing = [network.name for network in networks if not network.memory and not network.empty]
     if missing:
         blocks.append(Paragraphs((f"Records without memory: {', '.join(missing)}.",), "notice"))
-    return Section("memory", "Memory over the pass", "Memory", LEAD, tuple(blocks))
+    return Section("memory", "Memory over the pass", "Memory", TRAINING if training else LEAD, tuple(blocks))
 
 
 def course(memory: Memory) -> list[tuple[str, int]]:
@@ -47,7 +55,7 @@ def course(memory: Memory) -> list[tuple[str, int]]:
     return leaves
 
 
-def curve(memories: Mapping[str, Memory]) -> Chart:
+def curve(memories: Mapping[str, Memory], *, training: bool = False) -> Chart:
     lines, peaks, sentences = {}, {}, []
     rows: list[Row] = []
     for name, memory in memories.items():
@@ -56,13 +64,18 @@ def curve(memories: Mapping[str, Memory]) -> Chart:
         progress = [round(index / max(len(leaves) - 1, 1), 4) for index in range(len(leaves))]
         lines[name] = (progress, sizes, list(map(figures.escape_label, paths)))
         peaks[name] = sizes.index(max(sizes))
-        sentences.append(f"{name} peaks in {paths[peaks[name]]} with {scaled(max(sizes), 'B')} of activations")
+        text = f"{name} peaks in {paths[peaks[name]]} with {scaled(max(sizes), 'B')} of activations"
+        if training:
+            text = f"{name} has {scaled(max(sizes), 'B')} in {paths[peaks[name]]}, and in its backward pass "
+            text += f"{scaled(memory.activations, 'B')} with gradients"
+        sentences.append(text)
         rows += [(name, path, cells.exact(size)) for path, size in leaves]
     titles = columns("network", "part", "peak bytes", left=("part",))
+    more = f"; {len(sentences) - MAX_NAMED} more in the table" if len(sentences) > MAX_NAMED else ""
     return Chart(
         id="memory-curve",
-        title="Activations in memory over the pass",
-        summary=f"{'; '.join(sentences)}.",
+        title=f"Activations in memory over the {'forward ' if training else ''}pass",
+        summary=f"{'; '.join(sentences[:MAX_NAMED])}{more}.",
         figure=scatter.steps(lines, peaks, unit="bytes of activations"),
         table=Table("Activations in memory, part by part", titles, tuple(rows), tools=ALL_TOOLS),
         marks=len(memories),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.core.frozen import Frozen
+from analyzer.core.units import plain
 from analyzer.records.timings import Configuration, Quality, Timing
 from reports import cells
 from reports.page.context import Chart
@@ -28,7 +29,7 @@ class Run(Frozen):
 
     @property
     def text(self) -> str:
-        return f"{self.samples_per_s:.4g}"
+        return plain(self.samples_per_s)
 
     @property
     def line(self) -> str:

@@ -35,13 +35,11 @@ def has_inception_modules(networks: Sequence[NetworkView]) -> bool:
 
 def section(networks: Sequence[NetworkView]) -> Section:
     blocks: tuple[Block, ...] = ()
-    lead = "No network on this page has inception modules; add --variant googlenet to see what their 1x1s save."
     if has_inception_modules(networks):
         reduced, unreduced = count(REDUCED), count(UNREDUCED)
         drawings = pictures.reduction(reduced, unreduced)
         blocks = (calculation(reduced, unreduced), drawings, branches(reduced, unreduced), widths(unreduced))
-        lead = LEAD
-    return Section("reduction", "What the 1x1 reduction saves", "1x1 reduction", lead, blocks)
+    return Section("reduction", "What the 1x1 reduction saves", "1x1 reduction", LEAD, blocks)
 
 
 def calculation(reduced: Record, unreduced: Record) -> Calculation:

@@ -1,177 +1,140 @@
-"""The section Summary: one sentence per network, its numbers on a card, and the totals to the last unit."""
+"""The section Summary: a sentence per question, the networks in pictures and as a table, and the exact totals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 
-from analyzer.core.shapes import shape_text
-from analyzer.core.units import METRICS, percent, relative_change, relative_change_phrase, scaled, seconds
-from analyzer.records.comparable import incompatibility
-from analyzer.records.timings import Measurement, Timing
+from analyzer.core.units import METRICS, relative_change_phrase, scaled, seconds
+from analyzer.records.timings import Timing
 from reports import cells
-from reports.cells import interval_text, ratio_text
 from reports.counting.network import passes_of_step
-from reports.page.context import Block, Card, Cards, Fact, Paragraphs, Section
-from reports.page.network_views import NetworkView
+from reports.page.context import Block, Paragraphs, Section, SideBySide
+from reports.page.module_tree import division, tree
+from reports.page.network_views import NetworkView, compute_metric, metric_noun
+from reports.page.sections import overview
 from reports.table import Row, Table, columns
 
-CARD_METRICS = {"params": "Parameters", "macs": "Multiply-adds", "activations": "Activations"}
+MAX_COMPARED = 3  # Networks with a sentence each; more are ranked in one sentence.
 
 
 def section(networks: Sequence[NetworkView], refused: Sequence[str]) -> Section:
     blocks: list[Block] = [Paragraphs(tuple(refused), "warning")] if refused else []
     blocks.append(Paragraphs(tuple(sentences(networks)), "lead"))
-    blocks.append(Cards(tuple(card(network, networks[0]) for network in networks)))
-    blocks.append(totals(networks))
+    if shown := [network for network in networks if not network.empty]:
+        bubbles = overview.bubbles(shown)
+        blocks.append(SideBySide((*([bubbles] if bubbles else []), overview.parts(shown))))
+    blocks += [overview.table(networks), totals(networks)]
     if notes := _notes(networks):
         blocks.append(Paragraphs(notes, "notice"))
     return Section("summary", "Summary", "Summary", "", tuple(blocks))
 
 
 def sentences(networks: Sequence[NetworkView]) -> list[str]:
-    """One sentence about the first network, and one sentence per other network that compares the two."""
+    """The first network by itself; then one sentence per other network, or one that ranks many."""
     first, *others = networks
-    texts = [_alone(first)]
+    texts = _alone(first, compute_metric([first]))
+    compared = [other for other in others if not (other.empty or other.incompatibility or first.empty)]
+    if len(compared) > MAX_COMPARED:
+        texts += _ranked([first, *compared])
     for other in others:
         if other.empty:
-            texts.append(_alone(other))
+            texts += _alone(other, "macs")
         elif other.incompatibility:
             texts.append(f"{other.name} is shown but not compared with {first.name}: {other.incompatibility}.")
-        elif not first.empty:
+        elif other in compared and len(compared) <= MAX_COMPARED:
             texts.append(_compared(first, other))
     return texts
 
 
-def _alone(network: NetworkView) -> str:
+def _alone(network: NetworkView, metric: str) -> list[str]:
+    """How large it is and what it computes, where; what memory it needs; and how long it takes."""
     if network.empty:
-        return f"{network.name} has no rows: the record is empty."
+        return [f"{network.name} has no rows: the record is empty."]
     totals = network.totals
-    text = f"{network.name} has {scaled(totals.params)} parameters and takes {scaled(totals.macs)} multiply-adds"
-    if network.top_modules and totals.macs:
-        most = max(network.top_modules, key=lambda module: module.totals.macs)
-        text += f", {percent(most.totals.macs / totals.macs)} of them in {most.path}"
-    if network.memory:
+    macs = totals.value(metric) or 0
+    text = f"{network.name} has {scaled(totals.params)} parameters and takes {scaled(macs)} multiply-adds"
+    text += " per training step" if metric == "step_macs" else ""
+    where = division(tree(network, [metric, "params"]), metric) if macs else ""
+    texts = [f"{text}, {where}." if where else f"{text}."]
+    if network.memory and network.peak is not None:
         place = f" in {network.memory.peak_path}" if network.memory.peak_path else ""
-        text += f"; memory peaks at {scaled(network.memory.peak, 'B')}{place}"
+        place = place or (" in the backward pass" if network.record.mode == "training" else "")
+        texts.append(f"Memory peaks at {scaled(network.peak, 'B')}{place}.")
     measurement = network.measurement
-    if measurement and measurement.pass_timing:
-        label = f"{measurement.configuration.label}, {measurement.quality}"
-        text += f"; a pass takes {seconds(measurement.pass_timing.median_s)} ({label})"
-    return f"{text}."
+    if measurement and measurement.quality != "void":
+        parts = [
+            f"{noun} {seconds(timing.median_s)} ({timing.quality})"
+            for noun, timing in overview.pass_times(measurement).items()
+            if timing and timing.quality != "void"
+        ]
+        if parts:
+            texts.append(f"A pass at {measurement.configuration.label}: {', '.join(parts)}.")
+    return [" ".join(texts)]
 
 
 def _compared(first: NetworkView, other: NetworkView) -> str:
+    """What the first has fewer of, then what it has more of; undecided times last."""
+    metric = compute_metric([first, other])
+    changes = [(other.totals.params, first.totals.params, "parameters", "fewer")]
+    changes.append((other.totals.value(metric) or 0, first.totals.value(metric) or 0, metric_noun(metric), "fewer"))
+    if first.peak is not None and other.peak is not None:
+        changes.append((other.peak, first.peak, "peak memory", "less"))
     phrases = [
-        relative_change_phrase(getattr(other.totals, metric), getattr(first.totals, metric), METRICS[metric].unit)
-        for metric in ("params", "macs")
+        (after - before, relative_change_phrase(before, after, noun, fewer=fewer))
+        for before, after, noun, fewer in changes
     ]
-    if first.memory and other.memory:
-        phrases.append(relative_change_phrase(other.memory.peak, first.memory.peak, "peak memory", fewer="less"))
-    phrases += [_time_phrase(noun, *pair) for noun, pair in _comparable_times(other, first).items()]
-    if phrases[0][0].isdigit():
-        phrases[0] += f" than {other.name}"
-    else:  # The same number, or none.
-        phrases[0] += f", compared with {other.name}"
-    return f"{first.name} has {', '.join(phrases[:-1])} and {phrases[-1]}."
+    undecided = []
+    for noun, (before, after) in overview.comparable_times(other, first).items():
+        phrase, decided = _time_phrase(noun, before, after)
+        if decided:
+            phrases.append((1 if after.median_s > before.median_s else -1, phrase))
+        else:
+            undecided.append(phrase)
+    start = phrases[0][0] > 0
+    alike = [phrase for change, phrase in phrases if (change > 0) == start]
+    unlike = [phrase for change, phrase in phrases if (change > 0) != start]
+    link = "than" if alike[0][0].isdigit() else "as"
+    text = f"{first.name} has {_listed(alike)} {link} {other.name}"
+    text += f", but {_listed(unlike)}" if unlike else ""
+    return f"{text}; {_listed(undecided)}." if undecided else f"{text}."
 
 
-def _comparable_times(first: NetworkView, other: NetworkView) -> dict[str, tuple[Timing, Timing]]:
-    """The passes of both, and their GPU time, at the first configuration that they share on one machine.
-
-    Void times are left out.
-    """
-    for record in first.timed:
-        for other_record in other.timed:
-            if incompatibility(record, other_record) is not None:
-                continue
-            pairs = {
-                noun: (timing, other_timing)
-                for noun, timing in _times(record.measurement).items()
-                for other_timing in [_times(other_record.measurement)[noun]]
-                if timing and other_timing and "void" not in (timing.quality, other_timing.quality)
-            }
-            if pairs:
-                return pairs
-    return {}
+def _listed(texts: Sequence[str]) -> str:
+    return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
 
 
-def _times(measurement: Measurement | None) -> dict[str, Timing | None]:
-    gpu = next(iter(measurement.of("device")), None) if measurement else None
-    return {"time": measurement.pass_timing if measurement else None, "GPU time": gpu}
-
-
-def _time_interval(before: Timing, after: Timing) -> tuple[str, bool]:
-    """The 95 % confidence interval of the change in time, and whether it excludes that nothing changed."""
-    from analyzer.timing.statistics import ratio_interval  # Imports numpy: not for a page without times.
-
-    low, high = ratio_interval(before, after)
-    ends = (ratio_text(low) if low else "any", ratio_text(high) if high < inf else "any")
-    return interval_text(*ends), not low <= 1 <= high
-
-
-def _time_phrase(noun: str, before: Timing, after: Timing) -> str:
-    interval, decided = _time_interval(before, after)
+def _time_phrase(noun: str, before: Timing, after: Timing) -> tuple[str, bool]:
+    interval, decided = overview.time_interval(before, after)
     if not decided:
-        return f"an undecided difference in {noun} ({interval})"
-    return f"{relative_change_phrase(before.median_s, after.median_s, noun, fewer='less')} ({interval})"
+        return f"an undecided difference in {noun} ({interval})", False
+    phrase = relative_change_phrase(before.median_s, after.median_s, noun, fewer="less")
+    return f"{phrase} ({interval})", True
 
 
-def card(network: NetworkView, first: NetworkView) -> Card:
-    compared = network is not first and not network.incompatibility and not first.empty and not network.empty
-    facts = []
-    for metric, title in CARD_METRICS.items():
-        value = getattr(network.totals, metric)
-        before = getattr(first.totals, metric) if compared else None
-        exact = f"{value:,} {METRICS[metric].unit}"
-        facts.append(_fact(metric, title, METRICS[metric].text(value), exact, before, value))
-    if network.memory:
-        peak = network.memory.peak
-        before = first.memory.peak if compared and first.memory else None
-        facts.append(_fact("peak_memory", "Peak memory", scaled(peak, "B"), f"{peak:,} bytes", before, peak))
-    measurement = network.measurement
-    if measurement and measurement.pass_timing:
-        pairs = _comparable_times(first, network) if compared else {}
-        for noun, timing in _times(measurement).items():
-            if timing:
-                title = f"{noun[0].upper()}{noun[1:]} of a pass, {timing.quality}"
-                facts.append(_time_fact(title, timing, measurement.configuration.label, pairs.get(noun)))
-    record = network.record
-    shapes = ", ".join(map(shape_text, record.input)) or "no input"
-    note = f"not compared with {first.name}: {network.incompatibility}" if network.incompatibility else ""
-    return Card(network.name, f"{shapes} · {record.mode} · {record.dtype}", tuple(facts), note, network.index)
+def _ranked(networks: Sequence[NetworkView]) -> list[str]:
+    """Of many networks the two ends by parameters and by MACs."""
+    metric = compute_metric(networks)
+    texts = []
+    for name, noun in (("params", "parameters"), (metric, metric_noun(metric))):
+        ranked = sorted(networks, key=lambda network: network.totals.value(name) or 0)
+        least, most = ranked[0], ranked[-1]
+        place = ranked.index(networks[0]) + 1
+        ends = (
+            f"{least.name} has the fewest {noun}, {scaled(least.totals.value(name) or 0)}, and {most.name} the most, "
+        )
+        texts.append(f"{ends}{scaled(most.totals.value(name) or 0)}; {networks[0].name} is {_ordinal(place)}")
+    return [f"Of {len(networks)} networks {'. '.join(texts)}."]
 
 
-def _fact(metric: str, title: str, text: str, exact: str, before: float | None, after: float) -> Fact:
-    if before is None:
-        return Fact(title, text, exact)
-    ratio = relative_change(before, after, fewer=cells.fewer(metric))
-    return Fact(title, text, exact, ratio, cells.tone(before, after))
-
-
-def _time_fact(title: str, timing: Timing, label: str, pair: tuple[Timing, Timing] | None) -> Fact:
-    if pair is None:
-        return Fact(title, seconds(timing.median_s), label)
-    before, after = pair
-    interval, decided = _time_interval(before, after)
-    if not decided:
-        return Fact(title, seconds(timing.median_s), label, f"undecided ({interval})")
-    ratio = relative_change(before.median_s, after.median_s, fewer="less")
-    return Fact(
-        title, seconds(timing.median_s), label, f"{ratio} ({interval})", cells.tone(before.median_s, after.median_s)
-    )
+def _ordinal(number: int) -> str:
+    suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"
 
 
 def totals(networks: Sequence[NetworkView]) -> Table:
     """The whole of each network, to the last unit."""
-    metrics = [
-        "params",
-        "macs",
-        "flops",
-        "activations",
-        "traffic",
-        *passes_of_step([network.totals for network in networks]),
-    ]
+    metrics = ["params", "macs", "flops", "activations", "traffic"]
+    metrics += passes_of_step([network.totals for network in networks])
     if metrics[-1] == "step_macs":
         metrics += ["backward_flops", "step_flops"]
     rows: list[Row] = [
@@ -179,20 +142,27 @@ def totals(networks: Sequence[NetworkView]) -> Table:
             network.name,
             *(cells.exact(network.totals.value(metric)) for metric in metrics),
             cells.intensity(network.totals),
-            cells.exact(network.memory.peak if network.memory else None),
+            cells.exact(network.peak),
         )
         for network in networks
     ]
     titles = columns("network", *(METRICS[metric].title for metric in metrics), "FLOP/B", "peak bytes")
-    return Table("Totals, to the last unit", titles, tuple(rows), id="totals", tools=("sort", "csv"))
+    return Table("Totals, to the last unit", titles, tuple(rows), id="totals", tools=("sort", "csv"), fold=True)
 
 
 def _notes(networks: Sequence[NetworkView]) -> tuple[str, ...]:
-    notes = [f"{network.name}: {note}" for network in networks for note in network.record.notes]
+    """Equal notes of several networks are one note."""
+    notes: dict[str, list[str]] = {}
     for network in networks:
         record = network.record
+        texts = list(record.notes)
         if record.unknown_ops:
-            notes.append(f"{network.name}: no formula for operators (calls): {record.count.uncounted}.")
+            texts.append(f"no formula for operators (calls): {record.count.uncounted}.")
         if record.agreement and record.agreement.differences:
-            notes.append(f"{network.name}: the counters differ in {len(record.agreement.differences)} counts.")
-    return tuple(notes)
+            texts.append(f"the counters differ in {len(record.agreement.differences)} counts.")
+        for text in texts:
+            notes.setdefault(text, []).append(network.name)
+    every = len(networks)
+    return tuple(
+        f"{'All networks' if len(names) == every > 1 else ', '.join(names)}: {text}" for text, names in notes.items()
+    )

@@ -10,16 +10,12 @@ from analyzer.records.comparable import incompatibility
 from analyzer.records.record import Record
 from analyzer.records.timings import Measurement, Timing, quartiles
 from reports import cells
-from reports.page.context import Block, Paragraphs, Section
+from reports.page.context import Block, Choice, Paragraphs, Section
 from reports.page.network_views import NetworkView
 from reports.page.sections import breakdown, roofline, speed
 from reports.table import MISSING, Cell, Row, Table, columns
 from reports.timing.breakdown import total_flops
 
-NO_TIMES = (
-    "No record on this page has times. Run `analyze time --variant googlenet`: it saves a record under "
-    ".analyze/records. Add that file to `analyze report` to show it here."
-)
 LEAD = (
     "Measured times. Each has a quality: trusted (95 % confidence interval within ± 3 %), noisy (disturbed by other "
     "processes, wider interval, or a machine that was slow by the reference workload) or void (too disturbed to "
@@ -38,16 +34,30 @@ def section(networks: Sequence[NetworkView]) -> Section:
     timed = [network for network in networks if network.measurement]
     untimed = _messages(networks, timed=False)
     if not timed:
-        return Section("time", "Time", "Time", "", (Paragraphs((NO_TIMES, *untimed), "notice"),))
+        return Section("time", "Time", "Time", "", (Paragraphs(tuple(untimed), "notice"),) if untimed else ())
     blocks: list[Block] = [Paragraphs(tuple(untimed), "notice")] if untimed else []
     blocks += [pass_table(timed), *speed.charts(timed)]
+    options = []
     for network in timed:
-        record, measurement, _ = next(_timed_records([network]))
-        if sum(measurement.operator_times_s.values()) > 0:
-            blocks += [chart(network, record) for chart in (breakdown.kinds, breakdown.modules, breakdown.operators)]
-            blocks += roofline.charts(network, record)
-        blocks += breakdown.kernels(network, record)
+        for record, measurement, _ in _timed_records([network]):
+            if charts := _breakdown(network, record, measurement):
+                options.append((f"{network.name}, {measurement.configuration.label}", charts))
+    if len(options) > 1:
+        blocks.append(Choice("Pass of", tuple(options)))
+    else:
+        blocks += [chart for _, charts in options for chart in charts]
     return Section("time", "Time", "Time", LEAD, tuple(blocks))
+
+
+def _breakdown(network: NetworkView, record: Record, measurement: Measurement) -> tuple[Block, ...]:
+    """The charts of one pass; none of a void one, from which nothing follows."""
+    if "void" in (measurement.quality, measurement.operator_quality[0]):
+        return ()
+    blocks: list[Block] = []
+    if sum(measurement.operator_times_s.values()) > 0:
+        blocks += [chart(network, record) for chart in (breakdown.kinds, breakdown.modules, breakdown.operators)]
+        blocks += roofline.charts(network, record)
+    return (*blocks, *breakdown.kernels(network, record))
 
 
 def _timed_records(networks: Sequence[NetworkView]) -> Iterator[tuple[Record, Measurement, Timing]]:
@@ -103,7 +113,7 @@ def _pass_row(name: str, record: Record, measurement: Measurement, timing: Timin
     samples_per_s = measurement.configuration.batch / timing.median_s
     gflops_per_s = total_flops(record.rows) / timing.median_s / 1e9
     return (
-        name,
+        Cell(name, tone="void" if measurement.quality == "void" else ""),
         measurement.configuration.label,
         cells.duration(timing.median_s),
         MISSING if isinf(half_width) else _percent(half_width),

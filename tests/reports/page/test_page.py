@@ -75,8 +75,8 @@ def test_golden(golden, name, records, sections):
 @pytest.mark.parametrize(
     ("other", "phrases"),
     [
-        ("nin", ["7.9 % fewer parameters than nin", "43.9 % more multiply-adds", "15.1 % more peak memory"]),
-        ("alexnet", ["8.71× fewer parameters than alexnet", "2.18× more multiply-adds", "6.52× less peak memory"]),
+        ("nin", ["7.9 % fewer parameters than nin, but 43.9 % more multiply-adds and 15.1 % more peak memory"]),
+        ("alexnet", ["8.71× fewer parameters and 6.52× less peak memory than alexnet, but 2.18× more multiply-adds"]),
     ],
 )
 def test_the_first_network_is_compared_with_each_other(other, phrases):
@@ -88,16 +88,35 @@ def test_the_first_network_is_compared_with_each_other(other, phrases):
 def test_equal_networks_have_the_same_counts():
     (nin,) = counted("nin")
     summary = text(section(page([nin, nin.replace(model="copy")]), "summary"))
-    assert "the same number of parameters, compared with copy, the same number of multiply-adds" in summary
+    assert "the same number of parameters, the same number of multiply-adds and the same peak memory as copy" in summary
 
 
-def test_cards_have_the_change_relative_to_the_first_network():
-    (cards,) = [
-        block for block in section(page(counted("nin", "googlenet")), "summary").blocks if hasattr(block, "cards")
-    ]
-    first, second = cards.cards
-    assert {fact.ratio for fact in first.facts} == {""}
-    assert [(fact.ratio, fact.tone) for fact in second.facts[:2]] == [("-7.9 %", "good"), ("+43.9 %", "bad")]
+def test_the_table_of_networks_has_the_change_relative_to_the_first_network():
+    table = block(page(counted("nin", "googlenet")), "summary", "networks")
+    first, second = (list(map(as_cell, row)) for row in table.rows)
+    assert [column.title for column in table.columns] == ["network", "MACs", "params", "activations", "peak memory"]
+    assert [cell.note for cell in first[1:3]] == ["1,100,188,800", "7,595,176"]
+    assert [(cell.note, cell.tone) for cell in second[1:3]] == [("+43.9 %", "bad"), ("-7.9 %", "good")]
+    assert [cell.share for cell in (first[1], second[1])] == [pytest.approx(0.6951, abs=1e-4), 1]
+
+
+def test_many_networks_are_ranked_in_one_sentence():
+    names = ("googlenet", "nin", "alexnet", "vgg16", "googlenet-naive")
+    lead = section(page(counted(*names)), "summary").blocks[0].texts
+    assert len(lead) == 2
+    assert "googlenet has the fewest parameters, 6.999 M, and vgg16 the most, 138.4 M; googlenet is 1st" in lead[1]
+    assert "alexnet has the fewest multiply-adds" in lead[1]
+    assert "googlenet is 3rd" in lead[1]
+
+
+def test_sections_without_content_are_left_out():
+    names = [part.id for part in page(counted("alexnet")).sections]
+    assert names == ["summary", "compute", "head", "what-if", "memory", "network", "table", "about"]
+
+
+def test_notes_of_all_networks_are_one_note():
+    first, second = (record.replace(notes=("seeded.",)) for record in counted("nin", "alexnet"))
+    assert "All networks: seeded." in text(section(page([first, second]), "summary"))
 
 
 def test_the_5x5_branch_of_4a_is_calculated_in_full():
@@ -136,7 +155,7 @@ def test_the_modules_table_is_that_of_the_terminal_with_times():
 
 
 def test_without_times_the_page_names_the_command_that_adds_them():
-    assert "analyze time" in text(section(page(counted("nin")), "time"))
+    assert "analyze time" in text(section(page(counted("nin")), "about"))
 
 
 def test_training_has_the_auxiliary_classifiers_and_the_backward_pass():
@@ -310,7 +329,7 @@ def test_incomparable_records_are_never_compared(other, reason):
     assert reason in (incompatibility(first, other) or "")
     built = page([first, other])
     assert " than " not in text(section(built, "summary"))
-    assert reason in text((section(built, "time"), section(built, "difference"), section(built, "summary")))
+    assert reason in text(built.sections)
     assert not [chart.id for chart in built.charts if chart.id.startswith("difference")]
 
 

@@ -1,0 +1,306 @@
+"""The first screen below the sentences: networks among well-known ones, as bars of their parts, and as a table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from math import inf
+
+from analyzer.core.shapes import shape_text
+from analyzer.core.units import METRICS, relative_change, seconds
+from analyzer.records.comparable import batch, incompatibility
+from analyzer.records.rows import total
+from analyzer.records.timings import Measurement, Timing
+from reports import cells
+from reports.cells import interval_text, ratio_text
+from reports.counting.groups import TOP_LEVEL
+from reports.page.context import Chart
+from reports.page.figures import base as figures
+from reports.page.figures import scatter
+from reports.page.module_tree import level, tree
+from reports.page.network_views import NetworkView, compute_metric, metric_noun, metric_title
+from reports.page.sections.compute import TITLES
+from reports.page.well_known import WELL_KNOWN
+from reports.table import MISSING, Cell, Row, Table, columns
+
+MAX_PARTS = 7
+MIN_SHARE = 0.01  # Of any metric in any network; smaller parts are in the rest.
+REST = "(the rest)"  # In brackets, because a module may have any name.
+Sums = defaultdict[str, Counter[str]]
+
+
+def bubbles(networks: Sequence[NetworkView]) -> Chart | None:
+    """Parameters against multiply-adds; well-known networks if all are image classifiers counted as these were."""
+    metric = compute_metric(networks)
+    known: Sequence[tuple[str, int, int, int]] = (
+        WELL_KNOWN if all(_is_like_well_known(network) for network in networks) else ()
+    )
+    shown = [network for network in networks if network.totals.value(metric) and network.totals.params]
+    if not shown or len(shown) + len(known) < 2:
+        return None
+    largest = max(network.totals.activations for network in shown) or 1
+    own = [
+        (network.totals.value(metric) or 0, network.totals.params, network.name, network.totals.activations / largest)
+        for network in shown
+    ]
+    known = tuple(spot for spot in known if not any(_is_close(spot[3], macs) and _is_close(spot[2], params)
+                                                    for macs, params, *_ in own))  # fmt: skip
+    others = [(macs, params, name) for name, _, params, macs in known]
+    rows: list[Row] = [
+        (name, cells.count("params", params), cells.count(metric, macs), f"1x3x{size}x{size}")
+        for name, size, params, macs in known
+    ]
+    rows = [
+        (network.name, cells.count("params", network.totals.params), cells.count(metric, macs), _input(network))
+        for network, (macs, *_) in zip(shown, own, strict=True)
+    ] + rows
+    smallest, least = (min(own, key=lambda point: point[axis]) for axis in (1, 0))
+    summary = "Down is smaller, left is less compute; a larger point has more activations."
+    if len(own) > 1:
+        summary = f"{smallest[2]} is the smallest, {least[2]} computes the least. {summary}"
+    return Chart(
+        id="bubbles",
+        title="Size and compute" + (", among well-known networks" if known else ""),
+        summary=summary,
+        figure=scatter.bubbles(own, others, x=metric_noun(metric), y="parameters"),
+        table=Table("Networks and well-known networks", columns("network", "params", metric_title(metric), "input"),
+                    tuple(rows), tools=("sort", "csv")),
+        marks=len(own) + len(others),
+    )  # fmt: skip
+
+
+def _is_close(number: float, other: float) -> bool:
+    """Whether two networks are about the same, such as variants of AlexNet: their points would cover each other."""
+    return 0.95 < number / other < 1.05
+
+
+def _is_like_well_known(network: NetworkView) -> bool:
+    record = network.record
+    images = len(record.input) == 1 and len(record.input[0]) == 4 and record.input[0][1] == 3
+    return images and record.mode == "inference" and batch(record) == "1" and not record.module
+
+
+def _input(network: NetworkView) -> str:
+    return ", ".join(map(shape_text, network.record.input)) or MISSING
+
+
+def stage(role: str) -> str:
+    """Modules of one resolution share a part of the bar: inception_4a to inception_4e are inception_4."""
+    match = re.fullmatch(r"(inception_?\d)[a-z]", role) or re.fullmatch(r"(conv\d+)_\d+", role)
+    return match[1] if match else role
+
+
+def parts(networks: Sequence[NetworkView]) -> Chart:
+    """All networks as bars of the same parts, aligned by role; small parts are summed up as the rest."""
+    compute = compute_metric(networks)
+    pickable = (compute, "params", "activations")
+    metrics = [metric for metric in pickable if any(network.totals.value(metric) for network in networks)]
+    names, sums = _largest_parts(networks, pickable)
+    values = {metric: {part: [stages[part][metric] for stages in sums] for part in names} for metric in metrics}
+    texts = {
+        metric: {part: [f"{METRICS[metric].text(value)} {metric_noun(metric)}" for value in row]
+                 for part, row in values[metric].items()}
+        for metric in metrics
+    }  # fmt: skip
+    first = metrics[0] if metrics else compute
+    rows = tuple(
+        (
+            network.name,
+            part,
+            *(cells.count(metric, stages[part][metric]) for metric in metrics),
+            cells.share(stages[part][compute], network.totals.value(compute) or 0),
+        )
+        for network, stages in zip(networks, sums, strict=True)
+        for part in names
+        if any(stages[part].values())
+    )
+    share_title = f"share of {metric_title(compute)}"
+    titles = ("network", "part", *map(metric_title, metrics), share_title)
+    return Chart(
+        id="parts",
+        title="By part",
+        summary=_extremes(networks, first),
+        figure=figures.stacked(
+            [network.name for network in networks], values.get(first, {}), texts.get(first, {}), unit=metric_noun(first)
+        ),
+        table=Table("Networks by part", columns(*titles, left=("part", share_title)), rows, tools=("csv",)),
+        marks=sum(1 for row in values.get(first, {}).values() for value in row if value),
+        legend=tuple(figures.Key(part, figures.colour(index)) for index, part in enumerate(names)),
+        views=tuple(
+            (
+                TITLES[metric],
+                {
+                    "x": list(values[metric].values()),
+                    "text": list(texts[metric].values()),
+                    "axis": metric_noun(metric),
+                    "summary": _extremes(networks, metric),
+                },
+            )
+            for metric in metrics
+        ),
+    )
+
+
+def _extremes(networks: Sequence[NetworkView], metric: str) -> str:
+    sizes = {network.name: network.totals.value(metric) or 0 for network in networks}
+    most, least = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
+    noun, text = metric_noun(metric), METRICS[metric].text
+    if len(sizes) == 1:
+        return f"{most}: {text(sizes[most])} {noun}, by part."
+    return f"{most} has the most {noun}, {text(sizes[most])}; {least} has the fewest, {text(sizes[least])}."
+
+
+def _largest_parts(networks: Sequence[NetworkView], metrics: Sequence[str]) -> tuple[list[str], list[Sums]]:
+    """The parts with the largest share of MACs in any network, and each network's sums by part and metric."""
+    by_network = [_stages(network, metrics) for network in networks]
+    names = list(dict.fromkeys(name for stages in by_network for name in stages if name != REST))
+
+    def largest_share(name: str, metrics: Sequence[str]) -> float:
+        return max(
+            stages[name][metric] / max(network.totals.value(metric) or 0, 1)
+            for network, stages in zip(networks, by_network, strict=True)
+            for metric in metrics
+        )
+
+    large = [name for name in names if largest_share(name, metrics) >= MIN_SHARE]
+    largest = sorted(large, key=lambda name: largest_share(name, metrics[:1]), reverse=True)[:MAX_PARTS]
+    for stages in by_network:
+        for name in set(stages) - {*largest, REST}:
+            stages[REST] += stages[name]
+    rest = [REST] if any(stages[REST].total() for stages in by_network) else []
+    return [*(name for name in names if name in largest), *rest], by_network
+
+
+def _stages(network: NetworkView, metrics: Sequence[str]) -> Sums:
+    """Sums by top-level role or, where one module has nearly all MACs, by the parts that it divides into."""
+    whole = tree(network, metrics)
+    chain = level(whole, metrics[0])
+    stages: Sums = defaultdict(Counter)
+    if len(chain) > 1 and chain[-1].children:
+        for node in chain[-1].children:
+            stages[node.label].update({metric: int(node.values[metric]) for metric in metrics})
+        inside = {metric: sum(stages[name][metric] for name in stages) for metric in metrics}
+        stages[REST].update({metric: int(whole.values[metric]) - inside[metric] for metric in metrics})
+        return stages
+    for row in network.record.rows:
+        name = stage((row.role or row.path).partition(".")[0]) or TOP_LEVEL
+        totals = total([row])
+        stages[name].update({metric: totals.value(metric) or 0 for metric in metrics})
+    return stages
+
+
+def table(networks: Sequence[NetworkView]) -> Table:
+    """One row per network: a bar per number, and below it the change relative to the first network."""
+    first = networks[0]
+    metrics = [compute_metric(networks), "params", "activations"]
+    numbers = [
+        [*(network.totals.value(metric) for metric in metrics), network.peak, *_seconds(network)]
+        for network in networks
+    ]
+    largest = [max((row[index] or 0 for row in numbers), default=0) for index in range(len(numbers[0]))]
+    kept = [index for index, most in enumerate(largest) if most]
+    rows: list[Row] = []
+    for network, values in zip(networks, numbers, strict=True):
+        counted = [*metrics, "peak_memory"]
+        line: list[Cell | str] = []
+        for index, (metric, value) in enumerate(zip(counted, values, strict=False)):
+            base = numbers[0][index] if _is_compared(network, first) else None
+            line.append(_count_cell(metric, value, largest[index], base))
+        line += _time_cells(network, first, largest[len(counted) :])
+        rows.append((Cell(network.name, note=_conditions(network, networks)), *(line[index] for index in kept)))
+    titles = (*map(metric_title, metrics), "peak memory", "time", "GPU time")
+    shown = [titles[index] for index in kept]
+    note = f"Small print: the change relative to {first.name}; " if len(networks) > 1 else ""
+    notes = [f"{note}bars are relative to the largest number of the column."] if len(networks) > 1 else []
+    if any(network.measurement for network in networks):
+        notes.append(
+            "Times of a pass, with the 95 % confidence interval of a change. A change is undecided if the interval "
+            "includes none; void times are not compared."
+        )
+    return Table("Networks", columns("network", *shown, left=shown), tuple(rows), notes=tuple(notes), id="networks",
+                 tools=("sort", "csv"))  # fmt: skip
+
+
+def _conditions(network: NetworkView, networks: Sequence[NetworkView]) -> str:
+    """Input, mode and type, and why the network is not compared."""
+    text = f"{_input(network)} · {network.record.mode} · {network.record.dtype}"
+    if network.incompatibility:
+        text += f" · not compared with {networks[0].name}: {network.incompatibility}"
+    return text
+
+
+def _is_compared(network: NetworkView, first: NetworkView) -> bool:
+    return network is not first and not network.incompatibility and not first.empty and not network.empty
+
+
+def _count_cell(metric: str, value: float | None, largest: float, base: float | None) -> Cell | str:
+    if value is None:
+        return MISSING
+    text, share = METRICS[metric].text(value), value / largest if largest else 0.0
+    if base is None:
+        return Cell(text, value, share=share, note=f"{value:,}")
+    change = relative_change(base, value, fewer=cells.fewer(metric))
+    return Cell(text, value, share=share, tone=cells.tone(base, value), note=change)
+
+
+def pass_times(measurement: Measurement | None) -> dict[str, Timing | None]:
+    """Wall time and GPU time of a pass."""
+    gpu = next(iter(measurement.of("device")), None) if measurement else None
+    return {"time": measurement.pass_timing if measurement else None, "GPU time": gpu}
+
+
+def _seconds(network: NetworkView) -> list[float | None]:
+    timings = pass_times(network.measurement).values()
+    return [timing.median_s if timing and timing.quality != "void" else None for timing in timings]
+
+
+def _time_cells(network: NetworkView, first: NetworkView, largest: Sequence[float]) -> list[Cell | str]:
+    pairs = comparable_times(first, network) if _is_compared(network, first) else {}
+    line: list[Cell | str] = []
+    for (noun, timing), most in zip(pass_times(network.measurement).items(), largest, strict=True):
+        if timing is None:
+            line.append(MISSING)
+            continue
+        text = seconds(timing.median_s)
+        if timing.quality == "void":
+            line.append(Cell(text, tone="void", note="void, not compared"))
+            continue
+        tone, note = "", str(timing.quality)
+        if noun in pairs:
+            before, after = pairs[noun]
+            interval, decided = time_interval(before, after)
+            change = relative_change(before.median_s, after.median_s, fewer="less") if decided else "undecided"
+            tone = cells.tone(before.median_s, after.median_s) if decided else ""
+            note = f"{change} ({interval}), {timing.quality}"
+        line.append(Cell(text, timing.median_s, share=timing.median_s / most if most else 0.0, tone=tone, note=note))
+    return line
+
+
+def comparable_times(first: NetworkView, other: NetworkView) -> dict[str, tuple[Timing, Timing]]:
+    """The passes of both, and their GPU time, at the first configuration that they share on one machine.
+
+    Void times are left out.
+    """
+    for record in first.timed:
+        for other_record in other.timed:
+            if incompatibility(record, other_record) is not None:
+                continue
+            pairs = {
+                noun: (timing, other_timing)
+                for noun, timing in pass_times(record.measurement).items()
+                for other_timing in [pass_times(other_record.measurement)[noun]]
+                if timing and other_timing and "void" not in (timing.quality, other_timing.quality)
+            }
+            if pairs:
+                return pairs
+    return {}
+
+
+def time_interval(before: Timing, after: Timing) -> tuple[str, bool]:
+    """The 95 % confidence interval of the change in time, and whether it excludes that nothing changed."""
+    from analyzer.timing.statistics import ratio_interval  # Imports numpy: not for a page without times.
+
+    low, high = ratio_interval(before, after)
+    ends = (ratio_text(low) if low else "any", ratio_text(high) if high < inf else "any")
+    return interval_text(*ends), not low <= 1 <= high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -15,7 +16,7 @@ from analyzer.regression.counts.candidates import Candidate
 from analyzer.regression.counts.compare import compare
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck, exit_status
-from reports.regression import junit, markdown
+from reports.regression import findings, junit, markdown
 from reports.regression.workflow_commands import annotation_commands, command, neutralize
 from tests.regression.snapshots import layer, model
 
@@ -266,3 +267,43 @@ def test_the_exit_status_without_and_with_strict(outcome, fields, statuses):
 def test_a_budget_without_a_value_is_undecided_also_under_update():
     change = Change("net", "total", "macs", None, None, "incomparable", budget=1)
     assert exit_status(CheckResult((ModelCheck("net", (change,)),), updated=True), strict=False) == 3
+
+
+# --- SARIF, GitLab and badges ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", [*HOSTILE, "net.py:Net", "tests/test_a.py::test_b"])
+def test_sarif_and_gitlab_have_a_finding_per_metric(name):
+    result = grown_result(name, name)
+    run = json.loads(findings.sarif(result))["runs"][0]
+    assert "macs" in {entry["ruleId"] for entry in run["results"]} <= {"macs", "unknown_ops"}
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {entry["ruleId"] for entry in run["results"]}
+    entries = json.loads(findings.gitlab(result))
+    assert len({entry["fingerprint"] for entry in entries}) == len(entries) == len(run["results"])
+    file = name.partition(":")[0] if name.endswith(("Net", "test_b")) else "pyproject.toml"
+    assert {entry["location"]["path"] for entry in entries} == {file}
+    assert {entry["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for entry in run["results"]} == {file}
+    assert unprintable(findings.sarif(result)) == unprintable(findings.gitlab(result)) == []
+
+
+def test_a_fingerprint_does_not_depend_on_the_values():
+    first, second = (list(findings.findings(grown_result("net", path))) for path in ("a", "b"))
+    assert [finding.fingerprint for finding in first] == [finding.fingerprint for finding in second]
+
+
+def test_a_model_that_cannot_be_counted_is_a_finding():
+    error = CannotMeasure("no torch")
+    check = compare("net.py:Net", "inference", None, None, reason="it cannot be counted: no torch", error=error)
+    (finding,) = findings.findings(CountsResult((check,), False, "", (), "b.json"))
+    assert (finding.level, finding.rule, finding.file) == ("error", "error", "net.py")
+
+
+@pytest.mark.parametrize(
+    ("result", "message", "color"),
+    [
+        (grown_result("net", "a"), "failed: 1 regressed", "red"),
+        (CountsResult((compare("net", "inference", model(), model()),), False, "", (), "b.json"), "1 unchanged",
+         "brightgreen"),
+    ],
+)  # fmt: skip
+def test_a_badge_is_an_endpoint_of_shields(result, message, color):
+    content = json.loads(findings.badge(result))
+    assert (content["schemaVersion"], content["message"], content["color"]) == (1, message, color)

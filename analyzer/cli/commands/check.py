@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from analyzer.cli.jobs.check.output import OutputOptions
     from analyzer.cli.selection import Selection
 
+CI_FORMATS = ("junit", "sarif", "github", "gitlab", "badge")
 MAX_BUDGET_S = 86_400
 EXAMPLES = """\b
 Examples:
@@ -24,7 +25,7 @@ Examples:
   analyze check --resolve
   analyze check googlenet --baseline counts.json
   analyze check --format md -o comment.md --junit check.xml
-  analyze check --base origin/main --time-budget auto
+  analyze check --base auto --time-budget auto
   analyze check googlenet --self-test
   analyze check bench.json --against base.json
 
@@ -90,7 +91,8 @@ def parse_budget(
     metavar="FILE",
     help="Baseline file. Default: that of pyproject.toml, else analyzer-baseline.json.",
 )
-@click.option("--base", metavar="REF", help="Time the working tree against this commit, in pairs of fresh processes.")
+@click.option("--base", metavar="REF", help="Time the working tree against this commit, in pairs of fresh processes. "
+              "auto: the commit before the change, as CI checks it out.")  # fmt: skip
 @click.option("--base-python", metavar="PATH", help="Python interpreter for the base, e.g. with another torch version.")
 @click.option("--self-test", is_flag=True,
               help="Time the working tree against itself, to show the smallest detectable change.")  # fmt: skip
@@ -103,7 +105,9 @@ def parse_budget(
               help="Fail on work that is not counted, models without a baseline and unclear times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
               help="Also write JUnit XML to FILE: one test case per model and metric.")  # fmt: skip
-@click.option("--format", "form", type=click.Choice((*FORMATS, "junit")), default="table", help="Default: table.")
+@click.option("--format", "form", type=click.Choice((*FORMATS, *CI_FORMATS)), default="table",
+              help="Default: table. junit, sarif, github (annotations), gitlab (Code Quality) and badge are for CI "
+                   "servers.")  # fmt: skip
 @output_option
 @click.argument("names", nargs=-1, metavar="[MODEL ... or FILE]")
 @click.option("--against", metavar="FILE", help="Compare the run of pytest-benchmark in [FILE] with this earlier run.")

@@ -72,12 +72,13 @@ def read_ours(path: Path, shown: str) -> Baseline | None:
 
 def file_name(model: str) -> str:
     """A file name for a model: `timm:resnet50` → `timm%3Aresnet50.json`."""
-    name = quote(model, safe=" @=,()")
+    name = quote(model, safe=" @=,()", errors="backslashreplace")
     if len(name) <= MAX_NAME:
         return f"{name}.json"
     import hashlib
 
-    return f"{name[:MAX_NAME]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}.json"
+    digest = hashlib.sha256(model.encode(errors="backslashreplace")).hexdigest()
+    return f"{name[:MAX_NAME]}-{digest[:8]}.json"
 
 
 def _files(folder: Path) -> list[Path]:

@@ -10,10 +10,10 @@ from analyzer.cli.messages import discard_output, print_message
 from analyzer.core.files import write_text
 from analyzer.core.frozen import Frozen
 from analyzer.regression.outcome import CheckResult, exit_status
-from reports.regression import junit, markdown
+from reports.regression import findings, junit, markdown
 from reports.regression.job_summary import publish
 from reports.regression.tables import all_tables, changes_sheet, to_json
-from reports.regression.workflow_commands import in_actions
+from reports.regression.workflow_commands import annotation_commands, in_actions
 
 
 class OutputOptions(Frozen):
@@ -35,13 +35,15 @@ def emit(result: CheckResult, options: OutputOptions, *, on_terminal: CheckResul
     status = exit_status(result, strict=options.strict)
     if options.junit_file is not None:
         write_text(options.junit_file, junit.dump(result), advice="name another file with --junit")
-    if in_actions(os.environ) and (problem := publish(result, os.environ)):
+    if in_actions(os.environ) and options.form != "github" and (problem := publish(result, os.environ)):
         print_message(problem)
     try:
         output.emit(
-            options.form, options.output, lambda: all_tables(shown), untrusted=True,
+            options.form, options.output, lambda: all_tables(shown), untrusted=options.form != "github",
             json=lambda: to_json(result), junit=lambda: junit.dump(result), md=lambda: markdown.dump(result),
-            csv=lambda: output.render([changes_sheet(result)], "csv"),
+            csv=lambda: output.render([changes_sheet(result)], "csv"), sarif=lambda: findings.sarif(result),
+            gitlab=lambda: findings.gitlab(result), badge=lambda: findings.badge(result),
+            github=lambda: "".join(f"{line}\n" for line in annotation_commands(result)),
         )  # fmt: skip
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):

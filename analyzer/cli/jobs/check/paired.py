@@ -20,7 +20,7 @@ from analyzer.core.errors import CannotMeasure, one_line, quoted
 from analyzer.core.signals import sigterm_as_interrupt
 from analyzer.regression import config, lock
 from analyzer.regression.limits import TIME
-from analyzer.regression.paired import worktree
+from analyzer.regression.paired import base_commit, worktree
 from analyzer.regression.paired.measure import (
     PairSample,
     ProcessPair,
@@ -112,6 +112,10 @@ def _sides(
                      "head is timed with them")  # fmt: skip
     tree, name = root, "this tree"
     if base is not None:
+        if base == base_commit.AUTO:
+            base = base_commit.find_base(root, os.environ)
+        elif note := base_commit.ancestry_note(root, base):
+            notes.append(note)
         tree, commit = stack.enter_context(worktree.worktree(root, base))
         name = base if commit.startswith(base) else f"{base} ({commit})"
     name = one_line(name + (f" under {base_python}" if base_python else ""))

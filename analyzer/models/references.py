@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from importlib import metadata
 from importlib.machinery import SourceFileLoader
@@ -37,6 +38,7 @@ from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
 from analyzer.models.libraries import BY_NAME
 from analyzer.models.skip_init import initialised, skip_init
+from analyzer.models.user_packages import let_user_packages_be_imported
 from analyzer.models.zeros import input_zeros
 
 GROUP = "analyzer.models"
@@ -140,6 +142,7 @@ def _file(reference: str, path: Path) -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     folder = str(path.resolve().parent)
+    let_user_packages_be_imported(folder)
     sys.path.insert(0, folder)  # The file can import other files of its folder, as when it is run.
     sys.modules[name] = module
     try:
@@ -154,8 +157,10 @@ def _module(reference: str, name: str) -> ModuleType:
     if "/" in name or "\\" in name:
         raise AnalyzerError(f"{one_line(name)} is not a Python file; {FORMS}")
     sys.path.insert(0, "")
+    packages = let_user_packages_be_imported(str(Path.cwd()))
     try:
-        return importlib.import_module(name)
+        with packages.active() if packages else nullcontext():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and name.startswith(error.name):
             raise UnknownModel(f"no module {quoted(name)} for {one_line(reference)}; {FORMS}") from None

@@ -24,13 +24,16 @@ from analyzer.worker.reply import FINAL_EVENTS, Reply, finished, hung, lost
 EXIT_S = 5.0  # For a worker that has sent everything: whatever the model does at exit.
 START = """
 import sys
-root = sys.argv.pop(1)
-root in sys.path or sys.path.insert(0, root)
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+spec = PathFinder.find_spec("analyzer", [sys.argv.pop(1)])
+sys.modules["analyzer"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["analyzer"])
 """
 
 
 def interpreter(main: str) -> list[str]:
-    """The command that runs a piece of Python with our folder on the path.
+    """The command that runs a piece of Python with our `analyzer`, also if PYTHONPATH has another one.
 
     Not `-m`: that puts the current folder first on sys.path, where the user's random.py would hide Python's.
     """

@@ -62,7 +62,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 def test_the_top_level_has_our_packages_only(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
-    assert {name.split("/")[0] for name in names} == {*PACKAGES, "macscope_pytest.py", info}
+    assert {name.split("/")[0] for name in names} == {*PACKAGES, "macscope.py", "macscope_pytest.py", info}
     assert info.startswith("macscope-")
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
@@ -82,7 +82,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(wheel):
 def test_metadata(wheel):
     archive = zipfile.ZipFile(wheel)
     texts = {Path(name).name: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name}
-    assert "analyze = analyzer.cli:main" in texts["entry_points.txt"].splitlines()
+    assert "analyze = macscope:main" in texts["entry_points.txt"].splitlines()
     metadata = message_from_string(texts["METADATA"])
     assert (metadata["Name"], metadata["Requires-Python"]) == ("macscope", ">=3.11")
     assert metadata["License-Expression"] == "Apache-2.0"
@@ -113,6 +113,28 @@ def test_the_installed_command_lists_networks_and_shows_its_version(installed, t
 
 def test_the_installed_command_verifies(installed, tmp_path):
     run(installed / "analyze", "--variant", "nin", "--input", "3x64x64", "--verify", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "statement"),
+    [
+        ("analyzer.py", "import analyzer; value = analyzer.value"),
+        ("analyzer/part.py", "from analyzer.part import value"),
+        ("reports.py", "from reports import value"),
+        ("reports/__init__.py", "import reports as own; value = own.value"),
+    ],
+)
+@pytest.mark.parametrize("path", ["", "."])
+def test_analyze_runs_a_model_that_imports_its_own_analyzer_or_reports(installed, tmp_path, layout, statement, path):
+    (tmp_path / layout).parent.mkdir(exist_ok=True)
+    (tmp_path / layout).write_text("value = 7\n")
+    model = f"from torch import nn\n{statement}\n\nclass Net(nn.Linear):\n"
+    model += "    def __init__(self):\n        super().__init__(value, 2)\n\n"
+    model += f"    def forward(self, x):\n        {statement}\n        return super().forward(x[:, :value])\n"
+    (tmp_path / "net.py").write_text(model)
+    program = [installed / "python", "-m", "macscope"] if layout == "analyzer.py" else [installed / "analyze"]
+    printed = run(*program, "net.py", "--input", "7", "--format", "json", cwd=tmp_path, PYTHONPATH=path)
+    assert json.loads(printed)["records"][0]["totals"]["macs"] == 7 * 2
 
 
 @pytest.mark.parametrize("layout", ["analyzer.py", "analyzer/__init__.py", "reports.py", "src/analyzer/__init__.py"])

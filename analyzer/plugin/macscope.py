@@ -1,0 +1,41 @@
+"""The command `analyze` and `python -m macscope`.
+
+A user's `analyzer` or `reports` may come before macscope's packages on the import path, because of `PYTHONPATH` or the
+current folder. So this module has a separate name, as `macscope_pytest` has, and loads both packages from their folder.
+"""
+
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
+
+
+def _folder() -> str:
+    """The folder of the packages: that of this file, or a folder of the path if they are installed as editable."""
+    for folder in (str(Path(__file__).parent), *sys.path):
+        if Path(folder, "analyzer", "cli", "app.py").is_file():
+            return folder
+    sys.exit("analyze: macscope's packages are missing; install macscope again")
+
+
+def _load(name: str, folder: str) -> None:
+    spec = PathFinder.find_spec(name, [folder])
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+
+
+def main() -> int:
+    folder = _folder()
+    for name in ("analyzer", "reports"):
+        _load(name, folder)
+    from analyzer.cli import main
+
+    return main()
+
+
+if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # The current folder.
+    sys.exit(main())

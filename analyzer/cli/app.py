@@ -96,6 +96,8 @@ class ModelGroup(click.Group):
               help="Rows of the table of one model: modules, operators, or operators of one width.")  # fmt: skip
 @click.option("--sort", metavar="COLUMN", help="Sort the rows by a column, such as macs; the largest first.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N largest rows and the sum of the others.")
+@click.option("--no-fold", "fold", flag_value=False, default=True,
+              help="List equal modules one by one, instead of 12 blocks as 0–11.")  # fmt: skip
 @click.option("--metric", type=click.Choice(METRIC_NAMES), default="macs", show_default=True,
               help="With several models: the metric compared per module.")  # fmt: skip
 @click.option("--counter", type=click.Choice(["closed-form", "dispatch"]), default="closed-form", show_default=True,

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Selection(Frozen):
-    """The selecting options as typed: `--variant`, `--model`, `--set`, `--input`, `--batch`, `--mode`, `--timeout`."""
+    """The selecting options as typed: `--variant`, `--model`, `--set`, `--input`, `--batch`, `--mode`, `--timeout`.
+
+    `order` are the names of models that are arguments, of both kinds, as typed.
+    """
 
     variants: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
@@ -27,6 +30,7 @@ class Selection(Frozen):
     inputs: tuple[str, ...] = ()
     batch: int = 1
     training: bool = False
+    order: tuple[str, ...] = ()
     timeout_s: float | None = None
 
     def __bool__(self) -> bool:
@@ -51,8 +55,9 @@ class Selection(Frozen):
         return [parse_input(text) for text in self.inputs]
 
     def counters(self, *, counter: Counter = "closed_form", verify: bool = False) -> list[Callable[..., Record]]:
-        """One function per model, variants first, that counts it when called with `batch` and `memory`.
+        """One function per model, in the order typed, that counts it when called with `batch` and `memory`.
 
+        Models of options follow those that are arguments, built-in networks first.
         `counter` and `verify` apply to variants only; references are always counted by running them, in a worker.
         """
         from analyzer.core.inputs import image_shape
@@ -69,22 +74,29 @@ class Selection(Frozen):
 
             in_worker = partial(count_in_worker, inputs=self.inputs, train=self.training, limit_s=self.timeout_s)
             counters += [partial(in_worker, name) for name in self.references]
-        return counters
+        return [counters[index] for index in self._positions()]
+
+    def _positions(self) -> list[int]:
+        """The positions of the models in `variants` and then `references`, in the order typed."""
+        places = {name: place for place, name in reversed(list(enumerate(self.order)))}
+        names = [*self.variants, *self.references]
+        return sorted(range(len(names)), key=lambda position: places.get(names[position], len(places)))
 
     def count(
         self, counters: Sequence[Callable[..., Record]] | None = None, *, memory: bool | TrainingSetup = False
     ) -> tuple[list[Record | None], list[AnalyzerError]]:
-        """The record of every selected model, variants first, and the errors of references that cannot be counted.
+        """The record of every selected model, as `counters`, and the errors of references that cannot be counted.
 
         Such a reference has None in place of its record.
         """
         records: list[Record | None] = []
         errors: list[AnalyzerError] = []
-        for number, count in enumerate(self.counters() if counters is None else counters):
+        counters = self.counters() if counters is None else counters
+        for position, count in zip(self._positions(), counters, strict=True):
             try:
                 records.append(count(batch=self.batch, memory=memory))
             except AnalyzerError as error:
-                if number < len(self.variants):
+                if position < len(self.variants):
                     raise
                 records.append(None)
                 errors.append(error)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from analyzer.core.shapes import Shape
+    from analyzer.models.references import Reference
     from analyzer.networks.overrides import Overrides
     from analyzer.records.comparison import Comparison
 
@@ -222,6 +223,7 @@ def count_module(
     `notes` come before those of the count.
     """
     from analyzer.counting.execution.arguments import with_items
+    from analyzer.counting.execution.classes import classes
     from analyzer.counting.execution.run import count_model, input_shapes_and_dtype, measure_memory
 
     args, kwargs = with_items((args, kwargs))
@@ -235,7 +237,7 @@ def count_module(
         model=label or type(model).__name__,
         input=shapes,
         mode="training" if training else "inference",
-        count=counted.count,
+        count=counted.count.replace(types=classes(model, counted.count)),
         dtype=dtype,
         memory=measured,
         notes=(*notes, *counted.notes, *memory_notes),
@@ -251,20 +253,15 @@ def count_reference(
     memory: bool | TrainingSetup = False,
 ) -> Record:
     """The record of a model by reference, such as `net.py:Net` or `torchvision:resnet50`. Runs the code it names."""
+    from analyzer.counting.execution.batch_in_input import load
     from analyzer.counting.execution.restore import restore_settings
 
     with restore_settings():
-        return reference_counter(reference, inputs=inputs, batch=batch)(train=train, memory=memory)
+        return reference_counter(load(reference, inputs, batch))(train=train, memory=memory)
 
 
-def reference_counter(reference: str, *, inputs: Sequence[Input] = (), batch: int = 1) -> Callable[..., Record]:
-    """Loads a reference once. Returns a function `(train=…, memory=…)` → record that can be called repeatedly.
-
-    The model and its inputs are made under a fixed seed, so that chance in a constructor counts the same every time.
-    """
-    from analyzer.counting.execution.batch_in_input import load
-
-    loaded = load(reference, inputs, batch)
+def reference_counter(loaded: Reference) -> Callable[..., Record]:
+    """A function `(train=…, memory=…)` → record of a loaded reference that can be called repeatedly."""
     return partial(
         count_module, loaded.model, loaded.args, loaded.kwargs, label=loaded.label, real=loaded.real, notes=loaded.notes
     )

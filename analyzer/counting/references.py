@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from analyzer.core.errors import CannotMeasure, one_line
-from analyzer.core.serialize import to_json
+from analyzer.core.serialize import from_json, to_json
+from analyzer.records.parameters import NeedsInput, Parameters
 from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
 from analyzer.records.training import TrainingSetup
@@ -26,7 +27,7 @@ def count_passes(
 ) -> tuple[list[Record], str]:
     """A record per pass; if one but the first cannot be counted, those before it and the error.
 
-    `inputs` are as on the command line. Raises AnalyzerError, CannotMeasure if the model ended its process or ran for
+    `inputs` are as on the command line. Raises AnalyzerError, NeedsInput for a model without an input, CannotMeasure if the model ended its process or ran for
     longer than `limit_s` seconds (10 minutes if None), and KeyboardInterrupt.
     """
     request = {
@@ -37,7 +38,10 @@ def count_passes(
     }
     reply = client.ask(TASK, request, limit_s or client.LIMIT_S, model=reference)
     if reply.end != "done":
-        raise reply.error(one_line(reference))
+        error = reply.error(one_line(reference))
+        if line := reply.last("parameters"):
+            raise NeedsInput(error, line["example"], from_json(Parameters, line["parameters"]))
+        raise error
     try:
         records = [record_from_json(line["record"]) for line in reply.lines if line["event"] == "record"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
+from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, error_text, one_line
 from analyzer.core.inputs import parse_input
-from analyzer.core.serialize import from_json
+from analyzer.core.serialize import from_json, to_json
 from analyzer.counting.api import reference_counter
-from analyzer.counting.execution import run as _run  # noqa: F401 – the server imports it before it forks
+from analyzer.counting.execution.batch_in_input import load  # The server imports it before it forks.
+from analyzer.counting.parameters import params
 from analyzer.models.failures import user_frames
 from analyzer.records.record_json import record_to_json
 from analyzer.records.training import TrainingSetup
@@ -18,11 +19,12 @@ from analyzer.worker.task import Send
 
 def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     """Loads the model once and sends a record for each of `passes`; the final line has the error of a pass but the
-    first, which then is the last one."""
+    first, which then is the last one. Of a model that needs an input, parameters are sent before the error."""
     reference = request["reference"]
     try:
         inputs = [parse_input(text) for text in request["inputs"]]
-        count = reference_counter(reference, inputs=inputs, batch=request["batch"])
+        loaded = load(reference, inputs, request["batch"])
+        count = reference_counter(loaded)
         for number, (train, memory) in enumerate(request["passes"]):
             try:
                 setup = from_json(TrainingSetup, memory) if isinstance(memory, dict) else memory
@@ -31,6 +33,11 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
                 if not number:
                     raise
                 return {"event": "done", "error": str(error)}
+    except InputError as error:
+        if error.example:  # Without an input, its parameters can be shown.
+            parameters = params(loaded.model).replace(model=loaded.label)
+            send({"event": "parameters", "parameters": to_json(parameters), "example": error.example})
+        raise
     except AnalyzerError:
         raise
     except BaseException as error:

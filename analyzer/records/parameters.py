@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from analyzer.core.display import Displayed, View
+from analyzer.core.errors import AnalyzerError, InputError
 from analyzer.core.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -56,13 +57,25 @@ class Parameters(Displayed, Frozen):
         """One row per module down to `depth`, with the tensors of its children, and the total."""
         return self._view(depth=depth)
 
+    @property
+    def rows(self) -> tuple[ModuleParameters, ...]:
+        """The modules that hold tensors themselves; sums over them count nothing twice."""
+        return tuple(module for module in self.modules if module.params or module.buffers)
+
     def frame(self) -> pandas.DataFrame:
-        """One row per module that holds tensors itself; sums over rows count nothing twice."""
+        """One row per module that holds tensors itself; see `rows`."""
         import pandas
 
-        rows = [module for module in self.modules if module.params or module.buffers]
         columns = list(ModuleParameters.fields)
-        return pandas.DataFrame([[getattr(row, name) for name in columns] for row in rows], columns=columns)
+        return pandas.DataFrame([[getattr(row, name) for name in columns] for row in self.rows], columns=columns)
+
+
+class NeedsInput(InputError):
+    """A model got no input and has no default one. Its `parameters` are known; `example` are sizes it may take."""
+
+    def __init__(self, error: AnalyzerError, example: str, parameters: Parameters) -> None:
+        super().__init__(str(error), getattr(error, "advice", ""), example)
+        self.details, self.exit_status, self.parameters = error.details, error.exit_status, parameters
 
 
 def add_parameters(path: str, kind: str, modules: Iterable[ModuleParameters]) -> ModuleParameters:

@@ -90,7 +90,13 @@ class Record(Displayed, Frozen):
         )
 
     def table(
-        self, *, depth: int | None = None, sort: str | None = None, by: By = "module", top: int | None = None
+        self,
+        *,
+        depth: int | None = None,
+        sort: str | None = None,
+        by: By = "module",
+        top: int | None = None,
+        fold: bool = True,
     ) -> View:
         """One row per module down to `depth`, or `by` operator or type, and the total.
 
@@ -98,9 +104,10 @@ class Record(Displayed, Frozen):
 
         `sort` is a column: params, macs, flops, activations, bytes_read, bytes_written, traffic, intensity, and after a
         backward pass backward_macs, recomputed_macs, backward_flops, step_macs, step_flops; the largest first. `top`
-        keeps so many rows and sums up the others. Raises AnalyzerError for other values.
+        keeps so many rows and sums up the others. `fold` shows equal modules in one row, with their sum. Raises
+        AnalyzerError for other values.
         """
-        return self._view(depth=depth, sort=sort, by=by, top=top)
+        return self._view(depth=depth, sort=sort, by=by, top=top, fold=fold)
 
     def figure(self, name: str = "compute") -> Any:
         """A `plotly` figure with the modules as tiles, by "compute" (MACs), "params", "activations" or "time"."""

@@ -48,6 +48,12 @@ class Totals(Frozen):
         value: int | None = getattr(self, metric, self.step.get(metric))
         return value
 
+    def times(self, count: int) -> Totals:
+        """The sums of `count` equal parts."""
+        if count == 1:
+            return self
+        return total([self] * count)
+
     @property
     def traffic(self) -> int:
         return self.bytes_read + self.bytes_written
@@ -104,7 +110,8 @@ class Count(Frozen):
     """The result of one counter for one model. `unknown_ops`: operators without formula, and their number of calls.
 
     `unknown_in`: the same calls grouped by module: operator → module path → number of calls. `as_if_dense`: quantized
-    and sparse operators that are counted as the dense floating-point operators they replace.
+    and sparse operators that are counted as the dense floating-point operators they replace. `types`: the classes of
+    modules by path; empty for built-in networks.
     """
 
     counter: str
@@ -112,6 +119,7 @@ class Count(Frozen):
     unknown_ops: Mapping[str, int] = {}
     as_if_dense: Mapping[str, int] = {}
     unknown_in: Mapping[str, Mapping[str, int]] = {}
+    types: Mapping[str, str] = {}
 
     @property
     def totals(self) -> Totals:

@@ -10,65 +10,67 @@ from analyzer.core.units import METRICS
 from analyzer.records.comparison import TOTAL, Comparison
 from analyzer.records.rows import Totals
 from reports import cells
-from reports.counting.groups import tree_name
-from reports.counting.network import CONVENTIONS, conditions, exact_totals, passes_of_step
-from reports.table import MISSING, Cell, Row, Table, columns
+from reports.counting.network import condition_parts, exact_totals, passes_of_step
+from reports.counting.tree import tree_name
+from reports.table import MISSING, Cell, Column, Row, Table, columns
 
-MAX_MODELS = 3
+MAX_EXACT = 2  # Models with exact totals below the table.
 
 
 def tables(comparison: Comparison, metric: str, depth: int) -> list[Table]:
     """The summary, then the modules: with difference and ratio for two models, with ratios for more.
 
-    A table has at most three models, the first model always among them, so that it fits a terminal. Raises
-    AnalyzerError for a metric that no record has.
+    Raises AnalyzerError for a metric that no record has.
     """
     known = [name for name in METRICS if any(totals and totals.value(name) for totals in comparison.modules[TOTAL])]
     if metric not in (*known, "macs"):
         raise AnalyzerError(f"metric is {quoted(metric)}, which these counts lack; {nearest(metric, known)}")
-    count = len(comparison.records)
-    if count == 2:
-        return [_summary(comparison), _pair(comparison, metric, depth)]
-    step = MAX_MODELS - 1
-    groups = [[0, *range(start, min(start + step, count))] for start in range(1, count, step)]
-    return [_summary(comparison), *(_several(comparison, metric, depth, group) for group in groups)]
+    modules = _pair if len(comparison.records) == 2 else _several
+    return [_summary(comparison), modules(comparison, metric, depth)]
 
 
 def _summary(comparison: Comparison) -> Table:
     """The whole of each record, or of its module; below every other record its change relative to the first."""
     metrics = _summary_metrics(comparison)
     first, *_ = all_values = [_values(totals, metrics) for totals in comparison.modules[TOTAL]]
+    parts = list(zip(*map(condition_parts, comparison.records), strict=True))
+    differing = [part for part in parts if len(set(part)) > 1]
     rows: list[Row] = []
-    for values, label in zip(all_values, comparison.labels, strict=True):
+    for index, (values, label) in enumerate(zip(all_values, comparison.labels, strict=True)):
         # Overrides are below the network's name, one per line, the first next to the ratios: a narrow column.
         name, at, overrides = label.partition("@")
-        rows.append((Cell(name), *map(cells.count, metrics, values)))
+        counted_at = (", ".join(part[index] for part in differing),) if differing else ()
+        rows.append((Cell(name), *map(cells.count, metrics, values), *counted_at))
         ratios = [_ratios(metrics, first, values)] if values is not first and values[0] is not None else []
         for override, texts in zip_longest(overrides.split(",") if at else [], ratios):
-            rows.append((Cell(f"@{override}" if override else "", depth=1), *(texts or [""] * len(metrics))))
+            row = (Cell(f"@{override}" if override else "", depth=1), *(texts or [""] * len(metrics)))
+            rows.append((*row, *([""] if differing else [])))
     module = comparison.records[0].module
-    shared = {conditions(record) for record in comparison.records}
     title = (f"{module}: " if module else "") + " against ".join(comparison.labels)
-    differ = len(shared) > 1
+    shared = ", ".join(part[0] for part in parts if part not in differing)
     notes = [
-        f"{label}: {exact_totals(record)}" + (f"; {conditions(record)}" if differ else "")
+        f"{label}: {exact_totals(record, short=True)}"
         for label, record in zip(comparison.labels, comparison.records, strict=True)
+        if len(comparison.records) <= MAX_EXACT
     ]
     notes += [
         f"{label}: no formula for operators (calls): {record.count.uncounted}"
         for label, record in zip(comparison.labels, comparison.records, strict=True)
         if record.unknown_ops
     ]
-    training = "step_macs" in metrics
-    names = ("forward" if training and name == "macs" else METRICS[name].title for name in metrics)
-    titles = columns("model", *names)
-    return Table(title if differ else f"{title} ({shared.pop()})", titles, tuple(rows), notes=tuple(notes))
+    names = ["forward" if "step_macs" in metrics and name == "macs" else METRICS[name].title for name in metrics]
+    titles = columns(
+        "model", *names, *(["counted at"] if differing else []), left=("counted at",), drop=("traffic", "activations")
+    )
+    return Table(f"{title} ({shared})", titles, tuple(rows), notes=tuple(notes))
 
 
 def _summary_metrics(comparison: Comparison) -> tuple[str, ...]:
-    """In training the MACs of the passes and of the step, in place of activations and traffic of the forward pass."""
+    """In training those of the passes and of the step, in place of FLOPs, activations and traffic."""
     passes = passes_of_step([record.totals for record in comparison.records])
-    return ("params", "macs", *passes, "step_flops") if passes else ("params", "macs", "activations", "traffic")
+    return (
+        ("params", "macs", *passes, "step_flops") if passes else ("params", "macs", "flops", "activations", "traffic")
+    )
 
 
 def _values(totals: Totals | None, metrics: Sequence[str]) -> list[int | None]:
@@ -93,15 +95,18 @@ def _pair(comparison: Comparison, metric: str, depth: int) -> Table:
     return Table(_title(metric), titles, tuple(rows), total=True, notes=_notes(metric))
 
 
-def _several(comparison: Comparison, metric: str, depth: int, indices: Sequence[int]) -> Table:
+def _several(comparison: Comparison, metric: str, depth: int) -> Table:
     rows: list[Row] = []
-    for name, (first, *others) in _modules(comparison, metric, depth, indices):
+    for name, (first, *others) in _modules(comparison, metric, depth, range(len(comparison.records))):
         row = [name, cells.count(metric, first)]
         for other in others:
             row += [cells.count(metric, other), "" if None in (first, other) else cells.ratio(metric, first, other)]
         rows.append(tuple(row))
-    first_label, *labels = (comparison.labels[index] for index in indices)
-    titles = columns("module", first_label, *(title for label in labels for title in (label, "ratio to 1st")))
+    first_label, *labels = comparison.labels
+    pairs = (
+        Column(title, block=block) for block, label in enumerate(labels, start=1) for title in (label, "ratio to 1st")
+    )
+    titles = (*columns("module", first_label), *pairs)
     return Table(_title(metric), titles, tuple(rows), total=True, notes=_notes(metric))
 
 
@@ -111,7 +116,7 @@ def _title(metric: str) -> str:
 
 def _notes(metric: str) -> tuple[str, ...]:
     title = METRICS[metric].title
-    return (f"{MISSING}: not in that network. Modules with no {title} in any network are left out.", CONVENTIONS)
+    return (f"{MISSING}: not in that network. Modules without {title} in any network are left out.",)
 
 
 def _modules(

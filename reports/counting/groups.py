@@ -5,36 +5,37 @@ Pure functions of a record. Groups without children are disjoint, and their tota
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import get_args
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
-from analyzer.core.shapes import Shape, shape_text
+from analyzer.core.shapes import shape_text
 from analyzer.records.record import By, Record
 from analyzer.records.rows import STEP_KEYS, TOTAL_KEYS, Module, Row, Totals, prefixes, total
+from reports.counting.tree import Repeats, find_repeats, tree, tree_name
+from reports.counting.types import module_type, operator_type, repeated
 from reports.table import MISSING, Cell
 
 TOP_LEVEL = "(top level)"
 OWN_FORWARD = "(own forward)"
 COLUMNS = (*TOTAL_KEYS, "traffic", "intensity", *STEP_KEYS)
-CONVOLUTION = re.compile(r"conv(?:_transpose)?([123])d")
 NEARLY_ALL, MAX_ROWS = 0.8, 60  # Of a table with the default depth.
-ADDITION = re.compile(r"(s?addb?mm|baddbmm|addmv)_?$")  # Its first input is added to the product of the others.
-CHANNELS_SECOND = ("batch_norm", "group_norm", "instance_norm")
 
 
 class Group(Frozen):
     """Some rows of a record. `output` is the shape of a module's output; `path` is None for a group of operators.
 
-    `place` orders the groups of a tree: one pair per level, so that children follow their parent.
+    `type` is a module's class or its operator; `calls` is the number of rows of a group of operators. `place` orders
+    the groups of a tree: one pair per level, so that children follow their parent.
     """
 
     name: Cell
     totals: Totals
     output: str = MISSING
+    type: str = ""
     path: str | None = None
     calls: int = 0
     place: tuple[tuple[float, float], ...] = ()
@@ -42,13 +43,19 @@ class Group(Frozen):
 
 
 def groups(
-    record: Record, depth: int = 1, *, by: By = "module", sort: str | None = None, top: int | None = None
+    record: Record,
+    depth: int = 1,
+    *,
+    by: By = "module",
+    sort: str | None = None,
+    top: int | None = None,
+    fold: bool = False,
 ) -> list[Group]:
     """The groups of a record. Modules are in execution order, unless sorted; operators are sorted by MACs.
 
     `sort` is one of COLUMNS, the largest first; modules of a deeper level stay below their parent. `top` keeps that
-    many groups and sums up the others; modules are then a list of those without children in the table. Raises
-    AnalyzerError for unknown values.
+    many groups and sums up the others; modules are then a list of those without children in the table. `fold` shows
+    repeated modules as one, with their sum, unless `top` is given. Raises AnalyzerError for unknown values.
     """
     if by not in get_args(By):
         raise AnalyzerError(f"by is {quoted(by)}; wanted one of: {', '.join(get_args(By))}")
@@ -58,7 +65,8 @@ def groups(
     value = _value(record, sort) if sort else None
     largest = _value(record, "step_macs" if record.totals.step else "macs")
     if by == "module":
-        modules = _modules(record, depth, value or (largest if top else lambda totals: 0), full_names=top is not None)
+        order = value or (largest if top else lambda totals: 0)
+        modules = _modules(record, depth, order, full_names=top is not None, fold=fold and top is None)
         return modules if top is None else _largest([group for group in modules if group.leaf], top)
     members: dict[str, list[Row]] = {}
     for row in record.rows:
@@ -68,7 +76,7 @@ def groups(
     return operators if top is None else _largest(operators, top)
 
 
-def default_depth(record: Record) -> int:
+def default_depth(record: Record, *, fold: bool = False) -> int:
     """The first depth at which no module that could be divided has nearly all MACs, in a table of at most 60 rows.
 
     Without MACs, nearly all parameters.
@@ -76,11 +84,11 @@ def default_depth(record: Record) -> int:
     totals = record.totals
     value = _value(record, "step_macs" if totals.step else "macs" if totals.macs else "params")
     parents = {path for module in record.modules for path in prefixes(module.path)[:-1]}
-    depth, shown = 1, groups(record, 1)
+    depth, shown = 1, groups(record, 1, fold=fold)
     while any(
         group.leaf and group.path in parents and value(group.totals) > NEARLY_ALL * value(totals) for group in shown
     ):
-        shown = groups(record, depth + 1)
+        shown = groups(record, depth + 1, fold=fold)
         if len(shown) > MAX_ROWS:
             break
         depth += 1
@@ -108,61 +116,35 @@ def _largest(sorted_groups: Sequence[Group], count: int) -> list[Group]:
     return [*sorted_groups[:count], summed]
 
 
-def operator_type(row: Row) -> str:
-    """An operator with its widths and window: `conv2d 3→64 7x7/2`, `conv2d 64→64 3x3, 64 groups`, `max_pool2d 3x3/2`.
-
-    Records of earlier versions have no windows; operators with weights then show the number of these.
-    """
-    window = _window(row)
-    if not (row.weights and row.inputs and row.outputs):
-        return f"{row.op}{window}"
-    first = row.inputs[1] if ADDITION.match(row.op) and len(row.inputs) > 1 else row.inputs[0]
-    before = "" if row.op.startswith("embedding") else _width(row.op, first)
-    return f"{row.op} {before}→{_width(row.op, row.outputs[0])}{window or f', {row.weights:,} weights'}"
-
-
-def _window(row: Row) -> str:
-    if not row.kernel:
-        return ""
-    sizes = row.stride or ()
-    strides = "x".join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))
-    stride = f"/{strides}" if strides not in ("", "1") else ""
-    groups = f", {row.groups:,} groups" if (row.groups or 1) > 1 else ""
-    return f" {'x'.join(map(str, row.kernel))}{stride}{groups}"
-
-
-def _width(op: str, shape: Shape) -> str:
-    """The number of channels or features."""
-    convolution = CONVOLUTION.match(op)
-    index = -1 - int(convolution[1]) if convolution else 1 if op.startswith(CHANNELS_SECOND) else -1
-    return str(shape[index]) if -len(shape) <= index < len(shape) else "?"
-
-
-def _modules(record: Record, depth: int, value: Callable[[Totals], float], *, full_names: bool) -> list[Group]:
+def _modules(
+    record: Record, depth: int, value: Callable[[Totals], float], *, full_names: bool, fold: bool
+) -> list[Group]:
     """Modules down to `depth`, the work of their own forward, and that of the model's own forward.
 
     Without `full_names`, a module's own forward is left out if it has neither MACs nor parameters.
     """
-    modules = record.modules
-    base = base_path(record.module, modules)
-    places = {module.path: (-value(module.totals), index) for index, module in enumerate(modules)}
-    parents = {path for module in modules for path in prefixes(module.path)[:-1]}
+    modules = {module.path: module for module in record.modules}
+    places = {path: (-value(module.totals), index) for index, (path, module) in enumerate(modules.items())}
     own_rows: dict[str, list[Row]] = {}
+    rows_below: dict[str, list[Row]] = {}
     for row in record.rows:
         own_rows.setdefault(row.path, []).append(row)
+        for path in prefixes(row.path):
+            rows_below.setdefault(path, []).append(row)
+    classes = record.count.types
+    repeats = find_repeats(modules, partial(_key, rows_below, classes)) if fold else Repeats()
     result = []
-    for module in modules:
-        name = tree_name(module.path, base, depth)
-        if name is None:
-            continue
-        place = tuple(places[path] for path in prefixes(module.path))
-        name = Cell(module.path) if full_names else name
+    base = base_path(record.module, list(modules.values()))
+    for path, name, times, is_open in tree(modules, base, depth, repeats, own_rows):
+        module = modules[path]
+        place = tuple(places[prefix] for prefix in prefixes(path))
         output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING
-        is_open = module.path in parents and tree_name(f"{module.path}.child", base, depth) is not None
-        result.append(Group(name, module.totals, output, module.path, place=place, leaf=not is_open))
-        forward = total(own_rows.get(module.path, ()) if is_open else ())
+        kind = repeated(times, module_type(path, rows_below[path], classes))
+        name = Cell(path) if full_names else name
+        result.append(Group(name, module.totals.times(times), output, kind, path, place=place, leaf=not is_open))
+        forward = total(own_rows.get(path, ()) if is_open else ()).times(times)
         if forward.macs or forward.params or (full_names and forward != total(())):
-            title = f"{module.path} {OWN_FORWARD}" if full_names else OWN_FORWARD
+            title = f"{path} {OWN_FORWARD}" if full_names else OWN_FORWARD
             forward_name = Cell(title, depth=0 if full_names else name.depth + 1)
             result.append(Group(forward_name, forward, place=(*place, (-value(forward), -1))))
     if rows := top_level_rows(record):
@@ -171,25 +153,18 @@ def _modules(record: Record, depth: int, value: Callable[[Totals], float], *, fu
     return sorted(result, key=lambda group: group.place[-1:] if full_names else group.place)
 
 
+def _key(rows_below: Mapping[str, Sequence[Row]], classes: Mapping[str, str], path: str) -> Hashable:
+    """What modules that are folded have in common: the class, and every operator with its figures."""
+    rows = rows_below[path]
+    same = tuple(row.replace(path=row.path[len(path) :], role="", sources=None, padding=None) for row in rows)
+    return classes.get(path), same
+
+
 def base_path(name: str | None, modules: Sequence[Module]) -> str:
     """The path of the module with that path or role; "" for the whole network."""
     if name is None or any(module.path == name for module in modules):
         return name or ""
     return next((module.path for module in modules if module.role == name), "")
-
-
-def tree_name(path: str, base: str, depth: int) -> Cell | None:
-    """A path as a name in the tree below `base`, or None if it is outside or deeper than `depth`.
-
-    Without a base the top level is depth 1 and not indented; with one, the base itself is the root.
-    """
-    if base and path != base and not path.startswith(f"{base}."):
-        return None
-    below = path[len(base) :].count(".") if base else path.count(".") + 1
-    if below > depth:
-        return None
-    indent = below if base else below - 1
-    return Cell(path.rpartition(".")[2] if indent else path, depth=indent)
 
 
 def is_open(modules: Sequence[Module], path: str, base: str, depth: int) -> bool:

@@ -10,19 +10,12 @@ from analyzer.records.record import By, Record
 from analyzer.records.rows import Totals
 from reports import cells
 from reports.counting.groups import TOP_LEVEL, Group, groups
-from reports.table import MISSING, Cell, Table, columns
+from reports.table import MISSING, Cell, Cut, Table, columns
 from reports.table import Row as TableRow
 
-CONVENTIONS = (
-    "MACs: multiply-adds of convolutions and linear layers; bias not counted, padding counts as data. "
-    "FLOPs: 2 x MACs, plus bias, activations, pools, norms. Activations: output elements of operators with MACs. "
-    "FLOP/B: FLOPs per byte of memory traffic."
-)
-TRAINING_CONVENTIONS = (
-    "MACs: multiply-adds of the forward pass, of the backward pass (gradients of inputs and weights), and of a step, "
-    "which is the sum; share: of the step. FLOPs: of a step: 2 x MACs, plus bias, activations, pools and norms of the "
-    "forward pass; those of the backward pass and the optimizer are not counted."
-)
+SEE_CONVENTIONS = "see analyze conventions"
+# Columns that a narrow terminal leaves out, the first one first; their totals are below the table.
+DROPPED = ("FLOP/B", "activations", "FLOPs", "output")
 
 
 def network(
@@ -33,11 +26,13 @@ def network(
     by: By = "module",
     sort: str | None = None,
     top: int | None = None,
+    fold: bool = False,
+    types: bool = False,
 ) -> Table:
     """One row per module down to `depth` below the module that the record is restricted to, and the total.
 
-    `by`, `sort` and `top` choose other rows; see `groups`. `times_s` maps module paths to seconds, the whole pass under
-    "", and adds two columns to modules.
+    `by`, `sort`, `top` and `fold` choose other rows; see `groups`. `types` adds a column to modules. `times_s` maps
+    module paths to seconds, the whole pass under "", and adds two columns to modules.
     """
     training = bool(record.totals.step)
     passes = ["macs", *passes_of_step([record.totals])]
@@ -45,9 +40,11 @@ def network(
     def row(group: Group) -> TableRow:
         second = group.output if by == "module" else f"{group.calls:,}" if group.calls else ""
         counts = _step_counts(group.totals, record.totals, passes) if training else _counts(group.totals, record.totals)
-        return (group.name, second, *counts, *(() if times_s is None else _time(times_s, group.path)))
+        kind = (group.type,) if types else ()
+        return (group.name, *kind, second, *counts, *(() if times_s is None else _time(times_s, group.path)))
 
-    shown = groups(record, depth, by=by, sort=sort, top=top)
+    shown = groups(record, depth, by=by, sort=sort, top=top, fold=fold)
+    types = types and any(group.type for group in shown)
     whole = Group(Cell("total"), record.totals, output="", path="")
     counted = (
         ("forward", *(METRICS[name].title for name in passes[1:]), "share", "FLOPs")
@@ -56,13 +53,14 @@ def network(
     )
     times = () if times_s is None else ("time", "share of time")
     scope = f"{record.module} of {record.label}" if record.module else record.label
-    titles = (by, "output" if by == "module" else "calls", "params", *counted, *times)
+    titles = (by, *(["type"] if types else []), "output" if by == "module" else "calls", "params", *counted, *times)
+    cut: Cut = "start" if top and by == "module" else "end"
     return Table(
         f"{scope}: {conditions(record)}",
-        columns(*titles, left=("share", "share of time"), cut="start" if top and by == "module" else "end"),
+        columns(*titles, left=("type", "share", "share of time"), cut=cut, drop=DROPPED, shrink=("type",)),
         tuple(map(row, [*shown, whole])),
         total=True,
-        notes=(exact_totals(record), TRAINING_CONVENTIONS if training else CONVENTIONS, *_unknown(record)),
+        notes=(f"{exact_totals(record)}; {SEE_CONVENTIONS}", *_unknown(record)),
     )
 
 
@@ -101,21 +99,24 @@ def _time(times_s: Mapping[str, float], path: str | None) -> TableRow:
 
 def conditions(record: Record) -> str:
     """The conditions of the counts: the input with its batch, mode, dtype and counter."""
+    return ", ".join(condition_parts(record))
+
+
+def condition_parts(record: Record) -> tuple[str, str, str, str]:
     shape = ", ".join(shape_text(shape) for shape in record.input)
-    return f"input {shape}, {record.mode}, {record.dtype}, counted by {counter_name(record.count.counter)}"
+    return f"input {shape}", record.mode, record.dtype, f"counted by {counter_name(record.count.counter)}"
 
 
 def counter_name(counter: str) -> str:
     return counter.replace("_", " ")
 
 
-def exact_totals(record: Record) -> str:
-    """The totals to the last unit, and a module's share of the network's MACs."""
+def exact_totals(record: Record, *, short: bool = False) -> str:
+    """The totals to the last unit, and a module's share of the network's MACs; with `short` without bytes."""
     totals = record.totals
-    text = (
-        f"{totals.params:,} params, {totals.macs:,} MACs, {totals.flops:,} FLOPs, "
-        f"{totals.activations:,} activations, {totals.traffic:,} bytes of traffic"
-    )
+    text = f"{totals.params:,} params, {totals.macs:,} MACs, {totals.flops:,} FLOPs"
+    if not short:
+        text += f", {totals.activations:,} activations, {totals.traffic:,} bytes of traffic"
     if step := totals.step:
         text += (
             f"; backward {totals.backward_macs:,} MACs, {step['backward_flops']:,} FLOPs; "

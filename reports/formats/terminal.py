@@ -16,14 +16,17 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from analyzer.core.errors import one_line
-from reports.table import Cell, Column, Row, Table
+from reports.table import MISSING, Cell, Column, Row, Table, cell_text
 
 BAR_WIDTH = 6
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 ASCII_LINES = box.Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
-ASCII = str.maketrans({"–": "-", "×": "x", "·": ".", "…": "~", **dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))})
+ASCII = str.maketrans(
+    {"–": "-", "→": "->", "×": "x", "·": ".", "…": "~", **dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))}
+)
 MAX_HEADER_WIDTH = 12
 MIN_NAME_WIDTH = 12
+ENOUGH_OF_A_TEXT = 18  # A wider column of texts gives room to an optional column.
 TRAILING_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Also between the colour codes at a line's end.
 WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced", "regressed", "over budget"})
 
@@ -49,6 +52,7 @@ def _is_file(target: IO[str]) -> bool:
 def show(tables: Sequence[Table], to: Console) -> None:
     """Prints the tables one below the other. A note that several tables share is printed once, below the last."""
     ascii_only = not str(to.encoding).lower().startswith("utf")
+    tables = [part for table in tables for part in split(table, ascii_only, to.width)]
     for index, table in enumerate(tables):
         later_notes = {note for later in tables[index + 1 :] for note in later.notes}
         with to.capture() as capture:
@@ -65,21 +69,21 @@ def show(tables: Sequence[Table], to: Console) -> None:
 
 
 def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[str, ...]]:
-    """The table, without bars if it is too wide with them, and a note if even then not all columns fit.
+    """The table without optional columns, and then without bars, if it is too wide with them.
 
+    A note lists other columns that do not fit even then.
     Each column is a single text of many lines: rich measures, pads and wraps every cell separately, which for one cell
     per number takes longer than the count.
     """
     for bar_width in (BAR_WIDTH, 0):
-        cells = [_texts(row, ascii_only, bar_width) for row in table.rows]
-        widths = [
-            max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
-            for index, column in enumerate(table.columns)
-        ]
-        count, omitted = _fitting(table.columns, widths, width)
+        cells, widths = _cells(table, ascii_only, bar_width)
+        chosen = _without_optional(table.columns, widths, width)
+        columns, widths = tuple(table.columns[index] for index in chosen), [widths[index] for index in chosen]
+        cells = [[row[index] for index in chosen] for row in cells]
+        count, omitted = _fitting(columns, widths, width)
         if not omitted:
             break
-    columns, cells, widths = table.columns[:count], [row[:count] for row in cells], widths[:count]
+    columns, cells, widths = columns[:count], [row[:count] for row in cells], widths[:count]
     if columns[0].cut == "start":
         name_width = max(width - sum(1 + width for width in widths[1:]), MIN_NAME_WIDTH)
         for row in cells:
@@ -102,14 +106,68 @@ def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[
     return grid, omitted
 
 
+def _cells(table: Table, ascii_only: bool, bar_width: int) -> tuple[list[list[Text]], list[int]]:
+    """The texts of a table, and the width of each column."""
+    cells = [_texts(row, ascii_only, bar_width) for row in table.rows]
+    widths = [
+        max([len(line) for line in _header(column.title).split("\n")] + [len(row[index]) for row in cells])
+        for index, column in enumerate(table.columns)
+    ]
+    return cells, widths
+
+
+def split(table: Table, ascii_only: bool, width: int) -> list[Table]:
+    """The table as often as its blocks of columns need, each with those that fit."""
+    if not any(column.block for column in table.columns):
+        return [table]
+    _, widths = _cells(table, ascii_only, BAR_WIDTH)
+    fixed = [index for index, column in enumerate(table.columns) if not column.block]
+    blocks: dict[int, list[int]] = {}
+    for index, column in enumerate(table.columns):
+        if column.block:
+            blocks.setdefault(column.block, []).append(index)
+    parts: list[list[int]] = []
+    for block in blocks.values():
+        if parts and sum(widths[index] + 1 for index in (*fixed, *parts[-1], *block)) <= width + 1:
+            parts[-1] += block
+        else:
+            parts.append(list(block))
+    return [_select(table, [*fixed, *part]) for part in parts]
+
+
+def _select(table: Table, indices: Sequence[int]) -> Table:
+    """The columns with these indices, and the rows that have anything there."""
+    rows = [tuple(row[index] for index in indices) for row in table.rows]
+    return table.replace(
+        columns=tuple(table.columns[index] for index in indices),
+        rows=tuple(row for row in rows if any(cell_text(item) not in ("", MISSING) for item in row[1:])),
+    )
+
+
 def _shrinks(columns: Sequence[Column], index: int) -> bool:
-    """Only names and a left-aligned last column may be cut: a number that is cut would be another number."""
-    return index == 0 or (columns[index].align == "left" and index == len(columns) - 1)
+    """Only names, types and a left-aligned last column may be cut: a number that is cut would be another number."""
+    return index == 0 or columns[index].shrinks or (columns[index].align == "left" and index == len(columns) - 1)
+
+
+def _needed(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
+    """The least width of each column."""
+    return [min(full, MIN_NAME_WIDTH) if _shrinks(columns, index) else full for index, full in enumerate(widths)]
+
+
+def _without_optional(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    """The indices of the columns, without those that have to be left out so that texts are hardly cut."""
+    chosen = list(range(len(columns)))
+    wanted = [min(full, ENOUGH_OF_A_TEXT) if columns[index].shrinks else full for index, full in enumerate(widths)]
+    for index in sorted(chosen, key=lambda index: -columns[index].drop):
+        if not columns[index].drop or sum(wanted[index] + 1 for index in chosen) <= width + 1:
+            break
+        chosen.remove(index)
+    return chosen
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int) -> tuple[int, tuple[str, ...]]:
     """How many columns fit, at least two, and a note that lists the columns left out at the right."""
-    needed = [min(full, MIN_NAME_WIDTH) if _shrinks(columns, index) else full for index, full in enumerate(widths)]
+    needed = _needed(columns, widths)
     count = len(columns)
     while count > 2 and sum(needed[:count]) + count - 1 > width:
         count -= 1

@@ -61,8 +61,16 @@ def test_one_variant_shows_every_module_and_exact_totals(analyze):
         *("inception_5a", "inception_5b", "pool5", "flatten", "dropout", "linear", "total"),
     ]
     assert "6,998,552 params, 1,582,671,872 MACs" in flat(shown.out)
-    assert body(shown.out)["conv1"][:5] == ["64x112x112", "9.472", "k", "118.0", "M"]
-    assert "bias not counted" in flat(shown.out)
+    assert body(shown.out)["conv1"][:8] == ["conv2d", "3→64", "7x7/2", "64x112x112", "9.472", "k", "118.0", "M"]
+
+
+def test_a_table_has_two_lines_of_notes_and_conventions_has_the_rest(analyze):
+    assert len(analyze("googlenet").out.split("total ")[-1].splitlines()) == 3
+    explained = analyze("conventions")
+    assert (explained.status, explained.err) == (0, "")
+    assert "bias is not counted" in flat(explained.out).lower()
+    assert "--no-fold" in explained.out
+    assert json.loads(analyze("conventions", "--format", "json").out)["conventions"]["MACs"]
 
 
 @pytest.mark.parametrize("name", VARIANTS)

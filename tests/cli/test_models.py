@@ -149,3 +149,11 @@ def test_a_tolerance_is_a_share_or_percent(text, value):
 def test_a_tolerance_above_1_needs_a_percent_sign(text):
     with pytest.raises(click.BadParameter):
         parse_tolerance(None, None, text)
+
+
+def test_a_comparison_has_the_order_typed(analyze, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("from torch import nn\n\nNet = lambda: nn.Conv2d(3, 4, 3)\n", encoding="utf-8")
+    done = analyze("vgg16", "net.py", "nin", "--variant", "alexnet", "--input", "3x64x64", "--format", "json")
+    names = [record["model"] for record in json.loads(done.out)["records"]]
+    assert names == ["vgg16", "net.py:Net", "nin", "alexnet"]

@@ -50,6 +50,7 @@ def imported(environment, tmp_path):
         ("--variant", "googlenet", "--train", "--depth", "4", "--set", "conv1.out=32", "--strict"),
         ("--variant", "googlenet@inception_4a.reduce_5x5=32", "--input", "3x320x320", "--batch", "8"),
         ("--variant", "googlenet", "--format", "json"),
+        ("conventions",),
         ("--variant", "googlenet", "--format", "csv"),
         ("--variant", "googlenet", "--format", "md", "-o", "out"),
         ("--variant", "googlenet", "--format", "latex"),

@@ -13,4 +13,17 @@ from analyzer.cli.commands.report import report
 from analyzer.cli.commands.scale import scale
 from analyzer.cli.commands.time import time
 
-COMMANDS = (list_variants, check_claims, time, report, check, history, machine, reconcile, scale, explain, llm, conventions)
+COMMANDS = (
+    list_variants,
+    check_claims,
+    time,
+    report,
+    check,
+    history,
+    machine,
+    reconcile,
+    scale,
+    explain,
+    llm,
+    conventions,
+)

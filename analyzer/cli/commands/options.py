@@ -40,7 +40,11 @@ def split_references(context: click.Context, parameter: click.Parameter, texts: 
 def select_models(selection: Selection, models: Sequence[str]) -> Selection:
     """The selection with models that are arguments of the command, in front of those of its options."""
     variants, references = sort_models(models)
-    return selection.replace(variants=(*variants, *selection.variants), references=(*references, *selection.references))
+    return selection.replace(
+        variants=(*variants, *selection.variants),
+        references=(*references, *selection.references),
+        order=tuple(map(builtin_name, split_names(models, "the model"))),
+    )
 
 
 # fmt: off

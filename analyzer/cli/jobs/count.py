@@ -10,6 +10,7 @@ from analyzer.cli.output import emit, spinner, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.note import is_strict
+from analyzer.records.parameters import NeedsInput
 from analyzer.records.record import By, Record, restrict, unknown_module_error
 from analyzer.records.rows import under
 
@@ -27,6 +28,7 @@ def run_count(
     by: By,
     sort: str | None,
     top: int | None,
+    fold: bool,
     metric: str,
     counter: str,
     verify: bool,
@@ -52,6 +54,12 @@ def run_count(
         counted, errors = selection.count(counters, memory=memory)
     counters = [count for count, record in zip(counters, counted, strict=True) if record]
     records = whole_records = [record for record in counted if record]
+    needs_input = [error for error in errors if isinstance(error, NeedsInput)]
+    restricted = module or memory or strict or selection.training or any(rows.values())
+    if len(needs_input) == len(errors) and not (records or restricted):
+        from analyzer.cli.jobs.parameters import show_parameters
+
+        return show_parameters(needs_input, depth, fold, form, output)
     for error in errors if records else errors[:-1]:
         print_error(error)
     if not records:
@@ -96,7 +104,7 @@ def run_count(
 
         write(records_csv(records), output)
     else:
-        emit(form, output, lambda: _tables(records, comparison, metric, depth, by, sort, top, verify=verify))
+        emit(form, output, lambda: _tables(records, comparison, metric, depth, by, sort, top, fold=fold, verify=verify))
     return 1 if failed else max((error.exit_status for error in errors), default=0)
 
 
@@ -109,6 +117,7 @@ def _tables(
     sort: str | None,
     top: int | None,
     *,
+    fold: bool,
     verify: bool,
 ) -> list[Table]:
     """The cross-checks with `verify`, else the comparison of several records, else the only record."""
@@ -120,7 +129,8 @@ def _tables(
         from reports.counting.groups import default_depth
 
         (record,) = records
-        return [network.network(record, depth or default_depth(record), by=by, sort=sort, top=top)]
+        depth = depth or default_depth(record, fold=fold)
+        return [network.network(record, depth, by=by, sort=sort, top=top, fold=fold, types=by == "module")]
     from reports.counting.comparison import tables
 
     return tables(comparison, metric, depth or 1)

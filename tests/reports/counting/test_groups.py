@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 import analyzer
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.record import Record, restrict
 from analyzer.records.rows import Count, Row, total
-from reports.counting.groups import COLUMNS, default_depth, groups, operator_type, tree_name
-from reports.table import Cell
+from reports.counting.groups import COLUMNS, default_depth, groups
 
 
 def row(path: str, macs: int, params: int = 0, op: str = "linear", width: int = 3) -> Row:
@@ -22,24 +22,6 @@ def record(*rows: Row) -> Record:
 
 def names(*arguments, **options) -> list[tuple[str, int]]:
     return [(group.name.text, group.totals.macs) for group in groups(*arguments, **options)]
-
-
-@pytest.mark.parametrize(
-    ("path", "base", "depth", "expected"),
-    [
-        ("a", "", 1, Cell("a")),
-        ("a.b", "", 1, None),
-        ("a.b", "", 2, Cell("b", depth=1)),
-        ("a.b.c", "", 3, Cell("c", depth=2)),
-        ("a.b", "a.b", 1, Cell("a.b")),
-        ("a.b.c", "a.b", 1, Cell("c", depth=1)),
-        ("a.b.c.d", "a.b", 1, None),
-        ("a", "a.b", 1, None),
-        ("a.bc", "a.b", 5, None),
-    ],
-)
-def test_a_path_in_the_tree(path, base, depth, expected):
-    assert tree_name(path, base, depth) == expected
 
 
 TREE = record(row("a.x", 30, 1), row("b", 60), row("a.y", 40, 9), row("a", 20), row("", 10))
@@ -75,42 +57,6 @@ def test_operators_and_types_are_sorted_by_macs():
     ]  # fmt: skip
     assert [group.calls for group in groups(OPERATORS, by="type", top=1)] == [2, 2]
     assert names(OPERATORS, by="operator", sort="activations") == [("linear", 13), ("matmul", 9)]
-
-
-@pytest.mark.parametrize(
-    ("op", "inputs", "outputs", "expected"),
-    [
-        ("conv2d", (1, 3, 8, 8), (1, 5, 6, 6), "conv2d 3→5, 7 weights"),
-        ("conv1d", (3, 8), (5, 6), "conv1d 3→5, 7 weights"),  # Without a batch.
-        ("conv_transpose3d", (1, 3, 4, 4, 4), (1, 5, 8, 8, 8), "conv_transpose3d 3→5, 7 weights"),
-        ("batch_norm", (1, 3, 8, 8), (1, 3, 8, 8), "batch_norm 3→3, 7 weights"),
-        ("embedding", (1, 128), (1, 128, 16), "embedding →16, 7 weights"),
-        ("linear", (1, 9, 4), (1, 9, 6), "linear 4→6, 7 weights"),
-    ],
-)
-def test_a_type_has_the_widths(op, inputs, outputs, expected):
-    assert operator_type(row("a", 1, 7, op).replace(inputs=(inputs,), outputs=(outputs,))) == expected
-
-
-def test_the_type_of_an_addition_has_the_widths_of_the_product():
-    addition = row("a", 1, 7, "addmm").replace(inputs=((6,), (9, 4), (4, 6)), outputs=((9, 6),))
-    assert operator_type(addition) == "addmm 4→6, 7 weights"
-
-
-@pytest.mark.parametrize(
-    ("fields", "expected"),
-    [
-        ({"kernel": (7, 7), "stride": (2, 2), "padding": (3, 3), "groups": 1}, "conv2d 3→5 7x7/2"),
-        ({"kernel": (1, 9), "stride": (1, 1), "groups": 1}, "conv2d 3→5 1x9"),
-        ({"kernel": (3, 3), "stride": (2, 1), "groups": 3}, "conv2d 3→5 3x3/2x1, 3 groups"),
-    ],
-)
-def test_the_type_of_an_operator_has_its_window(fields, expected):
-    row = analyzer.count("nin").rows[0]
-    row = row.replace(inputs=((1, 3, 8, 8),), outputs=((1, 5, 6, 6),), **{"padding": None, **fields})
-    assert operator_type(row) == expected
-    pool = row.replace(op="max_pool2d", weights=0, **{**fields, "groups": None})
-    assert operator_type(pool) == "max_pool2d" + expected.removeprefix("conv2d 3→5").removesuffix(", 3 groups")
 
 
 @pytest.mark.parametrize("train", [False, True])
@@ -160,3 +106,28 @@ def test_the_default_depth_divides_a_module_that_has_nearly_everything(rows, exp
 def test_unknown_values_are_refused(options, message):
     with pytest.raises(AnalyzerError, match=message):
         groups(TREE, **options)
+
+
+def block() -> nn.Module:
+    return nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+
+
+FOLDED = analyzer.count(nn.Sequential(nn.Linear(4, 8), nn.Sequential(*[block() for _ in range(5)])), input="4")
+
+
+def test_equal_modules_are_one_row_with_their_sum():
+    shown = groups(FOLDED, 3, fold=True)
+    assert [(group.name.text, group.name.depth, group.type, group.totals.macs) for group in shown] == [
+        ("0", 0, "Linear 4→8", 32),
+        ("1.0–4", 0, "5 × Sequential", 5 * 64),
+        ("0", 1, "5 × Linear 8→8", 5 * 64),
+        ("1", 1, "5 × ReLU", 0),
+    ]
+    assert total([group.totals for group in shown if group.leaf]) == FOLDED.totals
+    assert default_depth(FOLDED, fold=True) == 3
+
+
+def test_without_folding_every_module_has_a_row():
+    assert [group.name.text for group in groups(FOLDED, 2)] == ["0", "1", "0", "1", "2", "3", "4"]
+    assert groups(FOLDED, 2)[1].type == "5 Sequential"
+    assert len(groups(FOLDED, 3, fold=True, top=20)) == 11

@@ -103,10 +103,19 @@ def test_bytes_are_less_not_fewer():
 
 def test_more_than_two_networks_have_ratios_and_no_difference():
     records = [record(name, row("a", macs)) for name, macs in (("1", 10), ("2", 20), ("3", 10), ("4", 0))]
-    _, first, second = tables(*records)
-    assert [column.title for column in first.columns] == ["module", "1", "2", "ratio to 1st", "3", "ratio to 1st"]
-    assert texts(first)["a"] == ["10", "20", "2.00× more", "10", "same"]
-    assert texts(second)["a"] == ["10", "0", "none"]
+    _, table = tables(*records)
+    assert [column.title for column in table.columns] == [
+        "module",
+        "1",
+        "2",
+        "ratio to 1st",
+        "3",
+        "ratio to 1st",
+        "4",
+        "ratio to 1st",
+    ]
+    assert [column.block for column in table.columns] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert texts(table)["a"] == ["10", "20", "2.00× more", "10", "same", "0", "none"]
 
 
 def test_the_summary_has_every_model_and_its_ratios_below():
@@ -144,10 +153,11 @@ def test_a_module_that_one_network_lacks_is_missing_in_the_total_too():
     assert texts(summary)["alexnet"][:2] == ["-", "-"]
 
 
-def test_conditions_are_in_the_title_if_all_share_them_and_else_in_the_notes():
+def test_conditions_are_in_the_title_if_all_share_them_and_else_in_a_column():
     summary, _ = comparison.tables(compare("googlenet", "alexnet"), "macs", 1)
     assert "input" not in summary.title
-    assert "input 1x3x227x227" in summary.notes[1]
+    assert "inference" in summary.title
+    assert [cells[-1] for cells in summary.rows] == ["input 1x3x224x224", "input 1x3x227x227", ""]
     same, _ = comparison.tables(compare("googlenet", "nin"), "macs", 1)
     assert "input 1x3x224x224" in same.title
 

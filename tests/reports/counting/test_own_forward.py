@@ -30,7 +30,7 @@ def selection(tmp_path, monkeypatch):
 def test_the_table_adds_up(analyze, selection):
     """8 x 8 multiply-adds in the layer, 8 x 64 in the product: 64 of 576 are 11.1 %."""
     lines = {line.split("  ")[0]: line.split() for line in analyze(*selection).out.splitlines()}
-    assert lines["first"][3:5] == ["64", "11.1"]
+    assert lines["first"][5:7] == ["64", "11.1"]
     assert lines["(top level)"][2:6] == ["-", "512", "512", "88.9"]
     assert lines["total"][2] == "576"
 

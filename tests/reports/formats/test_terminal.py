@@ -15,8 +15,8 @@ from analyzer.records.agreement import Agreement, RowAgreement
 from analyzer.records.comparison import compare_records
 from reports.cells import share
 from reports.counting import comparison, network
-from reports.formats.terminal import console, show
-from reports.table import Cell, Table, as_cell, cell_text, columns
+from reports.formats.terminal import console, show, split
+from reports.table import Cell, Column, Table, as_cell, cell_text, columns
 
 TWO = ("--variant", "googlenet-no-reduction,googlenet")
 VIEWS = {
@@ -132,16 +132,44 @@ def lines_of(tables, width: int, monkeypatch) -> list[str]:
 
 
 def assert_whole(table: Table, monkeypatch) -> None:
-    """At 80 columns each row is a line: its name, perhaps cut, then every text in full, in the order of the rows."""
-    lines = lines_of([table], 80, monkeypatch)
-    assert max(map(len, lines)) <= 80
-    rest = iter(lines)
-    for row in table.rows:
-        name, *texts = map(cell_text, row)
-        pattern = r"\s+(?:[█▏▎▍▌▋▊▉]+\s+)?".join(re.escape(text) for text in texts if text)
-        start = re.escape("  " * as_cell(row[0]).depth + name[:4])
-        whole = re.compile(rf"{start}\S*…?\s*{pattern}(?:\s+[█▏▎▍▌▋▊▉]*)?\s*")
-        assert any(whole.fullmatch(line) for line in rest), f"{name} {texts} is cut or not in its place"
+    """At 80 columns each row is a line: its name, perhaps cut, then every text in full, in the order of the rows.
+
+    Optional columns may be missing.
+    """
+    for part in split(table, False, 80):
+        lines = lines_of([part], 80, monkeypatch)
+        assert max(map(len, lines)) <= 80
+        assert not any("Columns left out" in line for line in lines)
+        rest = iter(lines)
+        for row in part.rows:
+            name, *texts = map(cell_text, row)
+            pattern = "".join(
+                rf"(?:\s+(?:[█▏▎▍▌▋▊▉]+\s+)?{re.escape(text)}){'?' if column.drop else ''}"
+                for text, column in zip(texts, part.columns[1:], strict=True)
+                if text
+            )
+            start = re.escape("  " * as_cell(row[0]).depth + name[:4])
+            whole = re.compile(rf"{start}\S*…?{pattern}(?:\s+[█▏▎▍▌▋▊▉]*)?\s*")
+            assert any(whole.fullmatch(line) for line in rest), f"{name} {texts} is cut or not in its place"
+
+
+def test_a_narrow_terminal_leaves_out_optional_columns_first(monkeypatch):
+    titles = columns("name", "kept", "second", "first", drop=("first", "second"))
+    table = Table("t", titles, ((Cell("abc"), "1", "22", "333"),))
+    headers = [lines_of([table], width, monkeypatch)[1] for width in (40, 21, 16, 9)]
+    assert headers == ["name kept second first", "name kept second", "name kept second", "name kept"]
+
+
+def test_blocks_of_columns_are_repeated_if_they_do_not_fit(monkeypatch):
+    """A row without a number in the blocks of a part is left out there."""
+    titles = (*columns("name", "base"), *(Column(f"block{number}", block=number) for number in (1, 2, 3)))
+    table = Table("t", titles, ((Cell("a"), "1", "2", "3", "4"), (Cell("b"), "-", "-", "-", "5")))
+    wide, narrow = (split(table, False, width) for width in (80, 24))
+    assert wide == [table]
+    assert [[column.title for column in part.columns] for part in narrow] == [
+        ["name", "base", "block1", "block2"], ["name", "base", "block3"],
+    ]  # fmt: skip
+    assert [len(part.rows) for part in narrow] == [1, 2]
 
 
 @pytest.mark.parametrize("depth", [1, 4])

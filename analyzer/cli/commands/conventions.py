@@ -1,0 +1,30 @@
+"""Options and help of `analyze conventions`."""
+
+from __future__ import annotations
+
+import click
+
+from analyzer.cli.commands.options import output_options
+from analyzer.cli.output import emit
+
+EXAMPLES = """\b
+Examples:
+  analyze conventions
+  analyze conventions --format md
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Explain the numbers and columns of tables.")
+@output_options
+def conventions(form: str, output: str | None) -> int:
+    """Explain what each number and column of a table means."""
+    from reports.counting.conventions import NUMBERS, TABLES, table
+
+    def dump() -> str:
+        from analyzer.records.record_json import SCHEMA_VERSION, pretty
+
+        texts = {**dict(NUMBERS), **dict(TABLES)}
+        return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "conventions": texts}) + "\n"
+
+    emit(form, output, lambda: [table()], json=dump)
+    return 0

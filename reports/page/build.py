@@ -38,10 +38,10 @@ def sections(networks: Sequence[NetworkView], refused: Sequence[str], command: s
         compute.section(networks),
         story.section(networks),
         head.section(networks),
-        *filter(None, [what_if.section(networks)]),
+        what_if.section(networks),
         difference.section(networks),
         time.section(networks),
-        *filter(None, [history.section(networks)]),
+        history.section(networks),
         memory.section(networks),
         claims.section(networks),
     )

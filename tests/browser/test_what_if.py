@@ -18,6 +18,7 @@ from analyzer.records.rows import SUMMED_KEYS, modules
 from reports.page.network_json import network_json
 from reports.page.write import read
 from tests.browser.test_report_page import axe
+from tests.browser.waiting import wait
 
 SETTINGS = 1000
 EVALUATE = """(cases) => {
@@ -124,7 +125,7 @@ def test_presets_training_and_impossible_settings(show, file):
         "branch_1x1.conv", "branch_3x3.conv", "branch_5x5.conv",
     ]  # fmt: skip
     opened.get_by_role("button", name="The paper's").click()
-    opened.get_by_label("training").check()
+    opened.locator("#what-if").get_by_label("training").check()
     assert "3,064,074,240" in numbers(opened)
     assert opened.locator(".what-if-command").inner_text() == "analyze googlenet --train"
     opened.get_by_text("Kernels, strides and groups").click()
@@ -146,6 +147,23 @@ def test_the_keyboard_moves_a_slider_and_the_page_follows(show, file):
     assert slider.get_attribute("aria-valuetext") == "4"
     assert opened.locator(".what-if-command").inner_text() == "analyze alexnet@conv2.groups=4"
     assert opened.locator("#what-if-panel thead th").all_text_contents() == ["", "this setting", "unchanged"]
+
+
+def test_a_setting_survives_a_reload(show, file):
+    opened = show(file("googlenet", charts="none"))
+    opened.locator("#what-if select").nth(1).select_option("inception_4b")
+    setting(opened, "reduce_5x5", 48)
+    setting(opened, "batch", 2)
+    macs = numbers(opened)
+    wait(opened, "location.hash.includes('batch')")
+    opened.reload()
+    assert numbers(opened) == macs
+    assert opened.get_by_label("reduce_5x5, exact", exact=True).input_value() == "48"
+    hostile = show(
+        file("googlenet", charts="none"), at="#&what-if=googlenet%40constructor.x%3D1%2Cinception_4a.out_1x1%3D0"
+    )
+    assert numbers(hostile)[5] == "1,582,671,872"
+    assert hostile.events == []
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])

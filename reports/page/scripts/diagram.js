@@ -21,7 +21,7 @@ function shortNumber(number) {
 
 function drawDiagram(panel, { networks, metrics, pairs }) {
   const rows = networks.map(readRows);
-  const state = { network: 0, against: null, metric: 0, unfolded: new Set(), zoom: 1, selected: null, query: "" };
+  const shown = { network: 0, against: null, metric: 0, unfolded: new Set(), zoom: 1, selected: null, query: "" };
   let graph = null;
   let layout = null;
   const view = make("div", { className: "graph-view", tabIndex: 0 });
@@ -37,7 +37,7 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   // Costs.
   const sum = (item, key) => {
     const parts = item.nodes.flatMap((node) => node.rows).filter((row) => row[key]);
-    return parts.length ? parts.reduce((total, row) => total + row[key][state.metric], 0) : null;
+    return parts.length ? parts.reduce((total, row) => total + row[key][shown.metric], 0) : null;
   };
   const whole = () => sum({ nodes: graph.nodes }, "costs") || 1;
   const share = (item) => (sum(item, "costs") ?? 0) / whole();
@@ -58,23 +58,23 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     const name = own ? row.op : rest;
     const shape = (item.folded ? item.nodes.at(-1).rows : item.nodes[0].rows).at(-1).shape;
     const lines = [item.folded ? graph.grouped.get(item.path) ?? `${item.nodes.length} operators` : ops === name ? "" : ops];
-    if (state.against === null) lines.push([shape, percentText(share(item))].filter(Boolean).join(" · "));
+    if (shown.against === null) lines.push([shape, percentText(share(item))].filter(Boolean).join(" · "));
     else {
       const [before, after, kind] = [sum(item, "before"), sum(item, "costs"), statusOf(item)];
       lines.push(shape, kind === "new" || kind === "gone" ? `${kind}, ${shortNumber(after ?? before)}`
-        : kind === "same" ? "" : `${relativeChange(before, after)} ${metrics[state.metric]}`);
+        : kind === "same" ? "" : `${relativeChange(before, after)} ${metrics[shown.metric]}`);
     }
-    const mark = state.against === null ? "" : STATUS_MARKS[statusOf(item)];
+    const mark = shown.against === null ? "" : STATUS_MARKS[statusOf(item)];
     return [`${mark ? `${mark} ` : ""}${name}`, ...lines.filter(Boolean)];
   }
 
   function arrange() {
-    const visible = visibleGraph(graph, state.unfolded);
+    const visible = visibleGraph(graph, shown.unfolded);
     const plan = new dagre.graphlib.Graph({ compound: true });
     plan.setGraph({ rankdir: "TB", nodesep: 16, ranksep: visible.frames.length ? 28 : 22, edgesep: 10, marginx: 8, marginy: 14 });
     plan.setDefaultEdgeLabel(() => ({}));
     if (visible.edges.some(([from]) => from === "input"))
-      visible.items.unshift({ id: "input", path: "input", folded: false, parent: null, nodes: [], lines: ["input", networks[state.network].input] });
+      visible.items.unshift({ id: "input", path: "input", folded: false, parent: null, nodes: [], lines: ["input", networks[shown.network].input] });
     for (const item of visible.items) {
       item.lines ??= labels(item);
       plan.setNode(item.id, { width: Math.max(...item.lines.map(measure), 56) + 20 + (item.folded ? 18 : 0), height: 12 + LINE * item.lines.length });
@@ -105,17 +105,16 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     // Beside the handle of the frame around it, which is hardly higher.
     const beside = parent === null ? 6 : Math.min(measure(`− ${parent.split(".").at(-1)}`) + 24, width - handle);
     const element = svgElement("g", { class: "frame", role: "button", tabindex: -1, "aria-expanded": "true", "aria-label": `Fold ${path}` },
-      svgElement("rect", { x: left, y: top, width, height: height + 8, rx: 6 }),
-      svgElement("rect", { class: "handle", x: left + beside, y: top - 9, width: handle, height: 18, rx: 5 }),
+      svgElement("rect", { x: left + beside, y: top - 9, width: handle, height: 18, rx: 5 }),
       svgElement("text", { x: left + beside + 6, y: top + 4 }, `− ${name}`));
     element.dataset.frame = path;
-    return element;
+    return [svgElement("rect", { class: "ground", x: left, y: top, width, height: height + 8, rx: 6 }), element];
   }
 
   function box(item, largest) {
     const { x, y, width, height } = layout.plan.node(item.id);
-    const kind = item.id === "input" ? "outside" : state.against === null ? "" : statusOf(item);
-    const texts = item.lines.map((line, index) => svgElement("text", { x: width / 2, y: 18 + LINE * index, class: index ? null : "b" }, line));
+    const kind = item.id === "input" ? "outside" : shown.against === null ? "" : statusOf(item);
+    const texts = item.lines.map((line, index) => svgElement("text", { x: (width - (item.folded ? 14 : 0)) / 2, y: 18 + LINE * index, class: index ? null : "b" }, line));
     const element = svgElement("g", {
       class: `box ${kind}${item.folded ? " module" : ""}`, role: "button", tabindex: -1, transform: `translate(${(x - width / 2).toFixed(1)} ${(y - height / 2).toFixed(1)})`,
       "aria-label": `${item.path || "network"}: ${item.lines.slice(1).join(", ") || item.lines[0]}`, "aria-expanded": item.folded ? "false" : null,
@@ -125,8 +124,17 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     return element;
   }
 
+  function rememberDiagram() {
+    const first = [...firstUnfolded(graph)].join("|");
+    const now = [...shown.unfolded].join("|");
+    remember("diagram", shown.network ? networks[shown.network].name : "");
+    remember("against", shown.against === null ? "" : networks[shown.against].name);
+    remember("unfolded", now === first ? "" : now.length < 1500 ? now || "|" : "");
+  }
+
   function redraw(focus = null) {
     layout = arrange();
+    rememberDiagram();
     const { width, height } = layout.plan.graph();
     const largest = Math.max(...layout.items.filter((item) => item.nodes.length).map(share)) || 1;
     const edges = layout.edges.map(([from, to]) => {
@@ -136,15 +144,17 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
       return path;
     });
     const arrow = svgElement("marker", { id: "graph-arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, svgElement("path", { d: "M0 0.5L8 4L0 7.5Z" }));
-    const name = networks[state.network].name + (state.against === null ? "" : ` against ${networks[state.against].name}`);
+    const name = networks[shown.network].name + (shown.against === null ? "" : ` against ${networks[shown.against].name}`);
     view.setAttribute("aria-label", `Diagram of ${name}`);
+    const frames = layout.frames.map(frame);
     const drawing = svgElement("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Diagram of ${name}` },
-      svgElement("defs", {}, arrow), svgElement("g", {}, ...layout.frames.map(frame)), svgElement("g", {}, ...edges), svgElement("g", {}, ...layout.items.map((item) => box(item, largest))));
+      svgElement("defs", {}, arrow), svgElement("g", {}, ...frames.map(([ground]) => ground)), svgElement("g", {}, ...edges),
+      svgElement("g", {}, ...frames.map(([, handle]) => handle)), svgElement("g", {}, ...layout.items.map((item) => box(item, largest))));
     view.replaceChildren(drawing);
     scale();
     highlight();
     const target = focus && (element(focus) ?? all(".box", view)[0]);
-    const entry = target ?? (state.selected && element(state.selected)) ?? all(".box", view)[0];
+    const entry = target ?? (shown.selected && element(shown.selected)) ?? all(".box", view)[0];
     entry?.setAttribute("tabindex", 0);
     if (target) {
       target.focus({ preventScroll: true });
@@ -154,12 +164,12 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   const element = (id) => all(".box", view).find((other) => other.dataset.id === id);
   const itemOf = (id) => layout.items.find((item) => item.id === id);
 
-  function scale(zoom = state.zoom) {
-    state.zoom = Math.min(Math.max(zoom, 0.1), 4);
+  function scale(zoom = shown.zoom) {
+    shown.zoom = Math.min(Math.max(zoom, 0.1), 4);
     const { width, height } = layout.plan.graph();
     const drawing = view.firstElementChild;
-    drawing.setAttribute("width", width * state.zoom);
-    drawing.setAttribute("height", height * state.zoom);
+    drawing.setAttribute("width", width * shown.zoom);
+    drawing.setAttribute("height", height * shown.zoom);
   }
   const fit = () => scale(Math.min(1, (view.clientWidth - 4) / layout.plan.graph().width));
   function fitReadable() {
@@ -169,50 +179,68 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
 
   // Folding, selection, search.
   function fold(path, open) {
-    if (open) state.unfolded.add(path);
-    else for (const other of [...state.unfolded]) if (other === path || other.startsWith(`${path}.`)) state.unfolded.delete(other);
+    if (open) shown.unfolded.add(path);
+    else for (const other of [...shown.unfolded]) if (other === path || other.startsWith(`${path}.`)) shown.unfolded.delete(other);
     const inside = graph.members.get(path);
-    redraw(open ? visibleGraph(graph, state.unfolded).items.find((item) => inside.includes(item.nodes[0])).id : `m${path}`);
+    redraw(open ? visibleGraph(graph, shown.unfolded).items.find((item) => inside.includes(item.nodes[0])).id : `m${path}`);
   }
 
   function select(id) {
-    state.selected = id;
+    shown.selected = id;
     highlight();
     const item = itemOf(id);
+    if (item?.nodes.length && item.path && !graph.grouped.has(item.path) && item.path !== picked) pick(item.path);
+    describe(item);
+  }
+  function describe(item) {
     if (!item?.nodes.length) return details.replaceChildren();
-    const network = networks[state.network];
+    const network = networks[shown.network];
     const facts = [["output", item.nodes.at(-1).rows.at(-1).shape]];
     if (!item.folded) facts.unshift(["operators", item.nodes[0].rows.map((row) => [row.op, row.window].filter(Boolean).join(" ")).join(", ")]);
     metrics.forEach((title, index) => {
       const total = (key) => item.nodes.flatMap((node) => node.rows).filter((row) => row[key]).reduce((all, row) => all + row[key][index], 0);
       const [before, after] = [total("before"), total("costs")];
-      facts.push([title, exactText(after) + (state.against === null ? "" : ` (${exactText(before)} before)`)]);
+      facts.push([title, exactText(after) + (shown.against === null ? "" : ` (${exactText(before)} before)`)]);
     });
-    const parts = [make("h4", { textContent: item.path || item.lines[0] })];
+    const parts = [make("h4", { textContent: (item.path || item.lines[0]).replaceAll(".", ".\u200b") })];
     parts.push(make("dl", {}, ...facts.map(([title, text]) => make("div", {}, make("dt", { textContent: title }), make("dd", { textContent: text || "-" })))));
-    if (item.path && state.against === null && !graph.grouped.has(item.path))
+    if (item.path && shown.against === null && !graph.grouped.has(item.path))
       parts.push(make("a", { href: `#${encodeURIComponent(network.anchors[item.path] ?? network.prefix + item.path)}`, textContent: "Row in the full table" }));
     return details.replaceChildren(...parts);
   }
 
-  const matches = (item) => state.query && item.nodes.some((node) => node.rows.some((row) => `${row.path} ${row.op} ${row.window}`.toLowerCase().includes(state.query)));
+  // The module picked elsewhere on the page: its box, the box that it is folded into, or the first box inside it.
+  function showPicked() {
+    if (!picked || itemOf(shown.selected)?.path === picked) return;
+    const below = (path) => path === picked || path.startsWith(`${picked}.`);
+    const item = layout.items.find((other) => other.path === picked) ?? layout.items.find((other) => other.nodes.some((node) => node.rows.some((row) => below(row.path))));
+    if (!item) return;
+    shown.selected = item.id;
+    highlight();
+    describe(item);
+    const { x, y } = layout.plan.node(item.id);
+    view.scrollTo(x * shown.zoom - view.clientWidth / 2, y * shown.zoom - view.clientHeight / 2);
+  }
+  addEventListener("pick", showPicked);
+
+  const matches = (item) => shown.query && item.nodes.some((node) => node.rows.some((row) => `${row.path} ${row.op} ${row.window}`.toLowerCase().includes(shown.query)));
   function highlight() {
     let found = 0;
     for (const shape of all(".box", view)) {
       const hit = matches(itemOf(shape.dataset.id));
       found += Boolean(hit);
-      shape.classList.toggle("dim", Boolean(state.query) && !hit);
-      shape.classList.toggle("selected", shape.dataset.id === state.selected);
-      shape.setAttribute("aria-pressed", shape.dataset.id === state.selected);
+      shape.classList.toggle("dim", Boolean(shown.query) && !hit);
+      shape.classList.toggle("selected", shape.dataset.id === shown.selected);
+      shape.setAttribute("aria-pressed", shape.dataset.id === shown.selected);
     }
-    for (const edge of all(".edge", view)) edge.classList.toggle("selected", [edge.dataset.from, edge.dataset.to].includes(state.selected));
-    status.textContent = state.query ? `${found} of ${layout.items.length} boxes` : "";
+    for (const edge of all(".edge", view)) edge.classList.toggle("selected", [edge.dataset.from, edge.dataset.to].includes(shown.selected));
+    status.textContent = shown.query ? `${found} of ${layout.items.length} boxes` : "";
   }
   function findNext() {
     let item = layout.items.find(matches);
     while (item?.folded) {
-      state.unfolded.add(item.path);
-      item = visibleGraph(graph, state.unfolded).items.find((other) => matches(other) && item.nodes.includes(other.nodes[0])) ?? null;
+      shown.unfolded.add(item.path);
+      item = visibleGraph(graph, shown.unfolded).items.find((other) => matches(other) && item.nodes.includes(other.nodes[0])) ?? null;
     }
     if (!item) return;
     redraw(item.id);
@@ -233,7 +261,7 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     if (!shape) return;
     if (shape.dataset.frame !== undefined) return fold(shape.dataset.frame, false);
     const item = itemOf(shape.dataset.id);
-    if (item.folded && (event.target.closest(".sign") || state.selected === item.id)) return fold(item.path, true);
+    if (item.folded && (event.target.closest(".sign") || shown.selected === item.id)) return fold(item.path, true);
     all(".box[tabindex='0']", view).forEach((other) => other.setAttribute("tabindex", -1));
     shape.setAttribute("tabindex", 0);
     return select(item.id);
@@ -262,10 +290,10 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   view.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return;
     event.preventDefault();
-    scale(state.zoom * (event.deltaY < 0 ? 1.1 : 1 / 1.1));
+    scale(shown.zoom * (event.deltaY < 0 ? 1.1 : 1 / 1.1));
   }, { passive: false });
   view.addEventListener("pointerdown", (event) => {
-    if (event.pointerType !== "mouse" || event.button || event.target.closest(".box, .frame text, .handle")) return;
+    if (event.pointerType !== "mouse" || event.button || event.target.closest(".box, .frame")) return;
     const start = [event.clientX + view.scrollLeft, event.clientY + view.scrollTop];
     const move = (other) => view.scrollTo(start[0] - other.clientX, start[1] - other.clientY);
     addEventListener("pointermove", move);
@@ -273,20 +301,22 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   });
 
   // Controls.
-  function choose(network) {
-    Object.assign(state, { network, against: null, selected: null });
+  function choose(network, other = null, unfolded = null) {
+    Object.assign(shown, { network, against: other, selected: null });
     against.replaceChildren(make("option", { textContent: "nothing", value: "" }),
       ...pairs.filter((pair) => pair.includes(network)).map((pair) => {
         const other = pair[0] === network ? pair[1] : pair[0];
         return make("option", { textContent: networks[other].name, value: other });
       }));
     against.parentElement.hidden = against.options.length < 2;
-    start();
+    against.value = other ?? "";
+    if (against.selectedIndex < 0) Object.assign(shown, { against: null }, (against.value = ""));
+    start(unfolded);
   }
-  function start() {
-    const joined = state.against === null ? rows[state.network] : joinRows(rows[state.against], rows[state.network]);
+  function start(unfolded = null) {
+    const joined = shown.against === null ? rows[shown.network] : joinRows(rows[shown.against], rows[shown.network]);
     graph = buildGraph(joined);
-    state.unfolded = firstUnfolded(graph);
+    shown.unfolded = unfolded === null ? firstUnfolded(graph) : new Set(unfolded.split("|").filter((path) => graph.members.has(path)));
     legend();
     details.replaceChildren(make("p", { className: "note", textContent: "Select a box for its numbers; + or Enter unfolds it, − or Escape folds." }));
     redraw();
@@ -294,7 +324,7 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   }
   const legendBar = make("p", { className: "note graph-legend" });
   function legend() {
-    legendBar.replaceChildren(...(state.against === null ? [`The darker a box, the larger its share of the ${metrics[state.metric]}.`]
+    legendBar.replaceChildren(...(shown.against === null ? [`The darker a box, the larger its share of the ${metrics[shown.metric]}.`]
       : Object.entries(STATUS_MARKS).map(([kind, mark]) => make("span", { className: kind, textContent: `${mark} ${kind}`.trim() }))));
   }
   const labelled = (title, control) => make("label", { className: "pick" }, `${title} `, control);
@@ -304,20 +334,21 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     return control;
   };
   const against = picker([], (value) => {
-    state.against = value === "" ? null : Number(value);
-    state.selected = null;
+    shown.against = value === "" ? null : Number(value);
+    shown.selected = null;
     start();
   });
+  const network = picker(networks.map(({ name }) => name), (value) => choose(Number(value)));
   const metric = picker(metrics, (value) => {
-    state.metric = Number(value);
+    shown.metric = Number(value);
     legend();
     redraw();
-    if (state.selected) select(state.selected);
+    if (shown.selected) select(shown.selected);
   });
   const query = make("input", { type: "search", placeholder: "Find a module or operator" });
   query.setAttribute("aria-label", "Find in the diagram");
   query.addEventListener("input", () => {
-    state.query = query.value.trim().toLowerCase();
+    shown.query = query.value.trim().toLowerCase();
     highlight();
   });
   query.addEventListener("keydown", (event) => event.key === "Enter" && findNext());
@@ -329,25 +360,28 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   };
   function unfoldAll() {
     for (;;) {
-      const folded = visibleGraph(graph, state.unfolded).items.filter((item) => item.folded);
-      const next = new Set([...state.unfolded, ...folded.map((item) => item.path)]);
+      const folded = visibleGraph(graph, shown.unfolded).items.filter((item) => item.folded);
+      const next = new Set([...shown.unfolded, ...folded.map((item) => item.path)]);
       if (!folded.length || visibleGraph(graph, next).items.length > MAX_BOXES) break;
-      state.unfolded = next;
+      shown.unfolded = next;
     }
     redraw();
   }
   const tools = make("div", { className: "tools graph-tools" },
-    ...(networks.length > 1 ? [labelled("Network", picker(networks.map(({ name }) => name), (value) => choose(Number(value))))] : []),
+    ...(networks.length > 1 ? [labelled("Network", network)] : []),
     labelled("Compare with", against), labelled("Metric", metric), query,
-    make("span", { className: "presets" }, button("−", "Zoom out", () => scale(state.zoom / 1.25)), button("+", "Zoom in", () => scale(state.zoom * 1.25)), button("Fit", "Fit the width", fit)),
+    make("span", { className: "presets" }, button("−", "Zoom out", () => scale(shown.zoom / 1.25)), button("+", "Zoom in", () => scale(shown.zoom * 1.25)), button("Fit", "Fit the width", fit)),
     make("span", { className: "presets" }, button("Unfold all", "", unfoldAll), button("Fold all", "", () => {
-      state.unfolded = new Set();
+      shown.unfolded = new Set();
       redraw();
     })),
     make("span", { className: "presets" }, ...[["SVG", saveSvg], ["PNG", savePng]].map(([kind, write]) =>
-      button(kind, `Diagram as ${kind}`, () => write(view.firstElementChild, networks[state.network].name)))), status);
+      button(kind, `Diagram as ${kind}`, () => write(view.firstElementChild, networks[shown.network].name)))), status);
   panel.append(tools, legendBar, make("div", { className: "graph-body" }, view, details));
-  choose(0);
+  const named = (key) => networks.findIndex(({ name }) => name === state.get(key));
+  network.selectedIndex = Math.max(named("diagram"), 0);
+  choose(network.selectedIndex, named("against") < 0 ? null : named("against"), state.get("unfolded") ?? null);
+  showPicked();
 }
 
 // The diagram is laid out when it comes near; without it the drawings of the page stay.

@@ -30,8 +30,22 @@ function writtenOut({ path, layer, shape, result, macs, params }) {
   return [path, [["MACs", `${sizes} · ${inside}`, macs], ["params", `${layer.out} · ${inside}${bias}`, params]]];
 }
 
+// The setting of a command line as `commandLine` writes it, or nothing where the page lacks its network or numbers.
+function readSetting(text, networks) {
+  const match = /^([^\s@]+)(?:@(\S+))?(?: --input (\d+)x(\d+)x(\d+))?(?: --batch (\d+))?( --train)?$/.exec(text);
+  if (!match || !Object.hasOwn(networks, match[1])) return {};
+  const [, network, changes, channels, height, width, batch, training] = match;
+  const keys = new Set([...changeableNumbers(networks[network].tree).values()].flat().map((number) => number.key));
+  const settings = (changes ?? "").split(",").map((change) => change.split("=")).filter(([key, value]) => keys.has(key) && /^[1-9]\d{0,8}$/.test(value));
+  return {
+    network, settings: Object.fromEntries(settings.map(([key, value]) => [key, Number(value)])), batch: Number(batch ?? 1),
+    input: channels ? [channels, height, width].map(Number) : networks[network].input, training: Boolean(training),
+  };
+}
+
 function whatIf(panel, { networks, start, presets, family }) {
-  const state = { ...start, settings: { ...start.settings } };
+  const shown = { ...start, settings: { ...start.settings }, ...readSetting(state.get("what-if") ?? "", networks) };
+  if (state.has("what-if-module")) shown.module = state.get("what-if-module");
   const numbers = Object.fromEntries(Object.entries(networks).map(([name, { tree }]) => [name, changeableNumbers(tree)]));
   const known = new Map();
   const head = make("div", { className: "what-if-head" });
@@ -44,10 +58,11 @@ function whatIf(panel, { networks, start, presets, family }) {
   const command = make("code", { className: "what-if-command", tabIndex: 0 });
   const formula = make("div", { className: "sum" });
   let groups = [];
+  let waiting = 0;
 
   // Sums of the module and of the network, or an error message, for a reference network or the current setting.
   function counted(name, settings) {
-    const { input, batch, training, module } = state;
+    const { input, batch, training, module } = shown;
     const key = JSON.stringify([name, settings, input, batch, training, module]);
     if (!known.has(key)) {
       if (known.size > 50) known.clear();
@@ -65,8 +80,8 @@ function whatIf(panel, { networks, start, presets, family }) {
   }
 
   function references() {
-    if (!family.includes(state.network)) return [[state.network, "unchanged"]];
-    const original = state.network in presets ? "googlenet" : state.network;
+    if (!family.includes(shown.network)) return [[shown.network, "unchanged"]];
+    const original = shown.network in presets ? "googlenet" : shown.network;
     return [[original, presets[original] ?? "unchanged"], ["googlenet-naive", presets["googlenet-naive"]]];
   }
 
@@ -114,7 +129,7 @@ function whatIf(panel, { networks, start, presets, family }) {
   network.addEventListener("change", () => choose(network.value));
   const module = make("select");
   module.addEventListener("change", () => {
-    state.module = module.value;
+    shown.module = module.value;
     build();
   });
   const buttons = Object.entries(presets).map(([name, title]) => {
@@ -124,12 +139,12 @@ function whatIf(panel, { networks, start, presets, family }) {
   });
   const reset = make("button", { type: "button", className: "plain", textContent: "Reset" });
   reset.addEventListener("click", () => {
-    Object.assign(state, { input: [...start.input], batch: start.batch });
-    choose(state.network);
+    Object.assign(shown, { input: [...start.input], batch: start.batch });
+    choose(shown.network);
   });
-  const training = make("input", { type: "checkbox", checked: state.training });
+  const training = make("input", { type: "checkbox", checked: shown.training });
   training.addEventListener("change", () => {
-    state.training = training.checked;
+    shown.training = training.checked;
     show();
   });
   const copy = make("button", { type: "button", className: "plain", textContent: "Copy as command" });
@@ -145,22 +160,24 @@ function whatIf(panel, { networks, start, presets, family }) {
   });
 
   function choose(name) {
-    Object.assign(state, { network: name, settings: {} });
+    Object.assign(shown, { network: name, settings: {} });
     build();
   }
 
+  const firstModule = (name) => (numbers[name].has("inception_4a") ? "inception_4a" : [...numbers[name].keys()][0]);
+
   function build() {
-    const modules = numbers[state.network];
-    if (!modules.has(state.module)) state.module = modules.has("inception_4a") ? "inception_4a" : [...modules.keys()][0];
-    option(network, Object.keys(networks), state.network);
-    option(module, [...modules.keys()], state.module);
-    const [, ...sides] = state.input;
+    const modules = numbers[shown.network];
+    if (!modules.has(shown.module)) shown.module = firstModule(shown.network);
+    option(network, Object.keys(networks), shown.network);
+    option(module, [...modules.keys()], shown.module);
+    const [, ...sides] = shown.input;
     const image = control("resolution", Math.max(...sides), { max: 512, step: 16, limit: 4096 }, (side) => {
-      state.input = [state.input[0], side, side];
+      shown.input = [shown.input[0], side, side];
       show();
     });
-    const batch = control("batch", state.batch, { values: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] }, (size) => {
-      state.batch = size;
+    const batch = control("batch", shown.batch, { values: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024] }, (size) => {
+      shown.batch = size;
       show();
     });
     const pick = (title, select) => make("label", { className: "pick" }, `${title} `, select);
@@ -171,14 +188,14 @@ function whatIf(panel, { networks, start, presets, family }) {
     groups = [];
     const widths = make("div", { className: "numbers" }, image, batch);
     const others = make("div", { className: "numbers long" });
-    for (const item of modules.get(state.module)) {
+    for (const item of modules.get(shown.module)) {
       const wide = WIDTHS.test(item.key.split(".").at(-1));
       const range = wide ? { max: Math.max(4 * item.value, 16) }
         : item.field === "kernel" ? { max: 11, step: item.value % 2 ? 2 : 1, limit: 99 }
           : item.field === "groups" ? { values: [1] } : { max: 4, limit: 99 };
-      const element = control(item.label, state.settings[item.key] ?? item.value, range, (number) => {
-        if (number === item.value) delete state.settings[item.key];
-        else state.settings[item.key] = number;
+      const element = control(item.label, shown.settings[item.key] ?? item.value, range, (number) => {
+        if (number === item.value) delete shown.settings[item.key];
+        else shown.settings[item.key] = number;
         show();
       });
       if (item.field === "groups") groups.push([item.path, element]);
@@ -186,15 +203,21 @@ function whatIf(panel, { networks, start, presets, family }) {
     }
     controls.replaceChildren(widths);
     if (others.children.length > 4)
-      controls.append(make("details", { open: Object.keys(state.settings).some((key) => !WIDTHS.test(key.split(".").at(-1))) }, make("summary", { textContent: "Kernels, strides and groups" }), others));
+      controls.append(make("details", { open: Object.keys(shown.settings).some((key) => !WIDTHS.test(key.split(".").at(-1))) }, make("summary", { textContent: "Kernels, strides and groups" }), others));
     else widths.append(...others.children);
     show();
   }
 
   function show() {
-    const now = counted(state.network, state.settings);
-    buttons.forEach(([name, button]) => button.setAttribute("aria-pressed", name === state.network));
+    const now = counted(shown.network, shown.settings);
+    buttons.forEach(([name, button]) => button.setAttribute("aria-pressed", name === shown.network));
     command.textContent = commandLine();
+    clearTimeout(waiting); // Browsers limit how often an address changes.
+    waiting = setTimeout(() => {
+      const text = command.textContent;
+      remember("what-if", text === commandLine(start) ? "" : text.slice("analyze ".length));
+      remember("what-if-module", shown.module === firstModule(shown.network) ? "" : shown.module);
+    }, 300);
     message.classList.toggle("bad", Boolean(now.error));
     results.classList.toggle("stale", Boolean(now.error));
     formula.classList.toggle("stale", Boolean(now.error));
@@ -205,12 +228,12 @@ function whatIf(panel, { networks, start, presets, family }) {
     const compared = references().map(([name, title]) => [title, counted(name, {})]);
     message.textContent = sentence(now, compared);
     results.replaceChildren(table(now, compared));
-    const rows = now.rows.filter((row) => row.macs && (row.path === state.module || row.path.startsWith(`${state.module}.`)));
+    const rows = now.rows.filter((row) => row.macs && (row.path === shown.module || row.path.startsWith(`${shown.module}.`)));
     const lines = rows.map(writtenOut).map(([path, products]) =>
-      make("div", {}, make("dt", { textContent: path.slice(state.module.length + 1) || path }),
+      make("div", {}, make("dt", { textContent: path.slice(shown.module.length + 1) || path }),
         ...products.map(([title, product, value]) => make("dd", {}, make("span", { textContent: `${title}: ${product}` }), make("b", { textContent: exactText(value) })))));
-    const text = `${state.module}: ${exactText(now.sums[0].macs)} MACs and ${exactText(now.sums[0].params)} params.`;
-    formula.replaceChildren(make("h3", { textContent: `${state.module}, written out` }), make("dl", {}, ...lines), make("p", { textContent: text }));
+    const text = `${shown.module}: ${exactText(now.sums[0].macs)} MACs and ${exactText(now.sums[0].params)} params.`;
+    formula.replaceChildren(make("h3", { textContent: `${shown.module}, written out` }), make("dl", {}, ...lines), make("p", { textContent: text }));
     for (const [path, element] of groups) {
       const row = now.rows.find((other) => other.path === path);
       const channels = row ? [row.shape[1], row.layer.out] : [1, 1];
@@ -225,16 +248,16 @@ function whatIf(panel, { networks, start, presets, family }) {
       return inModule === "same" && inNetwork === "same" ? `the same as ${title}`
         : `against ${title} ${inModule} in the module, ${inNetwork} in the network`;
     });
-    return `${exactText(now.sums[0].macs)} MACs in ${state.module}, ${exactText(now.sums[1].macs)} in the network: ${texts.join("; ")}.`;
+    return `${exactText(now.sums[0].macs)} MACs in ${shown.module}, ${exactText(now.sums[1].macs)} in the network: ${texts.join("; ")}.`;
   }
 
   function table(now, compared) {
     const names = ["", "this setting", ...compared.map(([title]) => title)];
     const header = make("tr", {}, ...names.map((name) => make("th", { scope: "col", textContent: name })));
     const body = make("tbody");
-    [state.module, "network"].forEach((place, index) => {
+    [shown.module, "network"].forEach((place, index) => {
       for (const [metric, title] of WHAT_IF_METRICS) {
-        if (metric === "backward_macs" && !state.training) continue;
+        if (metric === "backward_macs" && !shown.training) continue;
         const value = now.sums[index][metric];
         const cells = compared.map(([, { sums }]) => {
           if (!sums) return make("td", { textContent: "-" });
@@ -248,14 +271,13 @@ function whatIf(panel, { networks, start, presets, family }) {
     return make("table", {}, make("thead", {}, header), body);
   }
 
-  function commandLine() {
-    const changes = Object.entries(state.settings).map(([key, value]) => `${key}=${value}`).join(",");
-    const own = networks[state.network].input;
+  function commandLine(setting = shown) {
+    const changes = Object.entries(setting.settings).map(([key, value]) => `${key}=${value}`).join(",");
     return [
-      `analyze ${state.network}${changes ? `@${changes}` : ""}`,
-      ...(String(own) === String(state.input) ? [] : [`--input ${state.input.join("x")}`]),
-      ...(state.batch === 1 ? [] : [`--batch ${state.batch}`]),
-      ...(state.training ? ["--train"] : []),
+      `analyze ${setting.network}${changes ? `@${changes}` : ""}`,
+      ...(String(networks[setting.network].input) === String(setting.input) ? [] : [`--input ${setting.input.join("x")}`]),
+      ...(setting.batch === 1 ? [] : [`--batch ${setting.batch}`]),
+      ...(setting.training ? ["--train"] : []),
     ].join(" ");
   }
 

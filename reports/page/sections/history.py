@@ -27,15 +27,12 @@ LEAD = (
 )
 
 
-def section(networks: Sequence[NetworkView]) -> Section | None:
-    """None without three runs of one configuration."""
+def section(networks: Sequence[NetworkView]) -> Section:
+    """Empty without three runs of one configuration."""
     records = [record for network in networks for record in network.timed if record.created]
-    if len(records) < MIN_RUNS:
-        return None
-    trends = _trends(sorted(records, key=lambda record: record.created or ""))
+    enough = len(records) >= MIN_RUNS
+    trends = _trends(sorted(records, key=lambda record: record.created or "")) if enough else []
     environments = list(dict.fromkeys(trend.series.environment for trend in trends))
-    if not trends:
-        return None
     blocks: list[Block] = []
     for index, environment in enumerate(environments):
         here = [trend for trend in trends if trend.series.environment == environment]

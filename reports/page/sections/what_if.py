@@ -33,11 +33,11 @@ LEAD = (
 )
 
 
-def section(networks: Sequence[NetworkView]) -> Section | None:
-    """None if no network of the page is built in: only built-in networks have numbers to change."""
+def section(networks: Sequence[NetworkView]) -> Section:
+    """Empty if no network of the page is built in: only built-in networks have numbers to change."""
     shown = [network for network in networks if network.record.model in VARIANTS and not network.empty]
     if not shown:
-        return None
+        return Section("what-if", "What if", "What if", LEAD, ())
     names = list(dict.fromkeys(network.record.model for network in shown))
     if FAMILY & {*names}:
         names += [name for name in PRESETS if name not in names]

@@ -1,6 +1,7 @@
 """References to models, and the `--input` option: shapes without the batch, with names and dtypes if necessary.
 
-`3x224x224`, `ids=128:int64`, `mask=!1x128:bool` (a shape after `!` is literal: no batch is prepended).
+`3x224x224`, `ids=128:int64`, `mask=!1x128:bool` (a shape after `!` is literal: no batch is prepended),
+`ids=128:int64<50257` (random integers below 50257 when the model is timed).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from analyzer.core.shapes import Shape
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
 LIBRARIES = ("torchvision", "timm", "hf")  # References such as `timm:vit_base_patch16_224` bring their own inputs.
-PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}[xX])*[0-9]{1,9})(?::(\w+))?")
+PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}[xX])*[0-9]{1,9})(?::(\w+)(?:<([0-9]{1,12}))?)?")
 
 
 def is_reference(name: str) -> bool:
@@ -23,18 +24,21 @@ def is_reference(name: str) -> bool:
 
 
 class Input(Frozen):
-    """One argument of a model. A `literal` shape already holds the batch."""
+    """One argument of a model. A `literal` shape already holds the batch. Integers are drawn `below` a number where
+    values matter; counts use zeros."""
 
     name: str | None
     shape: Shape
     dtype: str = "float32"
     literal: bool = False
+    below: int | None = None
 
     @property
     def text(self) -> str:
         """The text from which `parse_input` makes this input."""
         name = f"{self.name}=" if self.name else ""
-        return f"{name}{'!' if self.literal else ''}{'x'.join(map(str, self.shape))}:{self.dtype}"
+        below = f"<{self.below}" if self.below else ""
+        return f"{name}{'!' if self.literal else ''}{'x'.join(map(str, self.shape))}:{self.dtype}{below}"
 
     def batched(self, batch: int) -> Shape:
         return self.shape if self.literal else (batch, *self.shape)
@@ -48,13 +52,15 @@ def parse_input(text: str) -> Input:
             f"malformed input {quoted(text)}; wanted SIZES without the batch, such as 3x320x320, "
             "or NAME=SIZES:TYPE, such as ids=128:int64"
         )
-    name, literal, sizes, dtype = match.groups()
+    name, literal, sizes, dtype, below = match.groups()
     shape = tuple(map(int, sizes.lower().split("x")))
     if min(shape) < 1:
         raise AnalyzerError(f"input {quoted(text)} has a size of 0; every size must be at least 1")
     if dtype is not None and dtype not in DTYPES:
         raise AnalyzerError(f"input {quoted(text)} has an unknown type; known: {', '.join(DTYPES)}")
-    return Input(name, shape, dtype or "float32", bool(literal))
+    if below is not None and (not int(below) or "int" not in str(dtype)):
+        raise AnalyzerError(f"input {quoted(text)} has a range; wanted one of integers, such as ids=128:int64<50257")
+    return Input(name, shape, dtype or "float32", bool(literal), int(below) if below else None)
 
 
 def parse_inputs(value: Shape | str | Sequence[str] | None) -> list[Input]:

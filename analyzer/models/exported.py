@@ -20,8 +20,9 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.models.exported_checks import read_programs
 
 
-def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any]]:
-    """The module of a program and its example inputs.
+def load_program(path: Path) -> tuple[nn.Module, nn.Module, Sequence[Any], Mapping[str, Any]]:
+    """The module of a program with the submodules that it was exported from, the flat one that users run, and the
+    example inputs. The first runs 1.3 to 1.7 times as long.
 
     Raises AnalyzerError for a file that is not a program, that needs pickle, or whose inputs or outputs are of classes
     that no import has registered with torch's pytree.
@@ -42,7 +43,7 @@ def load_program(path: Path) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
             if hasattr(program, "_guards_code"):
                 program._guards_code.clear()  # Python source that torch would execute; the example inputs fulfil it.
             args, kwargs = program.example_inputs or ((), {})
-            return torch.export.unflatten(program), args, kwargs
+            return torch.export.unflatten(program), program.module(), args, kwargs
     except Exception as error:
         raise AnalyzerError(
             f"{one_line(path)} cannot be read as a torch.export program by this torch version "

@@ -46,8 +46,11 @@ FORMS = "wanted FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, ti
 
 
 class Reference(NamedTuple):
-    """A model with its inputs. `real` builds it again with storage, in case it cannot run on meta; `at_batch` makes
-    the inputs of another batch."""
+    """A model with its inputs.
+
+    `real` builds it again with storage, in case it cannot run on meta. `at_batch` makes the inputs of another batch.
+    `deployed` is the module that users run, where `model` is one with the same modules as when it was exported.
+    """
 
     label: str
     model: nn.Module
@@ -56,6 +59,7 @@ class Reference(NamedTuple):
     real: Callable[[], nn.Module] | None
     at_batch: Callable[[int], tuple[Sequence[Any], Mapping[str, Any]]]
     notes: tuple[str, ...] = ()
+    deployed: nn.Module | None = None
 
 
 def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Reference:
@@ -73,10 +77,10 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     if reference.endswith(".pt2"):
         if not Path(reference).is_file():
             raise UnknownModel(f"no file {one_line(reference)}; {FORMS}")
-        model, args, kwargs = load_program(Path(reference))
+        model, deployed, args, kwargs = load_program(Path(reference))
         if inputs or batch != 1:
             raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out input and batch")
-        return Reference(reference, model, args, kwargs, None, lambda batch: (args, kwargs))
+        return Reference(reference, model, args, kwargs, None, lambda batch: (args, kwargs), deployed=deployed)
     if scheme in LIBRARIES:
         library = BY_NAME[scheme]
         factory, default_inputs = _call(reference, lambda: library(name))
@@ -180,7 +184,8 @@ def _build(reference: str, factory: Callable[[], Any], *, meta: bool = True) -> 
     model = _call(reference, lambda: skip_init(factory) if meta else initialised(factory))
     if not isinstance(model, nn.Module):
         raise AnalyzerError(f"{one_line(reference)} returns a {type(model).__name__}; wanted a torch.nn.Module")
-    if type(model).forward is nn.Module.forward:
+    # Not `type(model).forward`: that of a TorchScript class is a descriptor that fails on the class.
+    if inspect.getattr_static(type(model), "forward") is nn.Module.forward:
         raise AnalyzerError(f"{one_line(reference)}: {type(model).__name__} has no forward to count")
     return model
 

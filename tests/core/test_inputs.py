@@ -88,3 +88,17 @@ def test_inputs_are_for_every_model_and_variant_of_a_call(analyze, tmp_path, mon
     both = ("--input", "3", "--input", "input2=5")
     assert analyze("--model", "net.py:Net", *both).status == 0
     assert analyze("--model", "net.py:Net", "--variant", "nin", *both).status == 2
+
+
+def test_a_range_of_integers():
+    spec = parse_input("ids=128:int64<50257")
+    assert (spec.below, spec.text) == (50257, "ids=128:int64<50257")
+    assert parse_input(spec.text) == spec
+
+
+@pytest.mark.parametrize(
+    "text", ["ids=128:int64<0", "128:float32<5", "128<5", "128:int64<", "128:int64<-1", "8:bool<2"]
+)
+def test_a_range_that_is_none(text):
+    with pytest.raises(AnalyzerError):
+        parse_input(text)

@@ -189,3 +189,20 @@ def test_other_expressions_are_not(text):
 )  # fmt: skip
 def test_targets(target, safe):
     assert is_safe_target(target) is safe
+
+
+def test_timing_runs_the_program_as_users_do(program):
+    """`program.module()` for the pass, the unflattened module for its parts."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    from analyzer.records.timings import Configuration
+    from analyzer.timing.request import Request
+    from analyzer.timing.worker.load import load_model
+
+    prepared = load_model(Request(Configuration(), reference=str(program)))
+    assert prepared.run_eager is not prepared.run
+    assert type(prepared.model) is not type(prepared.eager)
+    first, second = pytree.tree_leaves(prepared.run()), pytree.tree_leaves(prepared.run_eager())
+    assert len(first) == len(second) > 0
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

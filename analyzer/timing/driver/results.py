@@ -16,6 +16,10 @@ from analyzer.timing.statistics import interval_half_width
 from analyzer.worker.reply import Reply
 
 LAUNCH_BOUND = 0.95  # Largest GPU time over wall time, or smallest queueing time over GPU time, of a launch-bound pass.
+SEPARATE = (
+    "the pass is that of the exported program, which has no modules; the operators are those of "
+    "torch.export.unflatten, which runs longer"
+)
 NOT_QUEUED = (
     "operator times include waiting for the host: the pass could not be queued ahead of the GPU, because it "
     "synchronizes with the GPU or is longer than its queue"
@@ -47,7 +51,8 @@ def build_measurement(request: Request, replies: Sequence[Reply]) -> Measurement
     for event in ("kernels", "replay"):
         timings += _merged(sampled, event, operator_quality)
     reasons = [reply.reason for reply in [*unfinished, *failed]]
-    warnings = (*reasons, *([note] if note else []), *_queue_warnings(sampled, timings), *_page_faults(sampled))
+    notes = [note] if note else [SEPARATE] if any(reply.last("done").get("separate") for reply in sampled) else []
+    warnings = (*reasons, *notes, *_queue_warnings(sampled, timings), *_page_faults(sampled))
     status = "partial" if reasons else "ok"
     measurement = Measurement(request.configuration, tuple(timings), quality, reason, status, warnings)  # type: ignore[arg-type]
     return _assess_operators(measurement)

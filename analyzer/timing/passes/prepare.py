@@ -12,12 +12,16 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Configuration
+from analyzer.timing.passes.token_ids import draw_ids
 
 NOTHING_TO_TRAIN = "there is nothing to train: no output of this model depends on a parameter that requires gradients"
 
 
 class PreparedModel(Frozen):
-    """`run` makes a forward pass, `loss` a forward pass and the loss; `eager` is the model before compilation."""
+    """`run` makes a forward pass, `loss` a forward pass and the loss; `eager` is the model before compilation.
+
+    `run_eager` makes a pass of `eager` where `run` runs another module: an exported program as users run it.
+    """
 
     model: nn.Module
     eager: nn.Module
@@ -25,6 +29,7 @@ class PreparedModel(Frozen):
     kwargs: Mapping[str, Any]
     run: Callable[[], Any]
     loss: Callable[[], Tensor]
+    run_eager: Callable[[], Any]
 
 
 def prepare_model(
@@ -33,8 +38,13 @@ def prepare_model(
     kwargs: Mapping[str, Any],
     configuration: Configuration,
     loss: Callable[[Any], Tensor] | None = None,
+    deployed: nn.Module | None = None,
+    ranges: Mapping[int | str, int] | None = None,
 ) -> PreparedModel:
     """Changes the model in place. `loss` maps its output to a loss; the default is the sum of all outputs.
+
+    `deployed` is run in place of the model at inference. Token ids are drawn at random, below `ranges` (by position or
+    name) or below the number of rows of the embedding that they index.
 
     Parameters that the author froze stay frozen. Raises AnalyzerError for a configuration that the model cannot have.
     """
@@ -61,13 +71,21 @@ def prepare_model(
         for parameter in model.parameters():  # Individually: a ScriptModule has no requires_grad_ method.
             parameter.requires_grad_(False)
     eager, objective = model, loss or sum_of_outputs
+    args, kwargs = draw_ids(eager, args, kwargs, ranges or {})
+    if deployed is not None and not configuration.training:
+        model = deployed.to(device=configuration.device)
+        model._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)  # type: ignore[no-untyped-call]
     if configuration.compiled:
         model = torch.compile(model)  # type: ignore[assignment]
 
     def run() -> Any:
         return model(*args, **kwargs)
 
-    return PreparedModel(model, eager, args, kwargs, run, lambda: objective(run()))
+    def run_eager() -> Any:
+        return eager(*args, **kwargs)
+
+    separate = deployed is not None and not configuration.training
+    return PreparedModel(model, eager, args, kwargs, run, lambda: objective(run()), run_eager if separate else run)
 
 
 def sum_of_outputs(output: Any) -> Tensor:

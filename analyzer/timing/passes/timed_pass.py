@@ -12,9 +12,15 @@ from torch.optim import SGD
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.module_names import paths_of
 from analyzer.records.timings import Phase
-from analyzer.timing.clock.clocks import Clock
+from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.clock.sampling import StopSampling
 from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
+from analyzer.timing.passes.calibration import (
+    InstrumentCost,
+    OperatorCost,
+    measure_instrument_cost,
+    passes_per_sample,
+)
 from analyzer.timing.passes.instrument import Instrument
 from analyzer.timing.passes.operator_spans import OperatorSpan
 from analyzer.timing.passes.prepare import NOTHING_TO_TRAIN
@@ -30,7 +36,11 @@ class OperatorsChanged(StopSampling):
 
 
 class Pass:
-    """A forward pass, made by `run`. The caller sets inference mode."""
+    """A forward pass, made by `run`. The caller sets inference mode.
+
+    `run_model` runs the instrumented `model`; by default that is what `run` does. A sample of the uninstrumented pass
+    is the mean of `repeats` passes.
+    """
 
     def __init__(
         self,
@@ -39,8 +49,11 @@ class Pass:
         spans: Sequence[OperatorSpan],
         clock: Clock,
         mark: Callable[[], Any] | None = None,
+        run_model: Callable[[], Any] | None = None,
     ) -> None:
         self.run, self.model, self.clock = run, model, clock
+        self.run_model = run_model or run
+        self.repeats, self.cost = 1, InstrumentCost()
         self.keys: list[Key] = [("forward", span.path, span.op, span.call) for span in spans]
         self.counted = [span.ran for span in spans]
         self.instrument = Instrument(mark or clock.mark)
@@ -49,14 +62,29 @@ class Pass:
     def uninstrumented(self, *, blocked: bool = False) -> float:
         """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
         self.clock.block_queue() if blocked else self.clock.synchronize()
-        seconds = self.clock.elapsed(self._whole)
+        seconds = self.clock.elapsed(self._whole, self.repeats) / self.repeats
         exit_if_forked(self.process)
         return seconds
+
+    def calibrate(self, pass_s: float, *, repeated: bool = True) -> None:
+        """Measures what instruments cost, and joins short passes to samples. Only for a clock of the host: a device
+        subtracts the cost of its marks itself, and its queue hides what surrounds a pass."""
+        if isinstance(self.clock, HostClock):
+            self.repeats = passes_per_sample(pass_s) if repeated else 1
+            self.cost = measure_instrument_cost(self.instrument.mark, self._nanoseconds)
+
+    @staticmethod
+    def _nanoseconds(mark: Any) -> int:
+        return int(mark)
 
     def instrumented(self) -> dict[Key, float]:
         """Seconds of each operator and of the overhead in one pass. Raises OperatorsChanged."""
         self._instrumented_forward()
-        return _durations(self.clock.seconds(self.instrument.marks), self.keys, "forward")
+        return self._forward_durations(self.clock.seconds(self.instrument.marks))
+
+    def _forward_durations(self, reached: Sequence[float]) -> dict[Key, float]:
+        costs = [self.cost.of(ran) for ran in self.counted]
+        return _durations(reached, self.keys, "forward", costs)
 
     def _whole(self) -> None:
         self.run()
@@ -65,10 +93,12 @@ class Pass:
         """Leaves the marks in `instrument.marks`. Returns what `run` returns."""
         instrument = self.instrument
         with instrument.installed(self.model), instrument:
+            if self.repeats > 1:  # Uninstrumented passes follow each other at once, too.
+                self.run_model()
             self.clock.block_queue()
             instrument.ran.clear()
             instrument.marks = [instrument.mark()]
-            output = self.run()
+            output = self.run_model()
             instrument.marks.append(instrument.mark())
         exit_if_forked(self.process)
         if len(instrument.ran) != len(self.counted):
@@ -104,6 +134,10 @@ class Training(Pass):
         self.run().backward()
         self._step()
 
+    @staticmethod
+    def _nanoseconds(mark: Any) -> int:
+        return int(mark[0])
+
     def _step(self) -> None:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -112,7 +146,7 @@ class Training(Pass):
         mark = self.clock.mark
         loss = self._instrumented_forward()
         marks, numbers = zip(*self.instrument.marks, strict=True)
-        times = _durations(self.clock.seconds(marks), self.keys, "forward")
+        times = self._forward_durations(self.clock.seconds(marks))
         spans = list(zip(numbers[1:-1:2], numbers[2:-1:2], strict=True))
         backward = BackwardInstrument(mark, spans, self.parameters)
         with backward.attached(loss):
@@ -127,11 +161,16 @@ class Training(Pass):
         return times
 
 
-def _durations(reached: Sequence[float], keys: Sequence[Key], phase: Phase) -> dict[Key, float]:
-    """Seconds by key. The rest of the pass is overhead, so that all of them add up to the pass."""
+def _durations(
+    reached: Sequence[float], keys: Sequence[Key], phase: Phase, costs: Sequence[OperatorCost] = ()
+) -> dict[Key, float]:
+    """Seconds by key, without what instruments cost. The rest of the pass is overhead: all of them add up to it."""
     inner = reached[1:-1]
     times: dict[Key, float] = dict.fromkeys(keys, 0.0)
-    for key, start, end in zip(keys, inner[::2], inner[1::2], strict=True):
-        times[key] += end - start
-    times[phase, "", "overhead", 1] = reached[-1] - reached[0] - sum(times.values())
+    rest = reached[-1] - reached[0]
+    costs = costs or [OperatorCost()] * len(keys)
+    for key, start, end, cost in zip(keys, inner[::2], inner[1::2], costs, strict=True):
+        times[key] += max(end - start - cost.inner, 0.0)
+        rest -= end - start + cost.outer
+    times[phase, "", "overhead", 1] = max(rest, 0.0)
     return times

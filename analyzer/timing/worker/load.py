@@ -19,12 +19,12 @@ from analyzer.timing.request import Request
 
 def load_model(request: Request) -> PreparedModel:
     """Raises AnalyzerError for an unknown reference, or a configuration that its model cannot have."""
-    model, args, kwargs, loss = _model(request)
-    return prepare_model(model, args, kwargs, request.configuration, loss)
+    model, args, kwargs, options = _model(request)
+    return prepare_model(model, args, kwargs, request.configuration, **options)
 
 
-def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any], Any]:
-    """The model, its args and kwargs, and its loss function if it has one."""
+def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any], dict[str, Any]]:
+    """The model, its args and kwargs, and options of `prepare_model`."""
     from analyzer.core.inputs import image_shape, parse_input
 
     inputs, configuration = [parse_input(text) for text in request.inputs], request.configuration
@@ -36,14 +36,16 @@ def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
         shape = (configuration.batch, *(size or variant(request.variant, request.overrides).network.input))
         model = build(request.variant, train=configuration.training, overrides=request.overrides, input=size)
         target = torch.zeros(configuration.batch, dtype=torch.int64, device=configuration.device)
-        return model, [torch.empty(shape)], {}, lambda output: auxiliary_loss(output, target)
+        return model, [torch.empty(shape)], {}, {"loss": lambda output: auxiliary_loss(output, target)}
     from analyzer.counting.execution.batch_in_input import load
 
     reference = load(request.reference or "", inputs, configuration.batch)
     model = reference.model
     if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]) and reference.real:
         model = reference.real()
-    return model, reference.args, reference.kwargs, None
+    unnamed = [spec for spec in inputs if spec.name is None]
+    ranges = {spec.name or unnamed.index(spec): spec.below for spec in inputs if spec.below}
+    return model, reference.args, reference.kwargs, {"deployed": reference.deployed, "ranges": ranges}
 
 
 def count_reference(prepared: PreparedModel, request: Request) -> dict[str, Any] | None:

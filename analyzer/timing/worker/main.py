@@ -81,14 +81,16 @@ def _measure(
         gradients = (request.instrumented or not configuration.training) and computes_gradients(prepared.run)
     spans: tuple[OperatorSpan, ...] = ()
     if request.instrumented:
-        run = prepared.loss if configuration.training else prepared.run
+        run = prepared.loss if configuration.training else prepared.run_eager
         spans, _ = operator_spans(prepared.eager, run, autograd=gradients)
     watch = _watch(configuration)
     environment = {**fingerprint(configuration.device), "signals": watch.signals()}
     send({"event": "ready", "record": record, "environment": environment})
     with nullcontext() if configuration.training or gradients else torch.inference_mode(), garbage_collection_paused():
-        kind, run = (Training, prepared.loss) if configuration.training else (Pass, prepared.run)
-        one_pass = kind(run, prepared.eager, spans, clock)
+        if configuration.training:
+            one_pass: Pass = Training(prepared.loss, prepared.eager, spans, clock)
+        else:
+            one_pass = Pass(prepared.run, prepared.eager, spans, clock, run_model=prepared.run_eager)
         summary = _sample(request, one_pass, clock, DeadlineWatch(watch, clock), time.perf_counter(), send)
         if request.kernels or request.trace:
             from analyzer.timing.passes.kernels import profile_kernels
@@ -100,7 +102,7 @@ def _measure(
 
             replay = replay_modules(prepared, clock, cache_flush(configuration.device))
             send({"event": "replay", "replay": replay})
-    return {"event": "done", **summary}
+    return {"event": "done", "separate": prepared.run_eager is not prepared.run, **summary}
 
 
 def _watch(configuration: Configuration) -> Contention | GpuContention:
@@ -115,6 +117,7 @@ def _sample(request: Request, one_pass: Pass, clock: Clock, watch: Watch, start:
     before = sample_reference_workload(request.configuration, watch)
     warm_up_budget_s = MAX_WARM_UP * max(end - time.perf_counter(), 0.0)
     warm_up_s = warm_up(one_pass.uninstrumented, time.perf_counter, budget_s=warm_up_budget_s)
+    one_pass.calibrate(min(warm_up_s), repeated=not request.configuration.flushed)
 
     def send_keys(keys: Sequence[Key], note: str) -> None:
         send({"event": "keys", "keys": keys, "warm_up_s": warm_up_s, "note": note})

@@ -65,7 +65,7 @@ class Measurements:
         return measurements
 
     def uninstrumented(self) -> float:
-        seconds = self.page_faults.count(self.timed_pass.uninstrumented)
+        seconds = self.page_faults.count(self.timed_pass.uninstrumented, self.timed_pass.repeats)
         if self.clock.launch_share is not None:
             self.launch_shares.append(self.clock.launch_share)
         return seconds

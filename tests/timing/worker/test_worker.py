@@ -170,6 +170,11 @@ OVERHEAD = ("forward", "", "overhead", 1)
 class FakePass:
     """On a device that runs behind: device-bound without instruments, launch-bound with them."""
 
+    repeats = 1
+
+    def calibrate(self, pass_s, *, repeated=True):
+        """The clock is no host clock: nothing to do."""
+
     def __init__(self, clock, device):
         self.clock, self.device = clock, device
 

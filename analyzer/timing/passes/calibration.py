@@ -1,0 +1,98 @@
+"""The cost of instruments, and how many passes make one sample: measured in each process, before sampling.
+
+A mark, the wrapper of a leaf and the torch function mode take about a microsecond per operator, which would count as
+the operator's time or as overhead. Each part is measured with operators that do nothing, and subtracted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from itertools import cycle
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from analyzer.core.frozen import Frozen
+from analyzer.timing.passes.instrument import Instrument
+
+REPEATS, CALLS = 7, 200
+# What surrounds a sample, such as the two marks and a call, takes about a microsecond: below 1 % of this time.
+MIN_SAMPLE_S = 250e-6
+MAX_REPEATS = 256
+
+
+class OperatorCost(Frozen):
+    """Seconds that instruments add per operator: between its marks (`inner`), and outside of them (`outer`)."""
+
+    inner: float = 0.0
+    outer: float = 0.0
+
+
+class InstrumentCost(Frozen):
+    """Of leaf modules and of torch functions."""
+
+    leaf: OperatorCost = OperatorCost()
+    function: OperatorCost = OperatorCost()
+
+    def of(self, ran: int | str) -> OperatorCost:
+        """Of an entry of `Instrument.ran`: the id of a leaf, or the name of a function."""
+        return self.leaf if isinstance(ran, int) else self.function
+
+
+def passes_per_sample(pass_s: float) -> int:
+    """How many passes a sample needs, so that what surrounds it is below 1 %."""
+    return min(max(math.ceil(MIN_SAMPLE_S / pass_s), 1), MAX_REPEATS) if pass_s > 0 else MAX_REPEATS
+
+
+def measure_instrument_cost(mark: Callable[[], Any], nanoseconds: Callable[[Any], int]) -> InstrumentCost:
+    """Times operators that do nothing, with and without instruments. `nanoseconds` reads a mark."""
+    leaf, x, turn = nn.Identity(), torch.zeros(1), cycle((False, True))
+    forward = leaf.forward
+
+    def call_leaf() -> None:
+        leaf(x)
+
+    def call_function() -> None:  # torch parses two arguments longer than one.
+        x + 1 if next(turn) else torch.relu(x)
+
+    return InstrumentCost(
+        _cost(mark, nanoseconds, leaf, call_leaf, lambda: forward(x)),
+        _cost(mark, nanoseconds, leaf, call_function, call_function),
+    )
+
+
+def _cost(
+    mark: Callable[[], Any],
+    nanoseconds: Callable[[Any], int],
+    leaf: nn.Module,
+    call: Callable[[], Any],
+    inside: Callable[[], Any],
+) -> OperatorCost:
+    """`inside` is what runs between the two marks of `call`."""
+    plain = median(_seconds_per_call(call) for _ in range(REPEATS))
+    without_marks = median(_seconds_per_call(inside) for _ in range(REPEATS))
+    inner, total = [], []
+    for _ in range(REPEATS):
+        instrument = Instrument(mark)
+        with instrument.installed(leaf), instrument:
+            instrument.marks.append(mark())
+            for _ in range(CALLS):
+                call()
+            instrument.marks.append(mark())
+        times = [nanoseconds(each) for each in instrument.marks]
+        durations = [end - start for start, end in zip(times[1:-1:2], times[2:-1:2], strict=True)]
+        inner.append(sum(durations) / CALLS * 1e-9)
+        total.append((times[-1] - times[0]) / CALLS * 1e-9)
+    between = max(median(inner) - without_marks, 0.0)
+    return OperatorCost(between, max(median(total) - plain - between, 0.0))
+
+
+def _seconds_per_call(call: Callable[[], Any]) -> float:
+    start = time.perf_counter_ns()
+    for _ in range(CALLS):
+        call()
+    return (time.perf_counter_ns() - start) / CALLS * 1e-9

@@ -19,6 +19,7 @@ from analyzer.scaling.source import Counts, ReferenceSource, Source, VariantSour
 
 if TYPE_CHECKING:
     import pandas
+    import plotly.graph_objects
     import sympy
 
 FORWARD = ("params", "macs", "flops", "activations", "traffic")
@@ -49,6 +50,11 @@ class Scaling:
             raise unknown_module_error(module, [source.count({})])
         self.label = self.base.label
         self.fits = tuple(self._fits(limits or {}))
+
+    def __repr__(self) -> str:
+        formula = self.fits[0].formulas.get("macs")
+        text = formula.text() if formula else self.fits[0].reasons.get("macs", "none")
+        return f"<Scaling {self.label} over {', '.join('='.join(axis.sizes) for axis in self.axes)}: MACs {text}>"
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -117,6 +123,22 @@ class Scaling:
         points = {**parse_values(texts, self.axes), **self._by_axis(lists)}
         rows = [{**sizes, **row} for sizes, row in self.table(points) if not isinstance(row, AnalyzerError)]
         return pandas.DataFrame(rows)
+
+    def figure(self, metric: str = "macs", **values: Sequence[int] | str) -> plotly.graph_objects.Figure:
+        """A metric over the sizes of one axis, `figure(height="112..672:56")`, a line for each of the other sizes."""
+        import plotly.graph_objects as go
+
+        self._require(metric)
+        frame = self.frame(**values)
+        along = max((axis.name for axis in self.axes), key=lambda name: frame[name].nunique())
+        others = [axis.name for axis in self.axes if axis.name != along]
+        figure = go.Figure()
+        for sizes, part in frame.groupby(others) if others else [((), frame)]:
+            name = ", ".join(f"{other} {size}" for other, size in zip(others, sizes, strict=True))
+            figure.add_scatter(x=part[along], y=part[metric], name=name, mode="lines+markers")
+        known = METRICS[metric]
+        figure.update_layout(xaxis_title=along, yaxis_title=f"{known.title} ({known.unit})", title=self.label)
+        return figure
 
     def smallest(self, axis: Axis) -> int:
         """The smallest size that the model takes, with the others at their present values.

@@ -84,6 +84,9 @@ def test_frame_and_unknown_names():
     frame = costs.frame(height=[224, 256], batch="1..4:x2")
     assert list(frame["batch"]) == [1, 1, 2, 2, 4, 4]
     assert frame["macs"][3] == analyzer.count("nin", input=(3, 256, 256), batch=2).totals.macs
+    figure = costs.figure("params", height=[224, 256], batch="1..4:x2")
+    assert [line.name for line in figure.data] == ["height 224", "height 256"]
+    assert repr(costs).startswith("<Scaling nin over batch, height=width: MACs batch · (")
     with pytest.raises(AnalyzerError, match="it has batch, height, width"):
         costs.at(depth=3)
     with pytest.raises(AnalyzerError, match="no metric"):

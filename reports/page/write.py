@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 from reports.page.context import Chart, Page
 from reports.page.figures import palette
 from reports.page.figures.base import BASE
+from reports.page.glossary import GLOSSARY
 from reports.table import as_cell
 
 Charts: TypeAlias = Literal["none", "embed", "link"]
@@ -143,6 +144,7 @@ def template(name: str) -> Any:
     )
     environment.globals |= {
         "position": palette.position,
+        "glossary": GLOSSARY,
         "as_cell": as_cell,
         "packed_json": packed_json,
         "packed_library": packed_library,

@@ -17,13 +17,20 @@ let picked = "";
 function pick(path) {
   picked = path === "(whole)" ? "" : path;
   remember("module", picked);
-  all("tbody th").forEach((cell) => cell.parentElement.classList.toggle("picked", Boolean(picked) && (cell.dataset.path ?? cell.textContent) === picked));
+  const tables = new Set(); // One row of each: operators of a module have its path, too.
+  all("tbody th").forEach((cell) => {
+    const table = cell.closest("table");
+    const hit = Boolean(picked) && textOf(cell) === picked && !tables.has(table);
+    if (hit) tables.add(table);
+    cell.parentElement.classList.toggle("picked", hit);
+  });
   const ends = [`#${encodeURIComponent(picked)}`, `%2F${encodeURIComponent(picked)}`];
   all(".picture a").forEach((link) => {
     const to = link.getAttribute("href") ?? "";
     link.classList.toggle("picked", Boolean(picked) && (to === ends[0] || to.endsWith(ends[1]) || to.endsWith(`/${picked}`)));
   });
   plots.filter(isDrawn).forEach(mark);
+  dispatchEvent(new CustomEvent("pick"));
 }
 function mark(plot) {
   if (isIcicle(plot)) {

@@ -13,3 +13,5 @@ const json = (id) => {
   return element ? JSON.parse(element.textContent) : null;
 };
 const soon = window.requestIdleCallback ?? ((job) => setTimeout(job, 1));
+// The text of a cell without its small print and its button.
+const textOf = (cell) => [...cell.childNodes].filter((node) => node.nodeName !== "SMALL" && node.className !== "twist").map((node) => node.textContent).join("").trim();

@@ -109,7 +109,12 @@ function follow() {
 }
 const observer = new IntersectionObserver(
   (entries) => {
-    const near = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+    const close = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+    close.filter(isIcicle).forEach((plot) => {
+      if (!isDrawn(plot)) drawIcicle(plot); // Needs no plotly.
+      observer.unobserve(plot);
+    });
+    const near = close.filter((plot) => !isIcicle(plot));
     if (!near.length) return;
     load().then(
       () => {

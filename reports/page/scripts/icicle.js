@@ -2,12 +2,12 @@
 const COLUMNS = 4;
 const NEARLY_ALL = 0.9;
 const isIcicle = (plot) => figures[id(plot)]?.data[0]?.type === "icicle";
-const trees = {};
+const icicles = {};
 const zoomed = {};
 const active = {};
 
 function treeOf(plot) {
-  return (trees[id(plot)] ??= (() => {
+  return (icicles[id(plot)] ??= (() => {
     const { ids, labels, parents } = figures[id(plot)].data[0];
     const nodes = new Map(ids.map((path, index) => [path, { path, label: labels[index], index, children: [], parent: null }]));
     ids.forEach((path, index) => {
@@ -52,8 +52,8 @@ function drawIcicle(plot, print = false) {
   const width = print ? PAPER : plot.clientWidth || 600;
   const height = print ? Math.max(layout.height * SHRUNK, 220) : layout.height - 34;
   const ground = print ? "#ffffff" : getComputedStyle(root).getPropertyValue("--bg").trim();
-  const depthOf = (node) => 1 + Math.max(0, ...node.children.filter((child) => values[child.index]).map(depthOf));
-  const columns = Math.max(Math.min(depthOf(focus) - 1, width < 500 ? 3 : COLUMNS), 1);
+  const levels = (node) => 1 + Math.max(0, ...node.children.filter((child) => values[child.index]).map(levels));
+  const columns = Math.max(Math.min(levels(focus) - 1, width < 500 ? 3 : COLUMNS), 1);
   const columnWidth = width / columns;
   const whole = values[top.index] || 1;
   const largest = Math.max(...[...nodes.values()].filter((node) => !node.children.length).map((node) => values[node.index])) || 1;

@@ -39,12 +39,13 @@ function reveal() {
   writeAddress();
   const element = id && document.getElementById(id);
   if (!element) return;
+  if (element.tagName === "TR") trees.get(element.closest("table"))?.(element);
   element.hidden = false;
   choices.forEach((open) => open(element));
   for (let at = element; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
   all(".target").forEach((other) => other.classList.remove("target"));
   element.classList.add("target");
-  if (element.tagName === "TR") pick(element.cells[0].textContent);
+  if (element.tagName === "TR") pick(textOf(element.cells[0]));
   keepInView(element);
 }
 

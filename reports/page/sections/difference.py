@@ -108,7 +108,8 @@ def _row(role: str, sums: Sequence[Totals | None], metrics: Sequence[str]) -> Ro
     }
     same = all(before == after for before, after in numbers.values())
     changes = (cell for metric, (before, after) in numbers.items() for cell in cells.change(metric, before, after))
-    return (Cell(role, tone="same" if same else ""), *changes)
+    depth = 0 if role == TOTAL else role.count(".")
+    return (Cell(role, depth=depth, tone="same" if same else ""), *changes)
 
 
 def _added_and_removed(first: NetworkView, other: NetworkView, modules: Modules) -> list[Block]:

@@ -18,7 +18,7 @@ from reports.counting.groups import TOP_LEVEL
 from reports.page.context import Chart
 from reports.page.figures import base as figures
 from reports.page.figures import scatter
-from reports.page.module_tree import level, tree
+from reports.page.module_tree import NEARLY_ALL, level, tree
 from reports.page.network_views import NetworkView, compute_metric, metric_noun, metric_title
 from reports.page.sections.compute import TITLES
 from reports.page.well_known import WELL_KNOWN
@@ -64,7 +64,7 @@ def bubbles(networks: Sequence[NetworkView]) -> Chart | None:
         title="Size and compute" + (", among well-known networks" if known else ""),
         summary=summary,
         figure=scatter.bubbles(own, others, x=metric_noun(metric), y="parameters"),
-        table=Table("Networks and well-known networks", columns("network", "params", metric_title(metric), "input"),
+        table=Table("Size and compute of each network", columns("network", "params", metric_title(metric), "input"),
                     tuple(rows), tools=("sort", "csv")),
         marks=len(own) + len(others),
     )  # fmt: skip
@@ -173,21 +173,23 @@ def _largest_parts(networks: Sequence[NetworkView], metrics: Sequence[str]) -> t
 
 
 def _stages(network: NetworkView, metrics: Sequence[str]) -> Sums:
-    """Sums by top-level role or, where one module has nearly all MACs, by the parts that it divides into."""
-    whole = tree(network, metrics)
-    chain = level(whole, metrics[0])
+    """Sums by top-level role or, where one has nearly all MACs, by the parts that it divides into."""
     stages: Sums = defaultdict(Counter)
-    if len(chain) > 1 and chain[-1].children:
-        for node in chain[-1].children:
-            stages[node.label].update({metric: int(node.values[metric]) for metric in metrics})
-        inside = {metric: sum(stages[name][metric] for name in stages) for metric in metrics}
-        stages[REST].update({metric: int(whole.values[metric]) - inside[metric] for metric in metrics})
-        return stages
     for row in network.record.rows:
         name = stage((row.role or row.path).partition(".")[0]) or TOP_LEVEL
         totals = total([row])
         stages[name].update({metric: totals.value(metric) or 0 for metric in metrics})
-    return stages
+    whole = tree(network, metrics)
+    divided = level(whole, metrics[0])[-1].children
+    largest = max((stages[name][metrics[0]] for name in stages), default=0)
+    if not divided or largest < NEARLY_ALL * whole.values[metrics[0]]:
+        return stages
+    parts: Sums = defaultdict(Counter)
+    for node in divided:
+        parts[node.label].update({metric: int(node.values[metric]) for metric in metrics})
+    inside = {metric: sum(part[metric] for part in parts.values()) for metric in metrics}
+    parts[REST].update({metric: int(whole.values[metric]) - inside[metric] for metric in metrics})
+    return parts
 
 
 def table(networks: Sequence[NetworkView]) -> Table:

@@ -81,14 +81,15 @@ def table(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> Table
     lines = [line(Cell(TOP_LEVEL), row.op, _shapes(row), total([row])) for row in by_path.pop("", [])]
     for module in network.modules:
         rows, time_s = by_path.get(module.path, []), times_s.get(module.path)
-        name = Cell(module.path, anchor=anchors[network.index, module.path])
+        depth = module.path.count(".")
+        name = Cell(module.path, depth=depth, anchor=anchors[network.index, module.path])
         if module.path not in parents and len(rows) == 1:
             lines.append(line(name, rows[0].op, _shapes(rows[0]), module.totals, time_s))
             continue
         lines.append(line(name.replace(tone="module"), "module", _shapes(module), module.totals, time_s))
         for row in rows:
             op = f"{row.op} (call {row.call})" if row.call > 1 else row.op
-            lines.append(line(Cell(module.path), op, _shapes(row), total([row])))
+            lines.append(line(Cell(module.path, depth=depth + 1), op, _shapes(row), total([row])))
     lines.append(line(Cell("total"), "", "", network.totals, times_s.get("")))
     titles = ["path", "op", "output", *(METRICS[metric].title for metric in COUNTS), "FLOP/B"]
     titles += [METRICS[metric].title for metric in added]

@@ -118,11 +118,11 @@ def _ranked(networks: Sequence[NetworkView]) -> list[str]:
     for name, noun in (("params", "parameters"), (metric, metric_noun(metric))):
         ranked = sorted(networks, key=lambda network: network.totals.value(name) or 0)
         least, most = ranked[0], ranked[-1]
-        place = ranked.index(networks[0]) + 1
-        ends = (
-            f"{least.name} has the fewest {noun}, {scaled(least.totals.value(name) or 0)}, and {most.name} the most, "
-        )
-        texts.append(f"{ends}{scaled(most.totals.value(name) or 0)}; {networks[0].name} is {_ordinal(place)}")
+        few, many = (scaled(network.totals.value(name) or 0) for network in (least, most))
+        text = f"{least.name} has the fewest {noun}, {few}, and {most.name} the most, {many}"
+        if networks[0] not in (least, most):
+            text += f"; {networks[0].name} is {_ordinal(ranked.index(networks[0]) + 1)}"
+        texts.append(text)
     return [f"Of {len(networks)} networks {'. '.join(texts)}."]
 
 

@@ -104,8 +104,7 @@ def test_many_networks_are_ranked_in_one_sentence():
     names = ("googlenet", "nin", "alexnet", "vgg16", "googlenet-naive")
     lead = section(page(counted(*names)), "summary").blocks[0].texts
     assert len(lead) == 2
-    assert "googlenet has the fewest parameters, 6.999 M, and vgg16 the most, 138.4 M; googlenet is 1st" in lead[1]
-    assert "alexnet has the fewest multiply-adds" in lead[1]
+    assert "googlenet has the fewest parameters, 6.999 M, and vgg16 the most, 138.4 M. alexnet has" in lead[1]
     assert "googlenet is 3rd" in lead[1]
 
 

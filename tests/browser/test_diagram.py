@@ -187,6 +187,18 @@ def test_two_thousand_operators_are_folded_and_quick(diagram):
     assert fold_ms < 100
 
 
+def test_a_dense_graph_has_all_its_edges(diagram):
+    shape = ((1, 8, 4, 4),)
+    rows = tuple(
+        Row(f"layer{index}", f"layer{index}", "conv2d", 1, shape, shape, 8, 8, 0, 64, 128, 8, 1, 1, kernel=(3, 3),
+            sources=tuple(range(index)))
+        for index in range(16)
+    )  # fmt: skip
+    opened = diagram(Record("dense", shape, "inference", Count("dispatch", rows)), key="dense")
+    pairs = {(f"layer{source}", f"layer{target}") for target in range(16) for source in range(target)}
+    assert edges(opened) == pairs | {("input", "layer0")}
+
+
 def test_the_diagram_is_saved_as_it_looks(diagram):
     opened = diagram("nin", dark=True)
     with opened.expect_download() as waiting:

@@ -2,7 +2,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const LINE = 15; // Pixels.
 const STATUS_MARKS = { grew: "▲", shrank: "▼", new: "+", gone: "×", same: "" };
-const MAX_BOXES = 250;
+const MAX_BOXES = 200;
 
 function svgElement(name, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, name);
@@ -82,12 +82,22 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     for (const { path } of visible.frames) plan.setNode(`f${path}`, {});
     for (const { path, parent } of visible.frames) if (parent !== null) plan.setParent(`f${path}`, `f${parent}`);
     for (const { id, parent } of visible.items) if (parent !== null) plan.setParent(id, `f${parent}`);
-    for (const [from, to] of visible.edges) plan.setEdge(from, to);
+    const dense = visible.edges.length > 1.6 * visible.items.length + 20;
+    for (const [from, to] of dense ? withoutShortcuts(visible.edges) : visible.edges) plan.setEdge(from, to);
     dagre.layout(plan);
-    return { ...visible, plan };
+    const room = Math.max(0, ...visible.edges.filter(([from, to]) => !plan.hasEdge(from, to)).map(([from, to]) => bow(plan, from, to)));
+    return { ...visible, plan, width: plan.graph().width + 0.8 * room, height: plan.graph().height };
   }
 
-  // Drawing.
+  // Drawing. An edge that was not laid out is a bow beside the boxes.
+  const bow = (plan, from, to) => 24 + 0.12 * Math.abs(plan.node(to).y - plan.node(from).y);
+  function edgePath(from, to) {
+    const { plan } = layout;
+    if (plan.hasEdge(from, to)) return curve(plan.edge(from, to).points);
+    const [start, end] = [from, to].map((id) => ({ x: plan.node(id).x + plan.node(id).width / 2, y: plan.node(id).y }));
+    const side = Math.max(start.x, end.x) + bow(plan, from, to);
+    return `M${start.x} ${start.y}C${side} ${start.y} ${side} ${end.y} ${end.x} ${end.y}`;
+  }
   function curve(points) {
     const text = ({ x, y }) => `${x.toFixed(1)} ${y.toFixed(1)}`;
     const middle = (a, b) => ({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
@@ -135,10 +145,10 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   function redraw(focus = null) {
     layout = arrange();
     rememberDiagram();
-    const { width, height } = layout.plan.graph();
+    const { width, height } = layout;
     const largest = Math.max(...layout.items.filter((item) => item.nodes.length).map(share)) || 1;
     const edges = layout.edges.map(([from, to]) => {
-      const path = svgElement("path", { class: "edge", d: curve(layout.plan.edge(from, to).points), "marker-end": "url(#graph-arrow)" });
+      const path = svgElement("path", { class: "edge", d: edgePath(from, to), "marker-end": "url(#graph-arrow)" });
       path.dataset.from = from;
       path.dataset.to = to;
       return path;
@@ -166,14 +176,14 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
 
   function scale(zoom = shown.zoom) {
     shown.zoom = Math.min(Math.max(zoom, 0.1), 4);
-    const { width, height } = layout.plan.graph();
+    const { width, height } = layout;
     const drawing = view.firstElementChild;
     drawing.setAttribute("width", width * shown.zoom);
     drawing.setAttribute("height", height * shown.zoom);
   }
-  const fit = () => scale(Math.min(1, (view.clientWidth - 4) / layout.plan.graph().width));
+  const fit = () => scale(Math.min(1, (view.clientWidth - 4) / layout.width));
   function fitReadable() {
-    scale(Math.min(1, Math.max((view.clientWidth - 4) / layout.plan.graph().width, 0.8)));
+    scale(Math.min(1, Math.max((view.clientWidth - 4) / layout.width, 0.8)));
     view.scrollLeft = (view.scrollWidth - view.clientWidth) / 2;
   }
 

@@ -79,7 +79,8 @@ function buildGraph(rows) {
   for (const node of nodes) for (const path of inside(node.path)) sizes.set(path, (sizes.get(path) ?? 0) + 1);
   for (const node of nodes) {
     const chain = inside(node.path);
-    node.chain = chain.filter((path) => sizes.get(path) > 1);
+    // Of modules around one another with the same operators the innermost stays.
+    node.chain = chain.filter((path, index) => sizes.get(path) > 1 && sizes.get(path) !== sizes.get(chain[index + 1]));
     node.path = chain.find((path) => sizes.get(path) === 1) ?? node.path;
   }
   const grouped = new Map();
@@ -159,4 +160,22 @@ function firstUnfolded({ nodes, members, grouped }) {
       return unfolded;
     }
   }
+}
+
+// The edges without those that a longer path replaces, for graphs too dense to lay out, such as those of DenseNet.
+function withoutShortcuts(edges) {
+  const next = new Map();
+  for (const [from, to] of edges) next.set(from, [...(next.get(from) ?? []), to]);
+  return edges.filter(([from, to]) => {
+    const seen = new Set([from]);
+    const waiting = next.get(from).filter((other) => other !== to);
+    while (waiting.length) {
+      const at = waiting.pop();
+      if (at === to) return false;
+      if (seen.has(at)) continue;
+      seen.add(at);
+      waiting.push(...(next.get(at) ?? []));
+    }
+    return true;
+  });
 }

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from inspect import signature
 from itertools import product
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import image_shape, is_reference, parse_input, parse_inputs
+from analyzer.core.inputs import Input, image_shape, is_reference, parse_input, parse_inputs
 from analyzer.core.shapes import Shape
 from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, variant
@@ -27,6 +27,9 @@ from analyzer.timing.driver.processes import run_workers
 from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 PROCESSES, MIN_PROCESSES = 10, 3  # Ten make a second run agree with the first; a model with long passes gets fewer.
 MIN_SAMPLES = 15  # Per configuration, over all its processes; at most MAX_MIN_SAMPLES of them from one process.
@@ -45,7 +48,9 @@ class TimedRun(Frozen):
 
 
 def measure(
-    model: str,
+    model: str | nn.Module,
+    args: Sequence[Any] | Tensor = (),
+    kwargs: Mapping[str, Any] | None = None,
     *,
     input: Shape | str | Sequence[str] | None = None,
     batch: int = 1,
@@ -63,17 +68,21 @@ def measure(
     """Times a built-in network, or a model by reference such as `net.py:Net`, in fresh processes like `analyze time`.
 
     `input` is a shape without the batch or texts, as for `analyzer.count`. Returns a record: `record.measurement` has
-    every timing with its samples in seconds and its quality. A module object cannot be sent to another process: pass a
-    reference. `flush` flushes caches before each sample. The default is 10 `processes`, or fewer if ten would take more
-    than three budgets. `options` may have `kernels`, `replay` and `trace`. Raises AnalyzerError for bad input,
+    every timing with its samples in seconds and its quality. An `nn.Module` is timed in this process, on a copy, with
+    `input` or with `args` and `kwargs` as for `analyzer.count`; a warning of the measurement says so. `flush` flushes
+    caches before each sample. The default is 10 `processes`, or fewer if ten would take more than three budgets.
+    `options` may have `kernels`, `replay` and `trace`. Raises AnalyzerError for bad input,
     CannotMeasure if the model failed or its process was killed, and KeyboardInterrupt.
 
     >>> record = measure("nin", input="3x64x64", threads=1, processes=1, budget_s=0.2)
     >>> record.measurement.pass_timing.median_s > 0
     True
     """
-    if not isinstance(model, str):
-        raise AnalyzerError(f"a {type(model).__name__} cannot be timed in a fresh process; give FILE.py:NAME or a name")
+    is_module = not isinstance(model, str)
+    if is_module and (isinstance(model, type) or not hasattr(model, "named_modules")):
+        raise AnalyzerError(f"cannot time a {type(model).__name__}; wanted a name, a reference or an nn.Module")
+    if not is_module and (kwargs or not isinstance(args, tuple) or args):
+        raise AnalyzerError(f"{one_line(model)} is a name: give input (args and kwargs are for an nn.Module)")
     if unknown := [name for name in options if name not in OPTIONS]:
         known = [name for name in signature(measure).parameters if name not in ("model", "options")]
         raise AnalyzerError(f"unknown option {quoted(unknown[0])}; known options: {', '.join([*known, *OPTIONS])}")
@@ -86,12 +95,15 @@ def measure(
     if isinstance(budget_s, bool) or not isinstance(budget_s, int | float) or not 0 < budget_s < inf:
         raise AnalyzerError(f"budget_s is {budget_s!r}; wanted seconds")
     inputs = [given.text for given in parse_inputs(input)]
-    variants, references = ([], [model]) if is_reference(model) else ([variant(model)], [])
+    name = model if isinstance(model, str) else type(model).__name__
+    variants, references = ([], [name]) if is_module or is_reference(name) else ([variant(name)], [])
     requests = build_requests(
         variants, references, inputs, batches=[batch], threads=[threads] if threads else None, dtypes=[dtype],
         layouts=[layout], training=train, compiled=compile, device=device, flushed=flush, budget_s=budget_s,
-        processes=processes, **options,
+        processes=1 if is_module else processes, **options,
     )  # fmt: skip
+    if not isinstance(model, str):
+        return _measure_module(model, args, kwargs, requests[0], parse_inputs(input))
     try:
         run = time_requests(requests, processes=processes)
     except InputError as error:
@@ -102,6 +114,28 @@ def measure(
     if record.measurement is None or record.measurement.pass_timing is None:
         raise CannotMeasure(f"{model}: {record.measurement.reason if record.measurement else 'not measured'}")
     return record
+
+
+def _measure_module(
+    model: nn.Module, args: Any, kwargs: Mapping[str, Any] | None, request: Request, inputs: list[Input]
+) -> Record:
+    from analyzer.timing.worker.in_process import measure_module
+
+    if inputs:
+        from analyzer.models.zeros import input_zeros
+
+        if kwargs or not isinstance(args, list | tuple) or args:
+            raise AnalyzerError("input makes the arguments of a module; leave out args and kwargs, or input")
+        args, kwargs = input_zeros(inputs, request.configuration.batch)
+    elif request.configuration.batch != 1:
+        raise AnalyzerError("batch is for input; args and kwargs have a batch already")
+    args = args if isinstance(args, list | tuple) else (args,)
+    reply = measure_module(model, args, kwargs or {}, request)
+    return _record(request, None, [reply], _now())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def usable_processors() -> int:
@@ -176,8 +210,7 @@ def time_requests(
     counts = [_count_variant(request) if request.variant else None for request in requests]
 
     def records(replies: Sequence[Sequence[Reply]]) -> tuple[Record, ...]:
-        created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return tuple(map(_record, requests, counts, replies, [created] * len(requests)))
+        return tuple(map(_record, requests, counts, replies, [_now()] * len(requests)))
 
     replies, complete = run_workers(
         requests,

@@ -52,6 +52,7 @@ def build_measurement(request: Request, replies: Sequence[Reply]) -> Measurement
         timings += _merged(sampled, event, operator_quality)
     reasons = [reply.reason for reply in [*unfinished, *failed]]
     notes = [note] if note else [SEPARATE] if any(reply.last("done").get("separate") for reply in sampled) else []
+    notes += dict.fromkeys(str(text) for reply in sampled if (text := reply.last("done").get("note")))
     warnings = (*reasons, *notes, *_queue_warnings(sampled, timings), *_page_faults(sampled))
     status = "partial" if reasons else "ok"
     measurement = Measurement(request.configuration, tuple(timings), quality, reason, status, warnings)  # type: ignore[arg-type]

@@ -40,11 +40,12 @@ def prepare_model(
     loss: Callable[[Any], Tensor] | None = None,
     deployed: nn.Module | None = None,
     ranges: Mapping[int | str, int] | None = None,
+    given: bool = False,
 ) -> PreparedModel:
     """Changes the model in place. `loss` maps its output to a loss; the default is the sum of all outputs.
 
     `deployed` is run in place of the model at inference. Token ids are drawn at random, below `ranges` (by position or
-    name) or below the number of rows of the embedding that they index.
+    name) or below the number of rows of the embedding that they index. `given` inputs keep their values.
 
     Parameters that the author froze stay frozen. Raises AnalyzerError for a configuration that the model cannot have.
     """
@@ -55,7 +56,8 @@ def prepare_model(
         # Normal numbers: zeros and denormals would not be typical of a network's inputs.
         if not tensor.is_floating_point():
             return tensor.to(configuration.device)
-        values = torch.randn(tensor.shape, device=configuration.device).to(dtype)
+        values = tensor if given else torch.randn(tensor.shape)
+        values = values.to(configuration.device, dtype)
         return values.contiguous(memory_format=layout) if tensor.dim() == 4 else values
 
     args, kwargs = tree_map_only(Tensor, random_input, (list(args), dict(kwargs)))
@@ -71,7 +73,8 @@ def prepare_model(
         for parameter in model.parameters():  # Individually: a ScriptModule has no requires_grad_ method.
             parameter.requires_grad_(False)
     eager, objective = model, loss or sum_of_outputs
-    args, kwargs = draw_ids(eager, args, kwargs, ranges or {})
+    if not given:
+        args, kwargs = draw_ids(eager, args, kwargs, ranges or {})
     if deployed is not None and not configuration.training:
         model = deployed.to(device=configuration.device)
         model._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)  # type: ignore[no-untyped-call]

@@ -39,7 +39,8 @@ def draw_ids(
     """The arguments with random ids in place of integers that are all equal: uniform below the given range, else below
     the rows of the embedding that they index. Other integers, such as the user's own ids, stay as they are."""
     args, kwargs = list(args), dict(kwargs)
-    given: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs}
+    given: dict[int | str, Any] = dict(enumerate(args))
+    given.update(kwargs.items())
     equal = [tensor for tensor in pytree.tree_leaves(given) if isinstance(tensor, Tensor) and _is_constant(tensor)]
     if not equal:
         return args, kwargs

@@ -51,7 +51,7 @@ def handle(message: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
         refused = isinstance(error, AnalyzerError) and not is_out_of_memory(error)
         return _failure(error, request, REFUSED if refused else FAILED)
     try:
-        return _measure(prepared, record, request, clock, send)
+        return measure_prepared(prepared, record, request, clock, send)
     except (NotImplementedError, RuntimeError) as error:
         module = failing_module(prepared, configuration) if "not implemented for" in str(error) else ""
         if not module:
@@ -70,9 +70,10 @@ def _failure(error: Exception, request: Request, status: int) -> dict[str, Any]:
     return line
 
 
-def _measure(
+def measure_prepared(
     prepared: PreparedModel, record: dict[str, Any] | None, request: Request, clock: Clock, send: Send
 ) -> Mapping[str, Any]:
+    """Sends the lines of one process, and returns the final one."""
     configuration = request.configuration
     gradients = False
     if request.reference:

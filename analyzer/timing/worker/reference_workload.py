@@ -45,8 +45,9 @@ def _operands() -> tuple[Tensor, Tensor, Tensor]:
     """Kept for the life of the process: after a program has freed 16 MB, glibc returns none of the model's memory to
     the system, and passes are faster than in a program without the workload: GoogLeNet took 0.9 of that time.
     """
-    matrix = torch.full((SIDE, SIDE), 0.5)
-    return matrix, torch.empty_like(matrix), torch.zeros(ELEMENTS)
+    with torch.inference_mode(False):  # Tensors of inference mode could not be written outside of it.
+        matrix = torch.full((SIDE, SIDE), 0.5)
+        return matrix, torch.empty_like(matrix), torch.zeros(ELEMENTS)
 
 
 def cache_flush(device: str) -> Callable[[], None]:

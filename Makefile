@@ -9,7 +9,15 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n $(WORKERS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet $(PIP_ARGS) -c constraints.txt
 
-.PHONY: help demo test test-slow test-all check bench zoo clean
+# pip's own message about an older Python is a conflict between packages.
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
+FOUND := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2], sys.version_info >= (3, 11))' 2>/dev/null)
+ifneq ($(word 2,$(FOUND)),True)
+$(error Python 3.11 or newer is needed, this is $(or $(word 1,$(FOUND)),none: $(PYTHON) does not run); give one with PYTHON=python3.13)
+endif
+endif
+
+.PHONY: help demo test test-slow test-all check docs dist bench zoo clean
 
 help:
 	@echo "make demo      install, then show GoogLeNet against AlexNet and the naive modules, and the claims"
@@ -17,6 +25,8 @@ help:
 	@echo "make test-slow only the slow tests: wheels, browsers, simulations, killed processes"
 	@echo "make test-all  both"
 	@echo "make check     format, lint, types, import contracts, counts, tests (SKIP_TESTS=1 leaves the tests out)"
+	@echo "make docs      build the documentation site into site/; warnings are errors"
+	@echo "make dist      build the sdist and the wheel into dist/, and check their metadata"
 	@echo "make bench     speed as ratios, measured side by side     (MINUTES on two processors; do nothing beside it)"
 	@echo "make zoo       every torchvision and timm model against published figures, in .venv-zoo"
 	@echo "make clean     remove .venv and caches"
@@ -58,12 +68,22 @@ ifndef SKIP_TESTS
 	$(PYTEST) -m "not slow" $(ARGS)
 endif
 
+docs: $(BIN)/python
+	$(PIP) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+dist: $(BIN)/python
+	$(PIP) build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.processes
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-sort=name $(ARGS)
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf .venv dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torchvision must fit torch; where the CPU build of constraints.txt has none, name the pair: ZOO="torch==… torchvision==…"

@@ -9,9 +9,10 @@ import pytest
 
 from analyzer.core.units import percent, seconds
 from analyzer.records.timings import Timing
-from benchmarks.findings import PAGE, pool_and_lrn, process_medians, records
+from benchmarks.findings import PAGE, RESULTS, pool_and_lrn, process_medians, records
 from reports.timing.breakdown import measurement_of
 
+pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="an sdist has no benchmark results")
 NETWORKS = ("googlenet", "googlenet-naive", "googlenet-no-reduction", "googlenet-fc-head", "alexnet")
 
 

@@ -14,8 +14,11 @@ from typing import Any
 import click
 
 from analyzer.cli.commands import COMMANDS
+from analyzer.cli.commands.group import EXAMPLES, ModelGroup
 from analyzer.cli.commands.memory import memory_options
-from analyzer.cli.commands.options import output_options, selection_options
+from analyzer.cli.commands.options import CommaSeparated, output_options, selection_options
+from analyzer.cli.commands.table import table_options
+from analyzer.cli.completion import complete_module
 from analyzer.cli.messages import discard_output, print_error, print_message, report_defect
 from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection
@@ -23,42 +26,12 @@ from analyzer.core.errors import AnalyzerError
 
 # Errors of a write to standard output. Others, such as EAGAIN from starting a process, do not concern the result.
 WRITE_ERRORS = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
-TRAINING_METRICS = ("backward_macs", "step_macs", "step_flops")
 # Options of other programs.
 OTHER_NAMES = {
     **{f"--{form}": f"--format {form}" for form in ("json", "csv", "md", "latex")},
     "--markdown": "--format md", "--input-size": "--input 3x224x224", "--input-shape": "--input 3x224x224",
     "--batch-size": "--batch N", "--file": "-o FILE",
 }  # fmt: skip
-METRIC_NAMES = ("params", "macs", "flops", "activations", "traffic", *TRAINING_METRICS)
-
-EXAMPLES = """\b
-Examples:
-  analyze net.py --input 3x224x224
-  analyze resnet50 vgg16
-  analyze 'net.py:Net(width=64)' googlenet --input 3x224x224
-  analyze googlenet --module inception_4a --depth 2
-  analyze googlenet googlenet@inception_4a.reduce_5x5=32
-  analyze googlenet --train --verify
-  analyze googlenet --train --memory --optimizer adamw --precision bf16-mixed --shard 8
-  analyze googlenet -o googlenet.json
-
-A MODEL is a built-in network (analyze list), FILE.py with one model, FILE.py:NAME, FILE.py:NAME(ARGUMENTS),
-PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME, hf:NAME, or the bare name of a model of torchvision or timm.
-A command's name is the command: give a model of that name with --model.
-
-MACs are multiply-adds; one MAC is two FLOPs. Results go to standard output, messages to standard error.
-
-\b
-Exit status:
-  0  success
-  1  a check failed
-  2  bad input
-  3  could not measure
-  4  a time check is unclear (check --strict)
-  70  defect in macscope
-  130  interrupted
-"""
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, requested: bool) -> None:
@@ -69,44 +42,23 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
         context.exit()
 
 
-class ModelGroup(click.Group):
-    """A group whose arguments are models, unless the first is the name of a command."""
-
-    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        rest = self.make_parser(context).parse_args(list(arguments))[1] if not context.resilient_parsing else []
-        if not rest or rest[0] in self.commands:
-            return super().parse_args(context, arguments)
-        context.allow_interspersed_args = True  # Options may follow models.
-        click.Command.parse_args(self, context, arguments)
-        context.params["models"], context.args = tuple(context.args), []
-        return []
-
-
 @click.group(
     cls=ModelGroup,
     invoke_without_command=True,
     epilog=EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@selection_options(without={"models"})
-@click.option("--module", metavar="PATH", help="Show one module only, by path or role.")
-@click.option("--depth", type=click.IntRange(1, 20), metavar="N",
-              help="Levels of the module tree in the table. Default: deeper if a module has nearly all.")  # fmt: skip
-@click.option("--by", type=click.Choice(["module", "operator", "type"]), default="module", show_default=True,
-              help="Rows of the table of one model: modules, operators, or operators of one width.")  # fmt: skip
-@click.option("--sort", metavar="COLUMN", help="Sort the rows by a column, such as macs; the largest first.")
-@click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N largest rows and the sum of the others.")
-@click.option("--no-fold", "fold", flag_value=False, default=True,
-              help="List equal modules one by one, instead of 12 blocks as 0–11.")  # fmt: skip
-@click.option("--metric", type=click.Choice(METRIC_NAMES), default="macs", show_default=True,
-              help="With several models: the metric compared per module.")  # fmt: skip
-@click.option("--counter", type=click.Choice(["closed-form", "dispatch"]), default="closed-form", show_default=True,
-              help="How to count --variant: by formulas (closed-form) or by running it (dispatch).")  # fmt: skip
-@click.option(
-    "--verify",
-    is_flag=True,
-    help="Cross-check three counters; exit with status 1 if they differ. Built-in networks only.",
-)
+@selection_options(without={"models", "batch"})
+@click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
+              help="Batch size; of several, a table for each.")  # fmt: skip
+@click.option("--module", metavar="PATH", shell_complete=complete_module,
+              help="Show one module only, by path or role.")  # fmt: skip
+@table_options
+@click.option("--counter", type=click.Choice(["closed-form", "dispatch"]),
+              help="How to count built-in networks: by formulas (closed-form, the default) or by running them "
+                   "(dispatch).")  # fmt: skip
+@click.option("--verify", is_flag=True,
+              help="Cross-check three counters of built-in networks; exit with status 1 if they differ.")  # fmt: skip
 @memory_options
 @click.option("--strict", is_flag=True, help="Exit with status 1 if work could not be counted.")
 @output_options

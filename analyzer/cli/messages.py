@@ -21,8 +21,12 @@ def print_message(text: str) -> None:
 
 
 def print_error(error: AnalyzerError, model: str = "") -> None:
-    """Prints an error in one line, after the `model` that it concerns, and below it the frames of the user's code."""
-    print_message(f"{model}: {error}" if model else str(error))
+    """Prints an error in one line, and below it the frames of the user's code.
+
+    A text that does not begin with the `model` that it concerns follows it.
+    """
+    named = not model or str(error).startswith((f"{model}:", f"{model} "))
+    print_message(str(error) if named else f"{model}: {error}")
     for line in error.details:
         print(line, file=sys.stderr)
 

@@ -34,7 +34,7 @@ def emit(
         from reports.regression.workflow_commands import neutralize
 
         return write(neutralize(texts[form]() if form in texts else render(tables(), form), form), output)
-    if form == "table" and to_stdout:
+    if form == "table" and to_stdout and form not in texts:
         from reports.formats.terminal import console, show
 
         return show(tables(), console())

@@ -1,11 +1,14 @@
-"""Imports optional libraries, with an error that contains the installation command."""
+"""Imports optional libraries, with an error that contains the installation command, and lists their models. No torch of
+its own."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted
+from analyzer.core.inputs import LIBRARIES
 
 
 def imported(module: str) -> Any:
@@ -17,3 +20,20 @@ def imported(module: str) -> Any:
         raise AnalyzerError(
             f"{library} does not import here ({one_line(error)}); pip install '.[zoo]' from a checkout"
         ) from None
+
+
+def library_names(library: str, pattern: str = "*") -> list[str]:
+    """The models of `torchvision`, `timm` or `hf` (transformers) that match a pattern such as `resnet*`.
+
+    Importing the library takes seconds. Raises AnalyzerError if it is not installed or nothing matches.
+    """
+    if library not in LIBRARIES:
+        raise AnalyzerError(f"no library {quoted(library)}; wanted one of: {', '.join(LIBRARIES)}")
+    if library == "hf":
+        names = list(imported("transformers").CONFIG_MAPPING.keys())
+    else:
+        names = imported("torchvision.models" if library == "torchvision" else library).list_models()
+    matching = sorted(name for name in names if fnmatchcase(name.lower(), pattern.lower()))
+    if not matching:
+        raise UnknownModel(f"{library} has no model {quoted(pattern)}; {nearest(pattern.strip('*').lower(), names)}")
+    return matching

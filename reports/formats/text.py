@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from analyzer.core.errors import one_line
 from analyzer.core.shapes import shape_text
+from analyzer.records.comparable import unique_names
 from analyzer.records.record import Record
 from analyzer.records.rows import ROW_KEYS, SUMMED_KEYS
 from reports.table import Cell, Table, cell_text
@@ -73,9 +74,13 @@ def _escape_latex(text: str) -> str:
 
 
 def records_csv(records: Sequence[Record]) -> str:
-    """Long CSV: one line per operator, the model's name first; shapes as 1x64x112x112, several joined by a space."""
+    """Long CSV: one line per operator, the model's name first; shapes as 1x64x112x112, several joined by a space.
+
+    Of records of one model at several batches the name has the batch.
+    """
     lines: list[Iterable[object]] = [["model", *ROW_KEYS]]
-    for record in records:
+    labels = [record.label for record in records]
+    for label, record in zip(unique_names(records) if len(set(labels)) < len(labels) else labels, records, strict=True):
         for row in record.rows:
             values = {key: getattr(row, key) for key in ROW_KEYS}
             for key in ("inputs", "outputs"):
@@ -83,7 +88,23 @@ def records_csv(records: Sequence[Record]) -> str:
             for key in ("kernel", "stride", "padding"):
                 values[key] = values[key] and shape_text(values[key])
             values["sources"] = row.sources and " ".join(map(str, row.sources))
-            lines.append([record.label, *values.values()])
+            lines.append([label, *values.values()])
+    return csv_text(lines)
+
+
+def agreement_csv(records: Sequence[Record]) -> str:
+    """The cross-check: one line per operator with its MACs by every counter, and whether all counts are equal."""
+    lines: list[Iterable[object]] = []
+    for record in records:
+        agreement = record.agreement
+        assert agreement is not None
+        counters = [counter.replace("_", " ") for counter in agreement.counters]
+        lines = lines or [["model", "row", *(f"MACs {counter}" for counter in counters), "all"]]
+        lines += [
+            [record.label, row.path, *(row.macs[counter] for counter in agreement.counters),
+             "agree" if row.agrees else "DIFFER"]
+            for row in agreement.rows
+        ]  # fmt: skip
     return csv_text(lines)
 
 

@@ -12,10 +12,15 @@ from importlib.metadata import version as installed
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
+from click.shell_completion import BashComplete
 
-from analyzer.cli.app import EXAMPLES, METRIC_NAMES, TRAINING_METRICS
+from analyzer.cli.app import cli
 from analyzer.cli.commands import COMMANDS
+from analyzer.cli.commands.group import EXAMPLES
+from analyzer.cli.commands.help import RARE
+from analyzer.cli.commands.table import METRIC_NAMES, TRAINING_METRICS
 from analyzer.core.units import METRICS
 from analyzer.counting import api
 from analyzer.counting.api import count
@@ -229,14 +234,13 @@ def test_verify_in_other_formats_shows_the_agreement(analyze, form):
     assert (shown.status, shown.err) == (0, "")
     lines = [line for line in shown.out.splitlines() if line.rstrip("| ").endswith("agree")]
     (record,) = records(analyze("--variant", "nin", "--input", "3x64x64", "--format", "json"))
-    assert [line.strip("| ").split("," if form == "csv" else " |")[0].replace("\\", "") for line in lines] == [
-        row["path"] for row in record["rows"]
-    ]
+    first = [re.split(r",| \|", line.strip("| ").removeprefix("nin,"))[0].replace("\\", "") for line in lines]
+    assert first == [row["path"] for row in record["rows"]]
     if form == "csv":
         header, *rows = csv.reader(io.StringIO(shown.out))
-        assert header == ["row", "MACs closed form", "MACs dispatch", "MACs fvcore", "all"]
+        assert header == ["model", "row", "MACs closed form", "MACs dispatch", "MACs fvcore", "all"]
         for row, counted in zip(rows, record["rows"], strict=True):
-            assert row[1:] == [f"{counted['macs']:,}"] * 3 + ["agree"]
+            assert row == ["nin", counted["path"], *[str(counted["macs"])] * 3, "agree"]
 
 
 @imports_fvcore
@@ -369,12 +373,23 @@ def test_list_shows_every_variant_with_its_totals(analyze):
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
-def test_help_has_examples_and_the_exit_status(analyze, option):
-    shown = analyze(option)
-    assert (shown.status, shown.err) == (0, "")
-    for words in ("Examples:", "analyze googlenet --train --verify", "Exit status:", "130"):
-        assert words in shown.out
-    assert shown == analyze(), "analyze without arguments prints its help"
+def test_help_is_short_and_complete_on_request(analyze, option):
+    short, everything = analyze(option), analyze("--help-all")
+    assert (short.status, short.err) == (everything.status, everything.err) == (0, "")
+    assert short == analyze(), "analyze without arguments prints its help"
+    for words in ("Examples:", "analyze net.py --input", "Model:", "Output:", "--help-all"):
+        assert words in short.out
+    for words in ("analyze googlenet --train --verify", "Exit status:", "130", "--counter"):
+        assert words in everything.out
+        assert words not in short.out
+    assert len(short.out.splitlines()) <= 90
+
+
+def test_no_summary_of_a_command_is_cut(analyze):
+    shown = flat(analyze("--help").out)
+    for command in COMMANDS:
+        assert f"{command.name} {command.short_help}" in shown
+        assert "..." not in command.short_help
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
@@ -382,6 +397,14 @@ def test_every_command_has_help(analyze, command):
     shown = analyze(command.name, "--help")
     assert (shown.status, shown.err) == (0, "")
     assert shown.out.startswith(f"Usage: analyze {command.name}")
+    options = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
+    names = {max(option.opts, key=len) for option in options}
+    shown_names = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", shown.out, re.MULTILINE))
+    rare = RARE.get(command.name, "").split()
+    assert names - shown_names == names & set(rare)
+    if rare:
+        everything = analyze(command.name, "--help-all").out
+        assert names <= set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", everything, re.MULTILINE))
 
 
 EXAMPLE_LINES = [line.strip() for line in EXAMPLES.splitlines() if line.startswith("  analyze ")]
@@ -420,9 +443,67 @@ def test_python_m_analyzer_is_the_same_program(analyze, process):
     assert process("--variant", "nope") == analyze("--variant", "nope")
 
 
-def test_the_shell_completes_variants(process):
-    completed = process(_ANALYZE_COMPLETE="bash_complete", COMP_WORDS="analyze --variant googlenet-n", COMP_CWORD="2")
-    assert completed.out.split() == ["plain,googlenet-no-reduction", "plain,googlenet-naive"]
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("analyze --variant googlenet-n", ["plain,googlenet-no-reduction", "plain,googlenet-naive"]),
+        ("analyze vgg", ["plain,vgg16", "file,vgg"]),
+        ("analyze net.py googlenet --module inception_4a.branch_5", ["plain,inception_4a.branch_5x5"]),
+        ("analyze vgg16 --set conv1_2.o", ["plain,conv1_2.out="]),
+        ("analyze googlenet@conv1.conv.k", ["plain,googlenet@conv1.conv.kernel=", "file,googlenet@conv1.conv.k"]),
+        ("analyze nin --sort fl", ["plain,flops"]),
+        ("analyze claims 12x", ["plain,12x-fewer-params"]),
+        ("analyze time --against lis", ["plain,list"]),
+        ("analyze conv", ["plain,conventions", "file,conv"]),
+    ],
+)
+def test_the_shell_completes(words, expected):
+    words = words.split()
+    completion = BashComplete(cli, {}, "analyze", "_ANALYZE_COMPLETE")
+    items = completion.get_completions(words[1:-1], words[-1])
+    shown = [f"{item.type},{item.value}" for item in items if not item.value.startswith("inception_4a.branch_5x5.")]
+    assert shown == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script(analyze, shell):
+    script = analyze("completion", shell)
+    assert (script.status, script.err) == (0, "")
+    assert f"_ANALYZE_COMPLETE={shell}_complete" in script.out
+
+
+def test_a_table_for_each_batch(analyze):
+    shown = analyze("nin", "--batch", "1,8")
+    assert shown.status == 0
+    assert [line.split(",")[0] for line in shown.out.splitlines() if line.startswith("nin:")] == [
+        "nin: input 1x3x224x224", "nin: input 8x3x224x224",
+    ]  # fmt: skip
+    one, eight = records(analyze("nin", "--batch", "1,8", "--format", "json"))
+    assert 8 * one["totals"]["macs"] == eight["totals"]["macs"]
+    csv_rows = csv.DictReader(io.StringIO(analyze("nin", "--batch", "1,8", "--format", "csv").out))
+    assert {row["model"] for row in csv_rows} == {"nin (batch 1)", "nin (batch 8)"}
+    compared = analyze("nin", "vgg16", "--batch", "1,8").out
+    assert compared.count("nin against vgg16") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["nin", "--metric", "flops"], "--metric"),
+        (["nin", "vgg16", "--metric", "flops", "--format", "json"], "--metric"),
+        (["nin", "vgg16", "--no-fold"], "--no-fold"),
+        (["nin", "--top", "3", "--format", "csv"], "--top"),
+        (["nin", "--by", "type", "--memory"], "--by"),
+        (["nin", "--by", "type", "--depth", "2"], "--depth"),
+        (["nin", "--verify", "--depth", "2"], "--depth"),
+        (["net.py", "--counter", "closed-form"], "--counter"),
+    ],
+)
+def test_an_option_without_effect_is_refused(analyze, arguments, option):
+    refused = analyze(*arguments)
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.startswith(f"analyze: {option}")
+    assert refused.err.count("\n") == 1
 
 
 def test_an_operating_system_error_is_not_reported_as_a_write_error(analyze, monkeypatch):

@@ -1,7 +1,9 @@
 """The commands of `analyze`, one per file. They import their jobs when they run, so that `--help` starts quickly."""
 
+from analyzer.cli.commands.advise import advise
 from analyzer.cli.commands.check import check
 from analyzer.cli.commands.claims import check_claims
+from analyzer.cli.commands.completion import completion
 from analyzer.cli.commands.conventions import conventions
 from analyzer.cli.commands.explain import explain
 from analyzer.cli.commands.history import history
@@ -17,6 +19,7 @@ COMMANDS = (
     list_variants,
     check_claims,
     time,
+    advise,
     report,
     check,
     history,
@@ -26,4 +29,5 @@ COMMANDS = (
     explain,
     llm,
     conventions,
+    completion,
 )

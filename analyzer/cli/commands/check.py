@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_option, require_writable_output, select_models, selection_options
 from analyzer.cli.models import is_model
 from analyzer.cli.output import FORMATS
@@ -79,7 +80,7 @@ def parse_budget(
     return seconds
 
 
-@click.command(epilog=EXAMPLES, short_help="Check that no model became larger or slower.")
+@command(epilog=EXAMPLES, short_help="Check that no model became larger or slower.")
 @selection_options(without={"set", "input", "batch", "mode", "models"})
 @click.option("--update", is_flag=True, help="Write the current counts to the baseline, after showing what changed.")
 @click.option("--resolve", is_flag=True,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options
+from analyzer.cli.completion import complete_claim, complete_module
 from analyzer.cli.output import emit, render
 from analyzer.core.errors import AnalyzerError
 
@@ -17,14 +19,15 @@ Examples:
 """
 
 
-@click.command(name="claims", epilog=EXAMPLES, short_help="Check the GoogLeNet paper's claims by counting.")
-@click.argument("claim_id", required=False, metavar="[CLAIM-ID]")
+@command(name="claims", epilog=EXAMPLES, short_help="Check the GoogLeNet paper's claims by counting.")
+@click.argument("claim_id", required=False, metavar="[CLAIM-ID]", shell_complete=complete_claim)
 @click.option(
     "--table1", "show_table1", is_flag=True, help="Compare the paper's Table 1 with macscope's counts, row by row."
 )
 @click.option(
     "--module",
     metavar="PATH",
+    shell_complete=complete_module,
     help="Show what the 1x1 reduction saves in one module of googlenet; `total` for the whole network.",
 )
 @output_options

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options
 from analyzer.cli.output import emit
 
@@ -14,7 +13,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Explain the numbers and columns of tables.")
+@command(epilog=EXAMPLES, short_help="Explain the numbers and columns of tables.")
 @output_options
 def conventions(form: str, output: str | None) -> int:
     """Explain what each number and column of a table means."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options, selection_options
 from analyzer.cli.selection import Selection
 
@@ -21,7 +22,7 @@ Each derivation uses the shapes of the operator, and is shown only if its result
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Show how a number comes about, term by term.")
+@command(epilog=EXAMPLES, short_help="Show how a number comes about, term by term.")
 @selection_options()
 @click.option("--module", metavar="PATH", help="The module, by path or role. Default: the whole model.")
 @click.option("--metric", type=click.Choice(METRICS), default="macs", show_default=True, help="The number to explain.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options, require_writable_output
 
 EXAMPLES = """\b
@@ -25,7 +26,7 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
            "recomputed_macs", "peak_memory")  # fmt: skip
 
 
-@click.command(epilog=EXAMPLES, short_help="Show how times and counts changed over time.")
+@command(epilog=EXAMPLES, short_help="Show how times and counts changed over time.")
 @click.option("--model", metavar="NAME", help="Show only this model, or this benchmark by its full name.")
 @click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, metavar="METRIC",
               help=f"What to show: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError
+from analyzer.core.inputs import LIBRARIES
 
 EXAMPLES = """\b
 Examples:
   analyze list
   analyze list --format json
   analyze list --format csv -o networks.csv
+  analyze list torchvision
+  analyze list timm 'resnet*'
 """
 
 
-@click.command(name="list", epilog=EXAMPLES, short_help="List the built-in networks.")
+@command(name="list", epilog=EXAMPLES, short_help="List the built-in networks, or the models of a library.")
+@click.argument("library", required=False, type=click.Choice(LIBRARIES), metavar="[LIBRARY]")
+@click.argument("pattern", required=False, metavar="[PATTERN]")
 @output_options
-def list_variants(form: str, output: str | None) -> int:
-    """List the built-in networks with their parameters, MACs and a description."""
+def list_variants(library: str | None, pattern: str | None, form: str, output: str | None) -> int:
+    """List the built-in networks with their parameters, MACs and a description.
+
+    With LIBRARY (torchvision, timm or hf, if installed), list its models, those that match PATTERN, such as 'resnet*'.
+    """
+    if library:
+        return _list_library(library, pattern or "*", form, output)
     from analyzer.counting.api import count_variant
     from analyzer.networks import all_networks
     from analyzer.networks.variants import Variant
@@ -40,5 +53,21 @@ def list_variants(form: str, output: str | None) -> int:
     emit(
         form, output, lambda: [listing(records, titles)],
         json=lambda: record_json.listing(records, titles), csv=lambda: listing_csv(records, titles),
+    )  # fmt: skip
+    return 0
+
+
+def _list_library(library: str, pattern: str, form: str, output: str | None) -> int:
+    """One name a line. Importing the library takes seconds."""
+    from analyzer.cli.output import spinner
+    from analyzer.models.installed import library_names
+    from reports.table import Cell, Table, columns
+
+    with spinner(f"importing {library}", when=True):
+        names = [f"{library}:{name}" for name in library_names(library, pattern)]
+    lines = "".join(f"{name}\n" for name in names)
+    emit(
+        form, output, lambda: [Table(f"Models of {library}", columns("model"), tuple((Cell(name),) for name in names))],
+        json=lambda: json.dumps({"library": library, "models": names}, indent=1) + "\n", table=lambda: lines,
     )  # fmt: skip
     return 0

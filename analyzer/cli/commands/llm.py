@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options
 
 EXAMPLES = """\b
@@ -20,7 +21,7 @@ computed. Needs no memory for the weights.
 TOKENS = click.IntRange(1, 10_000_000)
 
 
-@click.command(epilog=EXAMPLES, short_help="Show prefill, decode, KV cache and FLOPs per token of a language model.")
+@command(epilog=EXAMPLES, short_help="Show prefill, decode, KV cache and FLOPs per token of a language model.")
 @click.argument("reference", metavar="MODEL")
 @click.option("--prompt", type=TOKENS, default=2048, show_default=True, metavar="N", help="Tokens of the prompt.")
 @click.option("--decode", type=TOKENS, default=512, show_default=True, metavar="N", help="Tokens generated after it.")
@@ -31,9 +32,9 @@ TOKENS = click.IntRange(1, 10_000_000)
 @click.option("--device", metavar="NAME", help="Bounds on this device by its published peaks; analyze list devices.")
 @click.option("--tp", "devices", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
               help="Tensor parallelism over N devices.")  # fmt: skip
-@click.option("--tokens-per-s", type=click.FloatRange(min=0, min_open=True), metavar="N",
+@click.option("--tokens-per-s", type=Number(min=0, min_open=True), metavar="N",
               help="A measured throughput of training: shows its MFU by each convention.")  # fmt: skip
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0.1, 1e6), metavar="SECONDS",
+@click.option("--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
               help="Time limit of the count. Default: 600.")  # fmt: skip
 @output_options
 def llm(reference: str, **options: Any) -> int:

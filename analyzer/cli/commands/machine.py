@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import CommaSeparated, output_options
 
 EXAMPLES = """\b
@@ -16,7 +17,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Describe this machine and measure its roofline.")
+@command(epilog=EXAMPLES, short_help="Describe this machine and measure its roofline.")
 @click.option("--peaks/--no-peaks", default=True, help="Measure peak FLOP/s and bandwidth. Default: --peaks.")
 @click.option("--threads", type=CommaSeparated(), metavar="N[,N]",
               help="Thread counts to measure. Default: 1 and all processors of this process.")  # fmt: skip

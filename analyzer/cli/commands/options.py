@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import click
 
+from analyzer.cli.completion import complete_model, complete_override, complete_variant
 from analyzer.cli.models import builtin_name, sort_models, split_names
 from analyzer.cli.output import FORMATS
 from analyzer.cli.selection import Selection
@@ -20,11 +21,12 @@ MAX_COUNT = 1_000_000
 FORM_BY_SUFFIX = {".json": "json", ".csv": "csv", ".md": "md", ".tex": "latex"}
 
 
-def complete_variant(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Shell completion: the names of the built-in networks."""
-    from analyzer.networks import VARIANTS
+class Number(click.FloatRange):
+    """A range without nan, which is neither below nor above any limit."""
 
-    return [name for name in VARIANTS if name.startswith(incomplete)]
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        number = super().convert(value, parameter, context)
+        return number if number == number else self.fail(f"{number} is not a number")
 
 
 def split_variants(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,6 +53,7 @@ def select_models(selection: Selection, models: Sequence[str]) -> Selection:
 SELECTION_OPTIONS: dict[str, Decorator] = {
     "model": click.option(
         "--model", "references", multiple=True, metavar="REF[,REF]", callback=split_references,
+        shell_complete=complete_model,
         help="Your model: FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME or "
              "hf:NAME. Runs its code."),
     "variant": click.option(
@@ -58,7 +61,7 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         callback=split_variants, help="Built-in network, see analyze list. NAME@PATH.KEY=N changes a number in it, "
              "such as googlenet@inception_4a.reduce_5x5=32."),
     "set": click.option(
-        "--set", "overrides", multiple=True, metavar="PATH.KEY=N",
+        "--set", "overrides", multiple=True, metavar="PATH.KEY=N", shell_complete=complete_override,
         help="Change a number in every selected variant that has it."),
     "input": click.option(
         "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]",
@@ -68,11 +71,13 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         "--batch", type=click.IntRange(1, MAX_COUNT), default=1, show_default=True, metavar="N", help="Batch size."),
     "mode": click.option(
         "--mode", type=click.Choice(["inference", "training"]),
-        help="Training adds the backward pass and the auxiliary classifiers. Default: inference."),
+        help="Default: inference."),
     "timeout": click.option(
-        "--timeout", "timeout_s", type=click.FloatRange(0.1, 1e6), metavar="SECONDS",
+        "--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
         help="Time limit for counting each --model. Default: 600."),
-    "train": click.option("--train", is_flag=True, help="Same as --mode training."),
+    "train": click.option(
+        "--train", is_flag=True,
+        help="Training: adds the backward pass and the auxiliary classifiers. Same as --mode training."),
 }
 # fmt: on
 
@@ -100,7 +105,9 @@ def selection_options(*, without: Collection[str] = ()) -> Decorator:
 
         decorated: Callable[..., Any] = with_selection
         if "models" not in left_out:
-            decorated = click.argument("models", nargs=-1, metavar="[MODEL ...]")(decorated)
+            decorated = click.argument("models", nargs=-1, metavar="[MODEL ...]", shell_complete=complete_model)(
+                decorated
+            )
         for name, option in reversed(SELECTION_OPTIONS.items()):
             if name not in left_out:
                 decorated = option(decorated)
@@ -136,8 +143,9 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         form = form or FORM_BY_SUFFIX.get(Path(output or "").suffix.lower(), "table")
         return command(*arguments, form=form, output=output, **options)
 
-    option = click.option("--format", "form", type=click.Choice(FORMATS),
-                          help="Default: by the suffix of -o FILE (.json, .csv, .md, .tex), else table.")  # fmt: skip
+    option = click.option("--format", "form", type=click.Choice(FORMATS), metavar="NAME",
+                          help=f"{', '.join(FORMATS)}. Default: by the suffix of -o FILE (.json, .csv, .md, .tex), "
+                               "else table.")  # fmt: skip
     return option(output_option(with_form))
 
 
@@ -159,6 +167,7 @@ class CommaSeparated(click.ParamType):  # type: ignore[type-arg]  # Generic from
             if part not in self.choices:
                 self.fail(f"{one_line(part)!r} is none of {', '.join(self.choices)}")
             return part
-        if not part.isascii() or not part.isdigit() or not 1 <= int(part) <= MAX_COUNT:
-            self.fail(f"{one_line(value)!r} is not a list of whole numbers from 1 to {MAX_COUNT}, such as 1,8,32")
+        # Python refuses to convert more than 4,300 digits.
+        if not part.isascii() or not part.isdigit() or len(part) > 80 or not 1 <= int(part) <= MAX_COUNT:
+            self.fail(f"{one_line(value)[:80]!r} is not a list of whole numbers from 1 to {MAX_COUNT}, such as 1,8,32")
         return int(part)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options, selection_options
 from analyzer.cli.selection import Selection
 
@@ -20,7 +21,7 @@ and deepspeed. Each runs in its own process.
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Compare macscope's count with other tools and explain every difference.")
+@command(epilog=EXAMPLES, short_help="Compare macscope's count with other tools and explain every difference.")
 @selection_options(without={"set", "mode"})
 @click.option("--peer", "peer_names", multiple=True, metavar="NAME",
               help="Run only this tool; repeat it for several. Default: all.")  # fmt: skip

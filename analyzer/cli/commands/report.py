@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import require_writable_output, select_models, selection_options
 from analyzer.cli.models import is_model
 from analyzer.cli.selection import Selection
@@ -20,7 +21,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@command(epilog=EXAMPLES, short_help="Write an HTML page that compares networks and stored records.")
 @click.argument("files", nargs=-1, metavar="[MODEL or RECORD.json ...]")
 @selection_options(without={"models"})
 @click.option("--charts", type=click.Choice(["embed", "link", "none"]), default="embed", show_default=True,

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options, selection_options
 from analyzer.cli.selection import Selection
 
@@ -30,7 +31,7 @@ def split_metrics(context: click.Context, parameter: click.Parameter, texts: tup
     return tuple(dict.fromkeys(name.strip().lower() for text in texts for name in text.split(",")))
 
 
-@click.command(epilog=EXAMPLES, short_help="Show the cost of a model as a formula of its sizes.")
+@command(epilog=EXAMPLES, short_help="Show the cost of a model as a formula of its sizes.")
 @selection_options()
 @click.option("--over", metavar="SIZE[,SIZE]",
               help="Variables of the formula. Default: batch and the size of images or length of text.")  # fmt: skip

@@ -6,22 +6,24 @@ from typing import Any
 
 import click
 
+from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import CommaSeparated, output_options, require_writable_output, selection_options
+from analyzer.cli.completion import complete_device
 from analyzer.cli.selection import Selection
 
 EXAMPLES = """\b
 Examples:
-  analyze time --variant googlenet
-  analyze time --variant googlenet,alexnet --batch 1,8
-  analyze time --variant googlenet --layout contiguous,channels_last
-  analyze time --model net.py:Net --input 3x224x224 --train
-  analyze time --variant googlenet --kernels --trace trace.json
+  analyze time googlenet
+  analyze time googlenet alexnet --batch 1,8
+  analyze time googlenet --layout contiguous,channels_last
+  analyze time net.py --input 3x224x224 --train
+  analyze time googlenet --kernels --trace trace.json
 """
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 LAYOUTS = ("contiguous", "channels_last")
 
 
-@click.command(epilog=EXAMPLES, short_help="Time a model, its modules and operators.")
+@command(epilog=EXAMPLES, short_help="Time a model, its modules and operators.")
 @selection_options(without={"batch", "timeout"})
 @click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
               help="Batch sizes.")  # fmt: skip
@@ -44,7 +46,8 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--replay", is_flag=True, help="Also time each module alone, with warm and with flushed caches.")
 @click.option("--flush", "flushed", is_flag=True, help="Flush the caches before each sample.")
 @click.option("--keep/--no-keep", default=True, help="Save the run under .analyze/records. Default: --keep.")
-@click.option("--against", metavar="DEVICE", help="Show bounds on a device, such as maxwell; '?' lists the devices.")
+@click.option("--against", metavar="DEVICE", shell_complete=complete_device,
+              help="Show bounds on a device, such as maxwell; `list` lists the devices.")  # fmt: skip
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N",
               help="Levels of the module tree in the table.")  # fmt: skip
 @output_options

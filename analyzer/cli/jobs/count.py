@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import emit, spinner, write
@@ -11,26 +11,32 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.note import is_strict
 from analyzer.records.parameters import NeedsInput
-from analyzer.records.record import By, Record, restrict, unknown_module_error
+from analyzer.records.record import Record, restrict, unknown_module_error
 from analyzer.records.rows import under
 
 if TYPE_CHECKING:
+    from analyzer.cli.commands.table import TableOptions
     from analyzer.records.comparison import Comparison
     from analyzer.records.training import TrainingSetup
     from reports.table import Table
 
 
+class Counted(NamedTuple):
+    """The records of one batch size, restricted to a module, with the function that made each, and the errors."""
+
+    records: list[Record]
+    counters: list[Callable[..., Record]]
+    comparison: Comparison | None
+    errors: list[AnalyzerError]
+
+
 def run_count(
     selection: Selection,
     *,
+    batches: Sequence[int],
+    table: TableOptions,
     module: str | None,
-    depth: int | None,
-    by: By,
-    sort: str | None,
-    top: int | None,
-    fold: bool,
-    metric: str,
-    counter: str,
+    counter: str | None,
     verify: bool,
     memory: bool | TrainingSetup,
     strict: bool,
@@ -44,102 +50,129 @@ def run_count(
         raise AnalyzerError("--verify needs a closed form, which a --model does not have; give --variant")
     if verify and memory and form != "json":
         raise AnalyzerError("--memory has no effect with --verify, which shows the counters; give one of them")
-    rows = {"--by": by != "module", "--sort": sort is not None, "--top": top is not None}
-    for option in [name for name, given in rows.items() if given]:
-        if verify or memory or form in ("json", "csv") or len(selection.variants) + len(selection.references) > 1:
-            raise AnalyzerError(f"{option} applies only to the table of counts of one model")
-    counters = selection.counters(counter="dispatch" if counter == "dispatch" else "closed_form", verify=verify)
+    if verify and table.depth:
+        raise AnalyzerError("--depth has no effect with --verify, which shows every operator")
+    if counter == "closed-form" and selection.references:
+        raise AnalyzerError("--counter closed-form is for built-in networks; another model is counted by running it")
+    others = {"--verify": verify, "--memory": memory, f"--format {form}": form in ("json", "csv")}
+    models = len(selection.variants) + len(selection.references)
+    table.refuse_without_effect(models=models, whole=next((name for name, given in others.items() if given), ""))
     runs_torch = bool(verify or selection.references or counter == "dispatch" or (memory and selection.training))
     with spinner("building and counting", when=runs_torch):
-        counted, errors = selection.count(counters, memory=memory)
-    counters = [count for count, record in zip(counters, counted, strict=True) if record]
-    records = whole_records = [record for record in counted if record]
-    needs_input = [error for error in errors if isinstance(error, NeedsInput)]
-    restricted = module or memory or strict or selection.training or any(rows.values())
-    if len(needs_input) == len(errors) and not (records or restricted):
+        counted = [_count(selection.replace(batch=batch), counter, verify, memory, module) for batch in batches]
+    records = [record for part in counted for record in part.records]
+    errors = [error for part in counted for error in part.errors]
+    needs_input = [error for error in counted[0].errors if isinstance(error, NeedsInput)]
+    restricted = module or memory or strict or selection.training or table.by != "module" or table.sort or table.top
+    if needs_input and len(needs_input) == models and not restricted:
         from analyzer.cli.jobs.parameters import show_parameters
 
-        return show_parameters(needs_input, depth, fold, form, output)
+        return show_parameters(needs_input, table.depth, table.fold, form, output)
     for error in errors if records else errors[:-1]:
         print_error(error)
     if not records:
         raise errors[-1]
+    failed = _report_notes(records, strict=strict)
+    if memory and form in ("table", "md", "latex"):
+        with spinner("trying batch sizes", when=runs_torch):
+            memory_tables = _memory_tables(counted, table.depth or 1)
+        emit(form, output, lambda: memory_tables)
+    elif form == "json":
+        from analyzer.records.record_json import dump
+
+        comparison = counted[0].comparison if len(counted) == 1 else None
+        write(dump(records, comparison, status="failed" if failed else "partial" if errors else "ok"), output)
+    elif form == "csv":
+        write(_csv(records, verify=verify, memory=bool(memory)), output)
+    else:
+        emit(form, output, lambda: [shown for part in counted for shown in _tables(part, table, verify=verify)])
+    return 1 if failed else max((error.exit_status for error in errors), default=0)
+
+
+def _count(
+    selection: Selection, counter: str | None, verify: bool, memory: bool | TrainingSetup, module: str | None
+) -> Counted:
+    counters = selection.counters(counter="dispatch" if counter == "dispatch" else "closed_form", verify=verify)
+    counted, errors = selection.count(counters, memory=memory)
+    counters = [count for count, record in zip(counters, counted, strict=True) if record]
+    whole_records = [_with_override_notes(record) for record in counted if record]
+    records = whole_records
     if module is not None:
         records = [restrict(record, module) for record in records]
-        if not any(record.rows for record in records):
+        if records and not any(record.rows for record in records):
             raise unknown_module_error(module, whole_records)
     comparison = None
     if len(records) > 1:
         from analyzer.records.comparison import compare_records
 
         comparison = compare_records(records)
-    for record, whole in zip(records, whole_records, strict=True):
-        for note in (*record.notes, *_ineffective_overrides(whole)):
-            refused = strict and is_strict(note)
-            print_message(f"{record.label}: {'--strict: ' if refused else ''}{note}")
+    return Counted(records, counters, comparison, errors)
+
+
+def _report_notes(records: Sequence[Record], *, strict: bool) -> bool:
+    """Prints each note once. Returns whether the command fails: counters differ or, with `strict`, work is missing."""
+    messages: dict[str, None] = {}
     failed = any(record.agreement and record.agreement.differences for record in records)
-    failed = failed or (strict and any(record.strict_notes for record in records))
     for record in records:
+        for note in record.notes:
+            refused = strict and is_strict(note)
+            failed = failed or refused
+            messages[f"{record.label}: {'--strict: ' if refused else ''}{note}"] = None
         if strict and record.unknown_ops:
             failed = True
-            print_message(f"{record.label}: --strict: no formula for operators (calls): {record.count.uncounted}")
-    if memory and form in ("table", "md", "latex"):
-        from reports.counting.memory import tables
+            messages[f"{record.label}: --strict: no formula for operators (calls): {record.count.uncounted}"] = None
+    for message in messages:
+        print_message(message)
+    return failed
 
-        with spinner("trying batch sizes", when=runs_torch):
-            memory_tables: list[Table] = []
-            for record, count in zip(records, counters, strict=True):
-                memory_tables += tables(record, count, depth or 1)
-        emit(form, output, lambda: memory_tables)
-    elif form == "json":
-        from analyzer.records.record_json import dump
 
-        write(dump(records, comparison, status="failed" if failed else "partial" if errors else "ok"), output)
-    elif form == "csv" and memory:
+def _memory_tables(counted: Sequence[Counted], depth: int) -> list[Table]:
+    from reports.counting.memory import tables
+
+    return [
+        table
+        for part in counted
+        for record, count in zip(part.records, part.counters, strict=True)
+        for table in tables(record, count, depth)
+    ]
+
+
+def _csv(records: Sequence[Record], *, verify: bool, memory: bool) -> str:
+    if memory:
         from reports.counting.memory import memory_csv
 
-        write(memory_csv(records), output)
-    elif form == "csv" and not verify:
-        from reports.formats.text import records_csv
+        return memory_csv(records)
+    from reports.formats.text import agreement_csv, records_csv
 
-        write(records_csv(records), output)
-    else:
-        emit(form, output, lambda: _tables(records, comparison, metric, depth, by, sort, top, fold=fold, verify=verify))
-    return 1 if failed else max((error.exit_status for error in errors), default=0)
+    return agreement_csv(records) if verify else records_csv(records)
 
 
-def _tables(
-    records: Sequence[Record],
-    comparison: Comparison | None,
-    metric: str,
-    depth: int | None,
-    by: By,
-    sort: str | None,
-    top: int | None,
-    *,
-    fold: bool,
-    verify: bool,
-) -> list[Table]:
+def _tables(counted: Counted, table: TableOptions, *, verify: bool) -> list[Table]:
     """The cross-checks with `verify`, else the comparison of several records, else the only record."""
     from reports.counting import network
+    from reports.counting.groups import default_depth
 
     if verify:
-        return [network.agreement(record) for record in records]
-    if comparison is None:
-        from reports.counting.groups import default_depth
-
-        (record,) = records
-        depth = depth or default_depth(record, fold=fold)
-        return [network.network(record, depth, by=by, sort=sort, top=top, fold=fold, types=by == "module")]
+        return [network.agreement(record) for record in counted.records]
+    if counted.comparison is None:
+        options = {name: getattr(table, name) for name in ("by", "sort", "top", "fold")}
+        return [
+            network.network(
+                record, table.depth or default_depth(record, fold=table.fold), types=table.by == "module", **options
+            )
+            for record in counted.records
+        ]
     from reports.counting.comparison import tables
 
-    return tables(comparison, metric, depth or 1)
+    depth = table.depth or max(map(default_depth, counted.records))
+    return tables(counted.comparison, table.metric or "macs", depth)
 
 
-def _ineffective_overrides(record: Record) -> Sequence[str]:
-    """Notes on overrides of modules that do not run in this mode, such as an auxiliary classifier at inference."""
-    return [
+def _with_override_notes(record: Record) -> Record:
+    """Adds notes on overrides of modules that do not run in this mode, such as an auxiliary classifier at inference."""
+    notes = [
         f"{key} has no effect in {record.mode} mode, since its module runs in training only: add --train"
         for key in record.overrides
         if not any(under(row, key.rpartition(".")[0]) for row in record.rows)
     ]
+    return record.replace(notes=(*record.notes, *notes)) if notes else record

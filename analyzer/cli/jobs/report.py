@@ -16,6 +16,7 @@ from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variants
 from analyzer.records.record import Record
 from analyzer.records.record_json import load
+from analyzer.records.rows import Row
 from analyzer.records.validate import use_record
 from reports.page.sections.about import described
 
@@ -105,4 +106,13 @@ def add_memory(record: Record) -> Record:
         counted = count_variant(variant, input=tuple(size), batch=batch, memory=True)
     except (AnalyzerError, TypeError, ValueError):
         return record
-    return record.replace(memory=counted.memory) if counted.rows == record.rows else record
+    return record.replace(memory=counted.memory) if _same_counts(counted.rows, record.rows) else record
+
+
+def _same_counts(counted: Sequence[Row], stored: Sequence[Row]) -> bool:
+    """Whether all values are equal that a stored row has: earlier versions recorded no kernels and sources."""
+    return len(counted) == len(stored) and all(
+        value is None or value == getattr(new, key)
+        for new, old in zip(counted, stored, strict=True)
+        for key, value in vars(old).items()
+    )

@@ -62,7 +62,7 @@ def run_time(
 
     Returns 0, 3 if a measurement failed or is void, or 130 if interrupted; whatever was measured is shown.
     """
-    if against == "?":
+    if against in ("list", "?"):
         write("".join(f"{device['name']} ({device['confidence']})\n" for device in devices.devices().values()), output)
         return 0
     if against is not None:

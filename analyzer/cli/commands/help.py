@@ -1,0 +1,88 @@
+"""Help of commands: options by topic, the common ones with `--help`, all of them with `--help-all`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+# Topics in the order shown, with the names of their options. Options without a topic come first.
+TOPICS = {
+    "Model": ("--model", "--variant", "--set", "--input", "--batch", "--mode", "--train", "--timeout"),
+    "Table": ("--module", "--depth", "--by", "--sort", "--top", "--no-fold", "--metric"),
+    "Memory": ("--memory", "--optimizer", "--precision", "--accumulate", "--shard", "--stage"),
+    "Checks of the count": ("--counter", "--verify", "--strict"),
+    "Output": ("--format", "--output", "--junit", "--figures", "--charts", "--keep"),
+}
+# Shown with --help-all only: other ways to say the same, and what few need; by command, `cli` being `analyze` itself.
+SELECTION = "--model --variant --set --mode --timeout"
+RARE = {
+    "cli": f"{SELECTION} --no-fold --metric --precision --optimizer --accumulate --shard --stage --counter --strict",
+    "check": f"{SELECTION} --base-python --device --time-budget --self-test --junit",
+    "explain": SELECTION,
+    "history": "--reference --rebuild",
+    "llm": SELECTION,
+    "reconcile": f"{SELECTION} --no-timeout",
+    "report": f"{SELECTION} --charts --figures",
+    "scale": SELECTION,
+    "time": f"{SELECTION} --layout --compile --budget --processes --replay --flush --keep --against",
+}
+
+
+def _show_all(context: click.Context, parameter: click.Parameter, requested: bool) -> None:
+    if requested and not context.resilient_parsing:
+        context.meta["analyzer.help_all"] = True
+        click.echo(context.get_help(), color=context.color)
+        context.exit()
+
+
+HELP_ALL = click.Option(
+    ["--help-all"], is_flag=True, expose_value=False, is_eager=True, callback=_show_all, help="Show all options."
+)
+
+
+class Command(click.Command):
+    """A command whose help has options by topic."""
+
+    def get_params(self, context: click.Context) -> list[click.Parameter]:
+        parameters = super().get_params(context)
+        return [*parameters, HELP_ALL] if self.name in RARE else parameters
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        write_options(self.get_params(context), context, formatter)
+
+
+def shows_all(context: click.Context) -> bool:
+    """Whether this is `--help-all`."""
+    return bool(context.meta.get("analyzer.help_all", False))
+
+
+def write_options(
+    parameters: Iterable[click.Parameter], context: click.Context, formatter: click.HelpFormatter
+) -> None:
+    """Writes the options by topic; the rare ones only with `--help-all`."""
+    rare = () if shows_all(context) else RARE.get(str(context.command.name), "").split()
+    topic_of = {option: topic for topic, options in TOPICS.items() for option in options}
+    rows: dict[str, list[tuple[str, str]]] = {"Options": [], **{topic: [] for topic in TOPICS}, "Help": []}
+    for parameter in parameters:
+        record = parameter.get_help_record(context)
+        name = max(parameter.opts, key=len)
+        if not record or not record[1] or name in rare:
+            continue
+        topic = "Help" if name in ("--help", "--help-all", "--version") else topic_of.get(name, "Options")
+        rows[topic].append(record)
+    for topic, records in rows.items():
+        if records:
+            with formatter.section(topic):
+                formatter.write_dl(records)
+
+
+def summaries(commands: Iterable[click.Command]) -> list[tuple[str, str]]:
+    """The name of each command and what it does, in full."""
+    return [(str(command.name), command.short_help or str(command.help).splitlines()[0]) for command in commands]
+
+
+def command(name: str | None = None, **options: Any) -> Callable[[Callable[..., Any]], Command]:
+    """`click.command` with this help."""
+    return click.command(name, cls=Command, **options)

@@ -1,0 +1,76 @@
+"""Options of `analyze` that choose the rows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from analyzer.cli.completion import complete_columns
+from analyzer.core.errors import AnalyzerError
+from analyzer.core.frozen import Frozen
+from analyzer.records.record import By
+
+TRAINING_METRICS = ("backward_macs", "step_macs", "step_flops")
+METRIC_NAMES = ("params", "macs", "flops", "activations", "traffic", *TRAINING_METRICS)
+
+
+class TableOptions(Frozen):
+    """What the options choose; see `reports.counting.groups.groups`. `metric` is that of a comparison by module."""
+
+    depth: int | None = None
+    by: By = "module"
+    sort: str | None = None
+    top: int | None = None
+    fold: bool = True
+    metric: str | None = None
+
+    def refuse_without_effect(self, *, models: int, whole: str) -> None:
+        """Raises AnalyzerError for an option without effect. `whole` is an option that shows other things, or empty."""
+        rows = {
+            "--by": self.by != "module", "--sort": self.sort is not None, "--top": self.top is not None,
+            "--no-fold": not self.fold,
+        }  # fmt: skip
+        for option in [name for name, given in rows.items() if given]:
+            if whole or models > 1:
+                reason = f"with {whole}" if whole else "with several models"
+                raise AnalyzerError(f"{option} has no effect {reason}: it is for the table of counts of one model")
+        if self.metric and (whole or models < 2):
+            reason = f"with {whole}" if whole else "with one model"
+            raise AnalyzerError(f"--metric has no effect {reason}: it is for the table that compares several models")
+        if self.depth and self.by != "module":
+            raise AnalyzerError(f"--depth has no effect with --by {self.by}: it is for modules")
+
+
+# fmt: off
+OPTIONS = (
+    click.option("--depth", type=click.IntRange(1, 20), metavar="N",
+                 help="Levels of the module tree in the table. Default: deeper if a module has nearly all."),
+    click.option("--by", type=click.Choice(["module", "operator", "type"]), default="module",
+                 help="Rows of the table of one model: modules (default), operators, or operators of one width."),
+    click.option("--sort", metavar="COLUMN", shell_complete=complete_columns,
+                 help="Sort the rows by a column, such as macs; the largest first."),
+    click.option("--top", type=click.IntRange(1), metavar="N",
+                 help="Show the N largest rows and the sum of the others."),
+    click.option("--no-fold", "fold", flag_value=False, default=True,
+                 help="List equal modules one by one, instead of 12 blocks as 0–11."),
+    click.option("--metric", type=click.Choice(METRIC_NAMES), metavar="NAME",
+                 help=f"With several models, compare the modules by: {', '.join(METRIC_NAMES)}. Default: macs."),
+)
+# fmt: on
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options, and passes them to the command as one `table`."""
+
+    @wraps(command)
+    def with_table(*arguments: Any, **options: Any) -> Any:
+        table = TableOptions(**{name: options.pop(name) for name in TableOptions.fields})
+        return command(*arguments, table=table, **options)
+
+    decorated: Callable[..., Any] = with_table
+    for option in reversed(OPTIONS):
+        decorated = option(decorated)
+    return decorated

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from analyzer.core.errors import CannotMeasure
 from reports.page.context import Chart, Page
 from reports.page.figures import palette
 from reports.page.figures.base import BASE
@@ -77,9 +78,10 @@ def _escape_script(text: str) -> str:
 
 @cache
 def plotly_script() -> bytes:
-    """The script of the installed package, which is not imported."""
+    """The script of the installed package, which is not imported. Raises CannotMeasure if it is not installed."""
     package = find_spec("plotly")
-    assert package
+    if package is None:
+        raise CannotMeasure("the charts need plotly, which is not installed; pip install plotly, or add --charts none")
     assert package.submodule_search_locations
     return (Path(package.submodule_search_locations[0]) / "package_data" / "plotly.min.js").read_bytes()
 

@@ -135,9 +135,9 @@ def label_places(
 ) -> list[str]:
     """Where each label stands, the first spots first; "" where it would cover another label or point.
 
-    Pixels are those of a chart in half a page or on a phone, 330 x 290. `sizes` are the diameters of the points.
+    Pixels are those of a chart in half a page or on a phone, 290 x 270. `sizes` are the diameters of the points.
     """
-    width, height = 330, 290
+    width, height = 290, 270
 
     def pixel(value: float, ends: Sequence[float], size: int) -> float:
         return (log10(value) - ends[0]) / (ends[1] - ends[0]) * size

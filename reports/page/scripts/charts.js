@@ -69,7 +69,10 @@ function draw(plot, print = false) {
   if (isIcicle(plot)) return drawIcicle(plot, print);
   const { data: untinted, layout } = current(plot);
   const data = tinted(untinted, print);
-  for (const trace of data) if (trace.error_x) trace.error_x.color = colours(print).ink;
+  for (const trace of data) {
+    if (trace.error_x) trace.error_x.color = colours(print).ink;
+    if (trace.textfont && print) trace.textfont.size = 7;
+  }
   const size = print ? { width: PAPER, height: Math.max(layout.height * SHRUNK, 170), autosize: false } : {};
   const done = Plotly[isDrawn(plot) ? "react" : "newPlot"](plot, data, { ...themed(layout, print), ...size }, config);
   plot.dataset.drawn = "1";
@@ -133,6 +136,7 @@ plots.forEach((plot) => observer.observe(plot));
 let resized = 0;
 addEventListener("resize", () => {
   clearTimeout(resized);
+  if (matchMedia("print").matches) return;
   resized = setTimeout(() => plots.filter((plot) => isIcicle(plot) && isDrawn(plot) && seen(plot)).forEach((plot) => drawIcicle(plot)), 100);
 });
 function recolour() {

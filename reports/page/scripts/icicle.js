@@ -90,7 +90,8 @@ function drawIcicle(plot, print = false) {
       svgElement("title", {}, `${node.path}\n${node.label.includes(" × ") ? `${node.label}\n` : ""}${text}`),
       svgElement("rect", { x: column * columnWidth, y: from, width: Math.max(wide - 1, 1), height: Math.max(tall - 1, 0.5), fill }));
     const room = Math.floor((wide - 10) / (print ? 4.6 : 6.9));
-    const label = cut(`${node.label}  ${portion(share)}`, room);
+    const both = `${node.label}  ${portion(share)}`;
+    const label = both.length <= room ? both : cut(node.label, room);
     if (tall >= (print ? 9 : 14) && label) tile.append(svgElement("text", { x: column * columnWidth + 5, y: from + Math.min(tall / 2 + 4, 15), fill: textOn(fill), class: "label" }, label));
     tile.addEventListener("click", () => open(plot, node));
     drawing.append(tile);

@@ -58,7 +58,8 @@ def bubbles(networks: Sequence[NetworkView]) -> Chart | None:
     smallest, least = (min(own, key=lambda point: point[axis]) for axis in (1, 0))
     summary = "Down is smaller, left is less compute; a larger point has more activations."
     if len(own) > 1:
-        summary = f"{smallest[2]} is the smallest, {least[2]} computes the least. {summary}"
+        ends = f"is the smallest, {least[2]} computes" if smallest is not least else "is the smallest and computes"
+        summary = f"{smallest[2]} {ends} the least. {summary}"
     return Chart(
         id="bubbles",
         title="Size and compute" + (", among well-known networks" if known else ""),

@@ -4,23 +4,53 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import stat
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, quoted
 
 MAX_BYTES = 1 << 28
+PIPE_WAIT_S = 10.0
 DATA = ".analyze"  # The folder of a project in which runs and caches are kept.
 
 
 def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
-    """The text of a file. Raises OSError if it is larger than 256 MiB, since a device such as /dev/zero never ends."""
-    with Path(path).open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
+    """The text of a file or pipe. Raises OSError if it is larger than 256 MiB, since a device such as /dev/zero never
+    ends, and for a pipe that no program opens to write."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        data = _first_data(file.fileno()) if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode) else b""
+        if os.name == "posix":
+            os.set_blocking(file.fileno(), True)
+        data += file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB")
     return data.decode(encoding)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """For `open`, which would wait for the writer of a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _first_data(pipe: int) -> bytes:
+    """What a non-blocking pipe has once a program has opened it to write; nothing if it has not written yet."""
+    import select
+
+    deadline = time.monotonic() + PIPE_WAIT_S
+    data, ended = b"", False
+    while not data and not ended:
+        ended = bool(select.select([pipe], [], [], 0.02)[0])  # Readable without data: its writer has closed it.
+        try:
+            data = os.read(pipe, 1 << 16)
+        except BlockingIOError:
+            break  # It has a writer.
+        if time.monotonic() > deadline:
+            raise OSError(errno.ETIMEDOUT, f"it is a pipe to which no program writes; waited {PIPE_WAIT_S:g} s")
+    return data
 
 
 def write_text(path: str | Path, text: str, *, advice: str = "name another file with -o") -> None:
@@ -44,6 +74,8 @@ def require_writable(path: str | Path, *, advice: str = "name another file with 
             target.stat()  # Raises the error that fits: no such folder, or not a folder.
         if not os.access(target if target.exists() else target.parent, os.W_OK):
             raise PermissionError(13, "it is read-only")
+        if target.is_file() and _is_mounted(target):
+            raise OSError(errno.EBUSY, "it is mounted, so that it cannot be replaced in one step; mount its folder")
     except OSError as error:
         raise _write_error(path, error, advice) from None
 
@@ -57,6 +89,17 @@ def _resolved(path: str | Path) -> Path:
     if target.is_dir() or not str(path):
         raise IsADirectoryError(21, "it is a folder")
     return target
+
+
+def _is_mounted(file: Path) -> bool:
+    """Whether the file itself is a mount point, such as by `docker -v "$PWD/a.json:/a.json"`."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return os.path.ismount(file)
+    # The fifth field is the mount point; proc(5): space, tab, newline and backslash are written in octal.
+    name = re.sub(rb"[ \t\n\\]", lambda match: b"\\%03o" % match[0][0], os.fsencode(file))
+    return any(mount.split(b" ")[4] == name for mount in mounts if mount.count(b" ") > 4)
 
 
 def _write_error(path: str | Path, error: OSError, advice: str) -> AnalyzerError:

@@ -7,7 +7,7 @@ are set by their path, `inception_4a.branch_5x5.conv.kernel=3`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted, require_positive_int
@@ -36,6 +36,15 @@ def parse_override(text: str) -> tuple[str, int]:
             "such as inception_4a.reduce_5x5=32"
         )
     return match[1], int(match[2])
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, int]:
+    """Several settings. Raises AnalyzerError if one of them is malformed, or a key has two numbers."""
+    overrides: dict[str, int] = {}
+    for key, number in map(parse_override, texts):
+        if overrides.setdefault(key, number) != number:
+            raise AnalyzerError(f"{one_line(key)} is set to {overrides[key]} and to {number}; give one of them")
+    return overrides
 
 
 def hyperparameters(network: Network) -> tuple[Hyperparameter, ...]:

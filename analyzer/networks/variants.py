@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 from analyzer.networks import find
-from analyzer.networks.overrides import Overrides, apply_overrides, full_key, parse_override, unknown_key_error
+from analyzer.networks.overrides import Overrides, apply_overrides, full_key, parse_overrides, unknown_key_error
 from analyzer.networks.spec import Network
 
 
@@ -37,7 +37,7 @@ def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant
     """
     names = [_split(text) for text in texts]
     networks = [find(name) for name, _ in names]
-    shared = dict(parse_override(setting) for setting in settings)
+    shared = parse_overrides(settings)
     if shared and not networks:
         raise AnalyzerError("--set changes a number of built-in networks; give --variant NAME with it")
     for key in shared:
@@ -55,4 +55,4 @@ def variants(texts: Sequence[str], settings: Sequence[str] = ()) -> list[Variant
 
 def _split(text: str) -> tuple[str, dict[str, int]]:
     name, at, changes = text.partition("@")
-    return name, dict(parse_override(change) for change in changes.split(",")) if at else {}
+    return name, parse_overrides(changes.split(",")) if at else {}

@@ -32,7 +32,7 @@ def main(control: int, preload: list[str]) -> None:
     set_process_option(PR_SET_CHILD_SUBREAPER, 1)
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     for module in preload:
-        with suppress(Exception):  # The worker reports the error.
+        with suppress(BaseException):  # The worker reports the error, also that of a package that calls exit.
             import_module(module)
     gc.collect()
     gc.freeze()  # A full garbage collection in a worker would copy every shared page.

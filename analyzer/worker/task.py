@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from traceback import walk_tb
 from typing import Any, NoReturn, TypeAlias
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
+from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, missing_package, one_line
 from analyzer.worker.channel import Channel
 from analyzer.worker.linux import PR_SET_PDEATHSIG, set_process_option
 
@@ -69,8 +70,8 @@ def serve(task: str, channel: Channel) -> NoReturn:
 def _answer(task: str, request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     try:
         handle = import_module(task).handle
-    except Exception as error:
-        return failure(CannotMeasure(f"torch cannot be imported: {error_text(error)}"))
+    except BaseException as error:
+        return failure(CannotMeasure(import_failure(error)))
     try:
         line: Mapping[str, Any] = handle(request, send)
         return line
@@ -78,6 +79,21 @@ def _answer(task: str, request: Mapping[str, Any], send: Send) -> Mapping[str, A
         return failure(error)
     finally:
         _flush()
+
+
+def import_failure(error: BaseException) -> str:
+    """Which package cannot be imported, by the innermost module that was being executed, and its file.
+
+    That is torch if torch is broken, but another package if PYTHONPATH has a broken one, such as a user's `numpy`.
+    """
+    if missing := missing_package(error):
+        return missing
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"{one_line(error.name)} cannot be imported: {error_text(error)}"
+    frames = [frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"]
+    name = str(frames[-1].f_globals.get("__name__")).partition(".")[0] if frames else "torch"
+    place = f" from {one_line(frames[-1].f_code.co_filename)}" if frames else ""
+    return f"{one_line(name)} cannot be imported{place}: {type(error).__name__}: {error_text(error)}"
 
 
 def failure(error: BaseException) -> dict[str, Any]:

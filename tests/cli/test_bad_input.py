@@ -53,6 +53,9 @@ CASES = {
         ("--variant", "googlenet@conv1.out=32") * 2,
         ["googlenet@conv1.conv.out=32 is given twice"],
     ),
+    "two numbers for a key": (("googlenet@conv1.out=32,conv1.out=64",), ["conv1.out", "32", "64"]),
+    "a batch of 4400 digits": ((*GOOGLENET, "--batch", "9" * 4400), ["--batch", "9999"]),
+    "a limit that is no number": (("--model", "net.py:Net", "--timeout", "nan"), ["--timeout", "nan"]),
     "the same by --set": (
         (*GOOGLENET, "--variant", "googlenet@conv1.out=32", "--set", "conv1.out=32"),
         ["googlenet@conv1.conv.out=32 is given twice"],

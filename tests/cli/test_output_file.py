@@ -182,3 +182,21 @@ def test_a_file_has_no_colours(analyze, folder, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert analyze(*JOB[:2], "-o", "out").status == 0
     assert "\x1b" not in (folder / "out").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "in_mountinfo"), [("out.json", "out.json"), ("a b\n\\", r"a\040b\012\134")], ids=["plain", "escaped"]
+)
+def test_a_mounted_file_is_refused_before_the_work(analyze, folder, monkeypatch, name, in_mountinfo):
+    """As with `docker -v "$PWD/out.json:/out.json"`: a mount point cannot be replaced."""
+    (folder / name).write_text(OLD)
+    mounts = (
+        f"25 1 8:1 / / rw - ext4 /dev/sda rw\n42 27 8:1 /a {folder}/{in_mountinfo} rw,relatime - ext4 /dev/sda rw\n"
+    )
+    read = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: mounts.encode() if str(path) == "/proc/self/mountinfo" else read(path)
+    )
+    monkeypatch.setattr("analyzer.cli.jobs.count.run_count", lambda *_, **__: pytest.fail("counted first"))
+    refused(analyze(*JOB, "-o", name), "mounted", "mount its folder")
+    assert (folder / name).read_text() == OLD

@@ -7,6 +7,9 @@ from importlib.util import find_spec
 
 import pytest
 
+from analyzer.cli.jobs.report import add_memory
+from analyzer.counting.api import count_variant
+from analyzer.networks.variants import variant
 from analyzer.records.record_json import dump
 from tests.timed_records import timed
 
@@ -154,3 +157,12 @@ def test_a_model_by_reference(analyze, here):
     outcome = analyze("report", "--model", "net.py:Net", "--input", "3x8x8", "--charts", "none", "-o", "-")
     assert outcome.status == 0
     assert "7,776" in outcome.out  # 8 · 6 · 6 outputs of 3 · 3 · 3 products.
+
+
+def test_a_record_of_an_earlier_version_gets_its_memory_too(here):
+    record = count_variant(variant("nin"))
+    rows = tuple(row.replace(kernel=None, stride=None, padding=None, groups=None, sources=None) for row in record.rows)
+    stored = record.replace(count=record.count.replace(rows=rows))
+    assert add_memory(stored).memory == count_variant(variant("nin"), memory=True).memory
+    other = rows[0].replace(macs=rows[0].macs + 1)
+    assert add_memory(stored.replace(count=record.count.replace(rows=(other, *rows[1:])))).memory is None

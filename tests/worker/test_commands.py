@@ -80,6 +80,31 @@ def test_a_model_that_ends_its_process_does_not_end_a_check(project, analyze):
     assert "net.py:Ends: its process ended with status 0" in done.err
 
 
+def test_an_error_names_its_model_once(project, analyze):
+    done = analyze("check", "net.py:Ends")
+    assert done.err.startswith("analyze: net.py:Ends: its process ended")
+    assert done.err.count("net.py:Ends") == 1
+
+
+@pytest.mark.parametrize(
+    ("package", "code", "words"),
+    [
+        ("torch", "raise OSError('libtorch.so is missing')", ["torch cannot", "torch/__init__.py", "libtorch.so"]),
+        ("numpy", "raise ImportError('broken')", ["numpy cannot", "numpy/__init__.py", "broken"]),
+        ("torch", "import no_such_package", ["no_such_package cannot"]),
+        ("torch", "raise SystemExit(3)", ["torch cannot", "SystemExit: 3"]),
+    ],
+)
+@pytest.mark.slow
+def test_a_package_that_cannot_be_imported_is_named(project, process, package, code, words):
+    (project / "path" / package).mkdir(parents=True)
+    (project / "path" / package / "__init__.py").write_text(code)
+    done = process("net.py:Net", PYTHONPATH=str(project / "path"))
+    assert done.status == 3
+    assert done.err.count("\n") == 1
+    assert [word for word in words if word not in done.err] == []
+
+
 def test_a_default_type_that_a_model_sets_does_not_change_another_model(project, analyze):
     both = analyze("--model", "double.py:Net", "--model", "net.py:Net", "--format", "json")
     alone = analyze("--model", "net.py:Net", "--format", "json")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_options
+from analyzer.cli.commands.options import Number, output_options
 
 EXAMPLES = """\b
 Examples:

@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import CommaSeparated, output_options, require_writable_output, selection_options
+from analyzer.cli.commands.options import (
+    CommaSeparated,
+    Number,
+    output_options,
+    require_writable_output,
+    selection_options,
+)
 from analyzer.cli.completion import complete_device
 from analyzer.cli.selection import Selection
 
@@ -36,7 +42,7 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--compile", "compiled", is_flag=True, help="Time the model compiled by torch.compile, as a whole.")
 @click.option("--device", default="cpu", show_default=True, metavar="DEVICE",
               help="cpu, cuda, cuda:1 or mps (mps is untested).")  # fmt: skip
-@click.option("--budget", "budget_s", type=click.FloatRange(1, 3600), default=20.0, show_default=True,
+@click.option("--budget", "budget_s", type=Number(1, 3600), default=20.0, show_default=True,
               metavar="SECONDS", help="Sampling time per configuration, over all its processes.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",
               help="Processes per configuration. Default: 10; fewer (at least 3) for slow models.")  # fmt: skip

@@ -21,12 +21,18 @@ from analyzer.models.huggingface_defaults import Request, image_size
 from analyzer.models.installed import imported
 from analyzer.models.known_values import KnownValues, Literals, known_values
 
+LM = "+lm"
 PLACEHOLDERS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index", "audio_token_id")
 
 
 def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module, int], Any]]:
-    """`hf:gpt2` is an architecture in its default configuration; `hf:FOLDER` reads config.json in the folder."""
+    """`hf:gpt2` is an architecture in its default configuration; `hf:FOLDER` reads config.json in the folder.
+
+    `hf:gpt2+lm` has the output layer of a language model, which the base model lacks.
+    """
     library = imported("transformers")
+    with_head = name.endswith(LM) and not Path(name).exists()
+    name = name.removesuffix(LM) if with_head else name
     if (Path(name) / "config.json").is_file():
         config = library.AutoConfig.from_pretrained(name, local_files_only=True)
     elif name in library.CONFIG_MAPPING:
@@ -39,6 +45,10 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
         )
     architecture = (getattr(config, "architectures", None) or [None])[0]
     factory = getattr(library, architecture) if architecture and hasattr(library, architecture) else None
+    if with_head:
+        factory = lm_class(config)
+        if factory is None:
+            raise AnalyzerError(f"{quoted(name)} has no language model in transformers; leave out {LM}")
     give_placeholders(config)
 
     def make() -> nn.Module:
@@ -69,6 +79,30 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
         return [], default_inputs(request)
 
     return make, inputs
+
+
+def lm_class(config: Any) -> Any:
+    """The class of an architecture with the output layer of a language model; None if it has none."""
+    library = imported("transformers")
+    for kind in ("SEQ_TO_SEQ_CAUSAL_LM", "MASKED_LM", "CAUSAL_LM"):
+        mapping = getattr(library, f"MODEL_FOR_{kind}_MAPPING", {})
+        if type(config) in mapping:
+            return mapping[type(config)]
+    return None
+
+
+def head_note(reference: str, model: nn.Module) -> tuple[str, ...]:
+    """A note for the base model of a language model, `hf:gpt2`, whose output layer may be much of its work."""
+    config = getattr(model, "config", None)
+    if not reference.startswith("hf:") or config is None or reference.endswith(LM):
+        return ()
+    full = lm_class(config)
+    if full is None or isinstance(model, full) or type(model).__name__.endswith(("LMHeadModel", "Generation")):
+        return ()
+    output_layer: Any = getattr(model, "get_output_embeddings", None)
+    if output_layer is None or output_layer() is not None:
+        return ()
+    return (f"the output layer is left out; {reference}{LM} has it",)
 
 
 def give_placeholders(config: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, is_positive_int, nearest, one_line, quoted
 from analyzer.core.files import project_root, read_text
 from analyzer.core.frozen import Frozen
+from analyzer.core.inputs import parse_input
 from analyzer.regression.counts.snapshot import MODEL_METRICS
 from analyzer.regression.limits import (
     TABLE,
@@ -26,15 +28,24 @@ from analyzer.regression.limits import (
 BASELINE = "analyzer-baseline.json"
 
 
+class ModelInput(Frozen):
+    """Texts as for `--input`, and the batch, with which a model is counted."""
+
+    texts: tuple[str, ...]
+    batch: int = 1
+
+
 class Config(Frozen):
     """The settings of a project's checks. Models and the baseline are relative to `root`, the project's folder.
 
+    `models` may have patterns, such as `timm:resnet*`; `inputs` are by model, of those that have any.
     `tolerance` is relative: 0.01 for 1 %. `time_tolerance` and `time_limit` apply to times. `detail` is by pattern of
     models. A `baseline` that ends with a slash is a folder with a file per model.
     """
 
     root: Path
     models: tuple[str, ...] = ()
+    inputs: Mapping[str, ModelInput] = {}
     baseline: str = BASELINE
     tolerance: Tolerances = Tolerances()
     detail: Mapping[str, Detail] = {}
@@ -44,7 +55,8 @@ class Config(Frozen):
 
 
 TIME_KEYS = ("time_tolerance", "time_limit")
-KEYS = tuple(field for field in Config.fields if field != "root")
+KEYS = tuple(field for field in Config.fields if field not in ("root", "inputs"))
+MODEL_KEYS = ("model", "input", "batch")
 
 
 def read(start: Path | None = None) -> Config:
@@ -71,7 +83,7 @@ def parse(data: Mapping[str, Any], root: Path) -> Config:
     for key in data:
         if key not in KEYS:
             raise AnalyzerError(f"{TABLE} has an unknown key {quoted(key)}; {nearest(key, KEYS)}")
-    models = _models(data.get("models", []))
+    models, inputs = _models(data.get("models", []))
     budgets = _budgets(data.get("budgets", {}), models)
     baseline = data.get("baseline", BASELINE)
     if not isinstance(baseline, str) or not baseline:
@@ -84,22 +96,50 @@ def parse(data: Mapping[str, Any], root: Path) -> Config:
             "wanted a limit above the tolerance"
         )
     return Config(
-        root, models or tuple(budgets), baseline, tolerances, parse_details(data.get("detail", "layers")), budgets,
+        root, models or tuple(budgets), inputs, baseline, tolerances, parse_details(data.get("detail", "layers")), budgets,
         tolerances.metrics[TIME], time_limit,
     )  # fmt: skip
 
 
-def _models(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
+def _models(value: object) -> tuple[tuple[str, ...], dict[str, ModelInput]]:
+    """The names, and the inputs of those that are tables: `{ model = "net.py:Net", input = "3x32x32", batch = 8 }`."""
+    if not isinstance(value, list):
         raise invalid("models", value, 'a list of names, such as ["googlenet", "net.py:Net"]')
-    return tuple(name.strip() for name in value)
+    names: list[str] = []
+    inputs: dict[str, ModelInput] = {}
+    for item in value:
+        table = {"model": item} if isinstance(item, str) else item
+        name = table.get("model") if isinstance(table, dict) else None
+        if not isinstance(name, str) or not name.strip():
+            raise invalid("models", value, 'names, or { model = "net.py:Net", input = "3x32x32" }')
+        names.append(name.strip())
+        if unknown := set(table) - set(MODEL_KEYS):
+            key = min(unknown)
+            raise AnalyzerError(f"{TABLE} models has an unknown key {quoted(key)}; {nearest(key, MODEL_KEYS)}")
+        if len(table) > 1:
+            inputs[name.strip()] = _input(table)
+    if twice := next((name for name in inputs if names.count(name) > 1), None):
+        raise AnalyzerError(f"{TABLE} models has {quoted(twice)} twice; wanted one input per model")
+    return tuple(names), inputs
+
+
+def _input(table: Mapping[str, Any]) -> ModelInput:
+    texts, batch = table.get("input", []), table.get("batch", 1)
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise invalid("models.input", texts, 'a text such as "3x224x224", or a list of them')
+    if not is_positive_int(batch):
+        raise invalid("models.batch", batch, "a whole number of at least 1")
+    for text in texts:
+        parse_input(text)
+    return ModelInput(tuple(texts), batch)
 
 
 def _budgets(value: object, models: Sequence[str]) -> dict[str, dict[str, float]]:
     if not isinstance(value, dict) or not all(isinstance(limits, dict) for limits in value.values()):
         raise invalid("budgets", value, "a table per model, such as { googlenet = { macs = 1.6e9 } }")
     for model, limits in value.items():
-        if models and model not in models:
+        if models and not any(model == name or fnmatchcase(model, name) for name in models):
             raise AnalyzerError(f"{TABLE} has a budget for {quoted(model)}, which is not in models; "
                                 f"{nearest(model, models)}")  # fmt: skip
         for metric, limit in limits.items():

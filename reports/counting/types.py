@@ -42,7 +42,7 @@ def module_type(path: str, rows: Sequence[Row], classes: Mapping[str, str]) -> s
         inside = Counter(classes.get(child, "") for child in _children(path, rows))
         ((only, count),) = inside.most_common(1) if len(inside) == 1 else [("", 0)]
         return f"{count} {only}" if only and count > 1 else kind
-    own = [row for row in computing or rows if row.path == path and (row.weights or row.kernel)]
+    own = [row for row in computing or rows if row.path == path and (row.weights or row.kernel or row.macs)]
     return f"{kind} {_layer(own[0], '')}".rstrip() if len(own) == 1 and len(computing) <= 1 else kind
 
 
@@ -59,7 +59,7 @@ def repeated(count: int, kind: str) -> str:
 def _layer(row: Row, op: str | None = None) -> str:
     """An operator as `operator_type`, without the number of its weights; an equal width before and after only once."""
     name = row.op if op is None else op
-    widths = _widths(row) if row.weights and row.inputs and row.outputs else ""
+    widths = _widths(row) if (row.weights or row.macs) and row.inputs and row.outputs else ""
     before, _, after = widths.partition("→")
     if row.macs == 0 and before in ("", after):
         widths = after

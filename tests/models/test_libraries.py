@@ -125,6 +125,10 @@ def test_gpt2():
     assert record.totals.macs == 12 * layer_macs(768, 3072)
     assert record.totals.params == 124_439_808
     assert record.unknown_ops == {}
+    assert any("hf:gpt2+lm" in note for note in record.notes)
+    with_head = count_reference("hf:gpt2+lm")
+    assert with_head.totals.macs - record.totals.macs == TOKENS * 768 * 50_257
+    assert with_head.notes == ()
 
 
 def test_bert():

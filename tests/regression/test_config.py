@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,13 @@ MISTAKES = {
     'models = "nin"': "models is 'nin'",
     "models = [1]": "models is [1]",
     'models = ["  "]': "models is ['  ']",
+    'models = [{ model = "nin", inputs = "3" }]': "unknown key 'inputs'; nearest: input",
+    'models = [{ input = "3" }]': "models is ",
+    'models = [{ model = "nin", input = 3 }]': "models.input is 3",
+    'models = [{ model = "nin", input = "3xx" }]': "malformed input '3xx'",
+    'models = [{ model = "nin", batch = 0 }]': "models.batch is 0",
+    'models = ["nin", { model = "nin", batch = 2 }]': "'nin' twice",
+    'models = ["google-*"]': "no built-in network matches 'google-*'; nearest: googlenet",
     "baseline = 3": "baseline is 3",
     'baseline = ""': "baseline is ''",
     'tolerance = "1"': "tolerance is '1'",
@@ -111,3 +119,14 @@ def test_a_value_in_place_of_a_table(project, text):
 def test_the_docs_have_every_key():
     page = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
     assert [key for key in KEYS if f"`{key}`" not in page] == []
+
+
+def test_inputs_and_patterns_of_models(project, analyze):
+    """One of 64 x 64 pixels in place of 224 x 224; all built-in networks with that beginning."""
+
+    project('models = [{ model = "nin", input = "3x64x64", batch = 2 }, "googlenet-n*"]')
+    assert analyze("check", "--update").status == 0
+    text = Path("analyzer-baseline.json").read_text(encoding="utf-8")
+    assert all(name in text for name in ("nin", "googlenet-naive", "googlenet-no-reduction"))
+    counted = json.loads(analyze("nin", "--input", "3x64x64", "--batch", "2", "--format", "json").out)
+    assert str(counted["records"][0]["totals"]["macs"]) in text

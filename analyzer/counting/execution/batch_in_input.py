@@ -17,6 +17,7 @@ from analyzer.core.inputs import Input, without_batch
 from analyzer.core.shapes import shape_text
 from analyzer.counting.execution.randomness import seeded
 from analyzer.counting.execution.run import count_model
+from analyzer.models.huggingface import head_note
 from analyzer.models.references import Reference, resolve
 from analyzer.models.zeros import input_zeros
 
@@ -30,11 +31,12 @@ def load(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Refere
         loaded = resolve(reference, inputs, batch)
     if loaded.real is not None:
         loaded = loaded._replace(real=seeded()(loaded.real))
+    loaded = loaded._replace(notes=(*loaded.notes, *head_note(reference, loaded.model)))
     read, note = read_inputs(loaded.model, inputs, batch, real=loaded.real)
     if read == list(inputs):
-        return loaded._replace(notes=note)
+        return loaded._replace(notes=(*loaded.notes, *note))
     args, kwargs = input_zeros(read, batch)
-    return loaded._replace(args=args, kwargs=kwargs, at_batch=partial(input_zeros, read), notes=note)
+    return loaded._replace(args=args, kwargs=kwargs, at_batch=partial(input_zeros, read), notes=(*loaded.notes, *note))
 
 
 def read_inputs(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, InputError, nearest, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import LIBRARIES, is_reference
+from analyzer.core.inputs import LIBRARIES, image_shape, is_reference, parse_input
 from analyzer.counting.api import count_variant
 from analyzer.networks import GROUP, VARIANTS
 from analyzer.networks.variants import variants
@@ -52,22 +53,31 @@ def runs_code(name: str) -> bool:
     )
 
 
-def count_candidate(name: str, root: Path, *, variant: bool = False, limit_s: float | None = None) -> Candidate:
+def count_candidate(
+    name: str,
+    root: Path,
+    *,
+    variant: bool = False,
+    limit_s: float | None = None,
+    inputs: Sequence[str] = (),
+    batch: int = 1,
+) -> Candidate:
     """Counts one model; an AnalyzerError becomes the candidate's error. A reference's file is relative to `root`, and
-    its worker may take `limit_s` seconds."""
+    its worker may take `limit_s` seconds. `inputs` are texts as for `--input`."""
     try:
         if not variant and runs_code(name):
             with chdir(root):
-                return _count_reference(name, limit_s)
-        return _count_variant(name)
+                return _count_reference(name, limit_s, inputs, batch)
+        return _count_variant(name, inputs, batch)
     except AnalyzerError as error:
         return Candidate(name, error=error)
 
 
-def _count_variant(name: str) -> Candidate:
+def _count_variant(name: str, inputs: Sequence[str], batch: int) -> Candidate:
     (variant,) = variants([name])
     # Peak memory has a closed form at inference only; in training it would need torch.
-    passes = {mode: count_variant(variant, train=mode == "training", memory=mode == "inference") for mode in MODES}
+    count = partial(count_variant, variant, input=image_shape(list(map(parse_input, inputs)), batch), batch=batch)
+    passes = {mode: count(train=mode == "training", memory=mode == "inference") for mode in MODES}
     return Candidate(name, {mode: record.replace(model=name) for mode, record in passes.items()})
 
 
@@ -75,15 +85,17 @@ def _inputs_advice(name: str) -> str:
     """How to give a reference other inputs; a check has no `--input`."""
     scheme, colon, attribute = name.rpartition(":")
     if not colon or scheme in LIBRARIES:
-        return "a check takes inputs only for FILE.py:NAME and PACKAGE.MODULE:NAME"
-    return f"define {'inputs' if '.' in attribute else f'{attribute}_inputs'}() next to the model"
+        return "give it in the models of pyproject.toml: { model = …, input = … }"
+    function = "inputs" if "." in attribute else f"{attribute}_inputs"
+    return f"define {function}() next to the model, or give it in pyproject.toml: {{ model = …, input = … }}"
 
 
-def _count_reference(name: str, limit_s: float | None) -> Candidate:
-    from analyzer.counting.references import count_passes
+def _count_reference(name: str, limit_s: float | None, inputs: Sequence[str], batch: int) -> Candidate:
+    from analyzer.counting.references import Pass, count_passes
 
     try:
-        counted, failure = count_passes(name, [(False, True), (True, False)], limit_s=limit_s)
+        passes: list[Pass] = [(False, True), (True, False)]
+        counted, failure = count_passes(name, passes, inputs=inputs, batch=batch, limit_s=limit_s)
     except InputError as error:
         raise error.with_advice(_inputs_advice(name)) from error
     records = dict(zip(MODES, counted, strict=False))

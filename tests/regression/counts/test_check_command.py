@@ -306,8 +306,8 @@ def test_a_reference_without_inputs_names_the_missing_function(project, net, ana
         ("net.py:Net", "define Net_inputs()"),
         ("package.net:Net", "define Net_inputs()"),
         ("net.py:Outer.Net", "define inputs()"),
-        ("timm:vit", "only for FILE.py:NAME"),
-        ("installed", "only for FILE.py:NAME"),
+        ("timm:vit", "models of pyproject.toml"),
+        ("installed", "models of pyproject.toml"),
     ],
 )
 def test_the_advice_on_inputs_depends_on_the_reference(reference, advice):

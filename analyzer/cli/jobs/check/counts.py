@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from analyzer.cli.jobs.check.output import OutputOptions, emit
 from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
-from analyzer.core.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.models.installed import library_names
+from analyzer.networks import VARIANTS
 from analyzer.records.note import is_strict
 from analyzer.regression import config
 from analyzer.regression.counts import baseline, baseline_files
@@ -75,11 +79,25 @@ def select_names(settings: config.Config, selection: Selection, action: str) -> 
             f'nothing to {action}: set models = ["NAME", …] under {TABLE} in pyproject.toml, '
             "or give a model, such as googlenet or net.py"
         )
+    names = [match for name in names for match in _matching(name)]
     unique = list(dict.fromkeys(names))
     for name in unique:
         if names.count(name) > 1:
             print_message(f"{name} is given twice; it is {action.removesuffix('e')}ed once")
     return unique
+
+
+def _matching(name: str) -> list[str]:
+    """The models that a pattern means, such as `timm:resnet*` or `googlenet-*`; a name without `*` is itself."""
+    if "*" not in name or "(" in name:
+        return [name]
+    library, colon, pattern = name.partition(":")
+    if colon:
+        return [f"{library}:{match}" for match in library_names(library, pattern)]
+    matches = [variant for variant in VARIANTS if fnmatchcase(variant, name)]
+    if not matches:
+        raise AnalyzerError(f"no built-in network matches {quoted(name)}; {nearest(name.strip('*'), VARIANTS)}")
+    return matches
 
 
 def _read_baseline(path: Path, shown: str, *, replaceable: bool) -> baseline.Baseline | None:
@@ -98,9 +116,22 @@ def _count_candidates(settings: config.Config, selection: Selection) -> tuple[Ca
     root = Path.cwd() if selection else settings.root
     with spinner("counting", when=any(_may_run_code(name) for name in names if name not in selection.variants)):
         return tuple(
-            count_candidate(name, root, variant=name in selection.variants, limit_s=selection.timeout_s)
+            count_candidate(
+                name,
+                root,
+                variant=name in selection.variants,
+                limit_s=selection.timeout_s,
+                **({} if selection else _input(settings, name)),
+            )
             for name in names
         )
+
+
+def _input(settings: config.Config, name: str) -> dict[str, Any]:
+    given = settings.inputs.get(name)
+    patterns = [pattern for pattern in settings.inputs if fnmatchcase(name, pattern)]
+    given = given or (settings.inputs[patterns[0]] if patterns else None)
+    return {"inputs": given.texts, "batch": given.batch} if given else {}
 
 
 def _may_run_code(name: str) -> bool:

@@ -22,7 +22,7 @@ from analyzer.cli.completion import complete_module
 from analyzer.cli.messages import discard_output, print_error, print_message, report_defect
 from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection
-from analyzer.core.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError, CannotMeasure, missing_package
 
 # Errors of a write to standard output. Others, such as EAGAIN from starting a process, do not concern the result.
 WRITE_ERRORS = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
@@ -101,6 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except Exception as error:
         discard_output(sys.stdout)
+        if missing := missing_package(error):
+            print_message(missing)
+            return CannotMeasure.exit_status
         return report_defect(error)
     finally:
         if client := sys.modules.get("analyzer.worker.client"):

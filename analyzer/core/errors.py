@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+TEXT_START = 10_000  # An exception's text may have the digits of a whole tensor.
 # Messages of C++ libraries, CUDA and Apple when memory runs out. Other errors also contain the word "memory".
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
 
@@ -60,7 +61,8 @@ def full_text(error: BaseException) -> str:
 
 def error_text(error: BaseException) -> str:
     """The first line of an exception's text, at most 200 characters; empty if there is none."""
-    return one_line((full_text(error).strip().splitlines() or [""])[0])[:200]
+    lines = full_text(error)[:TEXT_START].strip().splitlines()
+    return one_line(lines[0])[:200] if lines else ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -99,3 +101,13 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 3, max_shown: int =
     if matches:
         return f"nearest: {one_line(', '.join(matches))}"
     return f"known: {one_line(', '.join(known if len(known) <= max_shown else [*known[:8], '…']))}"
+
+
+# What macscope installs; without it, commands that need none of these packages still work.
+PACKAGES = ("torch", "fvcore", "pandas", "plotly", "numpy")
+
+
+def missing_package(error: BaseException) -> str:
+    """Which package to install, if the error is that a dependency is not installed; else an empty text."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return f"this needs {name}, which is not installed; pip install {name}" if name in PACKAGES else ""

@@ -8,7 +8,6 @@ signals are ignored; `signals()` lists those that this system has.
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -61,7 +60,7 @@ class Proc:
     def text(self, path: str) -> str:
         """Raises OSError for a missing file."""
         if path not in self.handles:
-            self.handles[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.handles[path] = os.open(path, os.O_RDONLY)
         try:
             return os.pread(self.handles[path], 2**16, 0).decode("ascii", "replace")
         except OSError:
@@ -98,14 +97,14 @@ class Contention:
         self.throttles = next((path for path in THROTTLES if self._read(path, _throttled) is not None), "")
 
     def snapshot(self) -> Snapshot:
-        used = resource.getrusage(resource.RUSAGE_SELF)
+        used_s, preempted = usage()
         running, waited_s = self._threads()
         runnable = self._read("/proc/loadavg", _runnable)
         busy_s, stolen_s = self._read("/proc/stat", self._processor_times) or (None, None)
         return Snapshot(
             time.perf_counter(),
-            used.ru_utime + used.ru_stime,
-            used.ru_nivcsw,
+            used_s,
+            preempted,
             None if runnable is None or running is None else max(runnable - running, 0),
             waited_s,
             busy_s,
@@ -169,6 +168,16 @@ def _queued_s(pressure: str) -> float:
     if not first.startswith("some"):
         raise ValueError("no pressure stall information")
     return int(first.rpartition("total=")[2]) * 1e-6
+
+
+def usage() -> tuple[float, int]:
+    """Processor time of this process in seconds, and how often it was preempted, which Windows does not count."""
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:
+        return time.process_time(), 0
+    used = getrusage(RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime, used.ru_nivcsw
 
 
 def affinity() -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from analyzer.timing.driver.measure import build_requests, time_requests, usable
 from analyzer.timing.driver.settings import Setting, Trial, combined, settings_to_try, trial
 from analyzer.timing.request import Request
 
-MIN_PROCESSES, PROCESSES = 3, 5
+PROCESSES = 3  # Per setting: an interval needs three, and each takes seconds to start.
 
 
 def advise(selection: Selection, *, device: str, budget_s: float, form: str, output: str | None) -> int:

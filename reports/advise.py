@@ -1,0 +1,81 @@
+"""The tables and JSON of `analyze advise`: settings by their certain gain, and what bounds the model now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from analyzer.core.errors import one_line
+from analyzer.core.units import seconds, times
+from analyzer.records.record import Record
+from analyzer.timing.driver.settings import Trial, limits
+from reports.table import MISSING, Cell, Table, columns
+
+ORDER = ("faster", "unclear", "slower", "void", "failed")
+TONES = {"faster": "good", "slower": "bad", "failed": "warn", "void": "warn"}
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """Certain gains first, by the lower bound; then the others."""
+    return sorted(trials, key=lambda trial: (ORDER.index(trial.verdict), -(trial.low or 0.0)))
+
+
+def tables(default: Record, trials: Sequence[Trial], command: str) -> list[Table]:
+    measurement = default.measurement
+    assert measurement is not None
+    rows = [
+        (
+            one_line(trial.setting.name),
+            Cell(times(trial.speed), trial.speed) if trial.speed else MISSING,
+            f"{times(trial.low)} to {times(trial.high)}"
+            if trial.low is not None and trial.high is not None
+            else MISSING,
+            Cell(trial.verdict, tone=TONES.get(trial.verdict, "")),
+            one_line(trial.reason or trial.setting.cost),
+        )
+        for trial in ranked(trials)
+    ]
+    timing = measurement.pass_timing
+    now = f"{seconds(timing.median_s)} a pass, {measurement.quality}" if timing else measurement.status
+    title = f"{one_line(default.label)}, {measurement.configuration.label}: {now}"
+    notes = [
+        "Speed: samples per second relative to now, with a 95 % interval (Fieller). A setting is advised only if the "
+        "interval excludes 1.",
+        *(f"{text[:1].upper()}{text[1:]}." for text in map(one_line, limits(measurement))),
+    ]
+    best = [trial for trial in ranked(trials) if trial.verdict == "faster"]
+    if best:
+        notes.append(f"Measure it again: {command} {best[0].setting.options}")
+    head = columns("setting", "speed", "interval", "verdict", "cost", left={"verdict", "cost"})
+    return [Table(title, head, tuple(rows), notes=tuple(notes))]
+
+
+def dump(default: Record, trials: Sequence[Trial], command: str) -> str:
+    """JSON: a trial per setting, and the command that measures each again."""
+    measurement = default.measurement
+    assert measurement is not None
+    timing = measurement.pass_timing
+    data = {
+        "schema_version": 1,
+        "status": "ok" if timing else "failed",
+        "model": default.label,
+        "configuration": {name: getattr(measurement.configuration, name) for name in measurement.configuration.fields},
+        "median_s": timing.median_s if timing else None,
+        "quality": measurement.quality,
+        "limits": limits(measurement),
+        "settings": [
+            {
+                "setting": dict(trial.setting.changes),
+                "verdict": trial.verdict,
+                "speed": trial.speed,
+                "low": trial.low,
+                "high": trial.high,
+                "quality": trial.quality,
+                "cost": trial.setting.cost,
+                "reason": trial.reason,
+                "command": f"{command} {trial.setting.options}",
+            }
+            for trial in ranked(trials)
+        ],
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

@@ -50,8 +50,15 @@ def progress_bar(description: str) -> Iterator[Report]:
 
 
 def bar(console: Console) -> Progress:
-    """Steps done and in total, the remaining time, and the current step."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Steps done and in total, the elapsed and the remaining time, and the current step."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.table import Column
 
     # The label is the only column that shrinks, so that a narrow terminal still shows the step count.
@@ -59,7 +66,7 @@ def bar(console: Console) -> Progress:
     label = TextColumn("{task.description}", markup=False, table_column=column)
     # Redrawn every two seconds only: drawing uses CPU time while another process is being timed.
     return Progress(
-        BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), label,
+        BarColumn(10), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), label,
         console=console, transient=True, refresh_per_second=0.5, expand=True,
     )  # fmt: skip
 

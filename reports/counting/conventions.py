@@ -21,6 +21,16 @@ NUMBERS = (
     ("ratio", "The change relative to the first network, as a percentage of it or, from a factor of 2, as a factor. "
      "Less is green and more is red, in every metric."),
 )  # fmt: skip
+TIMES = (
+    ("time, ±", "Median of uninstrumented passes in fresh processes, and the half width of its 95 % confidence interval "
+     "(bootstrap over processes). Speed: samples per second relative to the first row. Operators are interquartile "
+     "means, which add up to a pass; shares are of MACs, then of time. FLOP/s: in a backward pass 2 x MACs."),
+    ("sum, overhead", "Operators and overhead relative to the uninstrumented pass, both interquartile means. If the "
+     "sum is more than 3 % off, the machine's speed changed or instrumentation changed the operators that run. "
+     "Overhead: time between operators, as a share of the sum. Passes, processes: without disturbed ones."),
+    ("GPU time, GPU utilization", "A pass that is queued completely before the GPU starts, so without launch overhead; "
+     "relative to wall time. Operator times are GPU time, minus the measured cost of the timing events."),
+)  # fmt: skip
 TABLES = (
     ("module", "`0–11` are equal modules in one row, with the sum of their figures; --no-fold lists them. A module's "
      "own operators, outside its submodules, are (own forward); those of the model itself (top level)."),
@@ -34,7 +44,7 @@ TABLES = (
 
 
 def table() -> Table:
-    rows = [(name, text) for name, text in (*NUMBERS, *TABLES)]
+    rows = [(name, text) for name, text in (*NUMBERS, *TABLES, *TIMES)]
     notes = ("docs/conventions.md has the formula of every operator.",)
     return Table(
         "Conventions", columns("number or column", "meaning", left=("meaning",)), tuple(rows), prose=True, notes=notes

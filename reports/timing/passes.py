@@ -28,11 +28,6 @@ from reports.timing.breakdown import (
 )
 from reports.timing.profile import kernels, replays
 
-LEGEND = (
-    "Time: median of uninstrumented passes in fresh processes; ±: half width of its 95 % confidence interval "
-    "(bootstrap over processes). Speed: samples per second relative to the first row. Operators: interquartile means, "
-    "which add up to a pass; shares: of MACs, then of time. FLOP/s: FLOPs per second, in a backward pass 2 x MACs."
-)
 MORE_SAMPLES = "For a narrower interval, stop other processes, or raise --budget and --processes."
 REFERENCE = (
     "Reference workload: the same computation in every process. If its times vary too, the machine's speed varies."
@@ -41,15 +36,7 @@ TRAINING = (
     "Training: a pass is one step of SGD with momentum. The loss (cross entropy for a built-in network, otherwise the "
     "sum of all outputs) is among the top-level operators."
 )
-GPU = (
-    "GPU time: a pass that is queued completely before the GPU starts, so without launch overhead. GPU utilization: "
-    "GPU time relative to wall time. Operator times are GPU time, minus the measured cost of the timing events."
-)
-SUM = (
-    "Sum: operators and overhead relative to the uninstrumented pass, both interquartile means. If it is more than 3 % "
-    "off, the machine's speed changed or instrumentation changed the operators that run. Overhead: time between "
-    "operators, as a share of the sum. Passes, processes: without disturbed ones."
-)
+SEE_CONVENTIONS = "analyze conventions explains the columns."
 MAX_KINDS = 5
 MAX_COLUMNS, MAX_CONFIGURATIONS = 3, 6  # Side by side in one table, and in all tables of times by module.
 SHORT = {
@@ -62,16 +49,17 @@ SHORT = {
 
 
 def tables(records: Sequence[Record], depth: int, ceilings: CeilingsOf = lambda record: None) -> list[Table]:
-    """All records side by side, then the breakdown of one record, or the kinds and modules of several."""
+    """All records side by side, then the breakdown of one record, or the kinds and modules of several; their sums."""
     timed = [record for record in records if record.measurement and record.measurement.pass_timing]
     split = [record for record in timed if sum(measurement_of(record).operator_times_s.values()) > 0]
-    shown = [pass_table(records), *([sum_table(timed)] if split else [])]
+    shown = [pass_table(records)]
     if len(split) == 1:
         shown += [modules(split[0], depth, ceilings(split[0])), kinds(split[0], ceilings(split[0]))]
     elif split:
         shown.append(kind_shares(split))
         if len({record.label for record in split}) == 1 and len(split) <= MAX_CONFIGURATIONS:
             shown += modules_by_configuration(split, depth)
+    shown += [sum_table(timed)] if split else []
     for record in timed:
         shown += [*kernels(record, depth), *replays(record)]
     return shown
@@ -119,7 +107,8 @@ def pass_table(records: Sequence[Record]) -> Table:
     # Narrow terminals drop columns from the right, and a time must not be shown without its quality.
     titles = ("model", "configuration", "MACs", "time", "±", "quality", "speed", "per s", "GFLOP/s")
     headings = columns(*titles, left=("configuration", "quality"))
-    return Table(f"Time of a pass: {shared}", headings, tuple(rows), notes=(*notes, LEGEND))
+    table = Table(f"Time of a pass: {shared}", headings, tuple(rows), notes=(*notes, SEE_CONVENTIONS))
+    return _without_configuration(table, labels)
 
 
 def _samples_per_s(measurement: Measurement) -> float:
@@ -159,7 +148,15 @@ def sum_table(records: Sequence[Record]) -> Table:
     gpu_titles = ("GPU time", "GPU utilization") if has_gpu_time else ()
     titles = ("model", "configuration", *gpu_titles, "sum", "overhead", "passes", "processes", "quality")
     headings = columns(*titles, left=("configuration", "quality"))
-    return Table("Sum of the operators", headings, tuple(rows), notes=(SUM, GPU) if has_gpu_time else (SUM,))
+    return _without_configuration(Table("Sum of the operators", headings, tuple(rows)), labels)
+
+
+def _without_configuration(table: Table, labels: Sequence[str]) -> Table:
+    """The table without its second column if all records have the same configuration, which is in the title."""
+    if set(labels) != {MISSING}:
+        return table
+    rows = tuple((row[0], *row[2:]) for row in table.rows)
+    return table.replace(columns=(table.columns[0], *table.columns[2:]), rows=rows)
 
 
 def _gpu_cells(measurement: Measurement) -> tuple[str, str]:

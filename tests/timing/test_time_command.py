@@ -234,12 +234,17 @@ def test_without_a_roofline_a_message_says_what_is_missing(
     assert all(word in err for word in words)
 
 
-def test_a_void_record_is_shown_and_exits_3(time, pretend, googlenet):
+def test_a_void_run_is_one_sentence_unless_its_tables_are_wanted(time, pretend, googlenet):
     pretend(timed(googlenet, quality="void", reason="9 of 9 samples were disturbed"))
     outcome = time()
-    assert outcome.status == 3
-    assert "void" in outcome.out
-    assert "9 of 9 samples were disturbed" in outcome.out
+    assert (outcome.status, outcome.out) == (3, "")
+    assert "9 of 9 samples were disturbed" in outcome.err
+    assert "--show-void" in outcome.err
+    assert outcome.err.count("\n") == 1
+    shown = time("--show-void")
+    assert shown.status == 3
+    assert "void" in shown.out
+    assert "--show-void" not in shown.err
 
 
 def test_a_failed_record_is_shown_with_a_timed_one(time, pretend, googlenet):

@@ -17,12 +17,12 @@ Examples:
 @output_options
 def conventions(form: str, output: str | None) -> int:
     """Explain what each number and column of a table means."""
-    from reports.counting.conventions import NUMBERS, TABLES, table
+    from reports.counting.conventions import NUMBERS, TABLES, TIMES, table
 
     def dump() -> str:
         from analyzer.records.record_json import SCHEMA_VERSION, pretty
 
-        texts = {**dict(NUMBERS), **dict(TABLES)}
+        texts = dict((*NUMBERS, *TABLES, *TIMES))
         return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "conventions": texts}) + "\n"
 
     emit(form, output, lambda: [table()], json=dump)

@@ -54,6 +54,7 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--keep/--no-keep", default=True, help="Save the run under .analyze/records. Default: --keep.")
 @click.option("--against", metavar="DEVICE", shell_complete=complete_device,
               help="Show bounds on a device, such as maxwell; `list` lists the devices.")  # fmt: skip
+@click.option("--show-void", is_flag=True, help="Show the tables of a void run too.")
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N",
               help="Levels of the module tree in the table.")  # fmt: skip
 @output_options

@@ -49,6 +49,7 @@ def run_time(
     keep: bool,
     against: str | None,
     depth: int,
+    show_void: bool,
     form: str,
     output: str | None,
     trace: str | None,
@@ -67,7 +68,7 @@ def run_time(
     requests = _requests(selection, trace=trace, processes=processes, **options)
     with journal() if keep else nullcontext(lambda records: None) as keep_unfinished:
         time_all = partial(time_requests, requests, processes=processes, journal=keep_unfinished)
-        show = partial(_emit, depth=depth, against=against, form=form, output=output)
+        show = partial(_emit, depth=depth, against=against, show_void=show_void, form=form, output=output)
         return _time_and_show(time_all, show, keep=keep, trace=trace)
 
 
@@ -131,12 +132,22 @@ def _keep_despite_error(records: Sequence[Record]) -> None:
 
 
 def _emit(
-    records: Sequence[Record], complete: bool, *, depth: int, against: str | None, form: str, output: str | None
+    records: Sequence[Record],
+    complete: bool,
+    *,
+    depth: int,
+    against: str | None,
+    show_void: bool,
+    form: str,
+    output: str | None,
 ) -> None:
     if form in ("json", "csv"):
         return write(_values(records, complete, against, form), output)
     from reports.timing.passes import tables
 
+    records = records if show_void else _without_void(records)
+    if not records:
+        return None
     ceilings, missing = find_ceilings(records, devices.device(against) if against else None)
     if missing:
         print_message(f"No roofline: {missing}.")
@@ -161,3 +172,18 @@ def _values(records: Sequence[Record], complete: bool, against: str | None, form
 
     ok = complete and all(record.measurement and record.measurement.status == "ok" for record in records)
     return dump(records, status="ok" if ok else "partial", more=more)
+
+
+def _without_void(records: Sequence[Record]) -> list[Record]:
+    """The records to show. A sentence says for each void one why, and what to do; its times would mislead."""
+    shown = []
+    for record in records:
+        measurement = record.measurement
+        if measurement and measurement.pass_timing and measurement.quality == "void":
+            print_message(
+                f"{record.label}, {measurement.configuration.label}: void, {measurement.reason}; stop other processes "
+                "and run it again, or add --show-void"
+            )
+        else:
+            shown.append(record)
+    return shown

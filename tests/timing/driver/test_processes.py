@@ -17,8 +17,9 @@ from analyzer.records.record_json import load
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver import processes
 from analyzer.timing.driver.measure import build_requests, measure, time_requests
-from analyzer.timing.driver.processes import run_worker
+from analyzer.timing.driver.processes import estimate_so_far, run_worker
 from analyzer.timing.request import Request
+from analyzer.worker.reply import Reply
 
 NET = """
 import os, signal, sys, time
@@ -204,3 +205,13 @@ def test_a_killed_run_loses_at_most_its_last_process(net, tmp_path):
     (record,) = load(kept.read_text())
     assert record.measurement.status == "partial"
     assert record.measurement.pass_timing.samples_s
+
+
+def test_the_progress_has_the_median_of_the_passes_so_far():
+    def reply(*samples):
+        return Reply(({"event": "ready"}, {"event": "samples", "samples": samples}), "done")
+
+    assert estimate_so_far([]) == ""
+    assert estimate_so_far([reply(("reference_workload", 1.0, 0))]) == ""
+    passes = [reply(("pass", 0.01, 0), ("instrumented", [1.0], 0)), reply(("pass", 0.03, 0), ("pass", 0.02, 0))]
+    assert estimate_so_far(passes) == "20.00 ms so far: "

@@ -67,9 +67,9 @@ def steps(lines: Groups, peaks: Mapping[str, int], *, unit: str) -> Figure:
         data += [
             _trace("lines", x, y, tint, hover=hover, name=name, text=texts, line={"shape": "hvh", "dash": dash(index)}),
             _trace("markers", [x[peak]], [y[peak]], tint, hover=f"peak of {hover}", text=[texts[peak]],
-                   showlegend=False, marker={"size": 11}),
+                   showlegend=False, marker={"size": 11}, cliponaxis=False),
         ]  # fmt: skip
-    x_axis = axis("progress of the pass", tickformat=".0%", range=[0, 1])
+    x_axis = axis("progress of the pass", tickformat=".0%", range=[0, 1], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
     y_axis = axis(unit, tickformat="~s", ticksuffix="B", rangemode="tozero", nticks=6)
     return figure(data, 340, xaxis=x_axis, yaxis=y_axis)
 
@@ -107,7 +107,7 @@ def bubbles(own: Sequence[Bubble], others: Sequence[tuple[float, float, str]], *
         for title, values in ((x, [at for at, *_ in spots]), (y, [at for _, at, _ in spots]))
     )
     sizes = [round(10 + 16 * area**0.5) for *_, area in own] + [6] * len(others)
-    places = label_places(spots, sizes, x_axis["range"], y_axis["range"])
+    places = label_places(spots, sizes, len(own), (x_axis["range"], y_axis["range"]))
     hover = f"%{{customdata}}<br>%{{x:,}} {x}<br>%{{y:,}} {y}"
     data = []
     if others:
@@ -131,21 +131,23 @@ def _bubble(
 
 
 def label_places(
-    spots: Sequence[tuple[float, float, str]], sizes: Sequence[int], x_range: Sequence[float], y_range: Sequence[float]
+    spots: Sequence[tuple[float, float, str]], sizes: Sequence[int], always: int, ranges: tuple[Points, Points]
 ) -> list[str]:
     """Where each label stands, the first spots first; "" where it would cover another label or point.
 
-    Pixels are those of a chart in half a page or on a phone, 290 x 270. `sizes` are the diameters of the points.
+    The first `always` spots have a label in any case. Pixels are those of a chart in half a page or on a phone,
+    290 x 270. `sizes` are the diameters of the points, `ranges` the powers of ten at the ends of both axes.
     """
     width, height = 290, 270
 
-    def pixel(value: float, ends: Sequence[float], size: int) -> float:
-        return (log10(value) - ends[0]) / (ends[1] - ends[0]) * size
+    def pixel(value: float, ends: Points, size: int) -> float:
+        low, high = (end or 0 for end in ends)
+        return (log10(value) - low) / (high - low) * size
 
-    dots = [(pixel(x, x_range, width), pixel(y, y_range, height)) for x, y, _ in spots]
+    dots = [(pixel(x, ranges[0], width), pixel(y, ranges[1], height)) for x, y, _ in spots]
     halves = [size / 2 + 1 for size in sizes]
     boxes = [(x - half, y - half, x + half, y + half) for (x, y), half in zip(dots, halves, strict=True)]
-    places = []
+    places: list[str] = []
     for (x, y), half, (_, _, name) in zip(dots, halves, spots, strict=True):
         long, near = 6.4 * min(len(name), 22), half + 2
         candidates = {
@@ -154,7 +156,9 @@ def label_places(
             "top center": (x - long / 2, y + near, x + long / 2, y + near + 14),
             "bottom center": (x - long / 2, y - near - 14, x + long / 2, y - near),
         }
-        place = next((name for name, box in candidates.items() if _is_free(box, boxes, width)), "")
+        place = next((side for side, box in candidates.items() if _is_free(box, boxes, width)), "")
+        if not place and len(places) < always:
+            place = "middle left" if x > width / 2 else "middle right"
         if place:
             boxes.append(candidates[place])
         places.append(place)

@@ -53,11 +53,13 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
   function labels(item) {
     const rest = item.parent !== null && item.path.startsWith(`${item.parent}.`) ? item.path.slice(item.parent.length + 1) : item.path;
     const [row, ...joined] = item.nodes[0].rows;
-    const own = rest === item.parent || rest === "";
-    const ops = [[row.op, row.window].filter(Boolean).join(" "), ...new Set(joined.map((other) => other.op))].join(" + ");
+    const own = rest === item.parent || rest === ""; // An operator of a module's own forward.
+    const added = [...new Set(joined.map((other) => other.op))];
     const name = own ? row.op : rest;
+    const first = [row.op === name ? "" : row.op, row.window].filter(Boolean).join(" ");
+    const ops = first ? [first, ...added].join(" + ") : added.map((op) => `+ ${op}`).join(" ");
     const shape = (item.folded ? item.nodes.at(-1).rows : item.nodes[0].rows).at(-1).shape;
-    const lines = [item.folded ? graph.grouped.get(item.path) ?? `${item.nodes.length} operators` : ops === name ? "" : ops];
+    const lines = [item.folded ? graph.grouped.get(item.path) ?? `${item.nodes.length} operators` : ops];
     if (shown.against === null) lines.push([shape, percentText(share(item))].filter(Boolean).join(" · "));
     else {
       const [before, after, kind] = [sum(item, "before"), sum(item, "costs"), statusOf(item)];

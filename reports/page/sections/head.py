@@ -25,15 +25,17 @@ def section(networks: Sequence[NetworkView]) -> Section:
     shown = [network for network in networks if not network.empty]
     blocks: list[Block] = [weights(shown)] if shown else []
     lead = "Where the parameters are: in fully connected layers, or before them."
+    title = "The head"
     if has_inception_modules(networks):
         pooled, connected, training = count(POOLED), count(CONNECTED), count(POOLED, train=True)
         blocks += [pictures.heads(pooled, connected), heads(pooled, connected)]
         blocks += [pictures.path(pooled, training), auxiliary(pooled, training)]
+        title = "The head and the auxiliary classifiers"
         lead += (
             " GoogLeNet averages each channel before its only linear layer, where other networks flatten into a large "
             "one. Its auxiliary classifiers exist in training only."
         )
-    return Section("head", "The head and the auxiliary classifiers", "Head", lead, tuple(blocks))
+    return Section("head", title, "Head", lead, tuple(blocks))
 
 
 def weights(networks: Sequence[NetworkView]) -> Chart:

@@ -32,11 +32,12 @@ LEGEND = (
 
 def section(networks: Sequence[NetworkView]) -> Section:
     timed = [network for network in networks if network.measurement]
-    untimed = _messages(networks, timed=False)
+    remarks = _remarks(networks, timed=False)
+    untimed = [f"{text}: {'; '.join(names)}." for text, names in remarks.items()]
     if not timed:
         return Section("time", "Time", "Time", "", (Paragraphs(tuple(untimed), "notice"),) if untimed else ())
     blocks: list[Block] = [Paragraphs(tuple(untimed), "notice")] if untimed else []
-    blocks += [pass_table(timed), *speed.charts(timed)]
+    blocks += [pass_table(timed), *run_notes(timed), *speed.charts(timed)]
     options = []
     for network in timed:
         for record, measurement, _ in _timed_records([network]):
@@ -67,8 +68,8 @@ def _timed_records(networks: Sequence[NetworkView]) -> Iterator[tuple[Record, Me
                 yield record, record.measurement, timing
 
 
-def _messages(networks: Sequence[NetworkView], *, timed: bool) -> list[str]:
-    """How runs with or without a time ended, why they are not trusted, and their warnings; equal ones together."""
+def _remarks(networks: Sequence[NetworkView], *, timed: bool) -> dict[str, list[str]]:
+    """How runs with or without a time ended, why they are not trusted, and their warnings; to the runs of each."""
     runs: dict[str, list[str]] = {}
     for network in networks:
         for record in network.timed:
@@ -76,9 +77,20 @@ def _messages(networks: Sequence[NetworkView], *, timed: bool) -> list[str]:
             if measurement is None or (measurement.pass_timing is not None) != timed:
                 continue
             ended = "" if measurement.status == "ok" else f"the run ended {measurement.status}"
-            for text in (ended, *measurement.reasons, *measurement.warnings):
+            for text in filter(None, (ended, *measurement.reasons, *measurement.warnings)):
                 runs.setdefault(text, []).append(f"{network.name} at {measurement.configuration.label}")
-    return [f"{text}: {'; '.join(dict.fromkeys(names))}." for text, names in runs.items() if text]
+    return {text: list(dict.fromkeys(names)) for text, names in runs.items()}
+
+
+def run_notes(networks: Sequence[NetworkView]) -> list[Block]:
+    """One row per run with all remarks on it, folded."""
+    by_run: dict[str, list[str]] = {}
+    for text, names in _remarks(networks, timed=True).items():
+        for name in names:
+            by_run.setdefault(name, []).append(text)
+    rows: list[Row] = [(name, f"{'; '.join(texts)}.") for name, texts in by_run.items()]
+    titles = columns("run", "notes", left=("notes",))
+    return [Table("Notes on the runs", titles, tuple(rows), prose=True, id="run-notes", fold=True)] if rows else []
 
 
 def pass_table(networks: Sequence[NetworkView]) -> Table:
@@ -90,7 +102,7 @@ def pass_table(networks: Sequence[NetworkView]) -> Table:
         *("interquartile range", "samples/s", "GFLOP/s", "sum of operators", "overhead", "passes"),
     )
     rows = tuple(_pass_row(*run, has_gpu_time=has_gpu_time) for run in runs)
-    notes = (LEGEND, *([GPU] if has_gpu_time else []), *_messages(networks, timed=True), *_incomparable(runs))
+    notes = (LEGEND, *([GPU] if has_gpu_time else []), *_incomparable(runs))
     return Table(
         "Time of a pass",
         columns(*titles, left=("configuration", "quality")),

@@ -109,10 +109,11 @@ def operators(network: NetworkView, record: Record) -> Chart:
         f"Operators run {scaled(rates[0])} to {scaled(rates[-1])} MACs per second, a factor of "
         f"{times(rates[-1] / rates[0])}."
         if rates
-        else "No operator with MACs is long enough to be resolved."
+        else "No operator with MACs is long enough for its time to be resolved."
     )
     if unresolved:
-        summary += f" {unresolved} operators are too short to be resolved and have no point."
+        verbs = "operator is too short and has" if unresolved == 1 else "operators are too short and have"
+        summary += f" {unresolved} {verbs} no point."
     titles = columns("path", "op", "MACs", "time", "quality", left=("op", "quality"))
     return chart(
         network, measurement, "operators", "time against MACs", summary,

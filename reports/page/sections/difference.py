@@ -67,7 +67,7 @@ def bars(first: NetworkView, other: NetworkView, modules: Modules) -> Chart:
         figure=figures.bars(
             list(shown),
             list(shown.values()),
-            [signed(gap, metric) for gap in shown.values()],
+            [f"{signed(gap, metric)} {unit}" for gap in shown.values()],
             unit=unit,
             colours=[figures.ORANGE if gap > 0 else figures.GREEN for gap in shown.values()],
         ),

@@ -39,5 +39,7 @@ def _description(network: NetworkView) -> str:
     top_modules = boxes(network.record)
     branched = [box.path for box in top_modules if box.branches]
     named = ", ".join(f"{count} {SHORT_NAMES.get(op, op)}" for op, count in ops.most_common(5))
-    text = f"{len(top_modules)} modules: {named}."
-    return f"{text} {len(branched)} have branches, {branched[0]} to {branched[-1]}." if branched else text
+    text = f"{len(top_modules)} module{'s' if len(top_modules) > 1 else ''}: {named}."
+    if len(branched) < 2:
+        return f"{text} {branched[0]} has branches." if branched else text
+    return f"{text} {len(branched)} have branches, {branched[0]} to {branched[-1]}."

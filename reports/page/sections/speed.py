@@ -52,15 +52,17 @@ def charts(networks: Sequence[NetworkView]) -> list[Chart]:
         (run.name, run.configuration.label, Cell(run.text, run.samples_per_s), cells.quality(run.quality))
         for run in runs
     )
+    drawn = [run for run in runs if run.quality != "void"]
     quality = min((run.quality for run in runs), key=WORST_FIRST.index)
     return [
         Chart(
             id="speed",
             title="Throughput by configuration",
-            summary=_fastest([run for run in runs if run.quality != "void"]),
-            figure=_lines(runs) if len({run.configuration.batch for run in runs}) > 1 else _bars(runs),
+            summary=_fastest(drawn)
+            + (" Void runs are in the table alone." if drawn and len(drawn) < len(runs) else ""),
+            figure=_lines(drawn) if len({run.configuration.batch for run in runs}) > 1 else _bars(drawn),
             table=Table("Throughput of each run", titles, rows, tools=("sort", "csv")),
-            marks=len(runs),
+            marks=len(drawn),
             quality=quality,
             reason="" if quality == "trusted" else "Quality of the worst run.",
         )
@@ -87,7 +89,7 @@ def _lines(runs: Sequence[Run]) -> figures.Figure:
     lines: dict[str, list[tuple[int, float, str]]] = {}
     for run in runs:
         batch = run.configuration.batch
-        text = figures.escape_label(f"{run.line}, batch {batch}: {run.text}/s, {run.quality}")
+        text = figures.escape_label(f"{run.line}, batch {batch}: {run.text} samples/s, {run.quality}")
         lines.setdefault(run.line, []).append((batch, run.samples_per_s, text))
     groups = {line: scatter.transpose(sorted(values)) for line, values in lines.items()}
     return scatter.lines(groups, x="batch, logarithmic", y="samples per second")
@@ -96,5 +98,5 @@ def _lines(runs: Sequence[Run]) -> figures.Figure:
 def _bars(runs: Sequence[Run]) -> figures.Figure:
     names = [f"{run.name}, {run.configuration.label}" for run in runs]
     speeds = [run.samples_per_s for run in runs]
-    texts = [f"{run.text}/s" for run in runs]
+    texts = [f"{run.text} samples/s, {run.quality}" for run in runs]
     return figures.bars(names, speeds, texts, unit="samples per second", colours=figures.BLUE)

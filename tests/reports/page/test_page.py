@@ -344,6 +344,20 @@ def test_a_difference_in_time_within_its_interval_is_undecided():
     assert "less time" not in summary
 
 
+def test_void_runs_have_no_charts_and_no_throughput_line():
+    void = timed("nin", batch=4, quality="void", reason="busy")
+    built = page([timed("nin"), void])
+    (speed,) = [chart for chart in built.charts if chart.id == "speed"]
+    assert speed.marks == 1
+    assert len(speed.table.rows) == 2
+    assert "batch 4" not in speed.summary
+    assert not [chart.id for chart in page([void]).charts if chart.id.startswith(("kinds", "modules", "roofline"))]
+    assert "Time" not in [name for chart in page([void]).charts for name, _ in chart.views]
+    many = page([timed("nin"), timed("nin", batch=4), timed("nin", batch=8)])
+    (choice,) = [part for part in section(many, "time").blocks if isinstance(part, Choice)]
+    assert [name for name, _ in choice.options] == [f"nin, batch {batch}, 2 threads" for batch in (1, 4, 8)]
+
+
 def test_void_times_are_shown_and_not_compared():
     summary = text(section(page([timed("nin"), timed("alexnet", quality="void", reason="busy")]), "summary"))
     assert "void" in summary

@@ -272,7 +272,7 @@ def _roofline(timed: Sequence[Record]) -> str:
             tuple(work for group in groups.values() for work in group.works),
         )  # fmt: skip
         points = [
-            roofline_point(group.works, group.seconds, ceilings)
+            roofline_point([work.direct for work in group.works], group.seconds, ceilings)
             for group in (*(groups[kind] for kind in ROOFLINE_KINDS), whole)
         ]
         rows.append((*_name(record), *(percent(point.share_of_bound) if point else "-" for point in points)))

@@ -7,7 +7,7 @@ or a library is not seen. Attention is taken as its fused kernel, which keeps no
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,18 @@ from torch import Tensor, nn
 
 from analyzer.counting.dispatch.cpu_attention import attention_as_on_a_cpu
 from analyzer.counting.dispatch.cpu_embedding_bag import EMBEDDING_BAG_RESULTS
+from analyzer.counting.dispatch.cpu_losses import LOSS_RESULTS
 from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, RecurrentLayers
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.run_to_the_end import run_model
-from analyzer.counting.dispatch.tensors import output_tensors, run_backward, storage_id, tensors_inside, tensors_of
+from analyzer.counting.dispatch.tensors import (
+    output_tensors,
+    run_backward,
+    storage_id,
+    storages_of,
+    tensors_inside,
+    tensors_of,
+)
 from analyzer.counting.operators.classify import Operator
 from analyzer.records.memory import Memory, ModuleMemory
 from analyzer.records.note import Note
@@ -27,7 +35,7 @@ from analyzer.records.optimizer_memory import FLOAT32_BYTES, OPTIMIZERS, Optimiz
 from analyzer.records.rows import prefixes
 from analyzer.records.training import TrainingSetup
 
-CPU_RESULTS = {**ONEDNN_RESULTS, **EMBEDDING_BAG_RESULTS}
+CPU_RESULTS: dict[Any, Callable[..., Any]] = {**ONEDNN_RESULTS, **EMBEDDING_BAG_RESULTS, **LOSS_RESULTS}
 
 
 def track_memory(
@@ -51,20 +59,17 @@ def track_memory(
     parameters, buffers = list(model.parameters()), list(model.buffers())
     owned = {storage_id(tensor) for tensor in (*parameters, *buffers)}
     inputs = [tensor for tensor in (*tensors_inside((list(args), kwargs)), *held) if storage_id(tensor) not in owned]
-    tracker = MemoryTracker(model, inputs)
-    hooks = torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor)
-    with torch.set_grad_enabled(train), RecurrentLayers(tracker), attention_as_on_a_cpu(), tracker, hooks:
-        for _ in range(min(setup.accumulate, 2)):
-            tracker.saved.clear()
-            outputs = run_model(model, args, kwargs)
-            if train:
-                tensors = output_tensors(outputs)
-                # A checkpoint keeps its inputs without saving them: what is alive now, except outputs, is for backward.
-                tracker.saved |= tracker.present.difference(map(tracker.number, tensors))
-                tensors = [tensor for tensor in tensors if tensor.requires_grad]
-                run_backward(tensors)
-                del tensors
-            del outputs
+    passes = 0 if not train else min(setup.accumulate, 2)
+    try:
+        tracker = MemoryTracker(model, inputs)
+        with torch.autograd.graph.saved_tensors_hooks(tracker.save_for_backward, lambda tensor: tensor):
+            _run_passes(tracker, model, args, kwargs, passes)
+    except RuntimeError as error:
+        if "saved tensor hooks" not in str(error):
+            raise
+        tracker = MemoryTracker(model, inputs)
+        _run_passes(tracker, model, args, kwargs, passes)
+        tracker.note("", " uses torch.func: saved activations do not include outputs of the model", strict=False)
     if notes is not None:
         notes += tracker.notes
     modules = tuple(ModuleMemory(path, size, tracker.highest[path]) for path, size in tracker.allocated.items())
@@ -81,6 +86,25 @@ def track_memory(
     return memory.replace(**_training_memory(model, tracker, setup)) if train else memory
 
 
+def _run_passes(
+    tracker: MemoryTracker, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], passes: int
+) -> None:
+    """Runs forward and backward passes; with 0 one forward pass without gradients."""
+    with torch.set_grad_enabled(passes > 0), RecurrentLayers(tracker), attention_as_on_a_cpu(), tracker:
+        for _ in range(max(passes, 1)):
+            tracker.saved.clear()
+            tracker.in_backward = False
+            outputs = run_model(model, args, kwargs)
+            if passes:
+                tensors = output_tensors(outputs)
+                # A checkpoint keeps its inputs without saving them: what is alive now, except outputs, is for backward.
+                tracker.saved = tracker.present - (tracker.allocations(tensors) - tracker.saved)
+                tracker.in_backward = True
+                run_backward([tensor for tensor in tensors if tensor.requires_grad])
+                del tensors
+            del outputs
+
+
 class MemoryTracker(OperatorTracker):
     """Bytes alive, their peak and the module that ran at the peak; per module, bytes allocated and highest alive.
 
@@ -93,13 +117,15 @@ class MemoryTracker(OperatorTracker):
         self.peak_path = ""
         self.allocated: dict[str, int] = {}
         self.highest: dict[str, int] = {}
-        storages = [tensor.untyped_storage() for tensor in (*model.parameters(), *model.buffers(), *inputs)]
+        tensors = (*model.parameters(), *model.buffers(), *inputs)
+        storages = [storage for tensor in tensors for storage in storages_of(tensor)]
         self.known: dict[int, weakref.ref[Any]] = {storage._cdata: weakref.ref(storage) for storage in storages}
         self.numbers: dict[int, int] = dict.fromkeys(self.known, -1)  # Of the allocation of each storage.
         self.sizes: list[int] = []  # By number of the allocation.
         self.events: list[tuple[int, str]] = []  # Number and module of an allocation; ~number where it is freed.
         self.present: set[int] = set()  # Numbers of the allocations alive now.
         self.saved: set[int] = set()  # Those that the last forward pass keeps for its backward pass.
+        self.in_backward = False
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = super().run_operator(func, known, args, kwargs)
@@ -108,7 +134,10 @@ class MemoryTracker(OperatorTracker):
         if known.kind == "view":
             return result
         for tensor in tensors_of(result):
-            self._allocate(tensor.untyped_storage())
+            if tensor.is_meta and tensor.is_sparse:
+                self.note(self.path, " makes a sparse tensor, whose size is not known on meta: memory is larger")
+            for storage in storages_of(tensor):
+                self._allocate(storage)
         return result
 
     def _allocate(self, storage: torch.UntypedStorage) -> None:
@@ -134,22 +163,24 @@ class MemoryTracker(OperatorTracker):
         self.present.discard(number)
         self.events.append((~number, ""))
 
-    def number(self, tensor: Tensor) -> int:
-        """The number of the allocation in which a tensor is; -1 for parameters, buffers and inputs."""
-        storage = tensor.untyped_storage()
-        self._allocate(storage)
-        return self.numbers[storage._cdata]
+    def allocations(self, tensors: Iterable[Tensor]) -> set[int]:
+        """The numbers of the allocations in which tensors are, without parameters, buffers and inputs."""
+        storages = [storage for tensor in tensors for storage in storages_of(tensor)]
+        for storage in storages:
+            self._allocate(storage)
+        return {self.numbers[storage._cdata] for storage in storages} - {-1}
 
     def save_for_backward(self, tensor: Tensor) -> Tensor:
-        if (number := self.number(tensor)) >= 0:
-            self.saved.add(number)
-        return tensor
+        if not self.in_backward:  # A checkpoint with reentry saves tensors of its second forward pass.
+            self.saved |= self.allocations([tensor])
+        # With its graph, an output that its own node saves would keep the node, and the node the output.
+        return tensor if tensor.grad_fn is None else tensor.detach()
 
 
 def _training_memory(model: nn.Module, tracker: MemoryTracker, setup: TrainingSetup) -> dict[str, Any]:
     """The fields of `Memory` that training changes."""
     trained = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    numbers = {tracker.number(parameter.grad) for parameter in trained if parameter.grad is not None}
+    numbers = tracker.allocations(parameter.grad for parameter in trained if parameter.grad is not None)
     # Sharded gradients are smaller than their allocations.
     sizes = [setup.share(size, 2) if number in numbers else size for number, size in enumerate(tracker.sizes)]
     total, peak, path, last = 0, 0, "", 0
@@ -196,5 +227,5 @@ def _largest_layer(model: nn.Module, setup: TrainingSetup) -> int:
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of distinct storages."""
-    storages = [tensor.untyped_storage() for tensor in tensors]
+    storages = [storage for tensor in tensors for storage in storages_of(tensor)]
     return sum({storage._cdata: storage.nbytes() for storage in storages}.values())

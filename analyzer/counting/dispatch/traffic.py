@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from analyzer.counting.dispatch.tensors import bytes_of, storage_id, tensors_of
+from analyzer.counting.dispatch.tensors import bytes_of, is_wrapper, storage_id, tensors_of
 
 
 class Part(NamedTuple):
@@ -24,6 +24,7 @@ class Part(NamedTuple):
     written: int | None = None
 
 
+_STRIDED = torch.strided
 NO_PARTS: dict[int, Part] = {}  # Never changed.
 Rule: TypeAlias = Callable[[Sequence[Any], Any], list[Part]]
 
@@ -57,8 +58,10 @@ def bytes_written(tensors: Sequence[Tensor], parts: dict[int, Part]) -> int:
 
 def _stored_bytes(tensor: Tensor) -> int:
     """An expanded axis has stride 0."""
-    if tensor.layout != torch.strided or 0 not in (strides := tensor.stride()):
+    if tensor.layout is not _STRIDED or is_wrapper(tensor):
         return bytes_of(tensor)
+    if 0 not in (strides := tensor.stride()):
+        return tensor.nbytes
     sizes = [size for size, stride in zip(tensor.shape, strides, strict=True) if stride or not size]
     return prod(sizes) * tensor.element_size()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 
 from analyzer.counting.api import count_module
 from analyzer.counting.dispatch.memory import track_memory
@@ -32,6 +36,7 @@ WORKSPACE = (
 )
 # A number argument, such as mean's divisor, becomes a float64 tensor and then a float32 one.
 NUMBER = 8
+RANDOM_STATE = 5056  # Bytes of the state of torch's generator, which checkpoints keep.
 LARGER = ("googlenet", "googlenet-torchvision", "alexnet", "vgg16")
 
 
@@ -269,6 +274,39 @@ def test_saved_activations_of_a_checkpoint_are_its_inputs():
     """Two of three inputs of (2, 24, 32); the first is the model's input. Without checkpoints also (2, 24, 128)."""
     model, args = MODELS["checkpointed"]()
     assert count_module(model, args, {}, train=True, memory=True).memory.saved == FLOAT * 2 * (2 * 24 * 32)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_an_encoder_of_checkpoints(reentrant, dropout):
+    """Saved are the inputs of the layers and nothing of their second forward pass; as in BERT, with a mask."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
+        x = self.first(x)
+        for layer in self.layers:
+            x = checkpoint(layer, x, None, mask, use_reentrant=reentrant)
+        return x
+
+    layer = partial(nn.TransformerEncoderLayer, 32, 4, 64, dropout=dropout, batch_first=True)
+    model, args = Forward(forward, first=nn.Linear(32, 32), layers=nn.ModuleList(layer() for _ in range(3))), sequence()
+    assert_equal_peaks(model, args, train=True)
+    memory = count_module(model, args, {}, train=True, memory=True).memory
+    assert memory.saved - 2 * 24 - 3 * FLOAT * (2 * 24 * 32) in (0, 3 * RANDOM_STATE)
+
+
+LOSSES = [F.mse_loss, F.smooth_l1_loss, F.soft_margin_loss, F.l1_loss, F.huber_loss, F.binary_cross_entropy_with_logits]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_some_losses_keep_the_storage_of_all_losses(loss, reduction):
+    model = Forward(
+        lambda self, x: [loss(layer(x), x, reduction=reduction) for layer in (self.a, self.b)],
+        a=nn.Linear(32, 32),
+        b=nn.Linear(32, 32),
+    )
+    assert_equal_peaks(model, sequence(), train=True)
 
 
 def test_16_bytes_a_parameter_in_mixed_precision_with_adam():

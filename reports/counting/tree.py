@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from functools import cache
+from os.path import commonprefix
 from typing import NamedTuple
 
 from analyzer.core.frozen import Frozen
@@ -91,7 +92,7 @@ def tree(paths: Iterable[str], base: str, depth: int, repeats: Repeats, own: Col
         below, parent = children.get(path, []), path.rpartition(".")[0]
         text = f"{joined[parent]}.{path[len(parent) + 1 :]}" if parent in joined else name.text
         if path in repeats.runs:
-            text = f"{text}–{repeats.runs[path][0].rpartition('.')[2]}"
+            text = f"{text}–{_number(path, repeats.runs[path][0])}"
         is_open = bool(below) and tree_name(below[0], base, depth) is not None
         if is_open and len(below) == 1 and below[0] in repeats.runs and path != base and path not in own:
             joined[path] = text
@@ -99,6 +100,13 @@ def tree(paths: Iterable[str], base: str, depth: int, repeats: Repeats, own: Col
         name = Cell(text, depth=name.depth - sum(map(joined.__contains__, prefixes(path))))
         nodes.append(Node(path, name, repeats.times(path), is_open))
     return nodes
+
+
+def _number(first: str, last: str) -> str:
+    """What differs at the end of the names of a run: `layer_0`, `layer_11` → `11`."""
+    first, last = first.rpartition(".")[2], last.rpartition(".")[2]
+    common = commonprefix([first, last]).rstrip("0123456789")  # noqa: RUF071 – of names, not of paths
+    return last.removeprefix(common)
 
 
 def tree_name(path: str, base: str, depth: int) -> Cell | None:

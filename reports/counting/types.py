@@ -11,6 +11,7 @@ from analyzer.records.rows import Row
 
 CONVOLUTION = re.compile(r"conv(?:_transpose)?([123])d")
 ADDITION = re.compile(r"(s?addb?mm|baddbmm|addmv)_?$")  # Its first input is added to the product of the others.
+SHORT = {"local_response_norm": "LRN", "adaptive_avg_pool2d": "adaptive avg pool"}
 LISTS = ("Sequential", "ModuleList")
 CHANNELS_SECOND = ("batch_norm", "group_norm", "instance_norm")
 
@@ -58,7 +59,7 @@ def repeated(count: int, kind: str) -> str:
 
 def _layer(row: Row, op: str | None = None) -> str:
     """An operator as `operator_type`, without the number of its weights; an equal width before and after only once."""
-    name = row.op if op is None else op
+    name = SHORT.get(row.op, row.op) if op is None else op
     widths = _widths(row) if (row.weights or row.macs) and row.inputs and row.outputs else ""
     before, _, after = widths.partition("→")
     if row.macs == 0 and before in ("", after):

@@ -26,7 +26,7 @@ ASCII = str.maketrans(
 )
 MAX_HEADER_WIDTH = 12
 MIN_NAME_WIDTH = 12
-ENOUGH_OF_A_TEXT = 18  # A wider column of texts gives room to an optional column.
+ENOUGH_OF_A_TEXT = 20  # A wider column of texts gives room to an optional column.
 TRAILING_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Also between the colour codes at a line's end.
 WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced", "regressed", "over budget"})
 
@@ -89,6 +89,8 @@ def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[
         for row in cells:
             if len(row[0]) > name_width:
                 row[0] = Text(f"…{row[0].plain[1 - name_width :]}", style=row[0].style)
+    if sum(_wanted(columns, widths)) + len(columns) - 1 <= width:  # With shorter types all else is whole.
+        widths = _with_shorter_texts(columns, widths, width)
     grid = _empty_grid(ascii_only)
     for index, column in enumerate(columns):
         shrinks = _shrinks(columns, index)
@@ -97,6 +99,7 @@ def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[
             justify=column.align,
             no_wrap=not shrinks,
             min_width=min(widths[index], MIN_NAME_WIDTH) if shrinks else widths[index],
+            max_width=widths[index],
         )
     body, total = (cells[:-1], cells[-1:]) if table.total else (cells, [])
     for rows in (body, total):
@@ -154,10 +157,25 @@ def _needed(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
     return [min(full, MIN_NAME_WIDTH) if _shrinks(columns, index) else full for index, full in enumerate(widths)]
 
 
+def _wanted(columns: Sequence[Column], widths: Sequence[int]) -> list[int]:
+    """The width of each column, with less for texts that may be cut."""
+    return [min(full, ENOUGH_OF_A_TEXT) if columns[index].shrinks else full for index, full in enumerate(widths)]
+
+
+def _with_shorter_texts(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    """Widths that fit: what is too much is taken from the columns whose texts may be cut."""
+    excess = sum(widths) + len(columns) - 1 - width
+    shorter = list(widths)
+    for index, least in enumerate(_wanted(columns, widths)):
+        taken = max(min(excess, shorter[index] - least), 0)
+        shorter[index], excess = shorter[index] - taken, excess - taken
+    return shorter
+
+
 def _without_optional(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
     """The indices of the columns, without those that have to be left out so that texts are hardly cut."""
     chosen = list(range(len(columns)))
-    wanted = [min(full, ENOUGH_OF_A_TEXT) if columns[index].shrinks else full for index, full in enumerate(widths)]
+    wanted = _wanted(columns, widths)
     for index in sorted(chosen, key=lambda index: -columns[index].drop):
         if not columns[index].drop or sum(wanted[index] + 1 for index in chosen) <= width + 1:
             break

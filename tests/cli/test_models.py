@@ -124,14 +124,6 @@ def test_rows_are_chosen_sorted_and_limited(analyze):
     assert "more)" in lines[4]
 
 
-@pytest.mark.parametrize("option", [("--by", "type"), ("--sort", "macs"), ("--top", "3")])
-@pytest.mark.parametrize("other", [("nin",), ("--format", "json"), ("--memory",)])
-def test_options_of_rows_without_effect_are_errors(analyze, option, other):
-    outcome = analyze("alexnet", *option, *other)
-    assert outcome.status == 2
-    assert outcome.err.startswith(f"analyze: {option[0]} applies only to the table")
-
-
 @pytest.mark.parametrize("name", ["x.json", "x.csv", "x.md", "x.tex"])
 def test_the_suffix_of_the_output_is_the_default_format(analyze, tmp_path, name):
     assert analyze("alexnet", "-o", str(tmp_path / name)).status == 0

@@ -127,7 +127,7 @@ def test_a_modules_own_operators_have_a_row(analyze, folder):
     shown = analyze("--model", "net.py:Nested", "--input", "3x8x8", "--depth", "2").out
     lines = [line.split() for line in shown.splitlines()[3:6]]
     assert [line[0] for line in lines] == ["block", "(own", "conv"]
-    assert lines[0][3:5] == ["1.536", "k"]
+    assert lines[0][4:6] == ["1.536", "k"]
     assert lines[1][3:7] == ["15", "960", "62.5", "%"]
     assert "576" in lines[2]
     assert "(own forward)" not in analyze("--model", "net.py:Nested", "--input", "3x8x8", "--depth", "1").out

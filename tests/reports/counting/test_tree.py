@@ -60,6 +60,11 @@ def test_a_run_stands_for_all_its_parts_and_takes_the_name_of_a_parent_without_m
     assert shown(4) == [("stem", 0, 1), ("h.0–1", 0, 2), ("a.0–1", 1, 4)]
 
 
+def test_the_name_of_a_run_has_the_last_number():
+    repeats = Repeats({"layer_0": ("layer_11", 12), "s1b": ("s3b", 3)}, frozenset({"layer_11", "s3b"}))
+    assert [node.name.text for node in tree(("layer_0", "s1b"), "", 1, repeats, ())] == ["layer_0–11", "s1b–3b"]
+
+
 def test_a_base_and_a_parent_with_more_keep_their_rows():
     assert shown(1, base="h") == [("h", 0, 1), ("0–1", 1, 2)]
     assert shown(2, own=("h",)) == [("stem", 0, 1), ("h", 0, 1), ("0–1", 1, 2)]

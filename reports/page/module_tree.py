@@ -106,10 +106,10 @@ def _kinds(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _folded(siblings: Sequence[Node]) -> tuple[Node, ...]:
-    """Neighbours of the same structure and counts as one node with the sums of all."""
+    """Neighbours of the same name but for its number, structure and counts as one node with the sums of all."""
     runs: list[list[Node]] = []
     for node in siblings:
-        if runs and _signature(runs[-1][0]) == _signature(node):
+        if runs and _stem(runs[-1][0].label) == _stem(node.label) and _signature(runs[-1][0]) == _signature(node):
             runs[-1].append(node)
         else:
             runs.append([node])
@@ -119,9 +119,19 @@ def _folded(siblings: Sequence[Node]) -> tuple[Node, ...]:
     return tuple(folded)
 
 
+def _stem(label: str) -> str:
+    """A name without its number: `encoder_layer_12` → `encoder_layer`."""
+    return label.rstrip("0123456789").rstrip("_.").lstrip("0123456789.")
+
+
 def _signature(node: Node) -> object:
     counts = tuple(value for metric, value in node.values.items() if metric != "time")
-    return node.repeat, node.kind, counts, tuple((child.label, _signature(child)) for child in node.children)
+    return (
+        node.repeat,
+        node.kind,
+        counts,
+        tuple((child.path.rpartition(".")[2], _signature(child)) for child in node.children),
+    )
 
 
 def _merged(nodes: Sequence[Node], repeat: int) -> Node:
@@ -131,8 +141,7 @@ def _merged(nodes: Sequence[Node], repeat: int) -> Node:
     number = first.repeat * repeat
     label = first.label
     if repeat > 1:
-        stem = label.rstrip("0123456789").rstrip("_.") or "block"
-        label = f"{number} × {stem}"
+        label = f"{number} × {_stem(label) or 'block'}"
     return first.replace(label=label, repeat=number, values=sums, children=below)
 
 

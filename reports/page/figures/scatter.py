@@ -156,19 +156,20 @@ def label_places(
             "top center": (x - long / 2, y + near, x + long / 2, y + near + 14),
             "bottom center": (x - long / 2, y - near - 14, x + long / 2, y - near),
         }
-        place = next((side for side, box in candidates.items() if _is_free(box, boxes, width)), "")
+        place = next((side for side, box in candidates.items() if not _covered(box, boxes, width)), "")
         if not place and len(places) < always:
-            place = "middle left" if x > width / 2 else "middle right"
+            place = min(candidates, key=lambda side: _covered(candidates[side], boxes, width))
         if place:
             boxes.append(candidates[place])
         places.append(place)
     return places
 
 
-def _is_free(box: Sequence[float], others: Sequence[Sequence[float]], width: float) -> bool:
+def _covered(box: Sequence[float], others: Sequence[Sequence[float]], width: float) -> int:
+    """How many labels and points a label would cover; outside the chart counts as many."""
     left, low, right, high = box
-    inside = left >= 0 and right <= width + 10
-    return inside and all(right < a or c < left or high < b or d < low for a, b, c, d in others)
+    outside = 0 if left >= 0 and right <= width + 10 else 100
+    return outside + sum(not (right < a or c < left or high < b or d < low) for a, b, c, d in others)
 
 
 def transpose(samples: Sequence[tuple[float, float, str]]) -> tuple[list[float], list[float], list[str]]:

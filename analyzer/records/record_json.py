@@ -126,10 +126,11 @@ def _without(data: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def memory_to_json(memory: Memory) -> dict[str, Any]:
-    """Bytes, with the peak, the peak with each optimizer, and one entry per module."""
+    """Bytes, with the terms of the peak, their sum, the peak with each optimizer, and one entry per module."""
     data = to_json(memory)
+    terms = memory.terms(memory.setup.optimizer if memory.setup else "")
     peaks = {name: memory.total(name) for name in memory.optimizers}
-    return {**data, "peak": memory.peak, "peak_with": peaks, "modules": data["modules"]}
+    return {**data, "terms": terms, "peak": sum(terms.values()), "peak_with": peaks, "modules": data["modules"]}
 
 
 def record_from_json(data: Mapping[str, Any]) -> Record:
@@ -143,7 +144,7 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
             **fields,
             **{key: data[key] for key in RECORD_KEYS if key in data and key not in NOTE_KEYS},
             "count": {**count, **{key: data[key] for key in COUNT_KEYS if key in data}},
-            "memory": memory and _without(memory, "peak", "peak_with"),
+            "memory": memory and _without(memory, "terms", "peak", "peak_with"),
         },
     )
     record = record.replace(notes=_notes(*(data.get(key, []) for key in NOTE_KEYS)))

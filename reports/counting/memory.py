@@ -108,7 +108,8 @@ def _modules(record: Record, depth: int) -> Table:
         for module in record.memory.modules
         if (name := tree_name(module.path, base, depth))
     ]
-    title = "By module: bytes allocated in it, and the peak memory while it ran"
+    of = f" of {record.module}" if record.module else ""
+    title = f"By module{of}: bytes allocated in it, and the peak memory while it ran"
     return Table(title, columns("module", "allocated", "peak memory"), tuple(rows))
 
 

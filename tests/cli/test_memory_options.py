@@ -48,7 +48,8 @@ def test_training_in_mixed_precision_on_several_devices(analyze):
     state = plain["optimizers"]["adamw"]["state"]
     assert sharded["optimizers"] == {"adamw": {"state": -(-state // 8), **only_temporary(sharded)}}
     assert sharded["inputs"] == plain["inputs"] // 2
-    assert sharded["peak_with"]["adamw"] > sharded["peak"]
+    assert sharded["peak_with"]["adamw"] == sharded["peak"] == sum(sharded["terms"].values())
+    assert sharded["terms"]["optimizer state"] == sharded["optimizers"]["adamw"]["state"]
 
 
 def only_temporary(data):
@@ -79,6 +80,7 @@ def test_csv_has_memory(analyze):
     data = memory(analyze, *TRAIN)
     terms = {(line["path"], line["term"]): int(line["bytes"]) for line in lines}
     assert terms["", "peak"] == data["peak"]
+    assert {term: terms["", term] for term in data["terms"]} == data["terms"]
     assert terms["", "peak with adam"] == data["peak_with"]["adam"]
     assert terms[data["modules"][0]["path"], "allocated"] == data["modules"][0]["allocated"]
 

@@ -22,7 +22,7 @@ from torch import nn
 
 from analyzer.counting.dispatch import recurrent
 from analyzer.counting.dispatch.concatenation import CONCATENATIONS, concatenate, has_many_inputs
-from analyzer.counting.dispatch.module_names import is_leaf
+from analyzer.counting.dispatch.module_names import is_leaf, op_name
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.run_to_the_end import run_model
 from analyzer.counting.dispatch.tensors import output_tensors, replace_by_shapes, run_backward, shapes_of, tensors_of
@@ -142,8 +142,9 @@ class GradientTracker(OperatorTracker):
 
         A model may run other operators if a tensor requires a gradient.
         """
-        leaves = {path for path, module in self.modules if is_leaf(module)}
-        calls = Counter(row.path for row in count.rows if row.path in leaves and row.op != "unused")
+        # Hooks of a leaf may run other operators, which have rows of their own.
+        leaves = {path: op_name(module) for path, module in self.modules if is_leaf(module)}
+        calls = Counter(row.path for row in count.rows if leaves.get(row.path) == row.op)
         if any(calls[path] != self.calls_of_leaves[path] for path in leaves):
             return False
         if any_registered():

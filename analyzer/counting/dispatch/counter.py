@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import torch.utils.checkpoint
+import torch.utils.hooks
 from torch import nn
 
 from analyzer.core.frozen import Frozen
@@ -122,7 +123,7 @@ def _refusing(preprocess: Any) -> Any:
 
 @contextmanager
 def _without_graph() -> Iterator[None]:
-    """Custom functions and checkpoints would save inference tensors for a backward pass, which raises in torch."""
+    """Custom functions, checkpoints and backward hooks would save inference tensors for a graph, which raises."""
     _replacements.add(None)
     try:
         yield
@@ -138,6 +139,15 @@ def _apply(apply: Any) -> Any:
             return unbound.__get__(None, function)(*args, **kwargs)
 
     return classmethod(apply_without_graph)
+
+
+def _hook_setup(setup: Any) -> Any:
+    """Full backward hooks need nodes of a graph around the module."""
+
+    def setup_with_graph(hook: Any, values: Any) -> Any:
+        return values if torch.is_inference_mode_enabled() else setup(hook, values)
+
+    return setup_with_graph
 
 
 def _checkpoint(checkpoint: Any) -> Any:
@@ -156,6 +166,8 @@ def _all_replacements() -> Iterator[Replacement]:
     yield torch.autograd.Function, "apply", _apply
     name = "_checkpoint_without_reentrant_generator"
     after_2_13 = f"{name}_impl"
+    for name_of_setup in ("setup_input_hook", "setup_output_hook"):
+        yield torch.utils.hooks.BackwardHook, name_of_setup, _hook_setup
     yield torch.utils.checkpoint, after_2_13 if hasattr(torch.utils.checkpoint, after_2_13) else name, _checkpoint
 
 

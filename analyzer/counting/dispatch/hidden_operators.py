@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -66,12 +67,20 @@ def _stack_length(function: Any) -> Any:
 
 
 def _all_replacements() -> Iterator[Replacement]:
-    for module in list(sys.modules.values()):
-        if vars(module).get("no_dispatch") is torch._C._DisableTorchDispatch:  # Models import it by name.
-            yield module, "no_dispatch", _noted
+    for module in _modules_with_no_dispatch(len(sys.modules)):
+        yield module, "no_dispatch", _noted
     yield torch._C, "_DisableTorchDispatch", _noted
     yield torch._C, "_ExcludeDispatchKeyGuard", _noted_for_python
     yield _python_dispatch, "_len_torch_dispatch_stack", _stack_length
+
+
+@lru_cache(maxsize=1)
+def _modules_with_no_dispatch(count: int) -> list[Any]:
+    """Modules that import it by name. `count` is the number of modules of the process: a search takes time."""
+    hides = torch._C._DisableTorchDispatch
+    return [
+        module for module in list(sys.modules.values()) if getattr(module, "__dict__", {}).get("no_dispatch") is hides
+    ]
 
 
 _replacements = Replacements(_all_replacements)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from analyzer.counting.dispatch.module_names import without_wrappers
+from analyzer.counting.dispatch.module_names import named_modules, without_wrappers
 
 
 class Calls:
@@ -37,7 +37,7 @@ class ModuleTracker:
 
     def __init__(self, model: nn.Module) -> None:
         # The list keeps the modules alive, so that no new object gets the id of an old module.
-        self.modules = [(without_wrappers(path), module) for path, module in model.named_modules()]
+        self.modules = [(without_wrappers(path), module) for path, module in named_modules(model)]
         self.paths = {id(module): path for path, module in self.modules}
         self.local = _Local()
         self.main = self.local.calls = self.new_calls("")

@@ -38,7 +38,7 @@ class OperatorTracker(ModuleTracker):
     It follows the threads to which the model gives work. Raises the error of such a thread when the pass ends.
     """
 
-    mode: DispatchMode
+    mode: Any = None  # Set while the pass runs, during which modules of other threads call the tracker too.
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -75,7 +75,9 @@ class OperatorTracker(ModuleTracker):
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs the operator and returns its result: on meta from a shape rule if one applies, otherwise from torch."""
-        result = NotImplemented if known.kind == "view" else infer(known.name, args, kwargs)
+        if known.kind == "view":
+            return func(*args, **kwargs)
+        result = infer(known.name, args, kwargs)
         if result is not NotImplemented:
             return result
         check_types(func, args, kwargs)
@@ -89,7 +91,7 @@ class OperatorTracker(ModuleTracker):
     def __enter__(self) -> Self:
         super().__enter__()
         self.mode = _OperatorMode(self)
-        self.mode.__enter__()  # type: ignore[no-untyped-call]
+        self.mode.__enter__()
         self.modes = threads.Modes()
         threads.follow(self)
         return self
@@ -98,7 +100,7 @@ class OperatorTracker(ModuleTracker):
         if error[0] is None:
             threads.join(self)
         threads.end(self)
-        self.mode.__exit__(*error)  # type: ignore[no-untyped-call]
+        self.mode.__exit__(*error)
         del self.mode, self.modes  # A reference cycle would keep the model's tensors until the next garbage collection.
         super().__exit__(*error)
         if self.thread_errors and error[0] is None:

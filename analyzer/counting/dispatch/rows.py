@@ -118,7 +118,7 @@ class RowRecorder(OperatorTracker):
         frame = self.calls.frames.pop()
         if not frame.folds or output is None:
             return
-        inputs, outputs = tensors_of((args, kwargs)), tensors_of(output)
+        inputs, outputs = tensors_of((args, kwargs) if kwargs else args), tensors_of(output)
         work = frame.total()
         if frame.has_formula:
             work = MODULES[type(module).__name__](module, tuple(inputs[0].shape), tuple(outputs[0].shape))
@@ -145,6 +145,9 @@ class RowRecorder(OperatorTracker):
         if self.origins.active:
             self.origins.check(tensors_of((args, kwargs)), self.path)
         result = super().run_operator(func, known, args, kwargs)
+        if self.origins.active:
+            # Under `torch.func.grad` and in `inference_mode(False)` results are not inference tensors.
+            self.origins.learn(tensor for tensor in tensors_of(result) if not tensor.is_inference())
         if known.kind == "free":
             if known.name in EMPTY:
                 self.values.allocate(result)

@@ -78,12 +78,14 @@ class Attributes:
                 self.contents.append((container, before))
             for value in values:
                 kind = type(value)
-                if kind in IMMUTABLE:
+                if kind in PLAIN_CONTAINERS:
+                    if value:
+                        add(value)
+                    else:
+                        add_empty(value)
+                elif kind in IMMUTABLE:
                     if kind is FunctionType and value.__closure__:
                         add(closure_values(value))
-                    continue
-                if kind in PLAIN_CONTAINERS:
-                    add(value) if value else add_empty(value)
                 elif kind is nn.Parameter or isinstance(value, Tensor):
                     self.tensors.append(value)
                 elif isinstance(value, nn.Module):

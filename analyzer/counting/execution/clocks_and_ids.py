@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -25,160 +25,153 @@ from analyzer.counting.execution.randomness import Randomness
 
 CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 LIBRARIES = frozenset({*sys.stdlib_module_names, "torch", "numpy", "analyzer"}) - {"__main__"}
+# Modules of the frames between `os.getenv(name)` and the dict of the environment.
+ENVIRONMENT = frozenset({"os", "collections", "_collections_abc"})
 SPEED = 9  # How much faster a clock is with each seed, so that a loop with a time limit ends earlier.
 RANDOM_HASHES = os.environ.get("PYTHONHASHSEED", "random") == "random"
-_hash, _id = hash, id
+_hash, _id, _getpid, _uuid1, _datetime = hash, id, os.getpid, uuid.uuid1, datetime.datetime
+
+
+class _Variation:
+    """What one pass varies."""
+
+    def __init__(self, randomness: Randomness, files: set[int]) -> None:
+        self.randomness, self.files = randomness, files
+        chance = random.Random(randomness.seed)
+        self.start: dict[Any, Any] = {}  # The first value of each clock.
+        self.offset, self.mask = (chance.uniform(0, 1000), chance.getrandbits(32)) if randomness.seed else (0.0, 0)
+
+
+_variations: list[_Variation] = []  # Of the passes that run; the last is innermost.
 
 
 @contextmanager
 def varied_by_seed(modules: Sequence[nn.Module], randomness: Randomness) -> Iterator[None]:
     """Replaces clocks, `id` and `hash` in their modules and in the files that define the classes of `modules`."""
     files = [vars(space) for space in namespaces(modules) if not isinstance(space, type)]
-    functions = _functions(randomness)
-    functions[os._Environ.__getitem__] = _environment(randomness, {_id(variables) for variables in files})
-    stores: list[tuple[Any, str, Any]] = [(os._Environ, "__getitem__", os._Environ.__getitem__)]
-    stores += [(owner, name, vars(owner)[name]) for owner in (time, os, uuid, datetime) for name in _names(owner)]
-    undo: list[Callable[[], None]] = []
-    for owner, name, function in stores:
-        setattr(owner, name, functions[function])
-        undo.append(lambda owner=owner, name=name, function=function: setattr(owner, name, function))  # type: ignore[misc]
-    for variables in files:
-        before = {name: value for name, value in variables.items() if callable(value) and _is_known(value, functions)}
-        added = {function.__name__ for function in (_hash, _id)} - set(variables)
-        variables |= {name: functions[value] for name, value in before.items()}
-        variables |= {name: functions[function] for name, function in (("hash", _hash), ("id", _id)) if name in added}
-        undo.append(lambda variables=variables, before=before: variables.update(before))  # type: ignore[misc]
-        undo += [lambda variables=variables, name=name: variables.pop(name, None) for name in added]  # type: ignore[misc]
+    imported = [
+        (variables, [(name, value) for name, value in variables.items() if _id(value) in _BY_ID]) for variables in files
+    ]
+    added = [(variables, name) for variables in files for name in ("hash", "id") if name not in variables]
+    variation = _Variation(randomness, set(map(_id, files)))
+    _variations.append(variation)
+    for owner, name, original, varied in _OWNERS:
+        if getattr(owner, name) is original:
+            setattr(owner, name, varied)
+    for variables, names in imported:
+        variables.update((name, _BY_ID[_id(value)]) for name, value in names)
+    for variables, name in added:
+        variables[name] = _BY_ID[_id(_hash if name == "hash" else _id)]
     try:
         yield
     finally:
-        for restore in reversed(undo):
-            restore()
+        _variations.remove(variation)
+        for variables, name in added:
+            variables.pop(name, None)
+        for variables, names in imported:
+            variables.update(names)
+        for owner, name, original, varied in () if _variations else _OWNERS:
+            if getattr(owner, name) is varied:
+                setattr(owner, name, original)
 
 
-def _names(owner: Any) -> list[str]:
-    names = {
-        time: [*CLOCKS, *(f"{name}_ns" for name in CLOCKS)],
-        os: ["getpid"],
-        uuid: ["uuid1"],
-        datetime: ["datetime"],
-    }
-    return [name for name in names[owner] if hasattr(owner, name)]
-
-
-def _is_known(value: Any, functions: dict[Any, Any]) -> bool:
-    try:
-        return value in functions
-    except Exception:  # The hash of an object of the model may raise anything.
-        return False
-
-
-def _functions(randomness: Randomness) -> dict[Any, Callable[..., Any]]:
-    """The function to call in place of each original."""
-    chance = random.Random(randomness.seed)
-    offset, mask = (chance.uniform(0, 1000), chance.getrandbits(32)) if randomness.seed else (0.0, 0)
-    read = _Reader(randomness)
-
-    def clock(function: Any, unit: int) -> Callable[[], Any]:
-        start = function()
-
-        def now() -> Any:
-            value = function()
-            if not read("the clock", sys._getframe(1)) or not randomness.seed:
-                return value
-            return type(value)(value + (value - start) * SPEED * randomness.seed + offset * unit)
-
-        return now
-
-    def differing(function: Any, what: str) -> Callable[[], Any]:
-        def value() -> Any:
-            read(what, sys._getframe(1))
-            return function()
-
-        return value
-
-    def getpid() -> int:
-        return os_getpid() + (randomness.seed if read("the process id", sys._getframe(1)) else 0)
-
-    def varied_hash(value: Any, /) -> int:
-        if not _differs_by_process(value) or not read("the hash of an object", sys._getframe(1)):
-            return _hash(value)
-        return _hash(value) ^ mask
-
-    def varied_id(value: Any, /) -> int:
-        # The id of an object that exists for this call only is a number without meaning; others may be stored.
-        temporary = type(value) is object or sys.getrefcount(value) <= 2
-        return _id(value) ^ (mask << 4) if temporary and read("the id of an object", sys._getframe(1)) else _id(value)
-
-    os_getpid = os.getpid
-    functions: dict[Any, Callable[..., Any]] = {getattr(time, name): clock(getattr(time, name), 1) for name in CLOCKS}
-    functions |= {getattr(time, f"{name}_ns"): clock(getattr(time, f"{name}_ns"), 10**9) for name in CLOCKS}
-    functions |= {os.getpid: getpid, uuid.uuid1: differing(uuid.uuid1, "the clock")}
-    functions[datetime.datetime] = _dates(read, datetime.timedelta(seconds=offset))
-    return functions | {_hash: varied_hash, _id: varied_id}
-
-
-def _dates(read: _Reader, offset: datetime.timedelta) -> Any:
-    """A subclass of `datetime.datetime` of which every date is an instance."""
-
-    class AnyDate(type):
-        def __instancecheck__(cls, value: Any) -> bool:
-            return isinstance(value, date)
-
-    class Date(datetime.datetime, metaclass=AnyDate):
-        @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> Any:
-            return date.now(tz) + (offset if read("the clock", sys._getframe(1)) else datetime.timedelta())
-
-        today = now
-
-        @classmethod
-        def utcnow(cls) -> Any:
-            return cls.now(datetime.UTC).replace(tzinfo=None)
-
-    date = datetime.datetime
-    return Date
-
-
-class _Reader:
-    def __init__(self, randomness: Randomness) -> None:
-        self.randomness = randomness
-
-    def __call__(self, what: str, frame: FrameType) -> bool:
-        """Whether the model reads it; notes that."""
-        if threading.get_ident() != self.randomness.thread or _is_library(frame):
-            return False
-        self.randomness.draw(what)
-        return True
-
-
-def _is_library(frame: FrameType) -> bool:
-    return _package(frame) in LIBRARIES
+def _read(what: str, frame: FrameType) -> _Variation | None:
+    """The variation of the pass whose model reads a value; records that. None if a library reads it."""
+    if not _variations or _package(frame) in LIBRARIES:
+        return None
+    thread = threading.get_ident()
+    variation = next((other for other in reversed(_variations) if other.randomness.thread == thread), None)
+    if variation is not None:
+        variation.randomness.draw(what)
+    return variation
 
 
 def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
+def _clock(function: Any) -> Any:
+    unit = 10**9 if function.__name__.endswith("_ns") else 1
+
+    def now() -> Any:
+        value = function()
+        variation = _read("the clock", sys._getframe(1))
+        if variation is None or not variation.randomness.seed:
+            return value
+        elapsed = value - variation.start.setdefault(function, value)
+        return type(value)(value + elapsed * SPEED * variation.randomness.seed + variation.offset * unit)
+
+    return now
+
+
+def _varied_getpid() -> int:
+    variation = _read("the process id", sys._getframe(1))
+    return _getpid() + (variation.randomness.seed if variation else 0)
+
+
+def _varied_uuid1(*args: Any, **kwargs: Any) -> Any:
+    _read("the clock", sys._getframe(1))
+    return _uuid1(*args, **kwargs)
+
+
+def _varied_hash(value: Any, /) -> int:
+    variation = _read("the hash of an object", sys._getframe(1)) if _differs_by_process(value) else None
+    return _hash(value) ^ (variation.mask if variation else 0)
+
+
+def _varied_id(value: Any, /) -> int:
+    # The id of an object that exists for this call only is a number without meaning; others may be stored.
+    temporary = type(value) is object or sys.getrefcount(value) <= 2
+    variation = _read("the id of an object", sys._getframe(1)) if temporary else None
+    return _id(value) ^ (variation.mask << 4 if variation else 0)
+
+
 def _differs_by_process(value: Any) -> bool:
     """Whether the hash of a value differs: that of an address, and of a text unless PYTHONHASHSEED fixes it."""
     if isinstance(value, tuple):
         return any(map(_differs_by_process, value))
-    if isinstance(value, str | bytes):
-        return RANDOM_HASHES
-    return type(value) is object
+    return RANDOM_HASHES if isinstance(value, str | bytes) else type(value) is object
 
 
-def _environment(randomness: Randomness, files: set[int]) -> Callable[..., Any]:
+class _AnyDate(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, _datetime)
+
+
+class _Date(datetime.datetime, metaclass=_AnyDate):
+    """`datetime.datetime`, of which every date is an instance."""
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        variation = _read("the clock", sys._getframe(1))
+        return _datetime.now(tz) + datetime.timedelta(seconds=variation.offset if variation else 0)
+
+    today = now
+
+    @classmethod
+    def utcnow(cls) -> Any:
+        return cls.now(datetime.UTC).replace(tzinfo=None)
+
+
+def _environment(environ: Any, name: str) -> Any:
     """`os.environ[name]`, and `get`, which calls it."""
-    getitem = os._Environ.__getitem__
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _package(frame) in ENVIRONMENT:
+        frame = frame.f_back
+    if frame is not None and _variations and _id(frame.f_globals) in _variations[-1].files:
+        _variations[-1].randomness.environment.add(str(name))
+    return _getitem(environ, name)
 
-    def read(environ: Any, name: str) -> Any:
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and _package(frame) in sys.stdlib_module_names - {"__main__"}:
-            frame = frame.f_back
-        if frame is not None and _id(frame.f_globals) in files:
-            randomness.environment.add(str(name))
-        return getitem(environ, name)
 
-    return read
+_getitem = os._Environ.__getitem__
+_TIMES = [name for clock in CLOCKS for name in (clock, f"{clock}_ns") if hasattr(time, name)]
+# The owner, the name of its attribute, the original and the varied function.
+_OWNERS: list[tuple[Any, str, Any, Any]] = [
+    *((time, name, getattr(time, name), _clock(getattr(time, name))) for name in _TIMES),
+    (os, "getpid", _getpid, _varied_getpid),
+    (uuid, "uuid1", _uuid1, _varied_uuid1),
+    (datetime, "datetime", _datetime, _Date),
+    (os._Environ, "__getitem__", _getitem, _environment),
+]
+_BY_ID = {_id(original): varied for owner, _, original, varied in _OWNERS if owner is not os._Environ}
+_BY_ID |= {_id(_hash): _varied_hash, _id(_id): _varied_id}

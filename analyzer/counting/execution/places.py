@@ -6,7 +6,6 @@ function that moves a tensor there, or None where the model's own tensors stay.
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -54,38 +53,23 @@ def _no_autocast() -> Iterator[None]:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """Disables garbage collection, which would take half of the time to scan rows and graphs without cycles.
-
-    Garbage of a pass without values is small.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextmanager
 def _meta(tensors: Sequence[Tensor]) -> Iterator[Move]:
     asked = nullcontext() if reported_device(tensors).type == "meta" else no_device_read()
-    with _no_collection(), _no_autocast(), raise_swallowed_errors(), asked:
+    with _no_autocast(), raise_swallowed_errors(), asked:
         yield to_meta
 
 
 @contextmanager
 def _meta_on_device(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """For a model that reads the device of a tensor."""
-    with _no_collection(), _no_autocast(), raise_swallowed_errors(), AsOnDevice(reported_device(tensors)):
+    with _no_autocast(), raise_swallowed_errors(), AsOnDevice(reported_device(tensors)):
         yield to_meta
 
 
 @contextmanager
 def _meta_by_default(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """For a model that makes tensors on the default device, as by `torch.arange(n)`."""
-    with _no_collection(), _no_autocast(), raise_swallowed_errors(), AsOnDevice(reported_device(tensors), default=True):
+    with _no_autocast(), raise_swallowed_errors(), AsOnDevice(reported_device(tensors), default=True):
         yield to_meta
 
 
@@ -107,7 +91,6 @@ def _known_values(tensors: Sequence[Tensor]) -> Iterator[Move]:
             return moved
 
     with ExitStack() as stack:
-        stack.enter_context(_no_collection())
         stack.enter_context(_no_autocast())
         stack.enter_context(without_rules())  # A result by rule has no known value.
         stack.enter_context(raise_swallowed_errors())
@@ -126,17 +109,6 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         logger.disabled = disabled
-
-
-@contextmanager
-def _no_log() -> Iterator[None]:
-    """torch logs every error of an operator on fake tensors with its traceback, before it raises the error."""
-    log = logging.getLogger("torch._subclasses.fake_tensor")
-    disabled, log.disabled = log.disabled, True
-    try:
-        yield
-    finally:
-        log.disabled = disabled
 
 
 @contextmanager
@@ -160,7 +132,7 @@ def _fake(tensors: Sequence[Tensor]) -> Iterator[Move]:
             moved = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=where)
         return moved.requires_grad_(tensor.requires_grad)
 
-    with _no_collection(), _silent(), mode, raise_swallowed_errors():
+    with _silent(), mode, raise_swallowed_errors():
         yield to_fake
 
 

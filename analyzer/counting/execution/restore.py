@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -20,14 +19,12 @@ from analyzer.counting.execution.caches import variables_in_files
 from analyzer.counting.execution.distributed import reshard
 from analyzer.counting.execution.randomness import Randomness, is_generator, seeded
 
-HOOKS = "_global_.*_hooks"  # Also `_global_forward_hooks_always_called`.
-
 
 @contextmanager
 def restore_settings() -> Iterator[None]:
     """Restores torch's default type, whether gradients are enabled, and the hooks of all modules."""
     dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
-    stores = [store for name, store in vars(torch_module).items() if re.match(HOOKS, name)]
+    stores = [store for name, store in vars(torch_module).items() if name.startswith("_global_") and "_hooks" in name]
     hooks = [(store, dict(store)) for store in stores]
     try:
         yield

@@ -48,7 +48,8 @@ _formulas: dict[str, Formula] = {
     **OPERATIONS,
 }
 _registered: set[str] = set()  # Names that users registered.
-_known: dict[Any, Operator] = {}
+# By id, with the operator's object: hashing it runs Python code of torch.
+_known: dict[int, tuple[Any, Operator]] = {}
 _pointwise = per_output(1)
 # Formulas of operators without MACs, so that a counter of MACs need not evaluate them.
 WITHOUT_MACS = frozenset({*OPERATIONS.values(), _pointwise})
@@ -87,11 +88,11 @@ def any_registered() -> bool:
 
 def lookup(func: Any) -> Operator:
     """An operator's name and kind, and its formula if it has one."""
-    operator = _known.get(func)
-    if operator is None:
+    known = _known.get(id(func))
+    if known is None:
         mutable = hasattr(func, "_schema") and func._schema.is_mutable
-        operator = _known[func] = Operator(name_of(func), *_classify(func), mutable)
-    return operator
+        known = _known[id(func)] = func, Operator(name_of(func), *_classify(func), mutable)
+    return known[1]
 
 
 def as_if_dense(name: str) -> bool:

@@ -142,8 +142,11 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             with suppress(*_UNSURE):
                 rule(*args, **kwargs)  # Raises for what torch's meta kernels accept, such as a dilation of 0.
         return NotImplemented
-    if rule not in _MIXED_TYPES and any(tensor.dtype is not tensors[0].dtype for tensor in tensors):
-        return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.
+    if rule not in _MIXED_TYPES and tensors:
+        dtype = tensors[0].dtype
+        for tensor in tensors:
+            if tensor.dtype is not dtype:
+                return NotImplemented  # Where types mix, torch promotes them or keeps some in float32.
     if tensors and not tensors[0].is_floating_point() and rule not in _ANY_TYPE:
         return NotImplemented  # The kernel may not support the type.
     try:

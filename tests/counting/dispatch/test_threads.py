@@ -411,3 +411,35 @@ def test_tensors_of_other_code_do_not_matter():
         pool.submit(abs, 1).result()
         assert count(nn.Linear(4, 2), torch.zeros(1, 4)).totals.macs == 8
     assert len(kept) == 3
+
+
+def outside_inference_mode(self: nn.Module, x: Tensor) -> Tensor:
+    with torch.inference_mode(False):
+        return self.layer(x.clone()) * 2
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda self, x: torch.func.grad(lambda value: self.layer(value).sum())(x),
+        lambda self, x: torch.func.jacrev(self.layer)(x[0]),
+        outside_inference_mode,
+    ],
+)
+def test_results_that_are_no_inference_tensors_are_not_taken_for_another_threads(function):
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return function(self, x)
+
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    try:
+        assert count_pass(Model(), [torch.zeros(2, 8)]).notes == ()
+    finally:
+        ended.set()
+        thread.join()

@@ -23,6 +23,7 @@ from analyzer.counting.operators.einsum_and_matmul import EINSUM_AND_MATMUL, SPA
 from analyzer.counting.operators.elementwise import OPERATIONS, per_output
 from analyzer.counting.operators.free_and_view_operators import COMMUNICATION, FREE, GRADIENTS, VIEWS
 from analyzer.counting.operators.higher_order import name_of
+from analyzer.counting.operators.pointwise import POINTWISE
 from analyzer.counting.operators.quantized import QUANTIZED
 
 # What the counter does with an operator.
@@ -130,16 +131,9 @@ def _classify(func: Any) -> tuple[Kind, Formula | None]:
         return "view", None
     if functional in FREE or name in GRADIENTS or namespace in COMMUNICATION:
         return "free", None
-    if namespace in ("aten", "prims") and _tagged_pointwise(namespace, {name, functional}):
+    if name in POINTWISE or functional in POINTWISE:
         return "formula", _of_written(func, _pointwise)
     return "unknown", None
-
-
-def _tagged_pointwise(namespace: str, names: set[str]) -> bool:
-    """Whether torch tags any overload as pointwise: it does not tag all of them, nor most `out` variants."""
-    packets = (getattr(getattr(torch.ops, namespace), name.partition("::")[2], None) for name in names)
-    overloads = (getattr(packet, name) for packet in packets if packet is not None for name in packet.overloads())
-    return any(torch.Tag.pointwise in overload.tags for overload in overloads if hasattr(overload, "tags"))
 
 
 def _of_written(func: Any, formula: Formula) -> Formula:

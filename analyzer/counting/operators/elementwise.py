@@ -1,6 +1,6 @@
 """FLOPs of operators that have no MACs.
 
-An operator that torch itself tags as pointwise needs no entry: one operation per output element.
+Operators with one operation per output element are in `pointwise`.
 """
 
 from __future__ import annotations

@@ -7,12 +7,15 @@ async function saveChart(plot, format) {
 }
 for (const plot of plots) {
   const bar = make("div", { className: "tools export" });
-  const title = plot.closest("figure").querySelector("h3").textContent;
+  const figure = plot.closest("figure");
+  const title = figure.querySelector("h3").textContent;
   for (const format of ["svg", "png"]) {
     const button = make("button", { type: "button", className: "plain", textContent: format.toUpperCase() });
     button.setAttribute("aria-label", `Save ${title} as ${format.toUpperCase()}`);
     button.addEventListener("click", () => saveChart(plot, format));
     bar.append(button);
   }
-  plot.closest("figure").append(bar);
+  const open = figure.querySelector(":scope > .sheet"); // A table that is not folded.
+  if (open) open.before(bar);
+  else figure.append(bar);
 }

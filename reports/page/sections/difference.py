@@ -73,7 +73,14 @@ def bars(first: NetworkView, other: NetworkView, modules: Modules) -> Chart:
         ),
         table=table(first, other, modules),
         marks=len(shown),
-        legend=(figures.Key("more", figures.ORANGE), figures.Key("less", figures.GREEN)) if shown else (),
+        legend=tuple(
+            figures.Key(title, tint)
+            for title, tint, present in (
+                ("more", figures.ORANGE, any(gap > 0 for gap in shown.values())),
+                ("less", figures.GREEN, any(gap < 0 for gap in shown.values())),
+            )
+            if present
+        ),
     )
 
 

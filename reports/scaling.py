@@ -8,9 +8,10 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.units import METRICS, percent
-from analyzer.scaling.api import Scaling, macs_of
+from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
 from analyzer.scaling.fit import Domain, Fit, Values
+from analyzer.scaling.values import macs_of
 from reports.cells import count
 from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Row, Table, columns

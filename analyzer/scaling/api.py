@@ -11,19 +11,17 @@ from analyzer.core.inputs import is_reference, parse_inputs
 from analyzer.core.units import METRICS
 from analyzer.networks.variants import variant
 from analyzer.records.record import Record, restrict, unknown_module_error
-from analyzer.records.rows import Row
 from analyzer.scaling.axes import Axis, parse_axes, parse_values
 from analyzer.scaling.fit import PROBE_FACTOR, AxisFit, Fit, Values, fit_axis, fit_grid
 from analyzer.scaling.polynomial import Polynomial
 from analyzer.scaling.source import Counts, ReferenceSource, Source, VariantSource
+from analyzer.scaling.values import likely_steps, macs_of, values_of
 
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects
     import sympy
 
-FORWARD = ("params", "macs", "flops", "activations", "traffic")
-TRAINING = ("backward_macs", "step_macs", "step_flops")
 SPATIAL = ("height", "width", "frames")
 MAX_RANGES = 8
 
@@ -210,7 +208,7 @@ class Scaling:
             yield fit_grid(self.count, {axis.name: fit}, {axis.name: base})
 
     def _along(self, axis: Axis, base: int, limits: Mapping[str, int]) -> AxisFit | None:
-        guesses = _strides(self.base, axis) if axis.name in SPATIAL else ()
+        guesses = likely_steps(self.base, axis) if axis.name in SPATIAL else ()
         return fit_axis(lambda size: self.count({axis.name: size}), base, guesses=guesses, limit=limits.get(axis.name))
 
     def count(self, point: Mapping[str, int]) -> Values | None:
@@ -228,41 +226,11 @@ class Scaling:
         """Sizes of the model from sizes by axis."""
         return {name: point.get(axis.name, axis.base) for axis in self.axes for name in axis.sizes}
 
+    def _values(self, record: Record) -> dict[str, int]:
+        return values_of(record, memory=self.module is None)
+
     def _restricted(self, record: Record) -> Record:
         return record if self.module is None else restrict(record, self.module)
-
-    def _values(self, record: Record) -> dict[str, int]:
-        """The metrics of a record, and `macs of conv2d` for each operator with MACs."""
-        totals = record.totals
-        names = FORWARD if totals.backward_macs is None else (*FORWARD, *TRAINING)
-        values = {name: int(totals.value(name) or 0) for name in names}
-        if record.memory is not None and self.module is None:
-            values["peak_memory"] = record.memory.peak
-        by_operator: dict[str, int] = {}
-        for row in record.rows:
-            if row.macs:
-                by_operator[row.op] = by_operator.get(row.op, 0) + row.macs
-        return {**values, **{macs_of(op): value for op, value in by_operator.items()}}
-
-
-def macs_of(op: str) -> str:
-    return f"macs of {op}"
-
-
-def _strides(record: Record, axis: Axis) -> tuple[int, ...]:
-    """Likely periods of an image's size: how often the smallest map fits into it, exactly or as a power of 2, which
-    also may be multiplied by the strides of pools beside the main path."""
-    dimension = {"height": -2, "width": -1, "frames": -3}[axis.name]
-    sizes = [_size(row, dimension) for row in record.rows]
-    smallest = min((size for size in sizes if size > 1), default=axis.base)
-    ratio = axis.base // smallest
-    power = 1 << max(ratio.bit_length() - 1, 0)
-    exact = [ratio] if axis.base % smallest == 0 else []
-    return tuple(dict.fromkeys((*exact, *(power * factor for factor in (1, 2, 3, 5, 6)))))
-
-
-def _size(row: Row, dimension: int) -> int:
-    return next((shape[dimension] for shape in row.outputs if len(shape) >= 4), 0)
 
 
 def scale(

@@ -135,7 +135,7 @@ OPERATIONS: dict[str, Formula] = {
     **named(dropout(2), "dropout feature_dropout alpha_dropout feature_alpha_dropout native_dropout"),
     **named(
         per_output(1),
-        "floor_divide hardswish glu prelu _prelu_kernel log_sigmoid log_sigmoid_forward polar complex "
+        "floor_divide ldexp hardswish glu prelu _prelu_kernel log_sigmoid log_sigmoid_forward polar complex "
         "rrelu_with_noise rrelu_with_noise_functional _add_relu _weight_norm _weight_norm_interface special_expm1 "
         "_masked_scale normal normal_functional uniform rand randn rand_like randn_like exponential bernoulli "
         "multinomial random poisson cauchy geometric log_normal binomial _standard_gamma _sample_dirichlet "

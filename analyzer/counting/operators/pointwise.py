@@ -10,7 +10,7 @@ ATEN = (
     "__lshift__ __rshift__ abs acos acosh add addcdiv addcmul angle asin asinh atan atan2 atanh bitwise_and "
     "bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil celu clamp clamp_max clamp_min "
     "conj_physical copysign cos cosh deg2rad digamma div elu erf erfc erfinv exp exp2 expm1 floor fmax fmin fmod frac "
-    "frexp gcd gelu hardshrink hardsigmoid hardtanh heaviside hypot i0 igamma igammac lcm ldexp leaky_relu lerp "
+    "frexp gcd gelu hardshrink hardsigmoid hardtanh heaviside hypot i0 igamma igammac lcm leaky_relu lerp "
     "lgamma log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor logit "
     "logit_backward maximum minimum mish mul mvlgamma nan_to_num neg nextafter polygamma pow rad2deg reciprocal relu "
     "remainder round rsqrt rsub sgn sigmoid sigmoid_backward sign silu silu_backward sin sinc sinh softplus "

@@ -52,11 +52,11 @@ def _record_tables(
     fold: bool = True,
 ) -> list[Table]:
     """Times if the record has any, unless other rows are chosen; else counts, and the agreement and memory if known."""
-    depth = default_depth(record, fold=fold) if depth is None else depth
+    levels = default_depth(record, fold=fold) if depth is None else depth
     if record.measurement and by == "module" and sort is None and top is None:
         from reports.timing.passes import tables
 
-        return tables([record], depth)
+        return tables([record], levels)
     counts = network(record, depth, by=by, sort=sort, top=top, fold=fold, types=by == "module")
     shown = [counts.replace(notes=(*counts.notes, *record.notes))]
     if record.agreement:
@@ -64,7 +64,7 @@ def _record_tables(
     if record.memory:
         from reports.counting import memory
 
-        shown += memory.tables(record, depth=depth)
+        shown += memory.tables(record, depth=levels)
     return shown
 
 

@@ -24,7 +24,8 @@ NUMBERS = (
 TIMES = (
     ("time, ±", "Median of uninstrumented passes in fresh processes, and the half width of its 95 % confidence "
      "interval (bootstrap over processes). Speed: samples per second relative to the first row. Operators are "
-     "interquartile means, which add up to a pass; shares are of MACs, then of time. FLOP/s: in a backward pass 2 x MACs."),
+     "interquartile means, which add up to a pass; shares are of MACs, then of time. FLOP/s of a backward pass: 2 x "
+     "MACs."),
     ("sum, overhead", "Operators and overhead relative to the uninstrumented pass, both interquartile means. If the "
      "sum is more than 3 % off, the machine's speed changed or instrumentation changed the operators that run. "
      "Overhead: time between operators, as a share of the sum. Passes, processes: without disturbed ones."),

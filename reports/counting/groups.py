@@ -44,7 +44,7 @@ class Group(Frozen):
 
 def groups(
     record: Record,
-    depth: int = 1,
+    depth: int | None = 1,
     *,
     by: By = "module",
     sort: str | None = None,
@@ -55,10 +55,13 @@ def groups(
 
     `sort` is one of COLUMNS, the largest first; modules of a deeper level stay below their parent. `top` keeps that
     many groups and sums up the others; modules are then a list of those without children in the table. `fold` shows
-    repeated modules as one, with their sum, unless `top` is given. Raises AnalyzerError for unknown values.
+    repeated modules as one, with their sum, unless `top` is given. Without a depth, only modules that have nearly all
+    are divided. Raises AnalyzerError for unknown values.
     """
     if by not in get_args(By):
         raise AnalyzerError(f"by is {quoted(by)}; wanted one of: {', '.join(get_args(By))}")
+    divided = _has_nearly_all(record) if depth is None and top is None else None
+    depth = default_depth(record, fold=fold) if depth is None else depth
     require_positive_int("depth", depth)
     if top is not None:
         require_positive_int("top", top)
@@ -66,7 +69,7 @@ def groups(
     largest = _value(record, "step_macs" if record.totals.step else "macs")
     if by == "module":
         order = value or (largest if top else lambda totals: 0)
-        modules = _modules(record, depth, order, full_names=top is not None, fold=fold and top is None)
+        modules = _modules(record, depth, order, divided, full_names=top is not None, fold=fold and top is None)
         return modules if top is None else _largest([group for group in modules if group.leaf], top)
     members: dict[str, list[Row]] = {}
     for row in record.rows:
@@ -81,18 +84,27 @@ def default_depth(record: Record, *, fold: bool = False) -> int:
 
     Without MACs, nearly all parameters.
     """
-    totals = record.totals
-    value = _value(record, "step_macs" if totals.step else "macs" if totals.macs else "params")
+    has_nearly_all = _has_nearly_all(record)
     parents = {path for module in record.modules for path in prefixes(module.path)[:-1]}
-    depth, shown = 1, groups(record, 1, fold=fold)
-    while any(
-        group.leaf and group.path in parents and value(group.totals) > NEARLY_ALL * value(totals) for group in shown
-    ):
-        shown = groups(record, depth + 1, fold=fold)
-        if len(shown) > MAX_ROWS:
+
+    def shown(depth: int) -> list[Group]:
+        return _modules(record, depth, lambda totals: 0, has_nearly_all, full_names=False, fold=fold)
+
+    depth, rows = 1, shown(1)
+    while any(group.leaf and group.path in parents and has_nearly_all(group.totals) for group in rows):
+        rows = shown(depth + 1)
+        if len(rows) > MAX_ROWS:
             break
         depth += 1
     return depth
+
+
+def _has_nearly_all(record: Record) -> Callable[[Totals], bool]:
+    """Whether sums are more than NEARLY_ALL of the record's MACs; without MACs, of its parameters."""
+    totals = record.totals
+    value = _value(record, "step_macs" if totals.step else "macs" if totals.macs else "params")
+    limit = NEARLY_ALL * value(totals)
+    return lambda part: value(part) > limit
 
 
 def _value(record: Record, column: str) -> Callable[[Totals], float]:
@@ -117,10 +129,17 @@ def _largest(sorted_groups: Sequence[Group], count: int) -> list[Group]:
 
 
 def _modules(
-    record: Record, depth: int, value: Callable[[Totals], float], *, full_names: bool, fold: bool
+    record: Record,
+    depth: int,
+    value: Callable[[Totals], float],
+    divided: Callable[[Totals], bool] | None,
+    *,
+    full_names: bool,
+    fold: bool,
 ) -> list[Group]:
     """Modules down to `depth`, the work of their own forward, and that of the model's own forward.
 
+    With `divided`, only modules of which it is true are divided, and the module that the record is restricted to.
     Without `full_names`, a module's own forward is left out if it has neither MACs nor parameters.
     """
     modules = {module.path: module for module in record.modules}
@@ -135,7 +154,13 @@ def _modules(
     repeats = find_repeats(modules, partial(_key, rows_below, classes)) if fold else Repeats()
     result = []
     base = base_path(record.module, list(modules.values()))
-    for path, name, times, is_open in tree(modules, base, depth, repeats, own_rows):
+    closed = {
+        path
+        for path, module in modules.items()
+        if divided and path != base and not divided(module.totals.times(repeats.times(path)))
+    }
+    paths = [path for path in modules if closed.isdisjoint(prefixes(path)[:-1])] if closed else list(modules)
+    for path, name, times, is_open in tree(paths, base, depth, repeats, own_rows):
         module = modules[path]
         place = tuple(places[prefix] for prefix in prefixes(path))
         output = shape_text(module.outputs[0][1:]) if module.outputs else MISSING

@@ -20,7 +20,7 @@ DROPPED = ("FLOP/B", "activations", "FLOPs", "output")
 
 def network(
     record: Record,
-    depth: int = 1,
+    depth: int | None = 1,
     times_s: Mapping[str, float] | None = None,
     *,
     by: By = "module",
@@ -30,6 +30,8 @@ def network(
     types: bool = False,
 ) -> Table:
     """One row per module down to `depth` below the module that the record is restricted to, and the total.
+
+    Without a depth, modules that have nearly everything are divided.
 
     `by`, `sort`, `top` and `fold` choose other rows; see `groups`. `types` adds a column to modules. `times_s` maps
     module paths to seconds, the whole pass under "", and adds two columns to modules.

@@ -167,7 +167,7 @@ def test_overrides_input_and_batch_are_counted(analyze):
     """conv1 has 32 filters of 7 x 7 x 3 instead of 64, at 160 x 160 positions of 2 images of 320 x 320."""
     (record,) = records(
         analyze(
-            *("--variant", "googlenet", "--set", "conv1.out=64", "--set", "conv1.out=32"),
+            *("--variant", "googlenet", "--set", "conv1.out=32"),
             *("--input", "3x320x320", "--batch", "2", "--format", "json"),
         )
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.completion import complete_columns
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
-from analyzer.records.record import By
+
+if TYPE_CHECKING:
+    from analyzer.records.record import By
 
 TRAINING_METRICS = ("backward_macs", "step_macs", "step_flops")
 METRIC_NAMES = ("params", "macs", "flops", "activations", "traffic", *TRAINING_METRICS)
@@ -47,7 +49,7 @@ class TableOptions(Frozen):
 # fmt: off
 OPTIONS = (
     click.option("--depth", type=click.IntRange(1, 20), metavar="N",
-                 help="Levels of the module tree in the table. Default: deeper if a module has nearly all."),
+                 help="Levels of the module tree. Default: 1, and the parts of a module that has nearly all."),
     click.option("--by", type=click.Choice(["module", "operator", "type"]), default="module",
                  help="Rows of the table of one model: modules (default), operators, or operators of one width."),
     click.option("--sort", metavar="COLUMN", shell_complete=complete_columns,

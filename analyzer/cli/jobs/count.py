@@ -150,19 +150,16 @@ def _csv(records: Sequence[Record], *, verify: bool, memory: bool) -> str:
 def _tables(counted: Counted, table: TableOptions, *, verify: bool) -> list[Table]:
     """The cross-checks with `verify`, else the comparison of several records, else the only record."""
     from reports.counting import network
-    from reports.counting.groups import default_depth
 
     if verify:
         return [network.agreement(record) for record in counted.records]
     if counted.comparison is None:
         options = {name: getattr(table, name) for name in ("by", "sort", "top", "fold")}
         return [
-            network.network(
-                record, table.depth or default_depth(record, fold=table.fold), types=table.by == "module", **options
-            )
-            for record in counted.records
+            network.network(record, table.depth, types=table.by == "module", **options) for record in counted.records
         ]
     from reports.counting.comparison import tables
+    from reports.counting.groups import default_depth
 
     depth = table.depth or max(map(default_depth, counted.records))
     return tables(counted.comparison, table.metric or "macs", depth)

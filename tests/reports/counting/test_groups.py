@@ -127,6 +127,15 @@ def test_equal_modules_are_one_row_with_their_sum():
     assert default_depth(FOLDED, fold=True) == 3
 
 
+def test_without_a_depth_only_modules_with_nearly_everything_are_divided():
+    rows = record(row("stem.conv", 5), row("stem.norm", 0), row("body.a.x", 50), row("body.a.y", 0), row("body.b", 45))
+    assert names(rows, None) == [("stem", 5), ("body", 95), ("a", 50), ("b", 45)]
+    assert len(names(rows, 2)) == 6
+    assert total([group.totals for group in groups(rows, None) if group.leaf]) == rows.totals
+    assert names(restrict(rows, "stem"), None) == [("stem", 5), ("conv", 5), ("norm", 0)]
+    assert names(rows, None, top=9) == [("body.a", 50), ("body.b", 45), ("stem.conv", 5), ("stem.norm", 0)]
+
+
 def test_without_folding_every_module_has_a_row():
     assert [group.name.text for group in groups(FOLDED, 2)] == ["0", "1", "0", "1", "2", "3", "4"]
     assert groups(FOLDED, 2)[1].type == "5 Sequential"

@@ -18,6 +18,19 @@ CRUMBS = "#plot-tiles-0 .crumbs"
 FOCUSED = "document.activeElement.dataset?.path"
 
 
+@pytest.fixture(scope="module")
+def shared(browser, file):
+    """One page for tests that leave it as it was."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(file(*PAIR).as_uri())
+    page.evaluate("document.querySelector('#compute').scrollIntoView()")
+    wait(page, TILES)
+    yield page
+    context.close()
+
+
 @pytest.fixture
 def opened(show, file):
     """With tiles, which need no plotly."""
@@ -44,25 +57,27 @@ def test_tiles_are_moved_through_opened_and_closed_by_keyboard(opened):
     assert opened.events == []
 
 
-def test_tiles_fill_the_width_from_the_first_level(opened):
-    width = opened.evaluate("document.querySelector('#plot-tiles-0').clientWidth")
-    edges = opened.locator("#plot-tiles-0 rect").evaluate_all(
+def test_tiles_fill_the_width_from_the_first_level(shared):
+    width = shared.evaluate("document.querySelector('#plot-tiles-0').clientWidth")
+    edges = shared.locator("#plot-tiles-0 rect").evaluate_all(
         "all => all.map(({x, width}) => [x.baseVal.value, x.baseVal.value + width.baseVal.value])"
     )
     assert min(left for left, _ in edges) == 0
     assert max(right for _, right in edges) == pytest.approx(width, abs=2)
 
 
-def test_a_search_dims_the_other_tiles(opened):
-    opened.get_by_role("searchbox", name="Search modules").fill("4a.branch_5x5")
+def test_a_search_dims_the_other_tiles(shared):
+    shared.get_by_role("searchbox", name="Search modules").fill("4a.branch_5x5")
     dim = "#plot-tiles-0 .slice.dim"
-    tiles, dimmed = opened.locator("#plot-tiles-0 .slice").count(), opened.locator(dim).count()
+    tiles, dimmed = shared.locator("#plot-tiles-0 .slice").count(), shared.locator(dim).count()
     assert 0 < dimmed < tiles
-    names = opened.evaluate(
+    names = shared.evaluate(
         "[...document.querySelectorAll('#plot-tiles-0 .slice:not(.dim)')].map((tile) => tile.dataset.path)"
     )
     assert {"inception_4a", "inception_4a.branch_5x5"} <= {*names}
     assert "conv1" not in names
+    shared.get_by_role("searchbox", name="Search modules").fill("")
+    assert shared.locator(dim).count() == 0
 
 
 def test_a_picked_module_is_marked_everywhere(opened):
@@ -115,41 +130,40 @@ def test_a_long_table_starts_folded_and_unfolds(opened):
     wait(opened, "document.getElementById('inception_4b.branch_pool.project.conv').offsetParent !== null")
 
 
-def test_the_head_of_a_long_table_stays(opened):
-    region = opened.locator("#memory-curve-data").locator("xpath=..")
-    opened.locator("details", has=opened.locator("#memory-curve-data")).locator("summary").click()
+def test_the_head_of_a_long_table_stays(shared):
+    region = shared.locator("#memory-curve-data").locator("xpath=..")
+    shared.locator("details", has=shared.locator("#memory-curve-data")).locator("summary").click()
     region.evaluate("region => region.scrollTo(0, 600)")
     top = region.bounding_box()["y"]
     assert region.locator("thead th").first.bounding_box()["y"] == pytest.approx(top, abs=2)
     assert region.bounding_box()["height"] < 800
 
 
-def test_tables_are_copied_as_markdown_and_csv(opened):
-    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    opened.get_by_role("button", name="Copy Markdown of Networks", exact=True).click()
-    wait(opened, "[...document.querySelectorAll('.status')].some((status) => status.textContent === 'copied')")
-    head, _, first, *_ = opened.evaluate("navigator.clipboard.readText()").splitlines()
+def test_tables_are_copied_as_markdown_and_csv(shared):
+    shared.get_by_role("button", name="Copy Markdown of Networks", exact=True).click()
+    wait(shared, "[...document.querySelectorAll('.status')].some((status) => status.textContent === 'copied')")
+    head, _, first, *_ = shared.evaluate("navigator.clipboard.readText()").splitlines()
     assert head == "| network | MACs | params | activations | peak memory |"
     assert first.startswith("| googlenet | 1.583 G | 6.999 M |")
-    opened.get_by_role("button", name="Copy CSV of Networks", exact=True).click()
-    opened.wait_for_timeout(100)
-    assert "googlenet,1582671872,6998552" in opened.evaluate("navigator.clipboard.readText()")
+    shared.get_by_role("button", name="Copy CSV of Networks", exact=True).click()
+    shared.wait_for_timeout(100)
+    assert "googlenet,1582671872,6998552" in shared.evaluate("navigator.clipboard.readText()")
 
 
-@pytest.mark.parametrize("chart", ["tiles-0", "parts"])
-def test_a_chart_is_saved_as_svg_and_png(opened, chart):
+def test_charts_are_saved_as_svg_and_png(opened):
     draw(opened)
-    for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
-        with opened.expect_download() as waiting:
-            opened.locator(f"#chart-{chart}").get_by_role("button", name=kind).click()
-        assert waiting.value.suggested_filename == f"{chart}.{kind.lower()}"
-        assert Path(waiting.value.path()).read_bytes().startswith(start)
+    for chart in ("tiles-0", "parts"):
+        for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
+            with opened.expect_download() as waiting:
+                opened.locator(f"#chart-{chart}").get_by_role("button", name=kind).click()
+            assert waiting.value.suggested_filename == f"{chart}.{kind.lower()}"
+            assert Path(waiting.value.path()).read_bytes().startswith(start)
     assert opened.events == []
 
 
-def test_the_current_section_is_marked(opened):
-    opened.evaluate("document.querySelector('#memory').scrollIntoView()")
-    wait(opened, "document.querySelector('nav [aria-current]')?.textContent === 'Memory'")
+def test_the_current_section_is_marked(shared):
+    shared.evaluate("document.querySelector('#memory').scrollIntoView()")
+    wait(shared, "document.querySelector('nav [aria-current]')?.textContent === 'Memory'")
 
 
 def test_repeated_blocks_are_one_tile_at_the_level_where_compute_divides(show, file):

@@ -7,7 +7,8 @@ composite one without is decomposed and its parts are added up under its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -162,7 +163,18 @@ def _checkpoint(checkpoint: Any) -> Any:
     return checkpoint_without_graph
 
 
+def _inference_mode(enabled: Callable[[], bool]) -> Callable[[], bool]:
+    """The model finds inference mode off, as in training."""
+
+    def is_inference_mode_enabled() -> bool:
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        return enabled() and caller.partition(".")[0] in ("torch", "analyzer")
+
+    return is_inference_mode_enabled
+
+
 def _all_replacements() -> Iterator[Replacement]:
+    yield torch, "is_inference_mode_enabled", _inference_mode
     yield torch.autograd.Function, "apply", _apply
     name = "_checkpoint_without_reentrant_generator"
     after_2_13 = f"{name}_impl"

@@ -193,6 +193,7 @@ def _count_at(
         count = gradients.add_to(count)
         if count.totals.macs and not count.totals.backward_macs and any(p.requires_grad for p in model.parameters()):
             notes.append(Note("no gradient reaches a product: no tensor in the model's output depends on one"))
+        notes += _hooks_left_out(model, place)
     notes += chance
     if randomness.environment:
         names = ", ".join(sorted(randomness.environment))
@@ -200,6 +201,18 @@ def _count_at(
     for name, calls in count.unknown_ops.items():
         notes.append(Note(f"{name} has no formula; {calls} call{'s' * (calls > 1)} in {count.callers(name)}"))
     return ModelCount(count, tuple(notes))
+
+
+def _hooks_left_out(model: nn.Module, place: str) -> list[Note]:
+    """Hooks on gradients of parameters, which stand-ins for the parameters do not have."""
+    hooked = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None)
+    ]
+    if not hooked or place == REAL:
+        return []
+    return [Note(f"hooks on gradients of parameters did not run, such as that of {hooked[0]}", strict=True)]
 
 
 def _check_free_memory(model: nn.Module, train: bool | None, failures: Sequence[BaseException]) -> None:

@@ -105,6 +105,25 @@ def test_the_counted_pass_is_the_one_that_training_runs(name, on):
     assert any("gradients enabled" in note for note in counted.notes) == decomposed
 
 
+@ON
+def test_the_counted_pass_finds_inference_mode_off(on):
+    """The softmax has no MACs, so the passes do not differ in products."""
+    asks = _count(Layers(lambda s, x: s.a(x) if torch.is_inference_mode_enabled() else s.a(x).softmax(-1)), on=on)
+    plain = _count(Layers(lambda s, x: s.a(x).softmax(-1)), on=on)
+    assert asks.count.totals == plain.count.totals
+    assert not torch.is_inference_mode_enabled()
+    assert torch.inference_mode()(torch.is_inference_mode_enabled)()
+
+
+@pytest.mark.parametrize("register", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_hooks_on_gradients_of_parameters_have_a_strict_note(register):
+    """They belong to the parameters, not to their stand-ins on meta."""
+    model = Layers(lambda s, x: s.a(x))
+    getattr(model.a.weight, register)(lambda value: None)
+    assert [note.strict for note in _count(model, on="meta").notes if "a.weight" in note] == [True]
+    assert not [note for note in _count(model, on="real").notes if "a.weight" in note]
+
+
 @dataclass
 class Output:
     value: Any

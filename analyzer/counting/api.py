@@ -86,6 +86,8 @@ def _count(
     memory: bool | TrainingSetup,
 ) -> Record:
     require_positive_int("batch", batch)
+    if not isinstance(memory, bool | TrainingSetup):
+        raise AnalyzerError(f"memory is {one_line(repr(memory))[:80]}; wanted True, False or a TrainingSetup")
     if isinstance(memory, TrainingSetup) and not train:
         raise AnalyzerError("memory=TrainingSetup(…) needs train=True")
     if counter not in get_args(Counter):
@@ -101,7 +103,7 @@ def _count(
             raise AnalyzerError(f"{one_line(model)} is a reference; overrides and verify are for built-in networks")
         return count_reference(model, inputs=parse_inputs(input), **options)
     if isinstance(model, type) or not hasattr(model, "named_modules"):  # Without importing torch.
-        kind = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        kind = f"the class {model.__name__}" if isinstance(model, type) else f"an object of type {type(model).__name__}"
         raise AnalyzerError(f"cannot count {kind}; wanted a name, a reference or an nn.Module")
     if overrides or verify:
         raise AnalyzerError(f"overrides and verify are for built-in networks, not for a {type(model).__name__}")

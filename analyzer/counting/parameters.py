@@ -31,7 +31,9 @@ def params(model: str | nn.Module) -> Parameters:
     label = model if isinstance(model, str) else type(model).__name__
     module = _module(model) if isinstance(model, str) else model
     if isinstance(module, type) or not hasattr(module, "named_modules"):
-        raise AnalyzerError(f"a {type(module).__name__} has no parameters; wanted a name, a reference or an nn.Module")
+        raise AnalyzerError(
+            f"an object of type {type(module).__name__} has no parameters; wanted a name, a reference or an nn.Module"
+        )
     seen: dict[int, Tensor] = {}  # Kept, so that no new tensor gets the id of an old one.
 
     def new(tensors: Iterable[Tensor]) -> list[Tensor]:

@@ -252,6 +252,9 @@ def scale(
     >>> costs.polynomial("params").depends_on("batch")
     False
     """
+    if not isinstance(model, str):
+        kind = type(model).__name__  # type: ignore[unreachable]
+        raise AnalyzerError(f"cannot scale an object of type {kind}; wanted a name or a reference such as net.py:Net")
     inputs = parse_inputs(input)
     source: Source
     if is_reference(model):

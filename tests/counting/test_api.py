@@ -120,6 +120,7 @@ def test_a_name_may_have_overrides():
         ({"model": "googlenet", "batch": "8"}, r"batch is '8'; wanted a whole number"),
         ({"model": "net.py:Net", "batch": 0}, r"batch is 0; wanted a whole number"),
         ({"model": "googlenet", "counter": "x"}, "unknown counter 'x'; wanted one of: closed_form, dispatch"),
+        ({"model": "googlenet", "memory": "x"}, "memory is .x.; wanted True, False or a TrainingSetup"),
         ({"model": "googlenet", "overrides": 5}, "overrides is a int; wanted a dict"),
         ({"model": "googlenet", "overrides": {"conv1.out": 2.5}}, r"conv1\.out is 2\.5; wanted a whole number"),
         ({"model": "googlenet", "overrides": {5: 1}}, "no number '5' in googlenet"),
@@ -210,3 +211,5 @@ def test_arguments_of_a_wrong_type_are_named():
         analyzer.count(42)
     with pytest.raises(AnalyzerError, match=r"kwargs.*\bint\b.*dict"):
         analyzer.count(nn.Identity(), (), 5)
+    with pytest.raises(AnalyzerError, match="type Identity.*name or a reference"):
+        analyzer.scale(nn.Identity())

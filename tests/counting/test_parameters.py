@@ -81,7 +81,7 @@ def test_a_scripted_module_has_the_names_of_its_classes():
     ("model", "message"),
     [
         (nn.Sequential(nn.LazyLinear(3)), r"Sequential\.0 \(LazyLinear\) has parameters without a shape"),
-        (3, "a int has no parameters; wanted"),
+        (3, "type int has no parameters; wanted"),
         (nn.Linear, "has no parameters; wanted"),
         ("nim", "nearest: nin"),
     ],

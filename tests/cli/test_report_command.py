@@ -143,7 +143,7 @@ def test_if_all_are_refused_there_is_no_page(analyze, here):
 
 def test_a_stored_record_of_a_named_network_gets_its_memory(analyze, here):
     (here / "run.json").write_text(dump([timed().replace(memory=None)]))
-    assert "Peak memory" in analyze("report", "run.json", "--charts", "none", "-o", "-").out
+    assert "Memory peaks at 33.22 MB" in analyze("report", "run.json", "--charts", "none", "-o", "-").out
 
 
 def test_a_record_beside_a_variant_is_one_network(analyze, here):

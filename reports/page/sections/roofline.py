@@ -70,7 +70,9 @@ def record_ceilings(record: Record) -> Ceilings | None:
     if not peaks or record.measurement is None:
         return None
     try:
-        return measured_ceilings(peaks, record.environment, record.measurement.configuration)
+        ceilings = measured_ceilings(peaks, record.environment, record.measurement.configuration)
+        rates = [ceilings.flops_per_s, *(level.bytes_per_s for level in ceilings.levels)] if ceilings else []
+        return ceilings if all(1 < rate < 1e24 for rate in rates) else None
     except (KeyError, TypeError, AttributeError):
         return None  # Peaks that another program wrote.
 

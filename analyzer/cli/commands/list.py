@@ -10,7 +10,7 @@ from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import output_options
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
-from analyzer.core.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.inputs import LIBRARIES
 
 EXAMPLES = """\b
@@ -20,18 +20,23 @@ Examples:
   analyze list --format csv -o networks.csv
   analyze list torchvision
   analyze list timm 'resnet*'
+  analyze list devices '*H100*'
 """
+DEVICES = "devices"
 
 
-@command(name="list", epilog=EXAMPLES, short_help="List the built-in networks, or the models of a library.")
-@click.argument("library", required=False, type=click.Choice(LIBRARIES), metavar="[LIBRARY]")
+@command(name="list", epilog=EXAMPLES, short_help="List the built-in networks, the models of a library, or devices.")
+@click.argument("library", required=False, type=click.Choice([*LIBRARIES, DEVICES]), metavar="[LIBRARY|devices]")
 @click.argument("pattern", required=False, metavar="[PATTERN]")
 @output_options
 def list_variants(library: str | None, pattern: str | None, form: str, output: str | None) -> int:
     """List the built-in networks with their parameters, MACs and a description.
 
     With LIBRARY (torchvision, timm or hf, if installed), list its models, those that match PATTERN, such as 'resnet*'.
+    With `devices`, list the devices whose published peaks are known.
     """
+    if library == DEVICES:
+        return _list_devices(pattern or "*", form, output)
     if library:
         return _list_library(library, pattern or "*", form, output)
     from analyzer.counting.api import count_variant
@@ -70,4 +75,18 @@ def _list_library(library: str, pattern: str, form: str, output: str | None) -> 
         form, output, lambda: [Table(f"Models of {library}", columns("model"), tuple((Cell(name),) for name in names))],
         json=lambda: json.dumps({"library": library, "models": names}, indent=1) + "\n", table=lambda: lines,
     )  # fmt: skip
+    return 0
+
+
+def _list_devices(pattern: str, form: str, output: str | None) -> int:
+    from fnmatch import fnmatch
+
+    from analyzer.timing.machine.devices import devices
+    from reports.devices import dump, table
+
+    known = devices()
+    found = [device for name, device in known.items() if fnmatch(name.lower(), pattern.lower())]
+    if not found:
+        raise AnalyzerError(f"no device matches {quoted(pattern)}; {nearest(pattern, known)}")
+    emit(form, output, lambda: [table(found)], json=lambda: dump(found))
     return 0

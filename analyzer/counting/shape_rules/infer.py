@@ -17,7 +17,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Parameter
 
-from analyzer.counting.shape_rules import attention, concatenation, convolutions, matmul, pointwise
+from analyzer.counting.shape_rules import attention, concatenation, convolutions, matmul, pointwise, refused_arguments
 
 Rule: TypeAlias = Callable[..., Any]
 
@@ -98,26 +98,33 @@ _UPSAMPLES = [
         "_upsample_bilinear2d_aa _upsample_bicubic2d_aa"
     ).split()
 ]
+_REFUSALS: dict[str, Rule] = {
+    "aten::uniform_": refused_arguments.uniform,
+    "aten::multinomial": refused_arguments.multinomial,
+    **dict.fromkeys(("aten::index_add", "aten::index_add_"), refused_arguments.index_add),
+    "aten::bucketize": refused_arguments.bucketize,
+}
 _ALL: dict[str, Rule] = {
     **RULES,
     **WITHOUT_META,
     **dict.fromkeys(_TRANSPOSED, convolutions.conv_transpose),
     **dict.fromkeys(_UPSAMPLES, convolutions.upsample),
+    **_REFUSALS,
 }
 _NUMBERS = frozenset({int, float, bool, str, type(None)})
 _MIXED_TYPES: frozenset[Rule] = frozenset(
     (
         matmul.embedding, attention.attention, attention.flex_attention, matmul.grouped_matmul,
-        convolutions.max_pool_backward,
+        convolutions.max_pool_backward, *_REFUSALS.values(),
     )
 )  # fmt: skip
 _DROPOUTS = (pointwise.dropout, pointwise.dropout_in_place, pointwise.bernoulli_in_place)
 _ANY_TYPE: frozenset[Any] = frozenset(
-    {matmul.embedding, concatenation.cat, concatenation.stack, pointwise.empty_like, *_DROPOUTS}
+    {matmul.embedding, concatenation.cat, concatenation.stack, pointwise.empty_like, *_DROPOUTS, *_REFUSALS.values()}
 )
 _RAISING: frozenset[Any] = frozenset(
     {convolutions.conv, convolutions.convolution, convolutions.conv_transpose, convolutions.upsample}
-    | {attention.attention, pointwise.unary_in_place, pointwise.binary_in_place, *_DROPOUTS}
+    | {attention.attention, pointwise.unary_in_place, pointwise.binary_in_place, *_DROPOUTS, *_REFUSALS.values()}
 )
 # Errors of a signature or rank that a rule does not support: torch computes the result or raises.
 _UNSURE = (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError)

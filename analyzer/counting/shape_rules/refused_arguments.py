@@ -1,0 +1,39 @@
+"""Rules that only raise, for arguments that torch's CPU kernels refuse and its meta kernels accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from analyzer.counting.shape_rules.layouts import is_number
+
+MAX_CATEGORIES = 1 << 24  # Of torch.multinomial, whose kernel counts in float32.
+
+
+def uniform(source: Tensor, low: Any = 0.0, high: Any = 1.0, **named: Any) -> Any:
+    if is_number(low) and is_number(high) and low > high:
+        raise RuntimeError(f"uniform_ needs a range, but {low} is above {high}")
+    return NotImplemented
+
+
+def multinomial(source: Tensor, count: int, replacement: bool = False, **named: Any) -> Any:
+    categories = source.shape[-1]
+    if count < 1 or (not replacement and count > categories) or categories > MAX_CATEGORIES:
+        raise RuntimeError(f"multinomial cannot draw {count} of {categories} categories")
+    return NotImplemented
+
+
+def index_add(source: Tensor, dim: int, index: Tensor, added: Tensor, **named: Any) -> Any:
+    if added.dim() and source.dim():
+        axis = dim % source.dim()
+        wanted, given = list(source.shape), list(added.shape)
+        if wanted[:axis] + wanted[axis + 1 :] != given[:axis] + given[axis + 1 :]:
+            raise RuntimeError(f"index_add needs {wanted} outside of axis {axis}, but the source is {given}")
+    return NotImplemented
+
+
+def bucketize(source: Any, boundaries: Tensor, **named: Any) -> Any:
+    if boundaries.dim() != 1:
+        raise RuntimeError(f"bucketize needs boundaries of 1 axis, not of {boundaries.dim()}")
+    return NotImplemented

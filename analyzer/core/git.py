@@ -18,11 +18,10 @@ SAFE = (
 
 def run_git(folder: Path, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     """Raises OSError without git, subprocess.TimeoutExpired after `timeout` seconds. English, whatever the locale."""
-    environment = {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}
     return subprocess.run(
-        ["git", *SAFE, *arguments],
+        git_command(*arguments),
         cwd=folder,
-        env={**environment, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+        env=git_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
@@ -30,6 +29,15 @@ def run_git(folder: Path, *arguments: str, timeout: float | None = None) -> subp
         timeout=timeout,
         check=False,
     )
+
+
+def git_command(*arguments: str) -> list[str]:
+    return ["git", *SAFE, *arguments]
+
+
+def git_environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES}
+    return {**environment, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
 
 
 def git_error(process: subprocess.CompletedProcess[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 
@@ -13,9 +13,20 @@ def ignore_sigint() -> AbstractContextManager[None]:
     return _handler(signal.SIGINT, signal.SIG_IGN)
 
 
-def sigterm_as_interrupt() -> AbstractContextManager[None]:
-    """Raises KeyboardInterrupt on SIGTERM, which CI sends to cancel a job: results are saved and children end."""
-    return _handler(signal.SIGTERM, signal.default_int_handler)
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """Raises KeyboardInterrupt on signals that ask the program to end: results are saved and children end.
+
+    CI sends SIGTERM to cancel a job, a closed terminal SIGHUP, and Ctrl-\\ SIGQUIT. A signal that the caller ignores
+    stays ignored, as under nohup.
+    """
+    names = ("SIGTERM", "SIGHUP", "SIGQUIT")
+    numbers = [number for number in (getattr(signal, name, None) for name in names) if number is not None]
+    with ExitStack() as stack:
+        for number in numbers:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                stack.enter_context(_handler(number, signal.default_int_handler))
+        yield
 
 
 @contextmanager

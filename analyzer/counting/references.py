@@ -27,8 +27,8 @@ def count_passes(
 ) -> tuple[list[Record], str]:
     """A record per pass; if one but the first cannot be counted, those before it and the error.
 
-    `inputs` are as on the command line. Raises AnalyzerError, NeedsInput for a model without an input, CannotMeasure if the model ended its process or ran for
-    longer than `limit_s` seconds (10 minutes if None), and KeyboardInterrupt.
+    `inputs` are as on the command line. Raises AnalyzerError, NeedsInput for a model without an input, CannotMeasure if
+    the model ended its process or ran for longer than `limit_s` seconds (10 minutes if None), and KeyboardInterrupt.
     """
     request = {
         "reference": reference,
@@ -46,7 +46,10 @@ def count_passes(
         records = [record_from_json(line["record"]) for line in reply.lines if line["event"] == "record"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CannotMeasure(f"{one_line(reference)}: its worker's reply cannot be read: {one_line(error)}") from None
-    return records, str(reply.last("done").get("error", ""))
+    failure = str(reply.last("done").get("error", ""))
+    if len(records) != len(passes) and not (records and failure):
+        raise CannotMeasure(f"{one_line(reference)}: its worker's reply has {len(records)} of {len(passes)} records")
+    return records, failure
 
 
 def count_in_worker(

@@ -136,7 +136,11 @@ class _Source(SourceFileLoader):
 
 
 def _file(reference: str, path: Path) -> ModuleType:
-    if not path.is_file():
+    try:
+        exists = path.is_file()
+    except OSError as error:  # The name is too long.
+        raise UnknownModel(f"cannot read {one_line(path)[:200]}: {error.strerror}; {FORMS}") from None
+    if not exists:
         raise UnknownModel(f"no file {one_line(path)}; {FORMS}")
     # The name may be that of an imported module, such as random.py.
     name = path.stem if path.stem not in sys.modules else str(path.resolve())

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from analyzer.core.errors import AnalyzerError
 from analyzer.core.inputs import Input
+from analyzer.core.shapes import shape_text
 
 SMALL = 2**20  # Bytes; a smaller tensor costs less than a mapping.
 # Without it Linux rejects a mapping larger than memory, although no page is used. Python has the flag from 3.13 on.
@@ -21,6 +23,8 @@ NO_RESERVE = 0x4000
 def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """`torch.zeros` of which the system provides a page of memory only when it is first used."""
     size = prod(shape) * dtype.itemsize
+    if size > sys.maxsize:
+        raise AnalyzerError(f"an input of {shape_text(shape)[:200]} has {float(size):.3g} bytes; give smaller sizes")
     if size < SMALL or sys.platform != "linux" or torch.get_default_device().type != "cpu":
         return torch.zeros(shape, dtype=dtype)
     try:

@@ -27,11 +27,13 @@ def _load(name: str, folder: str) -> None:
 
 
 def main() -> int:
-    folder = _folder()
-    for name in ("analyzer", "reports"):
-        _load(name, folder)
-    from analyzer.cli import main
-
+    try:
+        folder = _folder()
+        for name in ("analyzer", "reports"):
+            _load(name, folder)
+        from analyzer.cli import main
+    except KeyboardInterrupt:  # While Python imports.
+        sys.exit(130)
     return main()
 
 

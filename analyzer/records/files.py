@@ -8,6 +8,7 @@ from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import read_text
 from analyzer.records import record_json
 from analyzer.records.record import Record
+from analyzer.records.validate import use_record
 
 
 def load(path: str | Path) -> Record:
@@ -41,4 +42,5 @@ def load_all(path: str | Path) -> tuple[Record, ...]:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise AnalyzerError(f"cannot read {quoted(path)}: {reason}") from None
-    return tuple(record_json.load(text, name=one_line(path)))
+    records = record_json.load(text, name=one_line(path))
+    return tuple(use_record(record, str(path), lambda record: record) for record in records)

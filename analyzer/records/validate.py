@@ -3,13 +3,14 @@ error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import TypeVar, get_args
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.records.comparable import incompatibility
 from analyzer.records.record import Record
+from analyzer.records.rows import Row
 from analyzer.records.timings import Measurement, Quality
 
 Result = TypeVar("Result")
@@ -22,12 +23,28 @@ def use_record(record: Record, name: str, use: Callable[[Record], Result]) -> Re
     """
     try:
         _ = incompatibility(record, record)
+        _check_windows(record.rows)
         if record.measurement:
             _check_times(record.measurement)
         return use(record)
     except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
         reason = f"{type(error).__name__}: {one_line(error)[:200]}"
         raise AnalyzerError(f"{one_line(name)} is damaged ({reason}); write it again") from None
+
+
+def _check_windows(rows: Sequence[Row]) -> None:
+    """A row's kernel, stride and padding have the same axes, which are the last ones of its input and output."""
+    for row in rows:
+        if row.kernel is None:
+            continue
+        shapes = [shape for shape in (row.stride, row.padding) if shape is not None]
+        if (
+            any(len(shape) != len(row.kernel) for shape in shapes)
+            or min((*row.kernel, *(row.stride or ())), default=0) < 1
+        ):
+            raise ValueError(f"the window of {row.path}")
+        if not row.inputs or not row.outputs or min(len(row.inputs[0]), len(row.outputs[0])) < len(row.kernel):
+            raise ValueError(f"the shapes of {row.path}")
 
 
 def _check_times(measurement: Measurement) -> None:

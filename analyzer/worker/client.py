@@ -25,6 +25,7 @@ LIMIT_S = 600.0
 START_LIMIT_S = 180.0  # For importing torch on a busy machine.
 EXIT_S = 5.0  # For whatever the model does at exit.
 LENGTH_BYTES = 8
+MAX_REPLY_BYTES = 1 << 26  # Of one line; a record of 10,000 operators has a tenth of it.
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
 PRELOAD = ("torch", "analyzer.counting.worker")
 MAIN = f"from analyzer.worker.fork_server import main\nmain(int(sys.argv[1]), {list(PRELOAD)})"
@@ -93,7 +94,7 @@ class _Connection:
     """The lines of JSON that arrive at a socket, without waiting for them."""
 
     def __init__(self, socket: socket.socket) -> None:
-        self.socket, self.unread, self.open = socket, b"", True
+        self.socket, self.unread, self.open = socket, bytearray(), True
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -105,7 +106,12 @@ class _Connection:
         except ConnectionError:
             data = b""
         self.open = bool(data)
-        *complete, self.unread = (self.unread + data).split(b"\n")
+        self.unread += data
+        if len(self.unread) > MAX_REPLY_BYTES:
+            raise ValueError("a line too long for a reply")
+        if b"\n" not in data:
+            return []
+        *complete, self.unread = self.unread.split(b"\n")
         lines = [json.loads(line) for line in complete]
         if not all(isinstance(line, dict) and isinstance(line.get("event"), str) for line in lines):
             raise ValueError("a line without an event")
@@ -124,7 +130,7 @@ class _Worker:
         lines: list[dict[str, Any]] = []
         try:
             answer = self._ask(request, limit_s, lines)
-        except (KeyError, TypeError, ValueError):  # The model wrote into the channel.
+        except (KeyError, TypeError, ValueError, RecursionError):  # The model wrote into the channel.
             answer = Reply((), "lost", "its reply cannot be read")
         except BaseException:
             with ignore_sigint():
@@ -142,6 +148,8 @@ class _Worker:
             selector.register(self.channel, selectors.EVENT_READ)
             selector.register(self.life, selectors.EVENT_READ)
             while ready := [key.fileobj for key, _ in selector.select(max(end - time.monotonic(), 0))]:
+                if time.monotonic() > end + EXIT_S:
+                    break  # The model writes into the channel without end.
                 if self.channel in ready:
                     lines += self.channel.lines()
                     if answer := reply.finished(tuple(lines)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
+from os import _exit  # Before a model can replace it in `os`.
 from typing import Any
 
 from analyzer.worker.channel import Channel
@@ -44,17 +46,20 @@ def main(control: int, preload: list[str]) -> None:
                 server.close()
                 _keep(header, *descriptors)
             finally:
-                os._exit(0)
+                _exit(0)
         keepers.add(keeper)
         for descriptor in descriptors:
             os.close(descriptor)
         keepers -= _reap()
+    for keeper in keepers:
+        with suppress(ProcessLookupError):
+            os.kill(keeper, signal.SIGCONT)  # A model may have stopped its keeper.
     end = time.monotonic() + 2 * END_S  # Keepers end by themselves, since their connections are closed too.
     while keepers and time.monotonic() < end:
         keepers -= _reap()
         time.sleep(0.001)
     end_children()
-    os._exit(0)  # torch takes long to end otherwise.
+    _exit(0)  # torch takes long to end otherwise.
 
 
 def _receive(server: socket.socket) -> tuple[dict[str, Any], list[int]] | None:

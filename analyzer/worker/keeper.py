@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from os import _exit  # Before a model can replace it in `os`.
 
 from analyzer.worker.linux import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, set_process_option
 
@@ -41,7 +42,7 @@ def keep(work: Callable[[], None], stop: int | None = None, started: Callable[[]
             set_process_option(PR_SET_PDEATHSIG, signal.SIGKILL)
             work()
         finally:
-            os._exit(1)
+            _exit(1)
     started()
     status = _wait(worker, woken, [woken] if stop is None else [woken, stop])
     with suppress(ProcessLookupError, PermissionError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError
+from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line
 from analyzer.core.frozen import Frozen
 
 FINAL_EVENTS = (b'{"event": "done"', b'{"event": "failed"')
@@ -36,7 +36,7 @@ class Reply(Frozen):
             error = InputError(self.reason, self.advice) if self.advice else AnalyzerError(self.reason)
         else:
             error = CannotMeasure(self.reason if self.end == "failed" else f"{model}: {self.reason}")
-        error.details = self.details
+        error.details = tuple(map(one_line, self.details))
         return error
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from os import _exit  # Before a model can replace it in `os`.
 from traceback import walk_tb
 from typing import Any, NoReturn, TypeAlias
 
@@ -32,7 +33,7 @@ def main(task: str, path: Sequence[str] = ()) -> None:
     set_process_option(PR_SET_PDEATHSIG, signal.SIGTERM)  # Nobody would read the reply.
     status = keep(lambda: _serve_standard_streams(task, path))
     if status is None or status >= 0:
-        os._exit(status or 0)
+        _exit(status or 0)
     with suppress(OSError):  # SIGKILL has no handler.
         signal.signal(-status, signal.SIG_DFL)
     os.kill(os.getpid(), -status)
@@ -61,10 +62,13 @@ def serve(task: str, channel: Channel) -> NoReturn:
 
     while (request := channel.receive()) is not None:
         send(_answer(task, request, send))
+    # Python and `weakref.finalize` would print a traceback for each function that fails.
+    sys.unraisablehook = lambda error: None
+    sys.excepthook = lambda *error: None
     with suppress(BaseException):
         atexit._run_exitfuncs()  # Such as those that remove a model's temporary folders.
     _flush()
-    os._exit(0)  # Python would wait for threads that never end.
+    _exit(0)  # Python would wait for threads that never end.
 
 
 def _answer(task: str, request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
@@ -111,7 +115,7 @@ def failure(error: BaseException) -> dict[str, Any]:
 def exit_if_forked(process: int) -> None:
     """Ends a copy of the process that the model forked and that returned from the model's code."""
     if os.getpid() != process:
-        os._exit(0)
+        _exit(0)
 
 
 def _flush() -> None:

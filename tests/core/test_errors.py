@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.core.errors import nearest, one_line, quoted
+from analyzer.core.errors import error_text, nearest, one_line, quoted
 
 NAMES = [f"name_{number:02}" for number in range(30)]
 
@@ -48,3 +48,7 @@ def test_known_names_are_shown_on_one_line():
 
 def test_without_known_names():
     assert nearest("conv1", []) == "none exists"
+
+
+def test_a_text_of_megabytes_is_cut_before_it_is_escaped():
+    assert error_text(ValueError("\x00" * 50_000_000)) == (r"\x00" * 50)[:200]

@@ -1,4 +1,4 @@
-"""Ctrl-C can be ignored while results are kept, in any thread."""
+"""Ctrl-C can be ignored while results are kept, in any thread; other signals interrupt as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from analyzer.core.signals import ignore_sigint
+from analyzer.core.signals import ignore_sigint, termination_as_interrupt
 
 
 def test_a_second_interrupt_is_ignored_during_cleanup():
@@ -35,3 +35,18 @@ def test_in_another_thread_it_does_nothing():
     thread.start()
     thread.join()
     assert entered == [True]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_a_signal_to_end_is_an_interrupt_unless_the_caller_ignores_it(name):
+    number = getattr(signal, name)
+    previous = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), termination_as_interrupt():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) == previous
+    try:
+        signal.signal(number, signal.SIG_IGN)
+        with termination_as_interrupt():
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, previous)

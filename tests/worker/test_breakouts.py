@@ -94,12 +94,21 @@ def kill_keeper():
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
 
-def write_into_every_descriptor():
+def write_into_every_descriptor(data):
     for number in range(3, 64):
         try:
-            os.write(number, b'{"event": "done"}\\nnonsense\\n')
+            os.write(number, data)
         except OSError:
             pass
+
+def write_without_end():
+    while True:
+        write_into_every_descriptor(b"x" * 65536)
+
+def forge(line):
+    """Writes a line into the channel, and waits so that it arrives by itself."""
+    write_into_every_descriptor(line + b"\\n")
+    time.sleep(1)
 
 def poison():
     torch.set_default_dtype(torch.float64)
@@ -133,7 +142,11 @@ Interrupt = hostile(raises(KeyboardInterrupt()))
 BaseException_ = hostile(raises(Base("text")))
 Unprintable_ = hostile(raises(Unprintable()))
 ClosesDescriptors = hostile(close_descriptors)
-WritesEverywhere = hostile(write_into_every_descriptor)
+WritesEverywhere = hostile(lambda: write_into_every_descriptor(b'{"event": "done"}\\nnonsense\\n'))
+WritesWithoutEnd = hostile(write_without_end)
+ForgesNothing = hostile(lambda: forge(b'{"event": "done"}'))
+ForgesNesting = hostile(lambda: forge(b"[" * 100_000))
+ForgesNoReason = hostile(lambda: forge(b'{"event": "failed"}'))
 
 Prints = hostile(lambda: (print("printed"), os.write(1, b"printed\\n"), os.system("echo printed")))
 PrintsAtExit = hostile(lambda: atexit.register(print, "printed"))
@@ -145,6 +158,8 @@ Forks = hostile(child)
 Daemon = hostile(lambda: child(new_session=True))
 ForksAndReturns = hostile(os.fork)
 Poison = hostile(poison)
+NoExit = hostile(lambda: setattr(os, "_exit", lambda status: None))
+RuinsExit = hostile(lambda: atexit.register(lambda: 1 / 0))
 '''
 
 ENDED = {
@@ -168,10 +183,14 @@ ENDED = {
     "BaseException_": "Base: text",
     "ClosesDescriptors": "connection",
     "WritesEverywhere": "cannot be read",
+    "WritesWithoutEnd": "cannot be read",
+    "ForgesNothing": "0 of 1 records",
+    "ForgesNesting": "cannot be read",
+    "ForgesNoReason": "cannot be read",
 }
 COUNTED = [
     "Prints", "PrintsAtExit", "NewStdout", "ClosesStreams", "LeavesFolder", "Handlers", "Forks", "Daemon",
-    "ForksAndReturns", "Poison",
+    "ForksAndReturns", "Poison", "NoExit",
 ]  # fmt: skip
 LOOPS = {"Loop", "LoopInConstructor", "IgnoresSignals"}
 
@@ -244,6 +263,14 @@ def test_an_exception_without_a_text_is_named(models, analyze):
     assert totals(done.out) == {"evil.py:Good": GOOD_MACS}
     assert done.status == 2
     assert "Unprintable" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["NoExit", "RuinsExit"])
+def test_the_end_of_a_worker_prints_nothing(models, process, name):
+    done = process("--model", f"evil.py:{name}", "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    assert totals(done.out) == {f"evil.py:{name}": GOOD_MACS}
 
 
 def test_what_models_print_goes_to_standard_error(models, process):

@@ -13,7 +13,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.signals import ignore_sigint, sigterm_as_interrupt
+from analyzer.core.signals import ignore_sigint, termination_as_interrupt
 from analyzer.records.record import Record
 from analyzer.records.store import journal, load_peaks, save
 from analyzer.timing.driver.advice import advice
@@ -78,7 +78,7 @@ def _time_and_show(
     from analyzer.cli.progress import progress_bar
 
     trace_before = _modified_ns(trace)
-    with sigterm_as_interrupt(), progress_bar("timing") as progress:
+    with termination_as_interrupt(), progress_bar("timing") as progress:
         run = time_all(progress=progress)
     records = [_annotate(record, run.records) for record in run.records]
     if trace and _modified_ns(trace) != trace_before:

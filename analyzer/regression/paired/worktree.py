@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line, quoted
-from analyzer.core.git import git_error, run_git
+from analyzer.core.git import git_command, git_environment, git_error, run_git
+
+GUARD = """
+import shutil, subprocess, sys
+sys.stdin.read()
+shutil.rmtree(sys.argv[1], ignore_errors=True)
+subprocess.run(sys.argv[2:])
+"""
 
 
 @contextmanager
@@ -23,6 +31,7 @@ def worktree(root: Path, ref: str) -> Iterator[tuple[Path, str]]:
     prefix = _git(root, "rev-parse", "--show-prefix")
     temporary = Path(tempfile.mkdtemp(prefix="analyze-base-"))
     tree = temporary / "tree"
+    guard = _start_guard(root, temporary)
     try:
         _git(root, "worktree", "add", "--detach", "--force", str(tree), commit)
         folder = tree / prefix
@@ -33,6 +42,20 @@ def worktree(root: Path, ref: str) -> Iterator[tuple[Path, str]]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         _run_git(root, "worktree", "prune")
+        guard.communicate()  # Closes its input.
+
+
+def _start_guard(root: Path, temporary: Path) -> subprocess.Popen[bytes]:
+    """A process that removes the worktree once this one ends, also by SIGKILL: its standard input then closes."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", GUARD, str(temporary), *git_command("worktree", "prune")],
+        cwd=root,
+        env=git_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C does not end it.
+    )
 
 
 def resolve_commit(root: Path, ref: str) -> str:

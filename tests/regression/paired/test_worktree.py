@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,3 +86,27 @@ def test_uncommitted_files_are_counted(commit, tmp_path: Path):
     (tmp_path / "new.py").write_text("", encoding="utf-8")
     (tmp_path / "net.py").write_text("", encoding="utf-8")
     assert uncommitted_files(tmp_path) == 2
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from analyzer.regression.paired.worktree import worktree
+with worktree(Path.cwd(), "HEAD") as (folder, commit):
+    print(folder, flush=True)
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGQUIT"])
+def test_a_killed_check_leaves_no_worktree(commit, tmp_path, name):
+    commit()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, name], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode < 0
+    tree, end = Path(done.stdout.strip()), time.monotonic() + 30
+    while (tree.parent.exists() or [*(tmp_path / ".git").glob("worktrees/*")]) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not tree.parent.exists()
+    assert [*(tmp_path / ".git").glob("worktrees/*")] == []

@@ -17,7 +17,7 @@ from analyzer.cli.jobs.check.output import OutputOptions, emit
 from analyzer.cli.messages import print_message
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import CannotMeasure, one_line, quoted
-from analyzer.core.signals import sigterm_as_interrupt
+from analyzer.core.signals import termination_as_interrupt
 from analyzer.regression import config, lock
 from analyzer.regression.limits import TIME
 from analyzer.regression.paired import base_commit, worktree
@@ -55,7 +55,7 @@ def check_paired_times(
     models = select_names(settings, selection, "time")
     tolerances = {model: settings.tolerance.of(model, TIME) for model in models}
     rules = Rules(settings.time_tolerance, settings.time_limit, models=len(models), tolerances=tolerances)
-    with sigterm_as_interrupt(), lock.exclusive(lock.lock_path(), print_message), ExitStack() as stack:
+    with termination_as_interrupt(), lock.exclusive(lock.lock_path(), print_message), ExitStack() as stack:
         offset = _offset(settings.root) if selection else Path()
         sides, notes, names = _sides(stack, settings.root, offset, base, base_python, device, self_test=self_test)
         processes = stack.enter_context(closing(ProcessPair(lambda: start_sides(sides))))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from analyzer.counting.dispatch import checkpoints
 from analyzer.counting.dispatch.gradient_tracker import GradientTracker
 from analyzer.counting.dispatch.products_as_written import ProductsAsWritten, plain_recurrent_layers
 from analyzer.counting.dispatch.run_to_the_end import run_model
@@ -31,6 +32,7 @@ def track_gradients(count: Count, model: nn.Module, args: Sequence[Any], kwargs:
     tracker = GradientTracker(model)
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
+        stack.enter_context(checkpoints.any_device())
         if any(row.op in RECURRENT for row in count.rows):
             stack.enter_context(plain_recurrent_layers())
         stack.enter_context(ProductsAsWritten(tracker))

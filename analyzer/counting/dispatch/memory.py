@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from analyzer.counting.dispatch import checkpoints
 from analyzer.counting.dispatch.cpu_attention import attention_as_on_a_cpu
 from analyzer.counting.dispatch.cpu_embedding_bag import EMBEDDING_BAG_RESULTS
 from analyzer.counting.dispatch.cpu_losses import LOSS_RESULTS
@@ -90,7 +91,8 @@ def _run_passes(
     tracker: MemoryTracker, model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], passes: int
 ) -> None:
     """Runs forward and backward passes; with 0 one forward pass without gradients."""
-    with torch.set_grad_enabled(passes > 0), RecurrentLayers(tracker), attention_as_on_a_cpu(), tracker:
+    gradients = torch.set_grad_enabled(passes > 0)
+    with gradients, checkpoints.any_device(), RecurrentLayers(tracker), attention_as_on_a_cpu(), tracker:
         for _ in range(max(passes, 1)):
             tracker.saved.clear()
             tracker.in_backward = False

@@ -314,6 +314,20 @@ def test_recomputed_products_are_neither_forward_nor_backward(reentrant, on):
     assert counted.count.totals.step["step_flops"] == counted.count.totals.flops + 2 * (7 * LAYER + recomputed)
 
 
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpoint_in_a_model_that_asks_for_devices_runs_on_meta(reentrant):
+    """torch compares the devices of what it computes again."""
+
+    def function(s: Layers, x: Tensor) -> Tensor:
+        assert x.device.type == "cpu"
+        part = lambda y: s.c(torch.relu(s.b(y)) + torch.ones(8, device=s.b.weight.device))  # noqa: E731
+        return checkpoint(part, s.a(x), use_reentrant=reentrant)
+
+    counted = _count(Layers(function))
+    assert counted.notes == ()
+    assert _backward(counted) == {"a": LAYER, "b": 2 * LAYER, "c": 2 * LAYER}
+
+
 @ON
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_checkpoints_within_checkpoints(reentrant, on):

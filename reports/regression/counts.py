@@ -28,7 +28,7 @@ def summary_table(result: CountsResult) -> Table:
         for model in result.models
     ]
     titles = ("model", *(METRICS[metric].title for metric in METRICS_SHOWN), "outcome", "details")
-    header = columns(*titles, left=("outcome", "details"))
+    header = columns(*titles, left=("outcome", "details"), cut="start")
     return Table(headline(result), header, tuple(rows), notes=(*_reasons(result), *_advice(result)))
 
 

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeAlias
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
-from analyzer.core.version import version
 from analyzer.records.record_json import pretty
 from analyzer.regression.outcome import TOTAL, Change, CheckResult
 from reports.regression.summary import conclusion, describe, headline
@@ -78,6 +77,8 @@ def file_of(model: str) -> str:
 
 def sarif(result: CheckResult) -> str:
     """SARIF 2.1.0 (OASIS), which GitHub's code scanning and editors read."""
+    from analyzer.core.version import version
+
     found = list(findings(result))
     rules = [
         {"id": rule, "shortDescription": {"text": _description(rule)}, "name": rule}

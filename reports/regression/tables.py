@@ -6,7 +6,7 @@ from analyzer.records.record_json import SCHEMA_VERSION, pretty
 from analyzer.regression.benchmarks.compare import BenchmarksResult
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import CheckResult
-from analyzer.regression.paired.result import TimeResult
+from analyzer.regression.paired.result import TimeCheck, TimeResult
 from reports.regression import counts, layers, times
 from reports.regression.summary import conclusion
 from reports.table import Table, columns
@@ -31,8 +31,11 @@ def summary_table(result: CheckResult) -> Table:
 
 
 def detail_tables(result: CheckResult, model: str) -> list[Table]:
-    """One model's totals and layers that differ; empty for times and for a model without differences."""
-    return layers.difference_tables(model, result.of(model)) if isinstance(result, CountsResult) else []
+    """One model's totals and layers that differ, also of a model that became slower; empty without differences."""
+    if isinstance(result, CountsResult):
+        return layers.difference_tables(model, result.of(model))
+    counts = [check.counts for check in result.of(model) if isinstance(check, TimeCheck) and check.counts]
+    return layers.difference_tables(model, counts)
 
 
 def changes_sheet(result: CheckResult) -> Table:

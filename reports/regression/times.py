@@ -34,9 +34,16 @@ def time_table(result: TimeResult) -> Table:
             if result.unclear
             else []
         ),
+        *(
+            f"{check.model}: base and head have equal counts; the same operators take longer."
+            for check in result.checks
+            if check.counts and not check.counts.differs
+        ),
         *result.notes,
     )
-    header = columns("model", "outcome", "base", "head", "change", BOUNDS, "wall", "pairs", left=("outcome",))
+    header = columns(
+        "model", "outcome", "base", "head", "change", BOUNDS, "wall", "pairs", left=("outcome",), cut="start"
+    )
     return Table(headline(result), header, rows, notes=notes)
 
 

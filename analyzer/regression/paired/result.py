@@ -23,10 +23,14 @@ from analyzer.regression.paired.sequential_test import (
 
 
 class TimeCheck(ModelCheck):
-    """One model, base compared with head. `confirmation` is the second sample, if the first showed a regression."""
+    """One model, base compared with head. `confirmation` is the second sample, if the first showed a regression.
+
+    `counts` compares the counts of a model that regressed, if both sides can be counted.
+    """
 
     sample: PairSample = PairSample()
     confirmation: PairSample | None = None
+    counts: ModelCheck | None = None
 
     @property
     def estimate(self) -> Estimate | None:
@@ -101,7 +105,14 @@ class TimeResult(CheckResult):
             "minimum_detectable_change": self.minimum_detectable_change(check),
             "pairs": _sample_to_json(check.sample),
             "confirmation": _sample_to_json(check.confirmation) if check.confirmation else None,
+            "counts": _counts_to_json(check.counts) if check.counts else None,
         }
+
+
+def _counts_to_json(counts: ModelCheck) -> list[dict[str, Any]]:
+    """The totals and layers that differ."""
+    keys = ("path", "metric", "op", "call", "before", "after")
+    return [{key: getattr(change, key) for key in keys} for change in counts.changes if change.differs]
 
 
 def check_times(

@@ -224,6 +224,9 @@ def test_more_layers_regress_and_fewer_improve(commit, analyze, tmp_path, tempor
     assert data["base"].startswith(before)
     (times,) = data["times"]
     assert times["pairs"]["generations"] != times["confirmation"]["generations"]
+    added = {(entry["path"], entry["before"]) for entry in times["counts"] if entry["metric"] == "macs"}
+    assert ("layers.39", None) in added
+    assert ("layers.9", None) not in added
     failure = Xml.parse(tmp_path / "out.xml").getroot().find(".//testcase/failure")
     assert failure is not None
     assert "regressed" in failure.get("message", "")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from analyzer.regression.counts.compare import compare
 from analyzer.regression.outcome import exit_status
 from analyzer.regression.paired import pairs
 from analyzer.regression.paired.measure import (
@@ -23,7 +24,9 @@ from analyzer.regression.paired.pairs import Pair, Round, measure_pair
 from analyzer.regression.paired.result import TimeCheck, TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
 from analyzer.regression.paired.side_process import Side, SideFailed, WorkerLost
+from reports.regression import markdown
 from reports.regression.summary import headline
+from tests.regression.snapshots import layer, model
 
 RULES = Rules()
 
@@ -283,6 +286,14 @@ def test_a_confirmation_starts_new_processes():
     )
     assert [side.closed for side in started] == [True, True, False, False]
     assert {pair.generation for pair in sample.pairs} == {1}
+
+
+@pytest.mark.parametrize(("after", "expected"), [(2, "a"), (1, "equal counts")])
+def test_a_regression_names_what_grew(after, expected):
+    counts = compare("net", "inference", model(layer("a", macs=1)), model(layer("a", macs=after)))
+    check = decide(sample_around(0.05), sample_around(0.05), suspected=True).replace(counts=counts)
+    text = markdown.dump(TimeResult((check,)))
+    assert (f"| {expected} |" if after > 1 else expected) in text
 
 
 def test_an_improvement_never_fails():

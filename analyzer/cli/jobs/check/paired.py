@@ -15,11 +15,16 @@ from pathlib import Path
 from analyzer.cli.jobs.check.counts import select_names
 from analyzer.cli.jobs.check.output import OutputOptions, emit
 from analyzer.cli.messages import print_message
+from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import CannotMeasure, one_line, quoted
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.regression import config, lock
+from analyzer.regression.counts.candidates import count_candidate
+from analyzer.regression.counts.compare import compare
+from analyzer.regression.counts.result import snapshots
 from analyzer.regression.limits import TIME
+from analyzer.regression.outcome import ModelCheck
 from analyzer.regression.paired import base_commit, worktree
 from analyzer.regression.paired.measure import (
     PairSample,
@@ -27,12 +32,14 @@ from analyzer.regression.paired.measure import (
     collect_confirmation,
     collect_pairs,
     corrected_levels,
+    is_confirmed,
     suspected_regressions,
 )
 from analyzer.regression.paired.result import TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
 from analyzer.regression.paired.side_process import Side, start_sides
 
+COUNT_LIMIT_S = 120.0
 PILOT_S = 60.0  # The default time per model, after which an automatic budget estimates what is needed.
 
 
@@ -60,12 +67,15 @@ def check_paired_times(
         sides, notes, names = _sides(stack, settings.root, offset, base, base_python, device, self_test=self_test)
         processes = stack.enter_context(closing(ProcessPair(lambda: start_sides(sides))))
         samples, confirmations = _collect(processes, models, rules, budget_s, self_test=self_test)
+        slower = [model for model, sample in confirmations.items() if is_confirmed(sample, rules.of(model))]
+        with spinner("counting what changed", when=bool(slower)):
+            counts = {model: _compare_counts(model, sides) for model in slower if sides[0].root != sides[1].root}
     suspects, levels = suspected_regressions(samples, rules), corrected_levels(samples, rules)
     checks = tuple(
         check_times(
             model, device, sample, confirmations.get(model), rules.of(model), suspected=model in suspects,
             level=levels.get(model),
-        )
+        ).replace(counts=counts.get(model))
         for model, sample in samples.items()
     )  # fmt: skip
     for note in notes:
@@ -131,6 +141,13 @@ def _absolute_python(name: str) -> str:
     if path is None:
         raise CannotMeasure(f"Python {quoted(name)} is not found or not executable; give its path with --base-python")
     return str(Path(path).absolute())
+
+
+def _compare_counts(model: str, sides: tuple[Side, Side]) -> ModelCheck | None:
+    """What a slower model has more of; None if a side cannot be counted, which says nothing about its time."""
+    candidates = [count_candidate(model, side.folder or side.root, limit_s=COUNT_LIMIT_S) for side in sides]
+    before, after = (snapshots(candidate).get("inference") for candidate in candidates)
+    return compare(model, "inference", before, after) if before and after else None
 
 
 def _minutes(seconds: float) -> str:

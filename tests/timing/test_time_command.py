@@ -72,7 +72,7 @@ def failed(record, batch=512):
         (["--variant", "nin", "--device", "cpu:0"], "unknown device 'cpu:0'"),
         (["--variant", "nin", "--compile", "--replay"], "leave out one of the two"),
         (["--variant", "nin", "--budget", "0"], "budget"),
-        (["--variant", "nin", "--budget", "nan"], "--budget nan"),
+        (["--variant", "nin", "--budget", "nan"], "nan is not a number"),
     ],
 )
 def test_bad_input_is_one_line_and_times_nothing(analyze, arguments, message):

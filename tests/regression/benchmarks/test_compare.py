@@ -13,13 +13,12 @@ from analyzer.regression.benchmarks.compare import (
     DEFAULT_DEVIATION,
     MIN_BENCHMARKS,
     MIN_DEVIATION,
-    BenchmarkTime,
     compare_runs,
     estimate_log_ratios,
-    estimate_time,
     incompatibility,
     median_and_deviation,
 )
+from analyzer.regression.benchmarks.sample_times import BenchmarkTime, estimate_time
 from analyzer.regression.outcome import exit_status
 from analyzer.regression.paired.sequential_test import Rules
 from reports.regression.summary import headline

@@ -211,5 +211,5 @@ def test_arguments_of_a_wrong_type_are_named():
         analyzer.count(42)
     with pytest.raises(AnalyzerError, match=r"kwargs.*\bint\b.*dict"):
         analyzer.count(nn.Identity(), (), 5)
-    with pytest.raises(AnalyzerError, match="type Identity.*name or a reference"):
+    with pytest.raises(AnalyzerError, match=r"type Identity.*name or a reference"):
         analyzer.scale(nn.Identity())

@@ -232,7 +232,8 @@ def close() -> None:
 
 def _close_server() -> None:
     global _server
-    close()
-    if _server is not None:
-        server, _server = _server, None
-        server.close()
+    with ignore_sigint():  # A second Ctrl-C must not leave processes.
+        close()
+        if _server is not None:
+            server, _server = _server, None
+            server.close()

@@ -75,6 +75,16 @@ def test_an_interrupt_shows_what_was_measured(analyze, pretend, googlenet):
     assert "partial" in outcome.err
 
 
+def test_an_interrupt_before_the_first_measurement_leaves_an_older_file(analyze, pretend, googlenet):
+    record = timed(googlenet, status="partial")
+    pretend(record.replace(measurement=record.measurement.replace(timings=())), complete=False)
+    Path("times.json").write_text("an older run")
+    outcome = analyze("time", "--variant", "googlenet", "-o", "times.json")
+    assert (outcome.status, outcome.out) == (130, "")
+    assert "interrupted" in outcome.err
+    assert Path("times.json").read_text() == "an older run"
+
+
 def test_a_second_interrupt_loses_nothing(analyze, pretend, googlenet, write_error):
     pretend(timed(googlenet, status="partial"), complete=False)
     write_error(KeyboardInterrupt())

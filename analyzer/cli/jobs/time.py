@@ -85,7 +85,10 @@ def _time_and_show(
         print_message(f"wrote {trace}")
     measurements = [record.measurement for record in records if record.measurement]
     timed = any(measurement.timings for measurement in measurements)
-    if not run.complete and timed and keep:
+    if not run.complete and not timed:
+        print_message("interrupted before the first measurement: nothing is written")
+        return 130
+    if not run.complete and keep:
         with ignore_sigint():  # Before the tables, during which an impatient user may interrupt again.
             _keep_despite_error(records)
         keep = False

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from analyzer.worker.task import is_worker
+
 ROOT = Path(__file__).parents[2]
 NAMES = ("analyzer", "reports")
 _import = builtins.__import__
@@ -93,8 +95,9 @@ class UserPackages:
 
 
 def let_user_packages_be_imported(folder: str) -> UserPackages | None:
-    """For the rest of this process, which is a worker. None if no package of the user has such a name."""
-    packages = find_user_packages(folder)
+    """For the rest of this process, if it is a worker: another process keeps Python's own imports. None if no package
+    of the user has such a name."""
+    packages = find_user_packages(folder) if is_worker() else {}
     if not packages:
         return None
     imports = UserPackages(packages)

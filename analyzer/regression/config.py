@@ -96,8 +96,8 @@ def parse(data: Mapping[str, Any], root: Path) -> Config:
             "wanted a limit above the tolerance"
         )
     return Config(
-        root, models or tuple(budgets), inputs, baseline, tolerances, parse_details(data.get("detail", "layers")), budgets,
-        tolerances.metrics[TIME], time_limit,
+        root, models or tuple(budgets), inputs, baseline, tolerances, parse_details(data.get("detail", "layers")),
+        budgets, tolerances.metrics[TIME], time_limit,
     )  # fmt: skip
 
 

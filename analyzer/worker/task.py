@@ -50,8 +50,18 @@ def _serve_standard_streams(task: str, path: Sequence[str]) -> NoReturn:
     serve(task, channel)
 
 
+def is_worker() -> bool:
+    """Whether this process serves requests and ends with the last one, so that a model may change it."""
+    return _serving
+
+
+_serving = False
+
+
 def serve(task: str, channel: Channel) -> NoReturn:
     """Answers requests until the other side closes the channel, and ends the process."""
+    global _serving
+    _serving = True
     process = os.getpid()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # The last line printed explains a crash.

@@ -72,7 +72,7 @@ def test_a_variant_takes_at_most_one_image():
 @pytest.mark.parametrize(
     "texts",
     [
-        *(["3"], ["3x224"], ["1x3x224x224"], ["x=3x224x224"], ["!3x224x224"], ["3x224x224:float16"]),
+        *(["3"], ["3x224"], ["2x3x224x224"], ["x=3x224x224"], ["!3x224x224"], ["3x224x224:float16"]),
         *(["3x224x224", "3x224x224"], ["3x224x224", "3"]),
     ],
 )

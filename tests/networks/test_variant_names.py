@@ -36,9 +36,11 @@ def test_a_setting_that_no_variant_has_lists_the_keys():
         assert text in str(caught.value)
 
 
-def test_the_last_of_repeated_settings_wins():
-    (googlenet,) = variants(["googlenet"], ["conv1.out=32", "linear.out=10", "conv1.out=48"])
+def test_two_values_for_one_number_are_an_error():
+    (googlenet,) = variants(["googlenet"], ["conv1.out=48", "linear.out=10", "conv1.out=48"])
     assert googlenet.overrides == {"conv1.conv.out": 48, "linear.out": 10}
+    with pytest.raises(AnalyzerError, match=r"conv1\.out is set to 32 and to 48"):
+        variants(["googlenet"], ["conv1.out=32", "linear.out=10", "conv1.out=48"])
 
 
 def test_an_override_in_a_name():

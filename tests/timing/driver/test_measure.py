@@ -41,10 +41,12 @@ def test_bad_arguments_are_refused_before_anything_runs(options, message):
         measure("nin", **options)
 
 
-def test_a_module_object_is_refused_with_the_remedy():
+def test_a_module_without_an_input_and_a_class_are_refused():
     torch = pytest.importorskip("torch")
-    with pytest.raises(AnalyzerError, match=r"FILE\.py:NAME"):
+    with pytest.raises(AnalyzerError, match="needs an input"):
         measure(torch.nn.ReLU())
+    with pytest.raises(AnalyzerError, match="wanted a name, a reference or an nn"):
+        measure(torch.nn.ReLU)
 
 
 def test_an_interrupt_propagates(monkeypatch):

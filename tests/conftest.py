@@ -30,10 +30,14 @@ settings.load_profile("repeatable")
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors, except that fvcore on import calls a function that torch 2.13 deprecates.
 
-    Shells ignore SIGINT in background jobs, and child processes inherit that, so the handler is restored.
+    Shells ignore SIGINT and SIGQUIT in background jobs, and `nohup` ignores SIGHUP. Child processes inherit that, so the
+    handlers are restored.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGHUP", "SIGQUIT"):
+        if (number := getattr(signal, name, None)) and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 

@@ -93,7 +93,8 @@ def setting(opened, label: str, value: int) -> None:
 
 def numbers(opened) -> list[str]:
     """The sums of the module and of the network with this setting: first column of the table."""
-    return opened.locator("#what-if tbody td:nth-child(2)").all_text_contents()
+    wait(opened, "document.querySelector('#what-if-panel tbody td')")  # The script unpacks its data first.
+    return opened.locator("#what-if-panel tbody td:nth-child(2)").all_text_contents()
 
 
 def test_the_command_gives_the_numbers_on_the_page(show, file, analyze):

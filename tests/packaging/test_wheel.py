@@ -85,7 +85,7 @@ def test_metadata(wheel):
     assert "analyze = macscope:main" in texts["entry_points.txt"].splitlines()
     metadata = message_from_string(texts["METADATA"])
     assert (metadata["Name"], metadata["Requires-Python"]) == ("macscope", ">=3.11")
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
     assert "Apache License" in texts["LICENSE"]
     needed = {line.split(";")[0].split(">")[0] for line in metadata.get_all("Requires-Dist") if "extra" not in line}
     assert needed == {"torch", "fvcore", "pandas", "plotly", "click", "rich", "jinja2", "numpy"}

@@ -81,6 +81,8 @@ class _Copies:
         try:
             copied = copy.deepcopy(value, attempt)
         except Exception:  # The memo of a copy that failed has half-filled containers.
+            if isinstance(value, Tensor):
+                raise
             return self._by_parts(value)
         if not {id(tensor) for tensor in tensors_inside(value)}.isdisjoint(map(id, tensors_inside(copied))):
             return self._by_parts(value)  # An object in it gives itself as its copy.

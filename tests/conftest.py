@@ -30,8 +30,8 @@ settings.load_profile("repeatable")
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors, except that fvcore on import calls a function that torch 2.13 deprecates.
 
-    Shells ignore SIGINT and SIGQUIT in background jobs, and `nohup` ignores SIGHUP. Child processes inherit that, so the
-    handlers are restored.
+    Shells ignore SIGINT and SIGQUIT in background jobs, and `nohup` ignores SIGHUP. Child processes inherit that, so
+    the handlers are restored.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

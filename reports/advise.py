@@ -41,7 +41,7 @@ def tables(default: Record, trials: Sequence[Trial], command: str) -> list[Table
     notes = [
         "Speed: samples per second relative to now, with a 95 % interval (Fieller). A setting is advised only if the "
         "interval excludes 1.",
-        *(f"{text[:1].upper()}{text[1:]}." for text in map(one_line, limits(measurement))),
+        *(f"Now: {text}." for text in map(one_line, limits(measurement))),
     ]
     best = [trial for trial in ranked(trials) if trial.verdict == "faster"]
     if best:

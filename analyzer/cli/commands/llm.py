@@ -12,8 +12,8 @@ from analyzer.cli.commands.options import Number, output_options
 EXAMPLES = """\b
 Examples:
   analyze llm hf:gpt2 --prompt 512 --decode 128
-  analyze llm hf:FOLDER --batch 8 --device H100 --dtype bfloat16 --tp 2
-  analyze llm hf:FOLDER --device A100-SXM4-80GB --tokens-per-s 3100
+  analyze llm hf:FOLDER --batch 8 --device 'H100 SXM5' --dtype bfloat16 --tp 2
+  analyze llm hf:FOLDER --device 'A100 SXM4 80GB' --tokens-per-s 3100
 
 FOLDER has a config.json of transformers (extra zoo). The model is built on meta tensors: nothing is downloaded or
 computed. Needs no memory for the weights.

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
+from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.randomness import seeded
-from analyzer.models.failures import user_frames
+from analyzer.models.failures import naming_the_model
 from analyzer.models.installed import imported
 from analyzer.models.known_values import known_values
 from analyzer.models.references import resolve
@@ -27,41 +27,35 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_expe
 PER_TOKEN = ("num_experts_per_tok", "moe_topk", "num_experts_per_token", "moe_k")
 
 
+@naming_the_model
 def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     """Sends the architecture, then a record of the prefill, of a decode step and of a training step."""
     reference, batch, prompt, context = (request[name] for name in ("reference", "batch", "prompt", "context"))
-    try:
-        with seeded():
-            model = _causal_model(reference)
-        if request["dtype"]:
-            model = model.to(getattr(torch, request["dtype"]))
-        arguments = inspect.signature(model.forward).parameters
-        name = next((name for name in CACHES if name in arguments), None)
-        if name is None or "input_ids" not in arguments:
-            raise AnalyzerError(f"{one_line(reference)}: {type(model).__name__} generates no text: it takes no cache")
-        send({"event": "architecture", "architecture": _architecture(model)})
-        last = {"logits_to_keep": 1} if "logits_to_keep" in arguments else {}
-        ids = torch.zeros(batch, prompt, dtype=torch.int64)
-        prefill = count_module(model, (), {"input_ids": ids, "use_cache": False, **last}, train=False, memory=True)
-        send({"event": "record", "name": "prefill", "record": record_to_json(prefill), "last": bool(last)})
-        cache = _cache(model, batch, context)
-        sizes = {
-            "context": _bytes(cache),
-            "one": _bytes(_cache(model, batch, 1)),
-            "two": _bytes(_cache(model, batch, 2)),
-        }
-        send({"event": "cache", "bytes": sizes})
-        one = {"input_ids": ids[:, :1], name: cache, "use_cache": True}
-        decode = count_module(model, (), one, train=False)
-        send({"event": "record", "name": "decode", "record": record_to_json(decode)})
-        training = count_module(model, (), {"input_ids": ids[:1], "use_cache": False}, train=True)
-        send({"event": "record", "name": "training", "record": record_to_json(training)})
-    except AnalyzerError:
-        raise
-    except BaseException as error:
-        raised = CannotMeasure(f"{one_line(reference)} raised {type(error).__name__}: {error_text(error)}")
-        raised.details = user_frames(error)
-        raise raised from error
+    with seeded():
+        model = _causal_model(reference)
+    if request["dtype"]:
+        model = model.to(getattr(torch, request["dtype"]))
+    arguments = inspect.signature(model.forward).parameters
+    name = next((name for name in CACHES if name in arguments), None)
+    if name is None or "input_ids" not in arguments:
+        raise AnalyzerError(f"{one_line(reference)}: {type(model).__name__} generates no text: it takes no cache")
+    send({"event": "architecture", "architecture": _architecture(model)})
+    last = {"logits_to_keep": 1} if "logits_to_keep" in arguments else {}
+    ids = torch.zeros(batch, prompt, dtype=torch.int64)
+    prefill = count_module(model, (), {"input_ids": ids, "use_cache": False, **last}, train=False, memory=True)
+    send({"event": "record", "name": "prefill", "record": record_to_json(prefill), "last": bool(last)})
+    cache = _cache(model, batch, context)
+    sizes = {
+        "context": _bytes(cache),
+        "one": _bytes(_cache(model, batch, 1)),
+        "two": _bytes(_cache(model, batch, 2)),
+    }
+    send({"event": "cache", "bytes": sizes})
+    one = {"input_ids": ids[:, :1], name: cache, "use_cache": True}
+    decode = count_module(model, (), one, train=False)
+    send({"event": "record", "name": "decode", "record": record_to_json(decode)})
+    training = count_module(model, (), {"input_ids": ids[:1], "use_cache": False}, train=True)
+    send({"event": "record", "name": "training", "record": record_to_json(training)})
     return {"event": "done"}
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, one_line
 from analyzer.core.inputs import parse_input
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.batch_in_input import load
 from analyzer.counting.sizes import input_sizes, resized
-from analyzer.models.failures import user_frames
+from analyzer.models.failures import naming_the_model
 from analyzer.models.references import Reference
 from analyzer.records.record_json import record_to_json
 from analyzer.worker.task import Send
@@ -24,26 +23,19 @@ class _Loaded(NamedTuple):
 _loaded: _Loaded | None = None  # A worker has one model; it is loaded by the first request.
 
 
+@naming_the_model
 def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     """Without `sizes`, the final line has the model's sizes. With them, a record of that model is sent."""
-    reference = request["reference"]
-    try:
-        loaded = _load(reference, request["inputs"], request["batch"])
-        if request["sizes"] is None:
-            return {"event": "done", "sizes": {"batch": request["batch"], **input_sizes(loaded.args, loaded.kwargs)}}
-        sizes = dict(request["sizes"])
-        with_batch = loaded.at_batch(sizes.pop("batch", request["batch"]))
-        args, kwargs = resized(*with_batch, sizes)
-        record = count_module(
-            loaded.model, args, kwargs, label=loaded.label, real=loaded.real, train=request["train"],
-            memory=request["memory"],
-        )  # fmt: skip
-    except AnalyzerError:
-        raise
-    except BaseException as error:
-        raised = CannotMeasure(f"{one_line(reference)} raised {type(error).__name__}: {error_text(error)}")
-        raised.details = user_frames(error)
-        raise raised from error
+    loaded = _load(request["reference"], request["inputs"], request["batch"])
+    if request["sizes"] is None:
+        return {"event": "done", "sizes": {"batch": request["batch"], **input_sizes(loaded.args, loaded.kwargs)}}
+    sizes = dict(request["sizes"])
+    with_batch = loaded.at_batch(sizes.pop("batch", request["batch"]))
+    args, kwargs = resized(*with_batch, sizes)
+    record = count_module(
+        loaded.model, args, kwargs, label=loaded.label, real=loaded.real, train=request["train"],
+        memory=request["memory"],
+    )  # fmt: skip
     send({"event": "record", "record": record_to_json(record)})
     return {"event": "done"}
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, error_text, one_line
+from analyzer.core.errors import AnalyzerError, InputError
 from analyzer.core.inputs import parse_input
 from analyzer.core.serialize import from_json, to_json
 from analyzer.counting.api import reference_counter
 from analyzer.counting.execution.batch_in_input import load  # The server imports it before it forks.
 from analyzer.counting.parameters import params
-from analyzer.models.failures import user_frames
+from analyzer.models.failures import naming_the_model
 from analyzer.records.record_json import record_to_json
 from analyzer.records.training import TrainingSetup
 from analyzer.worker.task import Send
 
 
+@naming_the_model
 def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     """Loads the model once and sends a record for each of `passes`; the final line has the error of a pass but the
     first, which then is the last one. Of a model that needs an input, parameters are sent before the error."""
@@ -38,10 +39,4 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
             parameters = params(loaded.model).replace(model=loaded.label)
             send({"event": "parameters", "parameters": to_json(parameters), "example": error.example})
         raise
-    except AnalyzerError:
-        raise
-    except BaseException as error:
-        raised = CannotMeasure(f"{one_line(reference)} raised {type(error).__name__}: {error_text(error)}")
-        raised.details = user_frames(error)
-        raise raised from error
     return {"event": "done"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,25 @@ import torch
 from torch import Tensor, nn
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, error_text, is_bad_input, one_line
+
+
+def naming_the_model(handle: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
+    """A task of a worker, `handle(request, send)`, of which an exception of the model's code becomes a CannotMeasure
+    with the request's `reference` and the frames in that code."""
+
+    @wraps(handle)
+    def handle_named(request: Mapping[str, Any], send: Any) -> Mapping[str, Any]:
+        try:
+            return handle(request, send)
+        except AnalyzerError:
+            raise
+        except BaseException as error:
+            reference = one_line(request["reference"])
+            raised = CannotMeasure(f"{reference} raised {type(error).__name__}: {error_text(error)}")
+            raised.details = user_frames(error)
+            raise raised from error
+
+    return handle_named
 
 
 def error_summary(error: BaseException) -> str:

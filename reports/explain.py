@@ -18,18 +18,18 @@ def derivations(record: Record, metric: str) -> list[Derivation]:
 
 def table(record: Record, metric: str) -> Table:
     """A row per operator, and the sum."""
-    found = derivations(record, metric)
+    explained = derivations(record, metric)
     rows = [
-        (f"{one_line(item.row.path) or 'model'} ({one_line(item.row.op)})", derivation_text(item)) for item in found
+        (f"{one_line(item.row.path) or 'model'} ({one_line(item.row.op)})", derivation_text(item)) for item in explained
     ]
-    total = sum(item.value for item in found)
-    if len(found) > 1:
+    total = sum(item.value for item in explained)
+    if len(explained) > 1:
         rows.append(("sum", f"{total:,}"))
     notes = [f"{METRICS[metric].title}: {METRICS[metric].meaning}."]
     if record.network_totals is not None and total:
         whole = record.network_totals.value(metric) or 0
         notes.append(f"{total / whole:.1%} of the {whole:,} of the whole network.".replace("%", " %"))
-    if lacking := [item for item in found if not item.terms]:
+    if lacking := [item for item in explained if not item.terms]:
         notes.append(f"{len(lacking)} numbers cannot be derived from the operator's shapes alone; they are counted.")
     shapes = ", ".join("x".join(map(str, shape)) for shape in record.input)
     title = f"{record.label}{f', {record.module}' if record.module else ''}: {METRICS[metric].title}, input {shapes}"

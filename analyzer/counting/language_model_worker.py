@@ -51,8 +51,8 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
         "two": _bytes(_cache(model, batch, 2)),
     }
     send({"event": "cache", "bytes": sizes})
-    one = {"input_ids": ids[:, :1], name: cache, "use_cache": True}
-    decode = count_module(model, (), one, train=False)
+    next_token = {"input_ids": ids[:, :1], name: cache, "use_cache": True}
+    decode = count_module(model, (), next_token, train=False)
     send({"event": "record", "name": "decode", "record": record_to_json(decode)})
     training = count_module(model, (), {"input_ids": ids[:1], "use_cache": False}, train=True)
     send({"event": "record", "name": "training", "record": record_to_json(training)})

@@ -66,11 +66,11 @@ def fit_axis(
     """
     best: tuple[int, dict[str, list[Fraction]]] | None = None
     for step in dict.fromkeys((*guesses, *(1 << power for power in range(MAX_STEP.bit_length())))):
-        found = _degrees(along, base, step)
-        if found and (best is None or len(found) > len(best[1])):
-            best = step, found
-        if len(found) == len(along(base) or ()) and _holds_further(along, base, step, found):
-            best = step, found
+        fitted = _degrees(along, base, step)
+        if fitted and (best is None or len(fitted) > len(best[1])):
+            best = step, fitted
+        if len(fitted) == len(along(base) or ()) and _holds_further(along, base, step, fitted):
+            best = step, fitted
             break
     if best is None:
         return None
@@ -94,7 +94,7 @@ def _degrees(along: Callable[[int], Values | None], base: int, step: int) -> dic
     sizes: list[int] = []
     values: list[Values] = []
     pending: set[str] | None = None
-    found: dict[str, list[Fraction]] = {}
+    fitted: dict[str, list[Fraction]] = {}
     for number in range(MAX_DEGREE + 1 + HELD_OUT):
         sizes.append(base + number * step)
         at_size = along(sizes[-1])
@@ -107,11 +107,11 @@ def _degrees(along: Callable[[int], Values | None], base: int, step: int) -> dic
             coefficients = newton(sizes[: degree + 1], [point[name] for point in values[: degree + 1]])
             held_out = zip(sizes[degree + 1 :], values[degree + 1 :], strict=True)
             if all(evaluate(coefficients, size) == point[name] for size, point in held_out):
-                found[name] = coefficients
+                fitted[name] = coefficients
                 pending.discard(name)
         if not pending:
             break
-    return found
+    return fitted
 
 
 def _holds_further(

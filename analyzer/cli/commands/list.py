@@ -85,8 +85,8 @@ def _list_devices(pattern: str, form: str, output: str | None) -> int:
     from reports.devices import dump, table
 
     known = devices()
-    found = [device for name, device in known.items() if fnmatch(name.lower(), pattern.lower())]
-    if not found:
+    matching = [device for name, device in known.items() if fnmatch(name.lower(), pattern.lower())]
+    if not matching:
         raise AnalyzerError(f"no device matches {quoted(pattern)}; {nearest(pattern, known)}")
-    emit(form, output, lambda: [table(found)], json=lambda: dump(found))
+    emit(form, output, lambda: [table(matching)], json=lambda: dump(matching))
     return 0

@@ -101,17 +101,17 @@ def limits(measurement: Measurement) -> list[str]:
     """What bounds the pass now: the largest kind of operator, overhead between operators, and warnings."""
     times_s = measurement.operator_times_s
     total = sum(times_s.values())
-    found = []
+    texts = []
     by_kind: dict[str, float] = {}
     for timing, seconds in times_s.items():
         by_kind[_kind(timing)] = by_kind.get(_kind(timing), 0.0) + seconds
     overhead = by_kind.pop("overhead", 0.0)
     if total and by_kind:
         kind, seconds = max(by_kind.items(), key=lambda item: item[1])
-        found.append(f"{kind} takes {100 * seconds / total:.0f} % of the time of operators and overhead")
+        texts.append(f"{kind} takes {100 * seconds / total:.0f} % of the time of operators and overhead")
     if total and overhead > 0.1 * total:
-        found.append(f"{100 * overhead / total:.0f} % is overhead between operators: Python, and freeing memory")
-    return [*found, *measurement.warnings]
+        texts.append(f"{100 * overhead / total:.0f} % is overhead between operators: Python, and freeing memory")
+    return [*texts, *measurement.warnings]
 
 
 def _kind(timing: Timing) -> str:

@@ -17,7 +17,7 @@ Examples:
   analyze advise resnet50 --device cuda --format json
 
 Tries layout, threads, half precision, larger batches and compilation, interleaved with the model as it is, and then the
-faster ones together. Nothing is advised if the interval of its gain includes 1.
+faster ones together. A setting is advised only if the interval of its speed lies above 1.
 
 Exit status: 0 measured, 3 the model could not be measured or every measurement is void.
 """

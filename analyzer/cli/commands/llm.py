@@ -29,7 +29,7 @@ TOKENS = click.IntRange(1, 10_000_000)
               help="Sequences at once.")  # fmt: skip
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
               help="Type of weights, cache and activations. Default: that of the configuration.")  # fmt: skip
-@click.option("--device", metavar="NAME", help="Bounds on this device by its published peaks; analyze list devices.")
+@click.option("--device", metavar="NAME", help="Bounds by the published peaks of this device; see analyze list.")
 @click.option("--tp", "devices", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
               help="Tensor parallelism over N devices.")  # fmt: skip
 @click.option("--tokens-per-s", type=Number(min=0, min_open=True), metavar="N",

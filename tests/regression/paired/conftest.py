@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.regression import lock
+from analyzer.core import lock
 
 NET = """
 import torch

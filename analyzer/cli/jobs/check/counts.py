@@ -14,6 +14,7 @@ from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.core.lock import exclusive
 from analyzer.models.installed import library_names
 from analyzer.networks import VARIANTS
 from analyzer.records.note import is_strict
@@ -22,7 +23,6 @@ from analyzer.regression.counts import baseline, baseline_files
 from analyzer.regression.counts.candidates import Candidate, count_candidate, runs_code
 from analyzer.regression.counts.result import CountsResult, compare_all, updated_baseline
 from analyzer.regression.limits import ANY, TABLE, Detail, Tolerances, parse_share
-from analyzer.regression.lock import exclusive
 from analyzer.regression.outcome import exit_status
 
 

@@ -17,9 +17,10 @@ from analyzer.cli.jobs.check.output import OutputOptions, emit
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
+from analyzer.core import lock
 from analyzer.core.errors import CannotMeasure, one_line, quoted
 from analyzer.core.signals import termination_as_interrupt
-from analyzer.regression import config, lock
+from analyzer.regression import config
 from analyzer.regression.counts.candidates import count_candidate
 from analyzer.regression.counts.compare import compare
 from analyzer.regression.counts.result import snapshots

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.core import lock
 from analyzer.core.errors import CannotMeasure
-from analyzer.regression import lock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from analyzer.regression.lock import exclusive
+from analyzer.core.lock import exclusive
 with exclusive(Path(sys.argv[1]), print):
     print("locked", flush=True)
     sys.stdin.readline()

@@ -14,8 +14,8 @@ import pytest
 from _pytest.junitxml import xml_key
 
 if TYPE_CHECKING:
-    from analyzer.history.pytest_benchmark import BenchmarkRun
     from analyzer.regression.benchmarks.compare import BenchmarksResult
+    from analyzer.trends.pytest_benchmark import BenchmarkRun
 
 OPTION = "--analyze-check"
 _base: pytest.StashKey[BenchmarkRun] = pytest.StashKey()
@@ -49,8 +49,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if _base not in config.stash or _why_not_measured(config):
         return
     from analyzer.core.errors import one_line, quoted
-    from analyzer.history.pytest_benchmark import machine_environment
     from analyzer.regression.benchmarks.compare import incompatibility
+    from analyzer.trends.pytest_benchmark import machine_environment
 
     config.stash[_machine] = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]
     if reason := incompatibility(config.stash[_base].environment, machine_environment(config.stash[_machine])):
@@ -148,7 +148,7 @@ def _session_run(config: pytest.Config) -> BenchmarkRun | None:
         return None
     from pytest_benchmark.utils import safe_dumps
 
-    from analyzer.history.pytest_benchmark import parse_run
+    from analyzer.trends.pytest_benchmark import parse_run
 
     data = config.hook.pytest_benchmark_generate_json(
         config=config, benchmarks=benchmarks, include_data=True, machine_info=config.stash[_machine], commit_info={}

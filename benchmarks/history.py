@@ -14,9 +14,9 @@ from itertools import accumulate
 import numpy as np
 
 from analyzer.core.frozen import Frozen
-from analyzer.history.change_points import MIN_RUNS, find_change_points
-from analyzer.history.point import TIME, Point, dump_environment
-from analyzer.history.series import Series, build_series
+from analyzer.trends.change_points import MIN_RUNS, find_change_points
+from analyzer.trends.point import TIME, Point, dump_environment
+from analyzer.trends.series import Series, build_series
 from benchmarks.common import parse_options, rate
 
 RUNS = 40

@@ -17,9 +17,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from analyzer.history.pytest_benchmark import BenchmarkRun, read_run
 from analyzer.regression.benchmarks.compare import compare_runs
 from analyzer.regression.paired.sequential_test import Rules
+from analyzer.trends.pytest_benchmark import BenchmarkRun, read_run
 from benchmarks.common import USUAL_TESTS, parse_options
 
 FOLDER = Path(".benchmarks") / "two_files"

@@ -9,11 +9,11 @@ from statistics import median
 from typing import Any
 
 from analyzer.core.units import METRICS, percent, seconds
-from analyzer.history.change_points import MIN_RUNS, ChangePoint, History, Trend
-from analyzer.history.point import TIME, Point, differing_keys, load_environment
-from analyzer.history.series import ALL, Series, environment_differences
-from analyzer.history.step_test import MIN_LOG_CHANGE
 from analyzer.records.record_json import SCHEMA_VERSION, pretty
+from analyzer.trends.change_points import MIN_RUNS, ChangePoint, History, Trend
+from analyzer.trends.point import TIME, Point, differing_keys, load_environment
+from analyzer.trends.series import ALL, Series, environment_differences
+from analyzer.trends.step_test import MIN_LOG_CHANGE
 from reports.cells import interval_text, ratio_text
 from reports.table import MISSING, Cell, Row, Table, columns
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.actions.conftest import EXPRESSION, ROOT, load
-from tests.history.bench_files import bench
 from tests.regression.paired.conftest import git
+from tests.trends.bench_files import bench
 
 pytestmark = pytest.mark.slow
 

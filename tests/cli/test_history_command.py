@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from analyzer.records.store import save
-from tests.history.bench_files import MACHINE, bench, written
 from tests.timed_records import timed
+from tests.trends.bench_files import MACHINE, bench, written
 
 OTHERS = ("b", "c", "d", "e")
 
@@ -162,7 +162,7 @@ def test_rebuild_recreates_the_cache(analyze, project, runs):
 
 
 def test_without_ruptures_trends_are_shown_with_a_hint(analyze, runs, monkeypatch):
-    monkeypatch.setattr("analyzer.history.change_points.find_spec", lambda name: None)
+    monkeypatch.setattr("analyzer.trends.change_points.find_spec", lambda name: None)
     done = analyze("history", "--import", runs)
     assert done.status == 0
     assert "pip install '.[check]'" in done.out + done.err

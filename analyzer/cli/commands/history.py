@@ -21,7 +21,7 @@ Files to import: of pytest-benchmark, of asv (its folder results), and data.js o
 
 Exit status: 0; 1 with --fail-on-new if a time or count grew and the change is not known; 2 for bad input.
 """
-# As in analyzer.history.point, without importing it for --help; a test compares the two.
+# As in analyzer.trends.point, without importing it for --help; a test compares the two.
 METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "bytes_written", "traffic", "backward_macs",
            "recomputed_macs", "peak_memory")  # fmt: skip
 

@@ -11,12 +11,12 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, render
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.files import project_root
-from analyzer.history import known_changes
-from analyzer.history.cache import read_points, rebuild_cache
-from analyzer.history.change_points import History, Trend, find_trend
-from analyzer.history.other_programs import find_files, read_runs
-from analyzer.history.pytest_benchmark import store_run
-from analyzer.history.series import Series, build_series
+from analyzer.trends import known_changes
+from analyzer.trends.cache import read_points, rebuild_cache
+from analyzer.trends.change_points import History, Trend, find_trend
+from analyzer.trends.other_programs import find_files, read_runs
+from analyzer.trends.pytest_benchmark import store_run
+from analyzer.trends.series import Series, build_series
 
 MAX_LINES = 10  # GitHub shows ten errors per step.
 NO_RUNS = "no runs yet; run analyze time, or import runs of pytest-benchmark with --import"

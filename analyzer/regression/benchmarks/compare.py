@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, ClassVar
 
-from analyzer.history.point import UNKNOWN
-from analyzer.history.pytest_benchmark import BenchmarkRun
 from analyzer.regression.benchmarks.sample_times import BenchmarkTime, estimate_time
 from analyzer.regression.outcome import TOTAL, Change, CheckResult, ModelCheck, Outcome
 from analyzer.regression.paired.sequential_test import POWER, Estimate, Rules, critical_value, holm_levels
+from analyzer.trends.point import UNKNOWN
+from analyzer.trends.pytest_benchmark import BenchmarkRun
 
 MIN_BENCHMARKS = 5  # To estimate the noise from the other benchmarks.
 # Standard deviation of the log ratio of two runs of the same code. On shared machines 38 to 71 of 100 such pairs differ

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, quoted
-from analyzer.history.pytest_benchmark import WANTED, BenchmarkRun, read_run
 from analyzer.regression import config
 from analyzer.regression.paired.sequential_test import Rules
+from analyzer.trends.pytest_benchmark import WANTED, BenchmarkRun, read_run
 
 
 def load_rules() -> Rules:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median, stdev
 
 from analyzer.core.frozen import Frozen
-from analyzer.history.pytest_benchmark import Benchmark
+from analyzer.trends.pytest_benchmark import Benchmark
 
 MIN_SAMPLES, GROUP_SIZE, TENTHS = 5, 10, 10
 

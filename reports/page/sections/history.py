@@ -17,7 +17,7 @@ from reports.page.network_views import NetworkView
 from reports.table import MISSING, Row, Table, columns
 
 if TYPE_CHECKING:
-    from analyzer.history.change_points import Trend
+    from analyzer.trends.change_points import Trend
 
 MIN_RUNS = 3
 MAX_LINES = 8
@@ -41,9 +41,9 @@ def section(networks: Sequence[NetworkView]) -> Section:
 
 
 def _trends(records: Sequence[Record]) -> list[Trend]:
-    from analyzer.history.change_points import find_trend  # Imports numpy: not for a page without runs.
-    from analyzer.history.point import record_points
-    from analyzer.history.series import ALL, build_series
+    from analyzer.trends.change_points import find_trend  # Imports numpy: not for a page without runs.
+    from analyzer.trends.point import record_points
+    from analyzer.trends.series import ALL, build_series
 
     points = [point for record in records for point in record_points(record, record.created or "")]
     series = [item for item in build_series(points) if len(item.points) >= MIN_RUNS and item.model != ALL]

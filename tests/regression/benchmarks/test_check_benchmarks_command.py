@@ -10,11 +10,11 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from analyzer.history.pytest_benchmark import parse_run
 from analyzer.regression.benchmarks.compare import compare_runs
 from analyzer.regression.paired.sequential_test import Rules
+from analyzer.trends.pytest_benchmark import parse_run
 from reports.regression import markdown
-from tests.history.bench_files import MACHINE, bench, written
+from tests.trends.bench_files import MACHINE, bench, written
 
 NINE = {f"test_{name}": 1e-3 * (index + 1) for index, name in enumerate("abcdefghi")}
 HOSTILE = "test_<b>&[x](javascript:y)\x1b[31m\n::error::no"

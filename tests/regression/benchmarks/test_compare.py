@@ -7,7 +7,6 @@ from statistics import median, stdev
 
 import pytest
 
-from analyzer.history.pytest_benchmark import Benchmark, BenchmarkRun, parse_run
 from analyzer.regression.benchmarks.compare import (
     ALL,
     DEFAULT_DEVIATION,
@@ -21,8 +20,9 @@ from analyzer.regression.benchmarks.compare import (
 from analyzer.regression.benchmarks.sample_times import BenchmarkTime, estimate_time
 from analyzer.regression.outcome import exit_status
 from analyzer.regression.paired.sequential_test import Rules
+from analyzer.trends.pytest_benchmark import Benchmark, BenchmarkRun, parse_run
 from reports.regression.summary import headline
-from tests.history.bench_files import MACHINE, bench
+from tests.trends.bench_files import MACHINE, bench
 
 RULES = Rules()
 NOISE = (0.004, -0.003, 0.002, -0.005, 0.001, -0.001, 0.003, -0.004, 0.005)  # Of the log ratio of nine benchmarks.

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from tests.history.bench_files import bench, written
+from tests.trends.bench_files import bench, written
 
 pytestmark = pytest.mark.slow  # Every test runs pytest in a child process, most of them twice.
 

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.history.cache import read_points
-from analyzer.history.pytest_benchmark import load_stored_run, minor_version, parse_run, read_run, store_run
-from tests.history.bench_files import bench
+from analyzer.trends.cache import read_points
+from analyzer.trends.pytest_benchmark import load_stored_run, minor_version, parse_run, read_run, store_run
+from tests.trends.bench_files import bench
 
 
 def test_an_import_stores_no_host_and_is_stored_once(tmp_path):

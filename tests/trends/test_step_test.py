@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import trim_mean, ttest_ind
 
-from analyzer.history.step_test import MIN_DEVIATION, detectable_step, difference_noise, step_p_value
+from analyzer.trends.step_test import MIN_DEVIATION, detectable_step, difference_noise, step_p_value
 
 ALTERNATING = np.tile([0.0, 0.01], 10)  # Negatively correlated runs count as independent ones.
 

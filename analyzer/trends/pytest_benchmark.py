@@ -17,7 +17,7 @@ from typing import Any
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import DATA, make_data_folder, read_text, write_text
 from analyzer.core.frozen import Frozen
-from analyzer.history.point import TIME, UNKNOWN, Point, dump_environment, known_commit, utc_timestamp
+from analyzer.trends.point import TIME, UNKNOWN, Point, dump_environment, known_commit, utc_timestamp
 
 FOLDER = Path(DATA) / "imported"
 SOURCE = "pytest-benchmark"

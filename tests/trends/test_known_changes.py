@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.history.change_points import ChangePoint, Trend
-from analyzer.history.known_changes import new_changes, read_known, write_known
-from analyzer.history.series import build_series
-from tests.history.bench_files import points
+from analyzer.trends.change_points import ChangePoint, Trend
+from analyzer.trends.known_changes import new_changes, read_known, write_known
+from analyzer.trends.series import build_series
+from tests.trends.bench_files import points
 
 
 def trend(after: int, size: float = 0.5, model: str = "net") -> Trend:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from analyzer.history.change_points import ChangePoint, change_with_interval, find_change_points, find_trend
-from analyzer.history.point import REFERENCE, Point
-from analyzer.history.series import ALL, Series, build_series
-from tests.history.bench_files import points
+from analyzer.trends.change_points import ChangePoint, change_with_interval, find_change_points, find_trend
+from analyzer.trends.point import REFERENCE, Point
+from analyzer.trends.series import ALL, Series, build_series
+from tests.trends.bench_files import points
 
 NOISE = [0, 1, -1, 2, 0, -2, 1, 0, -1, 1]  # In percent; ten runs.
 

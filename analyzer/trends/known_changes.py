@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import DATA, read_text, write_text
 from analyzer.core.frozen import Frozen
-from analyzer.history.change_points import REFINEMENT_RANGE, ChangePoint, Trend
-from analyzer.history.point import dump_environment, load_environment
-from analyzer.history.series import Series
+from analyzer.trends.change_points import REFINEMENT_RANGE, ChangePoint, Trend
+from analyzer.trends.point import dump_environment, load_environment
+from analyzer.trends.series import Series
 
 FILE = Path(DATA) / "known-changes.json"
 SCHEMA_VERSION = 1

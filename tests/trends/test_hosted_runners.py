@@ -12,9 +12,9 @@ import csv
 import numpy as np
 import pytest
 
-from analyzer.history.change_points import find_change_points
-from analyzer.history.point import TIME, Point, dump_environment
-from analyzer.history.series import build_series
+from analyzer.trends.change_points import find_change_points
+from analyzer.trends.point import TIME, Point, dump_environment
+from analyzer.trends.series import build_series
 from tests.conftest import REFERENCE
 
 BENCHMARKS = ("BenchmarkFib10", "BenchmarkFib20")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
-from analyzer.history.point import UNKNOWN, known_commit
-from analyzer.history.pytest_benchmark import INVALID, MAX_S, Benchmark, BenchmarkRun, parse_run, read_file
+from analyzer.trends.point import UNKNOWN, known_commit
+from analyzer.trends.pytest_benchmark import INVALID, MAX_S, Benchmark, BenchmarkRun, parse_run, read_file
 
 DATA_JS = "window.BENCHMARK_DATA"
 ASV_KEYS = {"commit_hash", "env_name", "results"}

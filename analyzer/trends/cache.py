@@ -18,11 +18,11 @@ from typing import TypeAlias
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.files import DATA, make_data_folder, read_text
 from analyzer.core.frozen import Frozen
-from analyzer.history import pytest_benchmark
-from analyzer.history.point import Point, record_points
 from analyzer.records import store
 from analyzer.records.record_json import load
 from analyzer.records.validate import use_record
+from analyzer.trends import pytest_benchmark
+from analyzer.trends.point import Point, record_points
 
 FILE = Path(DATA) / "history.sqlite"
 VERSION = 3  # Version of the table below and of the points in it.

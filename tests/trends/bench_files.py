@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analyzer.history.point import TIME, Point, dump_environment
+from analyzer.trends.point import TIME, Point, dump_environment
 
 MACHINE = {
     "node": "secret-host",

@@ -6,7 +6,7 @@ import pytest
 
 from analyzer.cli.commands.history import METRICS as COMMAND_METRICS
 from analyzer.core.units import METRICS as UNITS
-from analyzer.history.point import (
+from analyzer.trends.point import (
     METRICS,
     REFERENCE,
     TIME,
@@ -15,9 +15,9 @@ from analyzer.history.point import (
     record_points,
     utc_timestamp,
 )
-from analyzer.history.series import ALL, build_series, environment_differences
-from tests.history.bench_files import points
+from analyzer.trends.series import ALL, build_series, environment_differences
 from tests.timed_records import timed
+from tests.trends.bench_files import points
 
 
 def test_what_all_times_of_a_run_share_is_removed():

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.history.other_programs import find_files, read_runs, to_seconds
-from tests.history.bench_files import bench, written
+from analyzer.trends.other_programs import find_files, read_runs, to_seconds
+from tests.trends.bench_files import bench, written
 
 COMMIT = "a" * 40
 

@@ -10,13 +10,13 @@ from contextlib import closing
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.history import cache
-from analyzer.history.cache import FILE, read_points, rebuild_cache
-from analyzer.history.pytest_benchmark import parse_run, store_run
 from analyzer.records.record_json import dump
 from analyzer.records.store import FOLDER, save
-from tests.history.bench_files import bench
+from analyzer.trends import cache
+from analyzer.trends.cache import FILE, read_points, rebuild_cache
+from analyzer.trends.pytest_benchmark import parse_run, store_run
 from tests.timed_records import timed
+from tests.trends.bench_files import bench
 
 
 @pytest.fixture(scope="module")

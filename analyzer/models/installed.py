@@ -9,6 +9,7 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted
 from analyzer.core.inputs import LIBRARIES
+from analyzer.networks import VARIANTS
 
 
 def imported(module: str) -> Any:
@@ -37,3 +38,16 @@ def library_names(library: str, pattern: str = "*") -> list[str]:
     if not matching:
         raise UnknownModel(f"{library} has no model {quoted(pattern)}; {nearest(pattern.strip('*').lower(), names)}")
     return matching
+
+
+def matching_models(name: str) -> list[str]:
+    """The models that a pattern means, such as `timm:resnet*` or `googlenet-*`; a name without `*` is itself."""
+    if "*" not in name or "(" in name:
+        return [name]
+    library, colon, pattern = name.partition(":")
+    if colon:
+        return [f"{library}:{match}" for match in library_names(library, pattern)]
+    matches = [variant for variant in VARIANTS if fnmatchcase(variant, name)]
+    if not matches:
+        raise AnalyzerError(f"no built-in network matches {quoted(name)}; {nearest(name.strip('*'), VARIANTS)}")
+    return matches

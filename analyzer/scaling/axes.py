@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
-
-MAX_POINTS = 10_000
-MAX_SIZE = 10**9
-RANGE = re.compile(r"([0-9]{1,9})\.\.([0-9]{1,9})(?::(x?)([0-9]{1,9}))?")
+from analyzer.core.ranges import numbers
 
 
 class Axis(Frozen):
@@ -68,7 +64,7 @@ def parse_values(texts: Sequence[str], axes: Sequence[Axis]) -> dict[str, tuple[
     values: dict[str, tuple[int, ...]] = {}
     names = {name: axis.name for axis in axes for name in axis.sizes}
     for text in texts:
-        name, equals, numbers = text.rpartition("=")
+        name, equals, sizes = text.rpartition("=")
         if not equals and len(axes) > 1:
             wanted = ", ".join(f"{axis.name}=…" for axis in axes)
             raise AnalyzerError(f"--at {quoted(text)} does not say which size; wanted {wanted}")
@@ -77,26 +73,5 @@ def parse_values(texts: Sequence[str], axes: Sequence[Axis]) -> dict[str, tuple[
             raise AnalyzerError(f"--at {quoted(text)}: no size {quoted(name)} in --over; it has {', '.join(names)}")
         if axis in values:
             raise AnalyzerError(f"--at gives {axis} twice; separate its values by commas")
-        values[axis] = tuple(dict.fromkeys(size for part in numbers.split(",") for size in _sizes(part.strip(), text)))
+        values[axis] = numbers(sizes, f"--at {quoted(text)}")
     return values
-
-
-def _sizes(part: str, text: str) -> Sequence[int]:
-    if part.isascii() and part.isdigit() and 1 <= int(part) <= MAX_SIZE:
-        return [int(part)]
-    match = RANGE.fullmatch(part)
-    if not match:
-        raise AnalyzerError(
-            f"malformed value {quoted(part)} of --at {quoted(text)}; wanted 8, 1,8,32, FROM..TO:STEP or FROM..TO:x2"
-        )
-    first, last, step = int(match[1]), int(match[2]), int(match[4] or 1)
-    if not 1 <= first <= last or not step or (match[3] and step < 2):
-        raise AnalyzerError(f"the range {quoted(part)} of --at is empty; wanted FROM..TO:STEP with 1 ≤ FROM ≤ TO")
-    if not match[3]:
-        if (last - first) // step >= MAX_POINTS:
-            raise AnalyzerError(f"the range {quoted(part)} of --at has more than {MAX_POINTS:,} sizes; raise its step")
-        return range(first, last + 1, step)
-    sizes = [first]
-    while sizes[-1] * step <= last:
-        sizes.append(sizes[-1] * step)
-    return sizes

@@ -13,10 +13,9 @@ from analyzer.cli.jobs.check.output import OutputOptions, emit
 from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
-from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.core.errors import AnalyzerError
 from analyzer.core.lock import exclusive
-from analyzer.models.installed import library_names
-from analyzer.networks import VARIANTS
+from analyzer.models.installed import matching_models
 from analyzer.records.note import is_strict
 from analyzer.regression import config
 from analyzer.regression.counts import baseline, baseline_files
@@ -79,25 +78,12 @@ def select_names(settings: config.Config, selection: Selection, action: str) -> 
             f'nothing to {action}: set models = ["NAME", …] under {TABLE} in pyproject.toml, '
             "or give a model, such as googlenet or net.py"
         )
-    names = [match for name in names for match in _matching(name)]
+    names = [match for name in names for match in matching_models(name)]
     unique = list(dict.fromkeys(names))
     for name in unique:
         if names.count(name) > 1:
             print_message(f"{name} is given twice; it is {action.removesuffix('e')}ed once")
     return unique
-
-
-def _matching(name: str) -> list[str]:
-    """The models that a pattern means, such as `timm:resnet*` or `googlenet-*`; a name without `*` is itself."""
-    if "*" not in name or "(" in name:
-        return [name]
-    library, colon, pattern = name.partition(":")
-    if colon:
-        return [f"{library}:{match}" for match in library_names(library, pattern)]
-    matches = [variant for variant in VARIANTS if fnmatchcase(variant, name)]
-    if not matches:
-        raise AnalyzerError(f"no built-in network matches {quoted(name)}; {nearest(name.strip('*'), VARIANTS)}")
-    return matches
 
 
 def _read_baseline(path: Path, shown: str, *, replaceable: bool) -> baseline.Baseline | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -88,8 +90,29 @@ def test_waiting_has_a_limit(tmp_path, holder):
 
 def test_the_lock_of_a_check_is_in_a_folder_of_the_user(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert lock.lock_path().parent == tmp_path
+    assert lock.lock_path() == tmp_path / "analyze-check.lock"
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with lock.exclusive(lock.lock_path(), pytest.fail):
-        assert [file.name for file in (tmp_path / "cache").iterdir()] == ["analyze-check.lock"]
+        (file,) = (tmp_path / "cache").iterdir()
+        assert re.fullmatch(r"analyze-check-[0-9a-f]{8}\.lock", file.name)  # Of this machine, if others share the home.
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wait"),
+    [
+        ("cpu", "cpu", True),
+        ("cuda", "cuda:0", True),
+        ("cuda:0", "cuda:1", False),
+        ("cuda:1", "cpu", True),
+        ("cpu", "cuda:1", True),
+    ],
+)
+def test_timings_on_processors_or_on_one_gpu_exclude_each_other(tmp_path, monkeypatch, first, second, wait):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
+    refused = pytest.raises(CannotMeasure) if wait else nullcontext()
+    with lock.timing_lock(first), refused, lock.timing_lock(second, max_wait=0):
+        pass
+    names = {file.name for file in tmp_path.iterdir()}
+    assert ("analyze-gpu-5.lock" in names) == any(device in ("cuda", "cuda:0") for device in (first, second))

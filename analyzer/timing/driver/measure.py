@@ -23,7 +23,7 @@ from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
 from analyzer.records.rows import Count
 from analyzer.records.timings import Configuration
-from analyzer.timing.driver.processes import run_workers
+from analyzer.timing.driver.processes import RunWorker, run_worker, run_workers
 from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
@@ -199,13 +199,14 @@ def time_requests(
     processes: int | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, label: None,
     journal: Callable[[Sequence[Record]], None] = lambda records: None,
+    run_worker: RunWorker = run_worker,
 ) -> TimedRun:
     """Times every request in `processes` fresh processes and adds the times to the model's counts.
 
     Without `processes` there are PROCESSES, and at least MIN_PROCESSES where these take too long. A request that fails
     has a record without timings; its measurement has the reason. `journal` receives the records so far after each
-    process. Raises AnalyzerError before timing anything if a named
-    network cannot take the input, and afterwards if every request was refused.
+    process. `run_worker` runs one process. Raises AnalyzerError before timing anything if a named network cannot take
+    the input, and afterwards if every request was refused.
     """
     counts = [_count_variant(request) if request.variant else None for request in requests]
 
@@ -217,6 +218,7 @@ def time_requests(
         processes=processes or PROCESSES,
         min_processes=processes or MIN_PROCESSES,
         order=random.Random(0),
+        run_worker=run_worker,
         progress=progress,
         journal=lambda replies: journal(records(replies)),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from statistics import median
 from typing import TypeAlias
 
@@ -26,9 +27,9 @@ TASK = "analyzer.timing.worker.main"
 RunWorker: TypeAlias = Callable[[Request], Reply]
 
 
-def run_worker(request: Request) -> Reply:
-    """Times one request in a fresh process and ends all its processes."""
-    return spawned.run(TASK, to_json(request), request.budget_s + GRACE_S)
+def run_worker(request: Request, limit_s: float = inf) -> Reply:
+    """Times one request in a fresh process and ends all its processes, after `limit_s` seconds at the latest."""
+    return spawned.run(TASK, to_json(request), min(request.budget_s + GRACE_S, limit_s))
 
 
 def estimate_so_far(replies: Sequence[Reply]) -> str:

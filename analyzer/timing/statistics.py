@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Measurement, Timing
 
 Samples: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]  # Seconds, of one process.
@@ -15,6 +16,30 @@ Samples: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]  # Seconds, of
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 BLOCK = 2**21  # Sample counts held at a time: memory does not grow with the number of samples.
+
+
+class Median(Frozen):
+    """A median of clustered samples and its standard error: intervals of any confidence from a single bootstrap.
+
+    `sizes` are the numbers of samples per process. See `bootstrap_median`.
+    """
+
+    value: float
+    standard_error: float
+    sizes: tuple[int, ...]
+
+    def half_width(self, confidence: float = CONFIDENCE) -> float:
+        factor = critical_value(self.sizes, confidence)
+        return factor * self.standard_error if factor < inf else inf
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        half_width = self.half_width(confidence)
+        return self.value - half_width, self.value + half_width
+
+
+def estimate_median(timing: Timing, *, seed: int = 0) -> Median:
+    """The median of a timing, in seconds. Raises ValueError if the process counts do not add up."""
+    return _bootstrap(by_process(timing), seed)
 
 
 def confidence_interval(timing: Timing) -> tuple[float, float]:
@@ -42,9 +67,13 @@ def ratio_interval(first: Timing, second: Timing) -> tuple[float, float]:
     >>> ratio_interval(*(Timing("", "", 1, "pass", "pass", (time,) * 3, "trusted") for time in (1.0, 2.0)))
     (2.0, 2.0)
     """
-    (first_s, first_width), (second_s, second_width) = (
-        (timing.median_s, (high - low) / 2) for timing in (first, second) for low, high in [confidence_interval(timing)]
-    )
+    return median_ratio_interval(estimate_median(first), estimate_median(second))
+
+
+def median_ratio_interval(first: Median, second: Median, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """As `ratio_interval`, of two medians and at any confidence."""
+    first_s, first_width = first.value, first.half_width(confidence)
+    second_s, second_width = second.value, second.half_width(confidence)
     scale = first_s**2 - first_width**2
     if not scale > 0 or second_width == inf:
         return 0.0, inf
@@ -58,6 +87,10 @@ def bootstrap_median(processes: Sequence[Samples], *, seed: int = 0) -> tuple[fl
     The cluster bootstrap is from Davison and Hinkley (1997, section 3.8), the t quantile and the correction for few
     clusters from Efron and Tibshirani (1993, sections 5.3 and 12.4); see `critical_value`.
     """
+    return _bootstrap(processes, seed).interval()
+
+
+def _bootstrap(processes: Sequence[Samples], seed: int) -> Median:
     samples = np.concatenate(processes)
     order = samples.argsort()
     ordered, sizes = samples[order], [process.size for process in processes]
@@ -68,10 +101,7 @@ def bootstrap_median(processes: Sequence[Samples], *, seed: int = 0) -> tuple[fl
         # The two middle samples of a resample; the same one where an odd number was drawn.
         low, high = ((cumulative >= rank).argmax(axis=1) for rank in ((drawn + 1) // 2, drawn // 2 + 1))
         medians.append((ordered[low] + ordered[high]) / 2)
-    median, standard_error = float(np.median(samples)), float(np.concatenate(medians).std())
-    factor = critical_value(sizes)
-    half_width = factor * standard_error if factor < inf else inf
-    return median - half_width, median + half_width
+    return Median(float(np.median(samples)), float(np.concatenate(medians).std()), tuple(sizes))
 
 
 def resample_counts(
@@ -91,8 +121,8 @@ def resample_counts(
         yield np.repeat(times, sizes, axis=1) if len(sizes) > 1 else times
 
 
-def critical_value(sizes: Sequence[int]) -> float:
-    """Half width of a 95 % interval in standard deviations of the resamples: t(n - 1) · sqrt(n / (n - 1)).
+def critical_value(sizes: Sequence[int], confidence: float = CONFIDENCE) -> float:
+    """Half width of an interval in standard deviations of the resamples: t(n - 1) · sqrt(n / (n - 1)).
 
     n is the number of processes, or of samples of a single process. Student's t, because few processes underestimate
     their own spread; the root corrects the variance of resamples, which is (n - 1) / n of the estimate's variance
@@ -107,7 +137,7 @@ def critical_value(sizes: Sequence[int]) -> float:
     count = len(sizes) if len(sizes) > 1 else sizes[0]
     if count < 2:
         return inf
-    return float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * sqrt(count / (count - 1))
+    return float(stdtrit(count - 1, (1 + confidence) / 2)) * sqrt(count / (count - 1))
 
 
 def interval_half_width(measurement: Measurement) -> Callable[[Sequence[Timing]], float | None]:

@@ -1,0 +1,173 @@
+"""Results of sweeps as points: their totals and the time of a pass, without the rows of their records."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from analyzer.core.frozen import Frozen
+from analyzer.records.comparable import KEY_FIELDS, stable_key
+from analyzer.records.record import Record
+from analyzer.records.result import Result
+from analyzer.records.timings import Configuration, Quality
+
+if TYPE_CHECKING:
+    from analyzer.timing.statistics import Median
+
+Machine: TypeAlias = tuple[str, ...]  # A stable key without what configurations have; empty if it is unknown.
+
+
+class Time(Frozen):
+    """The time of a pass. Without a median it is void: too disturbed to use."""
+
+    quality: Quality
+    median: Median | None
+    shown_s: float
+
+
+class Point(Frozen):
+    """One configuration that was counted and possibly timed, or that failed.
+
+    `model` has its overrides, `base` is without them; `inputs` are without the batch. `macs` are those of a step if a
+    backward pass was counted. `processors` is how many the machine lets the process use.
+    """
+
+    model: str
+    base: str
+    inputs: tuple[str, ...]
+    overrides: Mapping[str, int]
+    configuration: Configuration
+    machine: Machine = ()
+    machine_name: str = ""
+    processors: int = 0
+    host: str = ""
+    ended: str = ""
+    reason: str = ""
+    failed: bool = False
+    params: int | None = None
+    macs: int | None = None
+    peak: int | None = None
+    time: Time | None = None
+
+    @property
+    def name(self) -> str:
+        """The model, and its inputs if they were given."""
+        return f"{self.model} at {', '.join(self.inputs)}" if self.inputs else self.model
+
+    @property
+    def usable(self) -> bool:
+        """Whether it has a time that is not void."""
+        return self.time is not None and self.time.median is not None
+
+    @property
+    def median(self) -> Median:
+        """Only for a point that is `usable`, as what follows."""
+        assert self.time
+        assert self.time.median
+        return self.time.median
+
+    @property
+    def samples_per_s(self) -> float:
+        return self.configuration.batch / self.median.value
+
+    @property
+    def rate_interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the samples per second."""
+        low, high = self.median.interval()
+        batch = self.configuration.batch
+        return batch / high, batch / low if low > 0 else float("inf")
+
+
+def read_points(results: Iterable[Result]) -> list[Point]:
+    """The newest point of each configuration on each machine; a void time gives way to an older one that is not.
+
+    A failure is left out if the same configuration succeeded later.
+    """
+    points = sorted(map(point, results), key=lambda point: point.ended)
+    newest: dict[object, Point] = {}
+    failures: dict[object, Point] = {}
+    for item in points:
+        case = (item.model, item.inputs, item.configuration)
+        if item.failed:
+            failures[case] = item
+            continue
+        failures.pop(case, None)
+        known = newest.get((*case, item.machine))
+        if known is None or item.usable or not known.usable:
+            newest[*case, item.machine] = item
+    return _without_repeated_counts([*newest.values(), *failures.values()])
+
+
+def _without_repeated_counts(points: Sequence[Point]) -> list[Point]:
+    """The points without those that only repeat the counts of a timed one."""
+    timed = {(item.model, item.inputs, item.configuration) for item in points if item.time}
+    return [
+        item for item in points
+        if item.failed or item.time or (item.model, item.inputs, item.configuration) not in timed
+    ]  # fmt: skip
+
+
+def point(result: Result) -> Point:
+    """The estimate of the median takes about 2 ms for 30 samples."""
+    case, record = result.case, result.record
+    failed = Point(
+        model=case.label,
+        base=case.model,
+        inputs=case.inputs,
+        overrides=case.overrides,
+        configuration=case.configuration,
+        host=result.host,
+        ended=result.ended,
+        failed=True,
+        reason=result.reason or "no reason was recorded",
+    )
+    if record is None or result.status == "failed":
+        return failed
+    totals, memory = record.totals, record.memory
+    counted = failed.replace(
+        failed=False,
+        reason="",
+        params=totals.params,
+        macs=totals.step.get("step_macs", totals.macs),
+        peak=memory.total(memory.setup.optimizer if memory.setup else "") if memory else None,
+    )
+    return _with_time(counted, record)
+
+
+def _with_time(counted: Point, record: Record) -> Point:
+    measurement = record.measurement
+    timing = measurement.pass_timing if measurement else None
+    if measurement is None or timing is None:
+        return counted
+    from analyzer.timing.statistics import estimate_median  # Imports numpy: not for results without times.
+
+    processor, gpu = record.environment.get("processor") or {}, record.environment.get("gpu") or {}
+    median = estimate_median(timing) if measurement.quality != "void" else None
+    return counted.replace(
+        configuration=measurement.configuration,
+        machine=stable_key(record.environment, Configuration()),
+        machine_name=str(gpu.get("name") or processor.get("model") or "unknown machine"),
+        processors=len(processor.get("affinity") or ()) or int(processor.get("count") or 0),
+        time=Time(measurement.quality, median, timing.median_s),
+        reason=measurement.reason,
+    )
+
+
+def machine_names(points: Iterable[Point]) -> dict[Machine, str]:
+    """A name for each machine with a time, unique by the fields in which machines of one name differ."""
+    names = {item.machine: item.machine_name for item in points if item.time}
+    alike: dict[str, list[Machine]] = defaultdict(list)
+    for machine, name in names.items():
+        alike[name].append(machine)
+    for name, machines in alike.items():
+        differing = [i for i in range(1, len(KEY_FIELDS)) if len({key[i : i + 1] for key in machines}) > 1]
+        for number, key in enumerate(machines, 1) if len(machines) > 1 else ():
+            parts = [key[i].replace("1 threads of", "processors:") for i in differing if i < len(key)]
+            text = ", ".join(part for part in parts if 0 < len(part) <= 40)
+            names[key] = f"{name} ({text})" if text else f"{name} #{number}"
+    taken: dict[str, int] = {}
+    for key, name in names.items():
+        taken[name] = taken.get(name, 0) + 1
+        names[key] = f"{name} #{taken[name]}" if taken[name] > 1 else name
+    return names

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, quoted
 from analyzer.core.inputs import is_reference
-from analyzer.networks import VARIANTS
+from analyzer.networks import VARIANTS, builtin_name
 
 LIBRARIES = ("torchvision", "timm")  # In the order in which a bare name is looked up.
 COMMA = re.compile(r",(?![^(\[{]*[)\]}])")  # Not inside of brackets: `net.py:Net(3,width=64),alexnet`.
@@ -27,12 +27,6 @@ def split_names(texts: Sequence[str], place: str) -> tuple[str, ...]:
             else:
                 names.append(part.strip())
     return tuple(names)
-
-
-def builtin_name(name: str) -> str:
-    """The name with the case of the built-in network that it names, if it names one."""
-    base, at, changes = name.partition("@")
-    return f"{base.lower()}{at}{changes}" if base.lower() in VARIANTS else name
 
 
 def sort_models(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -32,6 +32,12 @@ VARIANTS: dict[str, tuple[str, str]] = {
 }
 
 
+def builtin_name(name: str) -> str:
+    """The name with the case of the built-in network that it names, if it names one."""
+    base, at, changes = name.partition("@")
+    return f"{base.lower()}{at}{changes}" if base.lower() in VARIANTS else name
+
+
 def find(name: str) -> Network:
     """The network of that name. Raises AnalyzerError with the nearest names if none exists."""
     if name in VARIANTS:

@@ -8,10 +8,10 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.models.installed import matching_models
-from analyzer.networks import find
+from analyzer.networks import builtin_name, find
 from analyzer.networks.overrides import full_key, parse_overrides, unknown_key_error
 from analyzer.records.result import Case, Measure
 from analyzer.records.timings import Configuration
@@ -82,7 +82,8 @@ def cases(grid: Grid, expand: Callable[[str], Sequence[str]] = matching_models) 
 
 
 def _cases(grid: Grid, expand: Callable[[str], Sequence[str]]) -> Iterator[Case]:
-    models = list(dict.fromkeys(entry.replace(name=name) for entry in grid.models for name in expand(entry.name)))
+    named = (entry.replace(name=name) for entry in grid.models for name in expand(builtin_name(entry.name)))
+    models = list(dict.fromkeys(named))
     settings = _settings_by_model(models, grid.settings)
     configurations = _configurations(grid)
     total = sum(len(configurations) * prod(map(len, settings[model].values())) for model in models)
@@ -157,7 +158,3 @@ def _setting(case: Case, key: str) -> int | None:
         return None
     name = full_key(find(case.model), key)
     return case.overrides.get(name) if name else None
-
-
-def unknown_key(place: str, key: str, known: Sequence[str]) -> AnalyzerError:
-    return AnalyzerError(f"{place}unknown key {quoted(key)}; {nearest(key, known)}")

@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 import click
 
 from analyzer.cli.completion import complete_model, complete_override, complete_variant
-from analyzer.cli.models import builtin_name, sort_models, split_names
+from analyzer.cli.models import sort_models, split_names
 from analyzer.cli.output import FORMATS
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.networks import builtin_name
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 MAX_COUNT = 1_000_000

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -153,17 +153,24 @@ class _Date(datetime.datetime, metaclass=_AnyDate):
         return cls.now(datetime.UTC).replace(tzinfo=None)
 
 
-def _environment(environ: Any, name: str) -> Any:
-    """`os.environ[name]`, and `get`, which calls it."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _package(frame) in ENVIRONMENT:
-        frame = frame.f_back
-    if frame is not None and _variations and _id(frame.f_globals) in _variations[-1].files:
-        _variations[-1].randomness.environment.add(str(name))
-    return _getitem(environ, name)
+def _recording(encode_key: Callable[[str], Any]) -> Callable[[str], Any]:
+    """`os.environ.encodekey`, which every access calls, so that reading a variable is recorded.
+
+    The class stays unchanged: after 1,000 changes of a class, Python 3.13 may call the `__getitem__` of an earlier one.
+    """
+
+    def encode(name: str) -> Any:
+        frame: FrameType | None = sys._getframe(1)
+        reads = frame is not None and frame.f_code.co_name == "__getitem__"
+        while frame is not None and _package(frame) in ENVIRONMENT:
+            frame = frame.f_back
+        if reads and frame is not None and _variations and _id(frame.f_globals) in _variations[-1].files:
+            _variations[-1].randomness.environment.add(str(name))
+        return encode_key(name)
+
+    return encode
 
 
-_getitem = os._Environ.__getitem__
 _TIMES = [name for clock in CLOCKS for name in (clock, f"{clock}_ns") if hasattr(time, name)]
 # The owner, the name of its attribute, the original and the varied function.
 _OWNERS: list[tuple[Any, str, Any, Any]] = [
@@ -171,7 +178,7 @@ _OWNERS: list[tuple[Any, str, Any, Any]] = [
     (os, "getpid", _getpid, _varied_getpid),
     (uuid, "uuid1", _uuid1, _varied_uuid1),
     (datetime, "datetime", _datetime, _Date),
-    (os._Environ, "__getitem__", _getitem, _environment),
+    (os.environ, "encodekey", os.environ.encodekey, _recording(os.environ.encodekey)),
 ]
-_BY_ID = {_id(original): varied for owner, _, original, varied in _OWNERS if owner is not os._Environ}
+_BY_ID = {_id(original): varied for owner, _, original, varied in _OWNERS if owner is not os.environ}
 _BY_ID |= {_id(_hash): _varied_hash, _id(_id): _varied_id}

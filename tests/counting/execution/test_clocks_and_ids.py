@@ -87,9 +87,9 @@ def test_what_decides_nothing_has_no_note(name):
 
 
 def test_clocks_and_ids_are_restored():
-    before = (time.time, os.getpid, datetime.datetime, os._Environ.__getitem__, perf_counter)
+    before = (time.time, os.getpid, datetime.datetime, os.environ.encodekey, perf_counter)
     count(Decides(lambda: time.time() < 0), torch.zeros(2, 8))
-    assert (time.time, os.getpid, datetime.datetime, os._Environ.__getitem__, perf_counter) == before
+    assert (time.time, os.getpid, datetime.datetime, os.environ.encodekey, perf_counter) == before
     assert "id" not in globals()
     assert "hash" not in globals()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError
+from analyzer.core.frozen import Frozen
 from analyzer.core.serialize import from_json, to_json
 from analyzer.records.comparison import Comparison
 from analyzer.records.memory import Memory
@@ -92,6 +93,27 @@ def load(text: str, *, name: str = "input") -> list[Record]:
 
 
 def record_to_json(record: Record) -> dict[str, Any]:
+    content = _content(record)
+    sums = {
+        "totals": {**to_json(record.totals), **record.totals.step},
+        "modules": [_with_totals(to_json(module)) | module.totals.step for module in record.modules],
+    }
+    data: dict[str, Any] = {}
+    for key, value in content.items():
+        if key == "rows":
+            data |= {"totals": sums["totals"], "rows": to_json(value), "modules": sums["modules"]}
+        else:
+            data[key] = value
+    return data
+
+
+def compact(record: Record) -> str:
+    """The record in one line, without the totals and modules that `record_from_json` computes: a tenth of the time."""
+    return _ENCODER.encode(_content(record))
+
+
+def _content(record: Record) -> dict[str, Any]:
+    """What `record_from_json` reads: JSON values, and the rows as they are."""
     count = record.count
     data: dict[str, Any] = {
         "model": record.model,
@@ -100,9 +122,7 @@ def record_to_json(record: Record) -> dict[str, Any]:
         "dtype": record.dtype,
         "counter": count.counter,
         "overrides": dict(record.overrides),
-        "totals": {**to_json(record.totals), **record.totals.step},
-        "rows": to_json(count.rows),
-        "modules": [_with_totals(to_json(module)) | module.totals.step for module in record.modules],
+        "rows": count.rows,
         "unknown_ops": dict(count.unknown_ops),
         "agreement": record.agreement and _without(to_json(record.agreement), "rows"),
     }
@@ -114,6 +134,14 @@ def record_to_json(record: Record) -> dict[str, Any]:
         measurement = to_json(record.measurement)
         data |= {"measurement": measurement, "timings": measurement.pop("timings")}
     return data
+
+
+def _fields(data: Frozen) -> dict[str, Any]:
+    """A row for the encoder, as `to_json` writes it: its shapes are tuples, which the encoder writes as lists."""
+    return {name: value for name, value in vars(data).items() if value is not None}
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_fields)
 
 
 def _with_totals(module: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads all runs of a project. `.analyze/history.sqlite` caches their points, so that unchanged files are not parsed.
+"""Reads all runs of a project. `.analyze/cache.sqlite` caches their points, so that unchanged files are not parsed.
 
 The files are the truth: they are listed at every read, and a row of the cache counts only while its file's size and
 modification time are unchanged. No run is lost if the cache, or a process that writes to it, fails. If it cannot be
@@ -24,7 +24,7 @@ from analyzer.records.validate import use_record
 from analyzer.trends import pytest_benchmark
 from analyzer.trends.point import Point, record_points
 
-FILE = Path(DATA) / "history.sqlite"
+FILE = Path(DATA) / "cache.sqlite"
 VERSION = 3  # Version of the table below and of the points in it.
 TABLE = "CREATE TABLE cached_runs (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, points TEXT NOT NULL)"
 TIMEOUT_S = 5.0  # A write takes milliseconds; a process that holds the lock for longer is suspended or hangs.

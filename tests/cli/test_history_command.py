@@ -155,10 +155,10 @@ def test_a_metric_that_no_run_has(analyze, runs):
 
 def test_rebuild_recreates_the_cache(analyze, project, runs):
     analyze("history", "--import", runs)
-    Path(".analyze/history.sqlite").unlink()
+    Path(".analyze/cache.sqlite").unlink()
     done = analyze("history", "--rebuild")
     assert "12 runs" in done.err
-    assert Path(".analyze/history.sqlite").exists()
+    assert Path(".analyze/cache.sqlite").exists()
 
 
 def test_without_ruptures_trends_are_shown_with_a_hint(analyze, runs, monkeypatch):

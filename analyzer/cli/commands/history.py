@@ -34,7 +34,7 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
               help="Import results of pytest-benchmark, asv or github-action-benchmark first: a file or a folder with "
                    "subfolders; repeatable.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="Divide times by this model's or benchmark's time in the same run.")
-@click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/history.sqlite from the files of the runs.")
+@click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/cache.sqlite from the files of the runs.")
 @click.option("--fail-on-new", is_flag=True, help="Exit with status 1 if a time or count grew and this is not known.")
 @click.option("--acknowledge", is_flag=True, help="Add all changes to the known ones, after showing them.")
 @click.option("--known", "known_file", metavar="FILE", callback=require_writable_output,

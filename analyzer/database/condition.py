@@ -1,0 +1,61 @@
+"""A filter as a condition of SQL. Every value is a parameter, and no condition is NULL."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import sqlalchemy as sql
+
+from analyzer.database.filter import And, Comparison, Expression, Not, Or, Value, parse
+from analyzer.database.schema import results
+
+COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
+           ">=": operator.ge}  # fmt: skip
+
+
+def condition(where: str | None, dialect: str) -> sql.ColumnElement[bool]:
+    """The condition of a filter; of none, that is always true. Raises AnalyzerError for a filter with an error."""
+    return sql.true() if where is None else _condition(parse(where), dialect)
+
+
+def _condition(expression: Expression, dialect: str) -> sql.ColumnElement[bool]:
+    match expression:
+        case Not():
+            return sql.not_(_condition(expression.part, dialect))
+        case And():
+            return sql.and_(*(_condition(part, dialect) for part in expression.parts))
+        case Or():
+            return sql.or_(*(_condition(part, dialect) for part in expression.parts))
+        case _:
+            return _comparison(expression, dialect)
+
+
+def _comparison(comparison: Comparison, dialect: str) -> sql.ColumnElement[bool]:
+    column, sign, values = results.c[comparison.column.name], comparison.operator, comparison.values
+    if sign == "in":
+        return sql.or_(*(_comparison(comparison.replace(operator="==", values=(value,)), dialect) for value in values))
+    (value,) = values
+    if value is None or isinstance(value, bool):
+        return column.is_(value) if sign == "==" else column.is_not(value)
+    if sign in ("~", "!~"):
+        found = _matches(column, str(value), dialect)
+        return found if sign == "~" else sql.not_(found)
+    compared: sql.ColumnElement[bool] = COMPARE[sign](column, _parameter(value, comparison.column.kind))
+    return compared if comparison.column.kind == "text" else sql.and_(column.is_not(None), compared)
+
+
+def _parameter(value: Value, kind: str) -> Any:
+    """PostgreSQL would round a fraction that is compared with a whole number; SQLite takes no integer above 63 bits."""
+    if kind == "number" or isinstance(value, float):
+        return sql.literal(float(value or 0), sql.Double())
+    return value
+
+
+def _matches(column: sql.ColumnElement[str], pattern: str, dialect: str) -> sql.ColumnElement[bool]:
+    """`*` is any text and `?` any character; upper and lower case differ."""
+    if dialect == "sqlite":
+        return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
+    for sign in ("\\", "%", "_"):
+        pattern = pattern.replace(sign, "\\" + sign)
+    return column.like(pattern.replace("*", "%").replace("?", "_"), escape="\\")

@@ -1,0 +1,1 @@
+"""Alembic's revisions of the schema, one file each, named by a number that grows."""

@@ -1,0 +1,137 @@
+"""A result as a row of the database and back. Columns are computed from the record, which stays whole as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.core.serialize import from_json, to_json
+from analyzer.core.shapes import shape_text
+from analyzer.records.record import Record
+from analyzer.records.record_json import compact, record_from_json
+from analyzer.records.result import Case, Result
+from analyzer.records.timings import Measurement
+from analyzer.records.validate import use_record
+
+MACHINE_DIGITS = 12
+RESULT_KEYS = ("key", "status", "reason", "run", "host", "started", "ended", "attempts")
+
+
+def encode(result: Result) -> dict[str, Any]:
+    """The row: one value per column, and the documents `record` (None if there is none) and `case` as JSON text."""
+    case, record = result.case, result.record
+    configuration = case.configuration
+    row: dict[str, Any] = {
+        "key": result.key,
+        "run": result.run,
+        "status": result.status,
+        "reason": result.reason,
+        "model": case.model,
+        "overrides": ",".join(f"{key}={value}" for key, value in case.overrides.items()),
+        "device": configuration.device,
+        "dtype": configuration.dtype,
+        "layout": configuration.layout,
+        "mode": configuration.mode,
+        "input": ",".join(case.inputs),
+        "measure": ",".join(case.measure),
+        "host": result.host,
+        "created": result.ended,
+        "started": result.started,
+        "ended": result.ended,
+        **NO_RECORD,
+    }
+    if record:
+        row |= _counts(record) | _machine(record.environment)
+        row["input"] = ",".join(_without_batch(shape, configuration.batch) for shape in record.input) or row["input"]
+        row["commit"] = record.commit or ""
+        row["created"] = record.created or result.ended
+        if record.measurement:
+            row |= _times(record.measurement)
+            row["reason"] = result.reason or record.measurement.reason
+    row = {name: value if type(value) is not str or value.isprintable() else one_line(value)
+           for name, value in row.items()}  # fmt: skip
+    return row | {
+        "batch": configuration.batch,
+        "threads": configuration.threads,
+        "compiled": configuration.compiled,
+        "flushed": configuration.flushed,
+        "attempts": result.attempts,
+        "record": compact(record) if record else None,
+        "case": json.dumps(to_json(case), separators=(",", ":")),
+    }
+
+
+# The columns that are computed from a record.
+NO_RECORD: dict[str, Any] = {
+    **dict.fromkeys(("params", "macs", "flops", "activations", "traffic", "peak_memory")),
+    **dict.fromkeys(("time_s", "time_low_s", "time_high_s")),
+    **dict.fromkeys(("quality", "machine", "processor", "gpu", "torch", "commit"), ""),
+}
+
+
+def _counts(record: Record) -> dict[str, int | None]:
+    totals, memory = record.totals, record.memory
+    return {
+        "params": totals.params,
+        "macs": totals.macs,
+        "flops": totals.flops,
+        "activations": totals.activations,
+        "traffic": totals.traffic,
+        "peak_memory": memory.total(memory.setup.optimizer if memory.setup else "") if memory else None,
+    }
+
+
+def _without_batch(shape: tuple[int, ...], batch: int) -> str:
+    return shape_text(shape[1:] if len(shape) > 1 and shape[0] == batch else shape)
+
+
+def _machine(environment: Mapping[str, Any]) -> dict[str, str]:
+    """What a machine is called, and the hash of what its times depend on besides torch and the configuration."""
+    if not environment:
+        return {}
+    processor, gpu = environment.get("processor", {}), environment.get("gpu")
+    model = str(processor.get("model") or "")
+    parts = [model, processor.get("family"), processor.get("flags"), len(processor.get("affinity") or ())]
+    if gpu:
+        parts = [gpu["name"], gpu.get("driver")]
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return {
+        "machine": digest[:MACHINE_DIGITS],
+        "processor": model,
+        "gpu": str(gpu["name"]) if gpu else "",
+        "torch": str(environment.get("torch", {}).get("version") or ""),
+    }
+
+
+def _times(measurement: Measurement) -> dict[str, Any]:
+    """The median pass in seconds with its 95 % confidence interval; without ends if one process has one sample."""
+    timing = measurement.pass_timing
+    if timing is None or not timing.samples_s:
+        return {}
+    from analyzer.timing.statistics import confidence_interval  # Imports numpy: not for counts.
+
+    low, high = confidence_interval(timing)
+    return {
+        "time_s": timing.median_s,
+        "time_low_s": low if isfinite(low) else None,
+        "time_high_s": high if isfinite(high) else None,
+        "quality": measurement.quality,
+    }
+
+
+def decode(row: Mapping[str, Any]) -> Result:
+    """The result that `encode` wrote. Raises AnalyzerError, naming the key, if the row is damaged."""
+    try:
+        case = from_json(Case, json.loads(row["case"]))
+        result = from_json(Result, {name: row[name] for name in RESULT_KEYS} | {"case": to_json(case)})
+        if not row["record"]:
+            return result
+        record = record_from_json(json.loads(row["record"]))
+        return result.replace(record=use_record(record, "its record", lambda record: record))
+    except (AnalyzerError, KeyError, TypeError, ValueError, RecursionError) as error:
+        name = quoted(str(row.get("key"))[:80])
+        raise AnalyzerError(f"the result {name} is damaged ({type(error).__name__}: {one_line(error)[:200]})") from None

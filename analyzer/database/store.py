@@ -1,0 +1,241 @@
+"""The store of results: inserts that are idempotent by key, and searches that read columns only."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sql
+from sqlalchemy.exc import DBAPIError
+
+from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.core.files import project_root
+from analyzer.database.columns import BY_NAME, DOCUMENTS, NAMES
+from analyzer.database.condition import condition
+from analyzer.database.connection import (
+    FILE,
+    Target,
+    file_target,
+    make_engine,
+    make_folder,
+    memory_target,
+    parse_target,
+)
+from analyzer.database.failures import explain, explained, is_locked
+from analyzer.database.insert import insert_rows
+from analyzer.database.rows import decode
+from analyzer.database.run_files import import_run_files
+from analyzer.database.schema import documents, results
+from analyzer.database.versions import migrate, require_newest, stored_version
+from analyzer.records.result import Result
+from analyzer.records.store import FOLDER
+
+if TYPE_CHECKING:
+    import pandas
+
+VARIABLE = "ANALYZE_STORE"
+BATCH = 500  # Rows per transaction.
+FETCHED = 1000  # Rows held at a time.
+RETRY_S = 30.0
+
+Value = TypeVar("Value")
+
+
+class Store:
+    """An open database; see `open_store`. Every method raises AnalyzerError or CannotMeasure if the database fails.
+
+    `notes` has a line for each run file that could not be imported.
+    """
+
+    def __init__(self, engine: sql.Engine, target: Target, run_files: Path | None = None) -> None:
+        self.name = target.name
+        self.notes: tuple[str, ...] = ()
+        self._engine, self._target, self._run_files = engine, target, run_files
+
+    def insert(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Inserts rows of `encode` whose keys the store does not have, and returns their number.
+
+        Rows are stored in transactions of 500: after an error those before it stay, and repeating the call is safe.
+        """
+        return sum(self._retry(partial(self._insert, batch)) for batch in _batches(rows, BATCH))
+
+    def keys(self, run: str) -> set[str]:
+        """The keys of the results of a run."""
+
+        statement = sql.select(results.c.key).where(results.c.run == run)
+        return set(self._retry(lambda: self._read(lambda connection: connection.scalars(statement).all())))
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The runs, newest first: `run`, number of `results` and of those `failed`, `started` and `ended` in UTC."""
+
+        self._import_run_files()
+        columns = results.c
+        ended = sql.func.max(columns.created)
+        failed = sql.func.sum(sql.case((columns.status == "failed", 1), else_=0))
+        started = sql.func.min(sql.func.coalesce(sql.func.nullif(columns.started, ""), columns.created))
+        statement = (
+            sql.select(columns.run, sql.func.count(), failed, started, ended)
+            .group_by(columns.run)
+            .order_by(ended.desc())
+        )
+        names = ("run", "results", "failed", "started", "ended")
+        return [
+            dict(zip(names, row, strict=True))
+            for row in self._retry(lambda: self._read(lambda connection: connection.execute(statement).all()))
+        ]
+
+    def count(self, where: str | None = None) -> int:
+        """The number of results that a filter selects."""
+
+        self._import_run_files()
+        statement = sql.select(sql.func.count()).select_from(results).where(condition(where, self._engine.dialect.name))
+        return int(self._retry(lambda: self._read(lambda connection: connection.scalar(statement))) or 0)
+
+    def select(
+        self,
+        where: str | None = None,
+        *,
+        columns: Sequence[str] = NAMES,
+        order: str = "created",
+        descending: bool = True,
+        limit: int | None = None,
+        whole: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """The rows that a filter selects, newest first; if `whole` also `record` and `case` as JSON text.
+
+        Rows are read as they are consumed. Raises AnalyzerError for an unknown column or a filter with an error.
+        """
+
+        for name in (*columns, order):
+            if name not in BY_NAME:
+                raise AnalyzerError(f"no column {quoted(name)}; {nearest(name, NAMES)}")
+        selected = [results.c[name] for name in columns]
+        source: Any = results
+        if whole:
+            selected += [documents.c[name] for name in DOCUMENTS]
+            source = results.join(documents)
+        sorting = [results.c[order], results.c.key]
+        statement = (
+            sql.select(*selected)
+            .select_from(source)
+            .where(condition(where, self._engine.dialect.name))
+            .order_by(*(column.desc() if descending else column for column in sorting))
+            .limit(limit)
+        )
+        self._import_run_files()
+        return self._stream(statement, (*columns, *(DOCUMENTS if whole else ())))
+
+    def results(self, where: str | None = None) -> Iterator[Result]:
+        """The results that a filter selects, whole, newest first. Raises AnalyzerError for a damaged one."""
+        return map(decode, self.select(where, whole=True))
+
+    def frame(self, where: str | None = None) -> pandas.DataFrame:
+        """The columns of the results that a filter selects as a frame, newest first."""
+        from analyzer.database.frame import to_frame
+
+        return to_frame(self.select(where))
+
+    def find(self, prefix: str) -> list[str]:
+        """The first keys that start with a text, at most ten."""
+
+        self._import_run_files()
+        keys = results.c.key
+        statement = sql.select(keys).where(keys.startswith(prefix, autoescape=True)).order_by(keys).limit(10)
+        return list(self._retry(lambda: self._read(lambda connection: connection.scalars(statement).all())))
+
+    def delete(self, where: str | None) -> int:
+        """Deletes the results that a filter selects, and returns their number."""
+
+        self._import_run_files()
+        statement = sql.delete(results).where(condition(where, self._engine.dialect.name))
+        return self._retry(lambda: self._write(lambda connection: connection.execute(statement).rowcount))
+
+    def _insert(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        return self._write(lambda connection: insert_rows(connection, rows))
+
+    def _import_run_files(self) -> None:
+        """Once per opened store, before the first search."""
+        if self._run_files is not None:
+            root, self._run_files = self._run_files, None
+            self.notes = import_run_files(root, self._read, lambda work: self._retry(lambda: self._write(work)))
+
+    def _read(self, work: Callable[[sql.Connection], Value]) -> Value:
+        with self._engine.connect() as connection:
+            return work(connection)
+
+    def _write(self, work: Callable[[sql.Connection], Value]) -> Value:
+        with self._engine.begin() as connection:
+            return work(connection)
+
+    def _stream(self, statement: sql.Select[Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+
+        with explained(self._target), self._engine.connect() as connection:
+            rows = connection.execution_options(stream_results=True, yield_per=FETCHED).execute(statement)
+            for row in rows:
+                yield dict(zip(names, row, strict=True))
+
+    def _retry(self, work: Callable[[], Value]) -> Value:
+        """Repeats idempotent work while the database is locked or the connection is lost.
+
+        SQLite does not wait for a lock while another process sets up or removes the write-ahead log.
+        """
+
+        deadline, lost = time.monotonic() + RETRY_S, False
+        while True:
+            try:
+                return work()
+            except DBAPIError as error:
+                again = is_locked(error) and time.monotonic() < deadline
+                if not again and (lost or not error.connection_invalidated):
+                    raise explain(error, self._target) from None
+                lost = lost or error.connection_invalidated
+            time.sleep(random.uniform(0.005, 0.05))
+
+
+def _batches(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
+    batch: list[Mapping[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@contextmanager
+def open_store(url: str | None = None, root: Path | None = None, *, create: bool = True) -> Iterator[Store]:
+    """The store at a URL or path, else at the variable ANALYZE_STORE, else `.analyze/history.sqlite` of the project.
+
+    A new database is created at the newest schema. Run files are imported into the default one before a search.
+    Without `create` nothing is created: a missing default is empty, and another missing file is an error. Raises
+    AnalyzerError if the database cannot be used: no such place, a wrong password, another schema, a missing driver.
+    """
+    text = url or os.environ.get(VARIABLE)
+    root = root or project_root()
+    target = parse_target(text) if text else file_target(root / FILE)
+    missing = target.file is not None and not target.file.exists()
+    if missing and not create:
+        if text:
+            raise AnalyzerError(f"there is no database {target.name}; analyze history import creates it")
+        if not (root / FOLDER).is_dir():
+            target = memory_target(target.name)
+    if target.file is not None and missing:
+        make_folder(target)
+    engine = make_engine(target)
+    try:
+        with explained(target):
+            with engine.connect() as connection:
+                found = stored_version(connection)
+            require_newest(found, target)
+            if found is None:
+                migrate(engine)
+        yield Store(engine, target, None if text else root)
+    finally:
+        engine.dispose()

@@ -1,0 +1,71 @@
+"""Creates the tables, brings an older schema to the newest, and refuses to use one that this version does not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+
+from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.database.connection import Target
+from analyzer.database.schema import VERSION, VERSION_TABLE, version
+
+FOLDER = Path(__file__).parent / "migrations"
+LOCK = 0x6D616373636F7065  # For PostgreSQL's advisory lock: "macscope" in ASCII.
+
+
+def stored_version(connection: sql.Connection) -> str | None:
+    """The schema's revision; None if the database has no tables of ours."""
+    if not sql.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.scalar(sql.select(version.c.version_num))
+
+
+def require_newest(found: str | None, target: Target) -> None:
+    """Raises AnalyzerError for an older schema and for a newer one."""
+    if found is None or found == VERSION:
+        return
+    known = f"its schema is {one_line(found)[:40]}, and this macscope uses {VERSION}"
+    if found < VERSION:
+        raise AnalyzerError(f"the database {target.name} is older: {known}; run analyze history migrate")
+    raise AnalyzerError(f"the database {target.name} is newer: {known}; upgrade macscope")
+
+
+def migrate(engine: sql.Engine) -> tuple[str | None, str]:
+    """Brings the schema to the newest revision, in one transaction; several processes may do it at once.
+
+    Returns the revisions before and after.
+    """
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.set_main_option("version_locations", str(FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    script = ScriptDirectory.from_config(config)
+
+    def steps(revision: Any, context: Any) -> Any:
+        return script._upgrade_revs("head", revision)
+
+    with engine.connect() as connection, connection.begin():
+        _lock(connection)
+        before = stored_version(connection)
+        if before is not None and before > VERSION:
+            return before, before
+        with EnvironmentContext(config, script, fn=steps, destination_rev="head") as environment:
+            environment.configure(connection=connection, version_table=VERSION_TABLE, transactional_ddl=False)
+            environment.run_migrations()
+        return before, VERSION
+
+
+def _lock(connection: sql.Connection) -> None:
+    """Makes other processes that create or migrate wait until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sql.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    else:
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE"
+        )  # Python begins a transaction only before the first change of data.

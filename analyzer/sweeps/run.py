@@ -1,0 +1,233 @@
+"""One run of a sweep: loads its models, goes on where an unfinished run ended, and stores each result as it arrives."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.frozen import Frozen
+from analyzer.core.inputs import image_shape, parse_input
+from analyzer.database.rows import encode
+from analyzer.networks import find
+from analyzer.networks.walk import walk
+from analyzer.records.result import Case, Result
+from analyzer.records.timings import Configuration
+from analyzer.sweeps.execute import Limits, ignore, now
+from analyzer.sweeps.keys import case_key, grid_key, is_builtin, result_key, source_of
+from analyzer.sweeps.local import Job, run_local
+
+if TYPE_CHECKING:
+    from analyzer.database.store import Store
+
+FLUSH_S, FLUSH_ROWS = 0.5, 100  # Counts are stored together; a time is stored at once.
+
+Loaded: TypeAlias = tuple[str, tuple[str, ...]]  # What is loaded once: a model and its inputs.
+
+
+class Settings(Frozen):
+    """How a sweep runs: on this machine in up to `processes` processes, or on the Dask cluster at an address."""
+
+    resume: bool = False
+    keep_going: bool = False
+    retries: int = 1
+    limits: Limits = Limits()
+    processes: int = 1
+    cluster: str | None = None
+
+
+class Outcome(Frozen):
+    """The run, the keys of its results in the order of the grid, how many of them it had before, and whether it ended.
+
+    `complete` is False after an interrupt.
+    """
+
+    run: str
+    keys: tuple[str, ...]
+    before: int
+    complete: bool
+
+
+def run_sweep(
+    cases: Sequence[Case],
+    store: Store,
+    settings: Settings,
+    *,
+    notify: Callable[[str], None] = ignore,
+    progress: Callable[[int, int, str], None] = lambda done, total, label: None,
+) -> Outcome:
+    """Executes the cases that the run lacks. With `resume` it is the last run of the same cases, else a new one.
+
+    Raises AnalyzerError if a model does not load, unless `keep_going`, before anything is measured, and CannotMeasure
+    if results cannot be stored: those before stay.
+    """
+    grid = grid_key(cases)
+    run, stored = _begin(grid, store, notify) if settings.resume else (_new_run(grid), set())
+    sources = {model: source_of(model) for model in dict.fromkeys(case.model for case in cases)}
+    jobs = [(result_key(run, case_key(case, sources[case.model])), case) for case in cases]
+    pending = [job for job in jobs if job[0] not in stored]
+    keys, before = tuple(key for key, _ in jobs), len(jobs) - len(pending)
+    writer = _Writer(store, before, len(jobs), progress)
+    complete = True
+    try:
+        pending = _without_broken(pending, run, settings, writer, notify)
+        _execute(pending, run, settings, writer)
+    except KeyboardInterrupt:
+        complete = False
+    finally:
+        writer.flush()
+    return Outcome(run, keys, before, complete)
+
+
+def _begin(grid: str, store: Store, notify: Callable[[str], None]) -> tuple[str, set[str]]:
+    last = next((row["run"] for row in store.runs() if row["run"].endswith(f"-{grid}")), None)
+    if last is None:
+        notify("no run of this grid is stored; a new one begins")
+        return _new_run(grid), set()
+    return last, store.keys(last)
+
+
+def _new_run(grid: str) -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"Z-{grid}"
+
+
+def _execute(jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer) -> None:
+    if not jobs:
+        return
+    common: dict[str, Any] = {
+        "run": run,
+        "retries": settings.retries,
+        "limits": settings.limits,
+        "on_row": writer.add,
+        "progress": writer.report,
+    }
+    if settings.cluster:
+        import_module("analyzer.sweeps.cluster").run(jobs, settings.cluster, **common)
+    else:
+        run_local(jobs, processes=settings.processes, **common)
+
+
+def _without_broken(
+    jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer, notify: Callable[[str], None]
+) -> list[Job]:
+    """The jobs whose models load; with `keep_going` the others get failed results.
+
+    A built-in network is walked with its input. A reference is counted once, which is the result of the job if that
+    wants only this.
+    """
+    rows: dict[str, Mapping[str, Any]] = {}
+    first: dict[Loaded, Job] = {}
+    for key, case in jobs:
+        first.setdefault((case.model, case.inputs), (key, case))
+    probes: dict[str, Loaded] = {}
+    errors: dict[Loaded, str] = {}
+    trials: list[Job] = []
+    for loaded, (key, case) in first.items():
+        if is_builtin(case.model):
+            if error := _walk_error(case):
+                errors[loaded] = error
+        else:
+            timed = "time" in case.measure
+            probe = case.replace(measure=("counts",), configuration=_untimed(case.configuration)) if timed else case
+            probes[key] = loaded
+            trials.append((key, probe))
+
+    def keep(row: Mapping[str, Any]) -> None:
+        rows[row["key"]] = row
+
+    run_local(
+        trials, run=run, limits=settings.limits, processes=settings.processes, on_row=keep,
+        progress=lambda label: writer.report(f"loading {label}"),
+    )  # fmt: skip
+    errors |= {probes[key]: str(row["reason"]) for key, row in rows.items() if row["status"] == "failed"}
+    if errors and not settings.keep_going:
+        raise _load_error(errors, len(first))
+    for (model, _), reason in errors.items():
+        notify(reason if model in reason else f"{one_line(model)}: {reason}")
+    counted = {key: row for key, row in rows.items() if row["measure"] == _measure(dict(jobs)[key])}
+    broken = [job for job in jobs if (job[1].model, job[1].inputs) in errors]
+    reasons = (errors[case.model, case.inputs] for _, case in broken)
+    for job, reason in zip(broken, reasons, strict=True):
+        writer.add(failed_row(job, run, reason))
+    left = {key for key, _ in broken}
+    for key, row in counted.items():
+        if key not in left:
+            writer.add(row)
+    return [job for job in jobs if job[0] not in left and job[0] not in counted]
+
+
+def failed_row(job: Job, run: str, reason: str) -> Mapping[str, Any]:
+    """The row of a case that was not executed, for a reason known beforehand."""
+    key, case = job
+    return encode(Result(key, case, "failed", reason, None, run, socket.gethostname(), now(), now()))
+
+
+def _measure(case: Case) -> str:
+    return ",".join(case.measure)
+
+
+def _untimed(configuration: Configuration) -> Configuration:
+    return Configuration(batch=configuration.batch, mode=configuration.mode)
+
+
+def _walk_error(case: Case) -> str:
+    batch = case.configuration.batch
+    try:
+        walk(find(case.model), image_shape([parse_input(text) for text in case.inputs], batch), batch=batch)
+    except AnalyzerError as error:
+        return str(error)
+    return ""
+
+
+def _load_error(errors: Mapping[Loaded, str], models: int) -> AnalyzerError:
+    reasons = list(dict.fromkeys(errors.values()))
+    advice = "; --keep-going runs the others" if len(errors) < models else ""
+    if len(reasons) == 1:
+        return AnalyzerError(f"{reasons[0]}{advice}")
+    error = AnalyzerError(f"{len(errors)} of {models} models do not load{advice}")
+    error.details = tuple(f"  {one_line(reason)}" for reason in reasons)
+    return error
+
+
+class _Writer:
+    """Stores rows: a time at once, counts together within half a second."""
+
+    def __init__(self, store: Store, done: int, total: int, progress: Callable[[int, int, str], None]) -> None:
+        self.store, self.done, self.total, self.progress = store, done, total, progress
+        self.rows: list[Mapping[str, Any]] = []
+        self.stored_at = time.monotonic()
+        self.label = ""
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self.rows.append(row)
+        self.done += 1
+        late = time.monotonic() - self.stored_at > FLUSH_S
+        if late or len(self.rows) >= FLUSH_ROWS or "time" in row["measure"]:
+            self.flush()
+        self.report(self.label)
+
+    def flush(self) -> None:
+        rows, self.rows = self.rows, []  # Rows that cannot be stored are not tried again.
+        if rows:
+            self.store.insert(rows)
+        self.stored_at = time.monotonic()
+
+    def report(self, label: str) -> None:
+        self.label = label
+        if self.rows and time.monotonic() - self.stored_at > FLUSH_S:
+            self.flush()
+        self.progress(self.done, self.total, label)
+
+
+def rows_of(outcome: Outcome, store: Store) -> list[dict[str, Any]]:
+    """The columns of the results in the order of the grid, without those of earlier sources of its models."""
+    by_key = {row["key"]: row for row in store.select(f'run == "{outcome.run}"')}
+    return [by_key[key] for key in outcome.keys if key in by_key]
+
+
+def failures(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["status"] == "failed"]

@@ -1,0 +1,175 @@
+"""The results of one run of a sweep, and what a dry run lists: a line per configuration, or per model if there are
+many. Rows are those of the history database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from analyzer.core.units import METRICS, plain, seconds
+from analyzer.records.timings import Configuration
+from analyzer.sweeps.estimate import Estimate
+from reports.cells import count, duration, quality
+from reports.table import MISSING, Cell, Column, Row, Table, columns
+
+MAX_LINES = 40
+MAX_FAILURES = 20
+AXES = ("batch", "threads", "dtype", "layout", "mode", "device", "input")
+Results = Sequence[Mapping[str, Any]]
+
+
+def run_tables(rows: Results, title: str, notes: Sequence[str] = ()) -> list[Table]:
+    """Failures first, then the results; of more than MAX_LINES, a line per model with its best and its worst."""
+    failed = [row for row in rows if row["status"] == "failed"]
+    done = [row for row in rows if row["status"] != "failed"]
+    tables = [_failures_table(failed, rows)] if failed else []
+    if done:
+        tables.append(_results_table(done, title) if len(done) <= MAX_LINES else _folded_table(done, title))
+    return [*tables[:-1], tables[-1].replace(notes=(*tables[-1].notes, *notes))] if tables else []
+
+
+def dry_run_tables(estimates: Sequence[Estimate], title: str, notes: Sequence[str]) -> list[Table]:
+    """The configurations that a sweep would run, with their counts."""
+    rows = [{**_case_columns(estimate), "estimate": estimate} for estimate in estimates]
+    varying = _varying(rows)
+    timed = any(estimate.at_least_s is not None for estimate in estimates)
+    wide = [*varying, "MACs", "peak memory", *(["pass at least"] if timed else []), "cannot be counted"]
+    if not any(estimate.reason for estimate in estimates):
+        wide.remove("cannot be counted")
+    shown = rows if len(rows) <= MAX_LINES else [*rows[: MAX_LINES // 2], *rows[-MAX_LINES // 2 :]]
+    lines: list[Row] = [
+        (
+            Cell(_label(row)),
+            *(str(row[axis]) for axis in varying),
+            count("macs", row["estimate"].macs),
+            count("peak_memory", row["estimate"].peak_memory),
+            *([duration(row["estimate"].at_least_s)] if timed else []),
+            *([row["estimate"].reason or MISSING] if "cannot be counted" in wide else []),
+        )
+        for row in shown
+    ]
+    if len(shown) < len(rows):
+        between = Cell(f"… {len(rows) - len(shown):,} more", tone="muted")
+        lines.insert(MAX_LINES // 2, (between, *[""] * len(wide)))
+    titles = columns("model", *wide, left=("dtype", "layout", "mode", "device", "input", "cannot be counted"),
+                     shrink=("cannot be counted",))  # fmt: skip
+    return [Table(title, titles, tuple(lines), notes=tuple(notes))]
+
+
+def _case_columns(estimate: Estimate) -> dict[str, Any]:
+    case = estimate.case
+    configuration = {axis: getattr(case.configuration, axis) for axis in AXES if axis != "input"}
+    overrides = ",".join(f"{key}={value}" for key, value in case.overrides.items())
+    return {"model": case.model, "overrides": overrides, "input": ",".join(case.inputs), **configuration}
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return f"{row['model']}@{row['overrides']}" if row["overrides"] else str(row["model"])
+
+
+def _varying(rows: Results) -> list[str]:
+    """The axes with several values. A model's own input says nothing beside the model."""
+    return [axis for axis in AXES if len({row[axis] for row in rows}) > 1 and not _is_of_model(rows, axis)]
+
+
+def _is_of_model(rows: Results, axis: str) -> bool:
+    inputs: dict[str, set[str]] = {}
+    for row in rows:
+        inputs.setdefault(row["model"], set()).add(row[axis])
+    return axis == "input" and all(len(values) == 1 for values in inputs.values())
+
+
+def _configuration(row: Mapping[str, Any], varying: Sequence[str]) -> str:
+    """What of a configuration varies, in words: `batch 8, 2 threads, channels_last`."""
+    fields = {axis: row[axis] for axis in AXES if axis != "input"}
+    words = dict(zip(("batch", "threads", "dtype", "layout", "mode"), Configuration(**fields).words, strict=False))
+    words |= {"device": row["device"], "input": row["input"]}
+    return ", ".join(str(words[axis]) for axis in varying)
+
+
+def _failures_table(failed: Results, rows: Results) -> Table:
+    varying = _varying(rows)
+    titles = ["configuration", "reason"] if varying else ["reason"]
+    lines: list[Row] = [
+        (
+            Cell(_label(row), tone="bad"),
+            *([_configuration(row, varying)] if varying else []),
+            _attempts(row),
+        )
+        for row in failed[:MAX_FAILURES]
+    ]
+    more = len(failed) - len(lines)
+    notes = (f"… and {more:,} more: analyze history list --where 'status == \"failed\"'.",) if more else ()
+    title = f"Failed: {len(failed):,} of {len(rows):,} configurations"
+    return Table(title, columns("model", *titles, left=titles), tuple(lines), prose=True, notes=notes)
+
+
+def _attempts(row: Mapping[str, Any]) -> str:
+    return f"{row['reason']} ({row['attempts']} attempts)" if row["attempts"] > 1 else str(row["reason"])
+
+
+def _results_table(rows: Results, title: str) -> Table:
+    varying = _varying(rows)
+    timed, memory = _any(rows, "time_s"), _any(rows, "peak_memory")
+    lines: list[Row] = [
+        (
+            Cell(_label(row)),
+            *(str(row[axis]) for axis in varying),
+            count("params", row["params"]),
+            count("macs", row["macs"]),
+            *([count("peak_memory", row["peak_memory"])] if memory else []),
+            *((duration(row["time_s"]), *_interval(row)) if timed else ()),
+        )
+        for row in rows
+    ]
+    titles = [*varying, "params", "MACs", *(["peak memory"] if memory else []),
+              *(["time", "95 % interval", "quality"] if timed else [])]  # fmt: skip
+    left = ("dtype", "layout", "mode", "device", "input", "quality")
+    return Table(title, columns("model", *titles, left=left, drop=("params", "95 % interval")), tuple(lines))
+
+
+def _any(rows: Results, column: str) -> bool:
+    return any(row[column] is not None for row in rows)
+
+
+def _interval(row: Mapping[str, Any]) -> tuple[Cell | str, Cell | str]:
+    if row["time_s"] is None:
+        return MISSING, MISSING
+    low, high = row["time_low_s"], row["time_high_s"]
+    interval = MISSING if low is None or high is None else f"{seconds(low)} to {seconds(high)}"
+    return interval, quality(row["quality"])
+
+
+def _folded_table(rows: Results, title: str) -> Table:
+    """A line per model: its best and its worst configuration, by throughput if it was timed, else by MACs."""
+    by_model: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_model.setdefault(row["model"], []).append(row)
+    timed = _any(rows, "time_s")
+    names, better, worse = ("samples/s", "most", "fewest") if timed else ("MACs", "fewest", "most")
+    value: Callable[[Mapping[str, Any]], float | None] = _throughput if timed else lambda row: row["macs"]
+    text = plain if timed else METRICS["macs"].text
+    lines: list[Row] = []
+    for model, results in list(by_model.items())[:MAX_LINES]:
+        varying = _varying(results)
+        ranked = sorted(
+            (row for row in results if value(row) is not None), key=lambda row: value(row) or 0, reverse=timed
+        )
+        ends = (ranked[0], ranked[-1]) if ranked else ()
+        shown = [item for row in ends for item in (Cell(text(value(row) or 0), value(row)), _words(row, varying))]
+        lines.append((Cell(model), f"{len(results):,}", *(shown or [MISSING] * 4)))
+    notes = [f"… and {len(by_model) - MAX_LINES:,} more models."] if len(by_model) > MAX_LINES else []
+    notes += ["Void times are left out."] if any(row["quality"] == "void" for row in rows) else []
+    titles = (
+        Column("model", "left"), Column("results"), Column(f"{better} {names}"), Column("with", "left", shrinks=True),
+        Column(f"{worse} {names}"), Column("with", "left", shrinks=True),
+    )  # fmt: skip
+    return Table(title, titles, tuple(lines), notes=tuple(notes))
+
+
+def _throughput(row: Mapping[str, Any]) -> float | None:
+    return row["batch"] / row["time_s"] if row["time_s"] and row["quality"] != "void" else None
+
+
+def _words(row: Mapping[str, Any], varying: Sequence[str]) -> str:
+    return ", ".join(filter(None, (row["overrides"], _configuration(row, varying)))) or MISSING

@@ -60,7 +60,7 @@ def _counted_identity(case: Case) -> str:
 
 def _peaks() -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The kept peaks of this machine's processor, and what they belong to."""
-    from analyzer.timing.machine.fingerprint import processor
+    from analyzer.timing.machine.processor import processor
 
     environment = {"processor": processor(), "torch": {"version": torch_build()}}
     return load_peaks(environment), environment

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from analyzer.records.timings import Configuration
 from analyzer.timing.clock.sampling import Sample, Watch
-from analyzer.timing.machine.fingerprint import caches
+from analyzer.timing.machine.processor import caches
 
 # Compared over years, so these must never change: a product in the caches, and a sum over 16 MB, beyond most caches.
 SIDE, ELEMENTS = 256, 2**22

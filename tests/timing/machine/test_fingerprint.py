@@ -15,13 +15,11 @@ from analyzer.records.timings import Configuration
 from analyzer.timing.machine.fingerprint import (
     allocator,
     bracketed,
-    caches,
     fingerprint,
     memory_bytes,
-    processor,
-    quota,
     variables,
 )
+from analyzer.timing.machine.processor import caches, processor, quota
 
 CPUINFO = """processor\t: 0
 vendor_id\t: AuthenticAMD

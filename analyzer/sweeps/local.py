@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import signal
 import socket
-import subprocess
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeAlias
 
 from analyzer.core.errors import CannotMeasure, one_line
 from analyzer.core.serialize import to_json
-from analyzer.core.signals import ignore_sigint
 from analyzer.database.rows import encode
 from analyzer.records.result import Case, Result
 from analyzer.sweeps.execute import Limits, now
+from analyzer.sweeps.process import Process
 from analyzer.sweeps.worker import receive
-from analyzer.worker import spawned
 
 Job: TypeAlias = tuple[str, Case]  # The key of the result, and the case.
 
@@ -30,7 +24,6 @@ MAX_KILLED = 3  # A case whose worker was killed so often has failed.
 MAX_STARTS = 20  # Workers killed in a row before they were ready.
 CHUNK = 32  # Cases sent to a worker at once, if they are quick.
 TICK_S = 2.0
-EXIT_S = 10.0  # For a worker that ends its own processes.
 
 
 def run_local(
@@ -81,55 +74,17 @@ class _Lane:
         return chunk
 
 
-class _Worker:
+class _Worker(Process):
     """A process and the jobs that it has not finished."""
 
     def __init__(self, lane: _Lane) -> None:
+        super().__init__()
         self.lane, self.ready = lane, False
         self.jobs: deque[Job] = deque()
-        ours, theirs = socket.socketpair()
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 – closed by `close`
-        main = "from analyzer.sweeps.worker import main\nmain(int(sys.argv[1]), int(sys.argv[2]))"
-        with theirs:
-            self.process = subprocess.Popen(
-                [*spawned.interpreter(main), str(theirs.fileno()), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self.errors,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C reaches only this process, which then ends the worker.
-            )
-        self.connection = Connection(ours.detach())
 
-    def send(self, jobs: deque[Job], settings: Mapping[str, Any]) -> None:
+    def start(self, jobs: deque[Job], settings: Mapping[str, Any]) -> None:
         self.jobs = jobs
-        cases = [(key, to_json(case)) for key, case in jobs]
-        with suppress(OSError):  # It has ended, which `receive` reports.
-            self.connection.send_bytes(json.dumps({**settings, "cases": cases}).encode())
-
-    def forget_output(self) -> None:
-        """Of what models print only the last line matters, after a crash."""
-        self.errors.seek(0)
-        self.errors.truncate()
-
-    def last_line(self) -> str:
-        self.errors.seek(0)
-        lines = self.errors.read().decode(errors="replace").strip().splitlines()
-        return one_line(lines[-1]) if lines else ""
-
-    def close(self) -> None:
-        """Ends the process, and with it those that it started."""
-        with ignore_sigint():
-            self.connection.close()
-            if self.jobs:
-                self.process.terminate()
-            try:
-                self.process.wait(EXIT_S)
-            except subprocess.TimeoutExpired:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-            self.errors.close()
+        self.send(jobs, settings)
 
 
 class _Pool:
@@ -175,18 +130,18 @@ class _Pool:
             self.on_row(content)
         worker.ready, self.starts = True, 0
         if not worker.jobs and worker.lane.waiting:
-            worker.send(worker.lane.take(), self.settings)
+            worker.start(worker.lane.take(), self.settings)
         if worker.jobs:
             case = worker.jobs[0][1]
             self.label = f"{case.label}, {case.configuration.label}"
             return None
         del self.workers[worker.connection]
-        return worker.close()
+        return worker.close(busy=False)
 
     def _ended(self, worker: _Worker) -> None:
         """The first of its jobs may be what ended the worker; it is tried again, at most MAX_KILLED times."""
         del self.workers[worker.connection]
-        status = worker.process.wait()
+        status = worker.popen.wait()
         if not worker.ready:
             self.starts += 1
             if status >= 0 or self.starts == MAX_STARTS:
@@ -200,8 +155,7 @@ class _Pool:
                 worker.lane.waiting.appendleft((key, case))
             else:
                 self.on_row(self._given_up(key, case, worker.last_line() or f"status {status}"))
-            worker.jobs = deque()
-        worker.close()
+        worker.close(busy=False)
         if worker.lane.waiting:
             self._start(worker.lane)
 
@@ -214,7 +168,7 @@ class _Pool:
     def _close(self) -> None:
         for worker in self.workers.values():
             if worker.jobs:
-                worker.process.terminate()  # All at once; `close` then waits for each.
+                worker.popen.terminate()  # All at once; `close` then waits for each.
         for worker in self.workers.values():
-            worker.close()
+            worker.close(busy=bool(worker.jobs))
         self.workers = {}

@@ -16,7 +16,7 @@ from analyzer.records.rows import Row
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Timing
 from analyzer.timing.machine.bounds import Works, bounds, works_of
 from analyzer.timing.machine.roofline import Ceilings, roofline_point
-from reports.counting.groups import OWN_FORWARD, TOP_LEVEL, is_open
+from reports.counting.groups import OWN_FORWARD, TOP_LEVEL
 from reports.counting.tree import tree_name
 from reports.table import MISSING, Cell, Column, Table
 from reports.table import Row as TableRow
@@ -78,12 +78,13 @@ def module_groups(record: Record, depth: int) -> dict[Key, tuple[Cell, Group]]:
     """Name and group of each row, by a key that is unique where names are not. The last key is TOTAL."""
     times_s = measurement_of(record).operator_times_s
     groups: dict[Key, tuple[Cell, Group]] = {}
-    shown = {module.path: name for module in record.modules if (name := tree_name(module.path, "", depth))}
+    paths = _timed_paths(record, times_s)
+    shown = {path: name for path in paths if (name := tree_name(path, "", depth))}
     for path, name in shown.items():
         rows = [row for row in record.rows if f"{row.path}.".startswith(f"{path}.")]
         inside = {timing: time_s for timing, time_s in times_s.items() if f"{timing.path}.".startswith(f"{path}.")}
         groups["module", path] = (name, group(rows, inside))
-        if is_open(record.modules, path, "", depth):
+        if tree_name(f"{path}.child", "", depth) and any(other.startswith(f"{path}.") for other in paths):
             own_times_s = {timing: time_s for timing, time_s in inside.items() if timing.path == path}
             if sum(own_times_s.values()) >= MIN_RESOLVED_S:
                 own_group = group([row for row in rows if row.path == path], own_times_s)
@@ -99,6 +100,22 @@ def module_groups(record: Record, depth: int) -> dict[Key, tuple[Cell, Group]]:
         groups["between", phase, op] = (Cell(text + (f", {phase}" if phases > 1 else "")), group(rows, outside, phase))
     groups[TOTAL] = (Cell("total"), group(record.rows, times_s))
     return groups
+
+
+def _timed_paths(record: Record, times_s: Mapping[Timing, float]) -> list[str]:
+    """The modules with rows, in execution order, and after their siblings those without rows that take time of their
+    own: Python or numpy in their forward."""
+    paths = [module.path for module in record.modules]
+    for timing, time_s in times_s.items():
+        if timing.kind != "overhead" or time_s < MIN_RESOLVED_S:
+            continue
+        parts = timing.path.split(".")
+        for length in range(1, len(parts) + 1):
+            path, parent = ".".join(parts[:length]), ".".join([*parts[: length - 1], ""])
+            if path and path not in paths:
+                after = [index for index, other in enumerate(paths) if f"{other}.".startswith(parent)]
+                paths.insert(after[-1] + 1 if after else len(paths), path)
+    return paths
 
 
 def kinds(record: Record, ceilings: Ceilings | None) -> Table:

@@ -165,6 +165,7 @@ def _leaving(name: str) -> Callable[[Any], Any]:
                     tracker.values.leave(tensor, name, tracker.path)
             return method(tensor, *args, **kwargs)
 
+        leave.__name__ = name  # Function modes see it: a pass has the same functions with and without the counter.
         return leave
 
     return make
@@ -180,6 +181,7 @@ def _leaving_storage(name: str) -> Callable[[Any], Any]:
                     tracker.values.left.setdefault(tracker.path, {})[name] = True
             return method(*args)
 
+        leave.__name__ = name
         return leave
 
     return make
@@ -194,6 +196,7 @@ def _coming_back(function: Any) -> Any:
             tracker.values.come_back(tensor, tracker.path)
         return tensor
 
+    come_back.__name__ = getattr(function, "__name__", "come_back")
     return come_back
 
 

@@ -14,10 +14,11 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from analyzer.core.frozen import Frozen
-from analyzer.timing.passes.instrument import Instrument
+from analyzer.timing.passes.backward import BackwardInstrument
+from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 
 REPEATS, CALLS = 7, 200
 # What surrounds a sample, such as the two marks and a call, takes about a microsecond: below 1 % of this time.
@@ -33,14 +34,21 @@ class OperatorCost(Frozen):
 
 
 class InstrumentCost(Frozen):
-    """Of leaf modules and of torch functions."""
+    """Of leaf modules, of torch functions, of other modules, and of autograd's nodes; `mark` of a single mark,
+    and `call` of a call that is no operator."""
 
     leaf: OperatorCost = OperatorCost()
     function: OperatorCost = OperatorCost()
+    module: OperatorCost = OperatorCost()
+    node: OperatorCost = OperatorCost()
+    mark: float = 0.0
+    call: float = 0.0
 
-    def of(self, ran: int | str) -> OperatorCost:
-        """Of an entry of `Instrument.ran`: the id of a leaf, or the name of a function."""
-        return self.leaf if isinstance(ran, int) else self.function
+    def of(self, ran: Ran) -> OperatorCost:
+        """Of an entry of `Instrument.ran` other than LEFT."""
+        if isinstance(ran, str):
+            return self.function
+        return self.leaf if is_operator(ran) else self.module
 
 
 def passes_per_sample(pass_s: float) -> int:
@@ -48,10 +56,14 @@ def passes_per_sample(pass_s: float) -> int:
     return min(max(math.ceil(MIN_SAMPLE_S / pass_s), 1), MAX_REPEATS) if pass_s > 0 else MAX_REPEATS
 
 
-def measure_instrument_cost(mark: Callable[[], Any], nanoseconds: Callable[[Any], int]) -> InstrumentCost:
-    """Times operators that do nothing, with and without instruments. `nanoseconds` reads a mark."""
+def measure_instrument_cost(
+    mark: Callable[[], Any], nanoseconds: Callable[[Any], int], *, backward: Callable[[], Any] | None = None
+) -> InstrumentCost:
+    """Times operators that do nothing, with and without instruments. `nanoseconds` reads a mark; `backward` is the mark
+    of a backward pass, which has no cost without one."""
     leaf, x, turn = nn.Identity(), torch.zeros(1), cycle((False, True))
-    forward = leaf.forward
+    parent, marks = _Calling(), list[Any]()
+    forward, parent_forward = leaf.forward, parent.forward
 
     def call_leaf() -> None:
         leaf(x)
@@ -62,13 +74,31 @@ def measure_instrument_cost(mark: Callable[[], Any], nanoseconds: Callable[[Any]
     return InstrumentCost(
         _cost(mark, nanoseconds, leaf, call_leaf, lambda: forward(x)),
         _cost(mark, nanoseconds, leaf, call_function, call_function),
+        _cost(mark, nanoseconds, nn.ModuleList([parent]), lambda: parent(x), lambda: parent_forward(x)),
+        _node_cost(backward) if backward else OperatorCost(),
+        median(_seconds_per_call(lambda: marks.append(mark())) for _ in range(REPEATS)),
+        _call_cost(x),
     )
+
+
+def _call_cost(x: Tensor) -> float:
+    """Of a call that the function mode passes on."""
+    plain = median(_seconds_per_call(x.size) for _ in range(REPEATS))
+    with Instrument(lambda: None):
+        return max(median(_seconds_per_call(x.size) for _ in range(REPEATS)) - plain, 0.0)
+
+
+class _Calling(nn.Module):
+    """No layer of torch.nn, so no leaf."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
 
 
 def _cost(
     mark: Callable[[], Any],
     nanoseconds: Callable[[Any], int],
-    leaf: nn.Module,
+    model: nn.Module,
     call: Callable[[], Any],
     inside: Callable[[], Any],
 ) -> OperatorCost:
@@ -78,7 +108,7 @@ def _cost(
     inner, total = [], []
     for _ in range(REPEATS):
         instrument = Instrument(mark)
-        with instrument.installed(leaf), instrument:
+        with instrument.installed(model, modules=True), instrument:
             instrument.marks.append(mark())
             for _ in range(CALLS):
                 call()
@@ -89,6 +119,33 @@ def _cost(
         total.append((times[-1] - times[0]) / CALLS * 1e-9)
     between = max(median(inner) - without_marks, 0.0)
     return OperatorCost(between, max(median(total) - plain - between, 0.0))
+
+
+def _node_cost(mark: Callable[[], Any]) -> OperatorCost:
+    """Of a node of a backward pass: nodes of `x + 1` pass the gradient on, so what is between their marks is cost."""
+    plain, inner, total = list[float](), list[float](), list[float]()
+    for _ in range(REPEATS):
+        loss = _chain()
+        start = time.perf_counter_ns()
+        loss.backward()  # type: ignore[no-untyped-call]
+        plain.append((time.perf_counter_ns() - start) / CALLS * 1e-9)
+        loss = _chain()
+        instrument = BackwardInstrument(mark, (), {})
+        with instrument.attached(loss):
+            start = time.perf_counter_ns()
+            loss.backward()  # type: ignore[no-untyped-call]
+            total.append((time.perf_counter_ns() - start) / CALLS * 1e-9)
+        marks = instrument.marks
+        inner.append(sum(end - start for start, end in zip(marks[::2], marks[1::2], strict=True)) / CALLS * 1e-9)
+    between = median(inner)
+    return OperatorCost(between, max(median(total) - median(plain) - between, 0.0))
+
+
+def _chain() -> Tensor:
+    x = torch.zeros((), requires_grad=True)
+    for _ in range(CALLS):
+        x = x + 1.0
+    return x
 
 
 def _seconds_per_call(call: Callable[[], Any]) -> float:

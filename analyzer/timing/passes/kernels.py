@@ -22,7 +22,7 @@ from analyzer.core.errors import AnalyzerError, quoted
 from analyzer.core.files import write_text
 from analyzer.records.timings import Configuration, Phase
 from analyzer.timing.passes.instrument import Instrument
-from analyzer.timing.passes.operator_spans import OperatorSpan
+from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
 from analyzer.timing.passes.prepare import PreparedModel
 from analyzer.timing.passes.timed_pass import ProfileRow
 
@@ -86,7 +86,8 @@ def _ranges(prepared: PreparedModel, spans: Sequence[OperatorSpan]) -> Iterator[
     if not spans:
         yield matched
         return
-    instrument = Instrument(_range_marker([f"{span.path} {span.op}".strip() for span in spans]))
+    marker = _range_marker([f"{span.path} {span.op}".strip() for span in spans])
+    instrument = Instrument(marker, fused=leaf_ids(spans))
     with instrument.installed(prepared.eager), instrument:
         yield matched
     if instrument.ran == [span.ran for span in spans]:

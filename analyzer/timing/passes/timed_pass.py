@@ -15,19 +15,18 @@ from analyzer.records.timings import Phase
 from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.clock.sampling import StopSampling
 from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
-from analyzer.timing.passes.calibration import (
-    InstrumentCost,
-    OperatorCost,
-    measure_instrument_cost,
-    passes_per_sample,
-)
-from analyzer.timing.passes.instrument import Instrument
-from analyzer.timing.passes.operator_spans import OperatorSpan
+from analyzer.timing.passes.calibration import InstrumentCost, measure_instrument_cost, passes_per_sample
+from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
+from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
 from analyzer.timing.passes.prepare import NOTHING_TO_TRAIN
+from analyzer.timing.passes.timeline import Key, Timeline, backward_timeline, forward_timeline
 from analyzer.worker.task import exit_if_forked
 
+# Between samples the contention check evicts data from the nearest caches, which shorter passes would notice. So an
+# untimed pass precedes each of their samples, as in a loop.
+MAX_WARMED_S = 5e-3
+MAX_INSTRUMENTED = 16  # Short passes that are instrumented one after the other, for one sample.
 LEARNING_RATE = 1e-6  # A step costs the same at any rate; with this one no loss diverges.
-Key = tuple[Phase, str, str, int]  # Phase, path, op and call: the identity of an operator in a record.
 ProfileRow = tuple[str, str, int, str, Phase, list[float]]  # Path, op or kernel, call, kind, phase, seconds.
 
 
@@ -53,14 +52,18 @@ class Pass:
     ) -> None:
         self.run, self.model, self.clock = run, model, clock
         self.run_model = run_model or run
-        self.repeats, self.cost = 1, InstrumentCost()
+        self.repeats, self.warmed, self.cost = 1, False, InstrumentCost()
         self.keys: list[Key] = [("forward", span.path, span.op, span.call) for span in spans]
         self.counted = [span.ran for span in spans]
-        self.instrument = Instrument(mark or clock.mark)
+        self.ran: list[Ran] = []
+        self.timeline: Timeline | None = None
+        self.instrument = Instrument(mark or clock.mark, fused=leaf_ids(spans))
         self.process = os.getpid()
 
     def uninstrumented(self, *, blocked: bool = False) -> float:
         """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
+        if self.warmed:
+            self._whole()
         self.clock.block_queue() if blocked else self.clock.synchronize()
         seconds = self.clock.elapsed(self._whole, self.repeats) / self.repeats
         exit_if_forked(self.process)
@@ -71,7 +74,12 @@ class Pass:
         subtracts the cost of its marks itself, and its queue hides what surrounds a pass."""
         if isinstance(self.clock, HostClock):
             self.repeats = passes_per_sample(pass_s) if repeated else 1
-            self.cost = measure_instrument_cost(self.instrument.mark, self._nanoseconds)
+            self.warmed = repeated and pass_s < MAX_WARMED_S
+            self.cost = self._measure_cost()
+            self.timeline = None
+
+    def _measure_cost(self) -> InstrumentCost:
+        return measure_instrument_cost(self.instrument.mark, self._nanoseconds)
 
     @staticmethod
     def _nanoseconds(mark: Any) -> int:
@@ -79,31 +87,43 @@ class Pass:
 
     def instrumented(self) -> dict[Key, float]:
         """Seconds of each operator and of the overhead in one pass. Raises OperatorsChanged."""
-        self._instrumented_forward()
-        return self._forward_durations(self.clock.seconds(self.instrument.marks))
+        passes = min(self.repeats, MAX_INSTRUMENTED)
+        self._instrumented_forward(passes)
+        return self._forward_durations(self.clock.seconds(self.instrument.marks), passes)
 
-    def _forward_durations(self, reached: Sequence[float]) -> dict[Key, float]:
-        costs = [self.cost.of(ran) for ran in self.counted]
-        return _durations(reached, self.keys, "forward", costs)
+    def _forward_durations(self, reached: Sequence[float], passes: int = 1) -> dict[Key, float]:
+        """The mean over the passes, which follow each other at once: the last mark of each is the first of the next."""
+        ran = self.instrument.ran
+        if self.timeline is None:
+            self.ran = ran[: len(ran) // passes]
+            passed_on = self.instrument.passed_on
+            self.timeline = forward_timeline(self.ran, self.keys, paths_of(self.model), self.cost, passed_on)
+        if ran != self.ran * passes:
+            raise OperatorsChanged("modules are called in another order from pass to pass")
+        return self.timeline.durations(reached, passes)
 
     def _whole(self) -> None:
         self.run()
 
-    def _instrumented_forward(self) -> Any:
-        """Leaves the marks in `instrument.marks`. Returns what `run` returns."""
+    def _instrumented_forward(self, passes: int = 1) -> Any:
+        """Leaves the marks in `instrument.marks`. Returns what the last pass returns."""
         instrument = self.instrument
-        with instrument.installed(self.model), instrument:
-            if self.repeats > 1:  # Uninstrumented passes follow each other at once, too.
+        with instrument.installed(self.model, modules=isinstance(self.clock, HostClock)), instrument:
+            if self.warmed:
                 self.run_model()
             self.clock.block_queue()
-            instrument.ran.clear()
-            instrument.marks = [instrument.mark()]
-            output = self.run_model()
+            instrument.clear()
             instrument.marks.append(instrument.mark())
+            for _ in range(passes):
+                output = self.run_model()
+                instrument.marks.append(instrument.mark())
         exit_if_forked(self.process)
-        if len(instrument.ran) != len(self.counted):
-            raise OperatorsChanged(f"{len(instrument.ran)} operators ran where {len(self.counted)} were counted")
-        if instrument.ran != self.counted:
+        operators = [event for event in instrument.ran if is_operator(event)]
+        if len(operators) % passes:
+            raise OperatorsChanged("the operators of a pass change from pass to pass")
+        if len(operators) != len(self.counted) * passes:
+            raise OperatorsChanged(f"{len(operators) // passes} operators ran where {len(self.counted)} were counted")
+        if operators != self.counted * passes:
             raise OperatorsChanged("other operators ran than were counted")
         return output
 
@@ -138,6 +158,9 @@ class Training(Pass):
     def _nanoseconds(mark: Any) -> int:
         return int(mark[0])
 
+    def _measure_cost(self) -> InstrumentCost:
+        return measure_instrument_cost(self.instrument.mark, self._nanoseconds, backward=self.clock.mark)
+
     def _step(self) -> None:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -147,7 +170,8 @@ class Training(Pass):
         loss = self._instrumented_forward()
         marks, numbers = zip(*self.instrument.marks, strict=True)
         times = self._forward_durations(self.clock.seconds(marks))
-        spans = list(zip(numbers[1:-1:2], numbers[2:-1:2], strict=True))
+        assert self.timeline
+        spans = [(numbers[interval], numbers[interval + 1]) for interval in self.timeline.operators]
         backward = BackwardInstrument(mark, spans, self.parameters)
         with backward.attached(loss):
             self.clock.block_queue()
@@ -155,22 +179,7 @@ class Training(Pass):
             loss.backward()
             backward.marks.append(mark())
         keys = [self.backward_keys[owner] for owner in backward.owners]
-        times |= _durations(self.clock.seconds(backward.marks), keys, "backward")
+        times |= backward_timeline(keys, self.cost).durations(self.clock.seconds(backward.marks))
         self.clock.block_queue()
         times["optimizer", "", "step", 1] = self.clock.elapsed(self._step)
         return times
-
-
-def _durations(
-    reached: Sequence[float], keys: Sequence[Key], phase: Phase, costs: Sequence[OperatorCost] = ()
-) -> dict[Key, float]:
-    """Seconds by key, without what instruments cost. The rest of the pass is overhead: all of them add up to it."""
-    inner = reached[1:-1]
-    times: dict[Key, float] = dict.fromkeys(keys, 0.0)
-    rest = reached[-1] - reached[0]
-    costs = costs or [OperatorCost()] * len(keys)
-    for key, start, end, cost in zip(keys, inner[::2], inner[1::2], costs, strict=True):
-        times[key] += max(end - start - cost.inner, 0.0)
-        rest -= end - start + cost.outer
-    times[phase, "", "overhead", 1] = max(rest, 0.0)
-    return times

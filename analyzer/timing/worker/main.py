@@ -23,9 +23,11 @@ from analyzer.timing.clock.sampling import Sample, Watch, garbage_collection_pau
 from analyzer.timing.machine.contention import Contention
 from analyzer.timing.machine.fingerprint import fingerprint
 from analyzer.timing.machine.gpu import GpuContention, nvml
-from analyzer.timing.passes.operator_spans import OperatorSpan, operator_spans
+from analyzer.timing.passes.fused import fused_modules
+from analyzer.timing.passes.operator_spans import OperatorSpan, operator_spans, runs_operators
 from analyzer.timing.passes.prepare import PreparedModel
-from analyzer.timing.passes.timed_pass import Key, Pass, Training
+from analyzer.timing.passes.timed_pass import Pass, Training
+from analyzer.timing.passes.timeline import Key
 from analyzer.timing.request import Request
 from analyzer.timing.worker.load import computes_gradients, count_reference, failing_module, load_model
 from analyzer.timing.worker.measurements import DeadlineWatch, Measurements
@@ -75,7 +77,7 @@ def measure_prepared(
 ) -> Mapping[str, Any]:
     """Sends the lines of one process, and returns the final one."""
     configuration = request.configuration
-    gradients = False
+    gradients = separate = False
     if request.reference:
         if configuration.training:
             prepared.loss()  # A model may cache tensors in its first pass; those of inference mode cannot be trained.
@@ -83,7 +85,8 @@ def measure_prepared(
     spans: tuple[OperatorSpan, ...] = ()
     if request.instrumented:
         run = prepared.loss if configuration.training else prepared.run_eager
-        spans, _ = operator_spans(prepared.eager, run, autograd=gradients)
+        fused = frozenset[int]() if configuration.training else fused_modules(prepared.eager, run)
+        spans, _ = operator_spans(prepared.eager, run, autograd=gradients, fused=fused)
     watch = _watch(configuration)
     environment = {**fingerprint(configuration.device), "signals": watch.signals()}
     send({"event": "ready", "record": record, "environment": environment})
@@ -91,7 +94,11 @@ def measure_prepared(
         if configuration.training:
             one_pass: Pass = Training(prepared.loss, prepared.eager, spans, clock)
         else:
-            one_pass = Pass(prepared.run, prepared.eager, spans, clock, run_model=prepared.run_eager)
+            separate = prepared.run_eager is not prepared.run and not runs_operators(
+                prepared.model, prepared.run, spans
+            )
+            model, run_model = (prepared.eager, prepared.run_eager) if separate else (prepared.model, prepared.run)
+            one_pass = Pass(prepared.run, model, spans, clock, run_model=run_model)
         summary = _sample(request, one_pass, clock, DeadlineWatch(watch, clock), time.perf_counter(), send)
         if request.kernels or request.trace:
             from analyzer.timing.passes.kernels import profile_kernels
@@ -103,7 +110,7 @@ def measure_prepared(
 
             replay = replay_modules(prepared, clock, cache_flush(configuration.device))
             send({"event": "replay", "replay": replay})
-    return {"event": "done", "separate": prepared.run_eager is not prepared.run, **summary}
+    return {"event": "done", "separate": separate, **summary}
 
 
 def _watch(configuration: Configuration) -> Contention | GpuContention:

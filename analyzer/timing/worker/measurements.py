@@ -12,7 +12,8 @@ from typing import Any
 from analyzer.timing.clock.clocks import Clock
 from analyzer.timing.clock.sampling import Watch
 from analyzer.timing.machine.page_faults import PageFaults
-from analyzer.timing.passes.timed_pass import Key, OperatorsChanged, Pass
+from analyzer.timing.passes.timed_pass import OperatorsChanged, Pass
+from analyzer.timing.passes.timeline import Key
 
 MAX_TRIES = 3  # To queue a pass in time. Each late one makes the next block longer.
 LATE = "the host did not queue the pass in time"

@@ -56,7 +56,8 @@ def modules(network: NetworkView, record: Record) -> Chart:
     times_s: dict[str, float] = defaultdict(float)
     members: dict[str, list[Timing]] = defaultdict(list)
     for timing, time_s in measurement.operator_times_s.items():
-        name = OVERHEAD if timing.kind == "overhead" else timing.path.partition(".")[0] or f"({timing.op})"
+        outside = OVERHEAD if timing.kind == "overhead" else f"({timing.op})"
+        name = timing.path.partition(".")[0] or outside  # Overhead of a module is part of it.
         times_s[name] += time_s
         members[name].append(timing)
     names = sorted(times_s, key=lambda name: name == OVERHEAD)  # Stable: overhead last.
@@ -73,7 +74,7 @@ def modules(network: NetworkView, record: Record) -> Chart:
         for name in names
     )
     titles = columns("module", "time", "share", "lower quartile", "upper quartile", left=("share",))
-    overhead = f" Overhead between operators: {percent(times_s[OVERHEAD] / total_s)}." if OVERHEAD in times_s else ""
+    overhead = f" Overhead outside modules: {percent(times_s[OVERHEAD] / total_s)}." if OVERHEAD in times_s else ""
     return chart(
         network, measurement, "modules", "time by module, adding up to the pass",
         f"{longest} takes longest: {seconds(times_s[longest])}, {percent(times_s[longest] / total_s)} of the pass."

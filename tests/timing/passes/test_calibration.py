@@ -13,7 +13,8 @@ from analyzer.timing.passes.calibration import (
     passes_per_sample,
 )
 from analyzer.timing.passes.operator_spans import operator_spans
-from analyzer.timing.passes.timed_pass import Pass, _durations
+from analyzer.timing.passes.timed_pass import Pass
+from analyzer.timing.passes.timeline import backward_timeline, forward_timeline
 
 COST = InstrumentCost(OperatorCost(2e-6, 1e-6), OperatorCost(3e-6, 0.5e-6))
 
@@ -29,16 +30,48 @@ def test_the_cost_of_instruments_is_subtracted():
     keys = [("forward", "a", "conv2d", 1), ("forward", "", "add", 1)]
     # Marks at 10 to 30 and 40 to 60 microseconds of a pass of 70.
     reached = [0.0, 10e-6, 30e-6, 40e-6, 60e-6, 70e-6]
-    times = _durations(reached, keys, "forward", [COST.of(123), COST.of("add")])
+    times = forward_timeline([123, "add"], keys, {}, COST).durations(reached)
     assert times[keys[0]] == pytest.approx(18e-6)
     assert times[keys[1]] == pytest.approx(17e-6)
     # 30 µs outside of operators, less 1.0 and 0.5.
     assert times["forward", "", "overhead", 1] == pytest.approx(28.5e-6)
+    free = forward_timeline([123, "add"], keys, {}, InstrumentCost())
     # Without costs all of it adds up to the pass.
-    assert sum(_durations(reached, keys, "forward").values()) == pytest.approx(70e-6)
+    assert sum(free.durations(reached).values()) == pytest.approx(70e-6)
+    # The mean of two passes, of which the second takes twice as long.
+    twice = [*reached, *(70e-6 + 2 * mark for mark in reached[1:])]
+    assert free.durations(twice, 2)[keys[0]] == pytest.approx(30e-6)
     # An operator shorter than the cost is 0, never negative.
-    short = _durations([0.0, 1e-6, 2e-6, 3e-6], keys[:1], "forward", [COST.of(1)])
+    short = forward_timeline([1], keys[:1], {}, COST).durations([0.0, 1e-6, 2e-6, 3e-6])
     assert short[keys[0]] == 0.0
+
+
+def test_overhead_belongs_to_the_innermost_open_module():
+    block, inner = 1000, 2000
+    ran = [~block, 5, ~inner, "add", None, None]
+    keys = [("forward", "block.conv", "conv2d", 1), ("forward", "block.inner", "add", 1)]
+    paths = {block: "block", inner: "block.inner"}
+    cost = InstrumentCost(module=OperatorCost(1e-6, 0.25e-6), call=0.5e-6)
+    # A query of a tensor's size with five marks set: after `inner` was entered, in its own forward.
+    timeline = forward_timeline(ran, keys, paths, cost, passed_on=[5])
+    # Marks: start, into block, conv, into inner, add, out of inner, out of block, end.
+    times = timeline.durations([0, 1e-6, 3e-6, 10e-6, 20e-6, 24e-6, 31e-6, 34e-6, 40e-6, 50e-6])
+    assert times == pytest.approx(
+        {
+            keys[0]: 7e-6,  # 3 to 10.
+            keys[1]: 7e-6,  # 24 to 31.
+            ("forward", "", "overhead", 1): 11e-6 - 0.25e-6,  # 0 to 1 and 40 to 50.
+            ("forward", "block", "overhead", 1): 18e-6 - 1.25e-6,  # 1 to 3, 10 to 20 and 34 to 40.
+            ("forward", "block.inner", "overhead", 1): 7e-6 - 1.5e-6,  # 20 to 24 and 31 to 34.
+        }
+    )
+
+
+def test_nodes_of_a_backward_pass_cost_their_hooks():
+    key = ("backward", "a", "linear", 1)
+    cost = InstrumentCost(node=OperatorCost(1e-6, 0.5e-6))
+    times = backward_timeline([key, key], cost).durations([0, 2e-6, 6e-6, 8e-6, 13e-6, 14e-6])
+    assert times == pytest.approx({key: 4e-6 + 5e-6 - 2e-6, ("backward", "", "overhead", 1): 5e-6 - 1e-6})
 
 
 def test_a_sample_is_the_mean_of_its_passes():
@@ -63,6 +96,10 @@ def test_costs_of_a_clock_that_ticks_once_per_mark():
     # The real time of calls without instruments, far below a microsecond, is subtracted.
     assert 0.5e-6 < cost.leaf.inner < 1e-6
     assert cost.function.inner < 1e-6
+    assert 0.5e-6 < cost.module.inner < 1e-6
+    assert cost.node == OperatorCost()
+    # 200 nodes, and one that accumulates the gradient.
+    assert measure_instrument_cost(mark, int, backward=mark).node.inner == pytest.approx(1e-6 * 201 / 200)
 
 
 def test_a_torchscript_module_is_one_operator():

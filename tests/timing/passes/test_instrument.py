@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from threading import Thread
 
 import pytest
@@ -11,8 +12,9 @@ from torch import nn
 import analyzer
 from analyzer.models.spec_to_module import auxiliary_loss, build
 from analyzer.timing.clock.clocks import Clock, HostClock
+from analyzer.timing.passes.fused import fused_modules
 from analyzer.timing.passes.instrument import Instrument
-from analyzer.timing.passes.operator_spans import operator_spans
+from analyzer.timing.passes.operator_spans import operator_spans, runs_operators
 from analyzer.timing.passes.timed_pass import OperatorsChanged, Pass, Training
 
 
@@ -105,13 +107,63 @@ def test_a_leaf_in_a_thread_of_the_model_is_overhead():
         assert list(timed_pass.instrumented()) == [("forward", "1", "relu", 1), ("forward", "", "overhead", 1)]
 
 
+class SlowChild(nn.Module):
+    def forward(self, x):
+        time.sleep(0.01)
+        return x.numpy() is not None and x + 1
+
+
+def test_python_in_a_submodule_is_that_modules_overhead():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(SlowChild()))
+    with torch.inference_mode():
+        times = inference(model, torch.zeros(2, 4)).instrumented()
+    assert times["forward", "1.0", "overhead", 1] >= 0.01
+    assert times["forward", "1", "overhead", 1] + times["forward", "", "overhead", 1] < 0.01
+
+
+class Attending(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        x = self.layer(x)
+        return self.attention(x, x, x)[0]
+
+
+def test_a_fused_module_is_one_operator():
+    model, x = Attending().eval().requires_grad_(False), torch.randn(1, 4, 8)
+    fused = fused_modules(model, lambda: model(x))
+    assert fused == {id(model.layer), id(model.attention)}
+    spans, _ = operator_spans(model, lambda: model(x), fused=fused)
+    with torch.inference_mode(), torch.profiler.profile() as profiler:
+        times = Pass(lambda: model(x), model, spans, HostClock()).instrumented()
+    assert [(key[1], key[2]) for key in times if key[2] != "overhead"] == [
+        ("layer", "transformer_encoder_layer"), ("attention", "multihead_attention"),
+    ]  # fmt: skip
+    # The instrumented pass runs what the model runs without instruments.
+    assert "aten::_transformer_encoder_layer_fwd" in {event.key for event in profiler.key_averages()}
+    assert fused_modules(model.train(), lambda: model(x)) == frozenset()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_exported_program_runs_the_operators_of_its_modules():
+    net, x = nn.Sequential(nn.Linear(4, 4), nn.ReLU()).eval(), torch.zeros(2, 4)
+    program = torch.export.export(net, (x,))
+    unflattened, deployed = torch.export.unflatten(program), program.module()
+    spans, _ = operator_spans(unflattened, lambda: unflattened(x))
+    assert runs_operators(deployed, lambda: deployed(x), spans)
+    assert not runs_operators(deployed, lambda: deployed(x) + 1, spans)
+
+
 def test_the_model_is_restored():
     model = Mixed().eval()
     replaced = nn.Sequential(nn.ReLU())
     forward = replaced[0].forward = lambda x: x + 1
     before = [(dict(vars(module)), dict(module._forward_hooks)) for module in model.modules()]
     instrument = Instrument(lambda: 0)
-    with instrument.installed(model), instrument:
+    with instrument.installed(model, modules=True), instrument:
         model(torch.randn(1, 3, 8, 8))
     assert [(vars(module), dict(module._forward_hooks)) for module in model.modules()] == before
     with instrument.installed(replaced):

@@ -103,7 +103,7 @@ def test_a_model_whose_operators_change_is_timed_without_operators(run):
     assert measurement.status == "ok"
     assert len(measurement.pass_timing.samples_s) >= 3
     assert measurement.operator_times_s == {}
-    assert any("2 operators ran where 1 were counted" in warning for warning in measurement.warnings)
+    assert any(warning.startswith("not instrumented: ") for warning in measurement.warnings)
 
 
 @pytest.mark.slow

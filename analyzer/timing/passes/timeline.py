@@ -1,0 +1,96 @@
+"""To which operator or module each moment of an instrumented pass belongs: the time between every two marks has a key.
+
+An operator has the time between its two marks. Every other moment is overhead of the innermost open module: Python,
+numpy, and freeing memory in its own forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from analyzer.core.frozen import Frozen
+from analyzer.records.timings import Phase
+from analyzer.timing.passes.calibration import InstrumentCost
+from analyzer.timing.passes.instrument import LEFT, Ran, is_operator
+
+Key: TypeAlias = tuple[Phase, str, str, int]  # Phase, path, op and call: the identity of an operator in a record.
+
+
+class Timeline(Frozen):
+    """`owners` has the index in `keys` of each interval between two marks; `costs` the seconds that instruments add to
+    each key in one pass. `operators` are the intervals of operators, in order."""
+
+    keys: tuple[Key, ...]
+    owners: tuple[int, ...]
+    costs: tuple[float, ...]
+    operators: tuple[int, ...]
+
+    def durations(self, reached: Sequence[float], passes: int = 1) -> dict[Key, float]:
+        """Seconds of each key in one pass, from the seconds at each mark of `passes`, without the cost of
+        instruments."""
+        seconds = [0.0] * len(self.keys)
+        for owner, start, end in zip(self.owners * passes, reached[:-1], reached[1:], strict=True):
+            seconds[owner] += end - start
+        parts = zip(self.keys, seconds, self.costs, strict=True)
+        return {key: max(duration / passes - cost, 0.0) for key, duration, cost in parts}
+
+
+def overhead_key(phase: Phase, path: str) -> Key:
+    return phase, path, "overhead", 1
+
+
+def forward_timeline(
+    ran: Sequence[Ran],
+    operators: Sequence[Key],
+    paths: Mapping[int, str],
+    cost: InstrumentCost,
+    passed_on: Sequence[int] = (),
+) -> Timeline:
+    """The timeline of a forward pass that recorded `ran` and `passed_on` (see `Instrument`); `operators` are its
+    operators' keys."""
+    numbers = {key: index for index, key in enumerate(dict.fromkeys(operators))}
+    costs = [0.0] * len(numbers)
+
+    def overhead(path: str) -> int:
+        number = numbers.setdefault(overhead_key("forward", path), len(costs))
+        if number == len(costs):
+            costs.append(0.0)
+        return number
+
+    owners, intervals, keys = list[int](), list[int](), iter(operators)
+    opened = [overhead("")]
+    costs[opened[0]] += cost.mark  # Of the mark between two passes.
+    for event in ran:
+        owners.append(opened[-1])  # Since the event before.
+        if event is LEFT:
+            opened.pop()
+            continue
+        added = cost.of(event)
+        costs[opened[-1]] += added.outer
+        if is_operator(event):
+            number = numbers[next(keys)]
+            intervals.append(len(owners))
+            owners.append(number)
+        else:
+            number = overhead(paths[~event])  # type: ignore[operator]
+            opened.append(number)
+        costs[number] += added.inner
+    owners.append(opened[-1])
+    for marks in passed_on:
+        if 0 < marks <= len(owners):
+            costs[owners[marks - 1]] += cost.call
+    return Timeline(tuple(numbers), tuple(owners), tuple(costs), tuple(intervals))
+
+
+def backward_timeline(owners: Sequence[Key], cost: InstrumentCost) -> Timeline:
+    """The timeline of a backward pass whose nodes belong to `owners`; the time between nodes is overhead."""
+    overhead = overhead_key("backward", "")
+    numbers = {key: index for index, key in enumerate(dict.fromkeys([*owners, overhead]))}
+    costs = [0.0] * len(numbers)
+    intervals = [numbers[overhead]]
+    for key in owners:
+        intervals += [numbers[key], numbers[overhead]]
+        costs[numbers[key]] += cost.node.inner
+        costs[numbers[overhead]] += cost.node.outer
+    return Timeline(tuple(numbers), tuple(intervals), tuple(costs), tuple(range(1, len(intervals), 2)))

@@ -48,7 +48,12 @@ def sections(networks: Sequence[NetworkView], refused: Sequence[str], command: s
     last = about.section(networks, command)
     anchors = rows.anchors(networks, _ids((*first, last)))
     every = (*first, network.section(networks, anchors), rows.section(networks, anchors), last)
-    filled = [section for section in every if section.blocks]
+    return finished(every)
+
+
+def finished(sections: Sequence[Section]) -> tuple[Section, ...]:
+    """The sections that have content, ready to be laid out."""
+    filled = [section for section in sections if section.blocks]
     return tuple(section.replace(blocks=tuple(_finished(section.blocks))) for section in filled)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from analyzer.records.timings import Configuration
 from analyzer.sweeps.analysis.points import Machine, Point
 
 Value: TypeAlias = str | int
@@ -50,14 +49,7 @@ def sorted_values(dimension: Dimension, points: Sequence[Point]) -> list[Value]:
     return [*(value for value in values if not isinstance(value, int)), *numbers]
 
 
-def configuration_texts(
-    configurations: Collection[Configuration], *, without: Collection[str] = ()
-) -> dict[Configuration, str]:
-    """Each configuration by the fields in which they differ, as in `bfloat16, channels_last`; `without` some fields."""
-    words = {configuration: configuration.words for configuration in configurations}
-    varying = [
-        index
-        for index, name in enumerate(FIELDS)
-        if name not in without and len({texts[index] for texts in words.values()}) > 1
-    ]
-    return {configuration: ", ".join(texts[i] for i in varying) for configuration, texts in words.items()}
+def varying_fields(points: Iterable[Point]) -> tuple[str, ...]:
+    """The fields of the configurations in which points differ."""
+    words = {point.configuration: point.configuration.words for point in points}
+    return tuple(name for index, name in enumerate(FIELDS) if len({texts[index] for texts in words.values()}) > 1)

@@ -42,12 +42,19 @@ class HeatMap(Frozen):
     over: tuple[str, ...] = ()
     left_out: int = 0
 
+    @property
+    def varies(self) -> bool:
+        """Whether its numbers depend on each of its dimensions."""
+        values = [[cell.value if cell else None for cell in row] for row in self.cells]
+        columns = [list(column) for column in zip(*values, strict=True)]
+        return all(any(line != lines[0] for line in lines) for lines in (values, columns) if len(lines) > 1)
+
 
 def heat_maps(points: Sequence[Point], machines: Mapping[Machine, str], axes: Sequence[str] = ()) -> list[HeatMap]:
     """The heat maps over `axes`, by default the two dimensions with most values; none for a single configuration.
 
-    Counts that do not vary are left out. Times have a map for each setting of the other dimensions, if these are at
-    most eight. Raises AnalyzerError for an unknown axis.
+    Counts that do not depend on both are left out. Times have a map for each setting of the other dimensions, if these
+    are at most eight. Raises AnalyzerError for an unknown axis.
     """
     known = dimensions(points, machines)
     for axis in axes:
@@ -58,10 +65,7 @@ def heat_maps(points: Sequence[Point], machines: Mapping[Machine, str], axes: Se
         return []
     y, x = chosen if len(chosen) > 1 else ["", chosen[0]]
     found = [heat_map for metric in METRICS for heat_map in _of_metric(points, known, metric, x, y)]
-    varying = [
-        heat_map for heat_map in found if len({cell.value for row in heat_map.cells for cell in row if cell}) > 1
-    ]
-    return varying or found[:1]
+    return [heat_map for heat_map in found if heat_map.metric == "samples_per_s" or heat_map.varies] or found[:1]
 
 
 def _of_metric(

@@ -9,12 +9,12 @@ from typing import Literal, TypeAlias, TypeVar
 
 from analyzer.core.frozen import Frozen
 from analyzer.sweeps.analysis.accuracy import Accuracy
-from analyzer.sweeps.analysis.points import Machine, Point
+from analyzer.sweeps.analysis.points import Machine, Point, distance_from_default
 
 Key = TypeVar("Key")
 Cost: TypeAlias = Literal["time", "macs"]
 CONFIDENCE = 0.95
-MAX_SETTINGS = 6  # Fronts of times, each at one configuration on one machine.
+MAX_SETTINGS = 4  # Fronts of times, each at one configuration on one machine.
 
 
 class Candidate(Frozen):
@@ -53,7 +53,7 @@ def fronts(points: Sequence[Point], accuracy: Accuracy | None = None, *, first: 
 
 
 def _times(points: Sequence[Point], accuracy: Accuracy | None) -> Iterator[Front]:
-    """At the configurations and machines at which most models were timed."""
+    """At the configurations and machines at which most models were timed; of equals at those nearest to the default."""
     timed = [point for point in points if point.usable]
     groups = _groups(timed, lambda point: (point.machine, point.configuration))
     for (machine, configuration), group in list(groups.items())[:MAX_SETTINGS]:
@@ -82,7 +82,7 @@ def _groups(points: Sequence[Point], key: Callable[[Point], Key]) -> dict[Key, l
     for point in points:
         groups.setdefault(key(point), []).append(point)
     large = [(name, group) for name, group in groups.items() if len({point.name for point in group}) > 1]
-    return dict(sorted(large, key=lambda item: -len(item[1])))
+    return dict(sorted(large, key=lambda item: (-len(item[1]), distance_from_default(item[1][0].configuration))))
 
 
 def _values(group: Sequence[Point], accuracy: Accuracy | None) -> Iterator[tuple[str, list[tuple[Point, float]]]]:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 from analyzer.records.comparable import KEY_FIELDS, stable_key
 from analyzer.records.record import Record
@@ -109,18 +110,18 @@ def _without_repeated_counts(points: Sequence[Point]) -> list[Point]:
 
 
 def point(result: Result) -> Point:
-    """The estimate of the median takes about 2 ms for 30 samples."""
+    """The names are made safe to print. The estimate of the median takes about 2 ms for 30 samples."""
     case, record = result.case, result.record
     failed = Point(
-        model=case.label,
-        base=case.model,
-        inputs=case.inputs,
-        overrides=case.overrides,
+        model=one_line(case.label),
+        base=one_line(case.model),
+        inputs=tuple(map(one_line, case.inputs)),
+        overrides={one_line(key): value for key, value in case.overrides.items()},
         configuration=case.configuration,
-        host=result.host,
+        host=one_line(result.host),
         ended=result.ended,
         failed=True,
-        reason=result.reason or "no reason was recorded",
+        reason=one_line(result.reason) or "no reason was recorded",
     )
     if record is None or result.status == "failed":
         return failed
@@ -146,12 +147,19 @@ def _with_time(counted: Point, record: Record) -> Point:
     median = estimate_median(timing) if measurement.quality != "void" else None
     return counted.replace(
         configuration=measurement.configuration,
-        machine=stable_key(record.environment, Configuration()),
-        machine_name=str(gpu.get("name") or processor.get("model") or "unknown machine"),
+        machine=tuple(map(one_line, stable_key(record.environment, Configuration()))),
+        machine_name=one_line(gpu.get("name") or processor.get("model") or "unknown machine"),
         processors=len(processor.get("affinity") or ()) or int(processor.get("count") or 0),
         time=Time(measurement.quality, median, timing.median_s),
-        reason=measurement.reason,
+        reason=one_line(measurement.reason),
     )
+
+
+def distance_from_default(configuration: Configuration) -> tuple[int, int, int]:
+    """How many settings differ from the default; then the smaller batch and the more threads come first."""
+    fixed = configuration.replace(batch=1, threads=1, device="cpu")
+    differing = sum(word != default for word, default in zip(fixed.words, Configuration().words, strict=True))
+    return differing, configuration.batch, -configuration.threads
 
 
 def machine_names(points: Iterable[Point]) -> dict[Machine, str]:

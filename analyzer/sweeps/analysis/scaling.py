@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.sweeps.analysis.points import Machine, Point
+from analyzer.sweeps.analysis.points import Machine, Point, distance_from_default
 
 Axis: TypeAlias = Literal["batch", "threads"]
 AXES: tuple[Axis, ...] = ("batch", "threads")
@@ -33,7 +33,10 @@ class Curve(Frozen):
 
 
 def scaling_curves(points: Sequence[Point], axis: Axis) -> list[Curve]:
-    """The curves with two steps or more, those with most steps first. Void times are left out."""
+    """The curves with two steps or more, those with most steps first; of equals those nearest to the default.
+
+    Void times are left out.
+    """
     groups: dict[object, list[Point]] = {}
     for point in points:
         if point.usable:
@@ -44,7 +47,9 @@ def scaling_curves(points: Sequence[Point], axis: Axis) -> list[Curve]:
         for group in groups.values()
         if len(group) > 1
     ]
-    return sorted(curves, key=lambda curve: -len(curve.steps))
+    return sorted(
+        curves, key=lambda curve: (-len(curve.steps), distance_from_default(curve.steps[0].point.configuration))
+    )
 
 
 def _steps(group: Sequence[Point], axis: Axis) -> list[Step]:

@@ -1,0 +1,35 @@
+"""Builds the page of sweep results: its sections, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analyzer.sweeps.analysis.analysis import Analysis
+from reports.page.build import finished
+from reports.page.context import Page, Section
+from reports.page.sections import sweep_best, sweep_front, sweep_grid, sweep_machines, sweep_results, sweep_scaling
+from reports.sweeps.words import counted, names_of
+
+
+def sweep_page(analysis: Analysis, source: str, command: str = "analyze report --from history") -> Page:
+    """`source` is what the results are of: `history`, or the file of a sweep."""
+    models = list(dict.fromkeys(point.base for point in analysis.points))
+    title = ", ".join(models) if len(models) <= 3 else f"{models[0]} and {len(models) - 1} other models"
+    timed = " and times, with intervals" if analysis.machines else ""
+    subtitle = f"{counted(len(analysis.points), 'configuration')} of {source}: counts{timed}."
+    return Page(f"Sweep of {title}", subtitle, finished(_sections(analysis, command)))
+
+
+def _sections(analysis: Analysis, command: str) -> Sequence[Section]:
+    names = names_of(analysis)
+    return (
+        sweep_results.summary(analysis, names),
+        sweep_best.section(analysis, names),
+        sweep_front.section(analysis, names),
+        sweep_scaling.section(analysis, names),
+        sweep_machines.section(analysis, names),
+        sweep_grid.section(analysis),
+        sweep_results.failures(analysis, names),
+        sweep_results.results(analysis, names, "table"),
+        sweep_results.about(analysis, command),
+    )

@@ -1,0 +1,1 @@
+"""Results of sweeps: tables, sentences, JSON and CSV of what `analyzer.sweeps.analysis` finds."""

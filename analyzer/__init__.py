@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from analyzer.counting.operators.call import Work as Work
     from analyzer.counting.operators.classify import register as register
     from analyzer.counting.parameters import params as params
+    from analyzer.database.api import History as History
+    from analyzer.database.api import history as history
     from analyzer.models.spec_to_module import Outputs as Outputs
     from analyzer.models.spec_to_module import auxiliary_loss as auxiliary_loss
     from analyzer.models.spec_to_module import build as build
@@ -61,6 +63,7 @@ _NAMES = {
     "analyzer.counting.operators.call": "Call Work",
     "analyzer.counting.operators.classify": "register",
     "analyzer.counting.parameters": "params",
+    "analyzer.database.api": "History history",
     "analyzer.models.spec_to_module": "Outputs auxiliary_loss build drop_auxiliary",
     "analyzer.records.agreement": "Agreement",
     "analyzer.records.comparison": "ComparedMetric Comparison",

@@ -77,6 +77,25 @@ def complete_device(context: click.Context, parameter: click.Parameter, incomple
     return _starting(("list", *devices()), incomplete)
 
 
+def complete_filter(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The column at the end of a filter."""
+    from analyzer.database.columns import NAMES
+
+    before = incomplete[: len(incomplete) - len(incomplete.split()[-1])] if incomplete[-1:].strip() else incomplete
+    return _starting((f"{before}{name}" for name in NAMES), incomplete)
+
+
+def complete_result(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Keys of stored results."""
+    from analyzer.database.store import open_store
+
+    try:
+        with open_store(context.params.get("store"), create=False) as store:
+            return _starting(store.find(incomplete), incomplete)
+    except AnalyzerError:
+        return []
+
+
 def _selected(context: click.Context) -> list[str]:
     """The built-in networks among the words of the command line."""
     from analyzer.networks import VARIANTS

@@ -8,8 +8,10 @@ import re
 import stat
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from analyzer.core.errors import AnalyzerError, quoted
 
@@ -55,12 +57,21 @@ def _first_data(pipe: int) -> bytes:
 
 def write_text(path: str | Path, text: str, *, advice: str = "name another file with -o") -> None:
     """Replaces the file at `path` in one step. Raises AnalyzerError, and keeps the old file, if it cannot."""
+    with replacing(path, advice=advice) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def replacing(path: str | Path, *, advice: str = "name another file with -o") -> Iterator[BinaryIO]:
+    """As `write_text`, for a result that is written in parts: if the block raises an error, the old file is kept."""
     try:
         target = _resolved(path)
         if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8")
-            return
-        _replace(target, text)
+            with target.open("wb") as file:
+                yield file
+        else:
+            with _replacing(target) as file:
+                yield file
     except OSError as error:
         raise _write_error(path, error, advice) from None
 
@@ -106,15 +117,17 @@ def _write_error(path: str | Path, error: OSError, advice: str) -> AnalyzerError
     return AnalyzerError(f"cannot write {quoted(path)}: {error.strerror or error}; {advice}")
 
 
-def _replace(target: Path, text: str) -> None:
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A temporary file beside the target, which takes its place at the end of the block."""
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
     if target.exists() and not os.access(target, os.W_OK):
         raise PermissionError(13, "it is read-only")
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(mode)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
-from analyzer.database.connection import CONNECT_TIMEOUT_S, Target
+from analyzer.database.connection import CONNECT_TIMEOUT_S, LOCK_TIMEOUT_S, Target
+
+Value = TypeVar("Value")
+
+# A pragma of a new connection raises the driver's error as it is.
+ERRORS = (SQLAlchemyError, sqlite3.Error)
 
 DISK_FULL = "the disk is full; make room and repeat the command: results that are stored already stay"
 LOCKED = "another process holds its lock; end that process and repeat the command"
-DAMAGED = "it is damaged or no database; move it away, and a new one is filled from the run files under .analyze"
+DAMAGED = "it is damaged or no database of SQLite; move it away (run files are imported again), or name another"
 DENIED = "the user may not do this; see docs/history.md for the rights that each command needs"
 # SQLite's primary result codes, and PostgreSQL's SQLSTATE: the advice, and whether the user's input is wrong.
 SQLITE_ADVICE = {
@@ -54,10 +62,26 @@ def explained(target: Target) -> Iterator[None]:
     """Raises AnalyzerError or, where the input is valid, CannotMeasure in place of an error of the database."""
     try:
         yield
-    except SQLAlchemyError as error:
+    except ERRORS as error:
         raise explain(error, target) from None
-    except sqlite3.Error as error:
-        raise explain(error, target) from None
+
+
+def retry(work: Callable[[], Value], target: Target) -> Value:
+    """Repeats idempotent work while the database is locked, and once if the connection was lost.
+
+    SQLite does not wait for a lock while another process sets up or removes the write-ahead log.
+    """
+    deadline, lost = time.monotonic() + LOCK_TIMEOUT_S, False
+    while True:
+        try:
+            return work()
+        except ERRORS as error:
+            again = _is_locked(error) and time.monotonic() < deadline
+            disconnected = isinstance(error, DBAPIError) and error.connection_invalidated
+            if not again and (lost or not disconnected):
+                raise explain(error, target) from None
+            lost = lost or disconnected
+        time.sleep(random.uniform(0.005, 0.05))
 
 
 def explain(error: Exception, target: Target) -> AnalyzerError:
@@ -68,8 +92,8 @@ def explain(error: Exception, target: Target) -> AnalyzerError:
     return kind(f"cannot use the database {target.name}: {one_line(advice or text)[:300]}")
 
 
-def is_locked(error: Exception) -> bool:
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
+def _is_locked(error: Exception) -> bool:
+    code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 

@@ -228,5 +228,4 @@ class _Parser:
         raise self._error(token.position, f"{came} came; {wanted}")
 
     def _error(self, position: int, reason: str) -> AnalyzerError:
-        place = f"column {position + 1}" if self.text.isprintable() else "a line break or control character precedes it"
-        return AnalyzerError(f"filter, {place}: {reason}")
+        return AnalyzerError(f"filter, character {position + 1}: {reason}")

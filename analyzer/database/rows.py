@@ -124,14 +124,18 @@ def _times(measurement: Measurement) -> dict[str, Any]:
 
 
 def decode(row: Mapping[str, Any]) -> Result:
-    """The result that `encode` wrote. Raises AnalyzerError, naming the key, if the row is damaged."""
+    """The result that `encode` wrote; its documents may be parsed. Raises AnalyzerError if the row is damaged."""
     try:
-        case = from_json(Case, json.loads(row["case"]))
+        case = from_json(Case, _parsed(row["case"]))
         result = from_json(Result, {name: row[name] for name in RESULT_KEYS} | {"case": to_json(case)})
         if not row["record"]:
             return result
-        record = record_from_json(json.loads(row["record"]))
+        record = record_from_json(_parsed(row["record"]))
         return result.replace(record=use_record(record, "its record", lambda record: record))
     except (AnalyzerError, KeyError, TypeError, ValueError, RecursionError) as error:
         name = quoted(str(row.get("key"))[:80])
         raise AnalyzerError(f"the result {name} is damaged ({type(error).__name__}: {one_line(error)[:200]})") from None
+
+
+def _parsed(document: Any) -> Any:
+    return json.loads(document) if isinstance(document, str) else document

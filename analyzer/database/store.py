@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sql
-from sqlalchemy.exc import DBAPIError
 
-from analyzer.core.errors import AnalyzerError, nearest, quoted
+from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, quoted
 from analyzer.core.files import project_root
 from analyzer.database.columns import BY_NAME, DOCUMENTS, NAMES
 from analyzer.database.condition import condition
@@ -27,7 +24,7 @@ from analyzer.database.connection import (
     memory_target,
     parse_target,
 )
-from analyzer.database.failures import explain, explained, is_locked
+from analyzer.database.failures import explained, retry
 from analyzer.database.insert import insert_rows
 from analyzer.database.rows import decode
 from analyzer.database.run_files import import_run_files
@@ -42,7 +39,6 @@ if TYPE_CHECKING:
 VARIABLE = "ANALYZE_STORE"
 BATCH = 500  # Rows per transaction.
 FETCHED = 1000  # Rows held at a time.
-RETRY_S = 30.0
 
 Value = TypeVar("Value")
 
@@ -149,6 +145,15 @@ class Store:
         statement = sql.select(keys).where(keys.startswith(prefix, autoescape=True)).order_by(keys).limit(10)
         return list(self._retry(lambda: self._read(lambda connection: connection.scalars(statement).all())))
 
+    def get(self, key: str) -> dict[str, Any]:
+        """The whole row of a key. Raises AnalyzerError if there is none."""
+        columns = [*(results.c[name] for name in NAMES), *(documents.c[name] for name in DOCUMENTS)]
+        statement = sql.select(*columns).select_from(results.join(documents)).where(results.c.key == key)
+        row = self._retry(lambda: self._read(lambda connection: connection.execute(statement).first()))
+        if row is None:
+            raise AnalyzerError(f"no result {quoted(key)[:80]}; analyze history list shows the keys")
+        return dict(zip((*NAMES, *DOCUMENTS), row, strict=True))
+
     def delete(self, where: str | None) -> int:
         """Deletes the results that a filter selects, and returns their number."""
 
@@ -163,7 +168,12 @@ class Store:
         """Once per opened store, before the first search."""
         if self._run_files is not None:
             root, self._run_files = self._run_files, None
-            self.notes = import_run_files(root, self._read, lambda work: self._retry(lambda: self._write(work)))
+            try:
+                self.notes = import_run_files(root, self._read, lambda work: self._retry(lambda: self._write(work)))
+            except CannotMeasure:
+                raise
+            except AnalyzerError as error:  # Such as a database that is read-only: what it has can be searched.
+                self.notes = (f"run files are not imported: {error}",)
 
     def _read(self, work: Callable[[sql.Connection], Value]) -> Value:
         with self._engine.connect() as connection:
@@ -181,21 +191,7 @@ class Store:
                 yield dict(zip(names, row, strict=True))
 
     def _retry(self, work: Callable[[], Value]) -> Value:
-        """Repeats idempotent work while the database is locked or the connection is lost.
-
-        SQLite does not wait for a lock while another process sets up or removes the write-ahead log.
-        """
-
-        deadline, lost = time.monotonic() + RETRY_S, False
-        while True:
-            try:
-                return work()
-            except DBAPIError as error:
-                again = is_locked(error) and time.monotonic() < deadline
-                if not again and (lost or not error.connection_invalidated):
-                    raise explain(error, self._target) from None
-                lost = lost or error.connection_invalidated
-            time.sleep(random.uniform(0.005, 0.05))
+        return retry(work, self._target)
 
 
 def _batches(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
@@ -217,25 +213,50 @@ def open_store(url: str | None = None, root: Path | None = None, *, create: bool
     Without `create` nothing is created: a missing default is empty, and another missing file is an error. Raises
     AnalyzerError if the database cannot be used: no such place, a wrong password, another schema, a missing driver.
     """
-    text = url or os.environ.get(VARIABLE)
     root = root or project_root()
-    target = parse_target(text) if text else file_target(root / FILE)
-    missing = target.file is not None and not target.file.exists()
-    if missing and not create:
-        if text:
+    target, is_default = find_target(url, root)
+    if target.file and not target.file.exists():
+        if create:
+            make_folder(target)
+        elif not is_default:
             raise AnalyzerError(f"there is no database {target.name}; analyze history import creates it")
-        if not (root / FOLDER).is_dir():
+        elif not (root / FOLDER).is_dir():
             target = memory_target(target.name)
-    if target.file is not None and missing:
-        make_folder(target)
+        else:
+            make_folder(target)
     engine = make_engine(target)
     try:
-        with explained(target):
-            with engine.connect() as connection:
-                found = stored_version(connection)
-            require_newest(found, target)
-            if found is None:
-                migrate(engine)
-        yield Store(engine, target, None if text else root)
+        retry(partial(_prepare, engine, target), target)
+        yield Store(engine, target, root if is_default else None)
+    finally:
+        engine.dispose()
+
+
+def _prepare(engine: sql.Engine, target: Target) -> None:
+    with engine.connect() as connection:
+        found = stored_version(connection)
+    require_newest(found, target)
+    if found is None:
+        migrate(engine, target)
+
+
+def find_target(url: str | None, root: Path) -> tuple[Target, bool]:
+    """Where the store is, and whether that is the default database of the project."""
+    text = url or os.environ.get(VARIABLE)
+    return (parse_target(text), False) if text else (file_target(root / FILE), True)
+
+
+def migrate_store(url: str | None = None, root: Path | None = None) -> tuple[str, str | None, str]:
+    """Creates the tables or brings them to the newest schema: the store's name, and the versions before and after.
+
+    Raises AnalyzerError for a schema of a newer macscope.
+    """
+    target, _ = find_target(url, root or project_root())
+    make_folder(target)
+    engine = make_engine(target)
+    try:
+        before, after = retry(partial(migrate, engine, target), target)
+        require_newest(after, target)
+        return target.name, before, after
     finally:
         engine.dispose()

@@ -11,6 +11,7 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.database.connection import Target
 from analyzer.database.schema import VERSION, VERSION_TABLE, version
 
+OLD_CACHE = {"cached_runs", "points", "runs"}
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x6D616373636F7065  # For PostgreSQL's advisory lock: "macscope" in ASCII.
 
@@ -32,10 +33,11 @@ def require_newest(found: str | None, target: Target) -> None:
     raise AnalyzerError(f"the database {target.name} is newer: {known}; upgrade macscope")
 
 
-def migrate(engine: sql.Engine) -> tuple[str | None, str]:
+def migrate(engine: sql.Engine, target: Target) -> tuple[str | None, str]:
     """Brings the schema to the newest revision, in one transaction; several processes may do it at once.
 
-    Returns the revisions before and after.
+    Returns the revisions before and after. A newer schema stays as it is. Raises AnalyzerError for a file of SQLite
+    that belongs to another program.
     """
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -55,10 +57,22 @@ def migrate(engine: sql.Engine) -> tuple[str | None, str]:
         before = stored_version(connection)
         if before is not None and before > VERSION:
             return before, before
+        if before is None and target.file:
+            _drop_old_cache(connection, target)
         with EnvironmentContext(config, script, fn=steps, destination_rev="head") as environment:
             environment.configure(connection=connection, version_table=VERSION_TABLE, transactional_ddl=False)
             environment.run_migrations()
         return before, VERSION
+
+
+def _drop_old_cache(connection: sql.Connection, target: Target) -> None:
+    """The default database has the name that the cache of change points had, which is made again from the files."""
+    tables = set(sql.inspect(connection).get_table_names())
+    if tables - OLD_CACHE:
+        raise AnalyzerError(f"{target.name} is a database of another program; name another file with --store")
+    for table in sorted(tables):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    connection.exec_driver_sql("PRAGMA user_version = 0")
 
 
 def _lock(connection: sql.Connection) -> None:

@@ -13,6 +13,7 @@ TOPICS = {
     "Table": ("--module", "--depth", "--by", "--sort", "--top", "--no-fold", "--metric"),
     "Memory": ("--memory", "--optimizer", "--precision", "--accumulate", "--shard", "--stage"),
     "Checks of the count": ("--counter", "--verify", "--strict"),
+    "Run": ("--resume", "--dry-run", "--keep-going", "--retries", "--memory-limit", "--jobs", "--store", "--cluster"),
     "Output": ("--format", "--output", "--junit", "--figures", "--charts", "--keep"),
 }
 # Shown with --help-all only: other ways to say the same, and what few need; by command, `cli` being `analyze` itself.
@@ -26,6 +27,7 @@ RARE = {
     "reconcile": f"{SELECTION} --no-timeout",
     "report": f"{SELECTION} --charts --figures",
     "scale": SELECTION,
+    "sweep": "--include --needs --budget --processes --memory-limit --jobs",
     "time": f"{SELECTION} --layout --compile --budget --processes --replay --flush --keep --against",
 }
 
@@ -51,6 +53,15 @@ class Command(click.Command):
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         write_options(self.get_params(context), context, formatter)
+
+
+class CommandGroup(Command, click.Group):
+    """A command with subcommands, whose help lists them after its options."""
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(context, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl(summaries(self.commands.values()))
 
 
 def shows_all(context: click.Context) -> bool:

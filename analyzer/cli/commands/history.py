@@ -1,4 +1,4 @@
-"""Options and help of `analyze history`."""
+"""Options and help of `analyze history`, and its subcommands."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import command
+from analyzer.cli.commands.help import CommandGroup
+from analyzer.cli.commands.history_store import COMMANDS
 from analyzer.cli.commands.options import output_options, require_writable_output
+from analyzer.core.errors import AnalyzerError
 
 EXAMPLES = """\b
 Examples:
@@ -16,17 +18,27 @@ Examples:
   analyze history --import .benchmarks
   analyze history --import bench.json --format md
   analyze history --fail-on-new --acknowledge --format json -o changes.json
+  analyze history list --where 'model ~ "inception*" and batch == 8'
+  analyze history export --store postgresql://reader@db/lab -o lab.parquet
 
-Files to import: of pytest-benchmark, of asv (its folder results), and data.js of github-action-benchmark.
+Files to import with --import: of pytest-benchmark, of asv (its folder results), and data.js of github-action-benchmark.
 
-Exit status: 0; 1 with --fail-on-new if a time or count grew and the change is not known; 2 for bad input.
+Exit status: 0; 1 with --fail-on-new if a time or count grew and the change is not known; 2 for bad input; 3 if a
+database cannot be reached, is locked, or its disk is full.
 """
 # As in analyzer.trends.point, without importing it for --help; a test compares the two.
 METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "bytes_written", "traffic", "backward_macs",
            "recomputed_macs", "peak_memory")  # fmt: skip
 
 
-@command(epilog=EXAMPLES, short_help="Show how times and counts changed over time.")
+@click.group(
+    cls=CommandGroup,
+    commands={str(command.name): command for command in COMMANDS},
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND ...]",
+    epilog=EXAMPLES,
+    short_help="Show how times and counts changed; search stored results.",
+)
 @click.option("--model", metavar="NAME", help="Show only this model, or this benchmark by its full name.")
 @click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, metavar="METRIC",
               help=f"What to show: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
@@ -40,8 +52,20 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
 @click.option("--known", "known_file", metavar="FILE", callback=require_writable_output,
               help="File of the known changes. Default: .analyze/known-changes.json.")  # fmt: skip
 @output_options
-def history(**options: Any) -> int:
-    """Show how times and counts changed over time: between which commits, by how much, with a 95 % interval."""
+@click.pass_context
+def history(context: click.Context, /, **options: Any) -> int:
+    """Show how times and counts changed over time: between which commits, by how much, with a 95 % interval.
+
+    The commands below search and exchange the results in the history database.
+    """
+    if context.invoked_subcommand:
+        given = [name for name in context.params if context.get_parameter_source(name) == FROM_COMMAND_LINE]
+        if given:
+            raise AnalyzerError(f"options of analyze history {context.invoked_subcommand} go after its name")
+        return 0
     from analyzer.cli.jobs.history import show_history
 
     return show_history(**options)
+
+
+FROM_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE

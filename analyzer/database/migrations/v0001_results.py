@@ -14,17 +14,11 @@ TEXTS = (
     "commit created started ended"
 ).split()
 INTEGERS = "batch threads params macs flops activations traffic peak_memory attempts".split()
-# The cache of change points had this file until the database took its name.
-OLD_CACHE = ("cached_runs", "points", "runs")
 
 
 def upgrade() -> None:
     text = sql.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
     integer = sql.BigInteger().with_variant(sql.Numeric(40, 0), "postgresql")
-    if op.get_bind().dialect.name == "sqlite":
-        for table in OLD_CACHE:
-            op.execute(f"DROP TABLE IF EXISTS {table}")
-        op.execute("PRAGMA user_version = 0")
     op.create_table(
         "macscope_results",
         sql.Column("key", text, primary_key=True),

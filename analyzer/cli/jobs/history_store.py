@@ -1,0 +1,161 @@
+"""The jobs of `analyze history list|show|export|import|prune|migrate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from analyzer.cli.messages import print_message
+from analyzer.cli.output import emit
+from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.core.files import replacing
+from analyzer.database import store as stores
+from analyzer.database.rows import decode
+from analyzer.database.store import Store, open_store
+from analyzer.database.transfer import json_lines, read_rows, write_parquet
+
+NO_RESULTS = "no results yet; run analyze time or analyze sweep, or import results with analyze history import"
+SHOWN = 50  # Of the results that a deletion would remove.
+
+
+def list_results(*, where: str | None, limit: int, runs: bool, store: str | None, form: str, output: str | None) -> int:
+    from reports import results
+
+    with open_store(store, create=False) as opened:
+        if runs:
+            found = opened.runs()
+            _report(opened, len(found), None)
+            emit(
+                form,
+                output,
+                lambda: [results.runs(found)],
+                untrusted=True,
+                json=lambda: results.dump(found, len(found)),
+            )
+            return 0
+        rows = list(opened.select(where, limit=limit))
+        total = opened.count(where) if len(rows) == limit else len(rows)
+        _report(opened, total, where)
+    emit(
+        form, output, lambda: [results.listing(rows, total)] if rows else [], untrusted=True,
+        json=lambda: results.dump(rows, total), csv=lambda: b"".join(results.csv_lines(rows)).decode(),
+    )  # fmt: skip
+    return 0
+
+
+def _report(store: Store, total: int, where: str | None) -> None:
+    """Says which run files could not be read, and why there is no result."""
+    for note in store.notes:
+        print_message(note)
+    if not total:
+        print_message(NO_RESULTS if where is None or not store.count() else "the filter selects no result")
+
+
+def show_result(*, key: str, store: str | None, form: str, output: str | None) -> int:
+    from reports import results
+    from reports.display import tables
+
+    with open_store(store, create=False) as opened:
+        row = opened.get(_only_key(opened, key))
+    result = decode(row)
+    emit(
+        form, output, untrusted=True, json=lambda: b"".join(json_lines([row])).decode(),
+        tables=lambda: [results.details(row), *(tables(result.record) if result.record else [])],
+    )  # fmt: skip
+    return 0
+
+
+def _only_key(store: Store, prefix: str) -> str:
+    keys = store.find(prefix)
+    if not keys:
+        raise AnalyzerError(f"no result {quoted(prefix)[:80]}; analyze history list shows the keys")
+    if len(keys) > 1 and keys[0] != prefix:
+        raise AnalyzerError(f"several results begin with {quoted(prefix)[:80]}: {one_line(', '.join(keys[:5]))}")
+    return keys[0]
+
+
+def export_results(*, where: str | None, limit: int | None, store: str | None, form: str, output: str | None) -> int:
+    from reports.results import csv_lines
+
+    to_stdout = output in (None, "-")
+    if form == "parquet" and to_stdout and sys.stdout.isatty():
+        raise AnalyzerError("Parquet is binary; give -o FILE or send it through a pipe")
+    with open_store(store, create=False) as opened:
+        _report(opened, opened.count(where), where)
+        rows = opened.select(where, limit=limit, whole=form != "csv")
+        with _binary_stdout() if to_stdout else replacing(str(output)) as file:
+            if form == "parquet":
+                write_parquet(rows, file)
+            else:
+                file.writelines(csv_lines(rows) if form == "csv" else json_lines(rows))
+    if not to_stdout:
+        print_message(f"wrote {output}")
+    return 0
+
+
+@contextmanager
+def _binary_stdout() -> Iterator[BinaryIO]:
+    sys.stdout.write("")  # Raises the error of a standard output that was closed before the program began.
+    sys.stdout.flush()
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+def import_results(*, files: Sequence[Path], store: str | None) -> int:
+    with open_store(store) as opened:
+        for path in files:
+            rows = _Counted(read_rows(path))
+            try:
+                new = opened.insert(rows)
+            except AnalyzerError:
+                if rows.number:
+                    print_message("results before the error may have been imported; importing again adds none twice")
+                raise
+            known = f"; {rows.number - new:,} known already" if rows.number > new else ""
+            print_message(f"imported {_results(new)} of {one_line(path)} into {opened.name}{known}")
+    return 0
+
+
+class _Counted:
+    """Rows, and how many of them were read."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
+        self.rows, self.number = rows, 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self.rows:
+            self.number += 1
+            yield row
+
+
+def prune_results(*, where: str, dry_run: bool, store: str | None) -> int:
+    from reports.results import listing
+
+    with open_store(store, create=False) as opened:
+        if dry_run:
+            total = opened.count(where)
+            rows = list(opened.select(where, limit=SHOWN))
+            emit("table", None, lambda: [listing(rows, total)] if rows else [], untrusted=True)
+            print_message(f"would delete {_results(total)} from {opened.name}; repeat without --dry-run")
+        else:
+            print_message(f"deleted {_results(opened.delete(where))} from {opened.name}; run files are kept")
+        for note in opened.notes:
+            print_message(note)
+    return 0
+
+
+def migrate_store(*, store: str | None) -> int:
+    name, before, after = stores.migrate_store(store)
+    if before == after:
+        print_message(f"{name} has the newest schema, {after}")
+    else:
+        print_message(f"created the tables of schema {after} in {name}" if before is None else
+                      f"changed the schema of {name} from {before} to {after}")  # fmt: skip
+    return 0
+
+
+def _results(number: int) -> str:
+    return f"{number:,} result{'s' if number != 1 else ''}"

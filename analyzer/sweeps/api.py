@@ -38,6 +38,7 @@ def sweep(
     a bad grid or a model that does not load, unless `keep_going`; KeyboardInterrupt, after which `resume` goes on.
 
     >>> import tempfile
+    >>> from analyzer.counting.api import count
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     frame = sweep({"models": ["nin"], "batch": [1, 2]}, store=f"{folder}/results.sqlite")
     >>> frame["macs"].tolist() == [count("nin", batch=batch).totals.macs for batch in (1, 2)]

@@ -11,7 +11,7 @@ from analyzer.core.version import torch_build
 from analyzer.records.result import Case
 from analyzer.records.store import load_peaks
 from analyzer.records.timings import Configuration
-from analyzer.sweeps.execute import Limits, ignore
+from analyzer.sweeps.execute import Limits
 from analyzer.sweeps.keys import identity
 from analyzer.sweeps.local import run_local
 
@@ -29,8 +29,12 @@ class Estimate(Frozen):
     reason: str = ""
 
 
+def silent(done: int, total: int, label: str) -> None:
+    """For callers that show no progress."""
+
+
 def estimates(
-    cases: Sequence[Case], *, limits: Limits, processes: int, progress: Callable[[str], None] = ignore
+    cases: Sequence[Case], *, limits: Limits, processes: int, progress: Callable[[int, int, str], None] = silent
 ) -> list[Estimate]:
     """Counts every model at every input, batch and mode once, in up to `processes` processes."""
     counted = {_counted_identity(case): case for case in cases}
@@ -44,7 +48,10 @@ def estimates(
         rows[row["key"]] = ({name: row[name] for name in ("macs", "peak_memory", "reason")}, works)
 
     jobs = [(keys[text], _counted(case)) for text, case in counted.items()]
-    run_local(jobs, run="", limits=limits, processes=processes, on_row=keep, progress=progress)
+    run_local(
+        jobs, run="", limits=limits, processes=processes, on_row=keep,
+        progress=lambda label: progress(len(rows), len(jobs), label),
+    )  # fmt: skip
     peaks, environment = _peaks()
     return [_estimate(case, *rows[keys[_counted_identity(case)]], peaks, environment) for case in cases]
 

@@ -7,25 +7,55 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from analyzer.core.units import METRICS, plain, seconds
+from analyzer.database.columns import NAMES
+from analyzer.records.record_json import SCHEMA_VERSION, pretty
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.estimate import Estimate
 from reports.cells import count, duration, quality
-from reports.table import MISSING, Cell, Column, Row, Table, columns
+from reports.formats.text import csv_text
+from reports.table import MISSING, Cell, Row, Table, columns
 
 MAX_LINES = 40
+MAX_MODELS = 20
 MAX_FAILURES = 20
 AXES = ("batch", "threads", "dtype", "layout", "mode", "device", "input")
 Results = Sequence[Mapping[str, Any]]
 
 
 def run_tables(rows: Results, title: str, notes: Sequence[str] = ()) -> list[Table]:
-    """Failures first, then the results; of more than MAX_LINES, a line per model with its best and its worst."""
+    """Failures first, then the results; of more than MAX_LINES, the best and the worst of each model."""
     failed = [row for row in rows if row["status"] == "failed"]
     done = [row for row in rows if row["status"] != "failed"]
     tables = [_failures_table(failed, rows)] if failed else []
     if done:
         tables.append(_results_table(done, title) if len(done) <= MAX_LINES else _folded_table(done, title))
     return [*tables[:-1], tables[-1].replace(notes=(*tables[-1].notes, *notes))] if tables else []
+
+
+def run_json(rows: Results, run: str, *, complete: bool) -> str:
+    """The run's columns as JSON; records are in the history."""
+    failed = any(row["status"] == "failed" for row in rows)
+    status = "ok" if complete and not failed else "partial"
+    return pretty({"schema_version": SCHEMA_VERSION, "status": status, "run": run, "results": list(rows)}) + "\n"
+
+
+def run_csv(rows: Results) -> str:
+    """One line per configuration."""
+    return csv_text([NAMES, *([row[name] for name in NAMES] for row in rows)])
+
+
+def dry_run_json(estimates: Sequence[Estimate]) -> str:
+    return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "configurations": _listed(estimates)}) + "\n"
+
+
+def dry_run_csv(estimates: Sequence[Estimate]) -> str:
+    listed = _listed(estimates)
+    return csv_text([list(listed[0]), *(line.values() for line in listed)])
+
+
+def _listed(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
+    keys = ("macs", "peak_memory", "at_least_s", "reason")
+    return [{**_case_columns(estimate), **{key: getattr(estimate, key) for key in keys}} for estimate in estimates]
 
 
 def dry_run_tables(estimates: Sequence[Estimate], title: str, notes: Sequence[str]) -> list[Table]:
@@ -94,7 +124,7 @@ def _failures_table(failed: Results, rows: Results) -> Table:
         (
             Cell(_label(row), tone="bad"),
             *([_configuration(row, varying)] if varying else []),
-            _attempts(row),
+            _reason(row),
         )
         for row in failed[:MAX_FAILURES]
     ]
@@ -104,8 +134,10 @@ def _failures_table(failed: Results, rows: Results) -> Table:
     return Table(title, columns("model", *titles, left=titles), tuple(lines), prose=True, notes=notes)
 
 
-def _attempts(row: Mapping[str, Any]) -> str:
-    return f"{row['reason']} ({row['attempts']} attempts)" if row["attempts"] > 1 else str(row["reason"])
+def _reason(row: Mapping[str, Any]) -> str:
+    """Without the model, which has a column, and with the number of attempts if it was tried again."""
+    reason = str(row["reason"]).removeprefix(f"{_label(row)}: ")
+    return f"{reason} ({row['attempts']} attempts)" if row["attempts"] > 1 else reason
 
 
 def _results_table(rows: Results, title: str) -> Table:
@@ -141,34 +173,32 @@ def _interval(row: Mapping[str, Any]) -> tuple[Cell | str, Cell | str]:
 
 
 def _folded_table(rows: Results, title: str) -> Table:
-    """A line per model: its best and its worst configuration, by throughput if it was timed, else by MACs."""
+    """Two lines per model: its best and its worst configuration, by throughput if it was timed, else by MACs."""
     by_model: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_model.setdefault(row["model"], []).append(row)
     timed = _any(rows, "time_s")
-    names, better, worse = ("samples/s", "most", "fewest") if timed else ("MACs", "fewest", "most")
-    value: Callable[[Mapping[str, Any]], float | None] = _throughput if timed else lambda row: row["macs"]
+    title_of_value, words = ("samples/s", ("most", "fewest")) if timed else ("MACs", ("fewest", "most"))
+    value: Callable[[Mapping[str, Any]], float] = _throughput if timed else lambda row: row["macs"]
     text = plain if timed else METRICS["macs"].text
     lines: list[Row] = []
-    for model, results in list(by_model.items())[:MAX_LINES]:
+    for model, results in list(by_model.items())[:MAX_MODELS]:
         varying = _varying(results)
-        ranked = sorted(
-            (row for row in results if value(row) is not None), key=lambda row: value(row) or 0, reverse=timed
-        )
-        ends = (ranked[0], ranked[-1]) if ranked else ()
-        shown = [item for row in ends for item in (Cell(text(value(row) or 0), value(row)), _words(row, varying))]
-        lines.append((Cell(model), f"{len(results):,}", *(shown or [MISSING] * 4)))
-    notes = [f"… and {len(by_model) - MAX_LINES:,} more models."] if len(by_model) > MAX_LINES else []
+        usable = [row for row in results if not timed or (row["time_s"] and row["quality"] != "void")]
+        ranked = sorted(usable, key=value, reverse=timed)
+        for word, row in zip(words, (ranked[0], ranked[-1]) if ranked else (), strict=False):
+            shown = Cell(text(value(row)), value(row))
+            lines.append((Cell(model), f"{len(results):,}", word, shown, _words(row, varying)))
+    more = len(by_model) - MAX_MODELS
+    notes = [f"… and {more:,} more models."] if more > 0 else []
     notes += ["Void times are left out."] if any(row["quality"] == "void" for row in rows) else []
-    titles = (
-        Column("model", "left"), Column("results"), Column(f"{better} {names}"), Column("with", "left", shrinks=True),
-        Column(f"{worse} {names}"), Column("with", "left", shrinks=True),
-    )  # fmt: skip
+    titles = columns("model", "results", "", title_of_value, "configuration", left=("", "configuration"),
+                     shrink=("configuration",))  # fmt: skip
     return Table(title, titles, tuple(lines), notes=tuple(notes))
 
 
-def _throughput(row: Mapping[str, Any]) -> float | None:
-    return row["batch"] / row["time_s"] if row["time_s"] and row["quality"] != "void" else None
+def _throughput(row: Mapping[str, Any]) -> float:
+    return float(row["batch"] / row["time_s"])
 
 
 def _words(row: Mapping[str, Any], varying: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from analyzer.cli.commands.machine import machine
 from analyzer.cli.commands.reconcile import reconcile
 from analyzer.cli.commands.report import report
 from analyzer.cli.commands.scale import scale
+from analyzer.cli.commands.sweep import sweep
 from analyzer.cli.commands.time import time
 
 COMMANDS = (
@@ -26,6 +27,7 @@ COMMANDS = (
     machine,
     reconcile,
     scale,
+    sweep,
     explain,
     llm,
     conventions,

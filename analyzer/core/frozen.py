@@ -7,6 +7,7 @@ subclass as a frozen dataclass (PEP 681).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import get_annotations
 from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 
@@ -27,23 +28,24 @@ class Frozen:
         cls.defaults = {name: getattr(cls, name) for name in cls.fields if hasattr(cls, name)}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        named = {**self.defaults, **kwargs}
-        if not args and named.keys() == self.names:  # The fast path: counters pass fields by name.
-            self.__dict__.update(named)
-            return
-        if len(args) > len(self.fields):
-            raise TypeError(f"{type(self).__name__} takes {len(self.fields)} values, got {len(args)}")
-        values = dict(zip(self.fields, args, strict=False))
-        for name, value in kwargs.items():
-            if name not in self.fields or name in values:
-                raise TypeError(f"{type(self).__name__} got an unexpected or repeated value {name!r}")
-            values[name] = value
-        for name in self.fields[len(args) :]:
-            if name not in values:
-                if name not in self.defaults:
-                    raise TypeError(f"{type(self).__name__}() is missing the field {name!r}")
-                values[name] = self.defaults[name]
+        given = dict(zip(self.fields, args, strict=False))
+        values = {**self.defaults, **given, **kwargs}
+        # Of equal length: no field is given twice, and no value is left over.
+        if values.keys() != self.names or len(given) != len(args) or not given.keys().isdisjoint(kwargs):
+            raise self._wrong(args, kwargs)
         self.__dict__.update(values)
+
+    def _wrong(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TypeError:
+        """Why the arguments do not fit the fields."""
+        name = type(self).__name__
+        if len(args) > len(self.fields):
+            return TypeError(f"{name} takes {len(self.fields)} values, got {len(args)}")
+        for key in kwargs:
+            if key not in self.fields[len(args) :]:
+                return TypeError(f"{name} got an unexpected or repeated value {key!r}")
+        given = {*self.fields[: len(args)], *kwargs, *self.defaults}
+        missing = next(field for field in self.fields if field not in given)
+        return TypeError(f"{name}() is missing the field {missing!r}")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is frozen; replace() makes a changed copy")

@@ -59,10 +59,11 @@ def full_key(network: Network, key: str) -> str | None:
     `conv1.out` is `conv1.conv.out`.
     """
     layer, _, name = key.rpartition(".")
+    if _has_number(network.trunk, layer.split("."), name):
+        return key
     candidates = [number for number in hyperparameters(network) if number.key == name]
     matches = (
-        [number for number in candidates if number.path == layer]
-        or [number for number in candidates if number.role == layer]
+        [number for number in candidates if number.role == layer]
         or [number for number in candidates if number.path.startswith(f"{layer}.")]
         or [number for number in candidates if number.role.startswith(f"{layer}.")]
     )
@@ -95,6 +96,15 @@ def unknown_key_error(key: str, networks: list[Network]) -> AnalyzerError:
     names = ", ".join(network.name for network in networks)
     advice = f"{row} has {', '.join(of_row)}" if of_row else nearest(key, keys)
     return AnalyzerError(f"no number {quoted(key)} in {one_line(names)}; {one_line(advice)}")
+
+
+def _has_number(node: Node | None, path: Sequence[str], key: str) -> bool:
+    """Whether the layer or block at a path has a number that an override can change. Faster than listing them all."""
+    if isinstance(node, Block) and path:
+        return key in KEYS_IN_BLOCKS and _has_number(_convolutions(node.expand()), path, key)
+    if isinstance(node, Sequential):
+        return bool(path) and _has_number(node.children.get(path[0]), path[1:], key)
+    return node is not None and not path and key in node.keys
 
 
 def _hyperparameters(node: Node, path: str, role: str, *, in_blocks: bool = True) -> Iterator[Hyperparameter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import prod
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -50,6 +51,9 @@ class Step(Frozen):
     input_requires_grad: bool = False
     sources: tuple[int, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash((self.path, self.inputs, self.output))  # Enough to tell steps apart, and fast.
+
 
 class Activation(NamedTuple):
     """A tensor between operators: its shape, whether it depends on a parameter, and the step that made it."""
@@ -78,9 +82,14 @@ def walk(network: Network, input: Shape | None = None, *, batch: int = 1, mode: 
 class _Walker:
     """Passes an activation through the tree and collects the steps."""
 
-    def __init__(self, name: str, sample: Shape, mode: Mode) -> None:
-        self.name, self.sample, self.mode = one_line(name), sample, mode
+    def __init__(self, name: str, sample: Shape, mode: Mode, first: int = 0) -> None:
+        self.name, self.sample, self.mode, self.first = one_line(name), sample, mode, first
         self.steps: list[Step] = []
+
+    @property
+    def last(self) -> int:
+        """The position of the last step in the network."""
+        return self.first + len(self.steps) - 1
 
     def trunk(self, node: Sequential, activation: Activation) -> None:
         """Auxiliary heads are allowed only here: none, or the two in the `Outputs` of a built network."""
@@ -95,7 +104,9 @@ class _Walker:
 
     def node(self, node: Node, path: str, role: str, activation: Activation) -> Activation:
         if isinstance(node, Block):
-            node = node.expand()
+            steps, made = _block(node, path, role, activation, self.last + 1, self.name, self.sample, self.mode)
+            self.steps += steps
+            return made
         if isinstance(node, Auxiliary):
             raise AnalyzerError(f"{self.name}.{path}: an auxiliary head inside a module; move it to the top level")
         if isinstance(node, Branches):
@@ -115,7 +126,7 @@ class _Walker:
             raise AnalyzerError(f"{self.name}.{path} with input {shape_text(self.sample)}: {error}") from None
         sources = () if source is None else (source,)
         self.steps.append(Step(path, role, node, (shape,), output, requires_grad, sources))
-        made_by = source if self._is_identity(node) else len(self.steps) - 1
+        made_by = source if self._is_identity(node) else self.last
         return Activation(output, requires_grad or isinstance(node, Conv | Linear | BatchNorm), made_by)
 
     def _is_identity(self, node: Layer) -> bool:
@@ -141,7 +152,17 @@ class _Walker:
         requires_grad = any(branch.requires_grad for branch in activations)
         sources = tuple(sorted({branch.step for branch in activations if branch.step is not None}))
         self.steps.append(Step(path, role, Concat(), outputs, joined, requires_grad, sources))
-        return Activation(joined, requires_grad, len(self.steps) - 1)
+        return Activation(joined, requires_grad, self.last)
+
+
+@lru_cache(maxsize=512)
+def _block(
+    block: Block, path: str, role: str, activation: Activation, first: int, name: str, sample: Shape, mode: Mode
+) -> tuple[tuple[Step, ...], Activation]:
+    """The steps of a block, from the position `first`, and its output. Variants of a network share most blocks."""
+    walker = _Walker(name, sample, mode, first)
+    output = walker.node(block.expand(), path, role, activation)
+    return tuple(walker.steps), output
 
 
 def _children(node: Sequential, path: str, role: str) -> Iterator[tuple[Node, str, str]]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
-from analyzer.counting.closed_form.formulas import count_steps
+from analyzer.counting.closed_form.formulas import _row, count_steps
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.googlenet import Inception
 from analyzer.networks.overrides import Hyperparameter, apply_overrides, full_key, hyperparameters, parse_override
 from analyzer.networks.spec import Auxiliary, Branches, Conv, Flatten, Linear, Network, Sequential
-from analyzer.networks.walk import walk
+from analyzer.networks.walk import _block, walk
 
 
 def numbers(network: Network) -> dict[str, int]:
@@ -227,6 +228,40 @@ def test_numbers_below_one_are_refused(value):
 def test_an_override_that_does_not_fit_names_the_layer():
     with pytest.raises(AnalyzerError, match=r"googlenet\.pool3 with input 3x224x224: a .* window does not fit"):
         count("googlenet", overrides={"conv1.stride": 32})
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_counts_that_share_blocks_equal_those_from_scratch(name):
+    """Blocks and rows are kept between variants: random changes, counted one after another and each from scratch."""
+    choose = random.Random(name)
+    keys = [f"{number.path}.{number.key}" for number in hyperparameters(find(name))]
+    channels, height, width = find(name).input
+
+    def value(key):
+        return choose.randint(1, 5) if key.endswith(("kernel", "stride", "groups")) else 8 * choose.randint(1, 40)
+
+    settings = [
+        {
+            "overrides": {key: value(key) for key in choose.sample(keys, choose.randint(1, 3))},
+            "input": (channels, height + choose.choice([0, 32]), width),
+            "batch": choose.randint(1, 3),
+            "train": choose.random() < 0.3,
+        }
+        for _ in range(25)
+    ]
+
+    def counted(setting):
+        try:
+            return count(name, **setting)
+        except AnalyzerError as error:
+            return str(error)
+
+    shared = [counted(setting) for setting in settings]
+    for setting, record in zip(settings, shared, strict=True):
+        _block.cache_clear()
+        _row.cache_clear()
+        assert counted(setting) == record
+    assert sum(not isinstance(record, str) for record in shared) >= 10
 
 
 # --- nested nodes ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ the MACs plus all other operations; bytes are the least memory traffic of an ope
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -129,7 +130,9 @@ FORMULAS: dict[type[Layer], Callable[[Any, Shape, Shape, Mode], Cost]] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def _row(step: Step, mode: Mode) -> Row:
+    """The row of a step. Variants of a network share most steps, so a sweep computes each row once."""
     if isinstance(step.layer, Concat):
         elements = prod(step.output)
         cost = Cost(read=elements, written=elements)

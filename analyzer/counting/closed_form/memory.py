@@ -61,6 +61,7 @@ class _MemoryTracker:
 
     def __init__(self, steps: Mapping[str, Step]) -> None:
         self.steps = steps
+        self.walked = {module for path in steps for module in prefixes(path)}  # Without auxiliary heads at inference.
         self.alive = self.peak = 0
         self.peak_path = ""
         self.allocated: dict[str, int] = {}
@@ -91,7 +92,7 @@ class _MemoryTracker:
         """The caller frees `source`; an output inside the chain is freed after the next child has read it."""
         current, previous = source, None
         for name, child in node.children.items():
-            if _was_walked(join(path, name), self.steps):
+            if join(path, name) in self.walked:
                 output = self.node(child, join(path, name), current, previous=previous)
                 if output is not current and current is not source:
                     self.free(current)
@@ -143,8 +144,3 @@ class _MemoryTracker:
 
 def _bytes(shape: Shape) -> int:
     return FLOAT32_BYTES * prod(shape)
-
-
-def _was_walked(path: str, steps: Mapping[str, Step]) -> bool:
-    """Whether there is a step at or below a path. Auxiliary heads have none at inference."""
-    return any(name == path or name.startswith(f"{path}.") for name in steps)

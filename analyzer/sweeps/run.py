@@ -75,7 +75,7 @@ def run_sweep(
     complete = True
     try:
         pending = _without_broken(pending, run, settings, writer, notify)
-        _execute(pending, run, settings, writer)
+        _execute(pending, run, settings, writer, notify)
     except KeyboardInterrupt:
         complete = False
     finally:
@@ -95,7 +95,7 @@ def _new_run(grid: str) -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"Z-{grid}"
 
 
-def _execute(jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer) -> None:
+def _execute(jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer, notify: Callable[[str], None]) -> None:
     if not jobs:
         return
     common: dict[str, Any] = {
@@ -106,7 +106,7 @@ def _execute(jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer)
         "progress": writer.report,
     }
     if settings.cluster:
-        import_module("analyzer.sweeps.cluster").run(jobs, settings.cluster, **common)
+        import_module("analyzer.sweeps.cluster").run(jobs, settings.cluster, notify=notify, **common)
     else:
         run_local(jobs, processes=settings.processes, **common)
 

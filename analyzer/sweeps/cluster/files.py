@@ -1,0 +1,98 @@
+"""The files of models, which workers get by content: `net.py` and the modules beside it that it imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.frozen import Frozen
+from analyzer.sweeps.keys import is_builtin
+
+MAX_BYTES = 1 << 22  # Of one model's files; a message to a worker has all of them.
+
+
+class Shipment(Frozen):
+    """A reference to a model in a file, as it is in the worker's folder, and the files there by their names."""
+
+    model: str
+    files: tuple[tuple[str, bytes], ...]
+
+    @property
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for name, content in self.files:
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        return digest.hexdigest()[:16]
+
+
+def model_file(model: str) -> str:
+    """The path in a reference to a model in a Python file or an exported program; empty for other models."""
+    if is_builtin(model):
+        return ""
+    location = model.partition("(")[0]
+    return next((path for path in (location, location.rpartition(":")[0]) if path.endswith((".py", ".pt2"))), "")
+
+
+def shipment(model: str) -> Shipment:
+    """The files of a model in a Python file. Raises AnalyzerError for an exported program, and for large files."""
+    name = model_file(model)
+    if name.endswith(".pt2"):
+        raise AnalyzerError(f"{one_line(name)} is an exported program, which is not sent to workers; run without "
+                            "--cluster, or count the model from its Python file")  # fmt: skip
+    path = Path(name)
+    try:
+        contents = dict(_with_imports(path, path.parent))
+    except OSError as error:
+        raise AnalyzerError(f"cannot read {one_line(error.filename)}: {error.strerror}") from None
+    if sum(map(len, contents.values())) > MAX_BYTES:
+        raise AnalyzerError(f"{one_line(name)} and the modules it imports have more than {MAX_BYTES >> 20} MiB; "
+                            "install them on the workers as a package, as in PACKAGE.MODULE:NAME")  # fmt: skip
+    files = ((file.relative_to(path.parent).as_posix(), content) for file, content in sorted(contents.items()))
+    return Shipment(model.replace(name, path.name, 1), tuple(files))
+
+
+def unpack(files: tuple[tuple[str, bytes], ...], parent: str) -> Path:
+    """Writes files into a new folder that only this user can read. Raises AnalyzerError for a name outside of it."""
+    folder = Path(tempfile.mkdtemp(prefix="macscope-", dir=parent))
+    for name, content in files:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise AnalyzerError(f"{one_line(name)} is not inside the folder of the model")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def _with_imports(path: Path, folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """The file and, of the folder, the modules that it or they import, each once."""
+    waiting, known = [path], {path}
+    while waiting:
+        file = waiting.pop()
+        content = file.read_bytes()
+        yield file, content
+        for found in _imported(content, folder):
+            if found not in known:
+                known.add(found)
+                waiting.append(found)
+
+
+def _imported(content: bytes, folder: Path) -> Iterator[Path]:
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):
+        return  # Loading the file gives the error.
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+        for name in names:
+            top = name.partition(".")[0]
+            if (folder / f"{top}.py").is_file():
+                yield folder / f"{top}.py"
+            elif (folder / top / "__init__.py").is_file():
+                yield from sorted((folder / top).rglob("*.py"))

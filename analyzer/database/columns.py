@@ -21,7 +21,7 @@ COLUMNS = (
     Column("key", "text", "identifies the result: each key is stored once"),
     Column("run", "text", "name of the sweep or of the timed run"),
     Column("status", "text", "`ok` or `failed`"),
-    Column("reason", "text", "why it failed, or why its time is not trusted"),
+    Column("reason", "text", "why it failed"),
     Column("model", "text", "as on the command line, without its changes"),
     Column("overrides", "text", "changed numbers of a built-in network: `inception_4a.reduce_5x5=32`"),
     Column("device", "text", "torch's name of the device"),

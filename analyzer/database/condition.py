@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import operator
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sql
 
+from analyzer.database.columns import Kind
 from analyzer.database.filter import And, Comparison, Expression, Not, Or, Value, parse
 from analyzer.database.schema import results
 
@@ -32,23 +34,35 @@ def _condition(expression: Expression, dialect: str) -> sql.ColumnElement[bool]:
 
 
 def _comparison(comparison: Comparison, dialect: str) -> sql.ColumnElement[bool]:
-    column, sign, values = results.c[comparison.column.name], comparison.operator, comparison.values
+    column, sign, kind = results.c[comparison.column.name], comparison.operator, comparison.column.kind
+    known = [value for value in comparison.values if value is not None]
     if sign == "in":
-        return sql.or_(*(_comparison(comparison.replace(operator="==", values=(value,)), dialect) for value in values))
-    (value,) = values
+        among = column.in_([_parameter(value, kind, dialect) for value in known])
+        return sql.or_(
+            _if_known(column, kind, among), *([column.is_(None)] if len(known) < len(comparison.values) else [])
+        )
+    (value,) = comparison.values
     if value is None or isinstance(value, bool):
         return column.is_(value) if sign == "==" else column.is_not(value)
     if sign in ("~", "!~"):
         found = _matches(column, str(value), dialect)
         return found if sign == "~" else sql.not_(found)
-    compared: sql.ColumnElement[bool] = COMPARE[sign](column, _parameter(value, comparison.column.kind))
-    return compared if comparison.column.kind == "text" else sql.and_(column.is_not(None), compared)
+    return _if_known(column, kind, COMPARE[sign](column, _parameter(value, kind, dialect)))
 
 
-def _parameter(value: Value, kind: str) -> Any:
-    """PostgreSQL would round a fraction that is compared with a whole number; SQLite takes no integer above 63 bits."""
-    if kind == "number" or isinstance(value, float):
+def _if_known(column: sql.ColumnElement[Any], kind: Kind, compared: Any) -> sql.ColumnElement[bool]:
+    """False where the column is NULL, of which `not` would make NULL again."""
+    return compared if kind in ("text", "flag") else sql.and_(column.is_not(None), compared)
+
+
+def _parameter(value: Value, kind: Kind, dialect: str) -> Any:
+    """A fraction stays one beside whole numbers, which PostgreSQL would round or convert to an inexact type."""
+    if kind == "number":
         return sql.literal(float(value or 0), sql.Double())
+    if kind == "integer" and isinstance(value, float):
+        return (
+            sql.literal(Decimal(value), sql.Numeric()) if dialect == "postgresql" else sql.literal(value, sql.Double())
+        )
     return value
 
 

@@ -76,11 +76,7 @@ def memory_target(name: str) -> Target:
 
 def make_engine(target: Target) -> sql.Engine:
     """The engine, which connects when it is first used. Raises AnalyzerError without the driver."""
-    settings: dict[str, Any] = {
-        "json_serializer": str,  # Documents are texts on both sides.
-        "json_deserializer": _as_text,
-        "hide_parameters": True,
-    }
+    settings: dict[str, Any] = {"json_serializer": str, "hide_parameters": True}  # Documents are texts already.
     if target.url.get_backend_name() == "sqlite":
         engine = sql.create_engine(target.url, connect_args={"timeout": LOCK_TIMEOUT_S}, **settings)
         sql.event.listen(engine, "connect", _set_pragmas)
@@ -96,10 +92,6 @@ def make_engine(target: Target) -> sql.Engine:
     defaults = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "macscope"}
     arguments = {key: value for key, value in defaults.items() if key not in query}
     return sql.create_engine(target.url, connect_args=arguments, pool_pre_ping=True, **settings)
-
-
-def _as_text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _set_pragmas(connection: sqlite3.Connection, record: object) -> None:

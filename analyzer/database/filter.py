@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
-from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.database.columns import BY_NAME, NAMES, Column
 
@@ -32,7 +32,7 @@ TOKEN = re.compile(
     r"""\s*(?:
     (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
     |(?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)(?P<unit>[A-Za-zµ]*)
-    |(?P<name>[A-Za-z_]\w*)
+    |(?P<name>[^\W\d]\w*)
     |(?P<sign>==|!=|<=|>=|!~|<|>|~|=|\(|\)|\[|\]|,)
     )""",
     re.VERBOSE,
@@ -169,8 +169,12 @@ class _Parser:
         operator: Operator = sign.text.lower()  # type: ignore[assignment]
         if operator == "in":
             return Comparison(column, operator, self._list(column))
+        if operator in ("~", "!~") and column.kind != "text":
+            raise self._error(sign.position, f"`{operator}` compares a text with a pattern; {column.name} is no text")
         value = self._value(column)
-        self._check_operator(column, operator, value, sign)
+        if operator not in ("==", "!=") and (value is None or column.kind == "flag"):
+            word = str(value).lower()
+            raise self._error(sign.position, f"`{operator}` has no meaning for {word}; write == or !=")
         return Comparison(column, operator, (value,))
 
     def _column(self) -> Column:
@@ -203,14 +207,6 @@ class _Parser:
             self._refuse(f"{column.name} is compared with {wanted}")
         self.index += 1
         return token.value
-
-    def _check_operator(self, column: Column, operator: Operator, value: Value, sign: Token) -> None:
-        if operator in ("~", "!~") and column.kind != "text":
-            raise self._error(sign.position, f"`{operator}` compares a text with a pattern; {column.name} is no text")
-        if operator not in ("==", "!=") and (value is None or column.kind == "flag"):
-            raise self._error(
-                sign.position, f"`{operator}` has no meaning for {one_line(value).lower()}; write == or !="
-            )
 
     @property
     def _next(self) -> Token:

@@ -51,7 +51,6 @@ def encode(result: Result) -> dict[str, Any]:
         row["created"] = record.created or result.ended
         if record.measurement:
             row |= _times(record.measurement)
-            row["reason"] = result.reason or record.measurement.reason
     row = {name: value if type(value) is not str or value.isprintable() else one_line(value)
            for name, value in row.items()}  # fmt: skip
     return row | {

@@ -32,7 +32,9 @@ def import_run_files(root: Path, read: Callable[[Work], Any], write: Callable[[W
     The results of a deleted file are deleted. `read` and `write` run a function with a connection.
     """
     files = {path.name: path for path in sorted((root / FOLDER).glob("*.json"))}
-    stored: dict[str, str] = dict(read(lambda connection: connection.execute(sql.select(run_files)).tuples().all()))
+    stored: dict[str, str] = dict(
+        read(lambda connection: [tuple(row) for row in connection.execute(sql.select(run_files))])
+    )
     notes = []
     for name, path in files.items():
         try:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "ANALYZE_STORE"
 BATCH = 500  # Rows per transaction.
+DOCUMENT_TEXTS = [sql.cast(documents.c[name], sql.Text()) for name in DOCUMENTS]  # Else a driver parses them.
+LAST_CHARACTER = "\U0010ffff"
 FETCHED = 1000  # Rows held at a time.
 
 Value = TypeVar("Value")
@@ -111,10 +113,10 @@ class Store:
         for name in (*columns, order):
             if name not in BY_NAME:
                 raise AnalyzerError(f"no column {quoted(name)}; {nearest(name, NAMES)}")
-        selected = [results.c[name] for name in columns]
+        selected: list[Any] = [results.c[name] for name in columns]
         source: Any = results
         if whole:
-            selected += [documents.c[name] for name in DOCUMENTS]
+            selected += DOCUMENT_TEXTS
             source = results.join(documents)
         sorting = [results.c[order], results.c.key]
         statement = (
@@ -142,12 +144,12 @@ class Store:
 
         self._import_run_files()
         keys = results.c.key
-        statement = sql.select(keys).where(keys.startswith(prefix, autoescape=True)).order_by(keys).limit(10)
+        statement = sql.select(keys).where(keys >= prefix, keys < prefix + LAST_CHARACTER).order_by(keys).limit(10)
         return list(self._retry(lambda: self._read(lambda connection: connection.scalars(statement).all())))
 
     def get(self, key: str) -> dict[str, Any]:
         """The whole row of a key. Raises AnalyzerError if there is none."""
-        columns = [*(results.c[name] for name in NAMES), *(documents.c[name] for name in DOCUMENTS)]
+        columns = [*(results.c[name] for name in NAMES), *DOCUMENT_TEXTS]
         statement = sql.select(*columns).select_from(results.join(documents)).where(results.c.key == key)
         row = self._retry(lambda: self._read(lambda connection: connection.execute(statement).first()))
         if row is None:
@@ -186,9 +188,10 @@ class Store:
     def _stream(self, statement: sql.Select[Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
 
         with explained(self._target), self._engine.connect() as connection:
-            rows = connection.execution_options(stream_results=True, yield_per=FETCHED).execute(statement)
-            for row in rows:
-                yield dict(zip(names, row, strict=True))
+            connection.execution_options(stream_results=True, yield_per=FETCHED)
+            with connection.execute(statement) as rows:
+                for row in rows:
+                    yield dict(zip(names, row, strict=True))
 
     def _retry(self, work: Callable[[], Value]) -> Value:
         return retry(work, self._target)

@@ -1,4 +1,4 @@
-"""Starts a PostgreSQL server for tests and benchmarks, on loopback at a free port, in a temporary folder."""
+"""A server of PostgreSQL for tests and benchmarks: on loopback at a free port, its files in a temporary folder."""
 
 from __future__ import annotations
 
@@ -11,58 +11,83 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 PASSWORD = "s3cret/of the:tests"
 DEBIAN = "/usr/lib/postgresql"
 
 
-def missing() -> str:
-    """Why no server can be started here, or an empty text."""
+class Server(NamedTuple):
+    port: int
+
+    def url(self, database: str, user: str = "admin", password: str = PASSWORD) -> str:
+        return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, statement: str, database: str = "postgres") -> None:
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def create(self, database: str) -> str:
+        """The URL of a new database."""
+        self.execute(f"CREATE DATABASE {database}")
+        return self.url(database)
+
+
+def unavailable() -> str:
+    """Why no server can be started here; empty if it can."""
+    if os.name != "posix":
+        return "no PostgreSQL on this system"
     if _program("initdb") is None:
-        return "PostgreSQL is not installed (initdb)"
+        return "PostgreSQL is not installed: no initdb"
     if os.geteuid() == 0 and _user() is None:
         return "PostgreSQL does not run as root, and there is no user postgres"
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        return "psycopg is not installed"
     return ""
 
 
 @contextmanager
-def server() -> Iterator[int]:
-    """The port of a server whose superuser is `admin` with PASSWORD."""
-    with tempfile.TemporaryDirectory(prefix="macscope-postgresql-") as name:
+def running() -> Iterator[Server]:
+    """A new server, whose superuser is `admin` with PASSWORD. It stops at the end, and its files are deleted."""
+    with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
         folder = Path(name)
         user = _user() if os.geteuid() == 0 else None
         password = folder / "password"
         password.write_text(PASSWORD)
-        if user:
-            for path in (folder, password):
-                os.chown(path, user.pw_uid, user.pw_gid)
+        for path in (folder, password) if user else ():
+            os.chown(path, user.pw_uid, user.pw_gid)
         data, port = folder / "data", _free_port()
-        _run(user, "initdb", "-D", data, "-U", "admin", "-A", "scram-sha-256", "--pwfile", password,
-             "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
-        options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder} -c fsync=off"
+        _run(user, "initdb", "-D", data, "-U", "admin", "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8",
+             "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         _run(user, "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "-t", "30", "start")
         try:
-            yield port
+            yield Server(port)
         finally:
             _run(user, "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 
 
 def _run(user: pwd.struct_passwd | None, program: str, *arguments: str | Path) -> None:
-    drop = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()} if user else {}
+    """As the user, since PostgreSQL refuses to run as root. The server keeps the output open: it is no pipe."""
     command = [str(_program(program)), *map(str, arguments)]
-    # The server inherits the output of pg_ctl, so that a pipe would stay open.
+    as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()} if user else {}
     with tempfile.TemporaryFile() as output:
-        done = subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd="/", timeout=60,
-                              check=False, **drop)  # fmt: skip
-        if done.returncode:
-            output.seek(0)
-            raise RuntimeError(f"{program}: {output.read().decode(errors='replace')}")
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", timeout=60, check=False, **as_user
+        )
+        output.seek(0)
+        assert done.returncode == 0, output.read().decode(errors="replace")
 
 
 def _program(name: str) -> Path | None:
-    """In the path or, for Debian, in the folder of the newest version."""
+    """In the path or, on Debian, in the folder of the newest version."""
     found = shutil.which(name)
-    versions = sorted(Path(DEBIAN).glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3].split(".")[0]))
+    versions = sorted(Path(DEBIAN).glob(f"*/bin/{name}"), key=lambda path: float(path.parts[-3]))
     return Path(found) if found else versions[-1] if versions else None
 
 

@@ -66,6 +66,8 @@ def _quoted_password(text: str) -> str:
 
 
 def file_target(path: Path) -> Target:
+    if "\0" in str(path):
+        raise AnalyzerError(f"{one_line(path)[:80]!r} is no name of a file; {WANTED}")
     return Target(sql.URL.create("sqlite", database=str(path)), one_line(path), path)
 
 

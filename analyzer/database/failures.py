@@ -21,7 +21,7 @@ ERRORS = (SQLAlchemyError, sqlite3.Error)
 
 DISK_FULL = "the disk is full; make room and repeat the command: results that are stored already stay"
 LOCKED = "another process holds its lock; end that process and repeat the command"
-DAMAGED = "it is damaged or no database of SQLite; move it away (run files are imported again), or name another"
+DAMAGED = "it is damaged or no database of SQLite; name another with --store, or move it away to begin a new one"
 DENIED = "the user may not do this; see docs/history.md for the rights that each command needs"
 # SQLite's primary result codes, and PostgreSQL's SQLSTATE: the advice, and whether the user's input is wrong.
 SQLITE_ADVICE = {
@@ -86,7 +86,9 @@ def retry(work: Callable[[], Value], target: Target) -> Value:
 
 def explain(error: Exception, target: Target) -> AnalyzerError:
     cause = getattr(error, "orig", None) or error
-    text = target.hide(" ".join(str(cause).split()))
+    # Without the server's details, which repeat data.
+    text = getattr(getattr(cause, "diag", None), "message_primary", None) or str(cause)
+    text = target.hide(" ".join(text.split()))
     advice, is_input = _advice(cause, text)
     kind = AnalyzerError if is_input else CannotMeasure
     return kind(f"cannot use the database {target.name}: {one_line(advice or text)[:300]}")

@@ -6,13 +6,13 @@ A derivation is kept only if its product or sum is the row's number. It shares n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import prod
+from math import gcd, prod
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape
-from analyzer.records.rows import Row
+from analyzer.records.rows import Row, total
 
-FLOAT_BYTES = 4
+ELEMENT_BYTES = (4, 2, 8, 1)
 
 
 class Factor(Frozen):
@@ -51,11 +51,12 @@ class Derivation(Frozen):
 
 
 def number(row: Row, metric: str) -> int:
-    return row.bytes_read + row.bytes_written if metric == "traffic" else int(getattr(row, metric))
+    """A metric of a row; 0 without backward pass."""
+    return int(total([row]).value(metric) or 0)
 
 
 def derive(row: Row, metric: str) -> Derivation:
-    """The derivation of `params`, `macs`, `flops`, `activations` or `traffic` of a row."""
+    """The derivation of one of METRICS of a row."""
     value = number(row, metric)
     for terms in METRICS[metric](row):
         if value and sum(term.value for term in terms) == value:
@@ -99,6 +100,11 @@ def _flops(row: Row) -> Iterator[tuple[Term, ...]]:
         yield macs, _term("bias, one addition per output", outputs=elements)
         if elements and (row.flops - 2 * row.macs) % elements == 0:
             yield macs, _term("other", outputs=elements, each=(row.flops - 2 * row.macs) // elements)
+    if row.macs and "attention" in row.op and len(row.inputs) >= 3:
+        pairs = prod(row.inputs[0][:-1]) * row.inputs[1][-2]
+        if (row.flops - 2 * row.macs) % pairs == 0:
+            each = (row.flops - 2 * row.macs) // pairs
+            yield macs, _term("scaling and softmax", scores=pairs, each=each)
     if row.kernel:
         yield (_term("window per output", outputs=elements, **_window(row)),)
     yield from _per_element(row, row.flops, "operations")
@@ -108,14 +114,67 @@ def _activations(row: Row) -> Iterator[tuple[Term, ...]]:
     yield tuple(_term("output elements", **_sizes(shape)) for shape in row.outputs)
 
 
-def _traffic(row: Row) -> Iterator[tuple[Term, ...]]:
+def _bytes_read(row: Row) -> Iterator[tuple[Term, ...]]:
     inputs = sum(map(prod, row.inputs))
-    outputs = sum(map(prod, row.outputs))
-    read = [_term("inputs read", elements=inputs, bytes=FLOAT_BYTES)]
-    if row.params:
-        read.append(_term("parameters read", elements=row.params, bytes=FLOAT_BYTES))
-    yield (*read, _term("outputs written", elements=outputs, bytes=FLOAT_BYTES))
-    yield _term("read", bytes=row.bytes_read), _term("written", bytes=row.bytes_written)
+    for size in ELEMENT_BYTES:
+        read = _term("inputs read", input_elements=inputs, bytes=size)
+        if row.params:
+            yield read, _term("parameters read", parameters=row.params, bytes=size)
+        yield (read,)
+        if "embedding" in row.op:
+            rows = _term("rows read", row_elements=sum(map(prod, row.outputs)), bytes=size)
+            yield _term("indices read", indices=inputs, bytes=8), rows
+    if len(row.inputs) == 1 and "batch_norm" in row.op:
+        # Scale, shift and running statistics: 4 per channel.
+        channels = {"per channel": 4, "channels": row.inputs[0][1], "bytes": 4}
+        yield _term("inputs read", input_elements=inputs, bytes=4), _term("statistics read", **channels)
+
+
+def _bytes_written(row: Row) -> Iterator[tuple[Term, ...]]:
+    for size in ELEMENT_BYTES:
+        written = _term("outputs written", output_elements=sum(map(prod, row.outputs)), bytes=size)
+        yield (written,)
+        if len(row.inputs) == 1 and "batch_norm" in row.op:
+            channels = {"per channel": 2, "channels": row.inputs[0][1], "bytes": 4}
+            yield written, _term("statistics written", **channels)
+
+
+def _traffic(row: Row) -> Iterator[tuple[Term, ...]]:
+    yield (*derive(row, "bytes_read").terms, *derive(row, "bytes_written").terms)
+
+
+def _backward_macs(row: Row) -> Iterator[tuple[Term, ...]]:
+    """The gradient of the weights and that of the input each cost the products of the forward pass."""
+    forward = derive(row, "macs").terms
+    weights = tuple(term.replace(name="gradient of the weights") for term in forward)
+    inputs = tuple(term.replace(name="gradient of the input") for term in forward)
+    yield weights
+    yield (*weights, *inputs)
+    if row.macs and forward:  # Attention: the scores' gradient, and those of queries, keys and values.
+        share = gcd(row.backward_macs or 0, row.macs)
+        ratio = {"gradients": (row.backward_macs or 0) // share}
+        if row.macs == share:
+            yield tuple(Term("gradients", (*_term("", **ratio).factors, *term.factors)) for term in forward)
+
+
+def _recomputed_macs(row: Row) -> Iterator[tuple[Term, ...]]:
+    yield tuple(term.replace(name="forward pass again") for term in derive(row, "macs").terms)
+
+
+def _backward_flops(row: Row) -> Iterator[tuple[Term, ...]]:
+    yield (_term("two per MAC of the gradients", **{"2": 2}, MACs_of_gradients=number(row, "backward_macs")),)
+
+
+def _step_macs(row: Row) -> Iterator[tuple[Term, ...]]:
+    parts = ("macs", "recomputed_macs", "backward_macs")
+    yield tuple(term for part in parts if number(row, part) for term in derive(row, part).terms)
+
+
+def _step_flops(row: Row) -> Iterator[tuple[Term, ...]]:
+    again = number(row, "recomputed_macs") + number(row, "backward_macs")
+    forward = _term("forward pass", forward_FLOPs=row.flops)
+    yield (forward,)
+    yield forward, _term("two per further MAC", **{"2": 2}, further_MACs=again)
 
 
 METRICS: dict[str, Callable[[Row], Iterator[tuple[Term, ...]]]] = {
@@ -123,8 +182,16 @@ METRICS: dict[str, Callable[[Row], Iterator[tuple[Term, ...]]]] = {
     "macs": _macs,
     "flops": _flops,
     "activations": _activations,
+    "bytes_read": _bytes_read,
+    "bytes_written": _bytes_written,
     "traffic": _traffic,
+    "backward_macs": _backward_macs,
+    "recomputed_macs": _recomputed_macs,
+    "backward_flops": _backward_flops,
+    "step_macs": _step_macs,
+    "step_flops": _step_flops,
 }
+IN_TRAINING = ("backward_macs", "recomputed_macs", "backward_flops", "step_macs", "step_flops")
 
 
 def _per_element(row: Row, value: int, what: str) -> Iterator[tuple[Term, ...]]:

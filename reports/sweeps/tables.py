@@ -24,8 +24,8 @@ HEAT_TITLES = {"samples_per_s": "samples/s", "macs": "MACs", "params": "params",
 HEAT_METRICS = {"macs": "macs", "params": "params", "peak": "peak_memory"}
 BEST_NOTE = (
     "Speed: samples per second relative to the default, float32, contiguous and eager on all processors. The intervals "
-    "of a row hold together with 95 % (Bonferroni; Dunn 1961). may be as fast: how many others may be the fastest; with "
-    "95 % one of them or the best is (Hsu 1984)."
+    "of a row hold together with 95 % (Bonferroni; Dunn 1961). may be as fast: how many others may be the fastest; "
+    "with 95 % one of them or the best is (Hsu 1984)."
 )
 
 

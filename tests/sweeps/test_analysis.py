@@ -8,9 +8,13 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.sweeps.analysis.accuracy import Accuracy, parse_accuracy, unknown_models
 from analyzer.sweeps.analysis.analysis import analyze_results
 from analyzer.sweeps.analysis.pareto import fronts
-from analyzer.sweeps.analysis.points import machine_names, read_points
+from analyzer.sweeps.analysis.points import machine_names, newest_points, point
 from analyzer.timing.statistics import estimate_median
 from tests.sweeps.results import LARGE, SMALL, result
+
+
+def read_points(results):
+    return newest_points(map(point, results))
 
 
 def names(front):

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import filterfalse
+from pathlib import Path
 from typing import Any
 
 import click
 
 from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import require_writable_output, select_models, selection_options
+from analyzer.cli.commands.options import (
+    FORM_BY_SUFFIX,
+    require_writable_output,
+    select_models,
+    selection_options,
+)
 from analyzer.cli.models import is_model
+from analyzer.cli.output import FORMATS
 from analyzer.cli.selection import Selection
+from analyzer.core.errors import AnalyzerError, quoted
 
 EXAMPLES = """\b
 Examples:
@@ -18,25 +27,74 @@ Examples:
   analyze report run1.json run2.json -o report.html
   analyze report googlenet --charts none -o -
   analyze report googlenet --format md >> "$GITHUB_STEP_SUMMARY"
+  analyze report --from sweep.toml --accuracy top1.csv -o sweep.html
+  analyze report --from history --where 'model ~ "resnet*" and device == "cuda"'
+  analyze report --from history --axes batch,threads --format table
+
+FILE.csv of --accuracy has the header model,NAME and a line per model: googlenet,69.8
 """
+SOURCE_OPTIONS = ("where", "store", "accuracy", "cost", "axes")  # Have an effect with --from alone.
 
 
-@command(epilog=EXAMPLES, short_help="Write an HTML page that compares networks and stored records.")
+def split_axes(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """The two axes of `--axes`."""
+    axes = tuple(part.strip() for part in text.split(",")) if text else ()
+    if len(set(axes)) < len(axes) or len(axes) > 2 or "" in axes:
+        raise AnalyzerError(f"--axes is {quoted(text)}; wanted one or two different axes, such as batch,threads")
+    return axes
+
+
+@command(epilog=EXAMPLES, short_help="Write an HTML page that compares networks, stored records or a sweep.")
 @click.argument("files", nargs=-1, metavar="[MODEL or RECORD.json ...]")
 @selection_options(without={"models"})
+@click.option("--from", "source", metavar="SOURCE",
+              help="Report the stored results of a sweep, GRID.toml, or all of them, history.")  # fmt: skip
+@click.option("--where", metavar="FILTER", help="Of --from only the results that this filter selects, as in analyze "
+              "history list.")  # fmt: skip
+@click.option("--store", metavar="URL", help="Database of --from: postgresql://USER@HOST/NAME or a SQLite file. "
+              "Default: the variable ANALYZE_STORE, else .analyze/history.sqlite.")  # fmt: skip
+@click.option("--accuracy", metavar="FILE.csv", help="Pareto fronts against these accuracies, too.")
+@click.option("--cost", type=click.Choice(["time", "macs"]), help="The cost whose Pareto front is shown first.")
+@click.option("--axes", metavar="NAME[,NAME]", callback=split_axes,
+              help="Dimensions of the heat maps. Default: the two with most values.")  # fmt: skip
 @click.option("--charts", type=click.Choice(["embed", "link", "none"]), default="embed", show_default=True,
               help="Embed plotly's script, load it from its host (link), or leave charts out (none).")  # fmt: skip
 @click.option("--figures", metavar="DIR", help="Also write each chart to DIR: HTML, and with kaleido PNG and SVG.")
-@click.option("--format", "form", type=click.Choice(["html", "md"]), default="html", show_default=True,
-              help="md: a short summary for a pull request.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["html", *FORMATS]), metavar="NAME",
+              help="html; md, a short summary for a pull request; with --from also table, json, csv and latex. "
+                   "Default: html.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", callback=require_writable_output,
-              help="Default: analysis.html, for md standard output; - is standard output.")  # fmt: skip
-def report(selection: Selection, files: tuple[str, ...], **options: Any) -> int:
-    """Write one HTML page that compares networks and stored records.
+              help="Default: analysis.html, for other formats standard output; - is standard output.")  # fmt: skip
+def report(
+    selection: Selection, files: tuple[str, ...], source: str | None, form: str | None, output: str | None,
+    **options: Any,
+) -> int:  # fmt: skip
+    """Write one HTML page that compares networks and stored records, or the results of a sweep.
 
-    It shows counts, times, memory, differences and the paper's claims, and works offline.
+    It shows counts, times, memory, differences and the paper's claims, and works offline. With --from it shows the best
+    configurations, Pareto fronts, scaling, machines, heat maps and failures of stored results.
     """
-    from analyzer.cli.jobs.report import run_report
-
     selection = select_models(selection, list(filter(is_model, files)))
-    return run_report(selection, list(filterfalse(is_model, files)), **options)
+    records = list(filterfalse(is_model, files))
+    if source is None:
+        _require_source(options, form)
+        from analyzer.cli.jobs.report import run_report
+
+        page = {name: value for name, value in options.items() if name not in SOURCE_OPTIONS}
+        return run_report(selection, records, form=form or "html", output=output, **page)
+    if files or selection or selection != Selection():
+        raise AnalyzerError("--from reports stored results; leave out models, records and their options")
+    from analyzer.cli.jobs.sweep_report import run_sweep_report
+
+    form = form or FORM_BY_SUFFIX.get(Path(output or "").suffix.lower(), "html")
+    return run_sweep_report(source, form=form, output=output, **options)
+
+
+def _require_source(options: Mapping[str, Any], form: str | None) -> None:
+    for name in SOURCE_OPTIONS:
+        if options[name]:
+            raise AnalyzerError(f"--{name} has no effect without --from; add --from history or --from GRID.toml")
+    if form not in (None, "html", "md"):
+        raise AnalyzerError(
+            f"--format {form} needs --from; of models, analyze writes it: analyze googlenet --format {form}"
+        )

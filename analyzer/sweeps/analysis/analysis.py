@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from analyzer.core.frozen import Frozen
 from analyzer.records.result import Result
@@ -12,7 +13,7 @@ from analyzer.sweeps.analysis.failures import Failure, group_failures
 from analyzer.sweeps.analysis.heat_map import HeatMap, heat_maps
 from analyzer.sweeps.analysis.machines import MachinePair, machine_pairs
 from analyzer.sweeps.analysis.pareto import Cost, Front, fronts
-from analyzer.sweeps.analysis.points import Machine, Point, machine_names, read_points
+from analyzer.sweeps.analysis.points import Machine, Point, machine_names, newest_points, point
 from analyzer.sweeps.analysis.scaling import AXES, Curve, scaling_curves
 
 
@@ -30,15 +31,20 @@ class Analysis(Frozen):
     notes: tuple[str, ...] = ()
 
 
-def analyze_results(
-    results: Iterable[Result],
+def analyze_results(results: Iterable[Result], **options: Any) -> Analysis:
+    """As `analyze_points`."""
+    return analyze_points(map(point, results), **options)
+
+
+def analyze_points(
+    points: Iterable[Point],
     *,
     accuracy: Accuracy | None = None,
     first_cost: Cost | None = None,
     axes: Sequence[str] = (),
 ) -> Analysis:
     """Raises AnalyzerError for an axis that the results do not have."""
-    points = read_points(results)
+    points = newest_points(points)
     machines = machine_names(points)
     models = dict.fromkeys(point.model for point in points)
     return Analysis(

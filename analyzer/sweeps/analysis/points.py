@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
+from analyzer.database.rows import decode
 from analyzer.records.comparable import KEY_FIELDS, stable_key
 from analyzer.records.record import Record
 from analyzer.records.result import Result
@@ -80,15 +82,14 @@ class Point(Frozen):
         return batch / high, batch / low if low > 0 else float("inf")
 
 
-def read_points(results: Iterable[Result]) -> list[Point]:
+def newest_points(points: Iterable[Point]) -> list[Point]:
     """The newest point of each configuration on each machine; a void time gives way to an older one that is not.
 
     A failure is left out if the same configuration succeeded later.
     """
-    points = sorted(map(point, results), key=lambda point: point.ended)
     newest: dict[object, Point] = {}
     failures: dict[object, Point] = {}
-    for item in points:
+    for item in sorted(points, key=lambda point: point.ended):
         case = (item.model, item.inputs, item.configuration)
         if item.failed:
             failures[case] = item
@@ -97,7 +98,22 @@ def read_points(results: Iterable[Result]) -> list[Point]:
         known = newest.get((*case, item.machine))
         if known is None or item.usable or not known.usable:
             newest[*case, item.machine] = item
-    return _without_repeated_counts([*newest.values(), *failures.values()])
+    return _ordered(_without_repeated_counts([*newest.values(), *failures.values()]))
+
+
+def _ordered(points: Sequence[Point]) -> list[Point]:
+    """By model, in the order of their first results, then by configuration; a parallel sweep ends in any order."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(point.base for point in points))}
+
+    defaults = Configuration().words[2:]
+
+    def key(point: Point) -> tuple[object, ...]:
+        setting = point.configuration
+        default_first = [(word != default, word) for word, default in zip(setting.words[2:], defaults, strict=True)]
+        place = (order[point.base], point.inputs, tuple(point.overrides.items()))
+        return *place, setting.batch, setting.threads, default_first, point.machine
+
+    return sorted(points, key=key)
 
 
 def _without_repeated_counts(points: Sequence[Point]) -> list[Point]:
@@ -107,6 +123,28 @@ def _without_repeated_counts(points: Sequence[Point]) -> list[Point]:
         item for item in points
         if item.failed or item.time or (item.model, item.inputs, item.configuration) not in timed
     ]  # fmt: skip
+
+
+def row_point(row: Mapping[str, Any]) -> Point:
+    """The point of a whole row of a store. Of counts alone the columns are read, which is 100 times as fast.
+
+    Raises AnalyzerError for a damaged row.
+    """
+    if row["time_s"] is not None or row["mode"] == "training" or not row["record"]:
+        return point(decode(_without_operator_times(row)))
+    counted = point(decode({**row, "record": None}))
+    counts = {"params": row["params"], "macs": row["macs"], "peak": row["peak_memory"]}
+    return counted.replace(failed=row["status"] == "failed", reason=one_line(row["reason"]), **counts)
+
+
+def _without_operator_times(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record has a sample per operator and pass: megabytes, of which only those of the pass are needed."""
+    try:
+        record = json.loads(row["record"] or "null")
+        record["timings"] = [timing for timing in record["timings"] if timing["kind"] == "pass"]
+    except (KeyError, TypeError, ValueError):
+        return row  # Without times, or damaged.
+    return {**row, "record": json.dumps(record)}
 
 
 def point(result: Result) -> Point:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TextIO
 
 from analyzer.core.errors import AnalyzerError, one_line
+
+URL_PASSWORD = re.compile(r"(://[^\s:/@]*):\S*@")
 
 
 def print_message(text: str) -> None:
@@ -15,9 +18,14 @@ def print_message(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        print(f"analyze: {one_line(text)}", file=sys.stderr, flush=True)
+        print(f"analyze: {one_line(_hide_passwords(text))}", file=sys.stderr, flush=True)
     except OSError:
         discard_output(sys.stderr)
+
+
+def _hide_passwords(text: str) -> str:
+    """The text with `://user:***@` in place of a password in a URL."""
+    return URL_PASSWORD.sub(r"\1:***@", text)
 
 
 def print_error(error: AnalyzerError, model: str = "") -> None:
@@ -45,7 +53,7 @@ def report_defect(error: Exception) -> int:
     text = "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile("w", prefix="analyze-", suffix=".txt", delete=False, encoding="utf-8") as file:
-            file.write(f"analyze {' '.join(sys.argv[1:])}\n{text}")
+            file.write(_hide_passwords(f"analyze {' '.join(sys.argv[1:])}\n{text}"))
         place = f"report it with {file.name}"
     except OSError:
         place = "no traceback could be written"

@@ -104,7 +104,7 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 3, max_shown: int =
 
 
 # What macscope installs; without it, commands that need none of these packages still work.
-PACKAGES = ("torch", "fvcore", "pandas", "plotly", "numpy")
+PACKAGES = ("torch", "fvcore", "pandas", "plotly", "numpy", "sqlalchemy", "alembic")
 
 
 def missing_package(error: BaseException) -> str:

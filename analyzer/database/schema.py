@@ -32,8 +32,12 @@ class Integer(sql.TypeDecorator[int]):
     def process_bind_param(self, value: int | None, dialect: sql.Dialect) -> Any:
         return float(value) if dialect.name == "sqlite" and value and abs(value) >= 1 << 63 else value
 
-    def process_result_value(self, value: Any, dialect: sql.Dialect) -> Any:
-        return int(value) if value is not None and dialect.name == "postgresql" else value
+    def result_processor(self, dialect: sql.Dialect, coltype: object) -> Any:
+        return _whole if dialect.name == "postgresql" else None
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 TYPES: dict[Kind, Any] = {"text": TEXT, "integer": Integer(), "number": sql.Double(), "flag": sql.Boolean()}

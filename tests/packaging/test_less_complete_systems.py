@@ -22,7 +22,7 @@ PathFinder.find_spec = classmethod(
 for name in HIDDEN:
     sys.modules.pop(name, None)
 """
-WITHOUT_PACKAGES = 'HIDDEN = ("torch", "fvcore", "pandas", "plotly", "numpy", "scipy")' + HIDE
+WITHOUT_PACKAGES = 'HIDDEN = ("torch", "fvcore", "pandas", "plotly", "numpy", "scipy", "sqlalchemy", "alembic")' + HIDE
 WITHOUT_POSIX = f"""HIDDEN = ("fcntl", "resource", "pwd", "grp", "termios"){HIDE}
 import os, signal, socket, subprocess
 
@@ -75,6 +75,7 @@ def test_a_command_works(system, command, tmp_path):
         (WITHOUT_PACKAGES, "net.py --input 4", "pip install torch"),
         (WITHOUT_PACKAGES, "googlenet --verify", "pip install torch"),
         (WITHOUT_PACKAGES, "time nin", "pip install numpy"),
+        (WITHOUT_PACKAGES, "history list", "pip install sqlalchemy"),
         (WITHOUT_PACKAGES, "report googlenet alexnet", "pip install plotly"),
         (WITHOUT_PACKAGES, "check --self-test --variant nin", "scipy"),
         (WITHOUT_POSIX, "check --self-test --variant nin", "Linux"),

@@ -35,25 +35,27 @@ def import_run_files(root: Path, read: Callable[[Work], Any], write: Callable[[W
     stored: dict[str, str] = dict(
         read(lambda connection: [tuple(row) for row in connection.execute(sql.select(run_files))])
     )
+    for name in stored.keys() - files.keys():
+        write(partial(_replace, name, None, []))
     notes = []
     for name, path in files.items():
         try:
             status = path.stat()
             stamp = f"{status.st_size} {status.st_mtime_ns}"
-            if stored.get(name) != stamp:
-                rows = [encode(result) for result in results_of(load_all(path), path.stem)]
-                write(partial(_replace, name, stamp, rows))
+            if stored.get(name) == stamp:
+                continue
+            rows = [encode(result) for result in results_of(load_all(path), path.stem)]
         except FileNotFoundError:
             continue  # Deleted since the folder was listed.
         except (AnalyzerError, OSError) as error:
             notes.append(f"left out: {one_line(error)}")
-    for name in stored.keys() - files.keys():
-        write(partial(_replace, name, None, []))
+            continue
+        write(partial(_replace, name, stamp, rows))
     return tuple(notes)
 
 
 def results_of(records: tuple[Record, ...], run: str) -> list[Result]:
-    """Records of a file as results. The key is a hash of the content: two copies of a file have the same results."""
+    """Records of a file as results. The key is a hash of the file's name and the content."""
     return [_result(record, run) for record in records]
 
 
@@ -76,7 +78,7 @@ def _result(record: Record, run: str) -> Result:
         processes=len(timing.processes) if timing and timing.processes else 1,
     )
     return Result(
-        key=hashlib.sha256(compact(record).encode()).hexdigest()[:KEY_DIGITS],
+        key=hashlib.sha256(f"{run}\n{compact(record)}".encode()).hexdigest()[:KEY_DIGITS],
         case=case,
         status="failed" if failed else "ok",
         reason=measurement.reason if measurement and failed else "",

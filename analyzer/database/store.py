@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sql
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, quoted
+from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.files import project_root
 from analyzer.database.columns import BY_NAME, DOCUMENTS, NAMES
 from analyzer.database.condition import condition
@@ -172,8 +172,6 @@ class Store:
             root, self._run_files = self._run_files, None
             try:
                 self.notes = import_run_files(root, self._read, lambda work: self._retry(lambda: self._write(work)))
-            except CannotMeasure:
-                raise
             except AnalyzerError as error:  # Such as a database that is read-only: what it has can be searched.
                 self.notes = (f"run files are not imported: {error}",)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from analyzer.database import run_files
@@ -64,10 +66,29 @@ def test_a_damaged_file_is_named_and_the_others_are_read(root, data):
     assert note.isprintable()
 
 
-def test_copies_of_a_file_have_one_result(root):
-    file = next((root / FOLDER).iterdir())
-    (root / FOLDER / "copy.json").write_bytes(file.read_bytes())
-    assert len(listed(root)[0]) == 3
+def test_a_renamed_file_keeps_its_result_and_a_copy_is_another_run(root):
+    listed(root)
+    first, second, _ = sorted((root / FOLDER).iterdir())
+    first.rename(first.with_name("baseline.json"))
+    (root / FOLDER / "copy.json").write_bytes(second.read_bytes())
+    second.unlink()
+    assert [second for second, _ in listed(root)[0]] == ["2", "1", "0"]
+    with open_store(root=root) as store:
+        assert {run["run"][:8] for run in store.runs()} == {"baseline", "copy", "20260102"}
+
+
+def test_a_database_that_cannot_be_written_is_searched_as_it_is(root, nin, monkeypatch):
+    listed(root)
+    for second in (7, 8):
+        save([nin.replace(created=f"2026-01-02T03:04:0{second}Z")], root)
+    make = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3.dbapi2, "connect", lambda path, **options: make(f"file:{path}?mode=ro", uri=True, **options)
+    )
+    rows, (note,) = listed(root)
+    assert len(rows) == 3
+    assert "run files are not imported" in note
+    assert "read-only" in note
 
 
 def test_another_store_gets_no_run_files(root, tmp_path):

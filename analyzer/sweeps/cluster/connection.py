@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_S = 10.0
+GRACE_S = 1.0
 CLOSE_S = 5.0
+CERTIFICATES = "give Dask's configuration certificates, distributed.comm.tls"
 MAX_LOCAL = 256
 REMOTE = re.compile(r"(tcp|tls|ws|wss|ucx)://\S+:[0-9]{1,5}")
 LOCAL = re.compile(r"local:([0-9]+)")
@@ -48,24 +51,41 @@ def connect(address: str, notify: Callable[[str], None], *, limit_s: float = CON
             )  # fmt: skip
             stack.callback(cluster.close, timeout=CLOSE_S)
             scheduler = cluster.scheduler_address
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                client = Client(scheduler, timeout=limit_s, set_as_default=False)
-        except (OSError, TimeoutError):
-            raise CannotMeasure(
-                f"no Dask scheduler answers at {one_line(address)} within {limit_s:g} s; start one with `dask "
-                "scheduler`, or check the address"
-            ) from None
-        except Exception as error:  # No certificates for tls://, or another program listens there.
-            raise CannotMeasure(
-                f"cannot connect to {one_line(address)}: {type(error).__name__}: {error_text(error)}"
-            ) from None
+        client, warned = _client(Client, scheduler, address, limit_s)
         stack.callback(_close, client)
-        for warning in caught:
-            if "Mismatched versions" in str(warning.message):
-                notify("this machine, the scheduler and the workers have different versions of Dask or Python")
+        if warned:
+            notify("this machine, the scheduler and the workers have different versions of Dask or Python")
         yield client
+
+
+def _client(start: Callable[..., Client], scheduler: str, address: str, limit_s: float) -> tuple[Client, bool]:
+    """The client, and whether versions of Dask or Python differ."""
+    results: list[Client | Exception] = []
+
+    def connect() -> None:
+        try:
+            results.append(start(scheduler, timeout=limit_s, set_as_default=False))
+        except Exception as error:
+            results.append(error)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        # Dask's time limit does not end if another program listens there. A daemon does not keep the program alive.
+        thread = threading.Thread(target=connect, daemon=True)
+        thread.start()
+        thread.join(limit_s + GRACE_S)
+    result = results[0] if results else TimeoutError()
+    if isinstance(result, OSError | TimeoutError):
+        raise CannotMeasure(
+            f"no Dask scheduler answers at {one_line(address)} within {limit_s:g} s; start it with `dask scheduler`, "
+            "or check the address"
+        ) from None
+    if isinstance(result, Exception):
+        advice = f"; {CERTIFICATES}" if "ssl_context" in str(result) else ""
+        raise CannotMeasure(
+            f"cannot connect to {one_line(address)}: {type(result).__name__}: {error_text(result)}{advice}"
+        ) from None
+    return result, any("ismatched versions" in str(warning.message) for warning in caught)
 
 
 def _close(client: Client) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MAX_DEMAND = 200  # Enough for an adaptive cluster to see that much is left.
 DEMAND = {"macscope demand": 1}  # A resource that no worker has.
+ANSWER_S = 15.0  # For workers that are there at the start.
 STOP_S = 5.0
 
 Event: TypeAlias = tuple[str, Any]
@@ -68,6 +69,7 @@ def run(
     with connect(address, notify) as client:
         fleet = Fleet(client, ours, notify)
         fleet.update()
+        fleet.collect(ANSWER_S)
         fleet.require_usable()
         dispatch = _Dispatch(client, fleet, address, settings, shipments, on_row, progress, notify)
         try:
@@ -90,8 +92,8 @@ class _Group:
 class _Task:
     """A job that Dask has."""
 
-    def __init__(self, job: Job, group: _Group, future: Future[Any]) -> None:
-        self.job, self.group, self.future = job, group, future
+    def __init__(self, job: Job, group: _Group, future: Future[Any], addresses: Collection[str]) -> None:
+        self.job, self.group, self.future, self.addresses = job, group, future, addresses
         self.worker = ""  # The address of the worker that has started it.
 
 
@@ -124,7 +126,7 @@ class _Dispatch:
         # Handlers run in the client's thread.
         self.client.subscribe_topic(self.topic, lambda event: self.events.put(("case", event[1])))
         self.client.subscribe_topic("all", lambda event: self.events.put(("worker", event[1])))
-        self.fleet.update()  # For workers that joined before the subscription.
+        self._update_fleet()  # For workers that joined before the subscription.
         while self.tasks or any(group.waiting for group in self.groups.values()):
             self._submit()
             self._handle_events()
@@ -139,7 +141,13 @@ class _Dispatch:
             for topic in (self.topic, "all"):
                 self.client.unsubscribe_topic(topic)
             if self.fleet.workers:
-                self.client.run(stop, self.settings["run"], workers=list(self.fleet.workers), on_error="ignore")
+                self.client.run(
+                    stop,
+                    self.settings["run"],
+                    workers=list(self.fleet.workers),
+                    on_error="ignore",
+                    callback_timeout=STOP_S,
+                )
 
     def _add(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -207,7 +215,7 @@ class _Dispatch:
             workers=addresses,
             pure=False,
         )
-        self.tasks[key] = _Task(job, group, future)
+        self.tasks[key] = _Task(job, group, future, addresses)
         group.on_their_way += 1
         future.add_done_callback(partial(self._done, key))
 
@@ -217,7 +225,7 @@ class _Dispatch:
     def _handle_events(self) -> None:
         """All that have arrived, or the next one within TICK_S."""
         deadline = time.monotonic() + TICK_S
-        joined = False
+        changed = False
         while True:
             try:
                 kind, content = self.events.get(timeout=max(deadline - time.monotonic(), 0))
@@ -228,18 +236,25 @@ class _Dispatch:
                 self._finish(*content)
             elif kind == "case":
                 self._hear(content)
-            elif content["action"] == "remove-worker":
-                joined = True
-                self._lose(content)
-            elif content["action"] == "add-worker":
-                joined = True
+            elif kind == "worker" and content["action"] in ("add-worker", "remove-worker"):
+                changed = True
+                if content["action"] == "remove-worker":
+                    self._lose(content)
         if self.client.status != "running":
             raise self._lost_scheduler()
-        if joined:
-            try:
-                self.fleet.update()
-            except (OSError, TimeoutError):
-                raise self._lost_scheduler() from None
+        if changed:
+            self._update_fleet()
+        self.fleet.collect()
+
+    def _update_fleet(self) -> None:
+        try:
+            self.fleet.update(lambda: self.events.put(("answer", {})))
+        except (OSError, TimeoutError):
+            raise self._lost_scheduler() from None
+        for key, task in list(self.tasks.items()):
+            if self.fleet.workers.keys().isdisjoint(task.addresses):  # Dask would wait for those that have left.
+                self.client.cancel([task.future], force=True)
+                self._again(key, task)
 
     def _hear(self, message: Mapping[str, Any]) -> None:
         task = self.tasks.get(message.get("started") or message.get("waiting") or "")

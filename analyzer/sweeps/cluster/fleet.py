@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from asyncio import run_coroutine_threadsafe
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import CannotMeasure, one_line
@@ -26,40 +28,44 @@ class Worker(Frozen):
 
 
 class Fleet:
-    """`changed` counts the changes, so that what was derived from the workers can be kept until the next one."""
+    """Asks the workers that join what they run, without waiting for it: Dask tries for long to reach one that died."""
 
     def __init__(self, client: Client, software: Software, notify: Callable[[str], None]) -> None:
         self.client, self.software, self.notify = client, software, notify
         self.workers: dict[str, Worker] = {}
         self.refused: dict[str, str] = {}  # By address: the reason.
-        self.changed = 0
+        self.asked: dict[str, Future[Any]] = {}
+        self.threads: dict[str, int] = {}
 
-    def update(self) -> None:
-        """Asks the workers that have joined what they run, and names those that cannot be used."""
+    def update(self, answered: Callable[[], None] = lambda: None) -> None:
+        """Asks the workers that have joined. `answered` is called in another thread for each that answers."""
         present = self.client.scheduler_info(n_workers=-1)["workers"]
-        left = (self.workers.keys() | self.refused.keys()) - present.keys()
-        joined = present.keys() - self.workers.keys() - self.refused.keys()
-        for address in left:
-            self.workers.pop(address, None)
-            self.refused.pop(address, None)
-        for address, answer in self._ask(sorted(joined)).items():
-            described = _understood(answer)
+        self.threads = {address: int(worker["nthreads"]) for address, worker in present.items()}
+        for known in (self.workers, self.refused, self.asked):
+            for address in known.keys() - present.keys():
+                del known[address]
+        loop = getattr(self.client.loop, "asyncio_loop")  # noqa: B009 – tornado does not declare it.
+        for address in present.keys() - self.workers.keys() - self.refused.keys() - self.asked.keys():
+            question = self.client.run(
+                describe, list(self.software.sources), workers=[address], on_error="return", asynchronous=True
+            )
+            self.asked[address] = run_coroutine_threadsafe(question, loop)
+            self.asked[address].add_done_callback(lambda _: answered())
+
+    def collect(self, limit_s: float = 0.0) -> None:
+        """Takes the answers; waits for them at most `limit_s`. Names the workers that cannot be used."""
+        wait(self.asked.values(), limit_s)
+        for address, future in list(self.asked.items()):
+            if not future.done():
+                continue
+            del self.asked[address]
+            described = _understood(future.exception() or future.result().get(address))
             reason = described if isinstance(described, str) else difference(self.software, described.software)
-            if reason or isinstance(described, str):
+            if isinstance(described, str) or reason:
                 self.refused[address] = reason
                 self.notify(f"worker {one_line(address)} is not used: {reason}")
             else:
-                self.workers[address] = Worker(address, described.machine, int(present[address]["nthreads"]))
-        self.changed += bool(left or joined)
-
-    def _ask(self, addresses: Collection[str]) -> dict[str, Any]:
-        """The answer of each worker that still runs, an exception if it has no such function."""
-        if not addresses:
-            return {}
-        models = list(self.software.sources)
-        answers = self.client.run(describe, models, workers=list(addresses), on_error="return")
-        present = self.client.scheduler_info(n_workers=-1)["workers"]
-        return {address: answer for address, answer in answers.items() if address in present}
+                self.workers[address] = Worker(address, described.machine, self.threads.get(address, 1))
 
     def suitable(self, case: Case) -> list[Worker]:
         return [worker for worker in self.workers.values() if not unmet(case, worker.machine)]
@@ -67,7 +73,7 @@ class Fleet:
     def why_none(self, case: Case) -> str:
         """Why no worker may run a case, for those that are here."""
         if not self.workers:
-            return "no worker has joined yet" if not self.refused else "no worker can be used"
+            return "no worker can be used" if self.refused else "no worker has joined yet"
         reasons = dict.fromkeys(unmet(case, worker.machine) for worker in self.workers.values())
         return f"no worker fits ({'; '.join(reasons)})"
 

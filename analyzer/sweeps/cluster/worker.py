@@ -81,6 +81,8 @@ def run_case(fields: tuple[Any, ...]) -> dict[str, Any]:
         reason = process.last_line() or (f"signal {-status}" if status < 0 else f"status {status}")
         process.close(busy=False)
         return {"killed": reason}
+    if folder := _folders.get(request.kind):
+        row["reason"] = row["reason"].replace(f"{folder}/", "")
     process.forget_output()
     with _lock:
         if _busy.pop(process, None):

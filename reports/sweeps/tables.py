@@ -266,7 +266,7 @@ def results_table(analysis: Analysis, names: Names) -> Table:
     rows = [
         (
             Cell(point.name, tone="void" if point.failed else ""),
-            names.configuration(point) or MISSING,
+            *([names.configuration(point)] if names.varying else []),
             *([names.machine(point)] if names.several_machines else []),
             cells.count("params", point.params),
             cells.count("macs", point.macs),
@@ -275,7 +275,12 @@ def results_table(analysis: Analysis, names: Names) -> Table:
         )
         for point in points[:MAX_ROWS]
     ]
-    titles = ["configuration", *(["machine"] if names.several_machines else []), "params", "MACs"]
+    titles = [
+        *(["configuration"] if names.varying else []),
+        *(["machine"] if names.several_machines else []),
+        "params",
+        "MACs",
+    ]
     titles += [*(["peak memory"] if peaks else []), *(["time", "95 % interval", "quality"] if timed else [])]
     head = columns("model", *titles, left=("configuration", "machine", "quality"), shrink={"configuration", "machine"})
     return Table("Results", head, tuple(rows), notes=tuple(_cut(len(points))))

@@ -100,5 +100,5 @@ def overview(analysis: Analysis) -> str:
     only_counted = len(points) - len(timed) - failed
     parts += [f"{only_counted:,} counted"] if only_counted else []
     parts += [f"{failed:,} failed"] if failed else []
-    models = len({point.model for point in points})
+    models = len({point.base for point in points})
     return f"{counted(len(points), 'configuration')} of {counted(models, 'model')}: {', '.join(parts)}."

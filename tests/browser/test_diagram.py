@@ -202,7 +202,7 @@ def test_a_dense_graph_has_all_its_edges(diagram):
 def test_the_diagram_is_saved_as_it_looks(diagram):
     opened = diagram("nin", dark=True)
     with opened.expect_download() as waiting:
-        opened.get_by_role("button", name="Diagram as SVG").click()
+        opened.get_by_role("button", name="Save the diagram as SVG").click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8")
     drawing = ElementTree.fromstring(text)
     assert waiting.value.suggested_filename == "nin.svg"
@@ -211,7 +211,7 @@ def test_the_diagram_is_saved_as_it_looks(diagram):
     assert ground is not None
     assert ground.get("style") == "fill:rgb(19, 22, 27)"
     with opened.expect_download() as waiting:
-        opened.get_by_role("button", name="Diagram as PNG").click()
+        opened.get_by_role("button", name="Save the diagram as PNG").click()
     assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
     assert opened.events == []
 

@@ -1,4 +1,4 @@
-// Controls of the diagram.
+// Controls that panels and charts share.
 const labelledControl = (title, control) => make("label", { className: "pick" }, `${title} `, control);
 const selectOf = (names, change) => {
   const control = make("select", {}, ...names.map((name, index) => make("option", { textContent: name, value: index })));

@@ -224,8 +224,7 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
       shown.unfolded = new Set();
       redraw();
     })),
-    make("span", { className: "presets" }, ...[["SVG", saveSvg], ["PNG", savePng]].map(([kind, write]) =>
-      plainButton(kind, `Diagram as ${kind}`, () => write(view.firstElementChild, networks[shown.network].name)))), status);
+    make("span", { className: "presets" }, ...exportButtons("the diagram", () => networks[shown.network].name, () => view.firstElementChild)), status);
   panel.append(tools, legendBar, make("div", { className: "graph-body" }, view, details));
   const named = (key) => networks.findIndex(({ name }) => name === state.get(key));
   network.selectedIndex = Math.max(named("diagram"), 0);

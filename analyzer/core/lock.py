@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from math import inf
 from pathlib import Path
 
@@ -41,18 +41,39 @@ def _machine() -> str:
 def timing_lock(
     device: str = "cpu", notify: Callable[[str], None] = lambda message: None, max_wait: float = MAX_WAIT
 ) -> Iterator[None]:
-    """Waits until no other process times on this machine; on a GPU, until none times on that GPU or on processors."""
-    kind, _, index = device.partition(":")
-    if kind != "cuda":
-        with exclusive(lock_path(), notify, max_wait):
-            yield
-        return
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    number = int(index or 0)
-    gpu = visible[number] if number < len(visible) else str(number)
-    name = "".join(char for char in gpu.strip() if char.isalnum() or char == "-")
-    with exclusive(lock_path(f"gpu-{name}"), notify, max_wait), exclusive(lock_path(), notify, max_wait, shared=True):
+    """Waits until no other process times on this machine; on a GPU, until none times on that GPU or on processors.
+
+    Who waits holds the lock of the queue, so that a process with one timing after another lets others in between.
+    """
+    once = _Once(notify)
+    with ExitStack() as held:
+        kind, _, index = device.partition(":")
+        if kind == "cuda":
+            name = f"gpu-{_gpu(int(index or 0))}"
+            with exclusive(lock_path(f"{name}-queue"), once, max_wait):
+                held.enter_context(exclusive(lock_path(name), once, max_wait))
+        with exclusive(lock_path("queue"), once, max_wait):
+            held.enter_context(exclusive(lock_path(), once, max_wait, shared=kind == "cuda"))
         yield
+
+
+def _gpu(index: int) -> str:
+    """The number or the identifier of a GPU among all of the machine."""
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    name = visible[index] if index < len(visible) else str(index)
+    return "".join(char for char in name if char.isalnum() or char == "-")
+
+
+class _Once:
+    """Passes on the first message only."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self.notify, self.notified = notify, False
+
+    def __call__(self, message: str) -> None:
+        if not self.notified:
+            self.notified = True
+            self.notify(message)
 
 
 @contextmanager

@@ -116,3 +116,23 @@ def test_timings_on_processors_or_on_one_gpu_exclude_each_other(tmp_path, monkey
         pass
     names = {file.name for file in tmp_path.iterdir()}
     assert ("analyze-gpu-5.lock" in names) == any(device in ("cuda", "cuda:0") for device in (first, second))
+
+
+def test_a_process_with_one_timing_after_another_lets_others_in_between(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    order: list[str] = []
+    waiting = threading.Event()
+
+    def time_once() -> None:
+        with lock.timing_lock(notify=lambda message: waiting.set()):
+            order.append("other")
+
+    other = threading.Thread(target=time_once)
+    with lock.timing_lock():
+        other.start()
+        assert waiting.wait(60)
+    for _ in range(3):
+        with lock.timing_lock():
+            order.append("same")
+    other.join()
+    assert order == ["other", "same", "same", "same"]

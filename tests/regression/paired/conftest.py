@@ -56,9 +56,9 @@ def commit(project, tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture(autouse=True)
 def separate_lock(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """No test waits for another check on this machine."""
-    path = tmp_path_factory.mktemp("lock") / "lock"
-    monkeypatch.setattr(lock, "lock_path", lambda: path)
-    return path
+    folder = tmp_path_factory.mktemp("lock")
+    monkeypatch.setattr(lock, "lock_path", lambda name="check": folder / name)
+    return folder / "check"
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analyzer.core.errors import one_line
 from analyzer.sweeps.analysis.analysis import Analysis
 from reports.page.build import finished
 from reports.page.context import Page, Section
@@ -16,7 +17,7 @@ def sweep_page(analysis: Analysis, source: str, command: str = "analyze report -
     models = list(dict.fromkeys(point.base for point in analysis.points))
     title = ", ".join(models) if len(models) <= 3 else f"{models[0]} and {len(models) - 1} other models"
     timed = " and times, with intervals" if analysis.machines else ""
-    subtitle = f"{counted(len(analysis.points), 'configuration')} of {source}: counts{timed}."
+    subtitle = f"{counted(len(analysis.points), 'configuration')} of {one_line(source)}: counts{timed}."
     return Page(f"Sweep of {title}", subtitle, finished(_sections(analysis, command)))
 
 

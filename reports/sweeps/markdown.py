@@ -5,18 +5,17 @@ from __future__ import annotations
 from analyzer.sweeps.analysis.analysis import Analysis
 from reports.formats.text import escape_markdown, markdown
 from reports.sweeps.tables import tables
-from reports.sweeps.words import conclusion, names_of, overview
+from reports.sweeps.words import conclusion, names_of
 from reports.table import Table
 
 MAX_ROWS = 20
 
 
 def summary(analysis: Analysis) -> str:
-    """What there is, the conclusions, and the first rows of each table."""
+    """The conclusions, and the first rows of each table."""
     names = names_of(analysis)
     conclusions = [conclusion(best, names) for best in analysis.best if best.certain]
-    lines = [escape_markdown(overview(analysis)), ""]
-    lines += [f"- {escape_markdown(text)}" for text in conclusions[:MAX_ROWS]]
+    lines = [f"- {escape_markdown(text)}" for text in conclusions[:MAX_ROWS]]
     lines += ["", *(f"> {escape_markdown(note)}\n" for note in analysis.notes)]
     return "\n".join([*lines, markdown([_shortened(table) for table in tables(analysis)])])
 

@@ -15,7 +15,7 @@ from analyzer.sweeps.analysis.points import Point
 from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve
 from reports import cells
 from reports.cells import interval_text, ratio_text
-from reports.sweeps.words import COST_TITLES, TUNED, Names, changes, factor_interval, names_of, noisy
+from reports.sweeps.words import COST_TITLES, TUNED, Names, changes, factor_interval, names_of, noisy, overview
 from reports.table import MISSING, Cell, Row, Table, columns
 
 MAX_ROWS = 1000
@@ -40,7 +40,8 @@ def tables(analysis: Analysis) -> list[Table]:
         *map(heat_table, analysis.heat_maps),
         *([failures_table(analysis, names)] if analysis.failures else []),
     ]
-    return found or [results_table(analysis, names)]
+    *first, last = found or [results_table(analysis, names)]
+    return [*first, last.replace(notes=(*last.notes, overview(analysis)))]
 
 
 def interval(low: float, high: float) -> str:

@@ -67,7 +67,7 @@ def _analyse(
 
     condition = _condition(source, where)
     with open_store(store, create=False) as opened:
-        points = map(row_point, opened.select(condition, whole=True))
+        points = map(row_point, opened.select(condition, whole=True, descending=False))
         analysis = analyze_points(points, accuracy=accuracy, first_cost=cost, axes=axes)
         for note in opened.notes:
             print_message(note)

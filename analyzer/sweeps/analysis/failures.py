@@ -18,6 +18,11 @@ class Failure(Frozen):
     points: tuple[Point, ...]
 
 
+def _without_model(point: Point) -> str:
+    """The reason without the name of the model in front."""
+    return point.reason.removeprefix(f"{point.model}: ").removeprefix(f"{point.base}: ")
+
+
 def group_failures(points: Sequence[Point]) -> list[Failure]:
     """The most frequent first."""
     groups: dict[str, list[Point]] = {}
@@ -25,5 +30,5 @@ def group_failures(points: Sequence[Point]) -> list[Failure]:
         if point.failed:
             name = rf"(?<!\w)({re.escape(point.model)}|{re.escape(point.base)})(?!\w)"
             groups.setdefault(NUMBER.sub("N", re.sub(name, "MODEL", point.reason)), []).append(point)
-    failures = [Failure(group[0].reason, tuple(group)) for group in groups.values()]
+    failures = [Failure(_without_model(group[0]), tuple(group)) for group in groups.values()]
     return sorted(failures, key=lambda failure: -len(failure.points))

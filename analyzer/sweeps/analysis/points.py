@@ -85,16 +85,16 @@ class Point(Frozen):
 def newest_points(points: Iterable[Point]) -> list[Point]:
     """The newest point of each configuration on each machine; a void time gives way to an older one that is not.
 
-    A failure is left out if the same configuration succeeded later.
+    A failure is left out if the same configuration succeeded later on the same host.
     """
     newest: dict[object, Point] = {}
     failures: dict[object, Point] = {}
     for item in sorted(points, key=lambda point: point.ended):
         case = (item.model, item.inputs, item.configuration)
         if item.failed:
-            failures[case] = item
+            failures[*case, item.host] = item
             continue
-        failures.pop(case, None)
+        failures.pop((*case, item.host), None)
         known = newest.get((*case, item.machine))
         if known is None or item.usable or not known.usable:
             newest[*case, item.machine] = item
@@ -105,13 +105,14 @@ def _ordered(points: Sequence[Point]) -> list[Point]:
     """By model, in the order of their first results, then by configuration; a parallel sweep ends in any order."""
     order = {name: place for place, name in enumerate(dict.fromkeys(point.base for point in points))}
 
+    machines = {key: place for place, key in enumerate(dict.fromkeys(point.machine for point in points))}
     defaults = Configuration().words[2:]
 
-    def key(point: Point) -> tuple[object, ...]:
+    def key(point: Point) -> tuple[Any, ...]:
         setting = point.configuration
         default_first = [(word != default, word) for word, default in zip(setting.words[2:], defaults, strict=True)]
         place = (order[point.base], point.inputs, tuple(point.overrides.items()))
-        return *place, setting.batch, setting.threads, default_first, point.machine
+        return *place, setting.batch, setting.threads, default_first, machines[point.machine]
 
     return sorted(points, key=key)
 

@@ -15,7 +15,7 @@ from reports.page.figures.ticks import log_axis
 Interval: TypeAlias = tuple[float, float]
 Spot: TypeAlias = tuple[float, float, Interval, str, str]  # x, y, interval of x, name, text.
 Value: TypeAlias = tuple[float, float, Interval, str]  # x, y, interval of y, text.
-SCALE = [[0.0, "#f1f6fd"], [1.0, "#79aaea"]]  # One hue; dark text has a contrast of at least 7 with all of it.
+SCALE = [[0.0, "#f1f6fd"], [1.0, "#80b0ed"]]  # One hue; dark text has a contrast of at least 7 with all of it.
 TEXT = "#1a1f26"
 LOG_FROM = 20  # Numbers that differ by a larger factor are coloured by their logarithm.
 MAX_LABELS = 14

@@ -1,6 +1,7 @@
 """Timings of one model at one configuration. A record keeps all samples, in seconds; statistics are computed on demand.
 
 `device` timings are the GPU time of a pass that starts after all its work is queued; they contain no launch overhead.
+`first_call` and `compile` have one sample per process: the first call of the model, and of the compiled model.
 `kernel` timings come from torch.profiler. `replay` runs one module alone with its recorded inputs, `replay_cold` with
 flushed caches. `reference_workload` is a fixed computation that tracks machine speed, for `analyze history`.
 """
@@ -8,13 +9,23 @@ flushed caches. `reference_workload` is a fixed computation that tracks machine 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from statistics import fmean, median, quantiles
 from typing import Literal, TypeAlias, TypeVar
 
 from analyzer.core.frozen import Frozen
 
 Kind: TypeAlias = Literal[
-    "pass", "device", "operator", "overhead", "kernel", "replay", "replay_cold", "reference_workload"
+    "pass",
+    "device",
+    "operator",
+    "overhead",
+    "first_call",
+    "compile",
+    "kernel",
+    "replay",
+    "replay_cold",
+    "reference_workload",
 ]
 Phase: TypeAlias = Literal["forward", "backward", "optimizer", "pass"]
 Quality: TypeAlias = Literal["trusted", "noisy", "void"]
@@ -75,7 +86,8 @@ class Timing(Frozen):
     """Samples of one pass, operator or kernel, in seconds and in the order in which they were taken.
 
     For an operator, `path`, `op` and `call` equal those of its Row. The pass has an empty path and op; overhead has the
-    op "overhead". `processes` are sample counts per fresh process: samples from one process are correlated.
+    op "overhead" and the path of the module in whose `forward` it arises. `processes` are sample counts per fresh
+    process: samples from one process are correlated.
     """
 
     path: str
@@ -102,6 +114,12 @@ class Timing(Frozen):
         """25 % trimmed mean, comparable with the sum of `Measurement.operator_times_s`."""
         return fmean(interquartile(sorted(self.samples_s)))
 
+    def percentile_s(self, share: float) -> float | None:
+        """The nearest-rank percentile: the smallest sample that `share` of the samples do not exceed. None if too few
+        samples lie above it: p99 needs 100."""
+        count = len(self.samples_s)
+        return None if count * (1 - share) < 1 - 1e-9 else sorted(self.samples_s)[ceil(count * share - 1e-9) - 1]
+
     @property
     def resolved(self) -> bool:
         return self.median_s >= MIN_RESOLVED_S
@@ -112,6 +130,8 @@ class Measurement(Frozen):
 
     `quality` and `reason` are those of the pass. `status` is "ok", "partial" (interrupted, or a process failed after
     samples were taken), "failed" (the model raised: `reason`) or "lost" (the worker process was killed).
+    `peak_memory_bytes` is the highest memory of its processes while passes ran: resident, or allocated on a GPU. A
+    sample of the pass is the mean of `passes_per_sample` passes. `rate_reason` says why FLOP/s cannot be given.
     """
 
     configuration: Configuration
@@ -120,6 +140,9 @@ class Measurement(Frozen):
     reason: str = ""
     status: Literal["ok", "partial", "failed", "lost"] = "ok"
     warnings: tuple[str, ...] = ()
+    peak_memory_bytes: int | None = None
+    passes_per_sample: int = 1
+    rate_reason: str = ""
 
     def of(self, kind: Kind) -> tuple[Timing, ...]:
         return tuple(timing for timing in self.timings if timing.kind == kind)

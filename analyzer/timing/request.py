@@ -28,6 +28,7 @@ class Request(Frozen):
     min_clean: int = 5
     max_samples: int = 200
     seed: int = 0
+    new_inputs: bool = False
     kernels: bool = False
     replay: bool = False
     trace: str | None = None

@@ -219,8 +219,9 @@ def _cells(
         )
         if ceilings and ceilings.published:
             return (*row, *_bound_cells(part, ceilings, resolved))
-        row = (*row, plain(part.flops / part.seconds / 1e9) if resolved and part.flops else MISSING)
-        return (*row, *_roofline_cells(part, ceilings, resolved)) if ceilings else row
+        rated = resolved and part.flops and not measurement_of(record).rate_reason
+        row = (*row, plain(part.flops / part.seconds / 1e9) if rated else MISSING)
+        return (*row, *_roofline_cells(part, ceilings, bool(rated))) if ceilings else row
 
     return cells
 

@@ -26,6 +26,7 @@ from reports.timing.breakdown import (
     time_text,
     total_flops,
 )
+from reports.timing.latency import latency_table
 from reports.timing.profile import kernels, replays
 
 MORE_SAMPLES = "For a narrower interval, stop other processes, or raise --budget and --processes."
@@ -38,6 +39,7 @@ TRAINING = (
 )
 SEE_CONVENTIONS = "analyze conventions explains the columns."
 MAX_KINDS = 5
+MAX_LISTED = 3  # Configurations before a note that is about several.
 MAX_COLUMNS, MAX_CONFIGURATIONS = 3, 6  # Side by side in one table, and in all tables of times by module.
 SHORT = {
     "max_pool2d": "max pool",
@@ -60,6 +62,7 @@ def tables(records: Sequence[Record], depth: int, ceilings: CeilingsOf = lambda 
         if len({record.label for record in split}) == 1 and len(split) <= MAX_CONFIGURATIONS:
             shown += modules_by_configuration(split, depth)
     shown += [sum_table(timed)] if split else []
+    shown += latency_table(timed, _labels(timed)[1]) if timed else []
     for record in timed:
         shown += [*kernels(record, depth), *replays(record)]
     return shown
@@ -71,11 +74,13 @@ def pass_table(records: Sequence[Record]) -> Table:
     first = next(filter(None, speeds), 1.0)
     shared, labels = _labels(records)
     rows: list[TableRow] = []
-    notes = []
+    names: dict[str, list[str]] = {}  # Note → the configurations that it is about.
     for record, label, speed in zip(records, labels, speeds, strict=True):
         measurement = measurement_of(record)
         name = f"{record.label}, {label if label != MISSING else measurement.configuration.label}"
-        notes += [f"{name}: {text}" for text in (*measurement.reasons, *measurement.warnings, *record.notes) if text]
+        texts = (*measurement.reasons, *measurement.warnings, measurement.rate_reason, *record.notes)
+        for text in filter(None, texts):
+            names.setdefault(text, []).append(name)
         timing = measurement.pass_timing
         if timing is None or not speed:
             rows.append((Cell(record.label), label, *[MISSING] * 3, measurement.status, *[MISSING] * 3))
@@ -91,9 +96,10 @@ def pass_table(records: Sequence[Record]) -> Table:
                 measurement.quality,
                 times(speed / first),
                 scaled(speed, digits=3),
-                plain(total_flops(record.rows) / timing.median_s / 1e9),
+                MISSING if measurement.rate_reason else plain(total_flops(record.rows) / timing.median_s / 1e9),
             )
         )
+    notes = [f"{_listed(listed)}: {text}" for text, listed in names.items()]
     doubtful = [
         measurement
         for measurement in map(measurement_of, records)
@@ -128,6 +134,13 @@ def _labels(records: Sequence[Record]) -> tuple[str, list[str]]:
         for configuration in configurations
     ]
     return ", ".join(shared), [label or MISSING for label in labels]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The configurations of one note, each once."""
+    unique = list(dict.fromkeys(names))
+    more = f" and {len(unique) - MAX_LISTED} more" if len(unique) > MAX_LISTED else ""
+    return "; ".join(unique[:MAX_LISTED]) + more
 
 
 def sum_table(records: Sequence[Record]) -> Table:

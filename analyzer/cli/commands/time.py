@@ -50,6 +50,7 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--trace", metavar="FILE", callback=require_writable_output,
               help="Write a Chrome trace of one pass; needs a single model and configuration.")  # fmt: skip
 @click.option("--replay", is_flag=True, help="Also time each module alone, with warm and with flushed caches.")
+@click.option("--new-inputs", is_flag=True, help="Draw new inputs, such as token ids, for each pass.")
 @click.option("--flush", "flushed", is_flag=True, help="Flush the caches before each sample.")
 @click.option("--keep/--no-keep", default=True, help="Save the run under .analyze/records. Default: --keep.")
 @click.option("--against", metavar="DEVICE", shell_complete=complete_device,

@@ -168,10 +168,12 @@ def _values(records: Sequence[Record], complete: bool, against: str | None, form
         return timings_csv(records, ceilings_of)
     from analyzer.records.record_json import dump
     from analyzer.timing.machine.bounds import bounds_json
+    from reports.timing.latency import figures
 
     def more(record: Record) -> dict[str, Any]:
         ceilings = ceilings_of(record) if ceilings_of else None
-        return {"bounds": bounds_json(record, ceilings)} if ceilings else {}
+        latency = {"latency": figures(record.measurement)} if record.measurement else {}
+        return {**latency, **({"bounds": bounds_json(record, ceilings)} if ceilings else {})}
 
     ok = complete and all(record.measurement and record.measurement.status == "ok" for record in records)
     return dump(records, status="ok" if ok else "partial", more=more)

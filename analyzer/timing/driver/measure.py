@@ -24,6 +24,7 @@ from analyzer.records.record_json import record_from_json
 from analyzer.records.rows import Count
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver.processes import RunWorker, run_worker, run_workers
+from analyzer.timing.driver.rates import missing_rate_reason
 from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
@@ -37,7 +38,7 @@ MAX_MIN_SAMPLES = 5
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 LAYOUTS = ("contiguous", "channels_last")
 DEVICES = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
-OPTIONS = ("kernels", "replay", "trace")
+OPTIONS = ("kernels", "replay", "trace", "new_inputs")
 
 
 class TimedRun(Frozen):
@@ -71,7 +72,7 @@ def measure(
     every timing with its samples in seconds and its quality. An `nn.Module` is timed in this process, on a copy, with
     `input` or with `args` and `kwargs` as for `analyzer.count`; a warning of the measurement says so. `flush` flushes
     caches before each sample. The default is 10 `processes`, or fewer if ten would take more than three budgets.
-    `options` may have `kernels`, `replay` and `trace`. Raises AnalyzerError for bad input,
+    `options` may have `kernels`, `replay`, `trace` and `new_inputs`. Raises AnalyzerError for bad input,
     CannotMeasure if the model failed or its process was killed, and KeyboardInterrupt.
 
     >>> record = measure("nin", input="3x64x64", threads=1, processes=1, budget_s=0.2)
@@ -234,7 +235,7 @@ def _record(request: Request, count: Record | None, replies: Sequence[Reply], cr
     if count is None:
         empty = Record(request.label, (), request.configuration.mode, Count("dispatch", ()))
         count = record_from_json(ready["record"]) if ready else empty
-    return count.replace(
+    record = count.replace(
         dtype=request.configuration.dtype,
         notes=(*count.notes, *_batch_notes(count, request.configuration)),
         measurement=build_measurement(request, replies),
@@ -242,6 +243,9 @@ def _record(request: Request, count: Record | None, replies: Sequence[Reply], cr
         commit=commit(),
         created=created,
     )
+    if (measurement := record.measurement) and (reason := missing_rate_reason(record, replies)):
+        record = record.replace(measurement=measurement.replace(rate_reason=reason))
+    return record
 
 
 def _batch_notes(record: Record, configuration: Configuration) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""Decides whether a timing can be trusted: from contention, the precision of its median, and the machine's speed."""
+"""Decides whether a run is trusted, noisy or void: the rule for `void` is here.
+
+From the share of disturbed samples (`machine/contention.py` detects each), the precision of the median, and the
+machine's speed by the reference workload.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any, TypeAlias, get_args
 import numpy as np
 
 from analyzer.records.timings import TRUSTED_HALF_WIDTH, Quality
+from analyzer.timing.machine.contention import ON_OTHER_PROCESSORS
 from analyzer.timing.statistics import Samples, bootstrap_median
 
 WatchedSamples: TypeAlias = list[tuple[Any, str | None]]  # One process: seconds, and the disturbance or None.
@@ -29,6 +34,30 @@ def assess_quality(
     if assessment[0] == "trusted":
         assessment = _precision_quality(processes, reference_workload)
     return assessment if assessment[0] != "trusted" else _speed_quality(reference_workload)
+
+
+def without_other_processors(samples: WatchedSamples) -> WatchedSamples:
+    """Samples as if load on processors that our threads do not use were no disturbance."""
+    return [(taken, None if disturbance in ON_OTHER_PROCESSORS else disturbance) for taken, disturbance in samples]
+
+
+def repeats_beside_others(
+    processes: Sequence[WatchedSamples], min_clean: int, reference_workload: Sequence[WatchedSamples] = ()
+) -> str:
+    """Why a run that would be void is only noisy: others ran on other processors, and all its times repeat; else "".
+
+    Other processors share caches, memory bandwidth and clock with ours, so such a run is never trusted.
+    """
+    ignoring, workload = (list(map(without_other_processors, samples)) for samples in (processes, reference_workload))
+    if assess_quality(ignoring, min_clean, workload)[0] != "trusted":
+        return ""
+    disturbed = sum(disturbance in ON_OTHER_PROCESSORS for process in processes for _, disturbance in process)
+    low, high = bootstrap_median(clean := clean_samples(ignoring))
+    half_width = (high - low) / 2 / float(np.median(np.concatenate(clean)))
+    return (
+        f"another process was running on another processor in {disturbed} of {sum(map(len, processes))} samples, but "
+        f"times repeat within ± {100 * half_width:.1f} %"
+    )
 
 
 def worst(*assessments: Assessment) -> Assessment:

@@ -8,8 +8,26 @@ from typing import Any
 
 from analyzer.core.units import seconds
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Quality, Timing
+from analyzer.timing.driver.patterns import find_patterns
+from analyzer.timing.driver.process_notes import (
+    busiest_process,
+    embedding_note,
+    first_calls,
+    pass_log,
+    passes_per_sample,
+    peak_bytes,
+    recompilation_note,
+)
 from analyzer.timing.driver.processes import FAILED
-from analyzer.timing.driver.quality import Assessment, WatchedSamples, assess_quality, contention_quality, worst
+from analyzer.timing.driver.quality import (
+    Assessment,
+    WatchedSamples,
+    assess_quality,
+    contention_quality,
+    repeats_beside_others,
+    without_other_processors,
+    worst,
+)
 from analyzer.timing.machine.page_faults import page_fault_note
 from analyzer.timing.request import Request
 from analyzer.timing.statistics import interval_half_width
@@ -37,7 +55,17 @@ def build_measurement(request: Request, replies: Sequence[Reply]) -> Measurement
         return Measurement(request.configuration, (), "void", reply.reason, status)  # type: ignore[arg-type]
     passes, workload = ([_samples(reply, name) for reply in sampled] for name in ("pass", "reference_workload"))
     quality, reason = assess_quality(passes, request.min_clean, workload)
+    disturbed = contention_quality(passes, request.min_clean)[0] != "trusted"
+    if quality == "void" and (repeats := repeats_beside_others(passes, request.min_clean, workload)):
+        quality, reason = "noisy", repeats
+        sampled = list(map(_without_other_processors, sampled))
+        passes, workload = ([_samples(reply, name) for reply in sampled] for name in ("pass", "reference_workload"))
+    reason += busiest_process(sampled) if disturbed else ""
     keep = _kept_disturbances(passes, quality)
+    logs = [pass_log(reply, samples, keep) for reply, samples in zip(sampled, passes, strict=True)]
+    patterns = find_patterns(logs, disturbed=quality == "void")
+    if patterns.trend and quality == "trusted":
+        quality, reason = "noisy", patterns.trend
     timings = [_timing(("", "", 1, "pass", "pass"), _seconds(passes, keep), quality, reason)]
     operator_quality, operator_keep, instrumented = quality, keep, sampled
     if queued := [reply for reply in sampled if _samples(reply, "device") and not _was_late(reply)]:
@@ -46,6 +74,7 @@ def build_measurement(request: Request, replies: Sequence[Reply]) -> Measurement
         operator_quality, instrumented = device.quality, queued
     operators, note = _operators(instrumented, operator_keep, operator_quality)
     timings += operators
+    timings += first_calls(sampled)
     if any(reference := _seconds(workload, keep)):
         timings.append(_timing(("", "reference_workload", 1, "reference_workload", "pass"), reference, quality))
     for event in ("kernels", "replay"):
@@ -53,10 +82,17 @@ def build_measurement(request: Request, replies: Sequence[Reply]) -> Measurement
     reasons = [reply.reason for reply in [*unfinished, *failed]]
     notes = [note] if note else [SEPARATE] if any(reply.last("done").get("separate") for reply in sampled) else []
     notes += dict.fromkeys(str(text) for reply in sampled if (text := reply.last("done").get("note")))
-    warnings = (*reasons, *notes, *_queue_warnings(sampled, timings), *_page_faults(sampled))
+    notes += [*([patterns.trend] if patterns.trend not in ("", reason) else []), *patterns.notes]
+    notes += [*recompilation_note(sampled), *_queue_warnings(sampled, timings)]
+    notes += [] if patterns.leaks else _page_faults(sampled)  # New memory causes faults, not freed memory.
     status = "partial" if reasons else "ok"
-    measurement = Measurement(request.configuration, tuple(timings), quality, reason, status, warnings)  # type: ignore[arg-type]
-    return _assess_operators(measurement)
+    measurement = Measurement(
+        request.configuration, tuple(timings), quality, reason, status,  # type: ignore[arg-type]
+        peak_memory_bytes=peak_bytes(sampled), passes_per_sample=passes_per_sample(logs),
+    )  # fmt: skip
+    times_s = measurement.operator_times_s
+    notes += embedding_note(sampled, _environment(sampled), times_s, new_inputs=request.new_inputs)
+    return _assess_operators(measurement.replace(warnings=(*reasons, *notes)))
 
 
 def _device_timing(request: Request, replies: Sequence[Reply]) -> tuple[Timing, set[bool]]:
@@ -125,6 +161,19 @@ def _samples(reply: Reply, name: str) -> WatchedSamples:
     return [(seconds, disturbance) for batch in batches for sampled, seconds, disturbance in batch if sampled == name]
 
 
+def _without_other_processors(reply: Reply) -> Reply:
+    """The reply as if load on other processors were no disturbance."""
+
+    def line_without(line: dict[str, Any]) -> dict[str, Any]:
+        if line["event"] != "samples":
+            return line
+        taken = without_other_processors([(seconds, disturbance) for _, seconds, disturbance in line["samples"]])
+        names = (name for name, _, _ in line["samples"])
+        return {**line, "samples": [[name, *sample] for name, sample in zip(names, taken, strict=True)]}
+
+    return reply.replace(lines=tuple(map(line_without, reply.lines)))
+
+
 def _kept_disturbances(processes: Sequence[WatchedSamples], quality: Quality) -> set[bool]:
     """The values of the disturbance flag that are kept: False, and for a void timing both."""
     return {bool(disturbance) for process in processes for _, disturbance in process} if quality == "void" else {False}
@@ -159,5 +208,11 @@ def _queue_warnings(replies: Sequence[Reply], timings: Sequence[Timing]) -> list
 
 
 def _page_faults(replies: Sequence[Reply]) -> list[str]:
-    environment = next((line for reply in replies if (line := reply.last("ready"))), {}).get("environment", {})
-    return page_fault_note([line for reply in replies if (line := reply.last("done"))], environment)
+    return page_fault_note([line for reply in replies if (line := reply.last("done"))], _environment(replies))
+
+
+def _environment(replies: Sequence[Reply]) -> dict[str, Any]:
+    environment: dict[str, Any] = next((line for reply in replies if (line := reply.last("ready"))), {}).get(
+        "environment", {}
+    )
+    return environment

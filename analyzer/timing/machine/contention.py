@@ -1,5 +1,8 @@
 """Detects other processes during a sample: a snapshot before, a snapshot after, and limits on the difference.
 
+This module only says whether one sample was disturbed, and by what. `driver/quality.py` decides from all samples
+whether a run is trusted, noisy or void.
+
 A snapshot takes about 40 µs plus 6 per thread, outside of the sample. On Linux it reads /proc: how many other threads
 run or wait to run, how long our own threads waited for a processor, what others and the hypervisor used. Missing
 signals are ignored; `signals()` lists those that this system has.
@@ -26,6 +29,9 @@ SMALL_MACHINE = 16  # Processors. Below, one other thread disturbs, and system-w
 THROTTLES = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat", "/sys/fs/cgroup/cpu,cpuacct/cpu.stat")
 HOST_COMPUTES = sys.platform == "linux"  # On other systems the host may wait for a GPU; an idle host is normal there.
 TICK_S = 1 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+
+# Disturbances that may have had no effect: the other processes had a processor that our threads do not use.
+ON_OTHER_PROCESSORS = ("another process was running on another processor", "other processes used other processors")
 
 T = TypeVar("T")
 
@@ -203,7 +209,9 @@ def disturbance(
     """
     wall_s, usable = after.at_s - before.at_s, usable or processors
     cpu_s = after.own_s - before.own_s
-    if max(before.others or 0, after.others or 0) >= max(1, processors // (SMALL_MACHINE // 2)):
+    others, spare = max(before.others or 0, after.others or 0), usable - threads
+    running = others >= max(1, processors // (SMALL_MACHINE // 2))
+    if running and others > spare:
         return "another process was running"
     # With more threads than processors, our threads wait for each other.
     if threads <= usable and _waited_s(before, after, threads, processors) > MAX_WAIT * wall_s * threads:
@@ -212,12 +220,13 @@ def disturbance(
         return "the container's CPU quota throttled the process"
     if HOST_COMPUTES and cpu_s < (1 - MAX_IDLE) * wall_s - 2 * TICK_S:
         return "the process had no processor for part of the time"
-    if wall_s < MIN_WINDOW_S:
-        return None
-    if _increase(before.stolen_s, after.stolen_s) > MAX_STOLEN * wall_s * usable:
+    if wall_s >= MIN_WINDOW_S and _increase(before.stolen_s, after.stolen_s) > MAX_STOLEN * wall_s * usable:
         return "the hypervisor gave processor time to other machines"
-    if _increase(before.busy_s, after.busy_s) - cpu_s > MAX_OTHERS * wall_s * usable + 2 * TICK_S:
-        return "other processes used the processors"
+    if running:
+        return ON_OTHER_PROCESSORS[0]
+    used_s = _increase(before.busy_s, after.busy_s) - cpu_s
+    if wall_s >= MIN_WINDOW_S and used_s > MAX_OTHERS * wall_s * usable + 2 * TICK_S:
+        return ON_OTHER_PROCESSORS[1] if used_s <= spare * wall_s else "other processes used the processors"
     return None
 
 

@@ -45,7 +45,8 @@ class PageFaults:
 
 
 def page_fault_note(summaries: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) -> list[str]:
-    """A note if page faults took a notable share of the time, with the remedy if one is known.
+    """A note if page faults took a notable share of the time, and the remedy if one is known, in the same words for
+    every configuration.
 
     `summaries` has one `PageFaults.summary` per process.
     """
@@ -57,8 +58,9 @@ def page_fault_note(summaries: Sequence[Mapping[str, Any]], environment: Mapping
         return []
     configured = any(name.startswith("MALLOC_") for name in environment.get("environment", {}))
     glibc = environment.get("system", {}).get("os") == "Linux" and environment.get("allocator") == "the system's"
-    remedy = f"; {KEEP_MEMORY} in the environment avoids this" if glibc and not configured else ""
+    remedy = [f"{KEEP_MEMORY} in the environment avoids page faults"] if glibc and not configured else []
     return [
         f"page faults took {100 * share:.0f} % of the CPU time, {faults:,.0f} per pass: memory that a pass frees goes "
-        f"back to the system, and the next pass causes page faults again{remedy}"
+        "back to the system, and the next pass causes page faults again",
+        *remedy,
     ]

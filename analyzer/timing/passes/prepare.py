@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Configuration
-from analyzer.timing.passes.token_ids import draw_ids
+from analyzer.timing.passes.inputs import InputPool, Table, draw_inputs
 
 NOTHING_TO_TRAIN = "there is nothing to train: no output of this model depends on a parameter that requires gradients"
 
@@ -21,6 +21,8 @@ class PreparedModel(Frozen):
     """`run` makes a forward pass, `loss` a forward pass and the loss; `eager` is the model before compilation.
 
     `run_eager` makes a pass of `eager` where `run` runs another module: an exported program as users run it.
+    `first_call_s` is the time of the first call if the model has been called to prepare it. `new_inputs` draws the
+    arguments of the next passes, if these are not `args` in each. `tables` are the embeddings that random ids index.
     """
 
     model: nn.Module
@@ -30,6 +32,9 @@ class PreparedModel(Frozen):
     run: Callable[[], Any]
     loss: Callable[[], Tensor]
     run_eager: Callable[[], Any]
+    first_call_s: float | None = None
+    new_inputs: InputPool | None = None
+    tables: tuple[Table, ...] = ()
 
 
 def prepare_model(
@@ -41,11 +46,13 @@ def prepare_model(
     deployed: nn.Module | None = None,
     ranges: Mapping[int | str, int] | None = None,
     given: bool = False,
+    new_inputs: bool = False,
 ) -> PreparedModel:
     """Changes the model in place. `loss` maps its output to a loss; the default is the sum of all outputs.
 
     `deployed` is run in place of the model at inference. Token ids are drawn at random, below `ranges` (by position or
-    name) or below the number of rows of the embedding that they index. `given` inputs keep their values.
+    name) or below the number of rows of the embedding that they index. `given` inputs keep their values; `new_inputs`
+    are drawn anew for each pass.
 
     Parameters that the author froze stay frozen. Raises AnalyzerError for a configuration that the model cannot have.
     """
@@ -73,22 +80,30 @@ def prepare_model(
         for parameter in model.parameters():  # Individually: a ScriptModule has no requires_grad_ method.
             parameter.requires_grad_(False)
     eager, objective = model, loss or sum_of_outputs
-    if not given:
-        args, kwargs = draw_ids(eager, args, kwargs, ranges or {})
+    drawn = None if given else draw_inputs(eager, args, kwargs, ranges or {})
+    args, kwargs = (drawn.args, drawn.kwargs) if drawn else (args, kwargs)
+    pool = InputPool(drawn.args, drawn.kwargs, drawn.draw) if drawn and new_inputs else None
     if deployed is not None and not configuration.training:
         model = deployed.to(device=configuration.device)
         model._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)  # type: ignore[no-untyped-call]
     if configuration.compiled:
         model = torch.compile(model)  # type: ignore[assignment]
 
-    def run() -> Any:
-        return model(*args, **kwargs)
+    def calls(called: nn.Module) -> Callable[[], Any]:
+        if pool is None:
+            return lambda: called(*args, **kwargs)
 
-    def run_eager() -> Any:
-        return eager(*args, **kwargs)
+        def call_with_next() -> Any:
+            next_args, next_kwargs = pool.next()
+            return called(*next_args, **next_kwargs)
 
-    separate = deployed is not None and not configuration.training
-    return PreparedModel(model, eager, args, kwargs, run, lambda: objective(run()), run_eager if separate else run)
+        return call_with_next
+
+    run, separate = calls(model), deployed is not None and not configuration.training
+    return PreparedModel(
+        model, eager, args, kwargs, run, lambda: objective(run()), calls(eager) if separate else run,
+        drawn.call_s if drawn else None, pool, drawn.tables if drawn else (),
+    )  # fmt: skip
 
 
 def sum_of_outputs(output: Any) -> Tensor:

@@ -53,6 +53,8 @@ class Pass:
         self.run, self.model, self.clock = run, model, clock
         self.run_model = run_model or run
         self.repeats, self.warmed, self.cost = 1, False, InstrumentCost()
+        self.made = 0  # Passes so far.
+        self.refill: Callable[[int], None] = lambda passes: None  # Draws the inputs of the next passes.
         self.keys: list[Key] = [("forward", span.path, span.op, span.call) for span in spans]
         self.counted = [span.ran for span in spans]
         self.ran: list[Ran] = []
@@ -62,10 +64,12 @@ class Pass:
 
     def uninstrumented(self, *, blocked: bool = False) -> float:
         """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
+        self.refill(self.repeats + self.warmed)
         if self.warmed:
             self._whole()
         self.clock.block_queue() if blocked else self.clock.synchronize()
         seconds = self.clock.elapsed(self._whole, self.repeats) / self.repeats
+        self.made += self.repeats + self.warmed
         exit_if_forked(self.process)
         return seconds
 
@@ -108,6 +112,7 @@ class Pass:
     def _instrumented_forward(self, passes: int = 1) -> Any:
         """Leaves the marks in `instrument.marks`. Returns what the last pass returns."""
         instrument = self.instrument
+        self.refill(passes + self.warmed)
         with instrument.installed(self.model, modules=isinstance(self.clock, HostClock)), instrument:
             if self.warmed:
                 self.run_model()
@@ -117,6 +122,7 @@ class Pass:
             for _ in range(passes):
                 output = self.run_model()
                 instrument.marks.append(instrument.mark())
+        self.made += passes + self.warmed
         exit_if_forked(self.process)
         operators = [event for event in instrument.ran if is_operator(event)]
         if len(operators) % passes:

@@ -20,7 +20,7 @@ from analyzer.timing.request import Request
 def load_model(request: Request) -> PreparedModel:
     """Raises AnalyzerError for an unknown reference, or a configuration that its model cannot have."""
     model, args, kwargs, options = _model(request)
-    return prepare_model(model, args, kwargs, request.configuration, **options)
+    return prepare_model(model, args, kwargs, request.configuration, new_inputs=request.new_inputs, **options)
 
 
 def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any], dict[str, Any]]:

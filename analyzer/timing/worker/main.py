@@ -16,19 +16,22 @@ from typing import Any
 import torch
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, error_text, is_out_of_memory
-from analyzer.core.serialize import from_json
+from analyzer.core.serialize import from_json, to_json
 from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import Clock, clock_of
 from analyzer.timing.clock.sampling import Sample, Watch, garbage_collection_paused, sample_interleaved, warm_up
 from analyzer.timing.machine.contention import Contention
 from analyzer.timing.machine.fingerprint import fingerprint
 from analyzer.timing.machine.gpu import GpuContention, nvml
+from analyzer.timing.machine.memory import ProcessMemory
+from analyzer.timing.machine.other_processes import busiest, cpu_times
 from analyzer.timing.passes.fused import fused_modules
 from analyzer.timing.passes.operator_spans import OperatorSpan, operator_spans, runs_operators
 from analyzer.timing.passes.prepare import PreparedModel
 from analyzer.timing.passes.timed_pass import Pass, Training
 from analyzer.timing.passes.timeline import Key
 from analyzer.timing.request import Request
+from analyzer.timing.worker.first_call import compilations, time_compilation, time_first_call
 from analyzer.timing.worker.load import computes_gradients, count_reference, failing_module, load_model
 from analyzer.timing.worker.measurements import DeadlineWatch, Measurements
 from analyzer.timing.worker.reference_workload import cache_flush, flushed, sample_reference_workload
@@ -48,12 +51,16 @@ def handle(message: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     torch.manual_seed(request.seed)
     try:
         clock, prepared = clock_of(configuration.device), load_model(request)
+        first_call_s = time_first_call(prepared, configuration)
         record = count_reference(prepared, request)
     except Exception as error:
         refused = isinstance(error, AnalyzerError) and not is_out_of_memory(error)
         return _failure(error, request, REFUSED if refused else FAILED)
     try:
-        return measure_prepared(prepared, record, request, clock, send)
+        compile_s = time_compilation(prepared, configuration)
+        memory = ProcessMemory(configuration.device)
+        done = measure_prepared(prepared, record, request, clock, send, memory)
+        return {**done, "first_call": first_call_s, "compile": compile_s}
     except (NotImplementedError, RuntimeError) as error:
         module = failing_module(prepared, configuration) if "not implemented for" in str(error) else ""
         if not module:
@@ -73,11 +80,16 @@ def _failure(error: Exception, request: Request, status: int) -> dict[str, Any]:
 
 
 def measure_prepared(
-    prepared: PreparedModel, record: dict[str, Any] | None, request: Request, clock: Clock, send: Send
+    prepared: PreparedModel,
+    record: dict[str, Any] | None,
+    request: Request,
+    clock: Clock,
+    send: Send,
+    memory: ProcessMemory | None = None,
 ) -> Mapping[str, Any]:
-    """Sends the lines of one process, and returns the final one."""
+    """Sends the lines of one process, and returns the final one. `memory` is that of a process of its own."""
     configuration = request.configuration
-    gradients = separate = False
+    gradients, separate, ran_macs = False, False, None
     if request.reference:
         if configuration.training:
             prepared.loss()  # A model may cache tensors in its first pass; those of inference mode cannot be trained.
@@ -86,7 +98,8 @@ def measure_prepared(
     if request.instrumented:
         run = prepared.loss if configuration.training else prepared.run_eager
         fused = frozenset[int]() if configuration.training else fused_modules(prepared.eager, run)
-        spans, _ = operator_spans(prepared.eager, run, autograd=gradients, fused=fused)
+        spans, count = operator_spans(prepared.eager, run, autograd=gradients, fused=fused)
+        ran_macs = None if count.unknown_ops or fused else count.totals.macs
     watch = _watch(configuration)
     environment = {**fingerprint(configuration.device), "signals": watch.signals()}
     send({"event": "ready", "record": record, "environment": environment})
@@ -99,7 +112,9 @@ def measure_prepared(
             )
             model, run_model = (prepared.eager, prepared.run_eager) if separate else (prepared.model, prepared.run)
             one_pass = Pass(prepared.run, model, spans, clock, run_model=run_model)
-        summary = _sample(request, one_pass, clock, DeadlineWatch(watch, clock), time.perf_counter(), send)
+        if prepared.new_inputs:
+            one_pass.refill = prepared.new_inputs.refill
+        summary = _sample(request, one_pass, clock, DeadlineWatch(watch, clock), time.perf_counter(), send, memory)
         if request.kernels or request.trace:
             from analyzer.timing.passes.kernels import profile_kernels
 
@@ -110,7 +125,7 @@ def measure_prepared(
 
             replay = replay_modules(prepared, clock, cache_flush(configuration.device))
             send({"event": "replay", "replay": replay})
-    return {"event": "done", "separate": separate, **summary}
+    return {"event": "done", "separate": separate, "ran_macs": ran_macs, "tables": to_json(prepared.tables), **summary}
 
 
 def _watch(configuration: Configuration) -> Contention | GpuContention:
@@ -119,9 +134,18 @@ def _watch(configuration: Configuration) -> Contention | GpuContention:
     return Contention(configuration.threads)
 
 
-def _sample(request: Request, one_pass: Pass, clock: Clock, watch: Watch, start: float, send: Send) -> dict[str, Any]:
+def _sample(
+    request: Request,
+    one_pass: Pass,
+    clock: Clock,
+    watch: Watch,
+    start: float,
+    send: Send,
+    memory: ProcessMemory | None = None,
+) -> dict[str, Any]:
     """Samples until the budget, which begins at `start`, is spent. Returns `Measurements.summary`."""
     end = start + request.budget_s
+    others = cpu_times()
     before = sample_reference_workload(request.configuration, watch)
     warm_up_budget_s = MAX_WARM_UP * max(end - time.perf_counter(), 0.0)
     warm_up_s = warm_up(one_pass.uninstrumented, time.perf_counter, budget_s=warm_up_budget_s)
@@ -131,7 +155,8 @@ def _sample(request: Request, one_pass: Pass, clock: Clock, watch: Watch, start:
         send({"event": "keys", "keys": keys, "warm_up_s": warm_up_s, "note": note})
         time.sleep(SETTLE_S)
 
-    measurements = Measurements(one_pass, clock, send_keys)
+    measurements = Measurements(one_pass, clock, send_keys, memory)
+    compiled = compilations()
     available = measurements.available(instrumented=request.instrumented)
     if request.configuration.flushed:
         flush = cache_flush(request.configuration.device)
@@ -157,7 +182,9 @@ def _sample(request: Request, one_pass: Pass, clock: Clock, watch: Watch, start:
         unsent += [*before, *sample_reference_workload(request.configuration, watch)]
     finally:
         send(_samples_line(unsent))  # Also those before a pass that raised.
-    return measurements.summary()
+    most_active = busiest(others, cpu_times(), time.perf_counter() - start)
+    recompilations = compilations() - compiled
+    return {**measurements.summary(), "recompilations": recompilations, "busiest": most_active and to_json(most_active)}
 
 
 def _samples_line(samples: Sequence[Sample]) -> dict[str, Any]:

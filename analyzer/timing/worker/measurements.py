@@ -11,6 +11,7 @@ from typing import Any
 
 from analyzer.timing.clock.clocks import Clock
 from analyzer.timing.clock.sampling import Watch
+from analyzer.timing.machine.memory import ProcessMemory
 from analyzer.timing.machine.page_faults import PageFaults
 from analyzer.timing.passes.timed_pass import OperatorsChanged, Pass
 from analyzer.timing.passes.timeline import Key
@@ -39,8 +40,14 @@ class Measurements:
     `queued_in_time`: whether instrumented passes can be queued in time; None on a clock that does not block.
     """
 
-    def __init__(self, timed_pass: Pass, clock: Clock, send_keys: SendKeys) -> None:
-        self.timed_pass, self.clock, self.send_keys = timed_pass, clock, send_keys
+    def __init__(
+        self, timed_pass: Pass, clock: Clock, send_keys: SendKeys, memory: ProcessMemory | None = None
+    ) -> None:
+        self.timed_pass, self.clock, self.send_keys, self.memory = timed_pass, clock, send_keys, memory
+        self.numbers: list[int] = []
+        self.memory_bytes: list[int] = []
+        if memory:
+            memory.reset_peak()
         self.keys: list[Key] = []
         self.page_faults = PageFaults()
         self.launch_shares: list[float] = []
@@ -69,6 +76,9 @@ class Measurements:
         seconds = self.page_faults.count(self.timed_pass.uninstrumented, self.timed_pass.repeats)
         if self.clock.launch_share is not None:
             self.launch_shares.append(self.clock.launch_share)
+        self.numbers.append(self.timed_pass.made)
+        if self.memory and (used := self.memory.bytes()) is not None:
+            self.memory_bytes.append(used)
         return seconds
 
     def device(self) -> float:
@@ -86,10 +96,14 @@ class Measurements:
         return [times[key] for key in self.keys]
 
     def summary(self) -> dict[str, Any]:
-        """The median launch share of the pass, whether passes were queued in time, and page faults on a CPU."""
+        """The median launch share of the pass, whether passes were queued in time, page faults on a CPU, peak memory,
+        and for each sample of the pass the number of its last pass and the memory after it."""
         launch_share = median(self.launch_shares) if self.launch_shares else None
         page_faults = self.page_faults.summary() if self.clock.launch_share is None else {}
-        return {"launch_share": launch_share, "queued_in_time": self.queued_in_time, **page_faults}
+        passes = {"numbers": self.numbers, "memory": self.memory_bytes, "repeats": self.timed_pass.repeats}
+        peak_bytes = self.memory.peak_bytes() if self.memory else None
+        queue = {"launch_share": launch_share, "queued_in_time": self.queued_in_time}
+        return {**queue, "passes": passes, "peak_bytes": peak_bytes, **page_faults}
 
     def _in_time(self, measurement: Callable[[], Any]) -> bool:
         """Whether a blocked pass takes device time and can be queued in time."""

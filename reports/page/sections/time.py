@@ -77,7 +77,7 @@ def _remarks(networks: Sequence[NetworkView], *, timed: bool) -> dict[str, list[
             if measurement is None or (measurement.pass_timing is not None) != timed:
                 continue
             ended = "" if measurement.status == "ok" else f"the run ended {measurement.status}"
-            for text in filter(None, (ended, *measurement.reasons, *measurement.warnings)):
+            for text in filter(None, (ended, *measurement.reasons, *measurement.warnings, measurement.rate_reason)):
                 runs.setdefault(text, []).append(f"{network.name} at {measurement.configuration.label}")
     return {text: list(dict.fromkeys(names)) for text, names in runs.items()}
 
@@ -133,7 +133,7 @@ def _pass_row(name: str, record: Record, measurement: Measurement, timing: Timin
         *([_gpu_time(uninstrumented)] if has_gpu_time else []),
         f"{seconds(first_quartile)} to {seconds(third_quartile)}",
         Cell(plain(samples_per_s), samples_per_s),
-        Cell(plain(gflops_per_s), gflops_per_s),
+        MISSING if measurement.rate_reason else Cell(plain(gflops_per_s), gflops_per_s),
         _percent(total / uninstrumented.interquartile_mean_s) if times_s else MISSING,
         _percent(measurement.overhead_s / total) if total else MISSING,
         cells.exact(len(timing.samples_s)),

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from analyzer.timing.driver.quality import assess_quality, contention_quality
+from analyzer.timing.driver.quality import assess_quality, contention_quality, repeats_beside_others
+from analyzer.timing.machine.contention import ON_OTHER_PROCESSORS
 
 CAUSE = "another process was running"
 
@@ -90,3 +91,20 @@ def test_a_single_undisturbed_process_of_several_is_noisy():
     processes = [clean(*[1.0] * 9), disturbed(1)]
     assert contention_quality(processes, 3) == ("trusted", "")
     assert assess_quality(processes, 3) == ("noisy", "only 1 of 2 processes had undisturbed samples")
+
+
+def beside(*seconds):
+    return [(sample, ON_OTHER_PROCESSORS[0]) for sample in seconds]
+
+
+def test_load_on_another_processor_is_judged_by_its_effect():
+    """Void by the samples that were disturbed; noisy if all times repeat within 3 %, never trusted."""
+    steady = [beside(1.0, 1.001, 0.999, 1.0, 1.0)] * 3
+    assert contention_quality(steady, 3)[0] == "void"
+    assert "15 of 15 samples" in repeats_beside_others(steady, 3)
+    assert "0.0 %" in repeats_beside_others([beside(1.0, 1.0, 1.0)] * 3, 3)
+    assert repeats_beside_others([beside(1.0, 1.0, 1.0), beside(1.1, 1.1, 1.1)], 3) == ""
+    # Threads that waited were disturbed wherever others ran.
+    assert repeats_beside_others([[*beside(1.0), *disturbed(4)]] * 3, 3) == ""
+    slowed = [clean(*[1.0e-3] * 10, *[1.5e-3] * 11)]
+    assert repeats_beside_others(steady, 3, slowed) == ""

@@ -8,6 +8,7 @@ import pytest
 
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver.results import build_measurement
+from analyzer.timing.machine.contention import ON_OTHER_PROCESSORS
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
 
@@ -21,7 +22,7 @@ def clean(*seconds):
     return [(sample, None) for sample in seconds]
 
 
-def reply(passes, instrumented=(), device=(), keys=KEYS, note="", **done):
+def reply(passes, /, instrumented=(), device=(), keys=KEYS, note="", **done):
     """A worker that ended well: samples as (seconds, disturbance), instrumented ones as tuples of operator times."""
     samples = [["pass", *sample] for sample in passes] + [["device", *sample] for sample in device]
     samples += [["instrumented", list(times), disturbance] for times, disturbance in instrumented]
@@ -176,3 +177,59 @@ def test_kernels_of_several_processes_are_merged():
     ]
     (timing,) = build_measurement(REQUEST, replies).of("kernel")
     assert (timing.path, timing.samples_s, timing.processes) == ("conv", (1e-3, 2e-3, 3e-3), (2, 1))
+
+
+def test_a_run_beside_another_process_is_noisy_with_its_name():
+    busiest = {"name": "stress\x1b[31m", "process": 42, "share": 0.987}
+    samples = [(1.0, ON_OTHER_PROCESSORS[0])] * 5
+    times = [((0.6, 0.4), ON_OTHER_PROCESSORS[1])] * 5
+    measurement = build_measurement(REQUEST, [reply(samples, times, busiest=busiest)] * 3)
+    assert measurement.quality == "noisy"
+    assert measurement.pass_timing.samples_s == (1.0,) * 15
+    assert len(measurement.of("operator")[0].samples_s) == 15
+    assert "(process 42, 99 % of a processor)" in measurement.reason
+    assert "\x1b" not in measurement.reason
+    undisturbed = build_measurement(REQUEST, [reply(clean(1.0, 1.0, 1.0), busiest=busiest)])
+    assert (undisturbed.quality, undisturbed.reason) == ("trusted", "")
+
+
+def test_growth_of_time_and_memory():
+    """The number of a pass, its seconds, and the memory after it: a leak of 1 MB a pass, and passes that get longer."""
+    numbers = list(range(1, 61))
+    growing = [(1.0 + number / 60, None) for number in numbers]
+    passes = {"numbers": numbers, "memory": [number * 10**6 for number in numbers], "repeats": 1}
+    summary = {"passes": passes, "peak_bytes": 7 * 10**7, "faults": 5000, "system_share": 0.5}
+    measurement = build_measurement(REQUEST, [reply(growing, **summary)] * 3)
+    assert measurement.quality == "noisy"
+    assert "passes get longer" in measurement.reason
+    assert any("memory grows by 1.00 MB per pass" in warning for warning in measurement.warnings)
+    assert not any("page faults" in warning for warning in measurement.warnings)
+    assert (measurement.peak_memory_bytes, measurement.passes_per_sample) == (7 * 10**7, 1)
+
+
+def test_first_calls_and_compilation():
+    replies = [reply(clean(1.0, 1.0), first_call=0.3, compile=first, recompilations=2) for first in (4.0, 5.0)]
+    measurement = build_measurement(REQUEST, replies)
+    assert [timing.samples_s for kind in ("first_call", "compile") for timing in measurement.of(kind)] == [
+        (0.3, 0.3), (4.0, 5.0),
+    ]  # fmt: skip
+    assert any("2 graphs again" in warning and "2 of 2 processes" in warning for warning in measurement.warnings)
+
+
+@pytest.mark.parametrize(
+    ("table", "read", "new_inputs", "note"),
+    [
+        (10**8, 10**5, False, "--new-inputs"), (10**8, 10**5, True, ""), (10**6, 10**5, True, "stay in"),
+        (10**9, 10**8, False, ""),
+    ],
+)  # fmt: skip
+def test_rows_of_an_embedding_that_stay_in_the_caches(table, read, new_inputs, note):
+    keys = [["forward", "words", "embedding", 1], KEYS[1]]
+    done = reply(
+        clean(1.0), clean((0.6, 0.4)), keys=keys, tables=[{"table_bytes": table, "read_bytes": read}],
+    )  # fmt: skip
+    caches = {"processor": {"caches": [{"level": 3, "kind": "unified", "bytes": 32 * 2**20}]}}
+    ready = {**done.lines[0], "environment": {**ENVIRONMENT, **caches}}
+    request = REQUEST.replace(new_inputs=new_inputs)
+    warnings = build_measurement(request, [done.replace(lines=(ready, *done.lines[1:]))]).warnings
+    assert [note in warning for warning in warnings if "embeddings" in warning] == ([True] if note else [])

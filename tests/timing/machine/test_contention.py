@@ -10,7 +10,15 @@ import time
 
 import pytest
 
-from analyzer.timing.machine.contention import HOST_COMPUTES, TICK_S, Contention, Proc, Snapshot, disturbance
+from analyzer.timing.machine.contention import (
+    HOST_COMPUTES,
+    ON_OTHER_PROCESSORS,
+    TICK_S,
+    Contention,
+    Proc,
+    Snapshot,
+    disturbance,
+)
 
 WAITED, OTHERS_RUN, OTHERS_USED = "waited for a processor", "another process was running", "other processes used"
 IDLE, QUOTA, STOLEN = "had no processor", "quota", "hypervisor"
@@ -66,6 +74,24 @@ TWO_TICKS_S = 2 * TICK_S
 def test_disturbance(cause, signals):
     assert (detect(**signals) or "").find(cause or "") >= 0
     assert (detect(**signals) is None) == (cause is None)
+
+
+@pytest.mark.parametrize(
+    ("threads", "others", "other_processors"),
+    [(1, 1, True), (1, 2, False), (2, 1, False), (3, 1, True), (3, 2, False)],
+)
+def test_others_may_have_had_a_processor_of_their_own(threads, others, other_processors):
+    processors = 2 if threads < 3 else 4
+    running = detect(0.05, threads=threads, processors=processors, others=others)
+    assert (running in ON_OTHER_PROCESSORS) == other_processors
+    # Whatever the processors, a thread that waited was disturbed.
+    assert WAITED in detect(0.05, threads=1, processors=2, others=1, waited_s=0.01)
+
+
+def test_time_used_on_other_processors():
+    # Of 2 s of two processors we used 1, others 0.9: no more than the one that we left.
+    assert detect(1.0, busy_s=1.9) in ON_OTHER_PROCESSORS
+    assert detect(1.0, threads=2, busy_s=2.9) not in ON_OTHER_PROCESSORS
 
 
 @pytest.mark.skipif(not HOST_COMPUTES, reason="here the host may wait for a device")

@@ -50,10 +50,10 @@ def test_other_system_time_is_not_due_to_page_faults(monkeypatch):
     ],
 )
 def test_the_note_has_the_share_and_for_glibc_the_remedy(environment, remedy):
-    (note,) = page_fault_note([NOTABLE], environment)
+    note, *remedies = page_fault_note([NOTABLE], environment)
     assert "8 %" in note
     assert "33,000" in note
-    assert (KEEP_MEMORY in note) == remedy
+    assert [KEEP_MEMORY in text for text in remedies] == [True] * remedy  # A note of its own: shown once per run.
 
 
 @pytest.mark.parametrize("summaries", [[], [{}], [{**NOTABLE, "system_share": 0.02}], [{**NOTABLE, "faults": 50}]])

@@ -1,43 +1,72 @@
-"""Memory of recurrent layers on fake tensors, where torch runs what it runs on a CPU.
+"""Memory of recurrent and linear layers, which torch runs differently on a CPU and on meta.
 
-There a layer runs step by step, and an LSTM by oneDNN in one operator. On meta torch runs other operators.
+On fake tensors a recurrent layer runs as on a CPU: step by step, and an LSTM by oneDNN in one operator. On meta torch
+runs other operators. A linear layer adds its bias in place (ATen's `Linear.cpp`), but not on meta or in a mode.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
+from torch.torch_version import TorchVersion
 
 from analyzer.counting.dispatch import recurrent
-from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.tensors import is_fake
 from analyzer.counting.operators.python_functions import ModeOfFunctions
+
+if TYPE_CHECKING:
+    from analyzer.counting.dispatch.memory import MemoryTracker
 
 aten = torch.ops.aten
 MAX_STEPS = 200  # Of all layers and directions: torch takes some 5 ms for a step and its gradient.
 PAGE_BYTES = 4096
+_WIDE_AREAS = 3 if TorchVersion(torch.__version__) >= (2, 11) else 5  # oneDNN's releases differ.
 
 
-class RecurrentLayers(ModeOfFunctions):
-    """Layers of many steps, and layers on meta, as products over all steps: an estimate, with a note."""
+class LayersAsOnACpu(ModeOfFunctions):
+    """Recurrent layers of many steps, and those on meta, as products over all steps: an estimate, with a note.
 
-    def __init__(self, tracker: OperatorTracker) -> None:
+    Sets `adds_bias` of the tracker while a linear layer runs, or a recurrent layer, which calls linear layers.
+    """
+
+    def __init__(self, tracker: MemoryTracker) -> None:
         super().__init__()
         self.tracker = tracker
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func not in recurrent.GATES or kwargs or not _is_estimated(func, args):
+        if func is linear:
+            return self._run_with_bias(func, types, args, kwargs)
+        if func not in recurrent.GATES:
             return self.run(func, types, args, kwargs)
+        if kwargs or not _is_estimated(func, args):
+            return self._run_with_bias(func, types, args, kwargs)
         result = recurrent.as_products(func, args, kwargs)
         if result is NotImplemented:
             return func(*args)
         self.tracker.note(self.tracker.path, ": memory of its steps is estimated, by products over all steps")
         return result
+
+    def _run_with_bias(self, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        before, self.tracker.adds_bias = self.tracker.adds_bias, True
+        try:
+            return self.run(func, types, args, kwargs)
+        finally:
+            self.tracker.adds_bias = before
+
+
+def add_bias_in_place(args: Sequence[Any]) -> Tensor | None:
+    """The first argument of an addition, as its result, if the second one is a bias."""
+    output, bias = args[:2]
+    if not isinstance(bias, Tensor) or bias.dim() != 1 or output.dim() < 2:
+        return None
+    result: Tensor = output.detach()  # With the result's own node in the graph.
+    return result
 
 
 def _is_estimated(func: Any, args: Any) -> bool:
@@ -57,8 +86,9 @@ def _is_estimated(func: Any, args: Any) -> bool:
 def _with_workspace(result: Sequence[Tensor], args: Sequence[Any]) -> Sequence[Tensor]:
     """oneDNN's LSTM of one layer and direction, with the workspace that it keeps for the backward pass.
 
-    Seven areas of whole pages (oneDNN's `rnn_utils.cpp`): the four gates of each step, six of states. The rows of
-    five areas are whole cache lines, and one more where they would start at the same place of a page.
+    Areas of whole pages (oneDNN's `rnn_utils.cpp`): the four gates of each step, and six of states, up to torch 2.10
+    eight. The rows of all but two areas are whole cache lines, and one more where they would start at the same place of
+    a page.
     """
     if not torch.is_grad_enabled():
         return result
@@ -68,7 +98,7 @@ def _with_workspace(result: Sequence[Tensor], args: Sequence[Any]) -> Sequence[T
     states = 2 * (steps + 1) * batch  # Before and after the layer, and before the first step.
     areas = [
         steps * batch * _row(4 * hidden),
-        *3 * [states * _row(max(width, hidden))],
+        *_WIDE_AREAS * [states * _row(max(width, hidden))],
         *2 * [states * hidden],
         steps * batch * _row(hidden),
     ]

@@ -18,7 +18,7 @@ from torch import nn
 from analyzer.counting.dispatch.gradients_of_rows import Product, with_gradients
 from analyzer.counting.dispatch.module_names import is_leaf, op_name
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
-from analyzer.counting.dispatch.tensors import replace_by_shapes, shapes_of, tensors_of
+from analyzer.counting.dispatch.tensors import current_node_number, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import WITHOUT_MACS, Operator, any_registered, functional_name
 from analyzer.counting.operators.einsum_and_matmul import added_outer
@@ -61,7 +61,7 @@ class GradientTracker(OperatorTracker):
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = super().run_operator(func, known, args, kwargs)
         if self.outer_macs and self.in_backward:
-            number = _current_node_number()
+            number = current_node_number()
             self.node_macs[number] += self.outer_macs.pop(number, 0)
         if known.formula is not None and known.formula not in WITHOUT_MACS:
             shapes = shapes_of(tensors_of(result))
@@ -127,13 +127,13 @@ class GradientTracker(OperatorTracker):
 
     def _forward_path(self) -> str:
         """The module whose forward pass created the autograd node that runs now."""
-        index = bisect_right(self.path_changes, _current_node_number(), key=lambda change: change[0]) - 1
+        index = bisect_right(self.path_changes, current_node_number(), key=lambda change: change[0]) - 1
         return self.path_changes[max(index, 0)][1]
 
     def _add_product(self, macs: int, outer_gradients: int) -> None:
         """An operator with MACs ran; torch computes `outer_gradients` of its gradients elementwise."""
         if self.in_backward and not self._recomputes():
-            number = _current_node_number()
+            number = current_node_number()
             if number not in self.ignored:
                 self.node_macs[number] += macs
             return
@@ -155,11 +155,6 @@ class GradientTracker(OperatorTracker):
             if same_macs:
                 min(same_macs, key=lambda product: len(product.numbers)).numbers.append(number)
                 return
-
-
-def _current_node_number() -> int:
-    node = torch._C._current_autograd_node()
-    return int(node._sequence_nr()) if node is not None else -1
 
 
 def _runs_checkpoint() -> bool:

@@ -18,10 +18,12 @@ from analyzer.counting.dispatch import checkpoints
 from analyzer.counting.dispatch.cpu_attention import attention_as_on_a_cpu
 from analyzer.counting.dispatch.cpu_embedding_bag import EMBEDDING_BAG_RESULTS
 from analyzer.counting.dispatch.cpu_losses import LOSS_RESULTS
-from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, RecurrentLayers
+from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, LayersAsOnACpu, add_bias_in_place
+from analyzer.counting.dispatch.in_place_gradients import ADDITION, may_write, references_if_unique, writes_into_new
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.run_to_the_end import run_model
 from analyzer.counting.dispatch.tensors import (
+    current_node_number,
     output_tensors,
     run_backward,
     storage_id,
@@ -92,7 +94,7 @@ def _run_passes(
 ) -> None:
     """Runs forward and backward passes; with 0 one forward pass without gradients."""
     gradients = torch.set_grad_enabled(passes > 0)
-    with gradients, checkpoints.any_device(), RecurrentLayers(tracker), attention_as_on_a_cpu(), tracker:
+    with gradients, checkpoints.any_device(), LayersAsOnACpu(tracker), attention_as_on_a_cpu(), tracker:
         for _ in range(max(passes, 1)):
             tracker.saved.clear()
             tracker.in_backward = False
@@ -124,12 +126,19 @@ class MemoryTracker(OperatorTracker):
         self.known: dict[int, weakref.ref[Any]] = {storage._cdata: weakref.ref(storage) for storage in storages}
         self.numbers: dict[int, int] = dict.fromkeys(self.known, -1)  # Of the allocation of each storage.
         self.sizes: list[int] = []  # By number of the allocation.
+        self.nodes: list[int] = []  # The node of the backward pass that made each allocation; -1 in a forward pass.
         self.events: list[tuple[int, str]] = []  # Number and module of an allocation; ~number where it is freed.
         self.present: set[int] = set()  # Numbers of the allocations alive now.
         self.saved: set[int] = set()  # Those that the last forward pass keeps for its backward pass.
         self.in_backward = False
+        self.adds_bias = False  # While a linear layer runs.
+        references_if_unique()
 
     def run_operator(self, func: Any, known: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if func is ADDITION and self.adds_bias and (result := add_bias_in_place(args)) is not None:
+            return result
+        if self.in_backward and may_write(func, args, kwargs) and self._writes_into_new(func, args):
+            return args[0]
         result = super().run_operator(func, known, args, kwargs)
         if func in CPU_RESULTS:
             result = CPU_RESULTS[func](result, args)
@@ -142,6 +151,10 @@ class MemoryTracker(OperatorTracker):
                 self._allocate(storage)
         return result
 
+    def _writes_into_new(self, func: Any, args: tuple[Any, ...]) -> bool:
+        number = self.numbers.get(storage_id(args[0]), -1)
+        return number >= 0 and writes_into_new(func, args, current_node_number(), self.nodes[number])
+
     def _allocate(self, storage: torch.UntypedStorage) -> None:
         """A storage not seen before is a new allocation."""
         known = self.known.get(storage._cdata)
@@ -151,6 +164,7 @@ class MemoryTracker(OperatorTracker):
         self.known[storage._cdata] = weakref.ref(storage, partial(self._free, number))
         self.numbers[storage._cdata] = number
         self.sizes.append(size)
+        self.nodes.append(current_node_number() if self.in_backward else -1)
         self.events.append((number, self.path))
         self.present.add(number)
         self.alive += size

@@ -106,6 +106,12 @@ def run_backward(outputs: Sequence[Tensor]) -> None:
     )
 
 
+def current_node_number() -> int:
+    """The sequence number of the node of a backward pass that runs now; -1 outside any."""
+    node = torch._C._current_autograd_node()
+    return int(node._sequence_nr()) if node is not None else -1
+
+
 @lru_cache(maxsize=4096)
 def slot_names(kind: type) -> list[str]:
     """The attributes that a class and its bases keep in `__slots__`."""

@@ -1,21 +1,28 @@
 """Allocations as torch's profiler reports them, separated into tensors that operators return and scratch space.
 
-The profiler does not say what an allocation is for. A mark after each operator lists the storages that it returned; an
-allocation that no mark lists is scratch space of a kernel.
+The profiler does not say what an allocation is for. Scratch space of a kernel is freed before its operator ends. A
+composite operator has no kernel: what it allocates are the results of its parts. Outside of operators torch allocates
+numbers and the state of its generator. No dispatch mode marks the results, because torch adds gradients in place only
+without one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from math import inf
 from typing import Any, NamedTuple
 
-from torch import Tensor
-from torch._C._profiler import _EventType, _RecordFunctionFast
+import torch
+from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-MARK = "returned:"
+
+class Operator(NamedTuple):
+    """An operator that ran, or a function of the profiler's that called operators."""
+
+    name: str
+    end_ns: int
 
 
 class Block(NamedTuple):
@@ -28,15 +35,11 @@ class Block(NamedTuple):
     returned: bool
 
 
-def blocks(run: Callable[[], object], *, marked: bool = True) -> list[Block]:
-    """Every allocation of a run. Without marks no block is known to be returned."""
+def blocks(run: Callable[[], object]) -> list[Block]:
+    """Every allocation of a run."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        if marked:
-            with _Marks():  # type: ignore[no-untyped-call]
-                run()
-        else:
-            run()
-    events: list[tuple[int, tuple[str, ...], Any]] = []
+        run()
+    events: list[tuple[int, tuple[Operator, ...], Any]] = []
     _flatten(profiler.profiler.kineto_results.experimental_event_tree(), (), events)
     return _paired(sorted(events, key=lambda event: event[0]))
 
@@ -51,44 +54,39 @@ def peak(allocations: list[Block]) -> int:
     return highest
 
 
-class _Marks(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes the addresses of the returned storages into the profile after each operator."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        addresses = [
-            tensor.untyped_storage().data_ptr() for tensor in tree_leaves(result) if isinstance(tensor, Tensor)
-        ]
-        with _RecordFunctionFast(MARK + ",".join(map(str, addresses))):
-            return result
-
-
-def _flatten(nodes: Any, path: tuple[str, ...], events: list[tuple[int, tuple[str, ...], Any]]) -> None:
+def _flatten(nodes: Any, path: tuple[Operator, ...], events: list[tuple[int, tuple[Operator, ...], Any]]) -> None:
     for node in nodes:
         if node.tag == _EventType.Allocation:
             events.append((node.start_time_ns, path, (node.extra_fields.ptr, node.extra_fields.alloc_size)))
-        elif node.name.startswith(MARK):
-            events.append(
-                (node.start_time_ns, path, [int(address) for address in node.name[len(MARK) :].split(",") if address])
-            )
         else:
-            _flatten(node.children, (*path, node.name), events)
+            _flatten(node.children, (*path, Operator(node.name, node.end_time_ns)), events)
 
 
-def _paired(events: list[tuple[int, tuple[str, ...], Any]]) -> list[Block]:
+def _paired(events: list[tuple[int, tuple[Operator, ...], Any]]) -> list[Block]:
     """Allocations with their releases. Memory allocated before the profile is left out."""
     allocations: list[Block] = []
     index_at: dict[int, int] = {}
-    for order, (_, path, event) in enumerate(events):
-        if isinstance(event, list):
-            for index in (index_at[address] for address in event if address in index_at):
-                allocations[index] = allocations[index]._replace(returned=True)
-            continue
-        address, size = event
+    ends: dict[int, float] = {}  # When the operator of an allocation ends.
+    for order, (time_ns, path, (address, size)) in enumerate(events):
         if size > 0:
             index_at[address] = len(allocations)
-            allocations.append(Block(size, order, len(events), path, returned=False))
+            ends[address] = next((operator.end_ns for operator in path if _has_kernel(operator.name)), inf)
+            names = tuple(operator.name for operator in path)
+            allocations.append(Block(size, order, len(events), names, returned=ends[address] < inf))
         elif address in index_at:
             index = index_at.pop(address)
-            allocations[index] = allocations[index]._replace(end=order)
+            allocations[index] = allocations[index]._replace(end=order, returned=time_ns > ends[address])
     return allocations
+
+
+@cache
+def _has_kernel(name: str) -> bool:
+    """Whether it is an operator other than a composite of other operators."""
+    namespace, _, operator = name.partition("::")
+    packet = getattr(getattr(torch.ops, namespace, None), operator, None) if operator else None
+    if not isinstance(packet, torch._ops.OpOverloadPacket):
+        return False
+    overloads = [getattr(packet, overload).name() for overload in packet.overloads() if not overload.endswith("out")]
+    # Asked of C++: in Python some kernels have a decomposition too.
+    composite = torch._C.DispatchKey.CompositeImplicitAutograd
+    return not all(torch._C._dispatch_has_kernel_for_dispatch_key(overload, composite) for overload in overloads)

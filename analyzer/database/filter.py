@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal, NamedTuple, NoReturn, TypeAlias, get_args
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
@@ -27,6 +27,7 @@ FACTORS = {
     "P": Decimal(10**15), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
     "s": Decimal(1), "ms": Decimal("1e-3"), "us": Decimal("1e-6"), "µs": Decimal("1e-6"), "ns": Decimal("1e-9"),
 }  # fmt: skip
+EXACT = Context(prec=100)  # The default rounds to 28 digits.
 WORDS = {"true": True, "false": False, "none": None}
 TOKEN = re.compile(
     r"""\s*(?:
@@ -121,7 +122,7 @@ class _Parser:
         if unit not in FACTORS:
             known = ", ".join(filter(None, FACTORS))
             raise self._error(match.start("number"), f"no unit {quoted(unit)[:40]}; known: {known}")
-        value = Decimal(match["number"]) * FACTORS[unit]
+        value = EXACT.multiply(Decimal(match["number"]), FACTORS[unit])
         if abs(value) > MAX_NUMBER:
             raise self._error(match.start("number"), f"{match['number'][:40]} is too large")
         return int(value) if value == value.to_integral_value() else float(value)

@@ -92,6 +92,8 @@ def test_runs_are_listed(analyze, runs):
     assert len([line for line in shown.out.splitlines() if "20260102T030405Z-" in line]) == 3
     (line,) = [line.split() for line in shown.out.splitlines() if line.startswith("sweep")]
     assert line[:3] == ["sweep", "2", "1"]
+    assert len(json.loads(analyze("history", "list", "--runs", "--limit", "2", "--format", "json").out)["results"]) == 2
+    assert analyze("history", "list", "--runs", "--where", "batch == 8").status == 2
 
 
 def test_a_project_without_results(analyze, project):

@@ -112,7 +112,7 @@ def test_sql_selects_what_python_selects(store, drawn):
 @pytest.mark.parametrize(
     ("text", "value"),
     [("1.5G", 1_500_000_000), ("2Ki", 2048), ("-3k", -3000), ("5ms", 0.005), ("0.25us", 2.5e-7), ("1e3", 1000),
-     ("12345678901234567", 12345678901234567), ("8s", 8), (".5", 0.5)],
+     ("123456789012345678901234567890123", 123456789012345678901234567890123), ("8s", 8), (".5", 0.5)],
 )  # fmt: skip
 def test_numbers_have_units_and_are_exact(text, value):
     (parsed,) = parse(f"macs == {text}").values
@@ -170,6 +170,21 @@ def test_an_error_points_at_its_place(text, place, words):
     assert len(message) < 250
     if place is not None:
         assert message.startswith(f"filter, character {place}: ")
+
+
+PARTS = st.sampled_from(
+    'model batch compiled and or not in == != ~ < ( ) [ ] , "a" \'b 8 1.5G -3e5 none true \\ \x00 é'.split(" ")
+)
+
+
+@given(st.lists(PARTS | st.text(max_size=3), max_size=12).map(" ".join))
+def test_any_text_is_a_filter_or_one_line(text):
+    message = ""
+    try:
+        parse(text)
+    except AnalyzerError as error:
+        message = str(error)
+    assert message.isprintable()
 
 
 def test_the_largest_filter_is_executed(store):

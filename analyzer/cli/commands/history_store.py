@@ -39,8 +39,8 @@ Examples:
 {FILTERS}""")  # fmt: skip
 @where_option("List only the results that this filter selects.")
 @click.option("--limit", type=click.IntRange(1, MAX_COUNT), default=LIMIT, show_default=True, metavar="N",
-              help="List at most N results, the newest.")  # fmt: skip
-@click.option("--runs", is_flag=True, help="List the sweeps and timed runs instead.")
+              help="List at most N results or runs, the newest.")  # fmt: skip
+@click.option("--runs", is_flag=True, help="List sweeps and timed runs, with their numbers of results.")
 @store_option
 @output_options
 def list_results(**options: Any) -> int:

@@ -24,9 +24,11 @@ SHOWN = 50  # Of the results that a deletion would remove.
 def list_results(*, where: str | None, limit: int, runs: bool, store: str | None, form: str, output: str | None) -> int:
     from reports import results
 
+    if runs and where is not None:
+        raise AnalyzerError("--runs lists whole runs, of which --where selects none; leave out one of them")
     with open_store(store, create=False) as opened:
         if runs:
-            found = opened.runs()
+            found = opened.runs()[:limit]
             _report(opened, len(found), None)
             emit(
                 form,

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.torch_releases import IMPORTS_SYMPY
+
 HEAVY = {"torch", "fvcore", "pandas", "plotly", "numpy", "jinja2", "scipy", "sklearn", "hypothesis"}
 # Reading the metadata of every installed package costs more than a count.
 METADATA = {"importlib.metadata"}
@@ -84,12 +86,14 @@ def test_only_the_counted_network_is_imported(imported):
     assert not {"analyzer.networks.alexnet", "analyzer.networks.nin", "analyzer.records.comparison"} & modules
 
 
+@IMPORTS_SYMPY
 def test_verify_imports_torch_without_its_slow_parts(imported):
     modules = imported("--variant", "googlenet", "--input", "3x64x64", "--verify", warnings="default")
     assert {"torch", "fvcore"} <= modules
     assert not {"torch._dynamo", "sympy", "pandas", "plotly", "torchvision"} & modules
 
 
+@IMPORTS_SYMPY
 @pytest.mark.parametrize("options", [("--counter", "dispatch"), ("--train", "--memory")], ids=" ".join)
 def test_the_dispatch_counter_imports_neither_fvcore_nor_slow_parts(imported, options):
     """The backward pass neither: torch imports sympy to compare the shapes of gradients and outputs."""

@@ -10,12 +10,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
 import torch.utils.checkpoint
 import torch.utils.hooks
 from torch import nn
+from torch._functorch import eager_transforms
+from torch.utils._python_dispatch import _disable_current_modes
 
 from analyzer.core.frozen import Frozen
 from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
@@ -113,11 +116,26 @@ def _gradients_refused() -> Iterator[None]:
         _functional.remove(None)
 
 
-def _refusing(preprocess: Any) -> Any:
+def _refusing(function: Any) -> Any:
     def checked(*args: Any, **kwargs: Any) -> Any:
         if torch.is_inference_mode_enabled():
             raise RuntimeError("gradients do not exist in inference mode")
-        return preprocess(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+@cache
+def _is_zero_in_inference_mode(vjp: Any) -> bool:
+    """Whether the gradients of `torch.func.vjp` are zeros in inference mode, as up to torch 2.9."""
+    with _disable_current_modes(), torch.inference_mode():
+        _, pull = vjp(torch.sin, torch.zeros(1))
+        return not pull(torch.ones(1))[0].item()
+
+
+def _vjp(vjp: Any) -> Any:
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        return (_refusing(vjp) if _is_zero_in_inference_mode(vjp) else vjp)(*args, **kwargs)
 
     return checked
 
@@ -184,4 +202,6 @@ def _all_replacements() -> Iterator[Replacement]:
 
 
 _replacements = Replacements(_all_replacements)
-_functional = Replacements(lambda: [(torch.autograd.functional, "_grad_preprocess", _refusing)])
+_functional = Replacements(
+    lambda: [(torch.autograd.functional, "_grad_preprocess", _refusing), (eager_transforms, "_vjp_with_argnums", _vjp)]
+)

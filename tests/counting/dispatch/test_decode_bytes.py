@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.dispatch.counter import count_operators
 from analyzer.records.rows import Count
+from tests.torch_releases import GROUPED_MM
 
 BF16 = torch.bfloat16
 CONTEXT = 4096  # Tokens in the cache.
@@ -162,6 +163,7 @@ def test_a_model_of_70b_with_grouped_queries():
     check(count, 2 * (80 * layer + 128_256 * 8192), 2 * 80 * 2 * 8 * 128 * CONTEXT)
 
 
+@GROUPED_MM
 def test_a_mixture_reads_two_of_eight_experts():
     """Mixtral 8x7B: 25.5 GB of weights, not 93.1."""
     attention = [Attention(4096, 32, 8, 128) for _ in range(32)]
@@ -174,6 +176,7 @@ def test_a_mixture_reads_two_of_eight_experts():
     check(count, weights, 2 * 32 * 2 * 8 * 128 * CONTEXT)
 
 
+@GROUPED_MM
 def test_latent_attention_with_experts():
     """DeepSeek-V3: 128 heads; 3 dense layers, then 58 with 8 of 256 experts and 1 shared."""
     attention = [LatentAttention(7168, 128) for _ in range(61)]

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.execution.run import count_model
 from analyzer.records.rows import Count
+from tests.torch_releases import NO_WEIGHT_NORM_ON_META
 
 MACS = 3 * 4 * 4
 
@@ -163,6 +164,9 @@ def test_lists_and_dicts_of_parameters():
 
 
 # --- computed weights ---------------------------------------------------------------------------------------
+
+
+@NO_WEIGHT_NORM_ON_META
 def test_a_parametrized_weight_norm():
     """A direction of 8x4 and a length per row; one operation per element computes the weight."""
     count = count_on_both(parametrizations.weight_norm(nn.Linear(4, 8)), rows(), train=True)
@@ -174,6 +178,7 @@ def test_a_parametrized_weight_norm():
     assert count.totals.backward_macs == 3 * 4 * 8
 
 
+@NO_WEIGHT_NORM_ON_META
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
 def test_the_older_weight_norm_is_a_hook_counted_in_the_layers_row():
     (row,) = count_on_both(nn.utils.weight_norm(nn.Linear(4, 8)), rows(), train=True).rows

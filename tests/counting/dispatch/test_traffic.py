@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.dispatch.counter import count_operators
 from analyzer.records.rows import Row
+from tests.torch_releases import GROUPED_MM
 
 ROWS, WIDTH = 1000, 16
 TABLE = 4 * ROWS * WIDTH  # Bytes.
@@ -122,6 +123,7 @@ def test_an_expanded_tensor_is_read_once():
     assert (row.op, row.bytes_read, row.bytes_written) == ("reshape", 4 * 2 * 5 * 4, 4 * 8 * 5 * 4)
 
 
+@GROUPED_MM
 @pytest.mark.parametrize(("tokens", "groups"), [(2, 2), (8, 8), (100, 8)])
 def test_a_grouped_product_reads_at_most_one_matrix_per_row(tokens, groups):
     left = torch.zeros(tokens, 16, dtype=torch.bfloat16)

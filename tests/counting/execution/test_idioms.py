@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from analyzer import count
 from tests.counting.operators.calls import learned
+from tests.torch_releases import RELEASE
 
 
 class Case(NamedTuple):
@@ -577,4 +578,6 @@ def test_macs_of_an_idiom(name):
     record = count(case.model, case.args, train=None if case.backward is None else True)
     assert (record.totals.macs, record.totals.backward_macs) == (case.macs, case.backward)
     assert record.unknown_ops == {}
-    assert record.notes == ()
+    # torch before 2.13 has wrong results of `vjp` in inference mode, torch 2.9 no weight norm on meta.
+    elsewhere = () if RELEASE >= (2, 13) else ("counted under autograd", "counted on real tensors")
+    assert [note for note in record.notes if not note.startswith(elsewhere)] == []

@@ -22,6 +22,7 @@ from analyzer.counting.operators.elementwise import OPERATIONS
 from analyzer.counting.operators.free_and_view_operators import FREE, GRADIENTS, NOT_ARITHMETIC, VIEWS
 from analyzer.counting.operators.quantized import QUANTIZED
 from analyzer.records.record_json import record_from_json, record_to_json
+from tests.torch_releases import RELEASE, needs_torch
 
 # An operator of another library and its gradient, both without a formula.
 LIBRARY = "macscope_test"
@@ -227,6 +228,7 @@ ALL = {
 ELSEWHERE = {"torchvision", "torchao", "bitsandbytes", "higher_order", "torch_attn", "transformers"}
 
 
+@needs_torch(2, 13, "operators of later releases are named too")
 @pytest.mark.parametrize("names", [set(ALL), set(FREE), set(NOT_ARITHMETIC), set(VIEWS), set(GRADIENTS)])
 def test_every_name_is_an_operator_of_this_torch(names):
     def exists(name: str) -> bool:
@@ -266,4 +268,6 @@ OPERATORS: dict[str, tuple[Any, Kind]] = {
 @pytest.mark.parametrize("name", OPERATORS)
 def test_which_set_an_operator_is_in(name):
     operator, kind = OPERATORS[name]
+    if name == "a profiler's mark" and RELEASE < (2, 10):
+        pytest.skip("torch 2.9 has this operator as a composite, which is free by its parts")
     assert lookup(operator).kind is kind

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from analyzer.records.training import TrainingSetup as TrainingSetup
     from analyzer.scaling.api import Scaling as Scaling
     from analyzer.scaling.api import scale as scale
+    from analyzer.sweeps.api import sweep as sweep
     from analyzer.timing.driver.measure import measure as measure
 
     __version__: str
@@ -75,6 +76,7 @@ _NAMES = {
     "analyzer.records.timings": "Configuration Measurement Timing",
     "analyzer.records.training": "TrainingSetup",
     "analyzer.scaling.api": "Scaling scale",
+    "analyzer.sweeps.api": "sweep",
     "analyzer.timing.driver.measure": "measure",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}

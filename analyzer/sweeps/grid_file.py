@@ -17,7 +17,7 @@ from analyzer.sweeps.grid import AXES, TIMED_AXES, Entry, Grid, Model
 
 NUMBERS = ("batch", "threads")
 MODES = ("inference", "training")
-NEEDS = ("cpu", "gpu")
+NEEDS = ("cpu", "gpu", "host")
 ENTRY_KEYS = ("model", *AXES, "set")
 INCLUDE_KEYS = ("model", "input", *AXES, "set")
 KEYS = ("models", "input", *AXES, "set", "include", "exclude", "measure", "needs", "budget", "processes")

@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, one_line
@@ -74,7 +73,7 @@ def run_sweep(
     writer = _Writer(store, before, len(jobs), progress)
     complete = True
     try:
-        pending = _without_broken(pending, run, settings, writer, notify)
+        pending = _without_broken(_placed(pending, run, settings, writer), run, settings, writer, notify)
         _execute(pending, run, settings, writer, notify)
     except KeyboardInterrupt:
         complete = False
@@ -106,9 +105,26 @@ def _execute(jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer,
         "progress": writer.report,
     }
     if settings.cluster:
-        import_module("analyzer.sweeps.cluster").run(jobs, settings.cluster, notify=notify, **common)
+        from analyzer.sweeps.cluster import run as run_on_cluster
+
+        run_on_cluster(jobs, settings.cluster, notify=notify, **common)
     else:
         run_local(jobs, processes=settings.processes, **common)
+
+
+def _placed(jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer) -> list[Job]:
+    """The jobs whose needs this machine meets, unless they run on a cluster; the others get failed results."""
+    if settings.cluster or not any(case.needs for _, case in jobs):
+        return list(jobs)
+    from analyzer.sweeps.cluster.placement import this_machine, unmet
+
+    machine = this_machine()
+    reasons = [unmet(case, machine) for _, case in jobs]
+    for job, reason in zip(jobs, reasons, strict=True):
+        if reason:
+            refused = f"{one_line(job[1].label)}: this machine does not fit, {reason}; --cluster finds others"
+            writer.add(failed_row(job, run, refused))
+    return [job for job, reason in zip(jobs, reasons, strict=True) if not reason]
 
 
 def _without_broken(
@@ -140,7 +156,7 @@ def _without_broken(
         rows[row["key"]] = row
 
     run_local(
-        trials, run=run, limits=settings.limits, processes=settings.processes, on_row=keep,
+        trials, run=run, retries=settings.retries, limits=settings.limits, processes=settings.processes, on_row=keep,
         progress=lambda label: writer.report(f"loading {label}"),
     )  # fmt: skip
     errors |= {probes[key]: str(row["reason"]) for key, row in rows.items() if row["status"] == "failed"}

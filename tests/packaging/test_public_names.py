@@ -55,6 +55,8 @@ more_macs: int = scaling.at(batch=8, height=320) - scaling.at(batch=1, metric="m
 print(scaling.formula("macs"), scaling.polynomial().text(), scaling.frame(batch=[1, 8], height="224..448:x2"))
 results: analyzer.History = analyzer.history("results.sqlite")
 print(results.frame(where='model ~ "inception*" and batch == 8'), len(results.records('device == "cuda"')))
+swept = analyzer.sweep({"models": ["nin"], "batch": "1..8:x2"}, cluster="local:2", store="results.sqlite", resume=True)
+print(swept["macs"].max())
 googlenet: nn.Module = analyzer.build("googlenet", train=True)
 outputs: analyzer.Outputs = googlenet(x)
 loss: Tensor = analyzer.auxiliary_loss(outputs, torch.zeros(1, dtype=torch.int64))

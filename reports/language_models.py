@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 from analyzer.core.units import percent, scaled, seconds
-from analyzer.language_models.frameworks import FORMULAS
-from analyzer.language_models.model import LanguageModel
-from analyzer.language_models.serving import Device, decode_bound, prefill_bound, shard, utilization
+from analyzer.language_models.frameworks import formulas
+from analyzer.language_models.model import CACHE_BITS, LanguageModel
+from analyzer.language_models.serving import (
+    ONE_DEVICE,
+    Device,
+    Parallel,
+    decode_bound,
+    largest_batch,
+    prefill_bound,
+    shard,
+    utilization,
+)
 from reports.table import MISSING, Cell, Row, Table, columns
 
 CONVENTIONS = ("whole", "causal", "needed")
 
 
 class Setting(Frozen):
-    """A device, how many of them share the model, and a measured throughput of training in tokens per second."""
+    """A device, how several share the model, and a measured throughput of training in tokens per second."""
 
     device: Device | None = None
-    devices: int = 1
+    parallel: Parallel = ONE_DEVICE
     tokens_per_s: float | None = None
 
 
@@ -45,7 +55,7 @@ def _sizes(model: LanguageModel) -> Table:
         ("  active per token", _number(architecture.active_parameters), _experts(model)),
         ("  input embedding", _number(architecture.embedding_parameters), tied),
         ("weights", _bytes(model.weight_bytes), architecture.dtype),
-        ("KV cache per token", _bytes(model.bytes_per_token), "of one sequence"),
+        ("KV cache per token", _bytes(model.bytes_per_token), f"of one sequence, {_cache_type(model)}"),
         ("KV cache", _bytes(model.cache_bytes), f"{model.batch} x {model.context:,} tokens"),
         ("activations", _bytes(model.activation_bytes), "peak of the prefill"),
         ("memory", _bytes(model.memory_bytes(model.batch)), "weights, cache and activations"),
@@ -57,6 +67,11 @@ def _sizes(model: LanguageModel) -> Table:
     return Table(title, columns("", "size", "", left={""}), tuple(rows), notes=model.prefill.strict_notes)
 
 
+def _cache_type(model: LanguageModel) -> str:
+    """The type of keys and values; scales and zero points of a quantized cache are not counted."""
+    return f"{one_line(model.cache_dtype)}{' without scales' if CACHE_BITS.get(model.cache_dtype, 32) <= 8 else ''}"
+
+
 def _experts(model: LanguageModel) -> str:
     architecture = model.architecture
     if not architecture.experts:
@@ -65,18 +80,33 @@ def _experts(model: LanguageModel) -> str:
 
 
 def _flops(model: LanguageModel) -> Table:
+    per_token, all_operations = _per_token(model), _all_operations(model)
     rows: list[Row] = [
-        ("prefill", *(_number(value) for value in _per_token(model)["prefill"].values())),
-        ("decode, last step", *(_number(value) for value in _per_token(model)["decode"].values())),
-        ("training", *(_number(value) for value in _per_token(model)["training"].values())),
+        (title, *(_number(value) for value in per_token[name].values()), _number(all_operations[name]))
+        for name, title in (("prefill", "prefill"), ("decode", "decode, last step"), ("training", "training"))
     ]
     last = "The prefill computes the output layer for the last token only. " if model.last_logits else ""
-    notes = (
-        "FLOPs here are 2 x MACs. Attention: whole is what dense kernels run, causal what the mask needs, needed also "
-        "leaves out keys outside of windows.",
+    notes: tuple[str, ...] = (
+        "FLOPs are 2 x MACs. Attention: whole is what dense kernels run, causal what the mask needs, needed also "
+        "leaves out keys outside of windows. The last column is whole with all elementwise operations.",
         f"{last}Training is forward and backward.",
     )
-    return Table("FLOPs per token", columns("", *CONVENTIONS), tuple(rows), notes=notes)
+    if model.architecture.scan:
+        elementwise = all_operations["prefill"] - per_token["prefill"]["whole"]
+        notes += (
+            "State-space layers and linear attention compute their scan elementwise: MACs do not hold it. All "
+            f"elementwise operations are {scaled(elementwise)} FLOPs per token of the prefill.",
+        )
+    return Table("FLOPs per token", columns("", *CONVENTIONS, "all operations"), tuple(rows), notes=notes)
+
+
+def _all_operations(model: LanguageModel) -> dict[str, float]:
+    """FLOPs per token of MACs and of all other operations; of the backward pass only MACs are counted."""
+    return {
+        "prefill": model.prefill.totals.flops / (model.batch * model.prompt),
+        "decode": model.step.totals.flops / model.batch,
+        "training": (model.training.totals.value("step_flops") or 0) / model.prompt,
+    }
 
 
 def _per_token(model: LanguageModel) -> dict[str, dict[str, float]]:
@@ -93,7 +123,7 @@ def _frameworks(model: LanguageModel, setting: Setting) -> Table:
     lines: list[tuple[str, float, str]] = [
         ("counted, whole", counted["whole"], "all products that run"),
         ("counted, causal", counted["causal"], "attention under its mask"),
-        *((f.name, f.flops(model.architecture, model.prompt), f.differs) for f in FORMULAS),
+        *((f.name, f.flops(model.architecture, model.prompt), f.differs) for f in formulas(model.architecture)),
     ]
     device = setting.device
     with_rate = device is not None and setting.tokens_per_s is not None
@@ -102,12 +132,12 @@ def _frameworks(model: LanguageModel, setting: Setting) -> Table:
         relative = Cell(f"{flops / counted['whole']:.4f}", flops / counted["whole"])
         rate: tuple[Cell, ...] = ()
         if device is not None and setting.tokens_per_s is not None:
-            share = utilization(setting.tokens_per_s, flops, device, setting.devices)
+            share = utilization(setting.tokens_per_s, flops, device, setting.parallel.devices)
             rate = (Cell(percent(share), share),)
         rows.append((name, _number(flops), relative, *rate, differs))
     titles = ["FLOPs", "÷ whole", *(["MFU"] if with_rate else []), "differs by"]
     notes = (
-        (f"MFU of {setting.tokens_per_s:,.0f} tokens/s on {setting.devices} x {device.name}.",)
+        (f"MFU of {setting.tokens_per_s:,.0f} tokens/s on {setting.parallel.devices} x {device.name}.",)
         if with_rate and device
         else ()
     )
@@ -117,25 +147,48 @@ def _frameworks(model: LanguageModel, setting: Setting) -> Table:
 
 def _bounds(model: LanguageModel, setting: Setting) -> Table:
     assert setting.device is not None
-    device, part = setting.device, shard(model, setting.devices)
-    prefill, decode = (bound(model, device, setting.devices) for bound in (prefill_bound, decode_bound))
-    largest = model.largest_batch(device.capacity * setting.devices)
-    capacity = f"memory of {setting.devices} x {device.capacity / 1e9:g} GB" if device.capacity else "memory unknown"
+    device, parallel = setting.device, setting.parallel
+    prefill, decode = (bound(model, device, parallel) for bound in (prefill_bound, decode_bound))
+    largest = largest_batch(model, device.capacity, parallel)
+    capacity = f"memory of {device.capacity / 1e9:g} GB each" if device.capacity else "memory unknown"
     rows: list[Row] = [
         ("prefill (time to first token)", f"at least {seconds(prefill.seconds)}", f"bound by {prefill.limit}"),
         ("decode (time per output token)", f"at least {seconds(decode.seconds)}", f"bound by {decode.limit}"),
         ("output tokens per second", f"at most {scaled(model.batch / decode.seconds)}", f"batch {model.batch}"),
         ("largest batch", f"{largest:,}" if device.capacity else MISSING, capacity),
+        *_shard(model, parallel),
     ]  # fmt: skip
-    if setting.devices > 1:
-        rows += [
-            ("weights per device", scaled(part.weight_bytes, "B"), ""),
-            ("KV cache per device", scaled(part.cache_bytes, "B"), f"{model.architecture.kv_heads} key heads"),
-            ("sent per device, prefill", scaled(part.prefill_sent, "B"), "all-reduce, ring"),
-            ("sent per device, decode", scaled(part.decode_sent, "B"), "all-reduce, ring"),
-        ]
-    note = "Lower bounds by published peaks (roofline), without communication and other overhead; no forecast."
-    return Table(f"{setting.devices} x {device.name}", columns("", "bound", "", left={""}), tuple(rows), notes=(note,))
+    notes = ["Lower bounds by published peaks (roofline), without communication and other overhead; no forecast."]
+    heads = model.architecture.heads
+    if heads % parallel.tensor:
+        notes.append(f"{heads} heads do not divide evenly over {parallel.tensor} devices: no split reaches the bounds.")
+    split = " x ".join(
+        f"{number} ({by})"
+        for number, by in ((parallel.expert, "experts"), (parallel.tensor, "tensors"))
+        if number > 1 and parallel.expert > 1
+    )
+    title = f"{parallel.devices} x {device.name}{f': {split}' if split else ''}"
+    return Table(title, columns("", "bound", "", left={""}), tuple(rows), notes=tuple(notes))
+
+
+def _shard(model: LanguageModel, parallel: Parallel) -> Iterator[Row]:
+    """What one device holds and sends."""
+    if parallel.devices == 1:
+        return
+    part, architecture = shard(model, parallel), model.architecture
+    yield "weights per device", _bytes(part.weight_bytes), ""
+    yield "KV cache per device", _bytes(part.cache_bytes), f"{part.sequences} of {model.batch} sequences"
+    if parallel.tensor > 1:
+        yield "sent per device, prefill", _bytes(part.prefill_sent), "all-reduce, ring"
+        yield "sent per device, decode", _bytes(part.decode_sent), "all-reduce, ring"
+    if parallel.expert > 1:
+        yield (
+            "experts per device",
+            f"{part.experts}",
+            f"of {architecture.experts} in {architecture.expert_layers} layers",
+        )
+        yield "exchanged per device, prefill", _bytes(part.prefill_exchanged), "all-to-all, even choice"
+        yield "exchanged per device, decode", _bytes(part.decode_exchanged), "all-to-all, even choice"
 
 
 def dump(model: LanguageModel, setting: Setting) -> str:
@@ -153,23 +206,33 @@ def dump(model: LanguageModel, setting: Setting) -> str:
         "weight_bytes": model.weight_bytes,
         "cache_bytes": model.cache_bytes,
         "cache_bytes_per_token": model.bytes_per_token,
+        "cache_dtype": model.cache_dtype,
         "activation_bytes": model.activation_bytes,
         "flops_per_token": _per_token(model),
+        "flops_per_token_of_all_operations": _all_operations(model),
         "last_logits_only": model.last_logits,
-        "training_flops_per_token": {f.name: f.flops(architecture, model.prompt) for f in FORMULAS},
+        "training_flops_per_token": {f.name: f.flops(architecture, model.prompt) for f in formulas(architecture)},
         "notes": sorted({*model.prefill.notes, *model.step.notes, *model.training.notes}),
     }
     if setting.device:
-        prefill, decode = (bound(model, setting.device, setting.devices) for bound in (prefill_bound, decode_bound))
-        part = shard(model, setting.devices)
+        prefill, decode = (bound(model, setting.device, setting.parallel) for bound in (prefill_bound, decode_bound))
+        part = shard(model, setting.parallel)
         data["device"] = {
             "name": setting.device.name,
-            "devices": setting.devices,
+            "devices": setting.parallel.devices,
+            "tensor_parallel": setting.parallel.tensor,
+            "expert_parallel": setting.parallel.expert,
             "prefill_s_at_least": prefill.seconds,
             "prefill_limit": prefill.limit,
             "decode_s_at_least": decode.seconds,
             "decode_limit": decode.limit,
-            "largest_batch": model.largest_batch(setting.device.capacity * setting.devices),
+            "largest_batch": largest_batch(model, setting.device.capacity, setting.parallel),
             "shard": {name: getattr(part, name) for name in part.fields},
         }
+    if model.curve:
+        data["curve"] = [
+            {"tokens": at.prompt, "flops_per_token": {name: _per_token(at)[name] for name in ("prefill", "decode")},
+             "cache_bytes": at.cache_bytes}
+            for at in model.curve
+        ]  # fmt: skip
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

@@ -6,7 +6,7 @@ The model is built from its configuration on meta tensors; see `analyzer.languag
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,13 +24,19 @@ from analyzer.worker.task import Send
 
 CACHES = ("past_key_values", "cache", "cache_params")  # Names of the same argument over releases and families.
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+# Settings of state-space layers and of linear attention.
+SCANS = ("state_size", "ssm_state_size", "mamba_d_state", "linear_key_head_dim", "attention_hidden_size")
 PER_TOKEN = ("num_experts_per_tok", "moe_topk", "num_experts_per_token", "moe_k")
 
 
 @naming_the_model
 def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
-    """Sends the architecture, then a record of the prefill, of a decode step and of a training step."""
+    """Sends the architecture, then a record of the prefill, of a decode step and of a training step.
+
+    For each length of `curve`, also the prefill of so many tokens and the step after them.
+    """
     reference, batch, prompt, context = (request[name] for name in ("reference", "batch", "prompt", "context"))
+    bits, curve = request["cache_bits"], request["curve"]
     with seeded():
         model = _causal_model(reference)
     if request["dtype"]:
@@ -44,16 +50,21 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     ids = torch.zeros(batch, prompt, dtype=torch.int64)
     prefill = count_module(model, (), {"input_ids": ids, "use_cache": False, **last}, train=False, memory=True)
     send({"event": "record", "name": "prefill", "record": record_to_json(prefill), "last": bool(last)})
-    cache = _cache(model, batch, context)
-    sizes = {
-        "context": _bytes(cache),
-        "one": _bytes(_cache(model, batch, 1)),
-        "two": _bytes(_cache(model, batch, 2)),
-    }
-    send({"event": "cache", "bytes": sizes})
-    next_token = {"input_ids": ids[:, :1], name: cache, "use_cache": True}
-    decode = count_module(model, (), next_token, train=False)
-    send({"event": "record", "name": "decode", "record": record_to_json(decode)})
+    caches = {"context": _cache(model, batch, context), "one": _cache(model, batch, 1), "two": _cache(model, batch, 2)}
+    caches |= {str(length): _cache(model, batch, length) for length in curve}
+    grows = _grows(caches["one"], caches["two"])
+    if bits and not any(grows):
+        raise AnalyzerError(f"{one_line(reference)}: its cache does not grow with the text; leave out --cache-dtype")
+    for length, cache in caches.items():
+        send({"event": "cache", "name": length, "bytes": _bytes(cache, grows, bits)})
+    steps = {"decode": caches["context"], **{f"decode {length}": caches[str(length)] for length in curve}}
+    for step, cache in steps.items():
+        decode = count_module(model, (), {"input_ids": ids[:, :1], name: cache, "use_cache": True}, train=False)
+        send({"event": "record", "name": step, "record": record_to_json(decode)})
+    for length in curve:
+        inputs = {"input_ids": torch.zeros(batch, length, dtype=torch.int64), "use_cache": False, **last}
+        record = record_to_json(count_module(model, (), inputs, train=False))
+        send({"event": "record", "name": f"prefill {length}", "record": record})
     training = count_module(model, (), {"input_ids": ids[:1], "use_cache": False}, train=True)
     send({"event": "record", "name": "training", "record": record_to_json(training)})
     return {"event": "done"}
@@ -118,6 +129,9 @@ def _architecture(model: Any) -> dict[str, Any]:
         "expert_parameters": sum(
             parameter.numel() for name, parameter in model.named_parameters() if "experts" in name.split(".")
         ),
+        "expert_layers": len({name.split(".experts.")[0] for name in names if ".experts." in name}),
+        "latent": bool(_first(config, "kv_lora_rank")),
+        "scan": any(hasattr(config, name) for name in SCANS),
     }
 
 
@@ -140,9 +154,24 @@ def _cache(model: Any, batch: int, length: int) -> Any:
     return cache
 
 
-def _bytes(cache: Any) -> int:
-    tensors = {id(tensor): tensor for tensor in _tensors(cache, set()) if tensor.ndim > 1}
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+def _stored(cache: Any) -> list[Tensor]:
+    return list({id(tensor): tensor for tensor in _tensors(cache, set()) if tensor.ndim > 1}.values())
+
+
+def _grows(one: Any, two: Any) -> list[bool]:
+    """Which tensors of a cache grow with the text: keys and values. The states of a scan do not."""
+    before, after = _stored(one), _stored(two)
+    return [small.shape != large.shape for small, large in zip(before, after, strict=True)]
+
+
+def _bytes(cache: Any, grows: Sequence[bool] = (), bits: int | None = None) -> int:
+    """Bytes of a cache, its keys and values stored with so many bits each."""
+    tensors = _stored(cache)
+    sizes = zip(tensors, grows or [False] * len(tensors), strict=True)
+    return sum(
+        -(-tensor.numel() * bits // 8) if bits and grown else tensor.numel() * tensor.element_size()
+        for tensor, grown in sizes
+    )
 
 
 def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:

@@ -10,7 +10,8 @@ class Architecture(Frozen):
 
     `head_size` is the width of a head, `feed_forward` that of the hidden layer of a block, `expert_feed_forward` of one
     expert. `gated`: the feed-forward layer multiplies two projections (SwiGLU). `window` is the number of tokens that
-    `windowed_layers` attend to.
+    `windowed_layers` attend to. `expert_layers` have experts. `scan`: some layers are state spaces or linear attention.
+    `latent`: the cache has one latent vector per token (multi-head latent attention), not keys and values per head.
     """
 
     class_name: str
@@ -36,6 +37,14 @@ class Architecture(Frozen):
     position_parameters: int
     tied: bool
     expert_parameters: int
+    expert_layers: int = 0
+    scan: bool = False
+    latent: bool = False
+
+    @property
+    def cache_heads(self) -> int:
+        """Over how many devices the cache can be divided; with more, parts of it are copied."""
+        return 1 if self.latent else max(self.kv_heads, 1)
 
     @property
     def active_parameters(self) -> int:

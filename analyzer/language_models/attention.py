@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from analyzer.language_models.architecture import Architecture
+from analyzer.records.record import Record
 from analyzer.records.rows import Row
 
 Convention: TypeAlias = Literal["whole", "causal", "needed"]
@@ -45,6 +46,12 @@ def attention_macs(
             macs = macs * pairs(tokens, architecture.window if windowed else 0) // tokens**2
         total += macs
     return total
+
+
+def forward_macs(record: Record, architecture: Architecture, convention: Convention) -> int:
+    """The MACs of a forward pass with its attention by a convention."""
+    whole, masked = (attention_macs(record.rows, architecture, name) for name in ("whole", convention))
+    return record.totals.macs - whole + masked
 
 
 def _layer(path: str) -> int | None:

@@ -20,6 +20,12 @@ class Formula(Frozen):
     text: str
     differs: str
     flops: Callable[[Architecture, int], int]
+    attention: bool = True
+
+
+def formulas(model: Architecture) -> tuple[Formula, ...]:
+    """The formulas that apply: those with attention need a model that has heads in every layer."""
+    return FORMULAS if model.heads and not model.scan else tuple(f for f in FORMULAS if not f.attention)
 
 
 def _six_n(model: Architecture, length: int) -> int:
@@ -70,7 +76,7 @@ def _routed(model: Architecture) -> int:
 
 
 FORMULAS = (
-    Formula("6N", "6 · active parameters", "no attention; embedding as a product", _six_n),
+    Formula("6N", "6 · active parameters", "no attention; embedding as a product", _six_n, attention=False),
     Formula("PaLM", "6N + 12·layers·heads·head size·length", "embedding as a product", _palm),
     Formula("nanoGPT", "as PaLM, N without position embedding", "embedding as a product", _nanogpt),
     Formula("torchtitan", "as PaLM, N without input embedding", "no output layer if tied", _torchtitan),

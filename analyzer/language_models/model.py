@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.core.frozen import Frozen
 from analyzer.language_models.architecture import Architecture
-from analyzer.language_models.attention import Convention, attention_macs
+from analyzer.language_models.attention import Convention, attention_macs, forward_macs
 from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
 from analyzer.worker import client
 
 TASK = "analyzer.counting.language_model_worker"
 TYPES = {"float32": 4, "bfloat16": 2, "float16": 2}
+CACHE_BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "fp8": 8, "int8": 8, "int4": 4}
 
 
 class LanguageModel(Frozen):
     """Exact counts of the prefill of `prompt` tokens, of the last of `decode` steps, and of a training step.
 
     Prefill and decode are of `batch` sequences, training of one sequence of `prompt` tokens. `cache_bytes` are those
-    after the last step; `bytes_per_token` by how much a cache grows at its second token. `last_logits`: the prefill
-    computes the output layer for the last token only.
+    after the last step; `bytes_per_token` by how much a cache grows at its second token, both at `cache_dtype`.
+    `last_logits`: the prefill computes the output layer for the last token only. `curve` has the same model at other
+    lengths: prefill of `prompt` tokens, and the next step.
     """
 
     reference: str
@@ -36,6 +38,8 @@ class LanguageModel(Frozen):
     cache_bytes: int
     bytes_per_token: int
     last_logits: bool
+    cache_dtype: str = ""
+    curve: tuple[LanguageModel, ...] = ()
 
     @property
     def context(self) -> int:
@@ -44,9 +48,7 @@ class LanguageModel(Frozen):
 
     def prefill_macs(self, convention: Convention = "whole") -> int:
         """Of the whole batch."""
-        rows, whole = self.prefill.rows, self.prefill.totals.macs
-        masked = attention_macs(rows, self.architecture, convention)
-        return whole - attention_macs(rows, self.architecture, "whole") + masked
+        return forward_macs(self.prefill, self.architecture, convention)
 
     @property
     def decode_macs(self) -> int:
@@ -74,35 +76,45 @@ class LanguageModel(Frozen):
         """Weights, and cache and activations in proportion to the batch."""
         return self.weight_bytes + batch * (self.cache_bytes + self.activation_bytes) // self.batch
 
-    def largest_batch(self, capacity: int) -> int:
-        """The largest batch whose weights, cache and activations fit; 0 if the weights alone do not."""
-        each = (self.cache_bytes + self.activation_bytes) / self.batch
-        return max(int((capacity - self.weight_bytes) // each), 0) if each else 0
-
 
 def count_language_model(
-    reference: str, *, batch: int, prompt: int, decode: int, dtype: str | None = None, limit_s: float | None = None
-) -> LanguageModel:
+    reference: str, *, batch: int, prompt: int, decode: int, dtype: str | None = None, cache_dtype: str | None = None,
+    curve: Sequence[int] = (), limit_s: float | None = None,
+) -> LanguageModel:  # fmt: skip
     """Builds the model from its configuration in a worker and counts it there; nothing is downloaded.
 
+    `cache_dtype` is one of CACHE_BITS, by default the type of the model's own cache. `curve` are further lengths.
     Raises AnalyzerError if it is no causal language model of transformers, CannotMeasure if it cannot be counted.
     """
     if dtype is not None and dtype not in TYPES:
         raise AnalyzerError(f"no type {dtype}; wanted one of {', '.join(TYPES)}")
+    if cache_dtype is not None and cache_dtype not in CACHE_BITS:
+        raise AnalyzerError(f"no type {cache_dtype} of a cache; wanted one of {', '.join(CACHE_BITS)}")
     context = prompt + decode - 1
-    request = {"reference": reference, "batch": batch, "prompt": prompt, "context": context, "dtype": dtype}
+    request = {
+        "reference": reference, "batch": batch, "prompt": prompt, "context": context, "dtype": dtype,
+        "cache_bits": CACHE_BITS[cache_dtype] if cache_dtype else None, "curve": list(curve),
+    }  # fmt: skip
     reply = client.ask(TASK, request, limit_s or client.LIMIT_S, model=reference)
     if reply.end != "done":
         raise reply.error(one_line(reference))
     try:
         records = {line["name"]: record_from_json(line["record"]) for line in reply.lines if line["event"] == "record"}
         architecture = _architecture(reply.last("architecture")["architecture"])
-        sizes = reply.last("cache")["bytes"]
+        caches = {line["name"]: int(line["bytes"]) for line in reply.lines if line["event"] == "cache"}
         (last,) = (line["last"] for line in reply.lines if line.get("name") == "prefill")
-        return LanguageModel(
+        model = LanguageModel(
             reference, batch, prompt, decode, architecture, records["prefill"], records["decode"], records["training"],
-            int(sizes["context"]), int(sizes["two"]) // batch - int(sizes["one"]) // batch, bool(last),
+            caches["context"], (caches["two"] - caches["one"]) // batch, bool(last),
+            cache_dtype or architecture.dtype,
         )  # fmt: skip
+        return model.replace(curve=tuple(
+            model.replace(
+                prompt=length, decode=1, prefill=records[f"prefill {length}"], step=records[f"decode {length}"],
+                cache_bytes=caches[f"{length}"],
+            )
+            for length in curve
+        ))  # fmt: skip
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CannotMeasure(f"{one_line(reference)}: its worker's reply cannot be read: {one_line(error)}") from None
 

@@ -1,4 +1,4 @@
-"""Lower bounds on the time of prefill and decode on a device, and the split over several (tensor parallelism).
+"""Lower bounds on the time of prefill and decode on a device, and the split over several by tensors and by experts.
 
 A step takes at least its FLOPs ÷ the peak rate and at least the bytes that it must read ÷ the bandwidth (roofline,
 Williams, Waterman and Patterson 2009). Needed bytes are the weights once and the cache once; activations may stay on
@@ -41,14 +41,35 @@ class Bound(Frozen):
         return "compute" if self.compute_s > self.memory_s else "memory"
 
 
+class Parallel(Frozen):
+    """`tensor` devices divide every matrix; `expert` groups of them divide the experts and the sequences."""
+
+    tensor: int = 1
+    expert: int = 1
+
+    @property
+    def devices(self) -> int:
+        return self.tensor * self.expert
+
+
+ONE_DEVICE = Parallel()
+
+
 class Shard(Frozen):
-    """What one of `devices` holds and sends. `cache_bytes`: key heads are divided, or copied if there are fewer."""
+    """What one of `devices` holds and sends.
+
+    `cache_bytes`: key heads are divided, or copied if there are fewer; latents are copied. `sent` is by all-reduce of tensor parallelism, `exchanged` by all-to-all of expert parallelism.
+    """
 
     devices: int
+    sequences: int
+    experts: int
     weight_bytes: int
     cache_bytes: int
     prefill_sent: int
     decode_sent: int
+    prefill_exchanged: int
+    decode_exchanged: int
 
 
 def device_for(published: Mapping[str, Any], dtype: str) -> Device:
@@ -62,40 +83,66 @@ def device_for(published: Mapping[str, Any], dtype: str) -> Device:
     return Device(str(published["name"]), peak * 1e12, bandwidth * 1e9, capacity)
 
 
-def prefill_bound(model: LanguageModel, device: Device, devices: int = 1) -> Bound:
+def prefill_bound(model: LanguageModel, device: Device, parallel: Parallel = ONE_DEVICE) -> Bound:
     flops = 2 * model.prefill_macs("needed")
     read = _weights_read(model, model.batch * model.prompt)
-    return Bound(flops / device.flops_per_s / devices, read / device.bytes_per_s / devices)
+    return Bound(flops / device.flops_per_s / parallel.devices, read / device.bytes_per_s / parallel.devices)
 
 
-def decode_bound(model: LanguageModel, device: Device, devices: int = 1) -> Bound:
-    """Of the last step, which has the longest cache."""
-    part = shard(model, devices)
-    read = _weights_read(model, model.batch) / devices + part.cache_bytes
-    return Bound(2 * model.decode_macs / device.flops_per_s / devices, read / device.bytes_per_s)
+def decode_bound(model: LanguageModel, device: Device, parallel: Parallel = ONE_DEVICE) -> Bound:
+    """Of the last step, which has the longest cache. Each device reads its weights, of experts an equal part."""
+    part = shard(model, parallel)
+    dense = _weights_read(model, model.batch, experts=False)
+    experts = _weights_read(model, model.batch) - dense
+    read = dense / parallel.tensor + experts / parallel.devices + part.cache_bytes
+    return Bound(2 * model.decode_macs / device.flops_per_s / parallel.devices, read / device.bytes_per_s)
 
 
-def _weights_read(model: LanguageModel, tokens: int) -> int:
+def _weights_read(model: LanguageModel, tokens: int, *, experts: bool = True) -> int:
     architecture = model.architecture
-    return architecture.read_parameters(tokens) * model.weight_bytes // architecture.parameters
+    parameters = architecture.read_parameters(tokens if experts else 0)
+    return parameters * model.weight_bytes // architecture.parameters
 
 
-def shard(model: LanguageModel, devices: int) -> Shard:
-    """Tensor parallelism (Shoeybi et al. 2019): two all-reduces per layer, each of the hidden states of all tokens.
+def shard(model: LanguageModel, parallel: Parallel) -> Shard:
+    """The largest part of a device.
 
-    In a ring each device sends 2 · (devices - 1) ÷ devices of what is reduced.
+    Tensor parallelism (Shoeybi et al. 2019): two all-reduces per layer, each of the hidden states of all tokens. In a
+    ring each device sends 2 · (devices - 1) ÷ devices of what is reduced. Expert parallelism (Lepikhin et al. 2020): in
+    each layer with experts, a token's hidden state goes to the devices of its experts and back; with experts chosen
+    evenly, (groups - 1) ÷ groups of them are elsewhere.
     """
-    architecture = model.architecture
+    architecture, tensor, groups = model.architecture, parallel.tensor, parallel.expert
     element = model.weight_bytes // architecture.parameters
-    reduced = 2 * architecture.layers * architecture.hidden * element
-    per_token = 2 * (devices - 1) * reduced // devices
+    hidden = architecture.hidden * element
+    reduced = 2 * (tensor - 1) * 2 * architecture.layers * hidden // tensor
+    exchanged = 2 * architecture.expert_layers * architecture.experts_per_token * hidden * (groups - 1) // groups
+    sequences = -(-model.batch // groups)
+    experts = -(-architecture.experts // groups)
+    expert_bytes = architecture.expert_parameters * element
+    held = expert_bytes * experts // architecture.experts if architecture.experts else 0
+    cache = -(-model.cache_bytes * sequences // model.batch)
     return Shard(
-        devices=devices,
-        weight_bytes=-(-model.weight_bytes // devices),
-        cache_bytes=-(-model.cache_bytes // min(devices, max(architecture.kv_heads, 1))),
-        prefill_sent=model.batch * model.prompt * per_token,
-        decode_sent=model.batch * per_token,
+        devices=parallel.devices,
+        sequences=sequences,
+        experts=experts,
+        weight_bytes=-(-(model.weight_bytes - expert_bytes + held) // tensor),
+        cache_bytes=-(-cache // min(tensor, architecture.cache_heads)),
+        prefill_sent=sequences * model.prompt * reduced,
+        decode_sent=sequences * reduced,
+        prefill_exchanged=sequences * model.prompt * exchanged,
+        decode_exchanged=sequences * exchanged,
     )
+
+
+def largest_batch(model: LanguageModel, capacity: int, parallel: Parallel = ONE_DEVICE) -> int:
+    """The largest batch whose weights, cache and activations fit into every device; 0 if the weights alone do not.
+
+    Tensor parallelism divides the activations evenly, which is the least that a device can need.
+    """
+    part = shard(model, parallel)
+    each = part.cache_bytes / part.sequences + model.activation_bytes / model.batch / parallel.tensor
+    return max(int((capacity - part.weight_bytes) // each), 0) * parallel.expert if each else 0
 
 
 def utilization(tokens_per_s: float, flops_per_token: float, device: Device, devices: int = 1) -> float:

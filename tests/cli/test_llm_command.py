@@ -8,6 +8,8 @@ import pytest
     [
         ([], "MODEL"),
         (["hf:gpt2", "--tp", "2"], "--device"),
+        (["hf:gpt2", "--ep", "2"], "--device"),
+        (["hf:gpt2", "--cache-dtype", "int3"], "int3"),
         (["hf:gpt2", "--tokens-per-s", "100"], "--device"),
         (["hf:gpt2", "--device", "abacus"], "abacus"),
         (["hf:gpt2", "--device", "Tesla T4", "--dtype", "bfloat16"], "bfloat16"),

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.language_models.frameworks import FORMULAS
 from analyzer.language_models.model import LanguageModel
-from analyzer.language_models.serving import Device, decode_bound, device_for, prefill_bound, shard, utilization
+from analyzer.language_models.serving import (
+    Device,
+    Parallel,
+    decode_bound,
+    device_for,
+    largest_batch,
+    prefill_bound,
+    shard,
+    utilization,
+)
 from analyzer.records.record import Record
 from analyzer.records.rows import Count, Row
+from analyzer.timing.machine.devices import device as find_device
 from analyzer.timing.machine.devices import devices
 from tests.language_models.models import LLAMA_8B, MIXTRAL, architecture
 
@@ -64,14 +76,16 @@ def record(macs: int, attention: int = 0, tokens: int = 1) -> Record:
     return Record("m", (), "inference", Count("dispatch", tuple(rows)))
 
 
-def served(prompt: int, batch: int = 1) -> LanguageModel:
+def served(prompt: int, batch: int = 1, base: dict[str, Any] = LLAMA_8B) -> LanguageModel:
     """Llama 3 8B with a prompt: the products of every layer for each token, the output layer for the last."""
     blocks = PRODUCTS - HIDDEN * VOCABULARY
     attention = L * 2 * prompt * prompt * H * D
     prefill = record(prompt * blocks + HIDDEN * VOCABULARY + attention, attention, prompt)
     decode = record(PRODUCTS + L * 2 * (prompt + 1) * H * D)
     cache = 2 * L * KV * D * 2
-    return LanguageModel("m", batch, prompt, 1, architecture(), prefill, decode, prefill, prompt * cache, cache, True)
+    return LanguageModel(
+        "m", batch, prompt, 1, architecture(base), prefill, decode, prefill, prompt * cache, cache, True
+    )
 
 
 def test_bounds_of_llama_on_an_h100():
@@ -89,19 +103,43 @@ def test_bounds_of_llama_on_an_h100():
 
 def test_tensor_parallelism():
     model = served(1000, batch=1)
-    part = shard(model, 4)
+    part = shard(model, Parallel(4))
     assert part.cache_bytes * 4 == model.cache_bytes
-    assert shard(model, 16).cache_bytes * 8 == model.cache_bytes  # 8 key heads on 16 devices: each is held twice.
+    assert (
+        shard(model, Parallel(16)).cache_bytes * 8 == model.cache_bytes
+    )  # 8 key heads on 16 devices: each is held twice.
+    latent = model.replace(architecture=model.architecture.replace(latent=True))
+    assert shard(latent, Parallel(4)).cache_bytes == model.cache_bytes
     # Two all-reduces per layer of 4096 bfloat16 values; a ring sends 2 · 3/4 of them.
     assert part.decode_sent == 2 * L * 4096 * 2 * 2 * 3 // 4
     assert part.prefill_sent == 1000 * part.decode_sent
-    assert shard(model, 1).decode_sent == 0
+    assert shard(model, Parallel()).decode_sent == 0
+
+
+def test_expert_parallelism():
+    """Mixtral 8x7B on 4 groups of 2: 2 of 8 experts each, and a quarter of the sequences."""
+    expert = 3 * HIDDEN * FEED
+    model = served(1000, batch=8, base={**MIXTRAL, "expert_layers": L})
+    part = shard(model, Parallel(2, 4))
+    assert (part.devices, part.sequences, part.experts) == (8, 2, 2)
+    dense = 46_702_792_704 - L * 8 * expert
+    assert part.weight_bytes == 2 * (dense + L * 2 * expert) // 2
+    assert part.cache_bytes == model.cache_bytes * 2 // 8 // 2
+    # In each layer two copies of 4096 bfloat16 values go to the experts and come back, 3 of 4 to other devices.
+    assert part.decode_exchanged == 2 * L * 2 * 2 * 4096 * 2 * 3 // 4
+    assert part.prefill_exchanged == 1000 * part.decode_exchanged
+    # A decoding step of 8 tokens chooses all 8 experts; each device reads its 2, half of them by --tp.
+    read = (2 * (dense - 32000 * HIDDEN) / 2 + 2 * L * 2 * expert / 2 + part.cache_bytes) / 3.35e12
+    assert decode_bound(model, Device("H100", 989.5e12, 3.35e12, 0), Parallel(2, 4)).memory_s == pytest.approx(read)
+    each = part.cache_bytes / 2
+    assert largest_batch(model, 80 * 10**9, Parallel(2, 4)) == 4 * int((80 * 10**9 - part.weight_bytes) // each)
 
 
 def test_utilization_and_devices():
     device = Device("d", 1e15, 1e12, 0)
     assert utilization(10_000, 5e10, device, 2) == 0.25
     assert device_for(devices()["H100 SXM5 80GB"], "bfloat16").flops_per_s == 989e12
+    assert find_device("H100")["name"] == "H100 SXM5 80GB"
     with pytest.raises(AnalyzerError, match="bfloat16"):
         device_for(devices()["Tesla T4"], "bfloat16")
 
@@ -109,5 +147,5 @@ def test_utilization_and_devices():
 def test_memory_and_the_largest_batch():
     model = served(8192)
     assert model.memory_bytes(2) == LLAMA_8B["parameter_bytes"] + 2 * 2**30
-    assert model.largest_batch(80 * 10**9) == (80 * 10**9 - LLAMA_8B["parameter_bytes"]) // 2**30
-    assert model.largest_batch(10**9) == 0
+    assert largest_batch(model, 80 * 10**9) == (80 * 10**9 - LLAMA_8B["parameter_bytes"]) // 2**30
+    assert largest_batch(model, 10**9) == 0

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from analyzer.language_models.frameworks import FORMULAS
+from analyzer.core.errors import AnalyzerError
+from analyzer.language_models.frameworks import FORMULAS, formulas
 from analyzer.language_models.model import count_language_model
 from analyzer.worker import client
+from reports.language_models import Setting, dump, tables
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install '.[zoo]'")
 pytestmark = pytest.mark.slow
@@ -124,3 +126,36 @@ def test_windows_and_latent_caches(tmp_path):
     assert model.cache_bytes == (5 * 7 + 32) * 2 * 2 * 16 * 2
     saved = model.prefill_macs("causal") - model.prefill_macs("needed")
     assert saved == 5 * (32 * 33 // 2 - (8 * 9 // 2 + 24 * 8)) * 4 * 16 * 2
+
+
+def test_quantized_caches_and_other_lengths(tmp_path):
+    settings = config("llama", 64, 2, 4, 2, 256, 1000)
+    try:
+        model = count_language_model(
+            folder(tmp_path, settings), batch=3, prompt=10, decode=6, cache_dtype="int4", curve=(4, 8)
+        )
+    finally:
+        client.close()
+    # Keys and values of 2 heads of 16 in 2 layers, half a byte each.
+    assert model.bytes_per_token == 2 * 2 * 2 * 16 // 2
+    assert model.cache_bytes == 3 * 15 * model.bytes_per_token
+    blocks = 2 * (64 * (4 + 2 * 2) * 16 + 64 * 64 + 3 * 64 * 256)
+    for length, at in zip((4, 8), model.curve, strict=True):
+        assert at.cache_bytes == 3 * length * model.bytes_per_token
+        assert at.prefill_macs("whole") == 3 * (length * blocks + 64 * 1000 + 2 * length * length * 4 * 16 * 2)
+        assert at.decode_macs == 3 * (blocks + 64 * 1000 + 2 * (length + 1) * 4 * 16 * 2)
+
+
+def test_a_state_space_model_has_no_cache_to_quantize(tmp_path):
+    settings = {"model_type": "mamba", "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "vocab_size": 100}
+    try:
+        with pytest.raises(AnalyzerError, match="does not grow"):
+            count_language_model(folder(tmp_path, settings), batch=1, prompt=4, decode=2, cache_dtype="int8")
+        model = count_language_model(folder(tmp_path, settings), batch=1, prompt=4, decode=2)
+    finally:
+        client.close()
+    assert model.architecture.scan
+    assert model.bytes_per_token == 0
+    assert [formula.name for formula in formulas(model.architecture)] == ["6N"]
+    tables(model, Setting())
+    assert "scan" in dump(model, Setting())

@@ -7,13 +7,15 @@ from typing import Any
 import click
 
 from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import Number, output_options
+from analyzer.cli.commands.options import Number, output_or_page_options
 
 EXAMPLES = """\b
 Examples:
   analyze llm hf:gpt2 --prompt 512 --decode 128
   analyze llm hf:FOLDER --batch 8 --device 'H100 SXM5' --dtype bfloat16 --tp 2
+  analyze llm hf:FOLDER --device h100 --ep 8 --cache-dtype fp8
   analyze llm hf:FOLDER --device 'A100 SXM4 80GB' --tokens-per-s 3100
+  analyze llm hf:FOLDER --device h100 -o model.html
 
 FOLDER has a config.json of transformers (extra zoo). The model is built on meta tensors: nothing is downloaded or
 computed. Needs no memory for the weights.
@@ -31,12 +33,17 @@ TOKENS = click.IntRange(1, 10_000_000)
               help="Type of weights, cache and activations. Default: that of the configuration.")  # fmt: skip
 @click.option("--device", metavar="NAME", help="Bounds by the published peaks of this device; see analyze list.")
 @click.option("--tp", "devices", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
-              help="Tensor parallelism over N devices.")  # fmt: skip
+              help="Tensor parallelism: every matrix divided over N devices.")  # fmt: skip
+@click.option("--ep", "groups", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
+              help="Expert parallelism: experts and sequences divided over N groups of --tp devices.")  # fmt: skip
+@click.option("--cache-dtype", type=click.Choice(["float32", "bfloat16", "float16", "fp8", "int8", "int4"]),
+              metavar="TYPE", help="Type of keys and values in the cache: float32, bfloat16, float16, fp8, int8 or "
+              "int4. Default: the model's.")  # fmt: skip
 @click.option("--tokens-per-s", type=Number(min=0, min_open=True), metavar="N",
               help="A measured throughput of training: shows its MFU by each convention.")  # fmt: skip
 @click.option("--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
               help="Time limit of the count. Default: 600.")  # fmt: skip
-@output_options
+@output_or_page_options
 def llm(reference: str, **options: Any) -> int:
     """Show what a language model of transformers costs: parameters, FLOPs per token, KV cache, memory, least times."""
     from analyzer.cli.jobs.llm import show_language_model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -138,14 +138,23 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--format` and `-o FILE`, whose suffix is the default of the format."""
+    return _with_form(command, FORM_BY_SUFFIX)
 
+
+def output_or_page_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """As `output_options`, with `html`: a page with charts."""
+    return _with_form(command, {**FORM_BY_SUFFIX, ".html": "html"})
+
+
+def _with_form(command: Callable[..., Any], by_suffix: Mapping[str, str]) -> Callable[..., Any]:
     @wraps(command)
     def with_form(*arguments: Any, form: str | None, output: str | None, **options: Any) -> Any:
-        form = form or FORM_BY_SUFFIX.get(Path(output or "").suffix.lower(), "table")
+        form = form or by_suffix.get(Path(output or "").suffix.lower(), "table")
         return command(*arguments, form=form, output=output, **options)
 
-    option = click.option("--format", "form", type=click.Choice(FORMATS), metavar="NAME",
-                          help=f"{', '.join(FORMATS)}. Default: by the suffix of -o FILE (.json, .csv, .md, .tex), "
+    forms = tuple(dict.fromkeys((*FORMATS, *by_suffix.values())))
+    option = click.option("--format", "form", type=click.Choice(forms), metavar="NAME",
+                          help=f"{', '.join(forms)}. Default: by the suffix of -o FILE ({', '.join(by_suffix)}), "
                                "else table.")  # fmt: skip
     return option(output_option(with_form))
 

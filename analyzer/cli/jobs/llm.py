@@ -6,6 +6,8 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, spinner
 from analyzer.core.errors import AnalyzerError, one_line
 
+LENGTHS = 7  # Of the curves on a page.
+
 
 def show_language_model(
     reference: str,
@@ -16,6 +18,8 @@ def show_language_model(
     dtype: str | None,
     device: str | None,
     devices: int,
+    groups: int,
+    cache_dtype: str | None,
     tokens_per_s: float | None,
     timeout_s: float | None,
     form: str,
@@ -23,12 +27,13 @@ def show_language_model(
 ) -> int:
     """Raises AnalyzerError for bad input, CannotMeasure for a model that cannot be counted."""
     from analyzer.language_models.model import TYPES, count_language_model
-    from analyzer.language_models.serving import device_for
+    from analyzer.language_models.serving import Parallel, device_for
     from analyzer.timing.machine.devices import device as find_device
     from reports import language_models as report
 
-    if devices > 1 and device is None:
-        raise AnalyzerError("--tp splits the model over devices; give --device too")
+    for option, number in (("--tp", devices), ("--ep", groups)):
+        if number > 1 and device is None:
+            raise AnalyzerError(f"{option} splits the model over devices; give --device too")
     if tokens_per_s is not None and device is None:
         raise AnalyzerError("--tokens-per-s needs the peak of a --device")
     published = find_device(device) if device else None
@@ -36,9 +41,13 @@ def show_language_model(
         device_for(published, dtype)  # Before the work.
     with spinner("building and counting", when=True):
         model = count_language_model(
-            reference, batch=batch, prompt=prompt, decode=decode, dtype=dtype, limit_s=timeout_s
-        )
+            reference, batch=batch, prompt=prompt, decode=decode, dtype=dtype, cache_dtype=cache_dtype,
+            curve=_lengths(prompt + decode) if form == "html" else (), limit_s=timeout_s,
+        )  # fmt: skip
     architecture = model.architecture
+    if groups > max(architecture.experts, 1):
+        has = f"{architecture.experts} experts" if architecture.experts else "no experts"
+        raise AnalyzerError(f"--ep {groups} divides experts, but {one_line(reference)} has {has}")
     if architecture.dtype not in TYPES and published:
         raise AnalyzerError(f"no peak for {one_line(architecture.dtype)}; give --dtype")
     if architecture.positions and prompt + decode > architecture.positions:
@@ -46,6 +55,22 @@ def show_language_model(
             f"{one_line(reference)}: {prompt + decode:,} tokens are more than the {architecture.positions:,} positions "
             "of its configuration"
         )
-    setting = report.Setting(device_for(published, architecture.dtype) if published else None, devices, tokens_per_s)
-    emit(form, output, lambda: report.tables(model, setting), untrusted=True, json=lambda: report.dump(model, setting))
+    setting = report.Setting(
+        device_for(published, architecture.dtype) if published else None, Parallel(devices, groups), tokens_per_s
+    )
+
+    def page() -> str:
+        from reports.page.sections import language_model
+        from reports.page.write import html
+
+        return html(language_model.page(model, setting))
+
+    emit(form, output, lambda: report.tables(model, setting), untrusted=True, json=lambda: report.dump(model, setting),
+         **({"html": page} if form == "html" else {}))  # fmt: skip
     return 0
+
+
+def _lengths(tokens: int) -> tuple[int, ...]:
+    """Powers of two up to the first that is at least as long."""
+    highest = max((tokens - 1).bit_length(), 1)
+    return tuple(1 << power for power in range(max(highest - LENGTHS + 1, 0), highest + 1))

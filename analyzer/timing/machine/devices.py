@@ -12,6 +12,11 @@ from typing import Any
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 
 FILES = ("devices.json", "accelerators.json")  # The first equals a reference of others, entry by entry.
+SHORT = {  # Short names that several devices have: the board of a server, with the larger memory.
+    "a100": "A100 SXM4 80GB",
+    "h100": "H100 SXM5 80GB",
+    "v100": "Tesla V100 SXM2",
+}
 NUMBERS = ("fp32_tflops", "tf32_tflops", "fp16_tflops", "bf16_tflops", "dram_gb_per_s", "memory_gb")
 
 
@@ -23,13 +28,14 @@ def devices() -> dict[str, dict[str, Any]]:
 
 
 def device(name: str) -> dict[str, Any]:
-    """Finds a device by its name or a part of only one name, or reads it from a file `NAME.toml`.
+    """Finds a device by its name or a part of only one name or a key of SHORT, or reads it from a file `NAME.toml`.
 
     Raises AnalyzerError with the nearest names if there is none, and for a file that does not describe a device.
     """
     if name.endswith(".toml"):
         return _from_file(Path(name))
     known = devices()
+    name = SHORT.get(name.lower(), name)
     if name in known:
         return known[name]
     matches = [candidate for candidate in known if name and name.lower() in candidate.lower()]

@@ -58,7 +58,8 @@ ONE_DEVICE = Parallel()
 class Shard(Frozen):
     """What one of `devices` holds and sends.
 
-    `cache_bytes`: key heads are divided, or copied if there are fewer; latents are copied. `sent` is by all-reduce of tensor parallelism, `exchanged` by all-to-all of expert parallelism.
+    `cache_bytes`: key heads are divided, or copied if there are fewer; latents are copied.
+    `sent` is by all-reduce of tensor parallelism, `exchanged` by all-to-all of expert parallelism.
     """
 
     devices: int

@@ -22,6 +22,7 @@ Assessment: TypeAlias = tuple[Quality, str]  # With the reason why it is not tru
 QUALITIES = get_args(Quality)  # From best to worst.
 NOISY_SHARE = 0.3  # Share of disturbed samples.
 VOID_SHARE = 0.9  # Above it, the remaining samples were probably disturbed without being detected.
+REPEATING_HALF_WIDTH = 0.1  # Of a run beside load on other processors: wider intervals may be its effect.
 SLOWED = 0.2  # Median of the reference workload over its 10 % quantile, minus 1. docs/timing.md has the runs behind it.
 MIN_REFERENCE_SAMPLES = 10  # For a 10 % quantile.
 
@@ -44,16 +45,19 @@ def without_other_processors(samples: WatchedSamples) -> WatchedSamples:
 def repeats_beside_others(
     processes: Sequence[WatchedSamples], min_clean: int, reference_workload: Sequence[WatchedSamples] = ()
 ) -> str:
-    """Why a run that would be void is only noisy: others ran on other processors, and all its times repeat; else "".
+    """Why a run that would be void is only noisy: others ran on other processors, and its times repeat; else "".
 
     Other processors share caches, memory bandwidth and clock with ours, so such a run is never trusted.
     """
     ignoring, workload = (list(map(without_other_processors, samples)) for samples in (processes, reference_workload))
-    if assess_quality(ignoring, min_clean, workload)[0] != "trusted":
+    undisturbed = (contention_quality(ignoring, min_clean), _speed_quality(workload))
+    if worst(*undisturbed)[0] != "trusted":
         return ""
     disturbed = sum(disturbance in ON_OTHER_PROCESSORS for process in processes for _, disturbance in process)
     low, high = bootstrap_median(clean := clean_samples(ignoring))
     half_width = (high - low) / 2 / float(np.median(np.concatenate(clean)))
+    if not half_width <= REPEATING_HALF_WIDTH:
+        return ""
     return (
         f"another process was running on another processor in {disturbed} of {sum(map(len, processes))} samples, but "
         f"times repeat within ± {100 * half_width:.1f} %"

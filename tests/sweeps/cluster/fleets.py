@@ -29,13 +29,9 @@ class Fleet:
 
     def __exit__(self, *error: object) -> None:
         for process in self.processes:
-            process.terminate()
+            process.kill()  # A worker ends with its nanny, and the processes of a sweep with their worker.
         for process in self.processes:
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait()
 
     def start_scheduler(
         self, *options: str, prefix: Sequence[str] = (), host: str = "127.0.0.1", port: int = 0
@@ -44,7 +40,7 @@ class Fleet:
         process = self._start(
             "scheduler", [f"--scheduler-file={file}", f"--port={port}", f"--host={host}", *options], prefix
         )
-        wait_for(file.exists)
+        wait_for(lambda: file.exists() and file.read_text().rstrip().endswith("}"))
         self.address = json.loads(file.read_text())["address"]
         return process
 

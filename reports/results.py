@@ -17,14 +17,14 @@ TONES = {"noisy": "warn", "void": "bad"}
 
 
 def listing(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
-    """One line per result, newest first."""
+    """One line per result."""
     several = {name for name in ("host", "run") if len({row[name] for row in rows}) > 1}
     titles = ["model", "configuration", "MACs", "peak memory", "time", "± 95 %", "host", "run"]
     hidden = {"host", "run"} - several
     lines = [_line(row, hidden) for row in rows]
     notes = []
     if total > len(rows):
-        notes.append(f"The newest {len(rows):,} of {total:,} results; --limit N shows more.")
+        notes.append(f"The first {len(rows):,} of {total:,} results; --limit N shows more.")
     head = columns(
         "key",
         "date",

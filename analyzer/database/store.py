@@ -65,13 +65,11 @@ class Store:
 
     def keys(self, run: str) -> set[str]:
         """The keys of the results of a run."""
-
         statement = sql.select(results.c.key).where(results.c.run == run)
         return set(self._retry(lambda: self._read(lambda connection: connection.scalars(statement).all())))
 
     def runs(self) -> list[dict[str, Any]]:
         """The runs, newest first: `run`, number of `results` and of those `failed`, `started` and `ended` in UTC."""
-
         self._import_run_files()
         columns = results.c
         ended = sql.func.max(columns.created)
@@ -90,7 +88,6 @@ class Store:
 
     def count(self, where: str | None = None) -> int:
         """The number of results that a filter selects."""
-
         self._import_run_files()
         statement = sql.select(sql.func.count()).select_from(results).where(condition(where, self._engine.dialect.name))
         return int(self._retry(lambda: self._read(lambda connection: connection.scalar(statement))) or 0)
@@ -107,9 +104,9 @@ class Store:
     ) -> Iterator[dict[str, Any]]:
         """The rows that a filter selects, newest first; if `whole` also `record` and `case` as JSON text.
 
-        Rows are read as they are consumed. Raises AnalyzerError for an unknown column or a filter with an error.
+        `order` is a column; unknown numbers come last. Rows are read as they are consumed. Raises AnalyzerError for an
+        unknown column or a filter with an error.
         """
-
         for name in (*columns, order):
             if name not in BY_NAME:
                 raise AnalyzerError(f"no column {quoted(name)}; {nearest(name, NAMES)}")
@@ -118,12 +115,11 @@ class Store:
         if whole:
             selected += DOCUMENT_TEXTS
             source = results.join(documents)
-        sorting = [results.c[order], results.c.key]
         statement = (
             sql.select(*selected)
             .select_from(source)
             .where(condition(where, self._engine.dialect.name))
-            .order_by(*(column.desc() if descending else column for column in sorting))
+            .order_by(*_sorting(order, descending))
             .limit(limit)
         )
         self._import_run_files()
@@ -141,7 +137,6 @@ class Store:
 
     def find(self, prefix: str) -> list[str]:
         """The first keys that start with a text, at most ten."""
-
         self._import_run_files()
         keys = results.c.key
         statement = sql.select(keys).where(keys >= prefix, keys < prefix + LAST_CHARACTER).order_by(keys).limit(10)
@@ -158,7 +153,6 @@ class Store:
 
     def delete(self, where: str | None) -> int:
         """Deletes the results that a filter selects, and returns their number."""
-
         self._import_run_files()
         statement = sql.delete(results).where(condition(where, self._engine.dialect.name))
         return self._retry(lambda: self._write(lambda connection: connection.execute(statement).rowcount))
@@ -193,6 +187,12 @@ class Store:
 
     def _retry(self, work: Callable[[], Value]) -> Value:
         return retry(work, self._target)
+
+
+def _sorting(order: str, descending: bool) -> list[Any]:
+    """By a column and then by key, so that the order is always the same."""
+    column, key = ((each.desc() if descending else each.asc()) for each in (results.c[order], results.c.key))
+    return [column.nulls_last() if results.c[order].nullable else column, key]
 
 
 def _batches(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:

@@ -43,11 +43,7 @@ def migrate(engine: sql.Engine, target: Target) -> tuple[str | None, str]:
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-    config.set_main_option("version_locations", str(FOLDER).replace("%", "%%"))
-    config.set_main_option("path_separator", "newline")
-    script = ScriptDirectory.from_config(config)
+    script = ScriptDirectory(str(FOLDER), version_locations=[str(FOLDER)])
 
     def steps(revision: Any, context: Any) -> Any:
         return script._upgrade_revs("head", revision)
@@ -59,7 +55,7 @@ def migrate(engine: sql.Engine, target: Target) -> tuple[str | None, str]:
             return before, before
         if before is None and target.file:
             _drop_old_cache(connection, target)
-        with EnvironmentContext(config, script, fn=steps, destination_rev="head") as environment:
+        with EnvironmentContext(Config(), script, fn=steps, destination_rev="head") as environment:
             environment.configure(connection=connection, version_table=VERSION_TABLE, transactional_ddl=False)
             environment.run_migrations()
         return before, VERSION

@@ -77,9 +77,19 @@ def test_a_filter_with_an_error_is_one_line(analyze, runs):
 
 
 def test_a_limit_says_what_it_leaves_out(analyze, runs):
-    assert "The newest 2 of 5 results" in analyze("history", "list", "--limit", "2").out
+    assert "The first 2 of 5 results" in analyze("history", "list", "--limit", "2").out
     data = json.loads(analyze("history", "list", "--limit", "2", "--format", "json").out)
     assert (len(data["results"]), data["total"]) == (2, 5)
+
+
+def test_a_column_sorts(analyze, runs):
+    def batches(*options):
+        return [int(row["batch"]) for row in rows(analyze("history", "list", "--format", "csv", *options))]
+
+    assert batches("--sort", "batch", "--limit", "4") == [1, 1, 8, 16]
+    assert batches("--sort", "-time_s", "--where", "batch > 1") == [16, 8, 32], "an unknown time is last"
+    shown = analyze("history", "list", "--sort", "tme_s")
+    assert (shown.status, "no column 'tme_s'; nearest: time_s" in shown.err) == (2, True)
 
 
 @pytest.mark.parametrize("form", ["md", "latex"])

@@ -6,7 +6,11 @@ import sqlite3
 
 import pytest
 
+import analyzer
+from analyzer.core.errors import AnalyzerError
 from analyzer.database import run_files
+from analyzer.database.columns import NAMES
+from analyzer.database.connection import FILE
 from analyzer.database.store import open_store
 from analyzer.records.record_json import dump
 from analyzer.records.store import FOLDER, save
@@ -40,6 +44,19 @@ def test_timed_runs_are_imported_once(root, nin, monkeypatch):
     assert stored.case.configuration == nin.measurement.configuration
     assert stored.case.measure == ("counts", "memory", "time")
     assert stored.run.startswith("20260102T030402Z-")
+
+
+def test_python_reads_frames_and_records(root, nin, monkeypatch):
+    monkeypatch.chdir(root)
+    (root / "pyproject.toml").touch()
+    frame = analyzer.history().frame(where='model ~ "n*" and batch == 8')
+    assert frame["macs"].tolist() == [nin.totals.macs] * 3
+    assert frame["time_s"].tolist() == [nin.measurement.pass_timing.median_s] * 3
+    assert list(frame) == list(NAMES)
+    newest, *_ = analyzer.history(root / FILE).records("batch == 8")
+    assert newest == nin.replace(created="2026-01-02T03:04:02Z")
+    with pytest.raises(AnalyzerError, match="no column 'btch'"):
+        analyzer.history().frame("btch == 8")
 
 
 def test_new_changed_and_deleted_files_are_noticed(root, nin):

@@ -68,10 +68,14 @@ def test_a_search_orders_limits_and_reads_columns_only(store):
     store.insert(encode(result(f"k{day}", None, ended=f"2026-01-0{day}", batch=10 - day)) for day in (2, 3, 1))
     assert [row["key"] for row in store.select()] == ["k3", "k2", "k1"]
     assert [row["key"] for row in store.select(order="batch", descending=False, limit=2)] == ["k3", "k2"]
+    assert [row["key"] for row in store.select(order="macs")] == ["k3", "k2", "k1"], "all unknown: by key"
+    store.insert([encode(result("k0"))])
+    for descending in (True, False):
+        assert next(store.select(order="macs", descending=descending))["key"] == "k0", "the unknown come last"
     (row,) = store.select("batch == 9", columns=("key", "batch"))
     assert row == {"key": "k1", "batch": 9}
     assert set(next(store.select())) == set(NAMES)
-    whole = next(store.select(whole=True))
+    whole = next(store.select("macs == none", whole=True))
     assert whole["record"] is None
     assert json.loads(whole["case"])["model"] == "nin"
     assert set(whole) == {*NAMES, *DOCUMENTS}

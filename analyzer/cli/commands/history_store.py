@@ -34,17 +34,20 @@ def where_option(help: str, *, required: bool = False) -> Decorator:
 Examples:
   analyze history list
   analyze history list --where 'model ~ "inception*" and batch == 8 and device == "cuda"'
-  analyze history list --where 'time_s > 5ms and quality == "trusted"' --limit 1000 --format csv
+  analyze history list --where 'quality == "trusted"' --sort time_s --limit 10
+  analyze history list --where 'time_s > 5ms and not compiled' --limit 1000 --format csv
   analyze history list --runs --store postgresql://reader@db.example.org/lab
 {FILTERS}""")  # fmt: skip
 @where_option("List only the results that this filter selects.")
+@click.option("--sort", metavar="COLUMN", shell_complete=complete_filter, default="-created", show_default=True,
+              help="Sort by a column, the smallest first; with - before its name the largest first.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1, MAX_COUNT), default=LIMIT, show_default=True, metavar="N",
-              help="List at most N results or runs, the newest.")  # fmt: skip
+              help="List at most N results or runs.")  # fmt: skip
 @click.option("--runs", is_flag=True, help="List sweeps and timed runs, with their numbers of results.")
 @store_option
 @output_options
 def list_results(**options: Any) -> int:
-    """List stored results, newest first: model, configuration, counts and time, one line per configuration."""
+    """List stored results: model, configuration, counts and time, one line per configuration."""
     from analyzer.cli.jobs.history_store import list_results
 
     return list_results(**options)

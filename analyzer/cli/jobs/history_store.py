@@ -18,14 +18,17 @@ from analyzer.database.store import Store, open_store
 from analyzer.database.transfer import json_lines, read_rows, write_parquet
 
 NO_RESULTS = "no results yet; run analyze time or analyze sweep, or import results with analyze history import"
+NEWEST_FIRST = "-created"
 SHOWN = 50  # Of the results that a deletion would remove.
 
 
-def list_results(*, where: str | None, limit: int, runs: bool, store: str | None, form: str, output: str | None) -> int:
+def list_results(
+    *, where: str | None, sort: str, limit: int, runs: bool, store: str | None, form: str, output: str | None
+) -> int:
     from reports import results
 
-    if runs and where is not None:
-        raise AnalyzerError("--runs lists whole runs, of which --where selects none; leave out one of them")
+    if runs and (where is not None or sort != NEWEST_FIRST):
+        raise AnalyzerError("--runs lists whole runs, newest first; leave out --where and --sort")
     with open_store(store, create=False) as opened:
         if runs:
             found = opened.runs()[:limit]
@@ -38,7 +41,7 @@ def list_results(*, where: str | None, limit: int, runs: bool, store: str | None
                 json=lambda: results.dump(found, len(found)),
             )
             return 0
-        rows = list(opened.select(where, limit=limit))
+        rows = list(opened.select(where, order=sort.removeprefix("-"), descending=sort.startswith("-"), limit=limit))
         total = opened.count(where) if len(rows) == limit else len(rows)
         _report(opened, total, where)
     emit(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("index", "python", "exercises", "tutorials/count", "tutorials/gate", "tutorials/googlenet")
+PAGES = ("index", "python", "exercises", "sweep", "tutorials/count", "tutorials/gate", "tutorials/googlenet")
 SLOW = ("tutorials/count", "tutorials/gate")  # Commands that run a model in workers.
 # A block, and the output of a Python block.
 BLOCK = re.compile(

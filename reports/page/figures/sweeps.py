@@ -30,12 +30,15 @@ def front(on_front: Sequence[Spot], dominated: Sequence[Spot], *, x: str, unit: 
     data = []
     if dominated:
         data.append(_spots(thinned(dominated), MUTED, "dominated", {"size": 7, "opacity": 0.7}))
+    # On the side of the front where no point is.
+    side = "bottom" if on_front[0][1] > on_front[-1][1] else "top"
     line = {"width": 1.5, "color": BLUE, "shape": "hv", "dash": "dot"}
     data.append({**_spots(on_front, BLUE, "Pareto front", {"size": 10}), "mode": "lines+markers+text", "line": line})
     data[-1] |= {
         "text": [escape_label(shorten(name, 22)) if index < MAX_LABELS else ""
                  for index, (*_, name, _) in enumerate(on_front)],
-        "textposition": ["top left" if 2 * place > len(on_front) else "top right" for place in range(len(on_front))],
+        "textposition": [f"{side} {'left' if 2 * place > len(on_front) else 'right'}"
+                         for place in range(len(on_front))],
         "textfont": {"size": 11}, "cliponaxis": False,
     }  # fmt: skip
     y_axis = axis(y, **log_axis([spot[1] for spot in spots])) if log_y else axis(y, nticks=6)

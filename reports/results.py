@@ -13,35 +13,36 @@ from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Row, Table, columns
 
 KEY_LENGTH = 8
+TITLES = ("key", "date", "model", "configuration", "MACs", "peak memory", "time", "± 95 %", "host", "run")
+ALWAYS = ("key", "model", "configuration")
 TONES = {"noisy": "warn", "void": "bad"}
 
 
 def listing(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
-    """One line per result."""
-    several = {name for name in ("host", "run") if len({row[name] for row in rows}) > 1}
-    titles = ["model", "configuration", "MACs", "peak memory", "time", "± 95 %", "host", "run"]
-    hidden = {"host", "run"} - several
-    lines = [_line(row, hidden) for row in rows]
-    notes = []
-    if total > len(rows):
-        notes.append(f"The first {len(rows):,} of {total:,} results; --limit N shows more.")
+    """One line per result. Columns without any value are left out, and host and run where they are all the same."""
+    lines = [_line(row) for row in rows]
+    constant = {name for name in ("host", "run") if len({row[name] for row in rows}) < 2}
+    shown = [
+        title
+        for title in TITLES
+        if title not in constant and (title in ALWAYS or any(line[title] != MISSING for line in lines))
+    ]
     head = columns(
-        "key",
-        "date",
-        *(title for title in titles if title not in hidden),
+        *shown,
         left=("date", "model", "configuration", "host", "run"),
         drop=("run", "host", "peak memory", "date"),
         shrink={"model", "run", "host"},
     )
-    return Table("Results", head, tuple(lines), notes=tuple(notes))
+    notes = (f"The first {len(rows):,} of {total:,} results; --limit N shows more.",) if total > len(rows) else ()
+    return Table("Results", head, tuple(tuple(line[title] for title in shown) for line in lines), notes=notes)
 
 
-def _line(row: Mapping[str, Any], hidden: set[str]) -> Row:
+def _line(row: Mapping[str, Any]) -> dict[str, Cell | str]:
     failed = row["status"] == "failed"
     time: Cell | str = Cell("failed", tone="bad") if failed else cells.duration(row["time_s"])
     if isinstance(time, Cell) and row["quality"] in TONES:
         time = time.replace(text=f"{time.text} {row['quality']}", tone=TONES[row["quality"]])
-    return (
+    values: tuple[Cell | str, ...] = (
         Cell(row["key"][:KEY_LENGTH]),
         row["created"][:10] or MISSING,
         label(row),
@@ -50,8 +51,10 @@ def _line(row: Mapping[str, Any], hidden: set[str]) -> Row:
         cells.count("peak_memory", row["peak_memory"]),
         time,
         _half_width(row),
-        *(row[name] or MISSING for name in ("host", "run") if name not in hidden),
+        row["host"] or MISSING,
+        row["run"] or MISSING,
     )
+    return dict(zip(TITLES, values, strict=True))
 
 
 def label(row: Mapping[str, Any]) -> str:

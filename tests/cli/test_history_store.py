@@ -62,6 +62,12 @@ def test_results_are_listed_one_per_line(analyze, runs):
         assert word in shown.out
 
 
+def test_columns_without_values_are_left_out(analyze, runs):
+    heading = analyze("history", "list", "--where", 'measure == "counts" and status == "ok"').out
+    assert "MACs" in heading
+    assert not [title for title in ("time", "peak memory", "± 95 %", "host", "run") if title in heading]
+
+
 def test_a_filter_selects(analyze, runs):
     listed = rows(analyze("history", "list", "--where", 'model ~ "n*" and batch in [8, 16]', "--format", "csv"))
     assert sorted(row["batch"] for row in listed) == ["16", "8"]

@@ -75,10 +75,16 @@ class Log:
     """For logs such as CI's: a line at most once a minute, so that long work is not mistaken for a hang."""
 
     def __init__(self, description: str, now: Callable[[], float] = time.monotonic) -> None:
-        self.description, self.now, self.last_s = description, now, now()
+        self.description, self.now = description, now
+        self.last_s = self.first_s = now()
+        self.first: int | None = None  # Steps that were done before.
 
     def report(self, done: int, total: int, label: str) -> None:
         now_s = self.now()
+        self.first = done if self.first is None else self.first
         if now_s - self.last_s >= LOG_INTERVAL_S:
             self.last_s = now_s
-            print_message(f"{self.description}: {done} of {total} done, now {label}")
+            steps = done - self.first
+            left_s = (total - done) * (now_s - self.first_s) / steps if steps > 0 else 0.0
+            left = f", about {left_s / 60:.0f} min left" if left_s >= LOG_INTERVAL_S else ""
+            print_message(f"{self.description}: {done} of {total} done{left}, now {label}")

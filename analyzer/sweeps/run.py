@@ -132,10 +132,10 @@ def _without_broken(
 ) -> list[Job]:
     """The jobs whose models load; with `keep_going` the others get failed results.
 
-    A built-in network is walked with its input. A reference is counted once, which is the result of the job if that
-    wants only this.
+    A built-in network is walked with its input. A reference is counted once, which is stored at once if it is all that
+    the job wants.
     """
-    rows: dict[str, Mapping[str, Any]] = {}
+    by_key, done = dict(jobs), set[str]()
     first: dict[Loaded, Job] = {}
     for key, case in jobs:
         first.setdefault((case.model, case.inputs), (key, case))
@@ -152,38 +152,34 @@ def _without_broken(
             probes[key] = loaded
             trials.append((key, probe))
 
+    wanted = {key: case.measure == by_key[key].measure for key, case in trials}
+
     def keep(row: Mapping[str, Any]) -> None:
-        rows[row["key"]] = row
+        if row["status"] == "failed":
+            errors[probes[row["key"]]] = str(row["reason"])
+        elif wanted[row["key"]]:
+            done.add(row["key"])
+            writer.add(row)
 
     run_local(
         trials, run=run, retries=settings.retries, limits=settings.limits, processes=settings.processes, on_row=keep,
         progress=lambda label: writer.report(f"loading {label}"),
     )  # fmt: skip
-    errors |= {probes[key]: str(row["reason"]) for key, row in rows.items() if row["status"] == "failed"}
     if errors and not settings.keep_going:
         raise _load_error(errors, len(first))
     for (model, _), reason in errors.items():
         notify(reason if model in reason else f"{one_line(model)}: {reason}")
-    counted = {key: row for key, row in rows.items() if row["measure"] == _measure(dict(jobs)[key])}
-    broken = [job for job in jobs if (job[1].model, job[1].inputs) in errors]
-    reasons = (errors[case.model, case.inputs] for _, case in broken)
-    for job, reason in zip(broken, reasons, strict=True):
-        writer.add(failed_row(job, run, reason))
-    left = {key for key, _ in broken}
-    for key, row in counted.items():
-        if key not in left:
-            writer.add(row)
-    return [job for job in jobs if job[0] not in left and job[0] not in counted]
+    for job in jobs:
+        if (loaded := (job[1].model, job[1].inputs)) in errors:
+            done.add(job[0])
+            writer.add(failed_row(job, run, errors[loaded]))
+    return [job for job in jobs if job[0] not in done]
 
 
 def failed_row(job: Job, run: str, reason: str) -> Mapping[str, Any]:
     """The row of a case that was not executed, for a reason known beforehand."""
     key, case = job
     return encode(Result(key, case, "failed", reason, None, run, socket.gethostname(), now(), now()))
-
-
-def _measure(case: Case) -> str:
-    return ",".join(case.measure)
 
 
 def _untimed(configuration: Configuration) -> Configuration:

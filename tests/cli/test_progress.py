@@ -87,3 +87,12 @@ def test_short_work_logs_nothing(capsys):
         report(0, 2, "first")
         report(1, 2, "second")
     assert capsys.readouterr().err == ""
+
+
+def test_a_log_estimates_the_time_left(capsys):
+    """Ten of 100 steps in 120 s; 20 were done before."""
+    seconds = iter([0.0, 0.0, 120.0])
+    log = Log("sweep", now=lambda: next(seconds))
+    log.report(20, 120, "before")
+    log.report(30, 120, "now")
+    assert "30 of 120 done, about 18 min left" in capsys.readouterr().err

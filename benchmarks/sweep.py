@@ -1,0 +1,90 @@
+"""Speed of sweeps: `python -m benchmarks.sweep counted|overhead [--configurations N]`.
+
+`counted`: configurations of GoogLeNet with changed widths, counted and stored per second. `overhead`: timed
+configurations whose measurement is a sleep of one second; the share of the run's time beyond these seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from analyzer.database.store import Store, open_store
+from analyzer.records.result import Case
+from analyzer.sweeps import process
+from analyzer.sweeps.api import settings_of
+from analyzer.sweeps.grid import cases
+from analyzer.sweeps.grid_file import parse_grid
+from analyzer.sweeps.run import rows_of, run_sweep
+from benchmarks.common import parse_options
+
+WIDTHS = 100  # Of the second of two layers.
+SLEEP = """
+import time
+import analyzer
+from analyzer.sweeps import execute
+record = analyzer.count("nin")
+def sleep(case, limit_s):
+    time.sleep(1)
+    return record
+execute._timed = sleep
+"""
+
+
+def run(chosen: Sequence[Case], store: Store) -> tuple[float, list[Mapping[str, Any]]]:
+    """Seconds of the whole run, with the start of its workers and the storage, and its rows."""
+    settings = settings_of(
+        resume=False, keep_going=False, retries=0, timeout_s=60.0, jobs=None, cluster=None, memory_bytes=None
+    )
+    start = time.perf_counter()
+    outcome = run_sweep(chosen, store, settings)
+    taken_s = time.perf_counter() - start
+    rows = rows_of(outcome, store)
+    assert len(rows) == len(chosen)
+    assert all(row["status"] == "ok" for row in rows)
+    return taken_s, list(rows)
+
+
+def counted(configurations: int, store: Store) -> None:
+    first = -(-configurations // WIDTHS)
+    settings = {"inception_4a.reduce_5x5": f"1..{first}", "inception_4b.reduce_5x5": f"1..{WIDTHS}"}
+    chosen = cases(parse_grid({"models": ["googlenet"], "set": settings}))[:configurations]
+    before = os.times()
+    taken_s, _ = run(chosen, store)
+    after = os.times()
+    cpu_s = sum(after[:4]) - sum(before[:4])
+    print(f"{len(chosen):,} counted and stored in {taken_s:.1f} s: {len(chosen) / taken_s:,.0f} per second; "
+          f"{1e3 * cpu_s / len(chosen):.2f} ms of CPU time each, {2 * len(chosen) / cpu_s:,.0f} per second on 2 idle "
+          "processors at most")  # fmt: skip
+
+
+def overhead(configurations: int, store: Store) -> None:
+    process.MAIN = SLEEP + process.MAIN
+    grid = {"models": ["nin"], "batch": f"1..{configurations}", "measure": "time", "threads": 1}
+    taken_s, rows = run(cases(parse_grid(grid)), store)
+    measured_s = sum(_seconds(row["ended"]) - _seconds(row["started"]) for row in rows)
+    share = (taken_s - measured_s) / measured_s
+    print(f"{len(rows)} configurations of one second: {taken_s:.2f} s, of which {measured_s:.2f} s measured; "
+          f"overhead {100 * share:.1f} %")  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def main() -> None:
+    options = parse_options(__doc__, what=("counted", "overhead"), configurations=int)
+    with tempfile.TemporaryDirectory() as folder, open_store(str(Path(folder) / "results.sqlite")) as store:
+        if options.what == "counted":
+            counted(options.configurations or 10_000, store)
+        else:
+            overhead(options.configurations or 60, store)
+
+
+if __name__ == "__main__":
+    main()

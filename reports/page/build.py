@@ -26,13 +26,23 @@ from reports.page.sections import (
 from reports.table import Table
 
 
-def page(records: Sequence[Record], refused: Sequence[str] = (), command: str = "analyze report") -> Page:
-    """`refused` are messages about files that could not be read; `command` is the command line that writes the page."""
+def page(
+    records: Sequence[Record],
+    refused: Sequence[str] = (),
+    command: str = "analyze report",
+    results: Sequence[Section] = (),
+) -> Page:
+    """`refused` are messages about files that could not be read; `command` is the command line that writes the page.
+
+    `results` are further sections, of stored results.
+    """
     networks = network_views(records)
-    return Page(_title(networks), _subtitle(networks), sections(networks, refused, command))
+    return Page(_title(networks), _subtitle(networks), sections(networks, refused, command, results))
 
 
-def sections(networks: Sequence[NetworkView], refused: Sequence[str], command: str) -> tuple[Section, ...]:
+def sections(
+    networks: Sequence[NetworkView], refused: Sequence[str], command: str, results: Sequence[Section] = ()
+) -> tuple[Section, ...]:
     first = (
         summary.section(networks, refused),
         compute.section(networks),
@@ -44,6 +54,7 @@ def sections(networks: Sequence[NetworkView], refused: Sequence[str], command: s
         history.section(networks),
         memory.section(networks),
         claims.section(networks),
+        *results,
     )
     last = about.section(networks, command)
     anchors = rows.anchors(networks, _ids((*first, last)))

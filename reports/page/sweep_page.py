@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from analyzer.core.errors import one_line
 from analyzer.sweeps.analysis.analysis import Analysis
 from reports.page.build import finished
 from reports.page.context import Page, Section
 from reports.page.sections import sweep_best, sweep_front, sweep_grid, sweep_machines, sweep_results, sweep_scaling
-from reports.sweeps.words import counted, names_of
+from reports.sweeps.words import Names, counted, names_of
 
 
 def sweep_page(analysis: Analysis, source: str, command: str = "analyze report --from history") -> Page:
@@ -21,16 +19,29 @@ def sweep_page(analysis: Analysis, source: str, command: str = "analyze report -
     return Page(f"Sweep of {title}", subtitle, finished(_sections(analysis, command)))
 
 
-def _sections(analysis: Analysis, command: str) -> Sequence[Section]:
+def result_sections(analysis: Analysis) -> tuple[Section, ...]:
+    """The sections of results for a page that begins with other sections."""
+    names = names_of(analysis)
+    first = sweep_results.summary(analysis, names).replace(id="sweep", title="Stored results", short="Stored results")
+    return (first, *_parts(analysis, names), sweep_results.results(analysis, names))
+
+
+def _sections(analysis: Analysis, command: str) -> tuple[Section, ...]:
     names = names_of(analysis)
     return (
         sweep_results.summary(analysis, names),
+        *_parts(analysis, names),
+        sweep_results.results(analysis, names, "table"),
+        sweep_results.about(analysis, command),
+    )
+
+
+def _parts(analysis: Analysis, names: Names) -> tuple[Section, ...]:
+    return (
         sweep_best.section(analysis, names),
         sweep_front.section(analysis, names),
         sweep_scaling.section(analysis, names),
         sweep_machines.section(analysis, names),
         sweep_grid.section(analysis),
         sweep_results.failures(analysis, names),
-        sweep_results.results(analysis, names, "table"),
-        sweep_results.about(analysis, command),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -56,6 +57,17 @@ def test_the_page_of_the_history(analyze, stored, project):
     assert stored not in page  # The URL of a store may have a password.
 
 
+def test_networks_and_stored_results_share_a_page(analyze, stored, project):
+    done = analyze("report", "nin", "alexnet", "--from", "history", "--store", stored, "--charts", "none")
+    assert done.status == 0
+    page = (project / "analysis.html").read_text(encoding="utf-8")
+    ids = re.findall(r'<section id="([^"]+)"', page)
+    assert ids[0] == "summary"
+    assert ids.index("sweep") < ids.index("sweep-front") < ids.index("sweep-results") < ids.index("table")
+    every = re.findall(r' id="?([^" >]+)', page)
+    assert len(every) == len(set(every))
+
+
 def test_where_selects_and_accuracies_of_unknown_models_are_named(analyze, stored, project):
     (project / "acc.csv").write_text("model,top-1\nalexnet,56.5\ngooglenets,69.8\nnin,58.0\n", encoding="utf-8")
     done = analyze("report", "--from", "history", "--store", stored, "--where", 'model in ["alexnet", "nin"]',
@@ -104,8 +116,8 @@ def test_the_results_of_a_grids_file_are_those_of_its_runs(analyze, project):
         ("--from history --where model", "filter"),
         ("--from history --axes a,b,c", "one or two different axes"),
         ("--from history --accuracy nowhere.csv", "nowhere.csv"),
-        ("--from history googlenet", "leave out models"),
-        ("--from history --batch 2", "leave out models"),
+        ("--from history googlenet --format csv", "leave out models"),
+        ("--from history --batch 2", "have no effect on stored results"),
         ("googlenet --where x", "--where has no effect without --from"),
         ("googlenet --cost macs", "--cost has no effect without --from"),
         ("googlenet --format csv", "needs --from"),

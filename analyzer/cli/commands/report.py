@@ -30,6 +30,7 @@ Examples:
   analyze report --from sweep.toml --accuracy top1.csv -o sweep.html
   analyze report --from history --where 'model ~ "resnet*" and device == "cuda"'
   analyze report --from history --axes batch,threads --format table
+  analyze report googlenet alexnet --from history
 
 FILE.csv of --accuracy has the header model,NAME and a line per model: googlenet,69.8
 """
@@ -76,18 +77,25 @@ def report(
     """
     selection = select_models(selection, list(filter(is_model, files)))
     records = list(filterfalse(is_model, files))
+    page = {name: value for name, value in options.items() if name not in SOURCE_OPTIONS}
     if source is None:
         _require_source(options, form)
         from analyzer.cli.jobs.report import run_report
 
-        page = {name: value for name, value in options.items() if name not in SOURCE_OPTIONS}
         return run_report(selection, records, form=form or "html", output=output, **page)
-    if files or selection or selection != Selection():
-        raise AnalyzerError("--from reports stored results; leave out models, records and their options")
-    from analyzer.cli.jobs.sweep_report import run_sweep_report
+    from analyzer.cli.jobs.sweep_report import Source, run_sweep_report
 
+    stored = Source(name=source, **{name: options[name] for name in SOURCE_OPTIONS})
     form = form or FORM_BY_SUFFIX.get(Path(output or "").suffix.lower(), "html")
-    return run_sweep_report(source, form=form, output=output, **options)
+    if selection or records:
+        if form not in ("html", "md"):
+            raise AnalyzerError(f"--format {form} is for --from alone; leave out models and records")
+        from analyzer.cli.jobs.report import run_report
+
+        return run_report(selection, records, form=form, output=output, source=stored, **page)
+    if selection != Selection():
+        raise AnalyzerError("options of models have no effect on stored results; --where selects these")
+    return run_sweep_report(stored, form=form, output=output, **page)
 
 
 def _require_source(options: Mapping[str, Any], form: str | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analyzer.cli.jobs.sweep_report import OUTPUT, Source, read_analysis
 from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner, write
 from analyzer.cli.selection import Selection
@@ -23,8 +24,6 @@ from reports.page.sections.about import described
 if TYPE_CHECKING:
     from reports.page.write import Charts
 
-OUTPUT = "analysis.html"
-
 
 def run_report(
     selection: Selection,
@@ -34,14 +33,18 @@ def run_report(
     figures: str | None,
     form: str,
     output: str | None,
+    source: Source | None = None,
 ) -> int:
-    """Returns 0, or 2 or 3 if some models cannot be counted. They, and files that cannot be read, are named on standard
+    """Writes the page of the models and records, with the stored results of `source` if it is given.
+
+    Returns 0, or 2 or 3 if some models cannot be counted. They, and files that cannot be read, are named on standard
     error and on the page.
 
     Raises AnalyzerError if there is no record to show.
     """
     if not files and not selection:
         raise AnalyzerError("nothing to report on: give a model, such as googlenet, or a record's file")
+    analysis = read_analysis(source) if source else None
     records, refused = read_records(files)
     records = [add_memory(record) for record in records]
     runs_torch = bool(selection.references) or (selection.training and bool(selection))
@@ -56,9 +59,12 @@ def run_report(
     if not records:
         raise AnalyzerError("none of the records can be reported; see the messages above")
     from reports.page.build import page
+    from reports.page.sweep_page import result_sections
 
-    command = shlex.join(map(one_line, ["analyze", "report", *files, *selection.arguments()]))
-    built = page(records, refused, command)
+    stored = source.arguments() if source else []
+    command = shlex.join(map(one_line, ["analyze", "report", *files, *selection.arguments(), *stored]))
+    results = result_sections(analysis) if analysis else ()
+    built = page(records, refused, command, results)
     if figures:
         from reports.page.images import write_figures
 

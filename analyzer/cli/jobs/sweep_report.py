@@ -10,6 +10,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, spinner, write
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import read_text
+from analyzer.core.frozen import Frozen
 
 if TYPE_CHECKING:
     from analyzer.sweeps.analysis.accuracy import Accuracy
@@ -21,83 +22,97 @@ OUTPUT = "analysis.html"
 HISTORY = "history"
 
 
-def run_sweep_report(
-    source: str,
-    *,
-    where: str | None,
-    store: str | None,
-    accuracy: str | None,
-    cost: Cost | None,
-    axes: tuple[str, ...],
-    charts: Charts,
-    figures: str | None,
-    form: str,
-    output: str | None,
-) -> int:
-    """Returns 0. Raises AnalyzerError if there is no result to show, for a bad filter, file or axis."""
-    accuracies = _read_accuracy(accuracy) if accuracy else None
-    with spinner("reading results", when=True):
-        analysis = _analyse(source, where, store, accuracies, cost, axes)
-    for note in analysis.notes:
-        print_message(note)
-    if form in ("html", "md") or figures:
-        return _write_page(
-            analysis, source, _command(source, where, accuracy, cost, axes), charts, figures, form, output
+class Source(Frozen):
+    """The stored results to report, and how: `--from` and the options that it has."""
+
+    name: str
+    where: str | None
+    store: str | None
+    accuracy: str | None
+    cost: Cost | None
+    axes: tuple[str, ...]
+
+    def arguments(self) -> list[str]:
+        """The command-line arguments without the store, whose URL may have a password."""
+        options = (
+            ("--from", self.name),
+            ("--where", self.where),
+            ("--accuracy", self.accuracy),
+            ("--cost", self.cost),
+            ("--axes", ",".join(self.axes)),
         )
+        return [word for option, value in options if value for word in (option, value)]
+
+
+def run_sweep_report(source: Source, *, charts: Charts, figures: str | None, form: str, output: str | None) -> int:
+    """Returns 0. Raises AnalyzerError as `read_analysis`."""
+    analysis = read_analysis(source)
+    if form == "html" or figures:
+        from reports.page.sweep_page import sweep_page
+
+        command = shlex.join(map(one_line, ["analyze", "report", *source.arguments()]))
+        page = sweep_page(analysis, source.name, command)
+        if figures:
+            from reports.page.images import write_figures
+
+            for message in write_figures(page, Path(figures)):
+                print_message(message)
+        if form == "html":
+            from reports.page.write import html
+
+            write(html(page, charts), output or OUTPUT)
+            return 0
     from reports.sweeps.data import dump, sheet
+    from reports.sweeps.markdown import summary
     from reports.sweeps.tables import tables
 
     emit(
-        form, output, lambda: tables(analysis), untrusted=True, json=lambda: dump(analysis), csv=lambda: sheet(analysis)
-    )
+        form, output, lambda: tables(analysis), untrusted=True,
+        json=lambda: dump(analysis), csv=lambda: sheet(analysis), md=lambda: summary(analysis),
+    )  # fmt: skip
     return 0
 
 
-def _analyse(
-    source: str,
-    where: str | None,
-    store: str | None,
-    accuracy: Accuracy | None,
-    cost: Cost | None,
-    axes: tuple[str, ...],
-) -> Analysis:
+def read_analysis(source: Source) -> Analysis:
+    """Raises AnalyzerError if there is no result to show, and for a bad filter, file or axis."""
     from analyzer.database.store import open_store
     from analyzer.sweeps.analysis.analysis import analyze_points
     from analyzer.sweeps.analysis.points import row_point
 
-    condition = _condition(source, where)
-    with open_store(store, create=False) as opened:
+    accuracy = _read_accuracy(source.accuracy) if source.accuracy else None
+    condition = _condition(source)
+    with spinner("reading results", when=True), open_store(source.store, create=False) as opened:
         points = map(row_point, opened.select(condition, whole=True, descending=False))
-        analysis = analyze_points(points, accuracy=accuracy, first_cost=cost, axes=axes)
-        for note in opened.notes:
-            print_message(note)
+        analysis = analyze_points(points, accuracy=accuracy, first_cost=source.cost, axes=source.axes)
+        notes = opened.notes
         if not analysis.points:
-            raise AnalyzerError(_nothing(source, where, opened.name))
+            raise AnalyzerError(_nothing(source, opened.name))
+    for note in (*notes, *analysis.notes):
+        print_message(note)
     return analysis
 
 
-def _condition(source: str, where: str | None) -> str | None:
+def _condition(source: Source) -> str | None:
     """The filter of `history` and of the runs of a grid's file, whose names end with the grid's key."""
-    if source == HISTORY:
-        return where
-    if not source.lower().endswith(".toml"):
-        raise AnalyzerError(
-            f"--from {one_line(source)} is neither history nor a grid's file GRID.toml; give one of them"
-        )
+    if source.name == HISTORY:
+        return source.where
+    name = one_line(source.name)
+    if not source.name.lower().endswith(".toml"):
+        raise AnalyzerError(f"--from {name} is neither history nor a grid's file GRID.toml; give one of them")
     from analyzer.sweeps.api import read_grid
     from analyzer.sweeps.grid import cases
     from analyzer.sweeps.keys import grid_key
 
-    runs = f'run ~ "*-{grid_key(cases(read_grid(source)))}"'
-    return f"{runs} and ({where})" if where else runs
+    runs = f'run ~ "*-{grid_key(cases(read_grid(source.name)))}"'
+    return f"{runs} and ({source.where})" if source.where else runs
 
 
-def _nothing(source: str, where: str | None, store: str) -> str:
-    if where:
-        return f"--where {quoted(where)} selects no result of {one_line(source)} in {store}"
-    if source == HISTORY:
+def _nothing(source: Source, store: str) -> str:
+    name = one_line(source.name)
+    if source.where:
+        return f"--where {quoted(source.where)} selects no result of {name} in {store}"
+    if source.name == HISTORY:
         return f"{store} has no results; run analyze sweep or analyze time first, or name a store with --store"
-    name = one_line(source)
     return (
         f"no run of {name} is in {store}; run analyze sweep {name} first. With other options it was another grid: "
         "use --from history --where 'run == \"…\"' for it"
@@ -113,32 +128,3 @@ def _read_accuracy(name: str) -> Accuracy:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise AnalyzerError(f"cannot read {quoted(name)}: {reason}; wanted a CSV file with model,accuracy") from None
     return parse_accuracy(text, name)
-
-
-def _write_page(
-    analysis: Analysis, source: str, command: str, charts: Charts, figures: str | None, form: str, output: str | None
-) -> int:
-    from reports.page.sweep_page import sweep_page
-
-    page = sweep_page(analysis, source, command)
-    if figures:
-        from reports.page.images import write_figures
-
-        for message in write_figures(page, Path(figures)):
-            print_message(message)
-    if form == "md":
-        from reports.sweeps.markdown import summary
-
-        write(summary(analysis), output)
-    else:
-        from reports.page.write import html
-
-        write(html(page, charts), output or OUTPUT)
-    return 0
-
-
-def _command(source: str, where: str | None, accuracy: str | None, cost: str | None, axes: tuple[str, ...]) -> str:
-    """The command without the store, whose URL may have a password."""
-    options = (("--where", where), ("--accuracy", accuracy), ("--cost", cost), ("--axes", ",".join(axes)))
-    words = [word for option, value in options if value for word in (option, value)]
-    return shlex.join(map(one_line, ["analyze", "report", "--from", source, *words]))

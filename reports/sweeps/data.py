@@ -99,8 +99,11 @@ def _result(point: Point) -> dict[str, Any]:
     if point.time is None:
         return {"status": "ok", **counts}
     low, high = point.median.interval() if point.usable else (None, None)
-    return {"status": "ok", **counts, "median_s": point.time.shown_s, "low_s": low, "high_s": high,
-            "quality": point.time.quality}  # fmt: skip
+    times = {"median_s": point.time.shown_s, "low_s": low, "high_s": high, "quality": point.time.quality}
+    if point.time.gpu:
+        times |= dict(zip(("gpu_low_s", "gpu_high_s"), point.time.gpu.interval(), strict=True))
+        times["gpu_median_s"] = point.time.gpu.value
+    return {"status": "ok", **counts, **times}
 
 
 def _best(best: Best, analysis: Analysis) -> dict[str, Any]:
@@ -154,6 +157,9 @@ def _lines(sections: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if "median_s" in result:
             yield {**result, "section": "results", "quantity": "time_s", "value": result["median_s"],
                    "low": result["low_s"], "high": result["high_s"], "outcome": result["quality"]}  # fmt: skip
+        if "gpu_median_s" in result:
+            yield {**result, "section": "results", "quantity": "gpu_time_s", "value": result["gpu_median_s"],
+                   "low": result["gpu_low_s"], "high": result["gpu_high_s"]}  # fmt: skip
         if result["status"] == "failed":
             yield {**result, "section": "failures", "outcome": result["reason"]}
     yield from _ratios(sections)

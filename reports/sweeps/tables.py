@@ -263,6 +263,7 @@ def failures_table(analysis: Analysis, names: Names, *, shown: int = 3) -> Table
 def results_table(analysis: Analysis, names: Names) -> Table:
     """Every configuration, those that failed last."""
     points = sorted(analysis.points, key=lambda point: point.failed)
+    gpu = any(point.time and point.time.gpu for point in points)
     timed, peaks = any(point.time for point in points), any(point.peak is not None for point in points)
     rows = [
         (
@@ -273,6 +274,7 @@ def results_table(analysis: Analysis, names: Names) -> Table:
             cells.count("macs", point.macs),
             *([cells.count("peak_memory", point.peak)] if peaks else []),
             *(_times(point) if timed else []),
+            *([_gpu_time(point)] if gpu else []),
         )
         for point in points[:MAX_ROWS]
     ]
@@ -283,8 +285,17 @@ def results_table(analysis: Analysis, names: Names) -> Table:
         "MACs",
     ]
     titles += [*(["peak memory"] if peaks else []), *(["time", "95 % interval", "quality"] if timed else [])]
+    titles += ["GPU time"] if gpu else []
     head = columns("model", *titles, left=("configuration", "machine", "quality"), shrink={"configuration", "machine"})
     return Table("Results", head, tuple(rows), notes=tuple(_cut(len(points))))
+
+
+def _gpu_time(point: Point) -> Cell | str:
+    median = point.time.gpu if point.time else None
+    if median is None:
+        return MISSING
+    low, high = median.interval()
+    return Cell(seconds(median.value), median.value, note=f"{interval(max(low, 0.0), high)}")
 
 
 def _times(point: Point) -> tuple[Cell | str, ...]:

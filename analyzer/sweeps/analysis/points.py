@@ -22,11 +22,12 @@ Machine: TypeAlias = tuple[str, ...]  # A stable key without what configurations
 
 
 class Time(Frozen):
-    """The time of a pass. Without a median it is void: too disturbed to use."""
+    """The time of a pass; without a median it is void: too disturbed to use. `gpu` is the GPU time, if measured."""
 
     quality: Quality
     median: Median | None
     shown_s: float
+    gpu: Median | None = None
 
 
 class Point(Frozen):
@@ -139,10 +140,10 @@ def row_point(row: Mapping[str, Any]) -> Point:
 
 
 def _without_operator_times(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A record has a sample per operator and pass: megabytes, of which only those of the pass are needed."""
+    """A record has a sample per operator and pass: megabytes, of which only those of the whole pass are needed."""
     try:
         record = json.loads(row["record"] or "null")
-        record["timings"] = [timing for timing in record["timings"] if timing["kind"] == "pass"]
+        record["timings"] = [timing for timing in record["timings"] if timing["kind"] in ("pass", "device")]
     except (KeyError, TypeError, ValueError):
         return row  # Without times, or damaged.
     return {**row, "record": json.dumps(record)}
@@ -184,12 +185,13 @@ def _with_time(counted: Point, record: Record) -> Point:
 
     processor, gpu = record.environment.get("processor") or {}, record.environment.get("gpu") or {}
     median = estimate_median(timing) if measurement.quality != "void" else None
+    gpu_timings = [each for each in measurement.of("device") if each.quality != "void"]
     return counted.replace(
         configuration=measurement.configuration,
         machine=tuple(map(one_line, stable_key(record.environment, Configuration()))),
         machine_name=one_line(gpu.get("name") or processor.get("model") or "unknown machine"),
         processors=len(processor.get("affinity") or ()) or int(processor.get("count") or 0),
-        time=Time(measurement.quality, median, timing.median_s),
+        time=Time(measurement.quality, median, timing.median_s, *map(estimate_median, gpu_timings[:1])),
         reason=one_line(measurement.reason),
     )
 

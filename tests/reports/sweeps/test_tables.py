@@ -12,7 +12,7 @@ from analyzer.sweeps.analysis.accuracy import Accuracy
 from analyzer.sweeps.analysis.analysis import analyze_results
 from reports.sweeps.data import SHEET, dump, sheet
 from reports.sweeps.markdown import summary
-from reports.sweeps.tables import tables
+from reports.sweeps.tables import results_table, tables
 from reports.sweeps.words import conclusion, names_of, overview
 from reports.table import cell_text
 from tests.sweeps.results import LARGE, measured_grid, result
@@ -94,6 +94,17 @@ def test_json_has_exact_numbers_and_csv_the_same(measured):
     assert macs == {"googlenet": 1_582_671_872, "alexnet": 724_406_816, "nin": 1_100_299_520}
     speeds = [float(line["value"]) for line in lines if line["section"] == "best" and line["value"]]
     assert speeds == [best["speed"] for best in data["best"] if best["speed"] is not None]
+
+
+def test_gpu_time_stands_beside_the_time():
+    timed = result("net", 2.0, device="cuda")
+    record = timed.record
+    gpu = record.measurement.pass_timing.replace(kind="device", samples_s=(0.5,) * 9)
+    measurement = record.measurement.replace(timings=(*record.measurement.timings, gpu))
+    analysis = analyze_results([timed.replace(record=record.replace(measurement=measurement)), result("net")])
+    table = results_table(analysis, names_of(analysis))
+    assert column(table, "GPU time") == ["-", "500.0 ms"]
+    assert "gpu_time_s,0.5,0.5,0.5" in sheet(analysis)
 
 
 def test_unbounded_intervals_are_null_in_json():

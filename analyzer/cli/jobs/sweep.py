@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,9 @@ from analyzer.sweeps.grid_file import Locate, nowhere, parse_grid, read_toml
 
 if TYPE_CHECKING:
     from analyzer.sweeps.estimate import Estimate
-    from analyzer.sweeps.run import Settings
+    from analyzer.sweeps.run import Outcome, Settings
 
-REMARK = "Median of a pass; `analyze report --from history` compares configurations with their intervals."
+REMARK = "Times are medians of a pass."
 
 
 def run(
@@ -133,7 +134,7 @@ def _sweep(chosen: Sequence[Case], settings: Settings, store: str | None, form: 
         print_message(
             f"{outcome.before:,} of {len(outcome.keys):,} configurations were stored before, in run {outcome.run}"
         )
-    _show(rows, outcome.run, complete=outcome.complete, form=form, output=output)
+    _show(rows, outcome, opened.name if store else None, form, output)
     if not outcome.complete:
         left = len(outcome.keys) - len(rows)
         print_message(f"interrupted: {len(rows):,} results are stored, {left:,} are left; --resume goes on")
@@ -141,17 +142,20 @@ def _sweep(chosen: Sequence[Case], settings: Settings, store: str | None, form: 
     return 3 if failed else 0
 
 
-def _show(rows: Sequence[Mapping[str, Any]], run: str, *, complete: bool, form: str, output: str | None) -> None:
+def _show(
+    rows: Sequence[Mapping[str, Any]], outcome: Outcome, store: str | None, form: str, output: str | None
+) -> None:
     from reports.sweeps.run import run_csv, run_json, run_tables
 
+    run, total = outcome.run, f"{len(outcome.keys):,} configurations"
+    title = f"Sweep of {total}" if outcome.complete else f"Sweep, interrupted: {len(rows):,} of {total}"
     timed = any(row["time_s"] is not None for row in rows)
-    notes = [
-        f"Run {run}. Whole records: analyze history export --where 'run == \"{run}\"'.",
-        *([REMARK] if timed else []),
-    ]
+    place = f" --store {shlex.quote(store)}" if store else ""
+    report = f"Report: analyze report --from history --where 'run == \"{run}\"'{place}"
+    notes = [*([REMARK] if timed else []), report]
     emit(
-        form, output, lambda: run_tables(rows, f"Sweep of {len(rows):,} configurations", notes), untrusted=True,
-        json=lambda: run_json(rows, run, complete=complete), csv=lambda: run_csv(rows),
+        form, output, lambda: run_tables(rows, title, notes), untrusted=True,
+        json=lambda: run_json(rows, run, complete=outcome.complete), csv=lambda: run_csv(rows),
     )  # fmt: skip
 
 

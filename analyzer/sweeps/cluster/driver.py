@@ -95,6 +95,7 @@ class _Task:
     def __init__(self, job: Job, group: _Group, future: Future[Any], addresses: Collection[str]) -> None:
         self.job, self.group, self.future, self.addresses = job, group, future, addresses
         self.worker = ""  # The address of the worker that has started it.
+        self.waits = ""  # For the machine's lock: the message.
 
 
 class _Dispatch:
@@ -119,7 +120,6 @@ class _Dispatch:
         self.demand: list[Future[Any]] = []
         self.events: SimpleQueue[Event] = SimpleQueue()
         self.topic = f"macscope {settings['run']} {random.getrandbits(64):x}"
-        self.label = ""
 
     def run(self, jobs: Sequence[Job]) -> None:
         self._add(jobs)
@@ -130,7 +130,7 @@ class _Dispatch:
         while self.tasks or any(group.waiting for group in self.groups.values()):
             self._submit()
             self._handle_events()
-            self.progress(self.label)
+            self.progress(self._label())
 
     def close(self) -> None:
         """Takes back what Dask has, and ends the processes of the run on the workers."""
@@ -184,7 +184,6 @@ class _Dispatch:
         if reason and reason != group.complained:
             number = len(group.waiting)
             self.notify(f"{number} configuration{'s' * (number != 1)} wait: {reason}")
-            self.label = "waiting for workers"
         group.complained = reason
 
     def _show_demand(self) -> None:
@@ -262,10 +261,17 @@ class _Dispatch:
             return
         if "started" in message:
             task.worker = message["worker"]
-            case = task.job[1]
-            self.label = f"{case.label}, {case.configuration.label}"
         else:
-            self.label = one_line(message["message"])
+            task.waits = one_line(message["message"])
+
+    def _label(self) -> str:
+        """What runs; if nothing does, what it waits for."""
+        started = [task for task in self.tasks.values() if task.worker]
+        for task in started:
+            if not task.waits:
+                case = task.job[1]
+                return f"{case.label}, {case.configuration.label}"
+        return started[0].waits if started else "waiting for workers"
 
     def _lose(self, message: Mapping[str, Any]) -> None:
         """Dask runs the tasks of a lost worker again; the one that ran there may be what killed the worker."""
@@ -318,6 +324,8 @@ class _Dispatch:
             if isinstance(error, KilledWorker) or not self._blame(key, task, f"{type(error).__name__}: {error}"):
                 self._again(key, task)
             return
+        for other in self.tasks.values():
+            other.waits = ""  # One of them has the lock now.
         if "row" in answer:
             self._remove(key, task)
             self.on_row(self._as_asked(answer["row"], task.job))

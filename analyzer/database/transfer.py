@@ -124,8 +124,10 @@ def _parquet() -> tuple[Any, Any]:
     try:
         import pyarrow
         from pyarrow import parquet
-    except ImportError:
+    except ModuleNotFoundError:
         raise AnalyzerError(
             "Parquet needs pyarrow, which is not installed; install the extra parquet: pip install 'macscope[parquet]'"
         ) from None
+    except ImportError as error:
+        raise AnalyzerError(f"Parquet needs pyarrow, which cannot be imported: {one_line(error)[:200]}") from None
     return parquet, pyarrow

@@ -14,7 +14,9 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
-LIBRARIES = ("torchvision", "timm", "hf")  # References such as `timm:vit_base_patch16_224` bring their own inputs.
+# References such as `timm:vit_base_patch16_224` bring their own inputs. The package of each scheme.
+PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
+LIBRARIES = tuple(PACKAGES)
 PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}[xX])*[0-9]{1,9})(?::(\w+)(?:<([0-9]{1,12}))?)?")
 
 

@@ -15,7 +15,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.inputs import Input
 from analyzer.core.shapes import shape_text
 
-SMALL = 2**20  # Bytes; a smaller tensor costs less than a mapping.
+SMALL = 2**16  # Bytes; a smaller tensor costs less than a mapping.
 # Without it Linux rejects a mapping larger than memory, although no page is used. Python has the flag from 3.13 on.
 NO_RESERVE = 0x4000
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,17 @@ class _Server:
         life, connection = socket.socketpair()
         with channel, connection, _standard_error(printed) as errors:
             header = {"task": task, "folder": _folder(), "path": sys.path, "environment": dict(os.environ)}
-            data = json.dumps(header).encode()
-            descriptors = [channel.fileno(), connection.fileno(), errors]
-            socket.send_fds(self.socket, [len(data).to_bytes(LENGTH_BYTES, "big")], descriptors)
-            self.socket.sendall(data)
+            self._send(header, [channel.fileno(), connection.fileno(), errors])
         self.used = True
         return _Worker(ours, life)
+
+    def preload(self, packages: Sequence[str]) -> None:
+        self._send({"preload": list(packages), "path": sys.path}, [])
+
+    def _send(self, header: Mapping[str, Any], descriptors: Sequence[int]) -> None:
+        data = json.dumps(header).encode()
+        socket.send_fds(self.socket, [len(data).to_bytes(LENGTH_BYTES, "big")], descriptors)
+        self.socket.sendall(data)
 
     def close(self) -> None:
         self.socket.close()
@@ -190,6 +195,14 @@ def start() -> None:
     if _server is None and CAN_FORK:
         _server = _Server()
         atexit.register(_close_server)
+
+
+def preload(packages: Sequence[str]) -> None:
+    """Imports installed packages in the server, so that its workers need not import them each. Waits for nothing."""
+    start()
+    if _server is not None:
+        with suppress(OSError):  # A server that has ended; the next worker reports that.
+            _server.preload(packages)
 
 
 def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str, printed: int | None = None) -> Reply:

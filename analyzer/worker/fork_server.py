@@ -14,9 +14,10 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from importlib.machinery import PathFinder
 from os import _exit  # Before a model can replace it in `os`.
 from typing import Any
 
@@ -41,6 +42,9 @@ def main(control: int, preload: list[str]) -> None:
     keepers: set[int] = set()
     while (received := _receive(server)) is not None:
         header, descriptors = received
+        if "preload" in header:
+            _preload(header["preload"], header["path"])
+            continue
         if (keeper := os.fork()) == 0:
             try:
                 server.close()
@@ -72,6 +76,17 @@ def _receive(server: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         data += server.recv(rest - len(data))
     header: dict[str, Any] = json.loads(data)
     return header, descriptors
+
+
+def _preload(packages: Sequence[str], path: Sequence[str]) -> None:
+    """Imports the packages that are the same on the import path of the command, where a user's folder may hide one."""
+    for package in packages:
+        ours, theirs = (PathFinder.find_spec(package, entries) for entries in (sys.path, path))
+        if ours and theirs and ours.origin == theirs.origin:
+            with suppress(BaseException):  # The worker reports the error.
+                import_module(package)
+    gc.collect()
+    gc.freeze()
 
 
 def _reap() -> set[int]:

@@ -80,6 +80,35 @@ def test_a_model_that_ends_its_process_does_not_end_a_check(project, analyze):
     assert "net.py:Ends: its process ended with status 0" in done.err
 
 
+@pytest.mark.skipif(not client.CAN_FORK, reason="there is no server")
+@pytest.mark.parametrize(("package", "hidden"), [("colorsys", False), ("sched", True)])
+def test_the_server_imports_a_package_for_its_workers_unless_a_users_file_hides_it(
+    project, analyze, monkeypatch, package, hidden
+):
+    if hidden:
+        (project / "path").mkdir()
+        (project / "path" / f"{package}.py").write_text("")
+        monkeypatch.syspath_prepend(str(project / "path"))
+    Path("net.py").write_text(
+        "import sys\nfrom torch import nn\n"
+        f"class Net(nn.Linear):\n    def __init__(self): super().__init__(4, 2 + ({package!r} in sys.modules))\n"
+    )
+    client.preload([package, "no_such_package"])
+    done = analyze("net.py:Net", "--input", "4", "--format", "json")
+    outputs = 2 if hidden else 3
+    assert json.loads(done.out)["records"][0]["totals"]["params"] == outputs * 4 + outputs
+
+
+@pytest.mark.parametrize(
+    ("models", "packages"), [(("timm:a", "timm:b", "torchvision:c"), [["timm"]]), (("timm:a",), [])]
+)
+def test_a_check_has_a_library_of_several_models_imported_once(analyze, project, monkeypatch, models, packages):
+    asked = []
+    monkeypatch.setattr(client, "preload", asked.append)
+    analyze("check", *models)
+    assert asked == packages
+
+
 def test_an_error_names_its_model_once(project, analyze):
     done = analyze("check", "net.py:Ends")
     assert done.err.startswith("analyze: net.py:Ends: its process ended")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
+from analyzer.core.inputs import PACKAGES
 from analyzer.core.lock import exclusive
 from analyzer.models.installed import matching_models
 from analyzer.records.note import is_strict
@@ -100,6 +102,7 @@ def _read_baseline(path: Path, shown: str, *, replaceable: bool) -> baseline.Bas
 def _count_candidates(settings: config.Config, selection: Selection) -> tuple[Candidate, ...]:
     names = select_names(settings, selection, "check")
     root = Path.cwd() if selection else settings.root
+    _preload_libraries(names)
     with spinner("counting", when=any(_may_run_code(name) for name in names if name not in selection.variants)):
         return tuple(
             count_candidate(
@@ -111,6 +114,15 @@ def _count_candidates(settings: config.Config, selection: Selection) -> tuple[Ca
             )
             for name in names
         )
+
+
+def _preload_libraries(names: Sequence[str]) -> None:
+    """A library of several models is imported once, by the server of the workers, and not by each worker."""
+    schemes = Counter(name.partition(":")[0] for name in names)
+    if packages := [package for scheme, package in PACKAGES.items() if schemes[scheme] > 1]:
+        from analyzer.worker import client
+
+        client.preload(packages)
 
 
 def _input(settings: config.Config, name: str) -> dict[str, Any]:

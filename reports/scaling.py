@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line
@@ -11,6 +11,7 @@ from analyzer.core.units import METRICS, percent
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
 from analyzer.scaling.fit import Domain, Fit, Values
+from analyzer.scaling.limits import Capacity, dominates_from, largest_within
 from analyzer.scaling.values import macs_of
 from reports.cells import count
 from reports.formats.text import csv_text
@@ -20,11 +21,13 @@ SCHEMA_VERSION = 1
 Point = tuple[dict[str, int], Values | AnalyzerError]
 
 
-def tables(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> list[Table]:
-    """The formulas, and the values if any are asked for."""
+def tables(
+    scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], memory: Capacity | None = None
+) -> list[Table]:
+    """The formulas, and the values if any are asked for; with `memory`, what fits it."""
     shown = [_formulas(scaling, metrics, fit) for fit in scaling.fits]
-    shown[-1] = shown[-1].replace(notes=tuple(_notes(scaling)))
-    return [*shown, _values(scaling, metrics, points)] if points else shown
+    shown[-1] = shown[-1].replace(notes=(*_notes(scaling), *(_within(scaling, memory) if memory else ())))
+    return [*shown, _values(scaling, metrics, points, memory)] if points else shown
 
 
 def _formulas(scaling: Scaling, metrics: Sequence[str], fit: Fit) -> Table:
@@ -56,37 +59,65 @@ def _notes(scaling: Scaling) -> list[str]:
             f"The formulas equal {scaling.verified} counts at these sizes to the last unit; other sizes are counted."
         ]
     for axis in scaling.axes:
-        smallest = scaling.smallest(axis) if axis.base > 1 else 1
-        if smallest > 1:
-            notes.append(f"The smallest {_name(axis)} that the model takes is {smallest}.")
+        if scaling.smallest(axis) > 1:
+            notes.append(f"{_sentence(scaling.taken(axis))}.")
         (_, first), *later = scaling.largest_operators(axis) or [(0, "")]
         if later:
             text = ", ".join(f"{one_line(name)} from {size:,}" for size, name in later)
             notes.append(f"Most MACs along {_name(axis)}: {one_line(first)}, then {text}.")
+        if (found := dominates_from(scaling, axis)) is not None:
+            size, name = found
+            notes.append(f"{one_line(name)} has more MACs than all other operators from {_name(axis)} {size:,} on.")
+    notes += [f"{_sentence(scaling.taken(axis))}." for axis in scaling.fixed]
     return [*notes, *scaling.base.notes]
 
 
-def _values(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> Table:
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _within(scaling: Scaling, memory: Capacity) -> Iterator[str]:
+    """A sentence per axis on the largest size that fits a memory."""
+    whose = one_line(memory.name)
+    for axis in scaling.axes:
+        found = largest_within(scaling, axis, memory.size)
+        others = ", ".join(f"{_name(other)} {other.base:,}" for other in scaling.axes if other is not axis)
+        at = f" at {others}" if others else ""
+        if found.size is None:
+            yield f"No {_name(axis)} with a formula fits the memory of {whose}{at}."
+        elif found.more:
+            yield f"{_name(axis)} {found.size:,} fits the memory of {whose}{at}; larger ones were not tried."
+        else:
+            yield f"The largest {_name(axis)} whose peak memory fits {whose} is {found.size:,}{at}."
+
+
+def _values(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], memory: Capacity | None = None) -> Table:
     rows: list[Row] = []
     for sizes, values in points:
         at = tuple(Cell(f"{size:,}", size) for size in sizes.values())
         if isinstance(values, AnalyzerError):
-            rows.append((*at, *(MISSING for _ in metrics), one_line(values)))
+            rows.append((*at, *(MISSING for _ in metrics), *([MISSING] if memory else []), one_line(values)))
         else:
-            rows.append((*at, *(count(metric, values[metric]) for metric in metrics), _largest(values)))
+            fits = ["yes" if values["peak_memory"] <= memory.size else "no"] if memory else []
+            rows.append((*at, *(count(metric, values[metric]) for metric in metrics), *fits, _largest(values)))
     first, *others = (_name(axis) for axis in scaling.axes)
-    titles = [*others, *(METRICS[metric].title for metric in metrics), "most MACs"]
+    titles = [*others, *(METRICS[metric].title for metric in metrics), *(["fits"] if memory else []), "most MACs"]
     return Table(f"{scaling.label} at these sizes", columns(first, *titles, left={"most MACs"}), tuple(rows))
 
 
 def _largest(values: Values) -> str:
     """The operator with the most MACs and its share."""
-    operators = {name: value for name, value in values.items() if name not in METRICS}
+    operators = by_operator(values)
     name = max(operators, key=lambda key: operators[key], default="")
-    return f"{name.removeprefix(macs_of(''))} {percent(operators[name] / values['macs'])}" if name else MISSING
+    return f"{name} {percent(operators[name] / values['macs'])}" if name else MISSING
 
 
-def dump(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> str:
+def by_operator(values: Values) -> dict[str, int]:
+    """The MACs of each kind of operator."""
+    return {name.removeprefix(macs_of("")): value for name, value in values.items() if name not in METRICS}
+
+
+def dump(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], memory: Capacity | None = None) -> str:
     """JSON: the axes, a formula per metric and range, and the values. Coefficients are exact, as texts `n` or `n/d`."""
     ranges = [
         {
@@ -102,10 +133,10 @@ def dump(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> s
     ]
     values = [
         {**sizes, "error": one_line(row)} if isinstance(row, AnalyzerError)
-        else {**sizes, **{metric: row[metric] for metric in metrics}}
+        else {**sizes, **{metric: row[metric] for metric in metrics}, "macs_by_operator": by_operator(row)}
         for sizes, row in points
     ]  # fmt: skip
-    data = {
+    data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "status": "partial" if any("error" in row for row in values) else "ok",
         "model": scaling.label,
@@ -115,8 +146,17 @@ def dump(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point]) -> s
         "verified_counts": scaling.verified,
         "ranges": ranges,
         "values": values,
+        "smallest": {axis.name: scaling.smallest(axis) for axis in scaling.axes},
+        "fixed": [axis.name for axis in scaling.fixed],
         "notes": scaling.base.notes,
     }
+    if memory:
+        found = {axis.name: largest_within(scaling, axis, memory.size) for axis in scaling.axes}
+        data["memory"] = {
+            "name": memory.name,
+            "bytes": memory.size,
+            "largest": {name: {"size": limit.size, "may_be_larger": limit.more} for name, limit in found.items()},
+        }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, quoted
+from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line, quoted
 from analyzer.core.inputs import is_reference, parse_inputs
 from analyzer.core.units import METRICS
 from analyzer.networks.variants import variant
@@ -40,13 +40,19 @@ class Scaling:
         module: str | None = None,
         memory: bool = False,
         limits: Mapping[str, int] | None = None,
+        required: bool = True,
     ) -> None:
+        """`required`: raises AnalyzerError if the model takes one size of an axis alone; else that axis is `fixed`."""
         self.axes, self.module = tuple(axes), module
         self._counts = Counts(source, memory=memory)
         self.base = self._record({})
         if module is not None and not self.base.rows:
             raise unknown_module_error(module, [source.count({})])
         self.label = self.base.label
+        self.fixed = tuple(axis for axis in axes if self._is_fixed(axis))
+        if self.fixed and (required or len(self.fixed) == len(self.axes)):
+            raise AnalyzerError(f"{one_line(self.label)}: {self.taken(self.fixed[0])}; there is no formula in it")
+        self.axes = tuple(axis for axis in self.axes if axis not in self.fixed)
         self.fits = tuple(self._fits(limits or {}))
 
     def __repr__(self) -> str:
@@ -141,14 +147,40 @@ class Scaling:
     def smallest(self, axis: Axis) -> int:
         """The smallest size that the model takes, with the others at their present values.
 
-        It is found by bisection: every size from it to the present one is taken to be accepted.
+        It is found by bisection among sizes at the distance of a formula's: all from it to the present one are taken to
+        be accepted.
         """
-        low, high = 0, axis.base
+        step = 1 if self._accepts(axis, axis.base - 1) else self._step(axis)
+        low, high = -1, (axis.base - 1) // step
+        below = axis.base - high * step
         while high - low > 1:
             middle = (low + high) // 2
-            accepted = self._counts.record(self._sizes({axis.name: middle})) is not None
-            low, high = (low, middle) if accepted else (middle, high)
-        return high
+            low, high = (low, middle) if self._accepts(axis, below + middle * step) else (middle, high)
+        return below + high * step
+
+    def _step(self, axis: Axis) -> int:
+        return max((fit.axes[axis.name].domain.step for fit in self.fits if axis.name in fit.axes), default=1)
+
+    def _accepts(self, axis: Axis, size: int) -> bool:
+        return size > 0 and self._counts.record(self._sizes({axis.name: size})) is not None
+
+    def _is_fixed(self, axis: Axis) -> bool:
+        """Whether the model takes none of several other sizes: near, multiples, half, and by likely periods."""
+        base = axis.base
+        distances = (1, 2, 4, 8, 16, 32, 64, base)
+        tried = (base + distance for distance in distances)
+        return not any(self._accepts(axis, size) for size in (*tried, base // 2, base - 1, base - 32))
+
+    def taken(self, axis: Axis) -> str:
+        """The sizes that the model takes along an axis, in words."""
+        name = " = ".join(axis.sizes)
+        if axis in self.fixed:
+            return f"the model takes {name} {axis.base:,} alone, of 12 sizes tried"
+        step = self._step(axis)
+        smallest = self.smallest(axis)
+        if step == 1 or self._accepts(axis, axis.base + 1):
+            return f"the smallest {name} that the model takes is {smallest:,}"
+        return f"the model takes {name} {smallest:,}, {smallest + step:,}, {smallest + 2 * step:,}, …"
 
     def largest_operators(self, axis: Axis) -> list[tuple[int, str]]:
         """Where along an axis the operator with the most MACs changes: sizes from which on it is another, in order."""
@@ -271,7 +303,7 @@ def scaling(source: Source, over: str | None, *, at: Sequence[str] = (), module:
     """As `scale`; `at` are values of `--at`, for which the formulas are to hold."""
     axes = parse_axes(over, source) if over else default_axes(source)
     limits = {name: max(sizes) for name, sizes in parse_values(at, axes).items()}
-    return Scaling(source, axes, module=module, memory=memory, limits=limits)
+    return Scaling(source, axes, module=module, memory=memory, limits=limits, required=over is not None)
 
 
 def default_axes(source: Source) -> tuple[Axis, ...]:

@@ -69,7 +69,7 @@ def fit_axis(
         fitted = _degrees(along, base, step)
         if fitted and (best is None or len(fitted) > len(best[1])):
             best = step, fitted
-        if len(fitted) == len(along(base) or ()) and _holds_further(along, base, step, fitted):
+        if fitted and len(fitted) == len(along(base) or ()) and _holds_further(along, base, step, fitted):
             best = step, fitted
             break
     if best is None:

@@ -30,14 +30,14 @@ def macs_of(op: str) -> str:
 
 def likely_steps(record: Record, axis: Axis) -> tuple[int, ...]:
     """Likely periods of an image's size: how often the smallest map fits into it, exactly or as a power of 2, which
-    also may be multiplied by the strides of pools beside the main path."""
+    also may be multiplied by the strides of pools beside the main path; and the present size, for windows."""
     dimension = {"height": -2, "width": -1, "frames": -3}[axis.name]
     sizes = [_size(row, dimension) for row in record.rows]
     smallest = min((size for size in sizes if size > 1), default=axis.base)
     ratio = axis.base // smallest
     power = 1 << max(ratio.bit_length() - 1, 0)
     exact = [ratio] if axis.base % smallest == 0 else []
-    return tuple(dict.fromkeys((*exact, *(power * factor for factor in (1, 2, 3, 5, 6)))))
+    return tuple(dict.fromkeys((*exact, *(power * factor for factor in (1, 2, 3, 5, 6)), axis.base)))
 
 
 def _size(row: Row, dimension: int) -> int:

@@ -50,7 +50,48 @@ def test_a_size_that_the_model_refuses_is_named_and_the_others_are_shown(analyze
     data = json.loads(outcome.out)
     assert data["status"] == "partial"
     assert "error" in data["values"][0]
-    assert analyze("scale", "googlenet", "--over", "height=width", "--at", "8").status == 3
+    refused = analyze("scale", "googlenet", "--over", "height=width", "--at", "8,9")
+    assert (refused.status, refused.out) == (2, "")
+    assert "takes is 31" in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_what_fits_a_memory(analyze):
+    outcome = analyze(
+        "scale",
+        "alexnet",
+        "--over",
+        "batch,height=width",
+        "--against",
+        "2GB",
+        "--at",
+        "batch=1,512",
+        "--format",
+        "json",
+    )
+    data = json.loads(outcome.out)
+    batch, size = data["memory"]["largest"]["batch"], data["memory"]["largest"]["height"]
+    assert not batch["may_be_larger"]
+    for fits, extra in ((True, 0), (False, 1)):
+        peak = analyzer.count("alexnet", batch=batch["size"] + extra, memory=True).memory.peak
+        assert (peak <= 2 * 10**9) == fits
+        side = size["size"] + 32 * extra
+        assert (analyzer.count("alexnet", input=(3, side, side), memory=True).memory.peak <= 2 * 10**9) == fits
+    # Convolutions and fully connected layers have all MACs.
+    for row in data["values"]:
+        assert sum(row["macs_by_operator"].values()) == row["macs"]
+
+
+def test_a_page_has_a_chart_per_metric_and_the_shares(analyze, tmp_path):
+    file = tmp_path / "costs.html"
+    outcome = analyze("scale", "alexnet", "--over", "batch,height=width", "--metric", "macs,params", "--against", "2GB",
+                      "--at", "height=227..355:64", "--at", "batch=1,8", "-o", str(file))  # fmt: skip
+    assert outcome.status == 0
+    page = file.read_text(encoding="utf-8")
+    assert [f'id="chart-scale-{name}"' in page for name in ("params", "macs", "shares", "flops")] == [True] * 3 + [
+        False
+    ]
+    assert "batch 8" in page
 
 
 @pytest.mark.parametrize(
@@ -65,6 +106,11 @@ def test_a_size_that_the_model_refuses_is_named_and_the_others_are_shown(analyze
         (["googlenet", "--metric", "mac"], "macs"),
         (["googlenet", "--module", "inception_9z"], "inception_9z"),
         (["googlenet", "--module", "inception_4a", "--memory"], "--memory"),
+        (["googlenet", "--module", "inception_4a", "--against", "24GB"], "--against"),
+        (["googlenet", "--against", "24XB"], "24XB"),
+        (["googlenet", "--against", "abacus"], "abacus"),
+        (["googlenet", "--against", "EPYC 7763"], "no published size of memory"),
+        (["googlenet", "--format", "html"], "--at"),
         (["googlenet", "--over", "height=width", "--input", "3x224x256"], "height 224, width 256"),
         (["googlenet", "--at", "batch=1..5000", "--at", "height=1..5000"], "combinations"),
     ],

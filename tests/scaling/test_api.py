@@ -11,6 +11,7 @@ import analyzer
 from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.networks import VARIANTS
 from analyzer.scaling.api import scale
+from analyzer.scaling.limits import capacity, dominates_from
 
 WINDOW = """
 from torch import bmm, nn
@@ -109,3 +110,65 @@ def test_a_window_that_stops_growing_has_two_ranges(tmp_path: Path):
     with pytest.raises(CannotMeasure, match=r"no polynomial in arg0\.1"):
         odd.formula()
     assert odd.at(**{"arg0.1": 255}) == 8 * 255 * 16 * 16
+
+
+TAKEN = """
+from torch import nn
+
+class Fixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(16, 4)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1))
+
+class Multiples(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 4, 4)
+
+    def forward(self, x):
+        if x.shape[-1] % 8:
+            raise ValueError("wanted a multiple of 8")
+        return self.conv(x)
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(16, 16)
+
+    def forward(self, x):
+        x = self.linear(x)
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+"""
+
+
+@pytest.mark.slow
+def test_the_sizes_that_a_model_takes(tmp_path: Path):
+    file = tmp_path / "taken.py"
+    file.write_text(TAKEN, encoding="utf-8")
+    with pytest.raises(AnalyzerError, match=r"takes height = width 4 alone"):
+        scale(f"{file}:Fixed", over="height=width", input="1x4x4")
+    costs = scale(f"{file}:Fixed", input="1x4x4")
+    assert [axis.name for axis in costs.axes] == ["batch"]
+    assert costs.polynomial("macs").text() == "64·batch"
+    costs = scale(f"{file}:Multiples", over="height=width", input="3x32x32")
+    assert costs.taken(costs.axes[0]) == "the model takes height = width 8, 16, 24, …"
+
+
+def test_where_attention_overtakes_the_rest(tmp_path: Path):
+    file = tmp_path / "taken.py"
+    file.write_text(TAKEN, encoding="utf-8")
+    costs = scale(f"{file}:Attention", over="arg0.1", input="8x16")
+    # 16 · 16 products per token in the linear layer, 2 · 16 per pair of tokens: more from 9 tokens on.
+    size, operator = dominates_from(costs, costs.axes[0])
+    assert size == 9
+    assert "attention" in operator
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("24GB", 24 * 10**9), ("1.5 GiB", 3 * 2**29), ("h100", 80 * 10**9), ("512MB", 512 * 10**6)]
+)
+def test_capacities(text, size):
+    assert capacity(text).size == size

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_options, selection_options
+from analyzer.cli.commands.options import output_or_page_options, selection_options
+from analyzer.cli.completion import complete_device
 from analyzer.cli.selection import Selection
 
 EXAMPLES = """\b
@@ -17,6 +18,8 @@ Examples:
   analyze scale googlenet --over batch,inception_4a.reduce_5x5 --module inception_4a
   analyze scale hf:gpt2 --over batch,sequence --at sequence=128..1024:x2
   analyze scale net.py --input 3x224x224 --train --metric step_macs
+  analyze scale googlenet --against 24GB
+  analyze scale googlenet --over height=width --at 112..672:56 -o costs.html
   analyze scale googlenet -o googlenet.tex
 
 A size is batch, height, width, frames or sequence, another size of an input (arg0.1, mask.2), or a number of a
@@ -43,7 +46,10 @@ def split_metrics(context: click.Context, parameter: click.Parameter, texts: tup
                    "step_flops.")  # fmt: skip
 @click.option("--module", metavar="PATH", help="Of one module only, by path or role.")
 @click.option("--memory", is_flag=True, help="Also peak memory.")
-@output_options
+@click.option("--against", metavar="MEMORY", shell_complete=complete_device,
+              help="Show the largest batch and sizes whose peak memory fits: 24GB, 16GiB, or a device such as "
+                   "h100.")  # fmt: skip
+@output_or_page_options
 def scale(selection: Selection, **options: Any) -> int:
     """Show the cost of a model as an exact formula of batch, resolution, sequence length or layer widths."""
     from analyzer.cli.jobs.scale import show_scaling

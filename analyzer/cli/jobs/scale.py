@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.frozen import Frozen
 from analyzer.scaling.api import Scaling, scaling
 from analyzer.scaling.axes import parse_values
+from analyzer.scaling.limits import capacity
 from analyzer.scaling.source import ReferenceSource, Source, VariantSource
 
 MAX_VALUES = 10_000
@@ -24,6 +27,7 @@ def show_scaling(
     metrics: Sequence[str],
     module: str | None,
     memory: bool,
+    against: str | None,
     form: str,
     output: str | None,
 ) -> int:
@@ -31,30 +35,61 @@ def show_scaling(
     selection.require_models("scale")
     if len(selection.variants) + len(selection.references) > 1:
         raise AnalyzerError("analyze scale takes one model; run it once for each")
-    if memory and module:
-        raise AnalyzerError("--memory is of the whole model; leave out --module")
+    if (memory or against) and module:
+        option = "--memory" if memory else "--against"
+        raise AnalyzerError(f"{option} is of the whole model; leave out --module")
+    fitted = capacity(against) if against is not None else None
+    if form == "html" and not at:
+        raise AnalyzerError("a page has charts over sizes; give them, such as --at batch=1..64:x2")
     with spinner("Counting at several sizes …", when=bool(selection.references)):
-        costs = scaling(_source(selection), over, at=at, module=module, memory=memory)
+        costs = scaling(_source(selection), over, at=at, module=module, memory=memory or fitted is not None)
         shown = _metrics(costs, metrics)
         values = parse_values(at, costs.axes)
         combinations = prod(map(len, values.values()))
         if combinations > MAX_VALUES:
             raise AnalyzerError(f"--at asks for {combinations:,} combinations of sizes; the limit is {MAX_VALUES:,}")
         points = list(costs.table(values)) if at else []
+        refused = _refused(costs, points)
+        if refused and len(refused.sizes) == len(points):
+            raise type(refused.error)(refused.text)
     from reports import scaling as report
 
+    def page() -> str:
+        from reports.page.sections import scaling as sections
+        from reports.page.write import html
+
+        return html(sections.page(costs, shown, points, fitted))
+
+    texts = {"html": page} if form == "html" else {}
+    if not points:
+        texts["latex"] = lambda: report.latex(costs, shown)
     emit(
-        form, output, lambda: report.tables(costs, shown, points), untrusted=True,
-        json=lambda: report.dump(costs, shown, points), csv=lambda: report.sheet(costs, shown, points),
-        **({} if points else {"latex": lambda: report.latex(costs, shown)}),
+        form, output, lambda: report.tables(costs, shown, points, fitted), untrusted=True,
+        json=lambda: report.dump(costs, shown, points, fitted), csv=lambda: report.sheet(costs, shown, points), **texts,
     )  # fmt: skip
-    refused = [(sizes, row) for sizes, row in points if isinstance(row, AnalyzerError)]
     if refused:
-        at_sizes, error = refused[0]
-        where = ", ".join(f"{name} {value}" for name, value in at_sizes.items())
-        others = f"; {len(refused) - 1} more sizes were not counted either" if len(refused) > 1 else ""
-        print_message(f"not counted at {one_line(where)}: {one_line(error)}{others}")
-    return 3 if points and len(refused) == len(points) else 0
+        print_message(refused.text)
+    return 0
+
+
+class _Refused(Frozen):
+    """Sizes that the model does not take, the error of the first, and what to print."""
+
+    sizes: tuple[Mapping[str, int], ...]
+    error: AnalyzerError
+    text: str
+
+
+def _refused(costs: Scaling, points: Sequence[tuple[Mapping[str, int], Any]]) -> _Refused | None:
+    refused = [(sizes, row) for sizes, row in points if isinstance(row, AnalyzerError)]
+    if not refused:
+        return None
+    at, error = refused[0]
+    where = ", ".join(f"{name} {value}" for name, value in at.items())
+    others = f"; nor at {len(refused) - 1} other sizes" if len(refused) > 1 else ""
+    taken = "; ".join(costs.taken(axis) for axis in costs.axes if at[axis.name] != axis.base)
+    text = f"not counted at {one_line(where)}: {one_line(error)}{others}; {one_line(taken)}"
+    return _Refused(tuple(sizes for sizes, _ in refused), error, text)
 
 
 def _source(selection: Selection) -> Source:

@@ -200,13 +200,13 @@ def lines(groups: Groups, *, x: str, y: str) -> Figure:
     return figure(data, 340, xaxis=x_axis, yaxis=axis(y, rangemode="tozero", nticks=6))
 
 
-def curves_over(groups: Groups, *, x: str, y: str, unit: str = "") -> Figure:
-    """One line per group over sizes on two logarithmic axes, with a tick at each size."""
+def curves_over(groups: Groups, *, x: str, y: str, unit: str = "", shares: bool = False) -> Figure:
+    """One line per group over sizes on two logarithmic axes, with a tick at each size; `shares` are in percent."""
     sizes = sorted({value for xs, _, _ in groups.values() for value in xs if value})
     values = [value for _, ys, _ in groups.values() for value in ys if value]
     shown = sizes if len(sizes) <= 8 else sizes[:: -(-len(sizes) // 8)]
     ticks = {"tickmode": "array", "tickvals": shown, "ticktext": [f"{size:,}" for size in shown]}
     x_axis = axis(x, type="log", **ticks)
-    y_axis = axis(y, **log_axis(values, unit))
+    y_axis = axis(y, rangemode="tozero", tickformat=".0%", nticks=6) if shares else axis(y, **log_axis(values, unit))
     data = _traces("lines+markers", groups, "%{text}", {"size": 8})
     return figure(data, 360, xaxis=x_axis, yaxis=y_axis)

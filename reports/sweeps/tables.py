@@ -24,8 +24,8 @@ HEAT_TITLES = {"samples_per_s": "samples/s", "macs": "MACs", "params": "params",
 HEAT_METRICS = {"macs": "macs", "params": "params", "peak": "peak_memory"}
 BEST_NOTE = (
     "Speed: samples per second relative to the default, float32, contiguous and eager on all processors. The intervals "
-    "of a row hold together with 95 % (Bonferroni; Dunn 1961). may be as fast: how many others may be the fastest; "
-    "with 95 % one of them or the best is (Hsu 1984)."
+    "of a row hold together with 95 % (Bonferroni; Dunn 1961). undecided: how many others may be as fast; with 95 % "
+    "one of them or the best is the fastest (Hsu 1984)."
 )
 
 
@@ -66,11 +66,11 @@ def best_table(found: Sequence[Best], names: Names) -> Table:
         for best in found
     ]
     titles = [*(["batch"] if batches else []), *(["machine"] if names.several_machines else [])]
-    titles += ["best configuration", "speed", "95 % interval", "time", "may be as fast", "quality"]
+    titles += ["best configuration", "speed", "95 % interval", "time", "undecided", "quality"]
     left = {"machine", "best configuration", "quality"}
     void = sum(best.void for best in found)
     notes = [BEST_NOTE, *([f"{void} void times left out."] if void else [])]
-    head = columns("model", *titles, left=left, drop=("quality", "may be as fast", "time"), shrink={"machine"})
+    head = columns("model", *titles, left=left, drop=("quality", "undecided", "time"), shrink={"machine"})
     return Table("Best configuration", head, tuple(rows), notes=tuple(notes))
 
 

@@ -53,6 +53,14 @@ def test_the_critical_value_is_that_of_students_t():
     assert critical_value((1,)) == inf
 
 
+def test_equal_resamples_are_computed_once():
+    """Of two processes there are three: the first twice, both, and the second twice."""
+    counts = np.concatenate(list(statistics.resample_counts((2, 3))))
+    distinct, positions = statistics.distinct_resamples(counts, (2, 3))
+    assert sorted(map(tuple, distinct.tolist())) == [(0, 0, 2, 2, 2), (1, 1, 1, 1, 1), (2, 2, 0, 0, 0)]
+    assert (distinct[positions] == counts).all()
+
+
 def test_resamples_come_in_blocks_of_bounded_size(monkeypatch):
     two_processes = timing(np.random.default_rng(1).normal(1.0, 0.1, 500), (200, 300))
     in_one_block = confidence_interval(two_processes)

@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping
 from math import isfinite
 
 from analyzer.core.frozen import Frozen
-from analyzer.core.units import times
+from analyzer.core.units import seconds, times
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.best import Best
 from analyzer.sweeps.analysis.dimensions import FIELDS, varying_fields
 from analyzer.sweeps.analysis.points import Machine, Point
 from reports.table import MISSING
 
+MAX_ROWS = 1000  # Of a table on the page.
 COST_TITLES = {"time": "time", "macs": "MACs"}
 # What a best configuration may change, and what has a column of its own in its table.
 TUNED = {"batch", "threads", "dtype", "layout", "compilation", "device", "machine"}
@@ -63,6 +64,16 @@ def changes(best: Best) -> str:
 def factor_interval(low: float, high: float) -> str:
     """`1.90× to 2.30×`."""
     return f"{times(low) if low else 'any'} to {times(high) if isfinite(high) else 'any'}"
+
+
+def time_interval(low: float, high: float) -> str:
+    """`1.020 ms to 1.050 ms`."""
+    return f"{seconds(low)} to {seconds(high) if isfinite(high) else 'any'}"
+
+
+def cut(count: int) -> list[str]:
+    """A note, if a table has only the first rows."""
+    return [f"The first {MAX_ROWS:,} of {count:,} rows; --where selects others."] if count > MAX_ROWS else []
 
 
 def conclusion(best: Best, names: Names) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from analyzer.cli.commands.help import command
+from analyzer.cli.commands.history_store import store_option, where_option
 from analyzer.cli.commands.options import (
     FORM_BY_SUFFIX,
     require_writable_output,
@@ -50,10 +51,8 @@ def split_axes(context: click.Context, parameter: click.Parameter, text: str | N
 @selection_options(without={"models"})
 @click.option("--from", "source", metavar="SOURCE",
               help="Report the stored results of a sweep, GRID.toml, or all of them, history.")  # fmt: skip
-@click.option("--where", metavar="FILTER", help="Of --from only the results that this filter selects, as in analyze "
-              "history list.")  # fmt: skip
-@click.option("--store", metavar="URL", help="Database of --from: postgresql://USER@HOST/NAME or a SQLite file. "
-              "Default: the variable ANALYZE_STORE, else .analyze/history.sqlite.")  # fmt: skip
+@where_option("Of --from only the results that this filter selects, as in analyze history list.")
+@store_option
 @click.option("--accuracy", metavar="FILE.csv", help="Pareto fronts against these accuracies, too.")
 @click.option("--cost", type=click.Choice(["time", "macs"]), help="The cost whose Pareto front is shown first.")
 @click.option("--axes", metavar="NAME[,NAME]", callback=split_axes,

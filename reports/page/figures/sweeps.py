@@ -41,7 +41,7 @@ def front(on_front: Sequence[Spot], dominated: Sequence[Spot], *, x: str, unit: 
                          for place in range(len(on_front))],
         "textfont": {"size": 11}, "cliponaxis": False,
     }  # fmt: skip
-    y_axis = axis(y, **log_axis([spot[1] for spot in spots])) if log_y else axis(y, nticks=6)
+    y_axis = axis(y, **log_axis([spot[1] for spot in spots])) if log_y else axis(escape_label(y), nticks=6)
     return figure(data, 400, xaxis=x_axis, yaxis=y_axis)
 
 
@@ -145,8 +145,13 @@ def heat_map(
         for column, value, text in zip(range(len(columns)), line, line_texts, strict=True)
         if value is None and text and small
     ]
-    x_axis = axis(x, type="category", **_few_ticks(columns))
-    y_axis = {**name_axis(y_values), "type": "category", **_few_ticks(rows), "title": {"text": y, "standoff": 8}}
+    x_axis = axis(escape_label(x), type="category", **_few_ticks(columns))
+    y_axis = {
+        **name_axis(y_values),
+        "type": "category",
+        **_few_ticks(rows),
+        "title": {"text": escape_label(y), "standoff": 8},
+    }
     height = min(96 + (30 if small else 12) * len(rows), 900)
     return figure([trace], max(height, 150), xaxis=x_axis, yaxis=y_axis, annotations=notes)
 

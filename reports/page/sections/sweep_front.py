@@ -7,8 +7,8 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.pareto import Candidate, Front
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
-from reports.sweeps.tables import front_table, front_title, interval
-from reports.sweeps.words import Names, counted
+from reports.sweeps.tables import front_table, front_title
+from reports.sweeps.words import Names, counted, time_interval
 
 LEAD = "A model is on the front if no other model is better in one and as good in the other. Others are dominated."
 
@@ -51,6 +51,6 @@ def _chart(front: Front, index: int, names: Names) -> Chart:
 
 def _spot(front: Front, item: Candidate) -> figures.Spot:
     cost = seconds(item.cost) if front.cost == "time" else f"{METRICS['macs'].text(item.cost)} MACs"
-    between = f" [{interval(item.low, item.high)}]" if front.cost == "time" else ""
+    between = f" [{time_interval(item.low, item.high)}]" if front.cost == "time" else ""
     value = f"{METRICS['params'].text(item.value)} params" if front.against == "params" else f"{item.value:g}"
     return item.cost, item.value, (item.low, item.high), item.point.name, f"{item.point.name}: {cost}{between}, {value}"

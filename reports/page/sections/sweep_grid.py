@@ -6,7 +6,7 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.heat_map import HeatCell, HeatMap
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
-from reports.sweeps.tables import HEAT_TITLES, fixed_text, heat_table, heat_text, heat_title
+from reports.sweeps.heat import HEAT_TITLES, fixed_text, heat_table, heat_text, heat_title
 from reports.sweeps.words import counted
 
 LEAD = "The two dimensions of the grid with most values, or those of --axes."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analyzer.sweeps.analysis.analysis import Analysis
 from reports.page.context import ALL_TOOLS, Block, Code, Paragraphs, Section
-from reports.sweeps.tables import failures_table, results_table
+from reports.sweeps.results import failures_table, results_table
 from reports.sweeps.words import Names, conclusion, overview
 from reports.table import Row, Table, columns
 

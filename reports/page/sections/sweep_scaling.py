@@ -10,8 +10,8 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve, Step
 from reports.page.context import ALL_TOOLS, Block, Chart, Section, SideBySide
 from reports.page.figures import sweeps as figures
-from reports.sweeps.tables import MAX_ROWS, curve_name, scaling_table
-from reports.sweeps.words import Names, counted
+from reports.sweeps.tables import curve_name, scaling_table
+from reports.sweeps.words import MAX_ROWS, Names, counted
 from reports.table import MISSING, Cell, Table, columns
 
 MAX_LINES = 8

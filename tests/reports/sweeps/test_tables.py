@@ -12,7 +12,8 @@ from analyzer.sweeps.analysis.accuracy import Accuracy
 from analyzer.sweeps.analysis.analysis import analyze_results
 from reports.sweeps.data import SHEET, dump, sheet
 from reports.sweeps.markdown import summary
-from reports.sweeps.tables import results_table, tables
+from reports.sweeps.results import results_table
+from reports.sweeps.tables import tables
 from reports.sweeps.words import conclusion, names_of, overview
 from reports.table import cell_text
 from tests.sweeps.results import LARGE, measured_grid, result
@@ -117,7 +118,20 @@ def test_unbounded_intervals_are_null_in_json():
     assert tables(analyze_results(results))
 
 
-def test_markdown_has_the_conclusions_and_the_first_rows(measured):
+def test_tables_as_text_have_the_first_rows_and_heat_maps_fewer_values():
+    """Of 50 x 50 models, 10 columns and 24 rows at even distances, among them the first and the last."""
+    results = [
+        result("net", params=a + b, macs=a * b, overrides={"a": a, "b": b}) for a in range(50) for b in range(50)
+    ]
+    front, *heat_maps = tables(analyze_results(results))
+    assert len(front.rows) == 40
+    assert "more rows" in front.notes[0]
+    titles = [column.title for column in heat_maps[0].columns[1:]]
+    assert (len(titles), titles[0], titles[-1]) == (10, "0", "49")
+    assert [len(heat_map.rows) for heat_map in heat_maps] == [24, 24]
+
+
+def test_markdown_has_the_conclusions(measured):
     text = summary(measured)
     assert "- googlenet, batch 1, on Small CPU: bfloat16, channels\\_last" in text
-    assert max(len(part.splitlines()) for part in text.split("**")) < 30
+    assert text.count("**Pareto front") == len(measured.fronts)

@@ -28,6 +28,9 @@ class Frozen:
         cls.defaults = {name: getattr(cls, name) for name in cls.fields if hasattr(cls, name)}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not args and kwargs.keys() == self.names:  # Of every row.
+            self.__dict__.update(kwargs)
+            return
         given = dict(zip(self.fields, args, strict=False))
         values = {**self.defaults, **given, **kwargs}
         # Of equal length: no field is given twice, and no value is left over.

@@ -62,9 +62,8 @@ def window(func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
     """The window of a call; NO_WINDOW for an operator other than a convolution or a pool."""
     if name not in CONVOLUTIONS and name not in POOLS:
         return NO_WINDOW
-    schema = func._schema.arguments
-    values = {argument.name: argument.default_value for argument in schema}
-    values |= dict(zip((argument.name for argument in schema), args, strict=False)) | dict(kwargs)
+    defaults = _defaults(func)
+    values = {**defaults, **dict(zip(defaults, args, strict=False)), **kwargs}
     if name in POOLS:
         kernel = _sizes(values["kernel_size"], int(name.partition("pool")[2][0]))
         stride = _sizes(values["stride"], len(kernel)) if values["stride"] else kernel
@@ -79,6 +78,19 @@ def window(func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any
     return Window(
         kernel, _sizes(values["stride"], len(kernel)), padding and _sizes(padding, len(kernel)), values["groups"]
     )
+
+
+def _defaults(func: Any) -> dict[str, Any]:
+    """The operator's arguments in order, with their defaults."""
+    known = _known_defaults.get(id(func))
+    if known is None:
+        defaults = {argument.name: argument.default_value for argument in func._schema.arguments}
+        known = _known_defaults[id(func)] = func, defaults
+    return known[1]
+
+
+# By id, with the operator's object: hashing it runs Python code of torch.
+_known_defaults: dict[int, tuple[Any, dict[str, Any]]] = {}
 
 
 def _sizes(value: Any, axes: int) -> Shape:

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from analyzer.counting.dispatch.swallowed_errors import raise_swallowed_errors
 from analyzer.counting.dispatch.tensors import is_fake
+from analyzer.counting.execution.devices import META as META_DEVICE
 from analyzer.counting.execution.devices import AsOnDevice, no_device_read, reported_device
 
 Move: TypeAlias = Callable[[Tensor], Tensor]
@@ -177,7 +178,7 @@ def to_meta(tensor: Tensor) -> Tensor:
     elif tensor.layout not in (torch.strided, torch.jagged):
         raise RuntimeError("the number of values of a sparse tensor on meta is unknown")
     else:
-        moved = tensor.detach().to("meta")
+        moved = tensor.detach().to(META_DEVICE)
     return moved.requires_grad_(tensor.requires_grad)
 
 

@@ -159,7 +159,7 @@ def _move_model(model: nn.Module, move: Move, place: str) -> None:
             moved[id(tensor)] = tensor
             if not stays(place, tensor):
                 if isinstance(tensor, nn.Parameter):
-                    moved[id(tensor)] = nn.Parameter(move(tensor).detach(), tensor.requires_grad)
+                    moved[id(tensor)] = nn.Parameter(move(tensor), tensor.requires_grad)
                 else:
                     moved[id(tensor)] = move(tensor.detach())
         return moved[id(tensor)]

@@ -54,9 +54,10 @@ def restore_state(
     scripted = [_ScriptModuleState(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]
     # Parameters are left to the backup, and meta and fake tensors have no values.
     valued = [t for t in attributes.tensors if not (t.is_meta or is_fake(t) or isinstance(t, nn.Parameter))]
-    if valued and not parameters:
-        replaced = {id(value) for module in modules for store in tensor_stores(module) for value in store.values()}
-        valued = [tensor for tensor in valued if id(tensor) not in replaced]
+    if not parameters:  # Most are buffers, which are fewer than attributes.
+        for stores in (map(_buffers, modules), (store for module in modules for store in tensor_stores(module))):
+            replaced = {id(value) for store in stores for value in store.values()} if valued else ()
+            valued = [tensor for tensor in valued if id(tensor) not in replaced]
     values = [(tensor, tensor.detach().clone()) for tensor in valued]
     # A backward pass on real tensors adds to a gradient in place: each parameter starts without one.
     distinct = _parameters_of(modules)
@@ -85,6 +86,10 @@ def restore_state(
             for tensor, value in values:
                 if not _same(tensor, value):
                     _write(tensor, value)
+
+
+def _buffers(module: nn.Module) -> dict[str, Any]:
+    return module._buffers
 
 
 def tensor_stores(module: nn.Module) -> tuple[dict[str, Any], ...]:

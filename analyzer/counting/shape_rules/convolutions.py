@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import torch
@@ -44,22 +45,38 @@ def conv(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Any:
-    axes, filters = weight.dim() - 2, weight.shape[0]
+    sizes = [value if isinstance(value, int | str) else tuple(value) for value in (stride, padding, dilation)]
+    shape = _output_shape(source.shape, weight.shape, None if bias is None else bias.shape, *sizes, groups)
+    return NotImplemented if shape is None else fresh(source, shape)
+
+
+@lru_cache(maxsize=4096)
+def _output_shape(
+    source: torch.Size,
+    weight: torch.Size,
+    bias: torch.Size | None,
+    stride: Sizes,
+    padding: Sizes | str,
+    dilation: Sizes,
+    groups: int,
+) -> tuple[int, ...] | None:
+    """The shape of a convolution's result; None where the rule does not apply."""
+    axes, filters = len(weight) - 2, weight[0]
     steps, dilations = _per_axis(stride, axes, 1), _per_axis(dilation, axes, 1)
     pads = (0,) * axes if isinstance(padding, str) else _per_axis(padding, axes, 0)
-    if axes < 1 or source.dim() != axes + 2 or groups < 1 or 0 in source.shape or 0 in weight.shape:
-        return NotImplemented
-    if source.shape[1] != weight.shape[1] * groups or filters % groups or not fits(bias, filters):
-        return NotImplemented
+    if axes < 1 or len(source) != axes + 2 or groups < 1 or 0 in source or 0 in weight:
+        return None
+    if source[1] != weight[1] * groups or filters % groups or bias not in (None, (filters,)):
+        return None
     if padding == "same":
         # torch raises for a stride here, since no padding makes a strided output as large as its input.
         same = set(steps) == {1} and len(steps) == len(dilations) == axes
-        return fresh(source, (source.shape[0], filters, *source.shape[2:])) if same else NotImplemented
+        return (source[0], filters, *source[2:]) if same else None
     if isinstance(padding, str) and padding != "valid":
-        return NotImplemented
-    spans = zip(source.shape[2:], weight.shape[2:], steps, pads, dilations, strict=True)
+        return None
+    spans = zip(source[2:], weight[2:], steps, pads, dilations, strict=True)
     output = [(size + 2 * pad - reach * (width - 1) - 1) // step + 1 for size, width, step, pad, reach in spans]
-    return fresh(source, (source.shape[0], filters, *output)) if min(output) > 0 else NotImplemented
+    return (source[0], filters, *output) if min(output) > 0 else None
 
 
 def conv_transpose(

@@ -68,4 +68,6 @@ def is_number(value: object) -> bool:
 
 def writes_once(tensor: Tensor) -> bool:
     """Whether no two elements share memory, as torch requires for output tensors."""
-    return all(step or size <= 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True))
+    return tensor.is_contiguous() or all(
+        step or size <= 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)
+    )

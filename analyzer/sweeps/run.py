@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import image_shape, parse_input
 from analyzer.database.rows import encode
-from analyzer.networks import find
-from analyzer.networks.walk import walk
 from analyzer.records.result import Case, Result
-from analyzer.records.timings import Configuration
 from analyzer.sweeps.execute import Limits, ignore, now
-from analyzer.sweeps.keys import case_key, grid_key, is_builtin, result_key, source_of
+from analyzer.sweeps.keys import case_key, grid_key, result_key, source_of
+from analyzer.sweeps.loading import Loaded, load_error, load_errors, loaded
 from analyzer.sweeps.local import Job, run_local
 
 if TYPE_CHECKING:
     from analyzer.database.store import Store
 
 FLUSH_S, FLUSH_ROWS = 0.5, 100  # Counts are stored together; a time is stored at once.
-
-Loaded: TypeAlias = tuple[str, tuple[str, ...]]  # What is loaded once: a model and its inputs.
 
 
 class Settings(Frozen):
@@ -69,11 +64,13 @@ def run_sweep(
     sources = {model: source_of(model) for model in dict.fromkeys(case.model for case in cases)}
     jobs = [(result_key(run, case_key(case, sources[case.model])), case) for case in cases]
     pending = [job for job in jobs if job[0] not in stored]
+    known = {loaded(case) for key, case in jobs if key in stored}
     keys, before = tuple(key for key, _ in jobs), len(jobs) - len(pending)
     writer = _Writer(store, before, len(jobs), progress)
     complete = True
     try:
-        pending = _without_broken(_placed(pending, run, settings, writer), run, settings, writer, notify)
+        placed = _placed(pending, run, settings, writer)
+        pending = _without_broken(placed, known, run, settings, writer, notify)
         _execute(pending, run, settings, writer, notify)
     except KeyboardInterrupt:
         complete = False
@@ -128,51 +125,31 @@ def _placed(jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer) 
 
 
 def _without_broken(
-    jobs: Sequence[Job], run: str, settings: Settings, writer: _Writer, notify: Callable[[str], None]
+    jobs: Sequence[Job],
+    known: Collection[Loaded],
+    run: str,
+    settings: Settings,
+    writer: _Writer,
+    notify: Callable[[str], None],
 ) -> list[Job]:
-    """The jobs whose models load; with `keep_going` the others get failed results.
-
-    A built-in network is walked with its input. A reference is counted once, which is stored at once if it is all that
-    the job wants.
-    """
-    by_key, done = dict(jobs), set[str]()
-    first: dict[Loaded, Job] = {}
-    for key, case in jobs:
-        first.setdefault((case.model, case.inputs), (key, case))
-    probes: dict[str, Loaded] = {}
-    errors: dict[Loaded, str] = {}
-    trials: list[Job] = []
-    for loaded, (key, case) in first.items():
-        if is_builtin(case.model):
-            if error := _walk_error(case):
-                errors[loaded] = error
-        else:
-            timed = "time" in case.measure
-            probe = case.replace(measure=("counts",), configuration=_untimed(case.configuration)) if timed else case
-            probes[key] = loaded
-            trials.append((key, probe))
-
-    wanted = {key: case.measure == by_key[key].measure for key, case in trials}
+    """The jobs whose models load, without those that loading has finished; with `keep_going` the others fail."""
+    done: set[str] = set()
 
     def keep(row: Mapping[str, Any]) -> None:
-        if row["status"] == "failed":
-            errors[probes[row["key"]]] = str(row["reason"])
-        elif wanted[row["key"]]:
-            done.add(row["key"])
-            writer.add(row)
+        done.add(row["key"])
+        writer.add(row)
 
-    run_local(
-        trials, run=run, retries=settings.retries, limits=settings.limits, processes=settings.processes, on_row=keep,
-        progress=lambda label: writer.report(f"loading {label}"),
+    errors = load_errors(
+        [job for job in jobs if loaded(job[1]) not in known], run=run, retries=settings.retries,
+        limits=settings.limits, processes=settings.processes, on_row=keep, progress=writer.report,
     )  # fmt: skip
     if errors and not settings.keep_going:
-        raise _load_error(errors, len(first))
+        raise load_error(errors, models=len({loaded(case) for _, case in jobs}))
     for (model, _), reason in errors.items():
         notify(reason if model in reason else f"{one_line(model)}: {reason}")
     for job in jobs:
-        if (loaded := (job[1].model, job[1].inputs)) in errors:
-            done.add(job[0])
-            writer.add(failed_row(job, run, errors[loaded]))
+        if loaded(job[1]) in errors:
+            keep(failed_row(job, run, errors[loaded(job[1])]))
     return [job for job in jobs if job[0] not in done]
 
 
@@ -180,29 +157,6 @@ def failed_row(job: Job, run: str, reason: str) -> Mapping[str, Any]:
     """The row of a case that was not executed, for a reason known beforehand."""
     key, case = job
     return encode(Result(key, case, "failed", reason, None, run, socket.gethostname(), now(), now()))
-
-
-def _untimed(configuration: Configuration) -> Configuration:
-    return Configuration(batch=configuration.batch, mode=configuration.mode)
-
-
-def _walk_error(case: Case) -> str:
-    batch = case.configuration.batch
-    try:
-        walk(find(case.model), image_shape([parse_input(text) for text in case.inputs], batch), batch=batch)
-    except AnalyzerError as error:
-        return str(error)
-    return ""
-
-
-def _load_error(errors: Mapping[Loaded, str], models: int) -> AnalyzerError:
-    reasons = list(dict.fromkeys(errors.values()))
-    advice = "; --keep-going runs the others" if len(errors) < models else ""
-    if len(reasons) == 1:
-        return AnalyzerError(f"{reasons[0]}{advice}")
-    error = AnalyzerError(f"{len(errors)} of {models} models do not load{advice}")
-    error.details = tuple(f"  {one_line(reason)}" for reason in reasons)
-    return error
 
 
 class _Writer:
@@ -239,7 +193,3 @@ def rows_of(outcome: Outcome, store: Store) -> list[dict[str, Any]]:
     """The columns of the results in the order of the grid, without those of earlier sources of its models."""
     by_key = {row["key"]: row for row in store.select(f'run == "{outcome.run}"')}
     return [by_key[key] for key in outcome.keys if key in by_key]
-
-
-def failures(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [row for row in rows if row["status"] == "failed"]

@@ -122,6 +122,23 @@ def test_an_interrupted_run_keeps_its_results(monkeypatch):
         assert run_sweep(chosen, store, settings(resume=True)).before == max(seen)
 
 
+def test_a_model_that_loaded_before_is_not_loaded_again(monkeypatch):
+    """One of its configurations may fail, which must not end a run that goes on."""
+    chosen = grid(models=["nin", "alexnet"], batch=[1, 2])
+    with open_store("results.sqlite") as store:
+        run_sweep(chosen, store, settings())
+        store.delete('batch == 2 or model == "alexnet"')
+        tried: list[str] = []
+
+        def load_errors(jobs, **options):
+            tried.extend(case.model for _, case in jobs)
+            return {}
+
+        monkeypatch.setattr("analyzer.sweeps.run.load_errors", load_errors)
+        run_sweep(chosen, store, settings(resume=True))
+    assert set(tried) == {"alexnet"}
+
+
 @pytest.mark.slow
 def test_a_model_that_does_not_load_ends_the_sweep_before_it_starts(project):
     shutil.copy(NET, project / "net.py")

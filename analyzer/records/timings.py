@@ -2,6 +2,7 @@
 
 `device` timings are the GPU time of a pass that starts after all its work is queued; they contain no launch overhead.
 `first_call` and `compile` have one sample per process: the first call of the model, and of the compiled model.
+`latency` is that of requests under load; the load is its operator, such as "50/s".
 `kernel` timings come from torch.profiler. `replay` runs one module alone with its recorded inputs, `replay_cold` with
 flushed caches. `reference_workload` is a fixed computation that tracks machine speed, for `analyze history`.
 """
@@ -22,6 +23,7 @@ Kind: TypeAlias = Literal[
     "overhead",
     "first_call",
     "compile",
+    "latency",
     "kernel",
     "replay",
     "replay_cold",
@@ -132,6 +134,7 @@ class Measurement(Frozen):
     samples were taken), "failed" (the model raised: `reason`) or "lost" (the worker process was killed).
     `peak_memory_bytes` is the highest memory of its processes while passes ran: resident, or allocated on a GPU. A
     sample of the pass is the mean of `passes_per_sample` passes. `rate_reason` says why FLOP/s cannot be given.
+    `energy_j` is the energy of a pass by the counters of the chip.
     """
 
     configuration: Configuration
@@ -143,6 +146,7 @@ class Measurement(Frozen):
     peak_memory_bytes: int | None = None
     passes_per_sample: int = 1
     rate_reason: str = ""
+    energy_j: float | None = None
 
     def of(self, kind: Kind) -> tuple[Timing, ...]:
         return tuple(timing for timing in self.timings if timing.kind == kind)

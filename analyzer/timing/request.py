@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Configuration
+from analyzer.timing.load_options import LatencyLimit
 
-PROFILED_PROCESSES = 3  # Processes that run --kernels and --replay: more would add time and no information.
+PROFILED_PROCESSES = 3  # Processes that run --kernels, --replay and --load: more would add time and no information.
 
 
 class Request(Frozen):
@@ -15,7 +16,7 @@ class Request(Frozen):
 
     `budget_s` is for one process and starts when its model is ready. Each process takes `min_samples` to `max_samples`
     samples of each thing it times. With fewer than `min_clean` undisturbed samples over all processes, the measurement
-    is void.
+    is void. `loads` are requests per second.
     """
 
     configuration: Configuration
@@ -29,16 +30,26 @@ class Request(Frozen):
     max_samples: int = 200
     seed: int = 0
     new_inputs: bool = False
+    loads: tuple[float, ...] = ()
+    limit: LatencyLimit | None = None
+    energy: bool = False
     kernels: bool = False
     replay: bool = False
     trace: str | None = None
 
     def for_process(self, completed: int, seed: int) -> Request:
-        """The request of the process after `completed` processes. Only the first ones run --kernels and --replay; one
-        writes the trace."""
+        """The request of the process after `completed` processes. Only the first ones run --kernels, --replay, --load
+        and --energy; one writes the trace and looks for the highest load."""
         profiled = completed < PROFILED_PROCESSES
-        trace = None if completed else self.trace
-        return self.replace(seed=seed, kernels=self.kernels and profiled, replay=self.replay and profiled, trace=trace)
+        return self.replace(
+            seed=seed,
+            kernels=self.kernels and profiled,
+            replay=self.replay and profiled,
+            loads=self.loads if profiled else (),
+            energy=self.energy and profiled,
+            trace=None if completed else self.trace,
+            limit=None if completed else self.limit,
+        )
 
     @property
     def instrumented(self) -> bool:

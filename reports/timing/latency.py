@@ -35,6 +35,7 @@ def figures(measurement: Measurement) -> dict[str, float | None]:
         "first_call_s": calls["first_call"],
         "compile_s": calls["compile"],
         "peak_memory_bytes": measurement.peak_memory_bytes,
+        "energy_j": measurement.energy_j,
     }
 
 
@@ -46,6 +47,7 @@ def latency_table(records: Sequence[Record], labels: Sequence[str]) -> list[Tabl
     rows: list[TableRow] = []
     measurements = list(map(measurement_of, records))
     compiled = any(measurement.of("compile") for measurement in measurements)
+    energy = any(measurement.energy_j is not None for measurement in measurements)
     configured = set(labels) != {MISSING}
     if not any(measurement.peak_memory_bytes or measurement.of("first_call") for measurement in measurements):
         return []
@@ -54,13 +56,27 @@ def latency_table(records: Sequence[Record], labels: Sequence[str]) -> list[Tabl
         values = figures(measurement)
         joined |= measurement.passes_per_sample > 1
         few |= measurement.passes_per_sample == 1 and values["p99_s"] is None
-        memory = values.pop("peak_memory_bytes")
+        memory, energy_j = values.pop("peak_memory_bytes"), values.pop("energy_j")
         if not compiled:
             values.pop("compile_s")
         cells = [MISSING if value is None else seconds(value) for value in values.values()]
         place = (label,) if configured else ()
-        rows.append((Cell(record.label), *place, *cells, MISSING if memory is None else scaled(memory, "B", digits=3)))
-    titles = (*PERCENTILES, "max", "first call", *(["compile"] if compiled else []), "peak memory")
+        cells.append(MISSING if memory is None else scaled(memory, "B", digits=3))
+        if energy:
+            cells.append(MISSING if energy_j is None else _joules(energy_j))
+        rows.append((Cell(record.label), *place, *cells))
+    titles = (
+        *PERCENTILES,
+        "max",
+        "first call",
+        *(["compile"] if compiled else []),
+        "peak memory",
+        *(["energy"] if energy else []),
+    )
     headings = columns("model", *(["configuration"] if configured else []), *titles, left=("configuration",))
     notes = (LEFT_OUT, *([JOINED] if joined else []), *([FEW] if few else []))
     return [Table("Latency and memory", headings, tuple(rows), notes=(" ".join(notes),))]
+
+
+def _joules(value: float) -> str:
+    return f"{scaled(value, 'J', digits=3)}" if value >= 1 else f"{1e3 * value:.3g} mJ"

@@ -11,6 +11,7 @@ from math import ceil, isinf
 from analyzer.core.units import percent, plain, scaled, seconds, times
 from analyzer.records.record import Record
 from analyzer.records.timings import Measurement
+from analyzer.timing.load_options import LatencyLimit
 from analyzer.timing.statistics import relative_half_width
 from reports.table import MISSING, Cell, Column, Table, columns
 from reports.table import Row as TableRow
@@ -27,6 +28,7 @@ from reports.timing.breakdown import (
     total_flops,
 )
 from reports.timing.latency import latency_table
+from reports.timing.load import load_tables
 from reports.timing.profile import kernels, replays
 
 MORE_SAMPLES = "For a narrower interval, stop other processes, or raise --budget and --processes."
@@ -50,7 +52,12 @@ SHORT = {
 }
 
 
-def tables(records: Sequence[Record], depth: int, ceilings: CeilingsOf = lambda record: None) -> list[Table]:
+def tables(
+    records: Sequence[Record],
+    depth: int,
+    ceilings: CeilingsOf = lambda record: None,
+    limit: LatencyLimit | None = None,
+) -> list[Table]:
     """All records side by side, then the breakdown of one record, or the kinds and modules of several; their sums."""
     timed = [record for record in records if record.measurement and record.measurement.pass_timing]
     split = [record for record in timed if sum(measurement_of(record).operator_times_s.values()) > 0]
@@ -64,7 +71,7 @@ def tables(records: Sequence[Record], depth: int, ceilings: CeilingsOf = lambda 
     shown += [sum_table(timed)] if split else []
     shown += latency_table(timed, _labels(timed)[1]) if timed else []
     for record in timed:
-        shown += [*kernels(record, depth), *replays(record)]
+        shown += [*load_tables(record, limit), *kernels(record, depth), *replays(record)]
     return shown
 
 

@@ -24,9 +24,24 @@ Examples:
   analyze time googlenet --layout contiguous,channels_last
   analyze time net.py --input 3x224x224 --train
   analyze time googlenet --kernels --trace trace.json
+  analyze time googlenet --load 5/s,20/s --limit p99=200ms
 """
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 LAYOUTS = ("contiguous", "channels_last")
+
+
+def split_loads(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[float, ...]:
+    """Requests per second of `50/s,100/s`."""
+    from analyzer.timing.load_options import parse_load
+
+    return tuple(dict.fromkeys(map(parse_load, text.split(",")))) if text is not None else ()
+
+
+def check_limit(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    """The limit of `p99=50ms`."""
+    from analyzer.timing.load_options import parse_limit
+
+    return None if text is None else parse_limit(text)
 
 
 @command(epilog=EXAMPLES, short_help="Time a model, its modules and operators.")
@@ -50,6 +65,11 @@ LAYOUTS = ("contiguous", "channels_last")
 @click.option("--trace", metavar="FILE", callback=require_writable_output,
               help="Write a Chrome trace of one pass; needs a single model and configuration.")  # fmt: skip
 @click.option("--replay", is_flag=True, help="Also time each module alone, with warm and with flushed caches.")
+@click.option("--load", "loads", callback=split_loads, metavar="N/s[,N/s]",
+              help="Also measure latency under load: random arrivals, such as 50/s.")  # fmt: skip
+@click.option("--limit", callback=check_limit, metavar="P=TIME",
+              help="Find the highest load within a limit, such as p99=50ms.")  # fmt: skip
+@click.option("--energy", is_flag=True, help="Also measure the energy of a pass, by RAPL or NVML.")
 @click.option("--new-inputs", is_flag=True, help="Draw new inputs, such as token ids, for each pass.")
 @click.option("--flush", "flushed", is_flag=True, help="Flush the caches before each sample.")
 @click.option("--keep/--no-keep", default=True, help="Save the run under .analyze/records. Default: --keep.")

@@ -19,6 +19,7 @@ from analyzer.records.store import journal, load_peaks, save
 from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings
 from analyzer.timing.driver.measure import TimedRun, build_requests, time_requests, usable_processors
+from analyzer.timing.load_options import LatencyLimit
 from analyzer.timing.machine import devices
 from analyzer.timing.request import Request
 
@@ -68,7 +69,8 @@ def run_time(
     requests = _requests(selection, trace=trace, processes=processes, **options)
     with journal() if keep else nullcontext(lambda records: None) as keep_unfinished:
         time_all = partial(time_requests, requests, processes=processes, journal=keep_unfinished)
-        show = partial(_emit, depth=depth, against=against, show_void=show_void, form=form, output=output)
+        shown = {"depth": depth, "against": against, "show_void": show_void, "limit": options["limit"]}
+        show = partial(_emit, **shown, form=form, output=output)
         return _time_and_show(time_all, show, keep=keep, trace=trace)
 
 
@@ -141,6 +143,7 @@ def _emit(
     depth: int,
     against: str | None,
     show_void: bool,
+    limit: LatencyLimit | None,
     form: str,
     output: str | None,
 ) -> None:
@@ -154,7 +157,7 @@ def _emit(
     ceilings, missing = find_ceilings(records, devices.device(against) if against else None)
     if missing:
         print_message(f"No roofline: {missing}.")
-    return emit(form, output, lambda: tables(records, depth, ceilings))
+    return emit(form, output, lambda: tables(records, depth, ceilings, limit))
 
 
 def _values(records: Sequence[Record], complete: bool, against: str | None, form: str) -> str:

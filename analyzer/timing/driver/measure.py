@@ -26,6 +26,7 @@ from analyzer.records.timings import Configuration
 from analyzer.timing.driver.processes import RunWorker, run_worker, run_workers
 from analyzer.timing.driver.rates import missing_rate_reason
 from analyzer.timing.driver.results import build_measurement
+from analyzer.timing.load_options import parse_limit, parse_load
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
 
@@ -38,7 +39,7 @@ MAX_MIN_SAMPLES = 5
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 LAYOUTS = ("contiguous", "channels_last")
 DEVICES = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
-OPTIONS = ("kernels", "replay", "trace", "new_inputs")
+OPTIONS = ("kernels", "replay", "trace", "new_inputs", "loads", "limit", "energy")
 
 
 class TimedRun(Frozen):
@@ -72,7 +73,8 @@ def measure(
     every timing with its samples in seconds and its quality. An `nn.Module` is timed in this process, on a copy, with
     `input` or with `args` and `kwargs` as for `analyzer.count`; a warning of the measurement says so. `flush` flushes
     caches before each sample. The default is 10 `processes`, or fewer if ten would take more than three budgets.
-    `options` may have `kernels`, `replay`, `trace` and `new_inputs`. Raises AnalyzerError for bad input,
+    `options` may have `kernels`, `replay`, `trace`, `new_inputs`, `loads` (such as `[50, "3000/min"]`), `limit`
+    (`"p99=50ms"`) and `energy`. Raises AnalyzerError for bad input,
     CannotMeasure if the model failed or its process was killed, and KeyboardInterrupt.
 
     >>> record = measure("nin", input="3x64x64", threads=1, processes=1, budget_s=0.2)
@@ -176,6 +178,9 @@ def build_requests(
             raise AnalyzerError(f"unknown {name} {quoted(unknown[0])}; wanted one of: {', '.join(known)}")
     if not isinstance(device, str) or not DEVICES.fullmatch(device):
         raise AnalyzerError(f"unknown device {quoted(device)}; wanted cpu, cuda, cuda:1 or mps")
+    if isinstance(limit := options.get("limit"), str):
+        options["limit"] = parse_limit(limit)
+    options["loads"] = tuple(parse_load(str(load)) for load in options.get("loads", ()))
     if options.get("replay") and compiled:
         raise AnalyzerError("replay needs separate modules, which compilation removes; leave out one of the two")
     models: list[dict[str, Any]] = [

@@ -57,6 +57,16 @@ def busiest_process(replies: Sequence[Reply]) -> str:
     return f"; most active: {name} (process {found['process']}, {share})"
 
 
+def pass_energy(replies: Sequence[Reply]) -> tuple[float | None, list[str]]:
+    """Joules of a pass, the median over processes, and a note on their source, or on why they cannot be known."""
+    found = [energy for reply in replies if (energy := reply.last("done").get("energy"))]
+    known = [energy["joules"] for energy in found if energy.get("joules") is not None]
+    if known:
+        source = next(energy["source"] for energy in found if energy.get("source"))
+        return median(known), [f"energy by {source}: of the whole chip, also what it uses when idle"]
+    return None, [f"the energy of a pass cannot be known: {energy['reason']}" for energy in found[:1]]
+
+
 def recompilation_note(replies: Sequence[Reply]) -> list[str]:
     counts = [count for reply in replies if (count := reply.last("done").get("recompilations"))]
     if not counts:

@@ -19,6 +19,7 @@ from analyzer.worker import spawned
 from analyzer.worker.reply import Reply
 
 GRACE_S = 180.0  # Beyond the budget: importing torch, building, compiling, one long pass.
+PROBES, MAX_LOAD_S = 6, 30.0  # Loads that are tried for --limit, and the time of one.
 MAX_BUDGETS = 3.0  # Ten process starts take about one budget and are not counted in it.
 FAILED = ("failed", "refused")  # The worker itself gave the reason.
 FINAL = (*FAILED, "hung")  # Another process would end in the same way.

@@ -13,6 +13,7 @@ from analyzer.timing.driver.process_notes import (
     busiest_process,
     embedding_note,
     first_calls,
+    pass_energy,
     pass_log,
     passes_per_sample,
     peak_bytes,
@@ -77,7 +78,7 @@ def build_measurement(request: Request, replies: Sequence[Reply]) -> Measurement
     timings += first_calls(sampled)
     if any(reference := _seconds(workload, keep)):
         timings.append(_timing(("", "reference_workload", 1, "reference_workload", "pass"), reference, quality))
-    for event in ("kernels", "replay"):
+    for event in ("load", "kernels", "replay"):
         timings += _merged(sampled, event, operator_quality)
     reasons = [reply.reason for reply in [*unfinished, *failed]]
     notes = [note] if note else [SEPARATE] if any(reply.last("done").get("separate") for reply in sampled) else []
@@ -85,10 +86,12 @@ def build_measurement(request: Request, replies: Sequence[Reply]) -> Measurement
     notes += [*([patterns.trend] if patterns.trend not in ("", reason) else []), *patterns.notes]
     notes += [*recompilation_note(sampled), *_queue_warnings(sampled, timings)]
     notes += [] if patterns.leaks else _page_faults(sampled)  # New memory causes faults, not freed memory.
+    energy_j, energy_notes = pass_energy(sampled)
+    notes += energy_notes
     status = "partial" if reasons else "ok"
     measurement = Measurement(
         request.configuration, tuple(timings), quality, reason, status,  # type: ignore[arg-type]
-        peak_memory_bytes=peak_bytes(sampled), passes_per_sample=passes_per_sample(logs),
+        peak_memory_bytes=peak_bytes(sampled), passes_per_sample=passes_per_sample(logs), energy_j=energy_j,
     )  # fmt: skip
     times_s = measurement.operator_times_s
     notes += embedding_note(sampled, _environment(sampled), times_s, new_inputs=request.new_inputs)

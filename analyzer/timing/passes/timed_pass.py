@@ -66,9 +66,9 @@ class Pass:
         """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
         self.refill(self.repeats + self.warmed)
         if self.warmed:
-            self._whole()
+            self.run_whole()
         self.clock.block_queue() if blocked else self.clock.synchronize()
-        seconds = self.clock.elapsed(self._whole, self.repeats) / self.repeats
+        seconds = self.clock.elapsed(self.run_whole, self.repeats) / self.repeats
         self.made += self.repeats + self.warmed
         exit_if_forked(self.process)
         return seconds
@@ -106,7 +106,8 @@ class Pass:
             raise OperatorsChanged("modules are called in another order from pass to pass")
         return self.timeline.durations(reached, passes)
 
-    def _whole(self) -> None:
+    def run_whole(self) -> None:
+        """One pass or training step, as users run it."""
         self.run()
 
     def _instrumented_forward(self, passes: int = 1) -> Any:
@@ -156,7 +157,7 @@ class Training(Pass):
                     self.backward_keys.append(("backward", paths[id(module)], "accumulate_grad", 1))
         self.backward_keys.append(("backward", "", "autograd", 1))  # Last: the index of NO_OWNER is -1.
 
-    def _whole(self) -> None:
+    def run_whole(self) -> None:
         self.run().backward()
         self._step()
 

@@ -1,7 +1,7 @@
 """The task of a worker that times one model at one configuration.
 
 The only part of a measurement that imports torch. Lines that it sends: `ready` (the record and the environment), `keys`
-(the names of the operators), `samples`, `kernels` and `replay`. They stay valid if the process dies.
+(the names of the operators), `samples`, `load`, `kernels` and `replay`. They stay valid if the process dies.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from statistics import median
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import Clock, clock_of
 from analyzer.timing.clock.sampling import Sample, Watch, garbage_collection_paused, sample_interleaved, warm_up
 from analyzer.timing.machine.contention import Contention
+from analyzer.timing.machine.energy import pass_energy
 from analyzer.timing.machine.fingerprint import fingerprint
 from analyzer.timing.machine.gpu import GpuContention, nvml
 from analyzer.timing.machine.memory import ProcessMemory
@@ -33,6 +35,7 @@ from analyzer.timing.passes.timeline import Key
 from analyzer.timing.request import Request
 from analyzer.timing.worker.first_call import compilations, time_compilation, time_first_call
 from analyzer.timing.worker.load import computes_gradients, count_reference, failing_module, load_model
+from analyzer.timing.worker.load_test import load_rows
 from analyzer.timing.worker.measurements import DeadlineWatch, Measurements
 from analyzer.timing.worker.reference_workload import cache_flush, flushed, sample_reference_workload
 from analyzer.worker.task import Send, failure
@@ -115,6 +118,12 @@ def measure_prepared(
         if prepared.new_inputs:
             one_pass.refill = prepared.new_inputs.refill
         summary = _sample(request, one_pass, clock, DeadlineWatch(watch, clock), time.perf_counter(), send, memory)
+        if request.loads or request.limit:
+            order, service_s = random.Random(request.seed), median(one_pass.uninstrumented() for _ in range(5))
+            load = load_rows(lambda: _serve(one_pass, clock), service_s, request.loads, request.limit, order)
+            send({"event": "load", "load": load})
+        if request.energy:
+            summary["energy"] = to_json(pass_energy(lambda: _serve(one_pass, clock), configuration.device))
         if request.kernels or request.trace:
             from analyzer.timing.passes.kernels import profile_kernels
 
@@ -126,6 +135,11 @@ def measure_prepared(
             replay = replay_modules(prepared, clock, cache_flush(configuration.device))
             send({"event": "replay", "replay": replay})
     return {"event": "done", "separate": separate, "ran_macs": ran_macs, "tables": to_json(prepared.tables), **summary}
+
+
+def _serve(one_pass: Pass, clock: Clock) -> None:
+    one_pass.run_whole()
+    clock.synchronize()
 
 
 def _watch(configuration: Configuration) -> Contention | GpuContention:

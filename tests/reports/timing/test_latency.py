@@ -35,7 +35,7 @@ def test_percentiles_are_samples(record):
     """Of 200 samples, 198 do not exceed p99."""
     assert figures(record.measurement) == {
         "p50_s": 0.100, "p90_s": 0.180, "p99_s": 0.198, "max_s": 0.200, "first_call_s": 0.5, "compile_s": None,
-        "peak_memory_bytes": 3 * 10**8,
+        "peak_memory_bytes": 3 * 10**8, "energy_j": None,
     }  # fmt: skip
 
 

@@ -121,7 +121,10 @@ def test_comparable_machines_have_one_stable_key():
     here, configuration = fingerprint(read=read), Configuration(threads=2)
     key = stable_key(here, configuration)
     slower = {**here, "processor": {**here["processor"], "mhz": 1000.0}}
-    assert key == stable_key(here | {"python": "3.99"}, configuration.replace(batch=8))
+    patch = {"python": here["python"].rpartition(".")[0] + ".99", "system": {"kernel": "9.9"}}
+    assert key == stable_key(here | patch, configuration.replace(batch=8))
+    assert key != stable_key(here | {"python": "3.99.1"}, configuration)
+    assert key != stable_key(here | {"allocator": "jemalloc"}, configuration)
     assert key == stable_key(slower, configuration)
     for change in ({"threads": 1}, {"dtype": "bfloat16"}, {"layout": "channels_last"}):
         assert key != stable_key(here, configuration.replace(**change))

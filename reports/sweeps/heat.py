@@ -10,7 +10,7 @@ from reports.table import MISSING, Cell, Row, Table, columns
 
 HEAT_TITLES = {"samples_per_s": "samples/s", "macs": "MACs", "params": "params", "peak": "peak memory"}
 HEAT_METRICS = {"macs": "macs", "params": "params", "peak": "peak_memory"}
-MAX_COLUMNS, MAX_LINES = 10, 24  # Of a heat map as text.
+MAX_COLUMNS, MAX_LINES = 8, 24  # Of a heat map as text.
 
 
 def heat_text(metric: HeatMetric, cell: HeatCell | None) -> str:

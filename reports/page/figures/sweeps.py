@@ -29,7 +29,7 @@ def front(on_front: Sequence[Spot], dominated: Sequence[Spot], *, x: str, unit: 
     x_axis = axis(x, **log_axis([end for spot in spots for end in (spot[0], *filter(isfinite, spot[2]))], unit))
     data = []
     if dominated:
-        data.append(_spots(thinned(dominated), MUTED, "dominated", {"size": 7, "opacity": 0.7}))
+        data.append(_spots(thinned(dominated), MUTED, "dominated", {"size": 7, "opacity": 0.7, "symbol": "circle"}))
     # On the side of the front where no point is.
     side = "bottom" if on_front[0][1] > on_front[-1][1] else "top"
     line = {"width": 1.5, "color": BLUE, "shape": "hv", "dash": "dot"}

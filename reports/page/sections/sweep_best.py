@@ -12,6 +12,7 @@ from reports.sweeps.words import TUNED, Names, changes, counted, factor_interval
 from reports.table import Cell, Row, Table, columns
 
 MAX_BARS = 24
+MAX_PRINTED = 60
 LEAD = (
     "For each model, batch and machine the configuration that is fastest for certain, against the default. Void times "
     "are left out; a gain whose interval includes 1 is undecided and no conclusion."
@@ -21,7 +22,9 @@ LEAD = (
 def section(analysis: Analysis, names: Names) -> Section:
     blocks: tuple[Block, ...] = ()
     if analysis.best:
-        table = best_table(analysis.best, names).replace(tools=ALL_TOOLS)
+        table = best_table(analysis.best, names)
+        # A table with a filter is not printed.
+        table = table.replace(tools=ALL_TOOLS if len(table.rows) > MAX_PRINTED else ("sort", "csv"))
         known = [best for best in analysis.best if best.speed is not None]
         shown = sorted(known, key=lambda best: -(best.low or 0.0))[:MAX_BARS]
         blocks = (table.replace(id="sweep-best-table"), *([_chart(shown, known, names)] if len(shown) > 1 else []))

@@ -118,17 +118,17 @@ def _configuration(row: Mapping[str, Any], varying: Sequence[str]) -> str:
 
 
 def _failures_table(failed: Results, rows: Results) -> Table:
+    """A line per model and reason, since a model that does not load fails in all of its configurations."""
     varying = _varying(rows)
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in failed:
+        groups.setdefault((_label(row), _reason(row)), []).append(row)
     titles = ["configuration", "reason"] if varying else ["reason"]
-    lines: list[Row] = [
-        (
-            Cell(_label(row), tone="bad"),
-            *([_configuration(row, varying)] if varying else []),
-            _reason(row),
-        )
-        for row in failed[:MAX_FAILURES]
-    ]
-    more = len(failed) - len(lines)
+    lines: list[Row] = []
+    for (label, reason), group in list(groups.items())[:MAX_FAILURES]:
+        which = _configuration(group[0], varying) if len(group) == 1 else f"{len(group):,} configurations"
+        lines.append((Cell(label, tone="bad"), *([which] if varying else []), reason))
+    more = len(groups) - len(lines)
     notes = (f"… and {more:,} more: analyze history list --where 'status == \"failed\"'.",) if more else ()
     title = f"Failed: {len(failed):,} of {len(rows):,} configurations"
     return Table(title, columns("model", *titles, left=titles), tuple(lines), prose=True, notes=notes)

@@ -80,6 +80,14 @@ def test_failures_come_first_and_exit_with_3(analyze):
     assert (data["status"], [row["status"] for row in data["results"]]) == ("partial", ["ok", "failed"])
 
 
+@pytest.mark.slow
+def test_a_broken_model_is_one_line_whatever_its_configurations(analyze):
+    outcome = analyze("sweep", "nin", "no.py", "--batch", "1..30", "--keep-going")
+    assert outcome.status == 3
+    assert "Failed: 30 of 60" in outcome.out
+    assert sum(line.startswith("no.py") for line in outcome.out.splitlines()) == 1
+
+
 def test_resume_shows_the_whole_run_again(analyze):
     first = analyze("sweep", "nin", "--batch", "1..3", "--format", "csv")
     again = analyze("sweep", "nin", "--batch", "1..3", "--format", "csv", "--resume")
@@ -151,7 +159,7 @@ def test_a_full_disk_keeps_the_results_before(analyze, monkeypatch):
     assert outcome.status == 3
     assert outcome.err == "analyze: cannot use the database: the disk is full\n"
     with open_store() as store:
-        assert store.count() >= 10
+        assert 1 <= store.count() < 100
 
 
 def test_python_returns_a_frame(project):

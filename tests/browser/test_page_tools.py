@@ -182,3 +182,23 @@ def test_repeated_blocks_are_one_tile_at_the_level_where_compute_divides(show, f
     )
     figures = json.loads(opened.locator("#figures").inner_text() or opened.evaluate("figures.textContent"))
     assert sum(figures["tiles-0"]["data"][0]["values"][1:2]) == 72000
+
+
+def test_numbers_of_the_full_table_have_their_derivation(file, show):
+    """By pointer and by keyboard; Escape hides it."""
+    page = show(file("googlenet", charts="none"), at="#conv1.conv")
+    page.locator("#rows-0.derived").wait_for()
+    tip = page.locator("#derivation-tip")
+    number = page.locator("tr[id='conv1.conv'] td", has_text="118,013,952")
+    number.hover()
+    products = "1 · 64 · 112 · 112 · 3 · 7 · 7 = 118,013,952"
+    tip.filter(has_text=products).wait_for()
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    page.locator("#rows-0 td[tabindex='0']").focus()
+    assert tip.inner_text() == "sum of 2 operators"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert products in tip.inner_text()
+    assert page.evaluate("document.activeElement.getAttribute('aria-describedby')") == "derivation-tip"
+    assert page.events == []

@@ -10,19 +10,29 @@ from types import FunctionType
 from typing import Any
 
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode
+
+from analyzer.counting.operators.higher_order import CHOICES, name_of
 
 CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
 
 class ModeOfFunctions(TorchFunctionMode):
-    """A mode that also applies within Python functions. Subclasses end `__torch_function__` with `run`."""
+    """A mode that also applies within Python functions. Subclasses end `__torch_function__` with `run`.
+
+    What an operator such as `torch.cond` chooses runs as if it were called directly, so that its graph has the
+    parameters of the chosen function.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.running: list[Any] = []
 
     def run(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if isinstance(func, HigherOrderOperator) and (choice := CHOICES.get(name_of(func))):
+            with self:
+                return choice(*args, **kwargs)
         if not isinstance(func, FunctionType) or func in self.running or any(kind is not Tensor for kind in types):
             return func(*args, **kwargs)  # A tensor of a subclass may handle the function itself.
         checks = [name for name in CHECKS if name in func.__globals__]

@@ -383,6 +383,11 @@ def test_a_conditional_operator_is_counted_by_the_branch_taken():
     assert count_model(Chooses(), (rows() - 1,), train=False).count.totals.macs == 0
 
 
+def test_the_branch_taken_has_gradients():
+    """As in `torch.cond`, also of parameters that a branch finds in its closure. The input has no gradient."""
+    assert sums(count_model(Chooses(), (rows(),), train=True).count) == (MACS, MACS)
+
+
 # --- compiled, traced and wrapped models -----------------------------------------------------------------------------
 def plain() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 4), nn.ReLU())

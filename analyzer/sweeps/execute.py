@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -65,7 +65,7 @@ def execute(
     attempts = 0
     while True:
         attempts += 1
-        locked = timing_lock(case.configuration.device, notify, inf) if "time" in case.measure else _no_lock()
+        locked = timing_lock(case.configuration.device, notify, inf) if "time" in case.measure else nullcontext()
         with locked, _memory_limited(case, limits.memory_bytes):
             started = now()
             outcome = _attempt(case, limits.time_s)
@@ -156,11 +156,6 @@ def _timed(case: Case, limit_s: float) -> Record | Failure:
     if "memory" in case.measure:
         record = record.replace(memory=_counted(case, limit_s, memory=True).memory)
     return record
-
-
-@contextmanager
-def _no_lock() -> Iterator[None]:
-    yield
 
 
 @contextmanager

@@ -93,7 +93,8 @@ def _rate(point: Point) -> dict[str, Any]:
 
 
 def _result(point: Point) -> dict[str, Any]:
-    counts = {"params": point.params, "macs": point.macs, "peak_memory": point.peak}
+    macs = "step_macs" if point.step else "macs"
+    counts = {"params": point.params, macs: point.macs, "peak_memory": point.peak}
     if point.failed:
         return {"status": "failed", "reason": point.reason}
     if point.time is None:
@@ -151,7 +152,7 @@ def _cell(value: Any) -> Any:
 
 def _lines(sections: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for result in sections["results"]:
-        for quantity in ("params", "macs", "peak_memory"):
+        for quantity in ("params", "macs", "step_macs", "peak_memory"):
             if result.get(quantity) is not None:
                 yield {**result, "section": "results", "quantity": quantity, "value": result[quantity]}
         if "median_s" in result:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from analyzer.core.units import METRICS, plain
 from analyzer.sweeps.analysis.heat_map import HeatCell, HeatMap, HeatMetric
+from reports.sweeps.words import STEP_NOTE
 from reports.table import MISSING, Cell, Row, Table, columns
 
 HEAT_TITLES = {"samples_per_s": "samples/s", "macs": "MACs", "params": "params", "peak": "peak memory"}
@@ -43,6 +44,8 @@ def heat_table(heat_map: HeatMap) -> Table:
         notes.append(f"Each cell is the {best} over {', '.join(heat_map.over)}.")
     if heat_map.left_out:
         notes.append(f"{heat_map.left_out:,} values of the axes are left out; --where selects them.")
+    if heat_map.metric == "macs" and heat_map.step:
+        notes.append(STEP_NOTE)
     corner = f"{heat_map.y} \\ {heat_map.x}" if heat_map.y else heat_map.x
     head = columns(corner, *map(str, heat_map.x_values))
     return Table(heat_title(heat_map), head, tuple(rows), notes=tuple(notes))

@@ -6,7 +6,7 @@ from analyzer.core.units import seconds
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.points import Point
 from reports import cells
-from reports.sweeps.words import MAX_ROWS, Names, cut, time_interval
+from reports.sweeps.words import MAX_ROWS, STEP_NOTE, Names, cut, time_interval
 from reports.table import MISSING, Cell, Row, Table, columns
 
 
@@ -48,7 +48,8 @@ def results_table(analysis: Analysis, names: Names) -> Table:
     titles += [*(["peak memory"] if peaks else []), *(["time", "95 % interval", "quality"] if timed else [])]
     titles += ["GPU time"] if gpu else []
     head = columns("model", *titles, left=("configuration", "machine", "quality"), shrink={"configuration", "machine"})
-    return Table("Results", head, tuple(rows), notes=tuple(cut(len(points))))
+    notes = [STEP_NOTE] if any(point.step for point in points) else []
+    return Table("Results", head, tuple(rows), notes=(*notes, *cut(len(points))))
 
 
 def _gpu_time(point: Point) -> Cell | str:

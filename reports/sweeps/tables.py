@@ -18,6 +18,7 @@ from reports.sweeps.results import failures_table, results_table
 from reports.sweeps.words import (
     COST_TITLES,
     MAX_ROWS,
+    STEP_NOTE,
     TUNED,
     Names,
     changes,
@@ -123,6 +124,8 @@ def front_table(front: Front, names: Names) -> Table:
             "Dominated: another model is as good or better and its whole interval is below. All intervals hold "
             "together with 95 % (Bonferroni; Dunn 1961)."
         )
+    if not timed and any(item.point.step for item in front.candidates):
+        notes.append(STEP_NOTE)
     if len(dominated) > MAX_DOMINATED:
         notes.append(f"{len(dominated) - MAX_DOMINATED:,} more dominated models are left out.")
     head = columns("model", *titles, left=("Pareto front",), cut="start")

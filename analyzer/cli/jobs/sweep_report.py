@@ -99,10 +99,13 @@ def _condition(source: Source) -> str | None:
     name = one_line(source.name)
     if not source.name.lower().endswith(".toml"):
         raise AnalyzerError(f"--from {name} is neither history nor a grid's file GRID.toml; give one of them")
+    from analyzer.database.filter import parse
     from analyzer.sweeps.api import read_grid
     from analyzer.sweeps.grid import cases
     from analyzer.sweeps.keys import grid_key
 
+    if source.where:
+        parse(source.where)  # So that an error tells the position in the user's text.
     runs = f'run ~ "*-{grid_key(cases(read_grid(source.name)))}"'
     return f"{runs} and ({source.where})" if source.where else runs
 

@@ -29,7 +29,8 @@ class HeatMap(Frozen):
     """`cells` by row (`y`) and column (`x`); None where nothing ran. `y` is empty for one dimension.
 
     `fixed` are the values of the other dimensions; `over` are dimensions of which each cell has the best: the most
-    samples per second, the smallest count. `left_out` is how many values of the dimensions are not shown.
+    samples per second, the smallest count. `left_out` is how many values of the dimensions are not shown. `step` tells
+    whether MACs are those of a training step.
     """
 
     metric: HeatMetric
@@ -41,6 +42,7 @@ class HeatMap(Frozen):
     fixed: tuple[tuple[str, Value], ...] = ()
     over: tuple[str, ...] = ()
     left_out: int = 0
+    step: bool = False
 
     @property
     def varies(self) -> bool:
@@ -108,6 +110,7 @@ def _heat_map(
         fixed,
         () if exact else tuple(name for name in over if name in differing),
         len(every_x) - len(x_values) + len(every_y) - len(y_values),
+        any(point.step for point in points),
     )  # fmt: skip
 
 

@@ -33,8 +33,8 @@ class Time(Frozen):
 class Point(Frozen):
     """One configuration that was counted and possibly timed, or that failed.
 
-    `model` has its overrides, `base` is without them; `inputs` are without the batch. `macs` are those of a step if a
-    backward pass was counted. `processors` is how many the machine lets the process use.
+    `model` has its overrides, `base` is without them; `inputs` are without the batch. `macs` are those of a
+    step if a backward pass was counted, as `step` tells. `processors` is how many the machine lets the process use.
     """
 
     model: str
@@ -51,6 +51,7 @@ class Point(Frozen):
     failed: bool = False
     params: int | None = None
     macs: int | None = None
+    step: bool = False
     peak: int | None = None
     time: Time | None = None
 
@@ -171,6 +172,7 @@ def point(result: Result) -> Point:
         reason="",
         params=totals.params,
         macs=totals.step.get("step_macs", totals.macs),
+        step=bool(totals.step),
         peak=memory.total(memory.setup.optimizer if memory.setup else "") if memory else None,
     )
     return _with_time(counted, record)

@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+from analyzer.counting.api import count_variant
+from analyzer.networks.variants import variant
 from analyzer.sweeps.analysis.accuracy import Accuracy
 from analyzer.sweeps.analysis.analysis import analyze_results
 from reports.sweeps.data import SHEET, dump, sheet
@@ -106,6 +108,15 @@ def test_gpu_time_stands_beside_the_time():
     table = results_table(analysis, names_of(analysis))
     assert column(table, "GPU time") == ["-", "500.0 ms"]
     assert "gpu_time_s,0.5,0.5,0.5" in sheet(analysis)
+
+
+def test_macs_of_training_are_those_of_a_step():
+    record = count_variant(variant("nin"), train=True)
+    case = result("nin", mode="training")
+    analysis = analyze_results([case.replace(record=record), case.replace(case=case.case.replace(model="net"))])
+    first, *_ = json.loads(dump(analysis))["results"]
+    assert (first["step_macs"], "macs" in first) == (record.totals.step["step_macs"], False)
+    assert any("step" in note for note in tables(analysis)[0].notes)
 
 
 def test_unbounded_intervals_are_null_in_json():

@@ -200,6 +200,19 @@ def lines(groups: Groups, *, x: str, y: str) -> Figure:
     return figure(data, 340, xaxis=x_axis, yaxis=axis(y, rangemode="tozero", nticks=6))
 
 
+def two_panels(upper: Groups, lower: Groups, *, x: str, y_upper: str, y_lower: str) -> Figure:
+    """`lines` of two quantities of the same groups, one above the other, over one axis of values."""
+    drawn = lines(upper, x=x, y=y_upper)
+    below = _traces("lines+markers", lower, "%{text}", {"size": 9})
+    drawn["data"] += [{**trace, "yaxis": "y2", "showlegend": False} for trace in below]
+    layout = drawn["layout"]
+    layout["height"] = 480
+    layout["yaxis"] = {**layout["yaxis"], "domain": [0.56, 1.0]}
+    layout["yaxis2"] = axis(y_lower, rangemode="tozero", nticks=6, domain=[0.0, 0.44])
+    layout["xaxis"] = {**layout["xaxis"], "anchor": "y2"}
+    return drawn
+
+
 def curves_over(groups: Groups, *, x: str, y: str, unit: str = "", shares: bool = False) -> Figure:
     """One line per group over sizes on two logarithmic axes, with a tick at each size; `shares` are in percent."""
     sizes = sorted({value for xs, _, _ in groups.values() for value in xs if value})

@@ -1,11 +1,11 @@
-"""Throughput by batch, layout and threads, in samples per second."""
+"""Throughput by batch, layout and threads, in samples per second, and latency by batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from analyzer.core.frozen import Frozen
-from analyzer.core.units import plain
+from analyzer.core.units import plain, seconds
 from analyzer.records.timings import Configuration, Quality, Timing
 from reports import cells
 from reports.page.context import Chart
@@ -47,9 +47,15 @@ def charts(networks: Sequence[NetworkView]) -> list[Chart]:
     ]  # fmt: skip
     if len({run.configuration for run in runs}) < 2:
         return []
-    titles = columns("network", "configuration", "samples/s", "quality", left=("configuration", "quality"))
+    titles = columns("network", "configuration", "samples/s", "latency", "quality", left=("configuration", "quality"))
     rows = tuple(
-        (run.name, run.configuration.label, Cell(run.text, run.samples_per_s), cells.quality(run.quality))
+        (
+            run.name,
+            run.configuration.label,
+            Cell(run.text, run.samples_per_s),
+            cells.duration(run.timing.median_s),
+            cells.quality(run.quality),
+        )
         for run in runs
     )
     drawn = [run for run in runs if run.quality != "void"]
@@ -57,7 +63,7 @@ def charts(networks: Sequence[NetworkView]) -> list[Chart]:
     return [
         Chart(
             id="speed",
-            title="Throughput by configuration",
+            title="Throughput and latency by configuration",
             summary=_fastest(drawn)
             + (" Void runs are in the table alone." if drawn and len(drawn) < len(runs) else ""),
             figure=_lines(drawn) if len({run.configuration.batch for run in runs}) > 1 else _bars(drawn),
@@ -86,13 +92,27 @@ def _fastest(runs: Sequence[Run]) -> str:
 
 
 def _lines(runs: Sequence[Run]) -> figures.Figure:
-    lines: dict[str, list[tuple[int, float, str]]] = {}
+    """Samples per second and latency over the batch: a larger batch gains one and costs the other."""
+    speeds: dict[str, list[tuple[int, float, str]]] = {}
+    latencies: dict[str, list[tuple[int, float, str]]] = {}
     for run in runs:
-        batch = run.configuration.batch
-        text = figures.escape_label(f"{run.line}, batch {batch}: {run.text} samples/s, {run.quality}")
-        lines.setdefault(run.line, []).append((batch, run.samples_per_s, text))
-    groups = {line: scatter.transpose(sorted(values)) for line, values in lines.items()}
-    return scatter.lines(groups, x="batch, logarithmic", y="samples per second")
+        batch, latency = run.configuration.batch, run.timing.median_s
+        name = f"{run.line}, batch {batch}"
+        text = figures.escape_label(f"{name}: {run.text} samples/s, {run.quality}")
+        speeds.setdefault(run.line, []).append((batch, run.samples_per_s, text))
+        text = figures.escape_label(f"{name}: {seconds(latency)} per pass{_percentile(run.timing)}, {run.quality}")
+        latencies.setdefault(run.line, []).append((batch, 1e3 * latency, text))
+    upper, lower = (
+        {line: scatter.transpose(sorted(values)) for line, values in lines.items()} for lines in (speeds, latencies)
+    )
+    return scatter.two_panels(
+        upper, lower, x="batch, logarithmic", y_upper="samples per second", y_lower="latency (median), ms"
+    )
+
+
+def _percentile(timing: Timing) -> str:
+    p99_s = timing.percentile_s(0.99)
+    return "" if p99_s is None else f" (p99 {seconds(p99_s)})"
 
 
 def _bars(runs: Sequence[Run]) -> figures.Figure:

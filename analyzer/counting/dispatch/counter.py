@@ -52,12 +52,14 @@ def count_operators(
 class CountedPass(Frozen):
     """`notes` are on work that was not dispatched and on parameters that were not used.
 
-    `read_values`: the pass read values of tensors, which may have decided what ran.
+    `read_values`: the pass read values of tensors, which may have decided what ran. `drew_from_generator`: an operator
+    drew random numbers from a generator other than torch's own.
     """
 
     count: Count
     notes: tuple[Note, ...]
     read_values: bool
+    drew_from_generator: bool
 
 
 def count_pass(
@@ -82,7 +84,8 @@ def count_pass(
             recorder.note("", " returns a function, whose work is not counted")
         recorder.finish(output)
     count = recorder.count()
-    return CountedPass(count, (*recorder.notes, *unused_notes(count)), recorder.read_values)
+    notes = (*recorder.notes, *unused_notes(count))
+    return CountedPass(count, notes, recorder.read_values, recorder.drew_from_generator)
 
 
 @contextmanager

@@ -66,6 +66,7 @@ class RowRecorder(OperatorTracker):
         self.calls_of: Counter[tuple[str, str]] = Counter()
         self.counted: set[int] = set()
         self.read_values = False
+        self.drew_from_generator = False  # Of the model's own: others are compared after the pass.
         # Storages and packed weights, by the row's id.
         self.parameters_of_row: dict[int, tuple[list[int], Packed]] = {}
 
@@ -140,6 +141,8 @@ class RowRecorder(OperatorTracker):
             return result
         if known.kind == "composite":
             return self._run_composite(func, known.name, args, kwargs)
+        if kwargs and kwargs.get("generator") is not None:
+            self.drew_from_generator = True
         if self.values.empty:
             self.values.check_memory(func, known, args, kwargs, self.path)
         if self.origins.active:

@@ -132,9 +132,33 @@ def _new_seed(seed: Any) -> Any:
     return seeded_by_pass
 
 
+class _AnyGenerator(type(torch._C.Generator)):  # type: ignore[misc]
+    """So that generators made before the pass are instances of the class that replaces `torch.Generator`."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, torch._C.Generator)
+
+
+@cache
+def _seeding(generator: Any) -> Any:
+    """`torch.Generator` whose `seed()` is like `torch.seed()`."""
+
+    class Generator(generator, metaclass=_AnyGenerator):  # type: ignore[misc]
+        def seed(self) -> int:
+            mine = [randomness for randomness in _draws.active if randomness.thread == threading.get_ident()]
+            if not mine:
+                return int(super().seed())
+            mine[-1].draw(NUMBERS)
+            self.manual_seed(mine[-1].seed)
+            return int(mine[-1].seed)
+
+    return Generator
+
+
 def _all_draws() -> Iterator[Replacement]:
     yield torch, "seed", _new_seed
     yield torch.random, "seed", _new_seed
+    yield torch, "Generator", _seeding
     for owner in (torch, torch.random):
         yield owner, "initial_seed", _drawing
     for name in ("random", "getrandbits"):

@@ -180,7 +180,8 @@ def _count_at(
         counted = count_forward(randomness, autograd=True)
     count, notes = counted.count, list(counted.notes)
     chance: tuple[Note, ...] = ()
-    if randomness.drew or (randomness.drew_tensors and counted.read_values):
+    drew_tensors = randomness.drew_tensors or counted.drew_from_generator
+    if randomness.drew or (drew_tensors and counted.read_values):
         chance = random_notes(count, randomness.read, lambda other: count_forward(other, autograd=autograd).count)
     if autograd:
         notes.append(Note("counted under autograd, because the forward pass takes gradients: operators are decomposed"))

@@ -31,11 +31,22 @@ class Dropped(nn.Module):
 
 HELD = {"python": random.Random(3), "numpy": np.random.default_rng(3), "torch": torch.Generator()}
 LEGACY = np.random.RandomState(3)
+IMPORTED = torch.Generator
+
+
+def _new_generator(kind: type[torch.Generator]) -> torch.Generator:
+    generator = kind()
+    generator.seed()
+    return generator
+
+
 DRAWS = {
     "python": random.random,
     "numpy": lambda: np.random.rand(),
     "torch": lambda: torch.rand(()),
     "new seed": lambda: torch.seed() % 2,
+    "new generator": lambda: torch.rand((), generator=_new_generator(torch.Generator)),
+    "seed of a new generator": lambda: torch.Generator().seed() % 2,
     "new numpy generator": lambda: np.random.default_rng().random(),
 }
 
@@ -174,3 +185,19 @@ def test_generators_in_variables_of_a_file_are_noted_and_restored(draw):
     notes = {count(model, torch.zeros(2, 8)).strict_notes for _ in range(2)}
     assert (len(notes), state()) == (1, before)
     assert "with one seed" in str(notes)
+
+
+def test_a_generator_of_a_class_imported_by_name_gives_other_counts():
+    """Its seed is the system's in every pass."""
+    model = Dropped(lambda: torch.rand((), generator=_new_generator(IMPORTED)))
+    (note,) = count(model, torch.zeros(2, 8)).strict_notes
+    assert "MACs" in note
+
+
+def test_a_new_generator_with_a_given_seed_has_no_note():
+    model = Dropped(lambda: torch.rand((), generator=torch.Generator().manual_seed(3)))
+    records = [count(model, torch.zeros(2, 8)) for _ in range(2)]
+    assert records[0].totals == records[1].totals
+    assert not records[0].strict_notes
+    assert isinstance(HELD["torch"], torch.Generator)
+    assert torch.Generator is IMPORTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import product
 from math import prod
 from typing import Any
@@ -145,7 +146,7 @@ def _settings_by_model(
 def _full_keys(network: str, overrides: Mapping[str, int]) -> dict[str, int]:
     full: dict[str, int] = {}
     for key, value in overrides.items():
-        name = full_key(find(network), key)
+        name = _full_key(network, key)
         if name is None:
             raise unknown_key_error(key, [find(network)])
         full[name] = value
@@ -154,7 +155,9 @@ def _full_keys(network: str, overrides: Mapping[str, int]) -> dict[str, int]:
 
 def _setting(case: Case, key: str) -> int | None:
     """The value of a number that may be named by a short key."""
-    if not case.overrides:
-        return None
-    name = full_key(find(case.model), key)
-    return case.overrides.get(name) if name else None
+    return case.overrides.get(_full_key(case.model, key) or "") if case.overrides else None
+
+
+@cache
+def _full_key(network: str, key: str) -> str | None:
+    return full_key(find(network), key)

@@ -3,8 +3,9 @@ error."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import TypeVar, get_args
 
 from analyzer.core.errors import AnalyzerError, one_line
@@ -60,4 +61,10 @@ def _check_times(measurement: Measurement) -> None:
         raise ValueError("a process has a negative number of samples")
     if any(timing.median_s <= 0 for timing in timings if timing.kind in ("pass", "device")):
         raise ValueError("the time of a pass is not positive")
+    if not all(re.fullmatch(r"[0-9.]+(e\+?[0-9]+)?/s", timing.op) for timing in timings if timing.kind == "latency"):
+        raise ValueError("a load is not a number of requests per second")
+    if measurement.passes_per_sample < 1 or (measurement.peak_memory_bytes or 0) < 0:
+        raise ValueError("passes per sample or peak memory is negative")
+    if not 0 <= (measurement.energy_j or 0.0) < inf:
+        raise ValueError("the energy of a pass is not a number of joules")
     _ = measurement.operator_times_s, measurement.configuration.label

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from analyzer.core.frozen import Frozen
 from analyzer.core.units import intensity, percent, plain, rate, scaled, seconds
 from analyzer.records.record import Record
-from analyzer.records.rows import Row
+from analyzer.records.rows import Row, prefixes
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Timing
 from analyzer.timing.machine.bounds import Works, bounds, works_of
 from analyzer.timing.machine.roofline import Ceilings, roofline_point
@@ -144,8 +144,10 @@ def groups_by_kind(record: Record) -> dict[str, Group]:
         else:  # A view has no row. Attention has several, under other names, and is the longest of its module.
             composite[timing.path] = max(composite.get(timing.path, (0.0, "")), (time_s, op))
     for row in rows_by_key.values():
-        if row.path in composite:
-            rows[composite[row.path][1]].append(row)
+        # A fused module has the rows of its children.
+        path = next((path for path in reversed(prefixes(row.path) or [""]) if path in composite), None)
+        if path is not None:
+            rows[composite[path][1]].append(row)
     return {op: group(rows[op], times_s[op]) for op in times_s}
 
 

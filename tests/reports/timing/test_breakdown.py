@@ -152,3 +152,31 @@ def test_kernels_are_summed_per_module():
         "add": ("(top level)", "1", "1.000 ms", "25.0 %"),
     }
     assert kernels(TRAINING, 1) == []
+
+
+def test_python_in_a_module_is_its_own_row():
+    """`block.slow` has no operator and takes 9 of 10 ms; `block` itself 0.5 ms; `quick` too little to be shown."""
+    slow = record(
+        [row("conv", "conv2d", 10**6)],
+        timing("conv", "conv2d", 0.0003),
+        overhead(0.0002), timing("block.slow", "overhead", 0.009, "overhead"),
+        timing("block", "overhead", 0.0005, "overhead"), timing("quick", "overhead", 1e-6, "overhead"),
+    )  # fmt: skip
+    assert names(modules(slow, 1, None)) == ["conv", "block", "(overhead)", "total"]
+    table = modules(slow, 2, None)
+    assert names(table) == ["conv", "block", "(own forward)", "slow", "(overhead)", "total"]
+    rows = texts(table)
+    assert [rows[name][2] for name in ("block", "(own forward)", "slow", "(overhead)")] == [
+        "9.500 ms", "500.0 µs", "9.000 ms", "200.0 µs",
+    ]  # fmt: skip
+
+
+def test_a_fused_module_has_the_counts_of_its_children():
+    fused = record(
+        [row(path, "linear", 10**6) for path in ("layer.linear1", "layer.attention.q", "head")],
+        timing("layer", "transformer_encoder_layer", 0.002), timing("head", "linear", 0.001),
+    )  # fmt: skip
+    by_kind = groups_by_kind(fused)
+    assert {kind: part.macs for kind, part in by_kind.items()} == {
+        "transformer_encoder_layer": 2 * 10**6, "linear": 10**6,
+    }  # fmt: skip

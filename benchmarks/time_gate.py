@@ -166,7 +166,7 @@ def sequential_outcome(drawn: Sequence[PoolPair], rules: Rules) -> str:
         if part and (outcome := early_outcome(trimmed_mean(logs[:count], part), rules)):
             return outcome
     if len(logs) < MIN_PAIRS:
-        return "unclear"
+        return "inconclusive"
     estimate = trimmed_mean(logs, alpha_share(len(logs), final=True))
     regressed = estimate.p_value(math.log1p(rules.tolerance)) <= rules.alpha
     return final_outcome(estimate, rules, regressed=regressed)
@@ -179,7 +179,7 @@ def simulate_check(rng: random.Random, pool: Sequence[PoolPair], budget_s: float
     if outcome == "regressed":
         confirmation = draw_pairs(rng, pool, budget_s)
         again = sequential_outcome(confirmation, rules.replace(alpha=CONFIRMATION_ALPHA))
-        return outcome if again == "regressed" else "unclear"
+        return outcome if again == "regressed" else "inconclusive"
     return outcome
 
 
@@ -210,7 +210,7 @@ def outcome_rates(rng: random.Random, pool: Sequence[PoolPair], budget_s: float,
             for member in members
         ]
         resampled.append(Counter(simulate_check(rng, resample, budget_s) for _ in range(RESAMPLES)))
-    for outcome in ("regressed", "unchanged", "unclear", "improved"):
+    for outcome in ("regressed", "unchanged", "inconclusive", "improved"):
         low, high = np.quantile([counts[outcome] for counts in resampled], [0.025, 0.975]) / RESAMPLES
         yield f"{outcome:38} {rate(outcomes[outcome], trials)}; pool {100 * low:.0f} to {100 * high:.0f} %"
 

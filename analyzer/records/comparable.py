@@ -10,11 +10,13 @@ from analyzer.records.record import Record
 from analyzer.records.timings import Configuration
 
 # Names of the fields of a stable key, in order.
-KEY_FIELDS = ("processor", "instructions or driver", "threads", "dtype", "layout", "compilation", "torch build")
+KEY_FIELDS = ("processor", "instructions or driver", "threads", "dtype", "layout", "compilation", "torch build",
+              "interpreter", "allocator")  # fmt: skip
 
 
 def stable_key(environment: Mapping[str, Any], configuration: Configuration) -> tuple[str, ...]:
-    """The fields in which two timed records must agree. Clock speed is recorded but not matched.
+    """The fields in which two timed records must agree, since they change speed. Clock speed and the patch release of
+    Python are recorded but not matched.
 
     Empty for an empty environment: such a record cannot be compared with any other.
     """
@@ -31,6 +33,8 @@ def stable_key(environment: Mapping[str, Any], configuration: Configuration) -> 
         configuration.layout,
         "compiled" if configuration.compiled else "eager",
         f"torch {torch.get('version')} {torch.get('capability')}",
+        "Python " + ".".join(str(environment.get("python", "unknown")).split(".")[:2]),
+        str(environment.get("allocator", "unknown")),
     )
 
 

@@ -31,7 +31,7 @@ BASELINE = "analyzer-baseline.json"
 class ModelInput(Frozen):
     """Texts as for `--input`, and the batch, with which a model is counted."""
 
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = ()
     batch: int = 1
 
 
@@ -52,6 +52,11 @@ class Config(Frozen):
     budgets: Mapping[str, Mapping[str, float]] = {}
     time_tolerance: float = 0.01
     time_limit: float = 0.05
+
+    def input_of(self, model: str) -> ModelInput:
+        """The input of that name, else of the first pattern that matches, else none."""
+        names = [model, *(pattern for pattern in self.inputs if fnmatchcase(model, pattern))]
+        return next((self.inputs[name] for name in names if name in self.inputs), ModelInput())
 
 
 TIME_KEYS = ("time_tolerance", "time_limit")

@@ -9,9 +9,9 @@ from analyzer.core.display import Displayed
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 
-Outcome: TypeAlias = Literal["regressed", "improved", "unchanged", "unclear", "incomparable"]
-# A group has the first of its outcomes in this order. Counts are never unclear; times can be.
-PRECEDENCE: tuple[Outcome, ...] = ("regressed", "incomparable", "unclear", "improved", "unchanged")
+Outcome: TypeAlias = Literal["regressed", "improved", "unchanged", "inconclusive", "incomparable"]
+# A group has the first of its outcomes in this order. Counts are never inconclusive; times can be.
+PRECEDENCE: tuple[Outcome, ...] = ("regressed", "incomparable", "inconclusive", "improved", "unchanged")
 
 TOTAL = "total"  # The path of a change that concerns the whole model.
 Key: TypeAlias = tuple[str, str, int]  # An operator of a model: path, operator, call.
@@ -61,7 +61,7 @@ class Change(Frozen):
 class ModelCheck(Frozen):
     """One model in one mode, or one benchmark, compared with its base.
 
-    `reason` explains why values are incomparable or unclear. `missing`: the model exists on one side only, so there is
+    `reason` explains why values are incomparable or inconclusive. `missing`: only one side has the model, so there is
     nothing to compare. `error`: it could not be counted or timed. `added` and `removed` layers have no counterpart;
     `moved` layers have equal counts under another path.
     """
@@ -124,9 +124,9 @@ class CheckResult(Displayed, Frozen):
         return tuple(check.error for check in self.checks if check.error)
 
     @property
-    def unclear(self) -> bool:
+    def inconclusive(self) -> bool:
         """Whether some times were measured and show neither a change nor its absence."""
-        return any(check.outcome == "unclear" for check in self.checks)
+        return any(check.outcome == "inconclusive" for check in self.checks)
 
     @property
     def uncertain(self) -> bool:
@@ -170,7 +170,7 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
 
 
 def exit_status(result: CheckResult, *, strict: bool) -> int:
-    """1 regressed; 2 or 3 a model cannot be counted, timed or compared; 4 unclear under `strict`.
+    """1 regressed; 2 or 3 a model cannot be counted, timed or compared; 4 inconclusive under `strict`.
 
     Under `strict` also 1 for a count that may be wrong, and 3 for a model or benchmark that one side lacks.
     """
@@ -180,4 +180,4 @@ def exit_status(result: CheckResult, *, strict: bool) -> int:
         return min(error.exit_status for error in result.errors)
     if result.undecided or (strict and not result.updated and any(check.missing for check in result.checks)):
         return 3
-    return 4 if strict and result.unclear else 0
+    return 4 if strict and result.inconclusive else 0

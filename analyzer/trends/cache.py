@@ -25,7 +25,7 @@ from analyzer.trends import pytest_benchmark
 from analyzer.trends.point import Point, record_points
 
 FILE = Path(DATA) / "cache.sqlite"
-VERSION = 3  # Version of the table below and of the points in it.
+VERSION = 4  # Version of the table below and of the points in it.
 TABLE = "CREATE TABLE cached_runs (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, points TEXT NOT NULL)"
 TIMEOUT_S = 5.0  # A write takes milliseconds; a process that holds the lock for longer is suspended or hangs.
 # The file is in use or cannot be written, as opposed to damaged. SQLite's primary result codes.

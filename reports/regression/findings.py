@@ -39,7 +39,7 @@ class Finding(Frozen):
 
 
 def findings(result: CheckResult) -> Iterator[Finding]:
-    """An error per model and metric that fails, and per model that cannot be checked; a warning per unclear model."""
+    """An error per model and metric that fails, and per model that cannot be checked; a warning per undecided model."""
     if result.incomparable:
         yield Finding("error", result.title, "error", result.incomparable, SETTINGS)
         return
@@ -55,7 +55,7 @@ def findings(result: CheckResult) -> Iterator[Finding]:
         for metric, lines in by_metric.items():
             more = [f"and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
             yield Finding("error", model, metric, f"{model}: " + "; ".join([*lines[:MAX_LINES], *more]), file)
-        if result.unclear and result.outcome(model) == "unclear":
+        if result.inconclusive and result.outcome(model) == "inconclusive":
             check = result.of(model)[0]
             message = check.reason or describe(check.changes[0], check)
             yield Finding("warning", model, check.changes[0].metric, f"{model}: {message}", file)

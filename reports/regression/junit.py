@@ -62,7 +62,7 @@ def _fill(case: Xml.Element, check: ModelCheck, changes: Sequence[Change], resul
         _add(case, "failure", describe(failures[0], check), "\n".join(lines))
     elif result.incomparable:
         _add(case, "error", result.incomparable, result.incomparable)
-    elif outcome in ("unclear", "incomparable") and not result.updated:
+    elif outcome in ("inconclusive", "incomparable") and not result.updated:
         _add(case, "skipped", f"{outcome}: {check.reason or describe(changes[0], check)}")
     elif lines:
         Xml.SubElement(case, "system-out").text = _escape_lines(lines)

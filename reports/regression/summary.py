@@ -27,7 +27,7 @@ def conclusion(result: CheckResult) -> str:
     if result.updated:
         return "updated"
     compared = any(change.outcome != "incomparable" for change in result.changes)
-    return "inconclusive" if result.unclear else "passed" if compared else "incomparable"
+    return "inconclusive" if result.inconclusive else "passed" if compared else "incomparable"
 
 
 def label(result: CheckResult, model: str) -> str:

@@ -30,8 +30,8 @@ def time_table(result: TimeResult) -> Table:
         f"unchanged: the 99 % upper bound is below +{percent(rules.limit)}."
         + (f" Lower bounds are corrected for {rules.models} models (Holm)." if rules.models > 1 else ""),
         *(
-            ["unclear: neither is shown. --time-budget auto measures until it is, and --strict fails."]
-            if result.unclear
+            ["inconclusive: neither is shown. --time-budget auto measures until it is, and --strict fails."]
+            if result.inconclusive
             else []
         ),
         *(

@@ -20,7 +20,7 @@ PROPERTY = {**MESSAGE, ":": "%3A", ",": "%2C"}
 
 
 def annotation_commands(result: CheckResult) -> list[str]:
-    """An `::error` per model that fails or cannot be counted or timed; a `::warning` for unclear times."""
+    """An `::error` per model that fails or cannot be counted or timed; a `::warning` for inconclusive times."""
     if result.incomparable:
         return [command("error", f"{result.title}: incomparable", one_line(result.incomparable))]
     errors, warnings = [], []
@@ -33,14 +33,16 @@ def annotation_commands(result: CheckResult) -> list[str]:
             title = f"{model}: {'regressed' if lines else f'cannot be {result.action}'}"
             message = "\n".join(map(one_line, [*reasons[:1], *lines[:MAX_LINES], *more]))
             errors.append(command("error", title, message))
-        elif result.unclear and result.outcome(model) == "unclear" and not isinstance(result, BenchmarksResult):
+        elif (
+            result.inconclusive and result.outcome(model) == "inconclusive" and not isinstance(result, BenchmarksResult)
+        ):
             message = checks[0].reason or describe(checks[0].changes[0], checks[0])
-            warnings.append(command("warning", f"{model}: unclear", one_line(message)))
+            warnings.append(command("warning", f"{model}: inconclusive", one_line(message)))
     if len(errors) > MAX_ANNOTATIONS:
         more_errors = len(errors) - MAX_ANNOTATIONS + 1
         errors[MAX_ANNOTATIONS - 1 :] = [command("error", f"{more_errors} more failed", "see the table")]
     if isinstance(result, BenchmarksResult) and result.shifted:
-        warnings.append(command("warning", "all benchmarks together: unclear", shared_change(result)))
+        warnings.append(command("warning", "all benchmarks together: inconclusive", shared_change(result)))
     return errors + warnings
 
 

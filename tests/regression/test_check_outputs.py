@@ -249,7 +249,7 @@ def test_regressed_is_1_and_an_update_accepts_all_but_budgets():
     [
         ("unchanged", {}, (0, 0)),
         ("improved", {}, (0, 0)),
-        ("unclear", {}, (0, 4)),
+        ("inconclusive", {}, (0, 4)),
         ("incomparable", {}, (3, 3)),
         ("incomparable", {"missing": True}, (0, 3)),
         ("incomparable", {"error": AnalyzerError("bad")}, (2, 2)),

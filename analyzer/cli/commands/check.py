@@ -37,7 +37,7 @@ raw data.
 replace its models.
 
 Exit status: 0 passed, 1 a model regressed or exceeds a budget, 2 bad input, 3 a model cannot be counted, timed or
-compared, 4 a time is unclear, with --strict.
+compared, 4 a time is inconclusive, with --strict.
 """
 
 
@@ -103,7 +103,7 @@ def parse_budget(
               help="Time per model, doubled if a regression must be confirmed. auto: 60 seconds, then as many as a "
                    "decision needs, at most 30 minutes. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True,
-              help="Fail on work that is not counted, models without a baseline and unclear times.")  # fmt: skip
+              help="Fail on work that is not counted, models without a baseline and inconclusive times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
               help="Also write JUnit XML to FILE: one test case per model and metric.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice((*FORMATS, *CI_FORMATS)), default="table",

@@ -31,7 +31,7 @@ Exit status:
   1  a check failed
   2  bad input
   3  could not measure
-  4  a time check is unclear (check --strict)
+  4  a time check is inconclusive (check --strict)
   70  defect in macscope
   130  interrupted
 """

@@ -64,8 +64,8 @@ class BenchmarksResult(CheckResult):
         return self.shared_log_ratio is not None and abs(self.shared_log_ratio) > math.log1p(self.rules.limit)
 
     @property
-    def unclear(self) -> bool:
-        return super().unclear or self.shifted
+    def inconclusive(self) -> bool:
+        return super().inconclusive or self.shifted
 
     def json_fields(self) -> dict[str, Any]:
         return {
@@ -169,10 +169,10 @@ def decide(estimate: Estimate, rules: Rules, level: float, *, faster: bool = Tru
         return "regressed", ""
     upper = estimate.upper_bound(rules.alpha)
     if upper < -tolerance and not faster:
-        return "unclear", "faster than the other benchmarks, but not than before"
+        return "inconclusive", "faster than the other benchmarks, but not than before"
     if estimate.upper_bound(rules.alpha / rules.models) < -tolerance:
         return "improved", ""
-    outcome: Outcome = "unchanged" if upper < math.log1p(rules.limit) else "unclear"
+    outcome: Outcome = "unchanged" if upper < math.log1p(rules.limit) else "inconclusive"
     return outcome, f"faster alone, but not significantly among {rules.models} benchmarks" if upper < -tolerance else ""
 
 

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
+from analyzer.core.inputs import Input
 from analyzer.regression.paired.side_process import ModelMissing, SideFailed, SideProcess, WorkerLost
 
 # Several times as long as starting two workers, and short enough for ten pairs of a large model in a minute; measured
@@ -84,9 +85,12 @@ def measure_pair(
     *,
     generation: int = 0,
     imports: dict[int, list[str]] | None = None,
+    inputs: Sequence[Input] = (),
+    batch: int = 1,
 ) -> Pair:
     """Starts a fresh worker on both sides, with the same weights and the same memory layout, and times one pair.
 
+    Without `inputs` each side's model runs on its own.
     `imports` collects by side which modules its workers had to import, so that the server imports them before the next
     fork. Raises WorkerLost for a worker that was killed or hung, SideFailed for a model that a side cannot run.
     """
@@ -97,7 +101,8 @@ def measure_pair(
     for index in rng.sample((BASE, HEAD), 2):
         side, known = sides[index].side, imports.get(index, [])
         command = {"do": "worker", "model": models[index], "seed": seed, "device": side.device,
-                   "other_root": side.other_root, "imports": known}  # fmt: skip
+                   "other_root": side.other_root, "imports": known, "batch": batch,
+                   "inputs": [vars(spec) for spec in inputs]}  # fmt: skip
         try:
             warm[index] = _request(sides[index], command, BUILD_LIMIT_S, "warm")
         except ModelMissing as error:

@@ -61,8 +61,8 @@ class TimeResult(CheckResult):
     device: str = "cpu"
 
     @property
-    def unclear(self) -> bool:
-        return super().unclear and not self.self_test
+    def inconclusive(self) -> bool:
+        return super().inconclusive and not self.self_test
 
     def fails(self, change: Change) -> bool:
         return super().fails(change) and not self.self_test
@@ -170,11 +170,11 @@ def _decide(
         shortage = f"{count} pair{'s' if count != 1 else ''}, {MIN_PAIRS} are needed"
         if sample.lost:
             return "incomparable", f"{sample.lost[-1]}; {shortage}"
-        return "unclear", f"the time budget allowed {shortage}; use --time-budget auto"
+        return "inconclusive", f"the time budget allowed {shortage}; use --time-budget auto"
     if suspected and confirmation is not None and not is_confirmed(confirmation, rules):
-        return "unclear", _unconfirmed(confirmation)
+        return "inconclusive", _unconfirmed(confirmation)
     outcome = final_outcome(sample.estimate, rules, regressed=suspected)
-    if outcome == "unclear" and is_significant_alone(sample.estimate, rules):
+    if outcome == "inconclusive" and is_significant_alone(sample.estimate, rules):
         return outcome, f"growth would be significant for this model alone, but not among {rules.models} models"
     return outcome, ""
 

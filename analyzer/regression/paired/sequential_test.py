@@ -132,7 +132,9 @@ def final_outcome(estimate: Estimate, rules: Rules, *, regressed: bool) -> Outco
     if upper < -tolerance:
         return "improved"
     # Growth that is significant for this model alone, though not after Holm's correction, is not "unchanged".
-    return "unchanged" if upper < math.log1p(rules.limit) and not is_significant_alone(estimate, rules) else "unclear"
+    return (
+        "unchanged" if upper < math.log1p(rules.limit) and not is_significant_alone(estimate, rules) else "inconclusive"
+    )
 
 
 def is_significant_alone(estimate: Estimate, rules: Rules) -> bool:

@@ -83,7 +83,9 @@ def test_most_slower_is_not_others_faster():
     slower = {name: time * (1.5 if index < 6 else 1.0) for index, (name, time) in enumerate(times.items())}
     result = compare_runs(run(times), run(slower), RULES)
     assert "improved" not in outcomes(result).values()
-    assert outcomes(result)[ALL] == "unclear"  # log(1.5) = 0.405; 4.541 · 0.13 = 0.590 is within the noise of two runs.
+    assert (
+        outcomes(result)[ALL] == "inconclusive"
+    )  # log(1.5) = 0.405; 4.541 · 0.13 = 0.590 is within the noise of two runs.
     assert (exit_status(result, strict=False), exit_status(result, strict=True)) == (0, 4)
     assert headline(result).startswith("Benchmarks inconclusive")
 
@@ -109,7 +111,7 @@ def test_equal_runs_are_unchanged():
     assert exit_status(result, strict=True) == 0
 
 
-@pytest.mark.parametrize(("time", "outcome"), [(1.7e-3, "unclear"), (1.9e-3, "regressed")])
+@pytest.mark.parametrize(("time", "outcome"), [(1.7e-3, "inconclusive"), (1.9e-3, "regressed")])
 def test_few_benchmarks_are_compared_with_the_default_noise(time, outcome):
     assert estimate_log_ratios({"only": 0.3}, {"only": 0.0})["only"].standard_error == DEFAULT_DEVIATION
     # Student's t of 3 degrees of freedom exceeds 4.541 with probability 1 %, so that the least growth that regresses is
@@ -150,13 +152,13 @@ def test_quiet_files_detect_small_growth():
 
 @pytest.mark.parametrize("step", [0.7, 0.93, 1.03, 1.05, 1.07, 1.1, 1.2])
 def test_a_word_agrees_with_its_bounds_or_has_a_reason(step):
-    """Bounds include the correction for nine benchmarks; 1.2 ± 0.1 at a tolerance of 1 % was once "unclear"."""
+    """Bounds include the correction for nine benchmarks; 1.2 ± 0.1 at a tolerance of 1 % was once "inconclusive"."""
     result = compare_runs(nine(noise=False), nine(first=step), RULES)
     for check in result.checks:
         (change,) = check.changes
         assert (check.outcome == "regressed") == (change.low > 1.01)
         assert (check.outcome == "improved") == (change.high < 1 / 1.01) or check.reason
-        assert check.outcome != "unclear" or change.high >= 1.05 or check.reason
+        assert check.outcome != "inconclusive" or change.high >= 1.05 or check.reason
 
 
 def test_many_benchmarks_share_alpha():
@@ -165,11 +167,11 @@ def test_many_benchmarks_share_alpha():
     assert not compare_runs(run(dict.fromkeys(times, 1e-3)), run(times), RULES).failures
 
 
-def test_a_disturbance_of_half_a_benchmarks_run_is_unclear():
+def test_a_disturbance_of_half_a_benchmarks_run_is_inconclusive():
     times = {f"b{index}": samples(1e-3) for index in range(9)}
     base = parse_run(bench(times))
     half = {**times, "b0": samples(1e-3, 19) + samples(2e-3, 21)}
-    assert compare_runs(base, parse_run(bench(half)), RULES).checks[0].outcome == "unclear"
+    assert compare_runs(base, parse_run(bench(half)), RULES).checks[0].outcome == "inconclusive"
     whole = {**times, "b0": samples(2e-3)}
     assert compare_runs(base, parse_run(bench(whole)), RULES).checks[0].outcome == "regressed"
 
@@ -177,7 +179,7 @@ def test_a_disturbance_of_half_a_benchmarks_run_is_unclear():
 def test_samples_that_scatter_too_much_have_no_minimum_detectable_change():
     wild = [10.0 ** -(index % 9) for index in range(40)]
     (check,) = compare_runs(parse_run(bench({"b": wild})), parse_run(bench({"b": wild})), RULES).checks
-    assert (check.outcome, check.minimum_detectable_change, check.changes[0].high) == ("unclear", None, None)
+    assert (check.outcome, check.minimum_detectable_change, check.changes[0].high) == ("inconclusive", None, None)
 
 
 def test_a_benchmark_in_one_run_only_is_incomparable():
@@ -205,7 +207,7 @@ def test_runs_of_two_machines_are_incomparable():
 
 def test_a_change_has_bounds_as_ratios():
     (change,) = compare_runs(run({"b": 1e-3}), run({"b": 1.1e-3}), RULES).changes
-    assert (change.model, change.metric, change.outcome) == ("b", "time", "unclear")
+    assert (change.model, change.metric, change.outcome) == ("b", "time", "inconclusive")
     assert change.low < 1.1 < change.high
     assert change.ratio == pytest.approx(1.1, rel=0.01)
 

@@ -335,6 +335,15 @@ def inputs():
 """
 
 
+def test_a_model_on_the_command_line_keeps_the_input_of_the_settings(project, net, analyze):
+    project('models = [{ model = "net.py:Net", input = "4", batch = 3 }]')
+    net()
+    assert analyze("check", "--update").status == 0
+    done = analyze("check", "net.py:Net", "--format", "json")
+    assert done.status == 0
+    assert json.loads(done.out)["records"][0]["input"] == [[3, 4]]
+
+
 def test_unknown_operators_are_named_and_counted(project, analyze):
     project('models = ["net.py:Net"]')
     Path("net.py").write_text(UNKNOWN.replace("TIMES", "1"))

@@ -235,5 +235,5 @@ def test_a_budget_without_a_value_is_incomparable():
 
 def test_the_worst_outcome_stands_for_all():
     assert worst([]) == "unchanged"
-    for first, second in pairwise(["regressed", "incomparable", "unclear", "improved", "unchanged"]):
+    for first, second in pairwise(["regressed", "incomparable", "inconclusive", "improved", "unchanged"]):
         assert worst([second, first]) == first

@@ -45,7 +45,8 @@ def append(tmp_path: Path):
 
 
 def start_worker(side, model: str = "net.py:Net", other_root: str = "", limit_s: float = 120) -> dict:
-    command = {"do": "worker", "model": model, "seed": 1, "device": "cpu", "other_root": other_root}
+    command = {"do": "worker", "model": model, "seed": 1, "device": "cpu", "other_root": other_root, "inputs": [],
+               "batch": 1}  # fmt: skip
     return side.request(command, limit_s)
 
 

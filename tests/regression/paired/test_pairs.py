@@ -202,7 +202,7 @@ def test_an_automatic_budget_measures_what_a_decision_needs(spread, pair_s, expe
 def test_after_an_automatic_budget_the_outcome_is_decided():
     sample = sample_around(0.03, 0.03, pair_s=10.0, extend=lambda *estimate: None)
     assert decide(sample, sample, suspected=True).outcome == "regressed"
-    assert decide(sample_around(0.03, 0.03, pair_s=10.0)).outcome == "unclear"
+    assert decide(sample_around(0.03, 0.03, pair_s=10.0)).outcome == "inconclusive"
 
 
 def test_a_self_test_uses_the_whole_budget():
@@ -236,15 +236,15 @@ def test_a_side_that_fails_is_not_retried():
     assert (check.outcome, check.reason, starts) == ("incomparable", "base: unknown variant 'new'", 1)
 
 
-def test_too_few_pairs_are_unclear():
+def test_too_few_pairs_are_inconclusive():
     check = decide(sample_around(0.1, pair_s=30.0))
     assert len(check.sample.pairs) == 2
-    assert check.outcome == "unclear"
+    assert check.outcome == "inconclusive"
     assert "--time-budget" in check.reason
     assert (status(check), status(check, strict=True)) == (0, 4)
-    assert headline(TimeResult((check,))) == "Time check inconclusive: 1 unclear"
+    assert headline(TimeResult((check,))) == "Time check inconclusive: 1 inconclusive"
     other = decide(sample_around(0.0)).replace(model="other")
-    assert headline(TimeResult((check, other))) == "Time check inconclusive: 1 unclear, 1 unchanged"
+    assert headline(TimeResult((check, other))) == "Time check inconclusive: 1 inconclusive, 1 unchanged"
 
 
 # --- outcome and exit status -----------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def test_a_regression_needs_a_confirmation():
     confirmed = decide(first, sample_around(0.04), suspected=True)
     unconfirmed = decide(first, sample_around(0.0), suspected=True)
     assert (confirmed.outcome, status(confirmed)) == ("regressed", 1)
-    assert (unconfirmed.outcome, status(unconfirmed)) == ("unclear", 0)
+    assert (unconfirmed.outcome, status(unconfirmed)) == ("inconclusive", 0)
     assert "not confirmed" in unconfirmed.reason
     assert status(confirmed, strict=True, self_test=True) == 0
 
@@ -263,7 +263,7 @@ def test_a_regression_needs_a_confirmation():
 def test_a_failed_confirmation_does_not_confirm():
     confirmation, _ = collect(lambda index: WorkerLost("base: its process ended"))
     check = decide(sample_around(0.05), confirmation, suspected=True)
-    assert check.outcome == "unclear"
+    assert check.outcome == "inconclusive"
     assert "base: its process ended" in check.reason
 
 

@@ -70,7 +70,7 @@ def test_three_pairs_show_a_large_change_only():
     # (0.69 - log(1.01)) / (0.05 / sqrt(3)) = 23.6 > 6.96; (0.1 - 0.01) / (0.1 / sqrt(3)) = 1.6 < 6.96.
     assert twice.p_value(math.log(1.01)) < 0.01 < more.p_value(math.log(1.01))
     assert final_outcome(twice, RULES, regressed=True) == "regressed"
-    assert final_outcome(more, RULES, regressed=False) == "unclear"
+    assert final_outcome(more, RULES, regressed=False) == "inconclusive"
 
 
 @pytest.mark.parametrize(("log_ratio", "outcome"), [(0.02, "regressed"), (0.0, "unchanged"), (-0.02, "improved")])
@@ -85,19 +85,19 @@ def test_between_tolerance_and_limit_the_final_analysis_decides():
     assert final_outcome(trimmed_mean(logs, alpha_share(10, final=True)), RULES, regressed=False) == "unchanged"
 
 
-def test_a_wide_interval_is_unclear():
+def test_a_wide_interval_is_inconclusive():
     logs = [0.1 * (-1) ** index for index in range(10)]
-    assert final_outcome(trimmed_mean(logs), RULES, regressed=False) == "unclear"
+    assert final_outcome(trimmed_mean(logs), RULES, regressed=False) == "inconclusive"
 
 
-def test_growth_that_holm_does_not_reject_is_unclear_if_significant_alone():
+def test_growth_that_holm_does_not_reject_is_inconclusive_if_significant_alone():
     # Standard error 0.0053 / (0.6 · √10) = 0.0028, so t = (0.02 - 0.00995) / 0.0028 = 3.6 with 5 degrees of freedom,
     # p of about 0.8 %: below 1 % alone, above 1 % / 5 among five models.
     estimate = trimmed_mean([0.02 + 0.005 * (-1) ** index for index in range(10)])
     p = estimate.p_value(math.log1p(0.01))
     assert 0.01 / 5 < p < 0.01
     assert holm({"a": p, "b": 1, "c": 1, "d": 1, "e": 1}) == set()
-    assert final_outcome(estimate, RULES.replace(models=5), regressed=False) == "unclear"
+    assert final_outcome(estimate, RULES.replace(models=5), regressed=False) == "inconclusive"
 
 
 def test_holm_stops_at_the_first_that_is_not_rejected():
@@ -149,7 +149,7 @@ def simulate_check(rng: random.Random, change: float, spread: float, outliers: b
 def rates(change: float, spread: float = 0.02, outliers: bool = False) -> dict[str, float]:
     rng = random.Random(1)
     outcomes = [simulate_check(rng, change, spread, outliers) for _ in range(1000)]
-    return {outcome: outcomes.count(outcome) / len(outcomes) for outcome in ("regressed", "improved", "unclear")}
+    return {outcome: outcomes.count(outcome) / len(outcomes) for outcome in ("regressed", "improved", "inconclusive")}
 
 
 @pytest.mark.slow
@@ -158,7 +158,7 @@ def test_equal_code_is_rarely_called_changed(outliers):
     equal_rates = rates(0.0, outliers=outliers)
     assert equal_rates["regressed"] <= 0.01
     assert equal_rates["improved"] <= 0.01
-    assert equal_rates["unclear"] <= 0.05
+    assert equal_rates["inconclusive"] <= 0.05
 
 
 @pytest.mark.slow

@@ -37,8 +37,8 @@ def test_a_simulated_check_has_the_commands_outcome(change, outcome):
     assert {simulate_check(rng, make_pool(change, 0.005), 60.0) for _ in range(20)} == {outcome}
 
 
-def test_too_few_pairs_are_unclear():
-    assert simulate_check(random.Random(1), make_pool(0.05, 0.005, seconds=25.0), 60.0) == "unclear"
+def test_too_few_pairs_are_inconclusive():
+    assert simulate_check(random.Random(1), make_pool(0.05, 0.005, seconds=25.0), 60.0) == "inconclusive"
 
 
 @pytest.mark.parametrize(("change", "spread", "alarm"), [(0.2, 0.001, True), (0.0, 0.0, False)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from analyzer.core.inputs import parse_input
 from analyzer.regression.paired.child import timed_call
 from tests.timing.simulated import Device, ManualClock
 
@@ -38,6 +39,42 @@ def test_a_missing_device_is_named():
         pytest.skip("a CUDA device is here")
     with pytest.raises(RuntimeError, match="cuda:1"):
         timed_call.device_clock("cuda:1")
+
+
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def forward(self, x, ids=None):
+        assert x.dim() == 4
+        return x
+
+def Net_inputs(batch=1):
+    return torch.zeros(batch, 3, 8, 8),
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "texts", "batch", "shapes"),
+    [
+        ("net.py:Net", [], 1, ["1x3x8x8 float32"]),
+        ("net.py", [], 5, ["5x3x8x8 float32"]),
+        ("net.py:Net", ["3x32x32"], 2, ["2x3x32x32 float32"]),
+        ("net.py:Net", ["2x3x32x32"], 2, ["2x3x32x32 float32"]),  # The first size is the batch.
+        ("net.py:Net", ["1x28x28"], 1, ["1x1x28x28 float32"]),  # The first size is not the batch.
+        ("net.py:Net", ["3x8x8", "ids=7:int64<10"], 2, ["2x3x8x8 float32", "2x7 int64"]),
+        ("nin", [], 2, ["2x3x224x224 float32"]),
+        ("nin", ["3x64x64"], 2, ["2x3x64x64 float32"]),
+        ("nin", ["2x3x64x64"], 2, ["2x3x64x64 float32"]),
+    ],
+)
+def test_a_model_is_timed_with_the_given_inputs(tmp_path, monkeypatch, model, texts, batch, shapes):
+    (tmp_path / "net.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    inputs = [vars(parse_input(text)) for text in texts]
+    _, found = timed_call.prepare_call(timed_call.model_factory(model, inputs, batch), "cpu")
+    assert found == shapes
 
 
 @pytest.mark.gpu

@@ -6,9 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from analyzer.cli.jobs.check.output import OutputOptions, emit
 from analyzer.cli.messages import print_error, print_message
@@ -103,6 +101,7 @@ def _count_candidates(settings: config.Config, selection: Selection) -> tuple[Ca
     names = select_names(settings, selection, "check")
     root = Path.cwd() if selection else settings.root
     _preload_libraries(names)
+    inputs = {name: settings.input_of(name) for name in names}
     with spinner("counting", when=any(_may_run_code(name) for name in names if name not in selection.variants)):
         return tuple(
             count_candidate(
@@ -110,7 +109,8 @@ def _count_candidates(settings: config.Config, selection: Selection) -> tuple[Ca
                 root,
                 variant=name in selection.variants,
                 limit_s=selection.timeout_s,
-                **({} if selection else _input(settings, name)),
+                inputs=inputs[name].texts,
+                batch=inputs[name].batch,
             )
             for name in names
         )
@@ -123,13 +123,6 @@ def _preload_libraries(names: Sequence[str]) -> None:
         from analyzer.worker import client
 
         client.preload(packages)
-
-
-def _input(settings: config.Config, name: str) -> dict[str, Any]:
-    given = settings.inputs.get(name)
-    patterns = [pattern for pattern in settings.inputs if fnmatchcase(name, pattern)]
-    given = given or (settings.inputs[patterns[0]] if patterns else None)
-    return {"inputs": given.texts, "batch": given.batch} if given else {}
 
 
 def _may_run_code(name: str) -> bool:

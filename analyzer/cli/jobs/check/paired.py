@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
 from analyzer.core import lock
 from analyzer.core.errors import CannotMeasure, one_line, quoted
+from analyzer.core.inputs import parse_input
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.regression import config
 from analyzer.regression.counts.candidates import count_candidate
@@ -36,6 +37,7 @@ from analyzer.regression.paired.measure import (
     is_confirmed,
     suspected_regressions,
 )
+from analyzer.regression.paired.pairs import Pair, measure_pair
 from analyzer.regression.paired.result import TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
 from analyzer.regression.paired.side_process import Side, start_sides
@@ -54,7 +56,7 @@ def check_paired_times(
     device: str,
     budget_s: float | None,
 ) -> int:
-    """Returns the exit status: 1 regressed, 3 not timed on both sides, 4 unclear under `--strict`.
+    """Returns the exit status: 1 regressed, 3 not timed on both sides, 4 inconclusive under `--strict`.
 
     `budget_s` is the time per model; None extends it until the outcome is decided.
     """
@@ -67,10 +69,15 @@ def check_paired_times(
         offset = _offset(settings.root) if selection else Path()
         sides, notes, names = _sides(stack, settings.root, offset, base, base_python, device, self_test=self_test)
         processes = stack.enter_context(closing(ProcessPair(lambda: start_sides(sides))))
-        samples, confirmations = _collect(processes, models, rules, budget_s, self_test=self_test)
+        inputs = {model: settings.input_of(model) for model in models}
+        samples, confirmations = _collect(processes, models, inputs, rules, budget_s, self_test=self_test)
         slower = [model for model, sample in confirmations.items() if is_confirmed(sample, rules.of(model))]
         with spinner("counting what changed", when=bool(slower)):
-            counts = {model: _compare_counts(model, sides) for model in slower if sides[0].root != sides[1].root}
+            counts = {
+                model: _compare_counts(model, inputs[model], sides)
+                for model in slower
+                if sides[0].root != sides[1].root
+            }
     suspects, levels = suspected_regressions(samples, rules), corrected_levels(samples, rules)
     checks = tuple(
         check_times(
@@ -144,9 +151,14 @@ def _absolute_python(name: str) -> str:
     return str(Path(path).absolute())
 
 
-def _compare_counts(model: str, sides: tuple[Side, Side]) -> ModelCheck | None:
+def _compare_counts(model: str, given: config.ModelInput, sides: tuple[Side, Side]) -> ModelCheck | None:
     """What a slower model has more of; None if a side cannot be counted, which says nothing about its time."""
-    candidates = [count_candidate(model, side.folder or side.root, limit_s=COUNT_LIMIT_S) for side in sides]
+    candidates = [
+        count_candidate(
+            model, side.folder or side.root, limit_s=COUNT_LIMIT_S, inputs=given.texts, batch=given.batch
+        )
+        for side in sides
+    ]  # fmt: skip
     before, after = (snapshots(candidate).get("inference") for candidate in candidates)
     return compare(model, "inference", before, after) if before and after else None
 
@@ -156,7 +168,13 @@ def _minutes(seconds: float) -> str:
 
 
 def _collect(
-    processes: ProcessPair, models: Sequence[str], rules: Rules, budget_s: float | None, *, self_test: bool
+    processes: ProcessPair,
+    models: Sequence[str],
+    inputs: Mapping[str, config.ModelInput],
+    rules: Rules,
+    budget_s: float | None,
+    *,
+    self_test: bool,
 ) -> tuple[dict[str, PairSample], dict[str, PairSample]]:
     """A sample of every model, and a second one of each model that grew."""
     from analyzer.cli.progress import progress_bar
@@ -167,6 +185,10 @@ def _collect(
     def extension(model: str, action: str) -> Callable[[int, float], None] | None:
         return partial(extend, model, action) if budget_s is None else None
 
+    def measure(model: str) -> Callable[..., Pair]:
+        given = inputs[model]
+        return partial(measure_pair, inputs=list(map(parse_input, given.texts)), batch=given.batch)
+
     rng = random.Random()
     samples: dict[str, PairSample] = {}
     confirmations: dict[str, PairSample] = {}
@@ -174,6 +196,7 @@ def _collect(
         for done, model in enumerate(models):
             samples[model] = collect_pairs(
                 processes, (model, model), rules.of(model), budget_s=budget_s or PILOT_S, rng=rng, early=not self_test,
+                measure=measure(model),
                 extend=extension(model, "a decision"),
                 progress=lambda count, done=done, model=model: report(  # type: ignore[misc]
                     done, len(models), f"timing {model}, {count} pairs"
@@ -183,6 +206,7 @@ def _collect(
         for model in suspects:
             confirmations[model] = collect_confirmation(
                 processes, (model, model), rules.of(model), budget_s=budget_s or PILOT_S, rng=rng,
+                measure=measure(model),
                 extend=extension(model, "a confirmation"),
                 progress=lambda count, model=model: report(
                     len(models), len(models), f"confirming {model}, {count} pairs"

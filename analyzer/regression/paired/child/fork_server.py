@@ -138,7 +138,7 @@ def _run_worker(channel: Channel, request: Mapping[str, Any]) -> None:
     loaded = set(sys.modules)
     isolation.bind_to_processor(request["seed"])
     try:
-        factory = timed_call.model_factory(request["model"])
+        factory = timed_call.model_factory(request["model"], request["inputs"], request["batch"])
     except (Exception, SystemExit) as error:
         # By name: a side may have another version of the package.
         channel.send(event="failed", reason=_error_line(error), missing=type(error).__name__ == "UnknownModel")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -70,15 +70,19 @@ def device_clock(device: str) -> Any:
     return QueueClock(torch.cuda)
 
 
-def model_factory(name: str) -> Factory:
-    """Returns a function that builds the named model; everything that it needs is imported here."""
-    return _reference(name) if ":" in name or name.endswith(".pt2") else _variant(name)
+def model_factory(name: str, inputs: Sequence[Mapping[str, Any]] = (), batch: int = 1) -> Factory:
+    """Returns a function that builds the named model; everything that it needs is imported here.
+
+    `inputs` are the fields of `analyzer.core.inputs.Input`; without any the model runs on its own.
+    """
+    is_reference = ":" in name or "(" in name or name.endswith((".py", ".pt2"))
+    return _reference(name, inputs, batch) if is_reference else _variant(name, inputs, batch)
 
 
 def prepare_call(factory: Factory, device: str) -> tuple[Call, list[str]]:
     """The model in eval mode with normally distributed inputs, and the shapes and types of these.
 
-    Integer inputs keep the values of the model's own.
+    Integer inputs keep their values: the model's own, or random ones.
     """
     import torch
     from torch.utils._pytree import tree_leaves, tree_map
@@ -98,25 +102,69 @@ def prepare_call(factory: Factory, device: str) -> tuple[Call, list[str]]:
     return lambda: model(*args, **kwargs), inputs
 
 
-def _variant(name: str) -> Factory:
+def _variant(name: str, inputs: Sequence[Mapping[str, Any]], batch: int) -> Factory:
     import torch
 
     base = name.partition("@")[0]
     with suppress(LookupError):
         points = importlib.import_module("importlib.metadata").entry_points(group="analyzer.models")
         if base in points.names and base not in importlib.import_module("analyzer.networks").VARIANTS:
-            return _reference(name)
+            return _reference(name, inputs, batch)
     (variant,) = _import_first(VARIANTS_MODULES).variants([name])
     build = _import_first(BUILDER_MODULES).build
-    return lambda: (build(base, overrides=variant.overrides), [torch.empty(1, *variant.network.input)], {})
+    if not inputs:
+        return lambda: (build(base, overrides=variant.overrides), [torch.empty(batch, *variant.network.input)], {})
+    size = tuple(inputs[0]["shape"])[-3:]  # A fourth size in front is the batch.
+    return lambda: (build(base, overrides=variant.overrides, input=size), [torch.empty(batch, *size)], {})
 
 
-def _reference(name: str) -> Factory:
-    # By position, since field names differ between commits. The fifth field builds the model with real weights.
-    _, model, args, kwargs, build_real, *_ = _import_first(REFERENCES_MODULES).resolve(name)
+def _reference(name: str, inputs: Sequence[Mapping[str, Any]], batch: int) -> Factory:
+    # By position, since field names differ between commits. The fifth field builds the model with real weights, and the
+    # sixth makes the inputs of another batch.
+    _, model, args, kwargs, build_real, *more = _import_first(REFERENCES_MODULES).resolve(name)
+    if inputs:
+        args, kwargs = _fitting_inputs(model, inputs, batch)
+    elif batch != 1:
+        args, kwargs = more[0](batch)
     if build_real is None:
         return lambda: (model, args, kwargs)  # The file holds a finished model.
     return lambda: (build_real(), args, kwargs)  # Does not keep `model`, which may be large.
+
+
+def _fitting_inputs(model: Any, inputs: Sequence[Mapping[str, Any]], batch: int) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments of the given sizes; if the model does not run on them and the first size is the batch, without it."""
+    import torch
+
+    args, kwargs = _arguments(inputs, batch)
+    leading = [spec for spec in inputs if not spec["literal"] and len(spec["shape"]) > 1 and spec["shape"][0] == batch]
+    if not leading:
+        return args, kwargs
+    try:
+        with torch.inference_mode():
+            device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+            model(*(value.to(device) for value in args), **{name: value.to(device) for name, value in kwargs.items()})
+    except Exception:
+        return _arguments([{**spec, "literal": spec["literal"] or spec in leading} for spec in inputs], batch)
+    return args, kwargs
+
+
+def _arguments(inputs: Sequence[Mapping[str, Any]], batch: int) -> tuple[list[Any], dict[str, Any]]:
+    import torch
+
+    args, kwargs = [], {}
+    for spec in inputs:
+        shape, dtype = spec["shape"] if spec["literal"] else (batch, *spec["shape"]), getattr(torch, spec["dtype"])
+        whole = not dtype.is_floating_point and dtype is not torch.bool
+        value = (
+            torch.randint(spec["below"], shape, dtype=dtype)
+            if whole and spec["below"]
+            else torch.zeros(shape, dtype=dtype)
+        )
+        if spec["name"]:
+            kwargs[spec["name"]] = value
+        else:
+            args.append(value)
+    return args, kwargs
 
 
 def _import_first(names: Sequence[str]) -> Any:

@@ -28,8 +28,9 @@ POLISH_ITERATIONS = 10
 class Series(Frozen):
     """`levels` are the logarithms of the normalized times; None if a run has no value to divide by.
 
-    Times of quality void are not among `points`; `void` is their number. `quotients` are the levels relative to each
-    other time alone, where a run has only one or two others.
+    Times of quality void are not among `points`; `void` is their number. `quotients` are further series that must show
+    at least half of a change, where a run has only two or three times: the levels relative to each other time alone, or
+    for the series ALL each time.
     """
 
     model: str
@@ -105,7 +106,7 @@ def _normalize(series: Sequence[Series], references: Mapping[tuple[str, str], fl
         levels = _difference(logs, divisors.get(method) or [0.0] * len(logs))
         quotients = [
             _difference(logs, [course.deviation(other, point.run) for point in group.points])
-            for other in (course.neighbors(index) if method == "shared" and few else ())
+            for other in (course.neighbors(index) if method != "reference" and few else ())
         ]
         normalized.append(group.replace(normalization=method, levels=levels, quotients=tuple(quotients)))
     return normalized
@@ -124,21 +125,30 @@ def _is_quieter(logs: Sequence[float], divisor: Sequence[float | None]) -> bool:
 def _common_courses(series: Sequence[Series]) -> list[Series]:
     """For each environment, what its times share, as a series named ALL: a ratio to its usual value in each run.
 
-    It may change because of the machine, or of code that all benchmarks use; no other series shows the latter.
+    It may change because of the machine, or of code that all benchmarks use; no other series shows the latter. Of two
+    or three times each must show the change, since one alone moves their median.
     """
     courses = []
     for environment in dict.fromkeys(group.environment for group in series):
-        groups = [group for group in series if group.environment == environment and group.normalization == "shared"]
-        shifts = _CommonCourse(groups).shifts
-        runs = {point.run: point for group in groups if not group.quotients for point in group.points}
+        groups = [
+            group
+            for group in series
+            if group.environment == environment and (group.normalization == "shared" or group.quotients)
+        ]
+        course, few = _CommonCourse(groups), all(group.quotients for group in groups)
+        runs = {point.run: point for group in groups if few or not group.quotients for point in group.points}
         points = [
-            point.replace(model=ALL, configuration="", value=math.exp(shifts[point.run, environment]), quality="")
+            point.replace(
+                model=ALL, configuration="", value=math.exp(course.shifts[point.run, environment]), quality=""
+            )
             for point in sorted(runs.values(), key=lambda point: (point.created, point.run))
-            if (point.run, environment) in shifts
+            if (point.run, environment) in course.shifts
         ]
         if points:
             levels = tuple(math.log(point.value) for point in points)
-            courses.append(Series(ALL, TIME, "", environment, tuple(points), levels=levels))
+            indices = range(len(groups)) if few else ()
+            times = tuple(tuple(course.deviation(index, point.run) for point in points) for index in indices)
+            courses.append(Series(ALL, TIME, "", environment, tuple(points), levels=levels, quotients=times))
     return courses
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.records.store import save
+from analyzer.trends.series import ALL
 from tests.timed_records import timed
 from tests.trends.bench_files import MACHINE, bench, written
 
@@ -102,7 +103,7 @@ def test_names_are_neither_markup_nor_commands(analyze, project, monkeypatch, fo
     assert not any(line.lstrip().startswith("::") for line in done.out.splitlines())
     assert not [mark for mark in ("\x1b", "##[") if mark in done.out]
     assert form != "md" or "<img" not in done.out
-    assert form != "json" or {series["model"] for series in json.loads(done.out)["series"]} == names
+    assert form != "json" or {series["model"] for series in json.loads(done.out)["series"]} == {*names, ALL}
 
 
 def test_an_import_that_cannot_be_stored_fails(analyze, runs):

@@ -60,15 +60,31 @@ def test_with_one_or_two_others_a_step_is_attributed_to_the_benchmark_that_chang
             for point in points([value * shift for value, shift in zip(values, shifts, strict=True)], name)
         ]
     )
-    assert {series.normalization for series in all_series} == {"shared"}
-    assert {series.model: ends(series) for series in all_series} == {**{name: [] for name in names}, "grew": [10]}
+    assert {series.normalization for series in all_series if series.model != ALL} == {"shared"}
+    expected = {**{name: [] for name in [*names, ALL]}, "grew": [10]}
+    assert {series.model: ends(series) for series in all_series} == expected
 
 
 def test_another_benchmark_is_no_divisor_if_it_adds_noise():
     noisy = [0.01 * (1.5 if run % 2 else 1.0) for run in range(20)]
-    first, second = build_series([*points(times(0.2), "net"), *points(noisy, "noisy")])
+    first, second, common = build_series([*points(times(0.2), "net"), *points(noisy, "noisy")])
     assert (first.normalization, ends(first)) == ("none", [10])
-    assert ends(second) == []
+    assert (common.model, ends(second), ends(common)) == (ALL, [], [])
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("benchmarks", [2, 3])
+def test_a_step_of_all_of_two_or_three_benchmarks_is_that_of_none_alone(benchmarks, noisy):
+    """Also if quotients are noisier than times, which then are not divided."""
+    models = {"net": times(0.4), **{f"m{index}": times(0.4) for index in range(1, benchmarks)}}
+    if noisy:
+        spread = [1.08 if run % 2 else 1.0 for run in range(20)]
+        models["m1"] = [value * factor for value, factor in zip(models["m1"], spread, strict=True)]
+    all_series = build_series([point for name, values in models.items() for point in points(values, name)])
+    changes = {series.model: find_change_points(series) for series in all_series}
+    (common,) = changes.pop(ALL)
+    assert (common.after, common.size) == (10, pytest.approx(0.4, abs=0.03))
+    assert set(changes.values()) == {()}
 
 
 def test_where_most_became_slower_the_others_are_not_faster():

@@ -43,7 +43,7 @@ def changes(rows, name, step=0.0, at=0):
 
 def test_quiet_windows_raise_few_alarms():
     alarms = [bool(changes(rows, name)) for rows in windows() for name in BENCHMARKS]
-    assert np.mean(alarms) <= 0.05
+    assert np.mean(alarms) <= 0.02
 
 
 @pytest.mark.parametrize(("step", "share"), [(0.05, 0.3), (0.1, 0.6), (0.2, 0.78)])

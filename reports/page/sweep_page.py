@@ -16,7 +16,8 @@ def sweep_page(analysis: Analysis, source: str, command: str = "analyze report -
     title = ", ".join(models) if len(models) <= 3 else f"{models[0]} and {len(models) - 1} other models"
     timed = " and times, with intervals" if analysis.machines else ""
     subtitle = f"{counted(len(analysis.points), 'configuration')} of {one_line(source)}: counts{timed}."
-    return Page(f"Sweep of {title}", subtitle, finished(_sections(analysis, command)))
+    noun = "Results" if source == "history" else "Sweep"
+    return Page(f"{noun} of {title}", subtitle, finished(_sections(analysis, command)))
 
 
 def result_sections(analysis: Analysis) -> tuple[Section, ...]:

@@ -10,7 +10,7 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.best import Best
 from analyzer.sweeps.analysis.machines import Comparison, MachinePair
 from analyzer.sweeps.analysis.pareto import Candidate, Front
-from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve
+from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve, Step
 from reports import cells
 from reports.cells import interval_text, ratio_text
 from reports.sweeps.heat import fewer_values, heat_table
@@ -156,7 +156,6 @@ def scaling_table(axis: Axis, curves: Sequence[Curve], names: Names) -> Table:
     for curve in curves:
         for step in curve.steps:
             low, high = step.point.rate_interval
-            efficiency_interval = f"{percent(step.low)} to {percent(step.high) if isfinite(step.high) else 'any'}"
             first = step is curve.steps[0]
             every.append(
                 (
@@ -164,17 +163,22 @@ def scaling_table(axis: Axis, curves: Sequence[Curve], names: Names) -> Table:
                     str(step.at),
                     Cell(plain(step.point.samples_per_s), step.point.samples_per_s),
                     f"{plain(low)} to {plain(high) if isfinite(high) else 'any'}",
-                    MISSING if first else Cell(percent(step.efficiency), step.efficiency),
-                    MISSING if first else efficiency_interval,
+                    MISSING if first else Cell(efficiency_text(step), step.efficiency),
                     noisy([step.point]) or "trusted",
                 )
             )
-    titles = (axis, "samples/s", "95 % interval", "efficiency", "of efficiency", "quality")
-    head = columns("model", *titles, left=("quality",), drop=("quality", "of efficiency"))
+    titles = (axis, "samples/s", "95 % interval", "efficiency", "quality")
+    head = columns("model", *titles, left=("quality",), drop=("quality",))
     noun = "batch" if axis == "batch" else "number of threads"
     note = f"Efficiency: samples per second relative to the smallest {noun}, divided by the growth of the {noun}; "
-    notes = (f"{note}linear scaling is 100 %. Its interval is for 95 % (Fieller).", *cut(len(every)))
+    notes = (f"{note}linear scaling is 100 %. Its interval, in brackets, is for 95 % (Fieller).", *cut(len(every)))
     return Table(f"Scaling over {axis}", head, tuple(every[:MAX_ROWS]), notes=notes)
+
+
+def efficiency_text(step: Step) -> str:
+    """`85.4 % (80.0 % to 91.2 %)`: the efficiency with its interval."""
+    high = percent(step.high) if isfinite(step.high) else "any"
+    return f"{percent(step.efficiency)} ({percent(step.low)} to {high})"
 
 
 def curve_name(curve: Curve, names: Names) -> str:

@@ -49,7 +49,11 @@ class HeatMap(Frozen):
         """Whether its numbers depend on each of its dimensions."""
         values = [[cell.value if cell else None for cell in row] for row in self.cells]
         columns = [list(column) for column in zip(*values, strict=True)]
-        return all(any(line != lines[0] for line in lines) for lines in (values, columns) if len(lines) > 1)
+        return all(any(map(_differ, lines, lines[1:])) for lines in (values, columns) if len(lines) > 1)
+
+
+def _differ(line: Sequence[float | None], other: Sequence[float | None]) -> bool:
+    return any(a != b for a, b in zip(line, other, strict=True) if a is not None and b is not None)
 
 
 def heat_maps(points: Sequence[Point], machines: Mapping[Machine, str], axes: Sequence[str] = ()) -> list[HeatMap]:
@@ -84,6 +88,7 @@ def _of_metric(
     if not timed or len(slices) > MAX_SLICES:
         return [_heat_map(shown, known, metric, x, y, over=tuple(others))]
     ordered = sorted(slices.items(), key=lambda item: -len(item[1]))
+    ordered = [item for item in ordered if len(item[1]) > 1] or ordered[:1]  # A single cell is no map.
     return [
         _heat_map(group, known, metric, x, y, fixed=tuple(zip(others, values, strict=True)))
         for values, group in ordered

@@ -24,25 +24,38 @@ GRID = 90  # Of points in one cell of so many in each direction, one is drawn.
 
 
 def front(on_front: Sequence[Spot], dominated: Sequence[Spot], *, x: str, unit: str, y: str, log_y: bool) -> Figure:
-    """The front as named points on a line of steps, dominated points muted; `unit` is that of the ticks of x."""
+    """The front as named points and a line of steps, dominated points muted; `unit` is that of the ticks of x."""
     spots = [*on_front, *dominated]
-    x_axis = axis(x, **log_axis([end for spot in spots for end in (spot[0], *filter(isfinite, spot[2]))], unit))
+    x_axis = axis(x, **log_axis(_ends([(x, interval) for x, _, interval, *_ in spots]), unit))
     data = []
     if dominated:
         data.append(_spots(thinned(dominated), MUTED, "dominated", {"size": 7, "opacity": 0.7, "symbol": "circle"}))
-    # On the side of the front where no point is.
-    side = "bottom" if on_front[0][1] > on_front[-1][1] else "top"
-    line = {"width": 1.5, "color": BLUE, "shape": "hv", "dash": "dot"}
-    data.append({**_spots(on_front, BLUE, "Pareto front", {"size": 10}), "mode": "lines+markers+text", "line": line})
-    data[-1] |= {
+    steps = _steps(on_front, fewer=log_y)
+    data.append({
+        "type": "scatter", "mode": "lines", "x": [x for x, *_ in steps], "y": [y for _, y, *_ in steps],
+        "hoverinfo": "skip", "showlegend": False,
+        "line": {"width": 1.5, "color": BLUE, "shape": "hv", "dash": "dot"},
+    })  # fmt: skip
+    side = "bottom" if log_y else "top"  # Where no point is.
+    labels = {
+        "mode": "markers+text", "textfont": {"size": 11}, "cliponaxis": False,
         "text": [escape_label(shorten(name, 22)) if index < MAX_LABELS else ""
                  for index, (*_, name, _) in enumerate(on_front)],
         "textposition": [f"{side} {'left' if 2 * place > len(on_front) else 'right'}"
                          for place in range(len(on_front))],
-        "textfont": {"size": 11}, "cliponaxis": False,
     }  # fmt: skip
+    data.append(_spots(on_front, BLUE, "Pareto front", {"size": 10, "symbol": "circle"}) | labels)
     y_axis = axis(y, **log_axis([spot[1] for spot in spots])) if log_y else axis(escape_label(y), nticks=6)
     return figure(data, 400, xaxis=x_axis, yaxis=y_axis)
+
+
+def _steps(on_front: Sequence[Spot], *, fewer: bool) -> list[Spot]:
+    """The points of the front, by ascending x, at which y improves: with intervals others may be on the front, too."""
+    steps: list[Spot] = []
+    for spot in on_front:
+        if not steps or (spot[1] < steps[-1][1] if fewer else spot[1] > steps[-1][1]):
+            steps.append(spot)
+    return steps
 
 
 def _spots(spots: Sequence[Spot], tint: str, name: str, marker: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,10 +82,18 @@ def _ranks(values: Sequence[float]) -> list[int]:
     return [order[value] * GRID // len(order) for value in values]
 
 
+def _ends(values: Sequence[tuple[float, Interval]]) -> list[float]:
+    """What a logarithmic axis shows: the values, and the ends of their intervals up to a factor of 3 beyond them."""
+    low, high = min(value for value, _ in values) / 3, max(value for value, _ in values) * 3
+    ends = [min(max(end, low), high) for _, interval in values for end in interval]
+    return [*(value for value, _ in values), *ends]
+
+
 def _error(values: Sequence[float], intervals: Sequence[Interval], tint: str) -> dict[str, Any]:
-    """The ends of intervals relative to their values; an unbounded end is not drawn."""
+    """The ends of intervals relative to their values; an unbounded upper end is not drawn."""
     above = [high - value if isfinite(high) else 0.0 for value, (_, high) in zip(values, intervals, strict=True)]
-    below = [value - low if isfinite(low) else 0.0 for value, (low, _) in zip(values, intervals, strict=True)]
+    # A logarithmic axis has no 0.
+    below = [value - max(low, value / 1000) for value, (low, _) in zip(values, intervals, strict=True)]
     return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": tint, "thickness": 1.5,
             "width": 3}  # fmt: skip
 
@@ -85,6 +106,10 @@ def scaling(lines: Mapping[str, Sequence[Value]], *, x: str, y: str, percent: bo
     for index, (trace, values) in enumerate(zip(drawn["data"], lines.values(), strict=True)):
         trace |= {"text": [escape_label(text) for text in trace["text"]]}
         trace["error_y"] = _error(trace["y"], [interval for _, _, interval, _ in values], colour(index))
+    # Wide intervals are cut at the border: the lines stay readable.
+    highest = max(y for values in lines.values() for _, y, *_ in values)
+    ends = [high for values in lines.values() for *_, (_, high), _ in values if isfinite(high)]
+    drawn["layout"]["yaxis"] |= {"range": [0, min(max([highest, *ends]), 1.3 * highest) * 1.05]}
     if percent:
         drawn["layout"]["yaxis"] |= {"tickformat": ".0%"}
         ends = sorted(value for values in lines.values() for value, *_ in values)
@@ -97,7 +122,7 @@ def scaling(lines: Mapping[str, Sequence[Value]], *, x: str, y: str, percent: bo
 def ratios(rows: Sequence[tuple[str, float, Interval, str, str]], *, unit: str) -> Figure:
     """A point with its interval per name (ratio, interval, outcome, text) on a logarithmic axis with a line at 1."""
     labels = [escape_label(name) for name, *_ in rows]
-    ends = [end for _, ratio, interval, *_ in rows for end in (ratio, *filter(isfinite, interval))]
+    ends = _ends([(ratio, interval) for _, ratio, interval, *_ in rows])
     one = {"type": "scatter", "mode": "lines", "x": [1, 1], "y": [labels[0], labels[-1]], "hoverinfo": "skip",
            "line": {"color": SLATE, "width": 1.5, "dash": "dash"}, "showlegend": False}  # fmt: skip
     data: list[dict[str, Any]] = [one] if len(rows) > 1 else []

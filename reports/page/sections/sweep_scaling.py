@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isfinite
 
-from analyzer.core.units import percent, plain
+from analyzer.core.units import plain
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve, Step
 from reports.page.context import ALL_TOOLS, Block, Chart, Section, SideBySide
 from reports.page.figures import sweeps as figures
-from reports.sweeps.tables import curve_name, scaling_table
+from reports.sweeps.tables import curve_name, efficiency_text, scaling_table
 from reports.sweeps.words import MAX_ROWS, Names, counted
 from reports.table import MISSING, Cell, Table, columns
 
@@ -49,7 +49,7 @@ def _charts(axis: Axis, curves: Sequence[Curve], names: Names) -> Block:
     relative = _chart(
         f"sweep-{axis}-efficiency",
         f"Efficiency over {title}",
-        f"Linear scaling is 100 %. {curve_name(first, names)}, {_at(axis, last)}: {_efficiency_text(last)}.",
+        f"Linear scaling is 100 %. {curve_name(first, names)}, {_at(axis, last)}: {efficiency_text(last)}.",
         {
             label: [_efficiency(step, label, axis) for step in curve.steps]
             for label, curve in zip(labels, shown, strict=True)
@@ -84,13 +84,8 @@ def _rate_text(step: Step, name: str) -> str:
 
 
 def _efficiency(step: Step, label: str, axis: Axis) -> figures.Value:
-    text = f"{label}, {_at(axis, step)}: {_efficiency_text(step)}"
+    text = f"{label}, {_at(axis, step)}: {efficiency_text(step)}"
     return step.at, step.efficiency, (step.low, step.high), text
-
-
-def _efficiency_text(step: Step) -> str:
-    high = percent(step.high) if isfinite(step.high) else "any"
-    return f"{percent(step.efficiency)} [{percent(step.low)} to {high}]"
 
 
 def _labels(curves: Sequence[Curve], names: Names) -> tuple[list[str], str]:
@@ -119,8 +114,8 @@ def _efficiency_table(axis: Axis, curves: Sequence[Curve], names: Names) -> Tabl
     ticks = sorted({step.at for curve in curves for step in curve.steps})
     rows = []
     for curve in curves:
-        known = {step.at: step.efficiency for step in curve.steps}
-        line = (Cell(percent(known[at]), known[at]) if at in known else MISSING for at in ticks)
+        known = {step.at: step for step in curve.steps}
+        line = (Cell(efficiency_text(known[at]), known[at].efficiency) if at in known else MISSING for at in ticks)
         rows.append((curve_name(curve, names), *line))
     return Table(
         f"Efficiency over {axis}", columns("model", *map(str, ticks)), tuple(rows[:MAX_ROWS]), tools=("sort", "csv")

@@ -39,10 +39,18 @@ def test_the_front_is_drawn_by_cost_and_dominated_points_are_muted():
     """a (1, 9), b (2, 4) and c (3, 5): c is dominated by b."""
     sizes = {"a": (1, 9), "b": (2, 4), "c": (3, 5)}
     chart = charts([result(name, params=params, macs=macs) for name, (params, macs) in sizes.items()])["sweep-front-0"]
-    dominated, on_front = chart.figure["data"]
+    dominated, steps, on_front = chart.figure["data"]
+    assert (steps["x"], steps["y"]) == ([4, 9], [2, 1])
     assert (on_front["x"], on_front["y"], on_front["text"]) == ([4, 9], [2, 1], ["b", "a"])
     assert (dominated["x"], dominated["y"], dominated["marker"]["color"]) == ([5], [3], MUTED)
     assert chart.marks == 3
+
+
+def test_a_model_that_is_on_the_front_for_its_interval_alone_is_no_step():
+    """b is larger and slower by its median, but its interval is wide."""
+    chart = charts([result("a", 1.0, params=1, spread=0.1), result("b", 1.05, params=2, spread=0.1)])["sweep-front-0"]
+    steps, on_front = chart.figure["data"]
+    assert (steps["x"], on_front["x"]) == ([1.0], [1.0, 1.05])
 
 
 def test_times_have_error_bars_as_long_as_their_intervals():

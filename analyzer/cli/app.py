@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-
 from analyzer.cli.commands import COMMANDS
 from analyzer.cli.commands.group import EXAMPLES, ModelGroup
 from analyzer.cli.commands.memory import memory_options
@@ -22,7 +21,7 @@ from analyzer.cli.completion import complete_module
 from analyzer.cli.messages import discard_output, print_error, print_message, report_defect
 from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection
-from analyzer.core.errors import AnalyzerError, CannotMeasure, missing_package
+from analyzer.core.errors import AnalyzerError, CannotMeasure, missing_package, quoted
 
 # Errors of a write to standard output. Others, such as EAGAIN from starting a process, do not concern the result.
 WRITE_ERRORS = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
@@ -120,6 +119,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
         sys.stdout.reconfigure(errors="backslashreplace")  # An ASCII pipe gets escaped names instead of an error.
     try:
+        _refuse_unknown_completion()
         _refuse_empty(sys.argv[1:] if arguments is None else arguments)
         status = cli.main(args=arguments, prog_name="analyze", standalone_mode=False)
         sys.stdout.flush()
@@ -141,6 +141,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         print_message("interrupted")
         return 130
+
+
+def _refuse_unknown_completion() -> None:
+    """click ends without a command and without a message if it does not know what a shell asks for."""
+    asked = os.environ.get("_ANALYZE_COMPLETE", "")
+    if not asked:
+        return
+    from click.shell_completion import get_completion_class
+
+    shell, _, instruction = asked.partition("_")
+    if not (get_completion_class(shell) and instruction in ("source", "complete")):
+        raise AnalyzerError(f"_ANALYZE_COMPLETE is {quoted(asked)}; wanted bash_source or the like, or unset")
 
 
 def _refuse_empty(arguments: Sequence[str]) -> None:

@@ -216,3 +216,10 @@ def test_a_users_reports_module_does_not_shadow_ours(name, process, tmp_path):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("raise ImportError('the wrong reports')", encoding="utf-8")
     assert process("--variant", "nin").status == 0
+
+
+@pytest.mark.parametrize("asked", ["x", "bash", "bash_install", "tcsh_source"])
+def test_a_shell_completion_that_does_not_exist(refused, monkeypatch, asked):
+    """click would end with status 0 and run no check."""
+    monkeypatch.setenv("_ANALYZE_COMPLETE", asked)
+    assert asked in refused("check")

@@ -147,12 +147,12 @@ def test_a_model_that_does_not_load_ends_the_sweep_before_it_starts(project):
     messages: list[str] = []
     with open_store("results.sqlite") as store:
         with pytest.raises(AnalyzerError, match="2 of 4 models do not load; --keep-going runs the others") as raised:
-            run_sweep(chosen, store, settings())
+            run_sweep(chosen, store, settings(jobs=1))
         reasons = "\n".join(raised.value.details)
         assert "no file no.py" in reasons
         assert "this model is broken" in reasons
         assert {row["model"] for row in store.select()} == {"net.py:Net"}  # Loading it was its first result.
-        outcome = run_sweep(chosen, store, settings(keep_going=True), notify=messages.append)
+        outcome = run_sweep(chosen, store, settings(keep_going=True, jobs=1), notify=messages.append)
         rows = rows_of(outcome, store)
     assert [row["status"] for row in rows] == ["ok"] * 4 + ["failed"] * 4
     assert len(messages) == 2

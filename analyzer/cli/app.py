@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from analyzer.cli.commands import COMMANDS
 from analyzer.cli.commands.group import EXAMPLES, ModelGroup
 from analyzer.cli.commands.memory import memory_options

@@ -10,7 +10,10 @@ from reports.page.figures import sweeps as figures
 from reports.sweeps.tables import front_table, front_title
 from reports.sweeps.words import Names, counted, time_interval
 
-LEAD = "A model is on the front if no other model is better in one and as good in the other. Others are dominated."
+LEAD = (
+    "A model is on the front if no other model is better in one and as good in the other. Others are dominated, by "
+    "time only if the intervals leave no doubt."
+)
 
 
 def section(analysis: Analysis, names: Names) -> Section:

@@ -64,6 +64,7 @@ METRICS = {
         Metric("step_macs", "step", "multiply-adds", "lower", scaled, "MACs of a training step"),
         Metric("step_flops", "step FLOPs", "operations", "lower", scaled, "FLOPs of a training step"),
         Metric("peak_memory", "peak memory", "bytes", "lower", _bytes, "peak bytes of the tensors in memory"),
+        Metric("cache_bytes", "KV cache", "bytes", "lower", _bytes, "bytes that decoding keeps of the text so far"),
         Metric("calls", "calls", "calls", "lower", scaled, "operators called"),
         Metric("traffic", "traffic", "bytes", "lower", _bytes, "memory traffic: bytes read and written"),
     )

@@ -50,13 +50,17 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     ids = torch.zeros(batch, prompt, dtype=torch.int64)
     prefill = count_module(model, (), {"input_ids": ids, "use_cache": False, **last}, train=False, memory=True)
     send({"event": "record", "name": "prefill", "record": record_to_json(prefill), "last": bool(last)})
-    caches = {"context": _cache(model, batch, context), "one": _cache(model, batch, 1), "two": _cache(model, batch, 2)}
-    caches |= {str(length): _cache(model, batch, length) for length in curve}
+    caches = {
+        "context": cache_after(model, batch, context),
+        "one": cache_after(model, batch, 1),
+        "two": cache_after(model, batch, 2),
+    }
+    caches |= {str(length): cache_after(model, batch, length) for length in curve}
     grows = _grows(caches["one"], caches["two"])
     if bits and not any(grows):
         raise AnalyzerError(f"{one_line(reference)}: its cache does not grow with the text; leave out --cache-dtype")
     for length, cache in caches.items():
-        send({"event": "cache", "name": length, "bytes": _bytes(cache, grows, bits)})
+        send({"event": "cache", "name": length, "bytes": stored_bytes(cache, grows, bits)})
     steps = {"decode": caches["context"], **{f"decode {length}": caches[str(length)] for length in curve}}
     for step, cache in steps.items():
         decode = count_module(model, (), {"input_ids": ids[:, :1], name: cache, "use_cache": True}, train=False)
@@ -143,7 +147,7 @@ def _first(config: Any, *names: str) -> int | None:
     return None
 
 
-def _cache(model: Any, batch: int, length: int) -> Any:
+def cache_after(model: Any, batch: int, length: int) -> Any:
     """The cache after a prompt of that length, on meta tensors."""
     ids = torch.zeros(batch, length, dtype=torch.int64)
     with torch.no_grad(), known_values({"input_ids": ids}) as moved:
@@ -164,7 +168,7 @@ def _grows(one: Any, two: Any) -> list[bool]:
     return [small.shape != large.shape for small, large in zip(before, after, strict=True)]
 
 
-def _bytes(cache: Any, grows: Sequence[bool] = (), bits: int | None = None) -> int:
+def stored_bytes(cache: Any, grows: Sequence[bool] = (), bits: int | None = None) -> int:
     """Bytes of a cache, its keys and values stored with so many bits each."""
     tensors = _stored(cache)
     sizes = zip(tensors, grows or [False] * len(tensors), strict=True)

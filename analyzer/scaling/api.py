@@ -39,13 +39,15 @@ class Scaling:
         *,
         module: str | None = None,
         memory: bool = False,
+        cache: bool = False,
         limits: Mapping[str, int] | None = None,
         required: bool = True,
     ) -> None:
         """`required`: raises AnalyzerError if the model takes one size of an axis alone; else that axis is `fixed`."""
         self.axes, self.module = tuple(axes), module
-        self._counts = Counts(source, memory=memory)
+        self._counts = Counts(source, memory=memory, cache=cache)
         self.base = self._record({})
+        self._present = self._values(self.base, {})
         if module is not None and not self.base.rows:
             raise unknown_module_error(module, [source.count({})])
         self.label = self.base.label
@@ -63,7 +65,7 @@ class Scaling:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of a count in their usual order, without those of single operators."""
-        return tuple(name for name in self._values(self.base) if name in METRICS)
+        return tuple(name for name in self._present if name in METRICS)
 
     @property
     def verified(self) -> int:
@@ -106,7 +108,7 @@ class Scaling:
         for fit in self.fits:
             if not fit.reasons and all(point[name] in along.domain for name, along in fit.axes.items()):
                 return {name: int(formula.at(point)) for name, formula in fit.formulas.items()}
-        return self._values(self._record(point))
+        return self._values(self._record(point), point)
 
     def table(self, values: Mapping[str, Sequence[int]]) -> Iterator[tuple[dict[str, int], Values | AnalyzerError]]:
         """The values of all metrics at every combination of sizes; the error for sizes that the model refuses."""
@@ -216,7 +218,7 @@ class Scaling:
         return {names[name]: value for name, value in sizes.items()}
 
     def _require(self, metric: str) -> None:
-        if metric not in self._values(self.base):
+        if metric not in self._present:
             raise AnalyzerError(f"no metric {quoted(metric)}; {nearest(metric, self.metrics)}")
 
     def _fits(self, limits: Mapping[str, int]) -> Iterator[Fit]:
@@ -224,7 +226,7 @@ class Scaling:
         for axis in self.axes:
             fit = self._along(axis, axis.base, limits)
             if fit is None:
-                yield Fit({}, {}, dict.fromkeys(self._values(self.base), f"no polynomial in {axis.name}"))
+                yield Fit({}, {}, dict.fromkeys(self._present, f"no polynomial in {axis.name}"))
                 return
             fits[axis.name] = fit
         yield fit_grid(self.count, fits, {axis.name: axis.base for axis in self.axes})
@@ -246,7 +248,7 @@ class Scaling:
     def count(self, point: Mapping[str, int]) -> Values | None:
         """All metrics at sizes by axis, by a count; None if the model does not take the sizes."""
         record = self._counts.record(self._sizes(point))
-        return None if record is None else self._values(self._restricted(record))
+        return None if record is None else self._values(self._restricted(record), point)
 
     def _record(self, point: Mapping[str, int]) -> Record:
         record = self._counts.record(self._sizes(point))
@@ -258,8 +260,11 @@ class Scaling:
         """Sizes of the model from sizes by axis."""
         return {name: point.get(axis.name, axis.base) for axis in self.axes for name in axis.sizes}
 
-    def _values(self, record: Record) -> dict[str, int]:
-        return values_of(record, memory=self.module is None)
+    def _values(self, record: Record, point: Mapping[str, int]) -> dict[str, int]:
+        values = values_of(record, memory=self.module is None)
+        if self._counts.cache:
+            values["cache_bytes"] = self._counts.cache_bytes(self._sizes(point))
+        return values
 
     def _restricted(self, record: Record) -> Record:
         return record if self.module is None else restrict(record, self.module)
@@ -275,6 +280,7 @@ def scale(
     overrides: Mapping[str, int] | None = None,
     module: str | None = None,
     memory: bool = False,
+    cache: bool = False,
 ) -> Scaling:
     """The cost of a built-in network or a model by reference as a formula of the sizes `over`.
 
@@ -295,15 +301,15 @@ def scale(
         source = ReferenceSource(model, tuple(text.text for text in inputs), batch, train)
     else:
         source = VariantSource(variant(model, overrides), inputs, batch, train)
-    return scaling(source, over, module=module, memory=memory)
+    return scaling(source, over, module=module, memory=memory, cache=cache)
 
 
 def scaling(source: Source, over: str | None, *, at: Sequence[str] = (), module: str | None = None,
-            memory: bool = False) -> Scaling:  # fmt: skip
+            memory: bool = False, cache: bool = False) -> Scaling:  # fmt: skip
     """As `scale`; `at` are values of `--at`, for which the formulas are to hold."""
     axes = parse_axes(over, source) if over else default_axes(source)
     limits = {name: max(sizes) for name, sizes in parse_values(at, axes).items()}
-    return Scaling(source, axes, module=module, memory=memory, limits=limits, required=over is not None)
+    return Scaling(source, axes, module=module, memory=memory, cache=cache, limits=limits, required=over is not None)
 
 
 def default_axes(source: Source) -> tuple[Axis, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.core.inputs import Input, image_shape
@@ -14,6 +15,7 @@ from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
 from analyzer.scaling.axes import Sized
 from analyzer.worker import client
+from analyzer.worker.reply import Reply
 
 TASK = "analyzer.counting.sizes_worker"
 
@@ -25,6 +27,10 @@ class Source(Sized, Protocol):
 
     def count(self, sizes: Mapping[str, int], *, memory: bool = False) -> Record:
         """The record with the given sizes, all others as they are. Raises AnalyzerError if the model does not fit."""
+        ...
+
+    def cache_bytes(self, sizes: Mapping[str, int]) -> int:
+        """Bytes of the KV cache after a text of these sizes. Raises AnalyzerError if the model keeps none."""
         ...
 
 
@@ -52,6 +58,9 @@ class VariantSource:
             changed, input=(self.channels, height, width), batch=batch, train=self.train, memory=memory
         )
 
+    def cache_bytes(self, sizes: Mapping[str, int]) -> int:
+        raise AnalyzerError(f"{self.label} keeps no KV cache; it is no language model")
+
 
 class ReferenceSource:
     """A model by reference, counted in a worker that keeps it loaded."""
@@ -61,7 +70,9 @@ class ReferenceSource:
     ) -> None:
         self.label, self.train, self.limit_s = reference, train, limit_s or client.LIMIT_S
         self.request = {"reference": reference, "inputs": list(inputs), "batch": batch, "train": train}
-        reply = client.ask(TASK, {**self.request, "memory": False, "sizes": None}, self.limit_s, model=reference)
+        reply = client.ask(
+            TASK, {**self.request, "memory": False, "sizes": None, "cache": False}, self.limit_s, model=reference
+        )
         if reply.end != "done":
             raise reply.error(one_line(reference))
         self.sizes: dict[str, int] = {str(name): int(size) for name, size in reply.last("done")["sizes"].items()}
@@ -70,12 +81,25 @@ class ReferenceSource:
         return name
 
     def count(self, sizes: Mapping[str, int], *, memory: bool = False) -> Record:
-        request = {**self.request, "memory": memory, "sizes": dict(sizes)}
-        reply = client.ask(TASK, request, self.limit_s, model=self.label)
+        reply = self._ask({"memory": memory, "sizes": dict(sizes), "cache": False})
+        with self._readable():
+            return record_from_json(reply.last("record")["record"])
+
+    def cache_bytes(self, sizes: Mapping[str, int]) -> int:
+        reply = self._ask({"memory": False, "sizes": dict(sizes), "cache": True})
+        with self._readable():
+            return int(reply.last("done")["cache_bytes"])
+
+    def _ask(self, request: Mapping[str, Any]) -> Reply:
+        reply = client.ask(TASK, {**self.request, **request}, self.limit_s, model=self.label)
         if reply.end != "done":
             raise reply.error(one_line(self.label))
+        return reply
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            return record_from_json(reply.last("record")["record"])
+            yield
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CannotMeasure(
                 f"{one_line(self.label)}: its worker's reply cannot be read: {one_line(error)}"
@@ -83,10 +107,11 @@ class ReferenceSource:
 
 
 class Counts:
-    """Records of a source by sizes, kept; None where the model does not take the sizes."""
+    """Records of a source by sizes, kept; None where the model does not take the sizes. `cache`: its bytes too."""
 
-    def __init__(self, source: Source, *, memory: bool = False) -> None:
-        self.source, self.memory = source, memory
+    def __init__(self, source: Source, *, memory: bool = False, cache: bool = False) -> None:
+        self.source, self.memory, self.cache = source, memory, cache
+        self.caches: dict[tuple[tuple[str, int], ...], int] = {}
         self.records: dict[tuple[tuple[str, int], ...], Record | None] = {}
         self.errors: list[AnalyzerError] = []
 
@@ -99,3 +124,9 @@ class Counts:
                 self.errors.append(error)
                 self.records[key] = None
         return self.records[key]
+
+    def cache_bytes(self, sizes: Mapping[str, int]) -> int:
+        key = tuple(sorted(sizes.items()))
+        if key not in self.caches:
+            self.caches[key] = self.source.cache_bytes(sizes)
+        return self.caches[key]

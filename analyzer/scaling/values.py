@@ -7,7 +7,7 @@ from analyzer.records.rows import Row
 from analyzer.scaling.axes import Axis
 
 FORWARD = ("params", "macs", "flops", "activations", "traffic")
-TRAINING = ("backward_macs", "step_macs", "step_flops")
+TRAINING = ("backward_macs", "backward_flops", "step_macs", "step_flops")
 
 
 def values_of(record: Record, *, memory: bool) -> dict[str, int]:

@@ -8,6 +8,8 @@ import pytest
     [
         ([], "MODEL"),
         (["hf:gpt2", "--tp", "2"], "--device"),
+        (["gpt2"], "hf:NAME"),
+        (["nothing/config.json"], "hf:NAME"),
         (["hf:gpt2", "--ep", "2"], "--device"),
         (["hf:gpt2", "--cache-dtype", "int3"], "int3"),
         (["hf:gpt2", "--tokens-per-s", "100"], "--device"),

@@ -104,6 +104,7 @@ def test_a_page_has_a_chart_per_metric_and_the_shares(analyze, tmp_path):
         (["googlenet", "--over", "batch", "--at", "8..1"], "empty"),
         (["googlenet", "--at", "8"], "which size"),
         (["googlenet", "--metric", "mac"], "macs"),
+        (["googlenet", "--metric", "cache_bytes"], "KV cache"),
         (["googlenet", "--module", "inception_9z"], "inception_9z"),
         (["googlenet", "--module", "inception_4a", "--memory"], "--memory"),
         (["googlenet", "--module", "inception_4a", "--against", "24GB"], "--against"),

@@ -236,7 +236,7 @@ def test_rates():
 
 def test_every_total_has_a_metric():
     """`traffic` is the sum of two totals."""
-    assert set(METRICS) == {*TOTAL_KEYS, *STEP_KEYS, "traffic", "peak_memory", "calls"}
+    assert set(METRICS) == {*TOTAL_KEYS, *STEP_KEYS, "traffic", "peak_memory", "cache_bytes", "calls"}
     totals = Totals(*range(1_000, 9_000, 1_000))
     for name, metric in METRICS.items():
         assert metric.name == name

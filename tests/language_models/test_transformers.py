@@ -11,6 +11,7 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.language_models.frameworks import FORMULAS, formulas
 from analyzer.language_models.model import count_language_model
+from analyzer.scaling.api import scale
 from analyzer.worker import client
 from reports.language_models import Setting, dump, tables
 
@@ -77,12 +78,12 @@ def folder(where: Path, settings: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_and_cache_are_the_published_ones(name, tmp_path):
-    from analyzer.counting.language_model_worker import _architecture, _bytes, _cache, _causal_model
+    from analyzer.counting.language_model_worker import _architecture, _causal_model, cache_after, stored_bytes
 
     settings, parameters, per_token = PUBLISHED[name]
     model = _causal_model(folder(tmp_path, settings))
     assert _architecture(model)["parameters"] == parameters
-    assert _bytes(_cache(model, 1, 2)) - _bytes(_cache(model, 1, 1)) == per_token
+    assert stored_bytes(cache_after(model, 1, 2)) - stored_bytes(cache_after(model, 1, 1)) == per_token
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2", "gemma", "gpt2", "gpt_neox"])
@@ -159,3 +160,12 @@ def test_a_state_space_model_has_no_cache_to_quantize(tmp_path):
     assert [formula.name for formula in formulas(model.architecture)] == ["6N"]
     tables(model, Setting())
     assert "scan" in dump(model, Setting())
+
+
+def test_the_formula_of_a_cache(tmp_path):
+    """Keys and values of 2 heads of 16 in 2 layers at 4 bytes, as far as the text goes."""
+    try:
+        costs = scale(folder(tmp_path, config("llama", 64, 2, 4, 2, 256, 1000) | {"dtype": "float32"}), cache=True)
+    finally:
+        client.close()
+    assert costs.polynomial("cache_bytes").text() == f"{2 * 2 * 2 * 16 * 4}·batch·sequence"

@@ -12,12 +12,13 @@ from analyzer.cli.commands.options import Number, output_or_page_options
 EXAMPLES = """\b
 Examples:
   analyze llm hf:gpt2 --prompt 512 --decode 128
-  analyze llm hf:FOLDER --batch 8 --device 'H100 SXM5' --dtype bfloat16 --tp 2
+  analyze llm hf:FOLDER --batch 8 --device h100 --dtype bfloat16 --tp 2
   analyze llm hf:FOLDER --device h100 --ep 8 --cache-dtype fp8
   analyze llm hf:FOLDER --device 'A100 SXM4 80GB' --tokens-per-s 3100
   analyze llm hf:FOLDER --device h100 -o model.html
 
-FOLDER has a config.json of transformers (extra zoo). The model is built on meta tensors: nothing is downloaded or
+FOLDER has a config.json of transformers (extra zoo); hf: in front of it may be left out. A file of your own works as
+net.py:Net, if it makes a model of transformers. The model is built on meta tensors: nothing is downloaded or
 computed. Needs no memory for the weights.
 """
 TOKENS = click.IntRange(1, 10_000_000)

@@ -42,8 +42,8 @@ def split_metrics(context: click.Context, parameter: click.Parameter, texts: tup
               help="Also show the costs at these values: 8, 1,8,32, 112..672:56 (steps of 56), 128..4096:x2 "
                    "(doubled).")  # fmt: skip
 @click.option("--metric", "metrics", multiple=True, metavar="NAME[,NAME]", callback=split_metrics,
-              help="Show only these: params, macs, flops, activations, traffic, peak_memory, backward_macs, step_macs, "
-                   "step_flops.")  # fmt: skip
+              help="Show only these: params, macs, flops, activations, traffic, peak_memory, cache_bytes, "
+                   "backward_macs, backward_flops, step_macs, step_flops.")  # fmt: skip
 @click.option("--module", metavar="PATH", help="Of one module only, by path or role.")
 @click.option("--memory", is_flag=True, help="Also peak memory.")
 @click.option("--against", metavar="MEMORY", shell_complete=complete_device,

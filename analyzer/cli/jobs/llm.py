@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, spinner
-from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.errors import AnalyzerError, one_line, quoted
 
 LENGTHS = 7  # Of the curves on a page.
 
@@ -36,6 +38,7 @@ def show_language_model(
             raise AnalyzerError(f"{option} splits the model over devices; give --device too")
     if tokens_per_s is not None and device is None:
         raise AnalyzerError("--tokens-per-s needs the peak of a --device")
+    reference = _reference(reference)
     published = find_device(device) if device else None
     if published and dtype:
         device_for(published, dtype)  # Before the work.
@@ -68,6 +71,19 @@ def show_language_model(
     emit(form, output, lambda: report.tables(model, setting), untrusted=True, json=lambda: report.dump(model, setting),
          **({"html": page} if form == "html" else {}))  # fmt: skip
     return 0
+
+
+def _reference(text: str) -> str:
+    """`hf:FOLDER` for a folder with a config.json, or for that file. Raises AnalyzerError for a name without `hf:`."""
+    path = Path(text)
+    folder = path.parent if path.name == "config.json" else path
+    if (folder / "config.json").is_file():
+        return f"hf:{folder}"
+    if ":" not in text and path.suffix not in (".py", ".pt2"):
+        raise AnalyzerError(
+            f"no language model {quoted(text)}; give hf:NAME, a folder with a config.json, or FILE.py:NAME"
+        )
+    return text
 
 
 def _lengths(tokens: int) -> tuple[int, ...]:

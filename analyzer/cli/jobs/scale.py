@@ -38,11 +38,14 @@ def show_scaling(
     if (memory or against) and module:
         option = "--memory" if memory else "--against"
         raise AnalyzerError(f"{option} is of the whole model; leave out --module")
+    if "cache_bytes" in metrics and module:
+        raise AnalyzerError("cache_bytes is of the whole model; leave out --module")
     fitted = capacity(against) if against is not None else None
     if form == "html" and not at:
         raise AnalyzerError("a page has charts over sizes; give them, such as --at batch=1..64:x2")
     with spinner("Counting at several sizes …", when=bool(selection.references)):
-        costs = scaling(_source(selection), over, at=at, module=module, memory=memory or fitted is not None)
+        costs = scaling(_source(selection), over, at=at, module=module, memory=memory or fitted is not None,
+                        cache="cache_bytes" in metrics)  # fmt: skip
         shown = _metrics(costs, metrics)
         values = parse_values(at, costs.axes)
         combinations = prod(map(len, values.values()))

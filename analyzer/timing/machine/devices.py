@@ -38,7 +38,8 @@ def device(name: str) -> dict[str, Any]:
     name = SHORT.get(name.lower(), name)
     if name in known:
         return known[name]
-    matches = [candidate for candidate in known if name and name.lower() in candidate.lower()]
+    exact = [candidate for candidate in known if name.lower() == candidate.lower()]
+    matches = exact or [candidate for candidate in known if name and name.lower() in candidate.lower()]
     if len(matches) == 1:
         return known[matches[0]]
     if matches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -165,11 +166,14 @@ def _list(chosen: Sequence[Case], grid: Grid, settings: Settings, form: str, out
     from analyzer.sweeps.estimate import estimates
     from reports.sweeps.run import dry_run_csv, dry_run_json, dry_run_tables
 
+    start = time.monotonic()
     with termination_as_interrupt(), progress_bar("counting") as progress:
         found = estimates(chosen, limits=settings.limits, processes=settings.processes, progress=progress)
+    counting = f"Counting took {_duration(time.monotonic() - start)} in up to {settings.processes} processes."
+    notes = [*_totals(chosen, found, grid), counting]
     emit(
-        form, output, lambda: dry_run_tables(found, f"{len(chosen):,} configurations", _totals(chosen, found, grid)),
-        untrusted=True, json=lambda: dry_run_json(found), csv=lambda: dry_run_csv(found),
+        form, output, lambda: dry_run_tables(found, f"{len(chosen):,} configurations", notes), untrusted=True,
+        json=lambda: dry_run_json(found), csv=lambda: dry_run_csv(found),
     )  # fmt: skip
     return 0
 
@@ -184,7 +188,9 @@ def _totals(chosen: Sequence[Case], found: Sequence[Estimate], grid: Grid) -> li
         notes.append(f"Sampling takes at most {_duration(sampling_s)}, and {processes:,} processes start.")
         bounds = [estimate.at_least_s for estimate in found]
         if not all(bounds):
-            notes.append("No bound without the peaks of `analyze machine` for the threads and dtype, nor in training.")
+            notes.append(
+                "No bound without peaks of `analyze machine` for the threads and dtype that are not void, nor in training."
+            )
     memory, largest = machine_memory(), max((estimate.peak_memory or 0 for estimate in found), default=0)
     if memory and largest > memory:
         count = sum((estimate.peak_memory or 0) > memory for estimate in found)
@@ -194,7 +200,9 @@ def _totals(chosen: Sequence[Case], found: Sequence[Estimate], grid: Grid) -> li
 
 
 def _duration(value_s: float) -> str:
-    """Rounded for people: `40 s`, `12 min`, `3.5 h`."""
+    """Rounded for people: `1.5 s`, `40 s`, `12 min`, `3.5 h`."""
+    if value_s < 10:
+        return f"{value_s:.1f} s"
     if value_s < 120:
         return f"{value_s:.0f} s"
     return f"{value_s / 60:.0f} min" if value_s < 7200 else f"{value_s / 3600:.1f} h"

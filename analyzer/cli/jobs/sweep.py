@@ -189,7 +189,7 @@ def _totals(chosen: Sequence[Case], found: Sequence[Estimate], grid: Grid) -> li
         bounds = [estimate.at_least_s for estimate in found]
         if not all(bounds):
             notes.append(
-                "No bound without peaks of `analyze machine` for the threads and dtype that are not void, nor in training."
+                "No bound in training, nor without peaks of `analyze machine` for the threads and dtype; void ones do not count."
             )
     memory, largest = machine_memory(), max((estimate.peak_memory or 0 for estimate in found), default=0)
     if memory and largest > memory:

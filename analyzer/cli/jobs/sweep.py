@@ -188,9 +188,7 @@ def _totals(chosen: Sequence[Case], found: Sequence[Estimate], grid: Grid) -> li
         notes.append(f"Sampling takes at most {_duration(sampling_s)}, and {processes:,} processes start.")
         bounds = [estimate.at_least_s for estimate in found]
         if not all(bounds):
-            notes.append(
-                "No bound in training, nor without peaks of `analyze machine` for the threads and dtype; void ones do not count."
-            )
+            notes.append("No bound in training, nor without peaks of `analyze machine` for the threads and dtype.")
     memory, largest = machine_memory(), max((estimate.peak_memory or 0 for estimate in found), default=0)
     if memory and largest > memory:
         count = sum((estimate.peak_memory or 0) > memory for estimate in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,16 +19,17 @@ from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Row, Table, columns
 
 SCHEMA_VERSION = 1
+MAX_KINDS = 5  # Columns of operators.
 Point = tuple[dict[str, int], Values | AnalyzerError]
 
 
 def tables(
     scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], memory: Capacity | None = None
 ) -> list[Table]:
-    """The formulas, and the values if any are asked for; with `memory`, what fits it."""
+    """The formulas of each range; the values and shares if any are asked for. With `memory`, what fits it."""
     shown = [_formulas(scaling, metrics, fit) for fit in scaling.fits]
     shown[-1] = shown[-1].replace(notes=(*_notes(scaling), *(_within(scaling, memory) if memory else ())))
-    return [*shown, _values(scaling, metrics, points, memory)] if points else shown
+    return [*shown, _values(scaling, metrics, points, memory), *_shares(scaling, points)] if points else shown
 
 
 def _formulas(scaling: Scaling, metrics: Sequence[str], fit: Fit) -> Table:
@@ -103,6 +105,28 @@ def _values(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], m
     first, *others = (_name(axis) for axis in scaling.axes)
     titles = [*others, *(METRICS[metric].title for metric in metrics), *(["fits"] if memory else []), "most MACs"]
     return Table(f"{scaling.label} at these sizes", columns(first, *titles, left={"most MACs"}), tuple(rows))
+
+
+def _shares(scaling: Scaling, points: Sequence[Point]) -> Iterator[Table]:
+    """The share of each kind of operator in the MACs, those with the largest first; none if there is one kind only."""
+    counted = [(sizes, row) for sizes, row in points if not isinstance(row, AnalyzerError) and row["macs"]]
+    totals: Counter[str] = Counter()
+    for _, row in counted:
+        totals.update(by_operator(row))
+    kinds = [kind for kind, _ in totals.most_common(MAX_KINDS)]
+    if len(totals) < 2:
+        return
+    rows: list[Row] = [
+        (
+            *(Cell(f"{size:,}", size) for size in sizes.values()),
+            *(Cell(percent(share), share) for share in (by_operator(row).get(kind, 0) / row["macs"] for kind in kinds)),
+        )
+        for sizes, row in counted
+    ]
+    first, *others = (_name(axis) for axis in scaling.axes)
+    titles = columns(first, *others, *map(one_line, kinds))
+    notes = (f"{len(totals) - MAX_KINDS} more kinds have fewer MACs.",) if len(totals) > MAX_KINDS else ()
+    yield Table(f"{scaling.label}: MACs by kind of operator", titles, tuple(rows), notes=notes)
 
 
 def _largest(values: Values) -> str:

@@ -82,6 +82,14 @@ def test_what_fits_a_memory(analyze):
         assert sum(row["macs_by_operator"].values()) == row["macs"]
 
 
+def test_the_table_has_the_share_of_each_operator(analyze):
+    out = analyze("scale", "alexnet", "--over", "height=width", "--metric", "macs", "--at", "227,355").out
+    convolutions = sum(row.macs for row in analyzer.count("alexnet").rows if row.op == "conv2d")
+    share = convolutions / analyzer.count("alexnet").totals.macs
+    (line,) = [line for line in out.split("kind of operator")[1].splitlines() if line.startswith("227")]
+    assert line.split()[1] == f"{100 * share:.1f}"
+
+
 def test_a_page_has_a_chart_per_metric_and_the_shares(analyze, tmp_path):
     file = tmp_path / "costs.html"
     outcome = analyze("scale", "alexnet", "--over", "batch,height=width", "--metric", "macs,params", "--against", "2GB",

@@ -26,7 +26,7 @@ def page(costs: Scaling, metrics: Sequence[str], points: Sequence[Point], memory
         table.replace(id=f"scale-{number}", tools=() if table.prose else ("csv",))
         for number, table in enumerate(tables(costs, metrics, points, memory))
     ]
-    *formulas, values = shown
+    formulas, values = shown[: len(costs.fits)], shown[len(costs.fits)]  # The shares are the table of their chart.
     counted = [(sizes, row) for sizes, row in points if not isinstance(row, AnalyzerError)]
     along = max(costs.axes, key=lambda axis: len({sizes[axis.name] for sizes, _ in counted}))
     charts = [*_costs(costs, metrics, counted, along, memory), *_shares(costs, counted, along)]

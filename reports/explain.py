@@ -33,7 +33,7 @@ def table(record: Record, metric: str) -> Table:
         (f"{one_line(item.row.path) or 'model'} ({one_line(item.row.op)})", derivation_text(item)) for item in explained
     ]
     total = sum(item.value for item in explained)
-    if len(explained) > 1:
+    if len(explained) != 1:
         rows.append(("sum", f"{total:,}"))
     if record.network_totals is not None and total:
         whole = record.network_totals.value(metric) or 0

@@ -6,7 +6,7 @@ A derivation is kept only if its product or sum is the row's number. It shares n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import gcd, prod
+from math import prod
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape
@@ -82,8 +82,8 @@ def _macs(row: Row) -> Iterator[tuple[Term, ...]]:
             per_input = {"out channels per group": output[1] // row.groups, **_window(row)}
             yield (_term("products", **_sizes(row.inputs[0], "input"), **per_input),)
         yield (_term("products", **_sizes(output), **_inputs_per_output(row)),)
-    if row.inputs and row.inputs[0]:
-        yield (_term("products", **_sizes(output), in_features=row.inputs[0][-1]),)
+    for features in dict.fromkeys(shape[-1] for shape in row.inputs if shape):
+        yield (_term("products", **_sizes(output), in_features=features),)
     if "attention" in row.op and len(row.inputs) >= 3:
         query, key, value = row.inputs[:3]
         pairs = {"batch and heads": prod(query[:-2]), "queries": query[-2], "keys": key[-2]}
@@ -145,20 +145,17 @@ def _traffic(row: Row) -> Iterator[tuple[Term, ...]]:
 
 def _backward_macs(row: Row) -> Iterator[tuple[Term, ...]]:
     """The gradient of the weights and that of the input each cost the products of the forward pass."""
-    forward = derive(row, "macs").terms
-    weights = tuple(term.replace(name="gradient of the weights") for term in forward)
-    inputs = tuple(term.replace(name="gradient of the input") for term in forward)
-    yield weights
-    yield (*weights, *inputs)
-    if row.macs and forward:  # Attention: the scores' gradient, and those of queries, keys and values.
-        share = gcd(row.backward_macs or 0, row.macs)
-        ratio = {"gradients": (row.backward_macs or 0) // share}
-        if row.macs == share:
-            yield tuple(Term("gradients", (*_term("", **ratio).factors, *term.factors)) for term in forward)
+    yield _repeated(row, "gradients", number(row, "backward_macs"))
 
 
 def _recomputed_macs(row: Row) -> Iterator[tuple[Term, ...]]:
-    yield tuple(term.replace(name="forward pass again") for term in derive(row, "macs").terms)
+    yield _repeated(row, "forward passes again", number(row, "recomputed_macs"))
+
+
+def _repeated(row: Row, name: str, value: int) -> tuple[Term, ...]:
+    """The products of the forward pass several times; the caller checks the result."""
+    times = value // row.macs if row.macs else 0
+    return tuple(Term(name, (Factor(name, times), *term.factors)) for term in derive(row, "macs").terms)
 
 
 def _backward_flops(row: Row) -> Iterator[tuple[Term, ...]]:
@@ -166,8 +163,7 @@ def _backward_flops(row: Row) -> Iterator[tuple[Term, ...]]:
 
 
 def _step_macs(row: Row) -> Iterator[tuple[Term, ...]]:
-    parts = ("macs", "recomputed_macs", "backward_macs")
-    yield tuple(term for part in parts if number(row, part) for term in derive(row, part).terms)
+    yield _repeated(row, "forward and gradients", number(row, "step_macs"))
 
 
 def _step_flops(row: Row) -> Iterator[tuple[Term, ...]]:

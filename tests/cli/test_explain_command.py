@@ -28,7 +28,8 @@ def test_the_gradients_of_weights_and_input_cost_a_forward_pass_each(analyze):
     (row,) = json.loads(outcome.out)["rows"]
     # 56 · 56 outputs of 192 channels, each 3 · 3 · 64 products; the forward pass and two gradients.
     assert row["value"] == 3 * (56 * 56 * 192 * 3 * 3 * 64)
-    assert len(row["terms"]) == 3
+    ((forward_and_gradients, *_),) = (term["factors"] for term in row["terms"])
+    assert forward_and_gradients == ["forward and gradients", 3]
 
 
 def test_the_terms_of_the_peak_of_memory(analyze):

@@ -31,11 +31,12 @@ def summary_table(result: CheckResult) -> Table:
 
 
 def detail_tables(result: CheckResult, model: str) -> list[Table]:
-    """One model's totals and layers that differ, also of a model that became slower; empty without differences."""
+    """One model's totals and layers that differ; of a slower model also the modules whose own time changed."""
     if isinstance(result, CountsResult):
         return layers.difference_tables(model, result.of(model))
-    counts = [check.counts for check in result.of(model) if isinstance(check, TimeCheck) and check.counts]
-    return layers.difference_tables(model, counts)
+    checks = [check for check in result.of(model) if isinstance(check, TimeCheck)]
+    modules = [times.module_table(check) for check in checks if check.modules]
+    return [*modules, *layers.difference_tables(model, [check.counts for check in checks if check.counts])]
 
 
 def changes_sheet(result: CheckResult) -> Table:

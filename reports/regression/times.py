@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 
-from analyzer.core.units import percent
+from analyzer.core.units import percent, seconds
 from analyzer.regression.benchmarks.compare import MIN_BENCHMARKS, BenchmarkCheck, BenchmarksResult
 from analyzer.regression.outcome import Change, CheckResult
-from analyzer.regression.paired.result import TimeResult
+from analyzer.regression.paired.result import TimeCheck, TimeResult
 from reports import cells
-from reports.cells import ratio_text
+from reports.cells import interval_text, ratio_text
+from reports.counting.groups import TOP_LEVEL
 from reports.regression.summary import bounds_text, headline, label, pairs_text
 from reports.table import MISSING, Cell, Row, Table, columns
 
 MAX_NAMES, MAX_NAME_LENGTH = 8, 100
+MAX_MODULES = 12
 BOUNDS = "99 % bounds"
 
 
@@ -73,6 +75,25 @@ def self_test_table(result: TimeResult) -> Table:
     )
     titles = ("model", _device_time(result), "spread", f"pairs in {budget}", "detectable", "measured", BOUNDS)
     return Table("What a time check can detect on this machine", columns(*titles), tuple(rows), notes=notes)
+
+
+def module_table(check: TimeCheck) -> Table:
+    rows: list[Row] = []
+    for module in check.modules[:MAX_MODULES]:
+        bounds = MISSING
+        if module.low is not None and module.high is not None:
+            bounds = interval_text(*(_difference(bound) for bound in (module.low, module.high)))
+        times = map(cells.duration, (module.base_s, module.head_s))
+        rows.append((Cell(module.path or TOP_LEVEL), *times, _difference(module.difference_s), bounds))
+    notes = ["Time of a module itself, without its submodules; 99 % bounds, with Holm's correction for all modules."]
+    if len(check.modules) > MAX_MODULES:
+        notes.append(f"{len(check.modules) - MAX_MODULES} modules with smaller differences are left out.")
+    header = columns("module", "base", "head", "difference", BOUNDS, cut="start")
+    return Table(f"{check.model}: modules whose own time changed", header, tuple(rows), notes=tuple(notes))
+
+
+def _difference(difference_s: float) -> str:
+    return ("+" if difference_s >= 0 else "-") + seconds(abs(difference_s))
 
 
 def benchmark_table(result: BenchmarksResult) -> Table:

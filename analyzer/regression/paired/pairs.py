@@ -88,13 +88,37 @@ def measure_pair(
     inputs: Sequence[Input] = (),
     batch: int = 1,
 ) -> Pair:
-    """Starts a fresh worker on both sides, with the same weights and the same memory layout, and times one pair.
+    """Times one pair of fresh workers; see `start_workers`."""
+    imports = {} if imports is None else imports
+    call_s = start_workers(sides, models, rng, imports=imports, inputs=inputs, batch=batch)
+    plan = plan_pair(call_s)
+    command = {"do": "block", "calls": plan.calls + 1, "burst": plan.burst}
+    limit_s = LIMIT_S + LIMIT_FACTOR * (plan.calls + 1) * plan.burst * call_s
+    rounds = []
+    for _ in range(plan.rounds):
+        blocks: tuple[list[Mapping[str, Any]], ...] = ([], [])
+        for index in rng.choice(ORDERS):
+            blocks[index].append(request(sides[index], command, limit_s, "block"))
+        rounds.append(Round(_times(blocks, "device_ns"), _times(blocks, "wall_ns")))
+    end_workers(sides)
+    return Pair(tuple(rounds), generation)
 
-    Without `inputs` each side's model runs on its own.
+
+def start_workers(
+    sides: Sequence[SideProcess],
+    models: Sequence[str],
+    rng: random.Random,
+    *,
+    imports: dict[int, list[str]],
+    inputs: Sequence[Input] = (),
+    batch: int = 1,
+) -> float:
+    """Starts a fresh worker on both sides, with the same weights and the same memory layout, and warms them up.
+
+    Returns the longer time of a call in seconds. Without `inputs` each side's model runs on its own.
     `imports` collects by side which modules its workers had to import, so that the server imports them before the next
     fork. Raises WorkerLost for a worker that was killed or hung, SideFailed for a model that a side cannot run.
     """
-    imports = {} if imports is None else imports
     seed = rng.randrange(2**31)
     warm: dict[int, Mapping[str, Any]] = {}
     missing: list[ModelMissing] = []
@@ -104,7 +128,7 @@ def measure_pair(
                    "other_root": side.other_root, "imports": known, "batch": batch,
                    "inputs": [vars(spec) for spec in inputs]}  # fmt: skip
         try:
-            warm[index] = _request(sides[index], command, BUILD_LIMIT_S, "warm")
+            warm[index] = request(sides[index], command, BUILD_LIMIT_S, "warm")
         except ModelMissing as error:
             missing.append(error)  # Only if the other side has the model was it added or removed.
             continue
@@ -113,19 +137,12 @@ def measure_pair(
     _require_equal_inputs(*(warm[index]["inputs"] for index in (BASE, HEAD) if index in warm))
     if missing:
         raise missing[0] if warm else SideFailed(str(missing[0]))
-    call_s = max(reply["call_s"] for reply in warm.values())
-    plan = plan_pair(call_s)
-    command = {"do": "block", "calls": plan.calls + 1, "burst": plan.burst}
-    limit_s = LIMIT_S + LIMIT_FACTOR * (plan.calls + 1) * plan.burst * call_s
-    rounds = []
-    for _ in range(plan.rounds):
-        blocks: tuple[list[Mapping[str, Any]], ...] = ([], [])
-        for index in rng.choice(ORDERS):
-            blocks[index].append(_request(sides[index], command, limit_s, "block"))
-        rounds.append(Round(_times(blocks, "device_ns"), _times(blocks, "wall_ns")))
-    for side_process in sides:
-        side_process.request({"do": "end"}, LIMIT_S)
-    return Pair(tuple(rounds), generation)
+    return max(float(reply["call_s"]) for reply in warm.values())
+
+
+def end_workers(sides: Sequence[SideProcess]) -> None:
+    for side in sides:
+        side.request({"do": "end"}, LIMIT_S)
 
 
 def plan_pair(call_s: float) -> Plan:
@@ -161,7 +178,7 @@ def _require_equal_inputs(*inputs: Sequence[str]) -> None:
         raise SideFailed(f"the inputs differ: base {base}, head {head}")
 
 
-def _request(side: SideProcess, command: Mapping[str, Any], limit_s: float, event: str) -> Mapping[str, Any]:
+def request(side: SideProcess, command: Mapping[str, Any], limit_s: float, event: str) -> Mapping[str, Any]:
     reply = side.request(command, limit_s)
     if reply["event"] != event:
         raise WorkerLost(f"{side.side.name}: its worker ended early")

@@ -10,6 +10,7 @@ from analyzer.core.errors import CannotMeasure
 from analyzer.core.units import relative_change
 from analyzer.regression.outcome import TOTAL, Change, CheckResult, ModelCheck, Outcome
 from analyzer.regression.paired.measure import PairSample, is_confirmed
+from analyzer.regression.paired.modules import ModuleTime
 from analyzer.regression.paired.pairs import BASE, HEAD
 from analyzer.regression.paired.sequential_test import (
     MIN_PAIRS,
@@ -25,12 +26,14 @@ from analyzer.regression.paired.sequential_test import (
 class TimeCheck(ModelCheck):
     """One model, base compared with head. `confirmation` is the second sample, if the first showed a regression.
 
-    `counts` compares the counts of a model that regressed, if both sides can be counted.
+    `counts` compares the counts of a model that regressed, if both sides can be counted, and `modules` are those whose
+    own time changed.
     """
 
     sample: PairSample = PairSample()
     confirmation: PairSample | None = None
     counts: ModelCheck | None = None
+    modules: tuple[ModuleTime, ...] = ()
 
     @property
     def estimate(self) -> Estimate | None:
@@ -106,6 +109,7 @@ class TimeResult(CheckResult):
             "pairs": _sample_to_json(check.sample),
             "confirmation": _sample_to_json(check.confirmation) if check.confirmation else None,
             "counts": _counts_to_json(check.counts) if check.counts else None,
+            "modules": [dict(vars(module)) for module in check.modules],
         }
 
 

@@ -58,12 +58,25 @@ def _start_guard(root: Path, temporary: Path) -> subprocess.Popen[bytes]:
     )
 
 
+def require_repository(root: Path) -> None:
+    """Raises CannotMeasure outside of a git repository, and where git refuses the repository of another user."""
+    process = _run_git(root, "rev-parse", "--git-dir")
+    if process.returncode:
+        reason = git_error(process)
+        if "not a git repository" in reason:
+            raise CannotMeasure("the project is in no git repository; --base needs a clone with the base commit")
+        advice = ""
+        if "dubious ownership" in reason:  # In a container that runs as another user.
+            advice = f"; run git config --global --add safe.directory {one_line(root)}"
+        raise CannotMeasure(f"git does not read the repository: {one_line(reason)[:200]}{advice}")
+
+
 def resolve_commit(root: Path, ref: str) -> str:
     """The commit that a ref names."""
     try:
         return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     except CannotMeasure:
-        _git(root, "rev-parse", "--git-dir")  # Raises its own error outside of a repository.
+        require_repository(root)
         raise AnalyzerError(
             f"there is no commit {quoted(ref)} in this repository; give an existing branch, tag or commit "
             "(in CI the checkout must fetch it: fetch-depth: 0)"

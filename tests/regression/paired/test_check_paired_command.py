@@ -228,6 +228,9 @@ def test_more_layers_regress_and_fewer_improve(commit, analyze, tmp_path, tempor
     added = {(entry["path"], entry["before"]) for entry in times["counts"] if entry["metric"] == "macs"}
     assert ("layers.39", None) in added
     assert ("layers.9", None) not in added
+    modules = {module["path"]: module["base_s"] for module in times["modules"]}
+    assert modules["layers.39"] is None
+    assert modules.get("layers.9", 1.0) is not None
     failure = Xml.parse(tmp_path / "out.xml").getroot().find(".//testcase/failure")
     assert failure is not None
     assert "regressed" in failure.get("message", "")

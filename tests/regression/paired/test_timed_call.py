@@ -73,7 +73,7 @@ def test_a_model_is_timed_with_the_given_inputs(tmp_path, monkeypatch, model, te
     (tmp_path / "net.py").write_text(NET)
     monkeypatch.chdir(tmp_path)
     inputs = [vars(parse_input(text)) for text in texts]
-    _, found = timed_call.prepare_call(timed_call.model_factory(model, inputs, batch), "cpu")
+    _, _, found = timed_call.prepare_call(timed_call.model_factory(model, inputs, batch), "cpu")
     assert found == shapes
 
 

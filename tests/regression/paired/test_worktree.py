@@ -62,7 +62,7 @@ def test_a_ref_that_names_no_commit(commit, tmp_path, ref):
 
 def test_no_repository(tmp_path):
     with (
-        pytest.raises(CannotMeasure, match="not a git repository"),
+        pytest.raises(CannotMeasure, match="no git repository"),
         worktree(tmp_path, "main"),
     ):
         pass
@@ -110,3 +110,19 @@ def test_a_killed_check_leaves_no_worktree(commit, tmp_path, name):
         time.sleep(0.02)
     assert not tree.parent.exists()
     assert [*(tmp_path / ".git").glob("worktrees/*")] == []
+
+
+@pytest.mark.parametrize(
+    ("different_owner", "words"), [(False, ["no git repository"]), (True, ["dubious ownership", "safe.directory"])]
+)
+def test_a_folder_that_git_does_not_read_is_explained(tmp_path, monkeypatch, analyze, project, different_owner, words):
+    """In containers the checkout often belongs to another user."""
+    project('models = ["nin"]')
+    if different_owner:
+        git(tmp_path, "init", "--quiet")
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    for base in ("auto", "main"):
+        done = analyze("check", "--base", base)
+        assert done.status == 3
+        assert [word for word in words if word not in done.err] == []
+        assert done.err.count("\n") == 1

@@ -37,10 +37,11 @@ from analyzer.regression.paired.measure import (
     is_confirmed,
     suspected_regressions,
 )
+from analyzer.regression.paired.modules import ModuleTime, changed_modules, measure_modules
 from analyzer.regression.paired.pairs import Pair, measure_pair
 from analyzer.regression.paired.result import TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
-from analyzer.regression.paired.side_process import Side, start_sides
+from analyzer.regression.paired.side_process import Side, SideFailed, WorkerLost, start_sides
 
 COUNT_LIMIT_S = 120.0
 PILOT_S = 60.0  # The default time per model, after which an automatic budget estimates what is needed.
@@ -72,6 +73,9 @@ def check_paired_times(
         inputs = {model: settings.input_of(model) for model in models}
         samples, confirmations = _collect(processes, models, inputs, rules, budget_s, self_test=self_test)
         slower = [model for model, sample in confirmations.items() if is_confirmed(sample, rules.of(model))]
+        modules = {}
+        if sides[0].root != sides[1].root and device == "cpu":
+            modules = {model: _changed_modules(processes, model, inputs[model]) for model in slower}
         with spinner("counting what changed", when=bool(slower)):
             counts = {
                 model: _compare_counts(model, inputs[model], sides)
@@ -83,7 +87,7 @@ def check_paired_times(
         check_times(
             model, device, sample, confirmations.get(model), rules.of(model), suspected=model in suspects,
             level=levels.get(model),
-        ).replace(counts=counts.get(model))
+        ).replace(counts=counts.get(model), modules=modules.get(model, ()))
         for model, sample in samples.items()
     )  # fmt: skip
     for note in notes:
@@ -130,6 +134,7 @@ def _sides(
                      "head is timed with them")  # fmt: skip
     tree, name = root, "this tree"
     if base is not None:
+        worktree.require_repository(root)
         if base == base_commit.AUTO:
             base = base_commit.find_base(root, os.environ)
         elif note := base_commit.ancestry_note(root, base):
@@ -161,6 +166,21 @@ def _compare_counts(model: str, given: config.ModelInput, sides: tuple[Side, Sid
     ]  # fmt: skip
     before, after = (snapshots(candidate).get("inference") for candidate in candidates)
     return compare(model, "inference", before, after) if before and after else None
+
+
+def _changed_modules(processes: ProcessPair, model: str, given: config.ModelInput) -> tuple[ModuleTime, ...]:
+    """The modules whose own time changed; none if they cannot be timed, which says nothing about the model's time."""
+    inputs = list(map(parse_input, given.texts))
+    try:
+        with spinner(f"timing the modules of {one_line(model)}", when=True):
+            return changed_modules(
+                measure_modules(
+                    processes.get(), model, random.Random(), inputs=inputs, batch=given.batch, imports=processes.imports
+                )
+            )
+    except (WorkerLost, SideFailed):
+        processes.close()
+        return ()
 
 
 def _minutes(seconds: float) -> str:

@@ -155,14 +155,17 @@ def _time_blocks(channel: Channel, request: Mapping[str, Any], factory: timed_ca
         padding = isolation.random_padding(request["seed"])
         torch.manual_seed(request["seed"])
         clock = timed_call.device_clock(request["device"])
-        call, inputs = timed_call.prepare_call(factory, request["device"])
+        model, call, inputs = timed_call.prepare_call(factory, request["device"])
         with torch.inference_mode():
             gc.disable()
             call_s = timed_call.warm_up(call, clock)
             foreign_modules = _foreign_modules(request["other_root"])
             imported = [name for name in list(sys.modules) if name not in loaded and _is_installed(_file_of(name))]
             channel.send(event="warm", call_s=call_s, foreign_modules=foreign_modules, imported=imported, inputs=inputs)
-            while (block := channel.receive()) and block["do"] == "block":
+            while (block := channel.receive()) and block["do"] != "end":
+                if block["do"] == "modules":
+                    channel.send(event="modules", times_ns=timed_call.time_modules(model, call, block["passes"]))
+                    continue
                 device_ns, wall_ns = timed_call.time_block(call, block["calls"], block["burst"], clock)
                 channel.send(event="block", device_ns=device_ns, wall_ns=wall_ns)
         del padding

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from statistics import median
 from typing import Any, TypeAlias
 
 MIN_WARM_CALLS = 2
@@ -79,8 +80,8 @@ def model_factory(name: str, inputs: Sequence[Mapping[str, Any]] = (), batch: in
     return _reference(name, inputs, batch) if is_reference else _variant(name, inputs, batch)
 
 
-def prepare_call(factory: Factory, device: str) -> tuple[Call, list[str]]:
-    """The model in eval mode with normally distributed inputs, and the shapes and types of these.
+def prepare_call(factory: Factory, device: str) -> tuple[Any, Call, list[str]]:
+    """The model in eval mode, a call of it with normally distributed inputs, and the shapes and types of these.
 
     Integer inputs keep their values: the model's own, or random ones.
     """
@@ -99,7 +100,7 @@ def prepare_call(factory: Factory, device: str) -> tuple[Call, list[str]]:
     args, kwargs = tree_map(fill, (list(args), dict(kwargs)))
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     inputs = [f"{'x'.join(map(str, leaf.shape))} {str(leaf.dtype).removeprefix('torch.')}" for leaf in tensors]
-    return lambda: model(*args, **kwargs), inputs
+    return model, lambda: model(*args, **kwargs), inputs
 
 
 def _variant(name: str, inputs: Sequence[Mapping[str, Any]], batch: int) -> Factory:
@@ -193,3 +194,34 @@ def time_block(call: Call, calls: int, burst: int, clock: Any) -> Times:
         marks.append(clock.mark())
     device, wall = clock.spans(marks)
     return [span // burst for span in device], [span // burst for span in wall]
+
+
+def time_modules(model: Any, call: Call, passes: int, now: Callable[[], int] = time.process_time_ns) -> dict[str, int]:
+    """By path the median time of each module itself in a pass, without its submodules, in nanoseconds of CPU time."""
+    paths = {module: path for path, module in model.named_modules()}
+    own: dict[str, list[int]] = {}
+    open_modules: list[list[int]] = []  # When each began, and the time in its submodules.
+    totals: dict[str, int] = {}
+
+    def enter(module: Any, args: Any) -> None:
+        open_modules.append([now(), 0])
+
+    def leave(module: Any, args: Any, output: Any) -> None:
+        start, inside = open_modules.pop()
+        span = now() - start
+        totals[paths[module]] = totals.get(paths[module], 0) + span - inside
+        if open_modules:
+            open_modules[-1][1] += span
+
+    handles = [module.register_forward_pre_hook(enter) for module in paths]
+    handles += [module.register_forward_hook(leave) for module in paths]
+    try:
+        for number in range(passes + 1):
+            totals.clear()
+            call()
+            for path, span in totals.items() if number else ():  # The first pass warms the hooks up.
+                own.setdefault(path, []).append(span)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {path: int(median(spans)) for path, spans in own.items() if len(spans) == passes}

@@ -76,13 +76,14 @@ def test_a_job_that_kills_its_worker_three_times_has_failed(monkeypatch):
     """The others are executed once; those sent with it may be tried again, too."""
     send = Process.send
 
-    def send_and_kill(process, jobs, settings):
+    def kill_and_send(process, jobs, settings):
         jobs = list(jobs)
-        send(process, jobs, settings)
         if any(key == "5" for key, _ in jobs):
             process.popen.kill()
+            process.popen.wait()
+        send(process, jobs, settings)
 
-    monkeypatch.setattr(Process, "send", send_and_kill)
+    monkeypatch.setattr(Process, "send", kill_and_send)
     rows: list[dict] = []
     jobs = [(str(number), case) for number, case in enumerate(grid(models=["nin"], batch="1..8"))]
     run_local(jobs, run="r", processes=1, on_row=rows.append)
@@ -169,12 +170,12 @@ def test_needs_that_this_machine_lacks_are_failed_results():
 
 @pytest.mark.slow
 def test_a_sweep_killed_at_random_moments_has_every_result_once(project):
-    """SIGKILL to the command, a worker or a process of a worker."""
+    """SIGKILL to the command, a worker or a process of a worker; there are as many retries as kills."""
     shutil.copy(NET, project / "net.py")
     Path("grid.toml").write_text(
         'models = ["nin", "alexnet", { model = "net.py:Net", input = "8" }]\nbatch = "1..20"\n', encoding="utf-8"
     )
-    command = [sys.executable, "-m", "analyzer", "sweep", "grid.toml", "--resume", "--jobs", "2", "--retries", "3"]
+    command = [sys.executable, "-m", "analyzer", "sweep", "grid.toml", "--resume", "--jobs", "2", "--retries", "5"]
     order, killed, status = random.Random(0), 0, None
     while status is None:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -47,7 +47,7 @@ def connect(address: str, notify: Callable[[str], None], *, limit_s: float = CON
             # Without threads for other tasks and without the dashboard, which would open a port.
             cluster = LocalCluster(
                 n_workers=int(local[1]), threads_per_worker=1, processes=True, dashboard_address=None,
-                silence_logs=logging.CRITICAL,
+                silence_logs=logging.CRITICAL, preload=["analyzer.sweeps.cluster.local_worker"],
             )  # fmt: skip
             stack.callback(cluster.close, timeout=CLOSE_S)
             scheduler = cluster.scheduler_address

@@ -14,7 +14,7 @@ from analyzer.timing.driver.quality import WatchedSamples
 from analyzer.worker.reply import Reply
 
 EMBEDDINGS = ("embedding", "embedding_bag")
-NOTABLE_SHARE = 0.1  # Of the pass, for embeddings.
+NOTABLE_SHARE = 0.02  # Of the pass, for embeddings: with rows from memory they would take longer.
 
 
 def pass_log(reply: Reply, samples: WatchedSamples, keep: Collection[bool]) -> PassLog:

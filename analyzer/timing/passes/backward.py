@@ -23,7 +23,9 @@ def sequence_number() -> int:
 
 
 class BackwardInstrument:
-    """`with instrument.attached(loss): loss.backward()` appends two marks per node to `marks`, its owner to `owners`.
+    """`with instrument.attached(loss): loss.backward()` appends a mark at the start of each node to `marks`, and its
+    owner to `owners`. A node lasts until the next one starts: a hook at its end would cost more than many nodes, since
+    it gets all gradients as Python objects.
 
     `spans` are the sequence numbers, start and exclusive end, of each forward operator. An owner is the index of an
     operator, `len(spans) + n` for the parameter with number n in `parameters` (by id), or NO_OWNER.
@@ -47,10 +49,7 @@ class BackwardInstrument:
                 owners.append(owner)
                 marks.append(mark())
 
-            def after(*_: Any) -> None:
-                marks.append(mark())
-
-            handles += [node.register_prehook(before), node.register_hook(after)]
+            handles.append(node.register_prehook(before))
         try:
             yield
         finally:

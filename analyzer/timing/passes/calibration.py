@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable
 from itertools import cycle
-from statistics import median
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.timing.passes.backward import BackwardInstrument
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 
-REPEATS, CALLS = 7, 200
+REPEATS, CALLS = 7, 200  # Of the repeats the shortest counts: other load only adds time.
 # What surrounds a sample, such as the two marks and a call, takes about a microsecond: below 1 % of this time.
 MIN_SAMPLE_S = 250e-6
 MAX_REPEATS = 256
@@ -40,7 +39,7 @@ class InstrumentCost(Frozen):
     leaf: OperatorCost = OperatorCost()
     function: OperatorCost = OperatorCost()
     module: OperatorCost = OperatorCost()
-    node: OperatorCost = OperatorCost()
+    node: float = 0.0
     mark: float = 0.0
     call: float = 0.0
 
@@ -75,17 +74,17 @@ def measure_instrument_cost(
         _cost(mark, nanoseconds, leaf, call_leaf, lambda: forward(x)),
         _cost(mark, nanoseconds, leaf, call_function, call_function),
         _cost(mark, nanoseconds, nn.ModuleList([parent]), lambda: parent(x), lambda: parent_forward(x)),
-        _node_cost(backward) if backward else OperatorCost(),
-        median(_seconds_per_call(lambda: marks.append(mark())) for _ in range(REPEATS)),
+        _node_cost(backward) if backward else 0.0,
+        min(_seconds_per_call(lambda: marks.append(mark())) for _ in range(REPEATS)),
         _call_cost(x),
     )
 
 
 def _call_cost(x: Tensor) -> float:
     """Of a call that the function mode passes on."""
-    plain = median(_seconds_per_call(x.size) for _ in range(REPEATS))
+    plain = min(_seconds_per_call(x.size) for _ in range(REPEATS))
     with Instrument(lambda: None):
-        return max(median(_seconds_per_call(x.size) for _ in range(REPEATS)) - plain, 0.0)
+        return max(min(_seconds_per_call(x.size) for _ in range(REPEATS)) - plain, 0.0)
 
 
 class _Calling(nn.Module):
@@ -103,8 +102,8 @@ def _cost(
     inside: Callable[[], Any],
 ) -> OperatorCost:
     """`inside` is what runs between the two marks of `call`."""
-    plain = median(_seconds_per_call(call) for _ in range(REPEATS))
-    without_marks = median(_seconds_per_call(inside) for _ in range(REPEATS))
+    plain = min(_seconds_per_call(call) for _ in range(REPEATS))
+    without_marks = min(_seconds_per_call(inside) for _ in range(REPEATS))
     inner, total = [], []
     for _ in range(REPEATS):
         instrument = Instrument(mark)
@@ -117,28 +116,25 @@ def _cost(
         durations = [end - start for start, end in zip(times[1:-1:2], times[2:-1:2], strict=True)]
         inner.append(sum(durations) / CALLS * 1e-9)
         total.append((times[-1] - times[0]) / CALLS * 1e-9)
-    between = max(median(inner) - without_marks, 0.0)
-    return OperatorCost(between, max(median(total) - plain - between, 0.0))
+    between = max(min(inner) - without_marks, 0.0)
+    return OperatorCost(between, max(min(total) - plain - between, 0.0))
 
 
-def _node_cost(mark: Callable[[], Any]) -> OperatorCost:
-    """Of a node of a backward pass: nodes of `x + 1` pass the gradient on, so what is between their marks is cost."""
-    plain, inner, total = list[float](), list[float](), list[float]()
+def _node_cost(mark: Callable[[], Any]) -> float:
+    """Of a node of a backward pass."""
+    plain, marked = list[float](), list[float]()
     for _ in range(REPEATS):
+        plain.append(_seconds_per_node(_chain()))
         loss = _chain()
-        start = time.perf_counter_ns()
-        loss.backward()  # type: ignore[no-untyped-call]
-        plain.append((time.perf_counter_ns() - start) / CALLS * 1e-9)
-        loss = _chain()
-        instrument = BackwardInstrument(mark, (), {})
-        with instrument.attached(loss):
-            start = time.perf_counter_ns()
-            loss.backward()  # type: ignore[no-untyped-call]
-            total.append((time.perf_counter_ns() - start) / CALLS * 1e-9)
-        marks = instrument.marks
-        inner.append(sum(end - start for start, end in zip(marks[::2], marks[1::2], strict=True)) / CALLS * 1e-9)
-    between = median(inner)
-    return OperatorCost(between, max(median(total) - median(plain) - between, 0.0))
+        with BackwardInstrument(mark, (), {}).attached(loss):
+            marked.append(_seconds_per_node(loss))
+    return max(min(marked) - min(plain), 0.0)
+
+
+def _seconds_per_node(loss: Tensor) -> float:
+    start = time.perf_counter_ns()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return (time.perf_counter_ns() - start) / CALLS * 1e-9
 
 
 def _chain() -> Tensor:

@@ -84,13 +84,11 @@ def forward_timeline(
 
 
 def backward_timeline(owners: Sequence[Key], cost: InstrumentCost) -> Timeline:
-    """The timeline of a backward pass whose nodes belong to `owners`; the time between nodes is overhead."""
+    """The timeline of a backward pass whose nodes belong to `owners`; overhead is the time before the first node."""
     overhead = overhead_key("backward", "")
     numbers = {key: index for index, key in enumerate(dict.fromkeys([*owners, overhead]))}
     costs = [0.0] * len(numbers)
-    intervals = [numbers[overhead]]
     for key in owners:
-        intervals += [numbers[key], numbers[overhead]]
-        costs[numbers[key]] += cost.node.inner
-        costs[numbers[overhead]] += cost.node.outer
-    return Timeline(tuple(numbers), tuple(intervals), tuple(costs), tuple(range(1, len(intervals), 2)))
+        costs[numbers[key]] += cost.node
+    intervals = [numbers[overhead], *(numbers[key] for key in owners)]
+    return Timeline(tuple(numbers), tuple(intervals), tuple(costs), tuple(range(1, len(intervals))))

@@ -69,9 +69,8 @@ def test_overhead_belongs_to_the_innermost_open_module():
 
 def test_nodes_of_a_backward_pass_cost_their_hooks():
     key = ("backward", "a", "linear", 1)
-    cost = InstrumentCost(node=OperatorCost(1e-6, 0.5e-6))
-    times = backward_timeline([key, key], cost).durations([0, 2e-6, 6e-6, 8e-6, 13e-6, 14e-6])
-    assert times == pytest.approx({key: 4e-6 + 5e-6 - 2e-6, ("backward", "", "overhead", 1): 5e-6 - 1e-6})
+    times = backward_timeline([key, key], InstrumentCost(node=1e-6)).durations([0, 2e-6, 6e-6, 13e-6])
+    assert times == pytest.approx({key: 4e-6 + 7e-6 - 2e-6, ("backward", "", "overhead", 1): 2e-6})
 
 
 def test_a_sample_is_the_mean_of_its_passes():
@@ -97,9 +96,8 @@ def test_costs_of_a_clock_that_ticks_once_per_mark():
     assert 0.5e-6 < cost.leaf.inner < 1e-6
     assert cost.function.inner < 1e-6
     assert 0.5e-6 < cost.module.inner < 1e-6
-    assert cost.node == OperatorCost()
-    # 200 nodes, and one that accumulates the gradient.
-    assert measure_instrument_cost(mark, int, backward=mark).node.inner == pytest.approx(1e-6 * 201 / 200)
+    assert cost.node == 0
+    assert measure_instrument_cost(mark, int, backward=mark).node > 0
 
 
 def test_a_torchscript_module_is_one_operator():

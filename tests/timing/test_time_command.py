@@ -12,7 +12,7 @@ import pytest
 from analyzer.records.comparable import incompatibility
 from analyzer.records.record_json import dump, load
 from analyzer.records.store import PEAKS
-from analyzer.records.timings import Configuration, Measurement
+from analyzer.records.timings import Configuration, Measurement, Timing
 from tests.timed_records import MACHINE
 from tests.timing.pretended import timed
 
@@ -73,6 +73,8 @@ def failed(record, batch=512):
         (["--variant", "nin", "--compile", "--replay"], "leave out one of the two"),
         (["--variant", "nin", "--budget", "0"], "budget"),
         (["--variant", "nin", "--budget", "nan"], "nan is not a number"),
+        (["--variant", "nin", "--load", "50/s,fast"], "'fast'"),
+        (["--variant", "nin", "--limit", "p99"], "such as p99=50ms"),
     ],
 )
 def test_bad_input_is_one_line_and_times_nothing(analyze, arguments, message):
@@ -299,3 +301,14 @@ def test_threads_are_refused_for_a_gpu(analyze):
     outcome = analyze("machine", "--device", "cuda", "--threads", "2")
     assert outcome.status == 2
     assert "--threads" in outcome.err
+
+
+def test_latency_under_load_is_a_table_and_the_limit_a_note(time, pretend, googlenet):
+    record = timed(googlenet)
+    load = Timing("", "20/s", 1, "latency", "pass", (0.02,) * 100, "trusted")
+    measurement = record.measurement.replace(timings=(*record.measurement.timings, load))
+    pretend(record.replace(measurement=measurement))
+    done = time("--load", "20/s", "--limit", "p99=50ms")
+    assert done.status == 0
+    assert "latency under load" in done.out
+    assert "Highest load within p99 of 50.00 ms: 20/s" in " ".join(done.out.split())

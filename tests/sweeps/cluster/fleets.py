@@ -59,11 +59,11 @@ class Fleet:
 
     def workers(self) -> list[int]:
         """The identifiers of the workers' processes, which their nannies start again."""
-        return [pid for process in self.processes for pid, command in _below(process.pid) if "spawn_main" in command]
+        return [pid for process in self.processes for pid, command in below(process.pid) if "spawn_main" in command]
 
     def loading(self) -> list[int]:
         """Those of the workers that run a model by reference, which is in a process of a fork server."""
-        return [pid for pid in self.workers() if any("fork_server" in command for _, command in _below(pid))]
+        return [pid for pid in self.workers() if any("fork_server" in command for _, command in below(pid))]
 
     def _start(
         self, name: str, arguments: Sequence[str], prefix: Sequence[str], environment: dict[str, str] | None = None
@@ -78,7 +78,7 @@ class Fleet:
         return process
 
 
-def _below(pid: int) -> list[tuple[int, str]]:
+def below(pid: int) -> list[tuple[int, str]]:
     """The processes that a process has started, and those that they have started: their numbers and commands."""
     found = []
     with suppress(psutil.Error):

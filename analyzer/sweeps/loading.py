@@ -13,7 +13,7 @@ from analyzer.records.result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.execute import Limits
 from analyzer.sweeps.keys import is_builtin
-from analyzer.sweeps.local import Job, run_local
+from analyzer.sweeps.local import GIVEN_UP, Job, run_local
 
 Loaded: TypeAlias = tuple[str, tuple[str, ...]]  # What is loaded once: a model and its inputs.
 
@@ -46,6 +46,8 @@ def load_errors(
     whole = {key for key, case in first.values() if "time" not in case.measure}
 
     def keep(row: Mapping[str, Any]) -> None:
+        if GIVEN_UP in row["reason"]:
+            return  # Something else killed the worker; the job is tried again in its turn.
         if row["status"] == "failed":
             errors[loaded(trials[row["key"]])] = str(row["reason"])
         elif row["key"] in whole:

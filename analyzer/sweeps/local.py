@@ -21,6 +21,7 @@ from analyzer.sweeps.worker import receive
 Job: TypeAlias = tuple[str, Case]  # The key of the result, and the case.
 
 MAX_KILLED = 3  # A case whose worker was killed so often has failed.
+GIVEN_UP = f"its worker ended {MAX_KILLED} times"
 MAX_STARTS = 20  # Workers killed in a row before they were ready.
 CHUNK = 32  # Cases sent to a worker at once, if they are quick.
 TICK_S = 2.0
@@ -161,7 +162,7 @@ class _Pool:
 
     def _given_up(self, key: str, case: Case, reason: str) -> Mapping[str, Any]:
         ended = now()
-        reason = f"{one_line(case.label)}: its worker ended {MAX_KILLED} times: {reason}"
+        reason = f"{one_line(case.label)}: {GIVEN_UP}: {reason}"
         result = Result(key, case, "failed", reason, None, self.settings["run"], socket.gethostname(), ended, ended)
         return encode(result.replace(attempts=MAX_KILLED))
 

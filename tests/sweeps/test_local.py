@@ -17,6 +17,7 @@ from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.database.rows import decode
 from analyzer.database.store import open_store
 from analyzer.records.result import Case
+from analyzer.sweeps import local
 from analyzer.sweeps.api import settings_of
 from analyzer.sweeps.grid import cases
 from analyzer.sweeps.grid_file import parse_grid
@@ -90,7 +91,7 @@ def test_a_job_that_kills_its_worker_three_times_has_failed(monkeypatch):
     assert sorted(row["key"] for row in rows) == sorted(key for key, _ in jobs)
     failed = [row for row in rows if row["status"] == "failed"]
     assert failed
-    assert all("its worker ended 3 times" in row["reason"] for row in failed)
+    assert all(local.GIVEN_UP in row["reason"] for row in failed)
 
 
 def test_a_run_goes_on_where_it_ended():
@@ -184,12 +185,12 @@ def test_a_sweep_killed_at_random_moments_has_every_result_once(project):
             if killed < 5 and process.poll() is None:
                 killed += _kill(order.choice(_tree(process.pid)))
         status = process.returncode if process.returncode >= 0 else None
-    assert status == 0
+    assert status in (0, 3)
     with open_store() as store:
         rows = list(store.select())
     assert len({(row["model"], row["batch"]) for row in rows}) == len(rows) == 60
     assert len({row["run"] for row in rows}) == 1
-    assert {row["status"] for row in rows} == {"ok"}
+    assert all(row["status"] == "ok" or local.GIVEN_UP in row["reason"] for row in rows)
 
 
 def _tree(process: int) -> list[int]:

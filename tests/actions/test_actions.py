@@ -66,15 +66,19 @@ def fake_times(runner):
     runner.replace_analyze(FIND_BASE.replace("{python}", sys.executable))
 
 
-def test_growth_of_a_merge_commit_fails_and_is_reported(runner, fake_times, clone, pull_request, tmp_path):
+@pytest.mark.parametrize(("name", "number"), [("pull_request", "7"), ("merge_group", "")])
+def test_growth_of_a_merge_commit_fails_and_is_reported(
+    runner, fake_times, clone, pull_request, tmp_path, name, number
+):
+    """The merge queue checks out a merge commit too, of no pull request."""
     checkout = clone("pull", 2)
-    assert runner.run_action(CHECK, checkout, event("pull_request", "7", pull_request)) == 1
+    assert runner.run_action(CHECK, checkout, event(name, number, pull_request)) == 1
     reports = runner.temp / "macscope"
     assert "regressed" in (reports / "comment.md").read_text()
     assert "<failure" in (reports / "counts.xml").read_text()
     assert "::error" in runner.output
     assert "Check failed" in (runner.folder / "summary.md").read_text()
-    assert (reports / "pull_request").read_text() == "7\n"
+    assert (reports / "pull_request").read_text() == f"{number}\n"
     assert (reports / "commit").read_text() == f"{pull_request}\n"
     base = git(checkout, "rev-parse", (reports / "base").read_text().strip())
     assert base == git(tmp_path, "rev-parse", "main~1"), "the first parent, and not where main is now"
@@ -97,7 +101,7 @@ def test_a_push_has_no_times_and_a_model_without_a_baseline_passes(runner, fake_
 def test_real_times_of_a_merge_commit(runner, clone, pull_request):
     """Twice the layers take more than 1 % longer, on any machine."""
     checkout = clone("pull", 2)
-    inputs = {"counts": "false", "time-budget": "5"}
+    inputs = {"counts": "false", "time-budget": "30"}  # Ends once the growth is certain.
     assert runner.run_action(CHECK, checkout, event("pull_request"), inputs) == 1, runner.output
     assert "regressed" in (runner.temp / "macscope" / "times.md").read_text()
 

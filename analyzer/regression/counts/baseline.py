@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from analyzer.records.record_json import READABLE_VERSIONS, SCHEMA_VERSION, pret
 from analyzer.regression.counts.snapshot import DETAILS, LAYER_METRICS, MODES, Layer, Snapshot
 
 PREFIX = '{\n "schema_version": '  # Identifies a baseline that is no longer valid JSON, such as after a failed merge.
+CONFLICT_MARKER = re.compile(r"^<{7}", re.M)
 RECOMPUTED = "recomputed_macs"  # Left out of totals where it is 0, as in baselines of earlier versions.
 OTHER_FILE = "name another file with --baseline"
 
@@ -21,8 +23,8 @@ OTHER_FILE = "name another file with --baseline"
 class Unreadable(AnalyzerError):
     """A damaged baseline, or one of an unknown version. An update of all models may replace it."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"{problem}; analyze check --update writes it again")
+    def __init__(self, problem: str, advice: str = "analyze check --update writes it again") -> None:
+        super().__init__(f"{problem}; {advice}")
         self.problem = problem
 
 
@@ -69,6 +71,9 @@ def load(text: str, shown: str = "input") -> dict[str, dict[str, Snapshot]]:
     try:
         data = json.loads(text, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
+        if PREFIX in text and CONFLICT_MARKER.search(text):
+            advice = "merge the code first, then run analyze check --resolve"
+            raise Unreadable(f"{name} has conflicts of git", advice) from None
         problem = f"{name} is not JSON ({one_line(error)[:120]})"
         if not text.startswith(PREFIX):
             raise AnalyzerError(f"{problem}; {OTHER_FILE}") from None

@@ -5,13 +5,13 @@ current folder. So this module has a separate name, as `macscope_pytest` has, an
 """
 
 import sys
-from importlib.machinery import PathFinder
-from importlib.util import module_from_spec
-from pathlib import Path
+from _signal import SIG_IGN, SIGINT, signal  # type: ignore[import-not-found]  # Built in: no import to interrupt.
 
 
 def _folder() -> str:
     """The folder of the packages: that of this file, or a folder of the path if they are installed as editable."""
+    from pathlib import Path
+
     for folder in (str(Path(__file__).parent), *sys.path):
         if Path(folder, "analyzer", "cli", "app.py").is_file():
             return folder
@@ -19,6 +19,9 @@ def _folder() -> str:
 
 
 def _load(name: str, folder: str) -> None:
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
     spec = PathFinder.find_spec(name, [folder])
     assert spec is not None
     assert spec.loader is not None
@@ -32,9 +35,12 @@ def main() -> int:
         for name in ("analyzer", "reports"):
             _load(name, folder)
         from analyzer.cli import main
-    except KeyboardInterrupt:  # While Python imports.
-        sys.exit(130)
-    return main()
+
+        return main()
+    except KeyboardInterrupt:  # While Python imports, or after the first one.
+        return 130
+    finally:
+        signal(SIGINT, SIG_IGN)  # A Ctrl-C while Python ends would show a traceback.
 
 
 if __name__ == "__main__":

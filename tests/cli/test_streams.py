@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import analyzer
 from analyzer.cli import app
 
 JOBS = {
@@ -196,6 +197,34 @@ def test_an_interrupt_at_any_moment(command, tmp_path, moment, job):
     assert done.stderr.strip() == "analyze: interrupted"
     assert (tmp_path / "out").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+# Loads the module of the command, and sends Ctrl-C while it imports or after it has ended.
+STARTED = """
+import importlib.util, signal, sys
+spec = importlib.util.spec_from_file_location("macscope", sys.argv.pop(1))
+macscope = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(macscope)
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pathlib":
+            signal.raise_signal(signal.SIGINT)
+if sys.argv.pop(1) == "while it imports":
+    sys.modules.pop("pathlib", None)
+    sys.meta_path.insert(0, Interrupt())
+status = macscope.main()
+signal.raise_signal(signal.SIGINT)
+sys.exit(status)
+"""
+
+
+@posix
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(("moment", "status"), [("while it imports", 130), ("after its end", 0)])
+def test_an_interrupt_outside_the_command(command, moment, status):
+    file = Path(analyzer.__file__).parent / "plugin" / "macscope.py"
+    done = command(str(file), moment, "list", program=("-c", STARTED), stdout=subprocess.DEVNULL)
+    assert (done.returncode, done.stderr) == (status, "")
 
 
 @posix

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from analyzer.counting.dispatch.tensors import is_fake
+from analyzer.counting.dispatch.operator_tracker import DispatchMode
+from analyzer.counting.dispatch.tensors import is_fake, run_backward
 
 aten = torch.ops.aten
 # Operators that formulas of gradients call out of place only because of the mode; the first argument is new.
@@ -90,16 +90,17 @@ def references_if_unique() -> tuple[int, int]:
 
     Called first outside a backward pass: in a pass within a pass they are fewer.
     """
-    probe = _Probe()  # type: ignore[no-untyped-call]
+    probe = _Probe()
     with torch.inference_mode(False), torch.enable_grad():
-        source = torch.zeros(2, device="meta", requires_grad=True)
+        # On meta the first product would import half of torch.
+        source = torch.zeros(2, device="cpu", requires_grad=True)
         outputs = [source * 2, source * 3]
         with probe:
-            torch.autograd.backward(outputs, [torch.ones_like(output) for output in outputs])
+            run_backward(outputs)
     return probe.references
 
 
-class _Probe(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Probe(DispatchMode):  # type: ignore[no-untyped-call]
     references = (0, 0)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

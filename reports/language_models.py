@@ -176,6 +176,8 @@ def _shard(model: LanguageModel, parallel: Parallel) -> Iterator[Row]:
     if parallel.devices == 1:
         return
     part, architecture = shard(model, parallel), model.architecture
+    yield "FLOPs per device, prefill", _number(2 * model.prefill_macs("needed") / parallel.devices), "divided evenly"
+    yield "FLOPs per device, decode", _number(2 * model.decode_macs / parallel.devices), "divided evenly"
     yield "weights per device", _bytes(part.weight_bytes), ""
     yield "KV cache per device", _bytes(part.cache_bytes), f"{part.sequences} of {model.batch} sequences"
     if parallel.tensor > 1:

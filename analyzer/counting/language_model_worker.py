@@ -22,7 +22,8 @@ from analyzer.models.references import resolve
 from analyzer.records.record_json import record_to_json
 from analyzer.worker.task import Send
 
-CACHES = ("past_key_values", "cache", "cache_params")  # Names of the same argument over releases and families.
+# Names of the same argument over releases and families.
+CACHES = ("past_key_values", "cache", "cache_params", "state")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 # Settings of state-space layers and of linear attention.
 SCANS = ("state_size", "ssm_state_size", "mamba_d_state", "linear_key_head_dim", "attention_hidden_size")

@@ -59,6 +59,11 @@ def state_space(batch: int, tokens: int) -> int:
     return batch * (L * (tokens * per_token + convolution) + tokens * H * V)
 
 
+def linear_attention(batch: int, tokens: int) -> int:
+    """RWKV: receptance, key, value and output in the time mix; key, receptance and value in the channel mix."""
+    return batch * tokens * (L * (4 * H * H + 2 * H * 4 * H + H * H) + H * V)
+
+
 FAMILIES: dict[str, tuple[dict[str, Any], Any]] = {
     "llama": ({"model_type": "llama", "intermediate_size": 256, "num_key_value_heads": 4}, llama),
     "grouped queries": ({"model_type": "llama", "intermediate_size": 256, "num_key_value_heads": 2}, grouped_queries),
@@ -74,6 +79,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], Any]] = {
          "num_key_value_heads": 4},
         latent_attention,
     ),
+    "linear attention": ({"model_type": "rwkv", "context_length": 64}, linear_attention),
     "state space": ({"model_type": "mamba", "state_size": 16, "expand": 2, "conv_kernel": 4}, state_space),
 }  # fmt: skip
 

@@ -32,7 +32,7 @@ KINDS = ("driver", "scheduler", "worker", "child")
 
 def overhead(count: int) -> float:
     """Relative; of the first configuration, which starts the processes, only the end counts."""
-    Path("net.py").write_text(SECOND.format(0.5), encoding="utf-8")  # It is built twice.
+    Path("net.py").write_text(SECOND.format(1), encoding="utf-8")
     rows: list[Mapping[str, Any]] = []
     cases = [
         Case("net.py:net", inputs=("2",), configuration=Configuration(batch=number + 1)) for number in range(count)
@@ -55,7 +55,7 @@ def times(count: int) -> tuple[float, float]:
     from scipy.stats import t
 
     case = Case("nin", configuration=Configuration(threads=1), measure=("time",), budget_s=2.0, processes=3)
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as started:
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as started:
         logs = []
         for number in range(count):
             job, seconds = [(str(number), case)], {}

@@ -44,11 +44,15 @@ def connect(address: str, notify: Callable[[str], None], *, limit_s: float = CON
         stack.enter_context(_quiet())
         scheduler = address
         if local:
-            # Without threads for other tasks and without the dashboard, which would open a port.
             cluster = LocalCluster(
-                n_workers=int(local[1]), threads_per_worker=1, processes=True, dashboard_address=None,
-                silence_logs=logging.CRITICAL, preload=["analyzer.sweeps.cluster.local_worker"],
-            )  # fmt: skip
+                n_workers=int(local[1]),
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",  # Dask answers there even without the dashboard.
+                scheduler_kwargs={"dashboard": False},
+                silence_logs=logging.CRITICAL,
+                preload=["analyzer.sweeps.cluster.local_worker"],
+            )
             stack.callback(cluster.close, timeout=CLOSE_S)
             scheduler = cluster.scheduler_address
         client, warned = _client(Client, scheduler, address, limit_s)

@@ -77,6 +77,13 @@ def test_a_model_is_timed_with_the_given_inputs(tmp_path, monkeypatch, model, te
     assert found == shapes
 
 
+def test_a_model_without_an_input_says_where_to_give_it(tmp_path, monkeypatch):
+    (tmp_path / "bare.py").write_text(NET.partition("def Net_inputs")[0])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(timed_call.NeedsInput, match=r"pyproject\.toml"):
+        timed_call.model_factory("bare.py:Net")
+
+
 @pytest.mark.gpu
 def test_a_real_device():
     import torch

@@ -204,9 +204,9 @@ def _is_installed(file: str) -> bool:
 
 
 def _error_line(error: BaseException) -> str:
-    """The first line of an error, with its type unless it is an AnalyzerError of either side's `analyzer`."""
+    """The first line of an error, with its type unless the text explains it: ours or either side's AnalyzerError."""
     lines = str(error).strip().splitlines() or [""]
-    explained = any(kind.__name__ == "AnalyzerError" for kind in type(error).__mro__)
+    explained = any(kind.__name__ in ("AnalyzerError", "NeedsInput") for kind in type(error).__mro__)
     return lines[0][:300] if explained else f"{type(error).__name__}: {lines[0][:300]}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,10 @@ REFERENCES_MODULES = ("analyzer.models.references", "analyzer.references")
 Call: TypeAlias = Callable[[], Any]
 Factory: TypeAlias = Callable[[], tuple[Any, Any, Any]]  # Returns a model, its positional and its keyword arguments.
 Times: TypeAlias = tuple[list[int], list[int]]  # Device time and wall time, in nanoseconds.
+
+
+class NeedsInput(Exception):
+    """A model that was given no input and has none of its own."""
 
 
 class CpuClock:
@@ -127,9 +132,23 @@ def _reference(name: str, inputs: Sequence[Mapping[str, Any]], batch: int) -> Fa
         args, kwargs = _fitting_inputs(model, inputs, batch)
     elif batch != 1:
         args, kwargs = more[0](batch)
+    if not args and not kwargs and _requires_arguments(model):
+        raise NeedsInput(
+            "the model needs an input; give it in the models of pyproject.toml, { model = …, input = … }, or define a "
+            "function inputs() next to the model"
+        )
     if build_real is None:
         return lambda: (model, args, kwargs)  # The file holds a finished model.
     return lambda: (build_real(), args, kwargs)  # Does not keep `model`, which may be large.
+
+
+def _requires_arguments(model: Any) -> bool:
+    """Whether `forward` has a parameter without a default; false where its signature is unknown."""
+    with suppress(TypeError, ValueError):
+        parameters = inspect.signature(model.forward).parameters.values()
+        kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        return any(each.default is each.empty and each.kind not in kinds for each in parameters)
+    return False
 
 
 def _fitting_inputs(model: Any, inputs: Sequence[Mapping[str, Any]], batch: int) -> tuple[list[Any], dict[str, Any]]:

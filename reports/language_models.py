@@ -21,6 +21,8 @@ from analyzer.language_models.serving import (
     shard,
     utilization,
 )
+from analyzer.records.memory import Memory
+from analyzer.records.training import TrainingSetup
 from reports.table import MISSING, Cell, Row, Table, columns
 
 CONVENTIONS = ("whole", "causal", "needed")
@@ -36,6 +38,7 @@ class Setting(Frozen):
 
 def tables(model: LanguageModel, setting: Setting) -> list[Table]:
     shown = [_sizes(model), _flops(model), _frameworks(model, setting)]
+    shown += [_training(model, model.training.memory)] if model.training.memory else []
     return [*shown, _bounds(model, setting)] if setting.device else shown
 
 
@@ -145,6 +148,17 @@ def _frameworks(model: LanguageModel, setting: Setting) -> Table:
                  notes=notes)  # fmt: skip
 
 
+def _training(model: LanguageModel, memory: Memory) -> Table:
+    """The peak of a training step of one sequence, by purpose, on one device."""
+    setup = memory.setup or TrainingSetup()
+    terms = {name: value for name, value in memory.terms(setup.optimizer).items() if value}
+    rows: list[Row] = [(name, _bytes(value)) for name, value in terms.items()]
+    rows.append(("sum", _bytes(memory.total(setup.optimizer))))
+    how = [setup.optimizer, setup.precision, f"stage {setup.stage} over {setup.devices}" if setup.devices > 1 else ""]
+    title = f"Memory of training on one device: {', '.join(filter(None, how))}, one sequence of {model.prompt:,} tokens"
+    return Table(title, columns("", "bytes"), tuple(rows), total=True)
+
+
 def _bounds(model: LanguageModel, setting: Setting) -> Table:
     assert setting.device is not None
     device, parallel = setting.device, setting.parallel
@@ -231,6 +245,9 @@ def dump(model: LanguageModel, setting: Setting) -> str:
             "largest_batch": largest_batch(model, setting.device.capacity, setting.parallel),
             "shard": {name: getattr(part, name) for name in part.fields},
         }
+    if memory := model.training.memory:
+        optimizer = memory.setup.optimizer if memory.setup else ""
+        data["training_memory"] = {"optimizer": optimizer, "peak": memory.total(optimizer), **memory.terms(optimizer)}
     if model.curve:
         data["curve"] = [
             {"tokens": at.prompt, "flops_per_token": {name: _per_token(at)[name] for name in ("prefill", "decode")},

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.serialize import from_json
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.randomness import seeded
 from analyzer.models.failures import naming_the_model
@@ -20,6 +21,7 @@ from analyzer.models.installed import imported
 from analyzer.models.known_values import known_values
 from analyzer.models.references import resolve
 from analyzer.records.record_json import record_to_json
+from analyzer.records.training import TrainingSetup
 from analyzer.worker.task import Send
 
 # Names of the same argument over releases and families.
@@ -70,7 +72,8 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
         inputs = {"input_ids": torch.zeros(batch, length, dtype=torch.int64), "use_cache": False, **last}
         record = record_to_json(count_module(model, (), inputs, train=False))
         send({"event": "record", "name": f"prefill {length}", "record": record})
-    training = count_module(model, (), {"input_ids": ids[:1], "use_cache": False}, train=True)
+    setup = from_json(TrainingSetup, request["setup"]) if request["setup"] else False
+    training = count_module(model, (), {"input_ids": ids[:1], "use_cache": False}, train=True, memory=setup)
     send({"event": "record", "name": "training", "record": record_to_json(training)})
     return {"event": "done"}
 

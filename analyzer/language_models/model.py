@@ -7,10 +7,12 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.core.frozen import Frozen
+from analyzer.core.serialize import to_json
 from analyzer.language_models.architecture import Architecture
 from analyzer.language_models.attention import Convention, attention_macs, forward_macs
 from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
+from analyzer.records.training import TrainingSetup
 from analyzer.worker import client
 
 TASK = "analyzer.counting.language_model_worker"
@@ -79,11 +81,12 @@ class LanguageModel(Frozen):
 
 def count_language_model(
     reference: str, *, batch: int, prompt: int, decode: int, dtype: str | None = None, cache_dtype: str | None = None,
-    curve: Sequence[int] = (), limit_s: float | None = None,
+    curve: Sequence[int] = (), setup: TrainingSetup | None = None, limit_s: float | None = None,
 ) -> LanguageModel:  # fmt: skip
     """Builds the model from its configuration in a worker and counts it there; nothing is downloaded.
 
     `cache_dtype` is one of CACHE_BITS, by default the type of the model's own cache. `curve` are further lengths.
+    With `setup` the training record has the memory of such a step.
     Raises AnalyzerError if it is no causal language model of transformers, CannotMeasure if it cannot be counted.
     """
     if dtype is not None and dtype not in TYPES:
@@ -94,6 +97,7 @@ def count_language_model(
     request = {
         "reference": reference, "batch": batch, "prompt": prompt, "context": context, "dtype": dtype,
         "cache_bits": CACHE_BITS[cache_dtype] if cache_dtype else None, "curve": list(curve),
+        "setup": to_json(setup) if setup else None,
     }  # fmt: skip
     reply = client.ask(TASK, request, limit_s or client.LIMIT_S, model=reference)
     if reply.end != "done":

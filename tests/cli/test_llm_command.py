@@ -8,6 +8,8 @@ import pytest
     [
         ([], "MODEL"),
         (["hf:gpt2", "--tp", "2"], "--device"),
+        (["hf:gpt2", "--shard", "8"], "--optimizer"),
+        (["hf:gpt2", "--optimizer", "adamw", "--stage", "2"], "--shard"),
         (["gpt2"], "hf:NAME"),
         (["nothing/config.json"], "hf:NAME"),
         (["hf:gpt2", "--ep", "2"], "--device"),

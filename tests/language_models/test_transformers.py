@@ -11,6 +11,7 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.language_models.frameworks import FORMULAS, formulas
 from analyzer.language_models.model import count_language_model
+from analyzer.records.training import TrainingSetup
 from analyzer.scaling.api import scale
 from analyzer.worker import client
 from reports.language_models import Setting, dump, tables
@@ -133,10 +134,16 @@ def test_quantized_caches_and_other_lengths(tmp_path):
     settings = config("llama", 64, 2, 4, 2, 256, 1000)
     try:
         model = count_language_model(
-            folder(tmp_path, settings), batch=3, prompt=10, decode=6, cache_dtype="int4", curve=(4, 8)
-        )
+            folder(tmp_path, settings), batch=3, prompt=10, decode=6, cache_dtype="int4", curve=(4, 8),
+            setup=TrainingSetup("adamw", "bf16-mixed", 4),
+        )  # fmt: skip
     finally:
         client.close()
+    # Master weights and two moments of Adam in float32, a quarter on each device.
+    memory = model.training.memory.terms("adamw")
+    parameters = model.architecture.parameters
+    assert memory["master weights"] == pytest.approx(parameters * 4 / 4, rel=0.01)
+    assert memory["optimizer state"] == pytest.approx(parameters * 8 / 4, rel=0.01)
     # Keys and values of 2 heads of 16 in 2 layers, half a byte each.
     assert model.bytes_per_token == 2 * 2 * 2 * 16 // 2
     assert model.cache_bytes == 3 * 15 * model.bytes_per_token

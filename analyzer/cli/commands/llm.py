@@ -8,6 +8,9 @@ import click
 
 from analyzer.cli.commands.help import command
 from analyzer.cli.commands.options import Number, output_or_page_options
+from analyzer.core.errors import AnalyzerError
+from analyzer.records.optimizer_memory import OPTIMIZERS
+from analyzer.records.training import PRECISIONS, STAGES, TrainingSetup
 
 EXAMPLES = """\b
 Examples:
@@ -15,6 +18,7 @@ Examples:
   analyze llm hf:FOLDER --batch 8 --device h100 --dtype bfloat16 --tp 2
   analyze llm hf:FOLDER --device h100 --ep 8 --cache-dtype fp8
   analyze llm hf:FOLDER --device 'A100 SXM4 80GB' --tokens-per-s 3100
+  analyze llm hf:FOLDER --optimizer adamw --precision bf16-mixed --shard 8
   analyze llm hf:FOLDER --device h100 -o model.html
 
 FOLDER has a config.json of transformers (extra zoo); hf: in front of it may be left out. A file of your own works as
@@ -42,11 +46,30 @@ TOKENS = click.IntRange(1, 10_000_000)
               "int4. Default: the model's.")  # fmt: skip
 @click.option("--tokens-per-s", type=Number(min=0, min_open=True), metavar="N",
               help="A measured throughput of training: shows its MFU by each convention.")  # fmt: skip
+@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)),
+              help="Also the memory of training with this optimizer, one sequence on each device.")  # fmt: skip
+@click.option("--precision", type=click.Choice(list(PRECISIONS)),
+              help="With --optimizer: the type of weights, gradients and activations; -mixed adds float32 master "
+                   "weights. Default: the model's.")  # fmt: skip
+@click.option("--shard", type=click.IntRange(2, 1_000_000), metavar="N",
+              help="With --optimizer: devices over which ZeRO or FSDP shards.")  # fmt: skip
+@click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
+              help="With --shard: 1 splits the optimizer's state, 2 gradients too, 3 (default) weights "
+                   "too.")  # fmt: skip
 @click.option("--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
               help="Time limit of the count. Default: 600.")  # fmt: skip
 @output_or_page_options
-def llm(reference: str, **options: Any) -> int:
+def llm(
+    reference: str, optimizer: str | None, precision: str | None, shard: int | None, stage: str | None, **options: Any
+) -> int:
     """Show what a language model of transformers costs: parameters, FLOPs per token, KV cache, memory, least times."""
+    if (precision or shard) and not optimizer:
+        raise AnalyzerError(
+            f"{'--precision' if precision else '--shard'} is of training memory; give --optimizer NAME too"
+        )
+    if stage and not shard:
+        raise AnalyzerError("--stage has no effect without --shard N")
+    setup = TrainingSetup(optimizer, precision or "", shard or 1, int(stage or 3)) if optimizer else None
     from analyzer.cli.jobs.llm import show_language_model
 
-    return show_language_model(reference, **options)
+    return show_language_model(reference, setup=setup, **options)

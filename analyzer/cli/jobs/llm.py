@@ -7,6 +7,7 @@ from pathlib import Path
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, spinner
 from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.records.training import TrainingSetup
 
 LENGTHS = 7  # Of the curves on a page.
 
@@ -23,6 +24,7 @@ def show_language_model(
     groups: int,
     cache_dtype: str | None,
     tokens_per_s: float | None,
+    setup: TrainingSetup | None,
     timeout_s: float | None,
     form: str,
     output: str | None,
@@ -45,7 +47,7 @@ def show_language_model(
     with spinner("building and counting", when=True):
         model = count_language_model(
             reference, batch=batch, prompt=prompt, decode=decode, dtype=dtype, cache_dtype=cache_dtype,
-            curve=_lengths(prompt + decode) if form == "html" else (), limit_s=timeout_s,
+            curve=_lengths(prompt + decode) if form == "html" else (), setup=setup, limit_s=timeout_s,
         )  # fmt: skip
     architecture = model.architecture
     if groups > max(architecture.experts, 1):

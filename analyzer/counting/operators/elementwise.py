@@ -120,6 +120,8 @@ OPERATIONS: dict[str, Formula] = {
         "var std var_mean std_mean norm native_norm linalg_vector_norm linalg_norm linalg__powsum frobenius_norm "
         "logsumexp renorm",
     ),
+    **named(per_input(1), "sum prod amin amax", "prims"),
+    **named(per_input(2), "var", "prims"),
     **named(per_input(3), "dist"),
     **named(batch_norm(5), "batch_norm native_batch_norm _native_batch_norm_legit _batch_norm_impl_index"),
     **named(batch_norm(5), "cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit_functional"),

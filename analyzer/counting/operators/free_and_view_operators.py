@@ -84,7 +84,11 @@ _QUERIES = _names(
     "is_same_size is_set_to item q_per_channel_axis q_per_channel_scales q_per_channel_zero_points q_scale "
     "q_zero_point qscheme record_stream sparse_dim sym_constrain_range sym_constrain_range_for_size "
     "sym_is_contiguous sym_numel sym_size sym_storage_offset sym_stride"
-) | _names("_sink_tokens item maximum_value minimum_value", "prims")
+) | _names(
+    "_sink_tokens item maximum_value minimum_value cat clone collapse copy_strided copy_to device_put empty_permuted "
+    "empty_strided eq fill ge gt iota isfinite le lt ne reshape resize rev scalar_tensor where",
+    "prims",
+)
 # torch tags these as pointwise, but they choose, compare or label.
 NOT_ARITHMETIC = _names(
     "where masked_fill copy _conj_physical isnan isinf isneginf isposinf isfinite signbit eq ne lt le gt ge"

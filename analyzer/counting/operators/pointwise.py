@@ -28,8 +28,11 @@ SPECIAL = (
     "special_xlog1py special_zeta"
 )
 PRIMS = (
-    "abs bitwise_not conj_physical convert_element_type digamma exp2 fma fmax fmin hypot igamma igammac log2 "
-    "maximum minimum nextafter reciprocal rsqrt sign signbit trunc"
+    "abs acos acosh add asin asinh atan atan2 atanh bessel_i0 bessel_i0e bessel_i1 bessel_i1e bessel_j0 bessel_j1 "
+    "bitwise_and bitwise_not bitwise_or bitwise_xor cbrt ceil conj_physical convert_element_type cos cosh digamma div "
+    "erf erf_inv erfc erfcx exp exp2 expm1 floor fma fmax fmin fmod frexp gcd hypot igamma igammac lgamma log log10 "
+    "log1p log2 maximum minimum mul ndtri neg nextafter pow reciprocal remainder round rsqrt shift_left "
+    "shift_right_arithmetic sign signbit sin sinh spherical_bessel_j0 sqrt sub tan tanh trunc zeta"
 )
 POINTWISE = frozenset(
     [f"aten::{name}" for name in f"{ATEN} {SPECIAL}".split()] + [f"prims::{name}" for name in PRIMS.split()]

@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 from analyzer.counting.execution.run import count_model
 from tests.counting.operators.calls import Calls
 
+prims = torch.ops.prims
 SHAPE = (2, 6, 9, 8)
 N = 2 * 6 * 9 * 8
 LOG2_8 = 3
@@ -200,6 +201,9 @@ ELEMENTWISE: dict[str, tuple[Callable[[Tensor], Any], int]] = {
         ),
         N,
     ),
+    # Primitive operators, into which programs are decomposed.
+    "primitive": (lambda x: prims.where(prims.gt(x, x), prims.mul(x, x), prims.cos(prims.clone(x))), N + N),
+    "primitive reductions": (lambda x: prims.add(prims.sum(x, [1]), prims.amax(x, [1])), 2 * N + N // 6),
     # 5 n log2 n a transform of 8 points, half of it for a real signal.
     "fourier": (lambda x: torch.fft.fft(x.to(torch.complex64)), 5 * N * LOG2_8),
     "fourier of a real signal": (torch.fft.rfft, 5 * N * LOG2_8 // 2),

@@ -30,6 +30,7 @@ PROPERTIES = frozenset(
     "element_size is_contiguous is_floating_point is_complex is_inference _assert".split()
 )
 
+GUARDS = "GuardsFn"  # Checks an exported program's inputs by assertions, which the function mode would slow down.
 LEFT = None
 Ran: TypeAlias = int | str | None  # The id of a leaf, the name of a function, ~id of a module entered, or LEFT.
 
@@ -101,18 +102,22 @@ class Instrument(TorchFunctionMode):
 
     def _bracketed(self, module: nn.Module) -> Callable[..., Any]:
         instrument, mark, forward, entered = self, self.mark, module.forward, ~id(module)
+        guards = type(module).__name__ == GUARDS
 
         def bracketed(*args: Any, **kwargs: Any) -> Any:
             if instrument.inside or not _function_modes():
                 return forward(*args, **kwargs)
             marks, ran = instrument.marks, instrument.ran
             ran.append(entered)
+            mode = _pop() if guards else None
             marks.append(mark())
             try:
                 return forward(*args, **kwargs)
             finally:
                 marks.append(mark())
                 ran.append(LEFT)
+                if mode is not None:
+                    _push(mode)
 
         bracketed.__wrapped__ = forward  # type: ignore[attr-defined]  # For models that read signatures.
         return bracketed

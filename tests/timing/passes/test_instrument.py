@@ -155,6 +155,11 @@ def test_an_exported_program_runs_the_operators_of_its_modules():
     spans, _ = operator_spans(unflattened, lambda: unflattened(x))
     assert runs_operators(deployed, lambda: deployed(x), spans)
     assert not runs_operators(deployed, lambda: deployed(x) + 1, spans)
+    # The assertions that guard its inputs run as without instruments, outside of the function mode.
+    instrument = Instrument(lambda: 0)
+    with instrument.installed(deployed, modules=True), instrument:
+        deployed(x)
+    assert instrument.passed_on == []
 
 
 def test_the_model_is_restored():

@@ -17,11 +17,14 @@ from analyzer.core.frozen import Frozen
 
 Data = TypeVar("Data", bound=Frozen)
 Reader = Callable[[Any], Any]
+PLAIN = (int, str, float, bool)
 MAX_COUNT = 10**30  # Larger than any count; a sum of such integers still converts to a float.
 
 
 def to_json(value: Any) -> Any:
     """Dicts, lists, numbers and texts that `json.dumps` takes. Fields that are None are left out."""
+    if type(value) in PLAIN:  # Most values; the tests below are slow.
+        return value
     if isinstance(value, Frozen):
         return {name: to_json(item) for name in value.fields if (item := vars(value)[name]) is not None}
     if isinstance(value, Mapping):

@@ -22,6 +22,7 @@ def cluster() -> SLURMCluster:
         memory="64GB",
         job_extra_directives=["--exclusive"],
         job_script_prologue=["source ~/macscope/bin/activate"],
+        scheduler_options={"dashboard_address": ":0"},  # Several sweeps may be started on one login node.
         worker_extra_args=["--no-dashboard", "--lifetime", "110m", "--lifetime-stagger", "5m"],
     )
 

@@ -36,6 +36,7 @@ MAX_DEMAND = 200  # Enough for an adaptive cluster to see that much is left.
 DEMAND = {"macscope demand": 1}  # A resource that no worker has.
 ANSWER_S = 15.0  # For workers that are there at the start.
 STOP_S = 5.0
+RESULT_S = 20.0  # For a row that a worker has.
 
 Event: TypeAlias = tuple[str, Any]
 
@@ -235,8 +236,8 @@ class _Dispatch:
                 self._finish(*content)
             elif kind == "case":
                 self._hear(content)
-            elif kind == "worker" and content["action"] in ("add-worker", "remove-worker"):
-                changed = True
+            elif isinstance(content, Mapping) and content.get("action") in ("add-worker", "remove-worker"):
+                changed = True  # Others may write to that topic, too.
                 if content["action"] == "remove-worker":
                     self._lose(content)
         if self.client.status != "running":
@@ -307,12 +308,16 @@ class _Dispatch:
     def _finish(self, key: str, future: Future[Any]) -> None:
         task = self.tasks.get(key)
         if task is None or task.future is not future:
-            return  # It was given up.
+            return  # It was given up, or sent again.
         if future.status == "cancelled":
             raise self._lost_scheduler()
         try:
-            answer = future.result()
-        except (OSError, TimeoutError):
+            answer = future.result(timeout=RESULT_S)
+        except TimeoutError:  # The worker was lost with the row.
+            self.client.cancel([future], force=True)
+            self._again(key, task)
+            return
+        except OSError:
             raise self._lost_scheduler() from None
         except Exception as error:
             from distributed import KilledWorker

@@ -60,7 +60,10 @@ def test_slurm_gives_each_worker_a_node_of_its_own() -> None:
 
 SLURM = """
 from dask_jobqueue.local import LocalCluster
-example.cluster = lambda: LocalCluster(cores=1, processes=1, memory="1GB", worker_extra_args=["--no-dashboard"])
+example.cluster = lambda: LocalCluster(
+    cores=1, processes=1, memory="1GB", scheduler_options={"dashboard_address": ":0"},
+    worker_extra_args=["--no-dashboard"],
+)
 status = example.main()
 """
 
@@ -75,7 +78,7 @@ def run_example(name: str, program: str, *arguments: str) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parents[1])}
     command = [sys.executable, "-c", code, *arguments]
-    outcome = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    outcome = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert outcome.returncode == 0, outcome.stderr
 
 

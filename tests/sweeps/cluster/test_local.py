@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -59,8 +60,8 @@ def test_models_in_files_are_counted_and_timed_on_the_workers(folder: Path) -> N
 
 def test_an_interrupt_of_the_terminal_ends_all_processes_in_one_line(folder: Path) -> None:
     command = start(folder, "nin", "--measure", "time", "--budget", "60", "--threads", "1")
-    wait_for(lambda: any("analyzer.worker.task" in " ".join(child.cmdline()) for child in children(command.pid)))
-    processes = children(command.pid)
+    wait_for(lambda: any("analyzer.worker.task" in line for line in children(command.pid).values()))
+    processes = list(children(command.pid))
     time.sleep(0.5)
     os.killpg(command.pid, signal.SIGINT)
     _, errors = command.communicate(timeout=60)
@@ -70,12 +71,10 @@ def test_an_interrupt_of_the_terminal_ends_all_processes_in_one_line(folder: Pat
     assert not [process for process in processes if process.is_running()]
 
 
-def children(pid: int) -> list[psutil.Process]:
-    found = []
+def children(pid: int) -> dict[psutil.Process, str]:
+    """The processes below a process, and their commands."""
+    found = {}
     for child in psutil.Process(pid).children(recursive=True):
-        try:
-            child.cmdline()
-        except psutil.Error:
-            continue
-        found.append(child)
+        with suppress(psutil.Error):
+            found[child] = " ".join(child.cmdline())
     return found

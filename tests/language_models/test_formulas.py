@@ -140,6 +140,7 @@ def test_utilization_and_devices():
     assert utilization(10_000, 5e10, device, 2) == 0.25
     assert device_for(devices()["H100 SXM5 80GB"], "bfloat16").flops_per_s == 989e12
     assert find_device("H100")["name"] == "H100 SXM5 80GB"
+    assert find_device("l40")["name"] == "L40 48GB"  # Not L40S.
     with pytest.raises(AnalyzerError, match="bfloat16"):
         device_for(devices()["Tesla T4"], "bfloat16")
 

@@ -38,8 +38,12 @@ def device(name: str) -> dict[str, Any]:
     name = SHORT.get(name.lower(), name)
     if name in known:
         return known[name]
-    exact = [candidate for candidate in known if name.lower() == candidate.lower()]
-    matches = exact or [candidate for candidate in known if name and name.lower() in candidate.lower()]
+    text = name.lower()
+    matches = (
+        [candidate for candidate in known if text == candidate.lower()]
+        or [candidate for candidate in known if text in candidate.lower().split()]
+        or [candidate for candidate in known if text and text in candidate.lower()]
+    )
     if len(matches) == 1:
         return known[matches[0]]
     if matches:

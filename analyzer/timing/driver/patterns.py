@@ -33,6 +33,7 @@ class PassLog(Frozen):
     seconds: tuple[float, ...]
     memory: tuple[int, ...]
     repeats: int = 1  # Passes per sample.
+    own_bytes: int = 0  # That the measurement itself may keep per pass: its samples, until they are sent.
 
 
 class Patterns(Frozen):
@@ -106,7 +107,7 @@ def _growth(logs: Sequence[PassLog]) -> str:
             continue
         numbers, memory = np.array(log.numbers, float), np.array(log.memory, float)
         slope = theil_sen(numbers, memory)
-        if slope >= MIN_GROWTH_PER_PASS and slope * (numbers[-1] - numbers[0]) >= MIN_GROWTH:
+        if slope >= MIN_GROWTH_PER_PASS + log.own_bytes and slope * (numbers[-1] - numbers[0]) >= MIN_GROWTH:
             slopes.append(slope)
     if 2 * len(slopes) <= len(logs):
         return ""

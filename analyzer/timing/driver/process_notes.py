@@ -14,6 +14,7 @@ from analyzer.timing.driver.quality import WatchedSamples
 from analyzer.worker.reply import Reply
 
 EMBEDDINGS = ("embedding", "embedding_bag")
+BYTES_PER_TIME = 64  # A float in a list takes 32; twice that, for lists that grow.
 NOTABLE_SHARE = 0.02  # Of the pass, for embeddings: with rows from memory they would take longer.
 
 
@@ -27,6 +28,7 @@ def pass_log(reply: Reply, samples: WatchedSamples, keep: Collection[bool]) -> P
         tuple(samples[index][0] for index in kept),
         tuple(memory[index] for index in kept) if len(memory) == len(numbers) else (),
         passes["repeats"],
+        BYTES_PER_TIME * len(reply.last("keys").get("keys", ())),
     )
 
 

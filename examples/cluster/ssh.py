@@ -22,7 +22,7 @@ def cluster(hosts: list[str], python: str = PYTHON, **connection: Any) -> SSHClu
         connect_options=connection,
         remote_python=python,
         worker_options={"nthreads": 1},
-        scheduler_options={"dashboard": False},
+        scheduler_options={"dashboard": False, "dashboard_address": ":0"},
     )
 
 

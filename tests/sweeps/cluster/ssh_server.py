@@ -19,6 +19,11 @@ class Server(asyncssh.SSHServer):
         return False
 
 
+async def copy(source: asyncio.StreamReader, sink: Any) -> None:
+    while data := await source.read(4096):
+        sink.write(data)
+
+
 @contextmanager
 def ssh_server(folder: Path) -> Iterator[int]:
     """A server on loopback that runs commands without asking who connects: its port."""
@@ -26,10 +31,12 @@ def ssh_server(folder: Path) -> Iterator[int]:
     async def execute(process: Any) -> None:
         pipe = asyncio.subprocess.PIPE
         command = await asyncio.create_subprocess_shell(
-            f"exec {process.command}", stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder
+            f"exec {process.command}", stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=folder
         )
         commands.append(command)
-        await process.redirect(stdin=command.stdin, stdout=command.stdout, stderr=command.stderr)
+        assert command.stdout is not None
+        assert command.stderr is not None
+        await asyncio.gather(copy(command.stdout, process.stdout), copy(command.stderr, process.stderr))
         process.exit(await command.wait())
 
     async def serve() -> None:
@@ -52,7 +59,9 @@ def ssh_server(folder: Path) -> Iterator[int]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     wait_for(lambda: ports)
-    yield ports[0]
-    loop.call_soon_threadsafe(stopped.set)
-    thread.join()
-    loop.close()
+    try:
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(stopped.set)
+        thread.join()
+        loop.close()

@@ -10,15 +10,20 @@ from typing import TextIO
 
 from analyzer.core.errors import AnalyzerError, one_line
 
+LONG_WORD = re.compile(r"(\S{200})\S{400,}(\S{100})")
 URL_PASSWORD = re.compile(r"(://[^\s:/@]*):\S*@")
 
 
 def print_message(text: str) -> None:
-    """Prints `analyze: TEXT` as one line on standard error; does nothing if standard error is closed."""
+    """Prints `analyze: TEXT` as one line on standard error; does nothing if standard error is closed.
+
+    Of a very long word, such as a file's content in place of its name, the ends are shown.
+    """
     if sys.stderr is None:
         return
+    text = LONG_WORD.sub(r"\1…\2", _hide_passwords(text))
     try:
-        print(f"analyze: {one_line(_hide_passwords(text))}", file=sys.stderr, flush=True)
+        print(f"analyze: {one_line(text)}", file=sys.stderr, flush=True)
     except OSError:
         discard_output(sys.stderr)
 

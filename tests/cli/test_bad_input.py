@@ -223,3 +223,9 @@ def test_a_shell_completion_that_does_not_exist(refused, monkeypatch, asked):
     """click would end with status 0 and run no check."""
     monkeypatch.setenv("_ANALYZE_COMPLETE", asked)
     assert asked in refused("check")
+
+
+def test_a_very_long_value_is_shortened(refused):
+    message = refused("list", "-o", "a" * 5000 + "z")
+    assert len(message) < 600
+    assert "z" in message

@@ -32,7 +32,7 @@ def sweep_under_fire(folder: Path, configurations: int, kinds: list[str], seed: 
                 cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             )  # fmt: skip
             while left and driver.poll() is None:
-                time.sleep(order.uniform(0.5, 3))
+                time.sleep(order.uniform(0.5, 2))
                 if driver.poll() is None:
                     kill(victim(left.pop(0), driver, fleet, order))
             messages.append(driver.communicate(timeout=LIMIT_S)[1])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 MAX_STEPS = 200  # Of all layers and directions: torch takes some 5 ms for a step and its gradient.
 PAGE_BYTES = 4096
-_WIDE_AREAS = 3 if TorchVersion(torch.__version__) >= (2, 11) else 5  # oneDNN's releases differ.
+_WIDE_AREAS = 3 if TorchVersion(torch.__version__) >= "2.11" else 5  # oneDNN's releases differ.
 
 
 class LayersAsOnACpu(ModeOfFunctions):

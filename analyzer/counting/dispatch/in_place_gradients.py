@@ -8,8 +8,10 @@ tensor more.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import cache
+from types import FrameType
 from typing import Any
 
 import torch
@@ -46,7 +48,7 @@ def writes_into_new(func: Any, args: Sequence[Any], node: int, made_in: int) -> 
         return False
     if func is not ADDITION:
         return made_in == node and _is_in_place(func, torch._C._current_autograd_node())
-    return (made_in != node or _feeds_an_input_twice()) and _is_unique(args)
+    return (made_in != node or _feeds_an_input_twice()) and _is_unique(args) and _is_of_the_engine()
 
 
 def may_write(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
@@ -107,6 +109,15 @@ class _Probe(DispatchMode):  # type: ignore[no-untyped-call]
         if func is ADDITION:
             self.references = _references(args)
         return func(*args, **(kwargs or {}))
+
+
+def _is_of_the_engine() -> bool:
+    """Whether torch's engine itself runs the operator, and no Python code such as a hook or a function's `backward`."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "__torch_dispatch__":
+        frame = frame.f_back
+    caller = frame and frame.f_back
+    return caller is not None and caller.f_code.co_name in ("run_backward", "_engine_run_backward")
 
 
 def _feeds_an_input_twice() -> bool:

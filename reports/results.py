@@ -13,7 +13,7 @@ from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Row, Table, columns
 
 KEY_LENGTH = 8
-TITLES = ("key", "date", "model", "configuration", "MACs", "peak memory", "time", "± 95 %", "host", "run")
+TITLES = ("model", "key", "date", "configuration", "MACs", "peak memory", "time", "± 95 %", "host", "run")
 ALWAYS = ("key", "model", "configuration")
 TONES = {"noisy": "warn", "void": "bad"}
 
@@ -29,9 +29,10 @@ def listing(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
     ]
     head = columns(
         *shown,
-        left=("date", "model", "configuration", "host", "run"),
+        left=("key", "date", "configuration", "host", "run"),
         drop=("run", "host", "peak memory", "date"),
-        shrink={"model", "run", "host"},
+        shrink={"run", "host"},
+        cut="start",  # Results of a sweep differ in the numbers at the end.
     )
     notes = (f"The first {len(rows):,} of {total:,} results; --limit N shows more.",) if total > len(rows) else ()
     return Table("Results", head, tuple(tuple(line[title] for title in shown) for line in lines), notes=notes)
@@ -43,10 +44,10 @@ def _line(row: Mapping[str, Any]) -> dict[str, Cell | str]:
     if isinstance(time, Cell) and row["quality"] in TONES:
         time = time.replace(text=f"{time.text} {row['quality']}", tone=TONES[row["quality"]])
     values: tuple[Cell | str, ...] = (
-        Cell(row["key"][:KEY_LENGTH]),
+        Cell(label(row)),
+        row["key"][:KEY_LENGTH],
         row["created"][:10] or MISSING,
-        label(row),
-        configuration(row).label,
+        _configuration_label(row),
         cells.count("macs", row["macs"]),
         cells.count("peak_memory", row["peak_memory"]),
         time,
@@ -64,6 +65,12 @@ def label(row: Mapping[str, Any]) -> str:
 
 def configuration(row: Mapping[str, Any]) -> Configuration:
     return Configuration(**{name: row[name] for name in Configuration.fields})
+
+
+def _configuration_label(row: Mapping[str, Any]) -> str:
+    """Without the threads, if nothing was timed: counts do not depend on them."""
+    label = configuration(row).label
+    return label if "time" in row["measure"] else ", ".join(w for w in label.split(", ") if "thread" not in w)
 
 
 def _half_width(row: Mapping[str, Any]) -> str:

@@ -29,9 +29,17 @@ WRITE_ERRORS = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, err
 # Options of other programs.
 OTHER_NAMES = {
     **{f"--{form}": f"--format {form}" for form in ("json", "csv", "md", "latex")},
-    "--markdown": "--format md", "--input-size": "--input 3x224x224", "--input-shape": "--input 3x224x224",
-    "--batch-size": "--batch N", "--file": "-o FILE",
-}  # fmt: skip
+    "--markdown": "--format md",
+    "--input-size": "--input 3x224x224",
+    "--input-shape": "--input 3x224x224",
+    "--batch-size": "--batch N",
+    "--file": "-o FILE",
+    "--channels-last": "--layout channels_last",
+    "--runs": "--processes N",
+}
+# `check` takes these from the project's settings.
+OTHER_NAMES_OF_CHECK = dict.fromkeys(("--input", "--batch"), 'models = [{ model = "net.py", input = "3x224x224" }] in '
+                                     "pyproject.toml")  # fmt: skip
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, requested: bool) -> None:
@@ -132,7 +140,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         command = error.ctx.command_path if error.ctx else "analyze"
         reason = " ".join(error.format_message().split()).rstrip(".")
         option = error.option_name if isinstance(error, click.NoSuchOption) else ""
-        other = OTHER_NAMES.get(option)
+        other = OTHER_NAMES_OF_CHECK.get(option) if command.endswith(" check") else None
+        other = other or OTHER_NAMES.get(option)
         reason = f"no option {option}; write {other}" if other else reason
         print_message(f"{reason}; see {command} --help")
         return 2

@@ -28,7 +28,7 @@ RARE = {
     "report": f"{SELECTION} --charts --figures",
     "scale": SELECTION,
     "sweep": "--include --needs --budget --processes --memory-limit --jobs",
-    "time": f"{SELECTION} --layout --compile --budget --processes --replay --flush --keep --against",
+    "time": f"{SELECTION} --compile --replay --flush --keep --against",
 }
 
 

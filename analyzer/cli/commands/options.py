@@ -19,6 +19,7 @@ from analyzer.networks import builtin_name
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 MAX_COUNT = 1_000_000
+OTHER_FORMS = (".html", ".pdf", ".xlsx", ".xml", ".yaml", ".yml", ".parquet", ".svg", ".png", ".ipynb", ".docx")
 FORM_BY_SUFFIX = {".json": "json", ".csv": "csv", ".md": "md", ".tex": "latex"}
 
 
@@ -149,7 +150,13 @@ def output_or_page_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _with_form(command: Callable[..., Any], by_suffix: Mapping[str, str]) -> Callable[..., Any]:
     @wraps(command)
     def with_form(*arguments: Any, form: str | None, output: str | None, **options: Any) -> Any:
-        form = form or by_suffix.get(Path(output or "").suffix.lower(), "table")
+        suffix = Path(output or "").suffix.lower()
+        if form is None and suffix in OTHER_FORMS and suffix not in by_suffix:
+            raise AnalyzerError(
+                f"-o {one_line(output or '')}: cannot write {suffix}; wanted {', '.join(by_suffix)}, or another suffix "
+                "for the text of the terminal"
+            )
+        form = form or by_suffix.get(suffix, "table")
         return command(*arguments, form=form, output=output, **options)
 
     forms = tuple(dict.fromkeys((*FORMATS, *by_suffix.values())))

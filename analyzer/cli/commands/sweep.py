@@ -36,7 +36,7 @@ sweep.toml:
   model = "alexnet"
   batch = 64
 
-Options take the place of the file's keys. Results are stored as they arrive, by default in .analyze/history.sqlite;
+Options override the file's keys. Results are stored as they arrive, by default in .analyze/history.sqlite;
 --resume goes on with the last run of the same grid. analyze report --from history and analyze history list show them.
 
 Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot be stored; 130 after Ctrl-C.

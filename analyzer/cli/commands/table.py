@@ -49,10 +49,12 @@ class TableOptions(Frozen):
 # fmt: off
 OPTIONS = (
     click.option("--depth", type=click.IntRange(1, 20), metavar="N",
-                 help="Levels of the module tree. Default: 1, and the parts of a module that has nearly all."),
+                 help="Levels of the module tree. Default: 1; a module with nearly all MACs is divided further."),
     click.option("--by", type=click.Choice(["module", "operator", "type"]), default="module",
-                 help="Rows of the table of one model: modules (default), operators, or operators of one width."),
-    click.option("--sort", metavar="COLUMN", shell_complete=complete_columns,
+                 help="Rows of the table of one model: modules (default), kinds of operators, or types such as "
+                      "Conv2d 3→64 7x7/2."),
+    click.option("--sort", metavar="COLUMN", callback=lambda context, parameter, name: name and name.lower(),
+                 shell_complete=complete_columns,
                  help="Sort the rows by a column, such as macs; the largest first."),
     click.option("--top", type=click.IntRange(1), metavar="N",
                  help="Show the N largest rows and the sum of the others."),

@@ -60,6 +60,11 @@ def show_history(
     )
     if not trends:
         print_message(f"no run has the metric {metric}; number of runs: {runs}" if runs else NO_RUNS)
+    if trends and not any(trend.series.points for trend in trends):
+        void = sum(trend.series.void for trend in trends)
+        print_message(f"all times are void: {void} in {runs} run{'s' * (runs != 1)}; measure again on a quiet machine")
+        if form == "table":
+            return 0
     _emit(History(metric, trends, runs, loaded.notes), form, output)
     if acknowledge:
         known_changes.write_known(known_path, trends, known)

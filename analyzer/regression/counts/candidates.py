@@ -99,6 +99,8 @@ def _count_reference(name: str, limit_s: float | None, inputs: Sequence[str], ba
     except InputError as error:
         raise error.with_advice(_inputs_advice(name)) from error
     records = dict(zip(MODES, counted, strict=False))
+    if name.endswith(".py"):  # The only model of a file has the same name as with it: `net.py` is `net.py:Net`.
+        name = counted[0].model
     notes = [note for record in counted for note in record.notes]
     if failure:
         notes.append(f"not counted in training: {failure}")

@@ -32,7 +32,8 @@ def test_the_python_session_is_true():
     ],
     ids=[command for command, *_ in SESSIONS],
 )
-def test_a_command_prints_what_the_page_shows(analyze, command, shown):
+def test_a_command_prints_what_the_page_shows(analyze, command, shown, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     outcome = analyze(*shlex.split(command))
     assert outcome.status == 0
     for part in shown.split("…\n"):

@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 WORKERS ?= auto
+SLOW_WORKERS ?= 3
 ARGS ?=
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n $(WORKERS)
@@ -51,8 +52,9 @@ demo: .venv/core.stamp
 test: .venv/dev.stamp
 	$(PYTEST) -m "not slow" $(ARGS)
 
+# Half of the slow tests wait for processes, so that three run on two processors.
 test-slow: .venv/dev.stamp
-	$(PYTEST) -m slow $(ARGS)
+	$(BIN)/pytest -n $(SLOW_WORKERS) --dist worksteal -m slow $(ARGS)
 
 test-all: .venv/dev.stamp
 	$(PYTEST) $(ARGS)

@@ -13,7 +13,7 @@ from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Row, Table, columns
 
 KEY_LENGTH = 8
-TITLES = ("model", "key", "date", "configuration", "MACs", "peak memory", "time", "± 95 %", "host", "run")
+TITLES = ("key", "date", "model", "configuration", "MACs", "peak memory", "time", "± 95 %", "host", "run")
 ALWAYS = ("key", "model", "configuration")
 TONES = {"noisy": "warn", "void": "bad"}
 
@@ -29,10 +29,9 @@ def listing(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
     ]
     head = columns(
         *shown,
-        left=("key", "date", "configuration", "host", "run"),
+        left=("date", "model", "configuration", "host", "run"),
         drop=("run", "host", "peak memory", "date"),
-        shrink={"run", "host"},
-        cut="start",  # Results of a sweep differ in the numbers at the end.
+        shrink={"model", "run", "host"},
     )
     notes = (f"The first {len(rows):,} of {total:,} results; --limit N shows more.",) if total > len(rows) else ()
     return Table("Results", head, tuple(tuple(line[title] for title in shown) for line in lines), notes=notes)
@@ -44,9 +43,9 @@ def _line(row: Mapping[str, Any]) -> dict[str, Cell | str]:
     if isinstance(time, Cell) and row["quality"] in TONES:
         time = time.replace(text=f"{time.text} {row['quality']}", tone=TONES[row["quality"]])
     values: tuple[Cell | str, ...] = (
-        Cell(label(row)),
-        row["key"][:KEY_LENGTH],
+        Cell(row["key"][:KEY_LENGTH]),
         row["created"][:10] or MISSING,
+        label(row),
         _configuration_label(row),
         cells.count("macs", row["macs"]),
         cells.count("peak_memory", row["peak_memory"]),

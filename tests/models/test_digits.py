@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.models.spec_to_module import Outputs, auxiliary_loss, build
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 CLASSES = 10
 SAMPLES, BATCH, STEPS = 64, 16, 56

@@ -79,7 +79,7 @@ def test_the_report_and_the_history_go_on(envelope, analyze, tmp_path, monkeypat
     (records / "good.json").write_text(dump([good]))
     choose = random.Random(7)
     paths = list(places(envelope))
-    for _ in range(300):
+    for _ in range(120):
         path, value = choose.choice(paths), choose.choice((*VALUES, KeyError))
         (records / "bad.json").write_text(damaged(envelope, path, value))
         for command in (

@@ -157,6 +157,7 @@ NO_HEALTH_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @given(networks())
 @settings(max_examples=100, suppress_health_check=NO_HEALTH_CHECKS)

@@ -23,7 +23,7 @@ from analyzer.counting.dispatch.counter import record_rows
 from analyzer.counting.operators.classify import lookup
 from analyzer.counting.shape_rules.infer import infer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 SAMPLES = 3
 # An operator whose result depends on values, or that has no meta kernel, cannot run on meta or on fake tensors.
 CANNOT_RUN = (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError, AssertionError)

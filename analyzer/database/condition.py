@@ -45,8 +45,8 @@ def _comparison(comparison: Comparison, dialect: str) -> sql.ColumnElement[bool]
     if value is None or isinstance(value, bool):
         return column.is_(value) if sign == "==" else column.is_not(value)
     if sign in ("~", "!~"):
-        found = _matches(column, str(value), dialect)
-        return found if sign == "~" else sql.not_(found)
+        matches = _matches(column, str(value), dialect)
+        return matches if sign == "~" else sql.not_(matches)
     return _if_known(column, kind, COMPARE[sign](column, _parameter(value, kind, dialect)))
 
 

@@ -215,9 +215,9 @@ class _Parser:
 
     def _skip(self, text: str) -> bool:
         """Whether this word or sign comes next; it is then consumed."""
-        found = self._next.kind == text or (self._next.kind == "sign" and self._next.text == text)
-        self.index += found
-        return found
+        is_next = self._next.kind == text or (self._next.kind == "sign" and self._next.text == text)
+        self.index += is_next
+        return is_next
 
     def _refuse(self, wanted: str) -> NoReturn:
         token = self._next

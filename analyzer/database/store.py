@@ -235,9 +235,9 @@ def open_store(url: str | None = None, root: Path | None = None, *, create: bool
 
 def _prepare(engine: sql.Engine, target: Target) -> None:
     with engine.connect() as connection:
-        found = stored_version(connection)
-    require_newest(found, target)
-    if found is None:
+        version = stored_version(connection)
+    require_newest(version, target)
+    if version is None:
         migrate(engine, target)
 
 

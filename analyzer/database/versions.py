@@ -23,12 +23,12 @@ def stored_version(connection: sql.Connection) -> str | None:
     return connection.scalar(sql.select(version.c.version_num))
 
 
-def require_newest(found: str | None, target: Target) -> None:
+def require_newest(stored: str | None, target: Target) -> None:
     """Raises AnalyzerError for an older schema and for a newer one."""
-    if found is None or found == VERSION:
+    if stored is None or stored == VERSION:
         return
-    known = f"its schema is {one_line(found)[:40]}, and this macscope uses {VERSION}"
-    if found < VERSION:
+    known = f"its schema is {one_line(stored)[:40]}, and this macscope uses {VERSION}"
+    if stored < VERSION:
         raise AnalyzerError(f"the database {target.name} is older: {known}; run analyze history migrate")
     raise AnalyzerError(f"the database {target.name} is newer: {known}; upgrade macscope")
 

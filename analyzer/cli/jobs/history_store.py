@@ -31,14 +31,14 @@ def list_results(
         raise AnalyzerError("--runs lists whole runs, newest first; leave out --where and --sort")
     with open_store(store, create=False) as opened:
         if runs:
-            found = opened.runs()[:limit]
-            _report(opened, len(found), None)
+            every_run = opened.runs()[:limit]
+            _report(opened, len(every_run), None)
             emit(
                 form,
                 output,
-                lambda: [results.runs(found)],
+                lambda: [results.runs(every_run)],
                 untrusted=True,
-                json=lambda: results.dump(found, len(found)),
+                json=lambda: results.dump(every_run, len(every_run)),
             )
             return 0
         rows = list(opened.select(where, order=sort.removeprefix("-"), descending=sort.startswith("-"), limit=limit))

@@ -45,8 +45,8 @@ def best_configurations(points: Sequence[Point]) -> list[Best]:
             setting = point.configuration
             workload = (point.name, setting.batch, setting.mode, setting.flushed, setting.device, point.machine)
             groups.setdefault(workload, []).append(point)
-    found = (_best(group) for group in groups.values())
-    return [best for best in found if best]
+    candidates = (_best(group) for group in groups.values())
+    return [best for best in candidates if best]
 
 
 def _best(group: Sequence[Point]) -> Best | None:

@@ -70,8 +70,8 @@ def heat_maps(points: Sequence[Point], machines: Mapping[Machine, str], axes: Se
     if not chosen:
         return []
     y, x = chosen if len(chosen) > 1 else ["", chosen[0]]
-    found = [heat_map for metric in METRICS for heat_map in _of_metric(points, known, metric, x, y)]
-    return [heat_map for heat_map in found if heat_map.metric == "samples_per_s" or heat_map.varies] or found[:1]
+    maps = [heat_map for metric in METRICS for heat_map in _of_metric(points, known, metric, x, y)]
+    return [heat_map for heat_map in maps if heat_map.metric == "samples_per_s" or heat_map.varies] or maps[:1]
 
 
 def _of_metric(

@@ -48,8 +48,8 @@ class Front(Frozen):
 
 def fronts(points: Sequence[Point], accuracy: Accuracy | None = None, *, first: Cost | None = None) -> list[Front]:
     """The fronts with two models or more; those of the cost `first` and those of accuracies come first."""
-    found = [*_times(points, accuracy), *_macs(points, accuracy)]
-    return sorted(found, key=lambda front: (front.cost != first if first else 0, front.against == "params"))
+    every_front = [*_times(points, accuracy), *_macs(points, accuracy)]
+    return sorted(every_front, key=lambda front: (front.cost != first if first else 0, front.against == "params"))
 
 
 def _times(points: Sequence[Point], accuracy: Accuracy | None) -> Iterator[Front]:

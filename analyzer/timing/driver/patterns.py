@@ -120,22 +120,22 @@ def _growth(logs: Sequence[PassLog]) -> str:
 
 def _modes(logs: Sequence[PassLog]) -> str:
     """Two separate modes in most processes, the longer one's share, and its period if it has one."""
-    found = [(log, long) for log in logs if (long := longer_mode(np.array(log.seconds))) is not None]
-    if 2 * len(found) <= len(logs):
+    bimodal = [(log, long) for log in logs if (long := longer_mode(np.array(log.seconds))) is not None]
+    if 2 * len(bimodal) <= len(logs):
         return ""
 
     def pooled(choose: Callable[[Array], Array]) -> float:
-        return float(np.median(np.concatenate([np.array(log.seconds)[choose(long)] for log, long in found])))
+        return float(np.median(np.concatenate([np.array(log.seconds)[choose(long)] for log, long in bimodal])))
 
     short_s, long_s = pooled(np.logical_not), pooled(lambda long: long)
-    share = sum(int(long.sum()) for _, long in found) / sum(long.size for _, long in found)
-    periods = {_period(log, long) for log, long in found}
+    share = sum(int(long.sum()) for _, long in bimodal) / sum(long.size for _, long in bimodal)
+    periods = {_period(log, long) for log, long in bimodal}
     period = periods.pop() if len(periods) == 1 else None
     which = f"one in every {period}, at regular intervals, takes" if period else f"{percent(share)} of them take"
-    what = "passes" if found[0][0].repeats == 1 else f"means of {found[0][0].repeats} passes"
+    what = "passes" if bimodal[0][0].repeats == 1 else f"means of {bimodal[0][0].repeats} passes"
     return (
         f"{what} have two modes, {seconds(short_s)} and {seconds(long_s)}: {which} {times(long_s / short_s)} as "
-        f"long ({_most(found, logs)})"
+        f"long ({_most(bimodal, logs)})"
     )
 
 
@@ -175,5 +175,5 @@ def _period(log: PassLog, long: Array) -> int | None:
     return None
 
 
-def _most(found: Sequence[Any], logs: Sequence[PassLog]) -> str:
-    return f"in {len(found)} of {len(logs)} processes" if len(logs) > 1 else "in its only process"
+def _most(some: Sequence[Any], logs: Sequence[PassLog]) -> str:
+    return f"in {len(some)} of {len(logs)} processes" if len(logs) > 1 else "in its only process"

@@ -52,21 +52,21 @@ def peak_bytes(replies: Sequence[Reply]) -> int | None:
 
 def busiest_process(replies: Sequence[Reply]) -> str:
     """`; most active: NAME (process 123, 98 % of a processor)`, of the last run in which one was; "" if none was."""
-    found = next((used for reply in reversed(replies) if (used := reply.last("done").get("busiest"))), None)
-    if not found:
+    busiest = next((used for reply in reversed(replies) if (used := reply.last("done").get("busiest"))), None)
+    if not busiest:
         return ""
-    name, share = one_line(found["name"]), f"{100 * found['share']:.0f} % of a processor"
-    return f"; most active: {name} (process {found['process']}, {share})"
+    name, share = one_line(busiest["name"]), f"{100 * busiest['share']:.0f} % of a processor"
+    return f"; most active: {name} (process {busiest['process']}, {share})"
 
 
 def pass_energy(replies: Sequence[Reply]) -> tuple[float | None, list[str]]:
     """Joules of a pass, the median over processes, and a note on their source, or on why they cannot be known."""
-    found = [energy for reply in replies if (energy := reply.last("done").get("energy"))]
-    known = [energy["joules"] for energy in found if energy.get("joules") is not None]
+    energies = [energy for reply in replies if (energy := reply.last("done").get("energy"))]
+    known = [energy["joules"] for energy in energies if energy.get("joules") is not None]
     if known:
-        source = next(energy["source"] for energy in found if energy.get("source"))
+        source = next(energy["source"] for energy in energies if energy.get("source"))
         return median(known), [f"energy by {source}: of the whole chip, also what it uses when idle"]
-    return None, [f"the energy of a pass cannot be known: {energy['reason']}" for energy in found[:1]]
+    return None, [f"the energy of a pass cannot be known: {energy['reason']}" for energy in energies[:1]]
 
 
 def recompilation_note(replies: Sequence[Reply]) -> list[str]:

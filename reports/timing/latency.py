@@ -13,7 +13,7 @@ from reports.timing.breakdown import measurement_of
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 JOINED = "Short passes are timed several at a time, so there are no percentiles of single passes."
-FEW = "A percentile needs a sample above it: p99 needs 100."
+TOO_FEW_SAMPLES = "A percentile needs a sample above it: p99 needs 100."
 LEFT_OUT = "Disturbed samples are left out."
 
 
@@ -74,7 +74,7 @@ def latency_table(records: Sequence[Record], labels: Sequence[str]) -> list[Tabl
         *(["energy"] if energy else []),
     )
     headings = columns("model", *(["configuration"] if configured else []), *titles, left=("configuration",))
-    notes = (LEFT_OUT, *([JOINED] if joined else []), *([FEW] if few else []))
+    notes = (LEFT_OUT, *([JOINED] if joined else []), *([TOO_FEW_SAMPLES] if few else []))
     return [Table("Latency and memory", headings, tuple(rows), notes=(" ".join(notes),))]
 
 

@@ -163,6 +163,15 @@ def test_a_models_prints_and_reads_do_not_reach_the_channel(sides, append):
 
 
 @pytest.mark.slow
+def test_a_models_modules_may_have_the_names_of_the_scripts(sides, append, tmp_path):
+    for name in ("channel", "isolation", "timed_call"):
+        (tmp_path / f"{name}.py").write_text("belongs_to_the_model = True\n", encoding="utf-8")
+        append(f"import {name}\nassert {name}.belongs_to_the_model")
+        assert start_worker(sides[0])["event"] == "warm"
+        assert sides[0].request({"do": "end"}, 60)["status"] == 0
+
+
+@pytest.mark.slow
 def test_modules_of_the_other_side_are_named_but_not_the_script(sides, tmp_path):
     assert start_worker(sides[0], other_root=str(tmp_path))["foreign_modules"] == ["net"]
     assert sides[0].request({"do": "end"}, 60)["status"] == 0

@@ -7,8 +7,8 @@ and forks a fresh worker for each pair. Sides that use the same Python come from
 in memory differs between processes, and made equal code differ by one to two percent. Requests and replies are lines of
 JSON, strictly alternating, so that a worker can use its server's descriptors and return them by ending.
 
-This file, isolation.py and timed_call.py are always those of the checking side, since an older commit has none or
-others. They import only modules of `analyzer` that every commit has, and inside functions.
+This file, isolation.py, timed_call.py and worker/channel.py are always those of the checking side, since an older
+commit has none or others. They import only modules of `analyzer` that every commit has, and inside functions.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    # The folder is on the path for this import only, since its files' names are too common to stay importable.
-    folder = str(Path(__file__).resolve().parent)
-    sys.path.insert(0, folder)
+    # The modules' names are common, and a model's own `channel` must not become this one.
+    folder = Path(__file__).resolve().parent
+    folders = [str(folder), str(folder.parents[2] / "worker")]
+    sys.path[:0] = folders
     import isolation  # type: ignore[import-not-found]
     import timed_call  # type: ignore[import-not-found]
+    from channel import Channel  # type: ignore[import-not-found]
 
-    sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != folder]
+    sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) not in folders]
+    for name in ("isolation", "timed_call", "channel"):
+        del sys.modules[name]
 else:
     from analyzer.regression.paired.child import isolation, timed_call
+    from analyzer.worker.channel import Channel
 
 import functools
 import gc
@@ -40,33 +45,6 @@ from typing import Any
 LIBRARY_FOLDERS = ("site-packages", "dist-packages")
 
 
-class Channel:
-    """Lines of JSON in both directions, over descriptors that the model's code does not see."""
-
-    def __init__(self, source: int, sink: int) -> None:
-        self.source, self.sink = source, sink
-
-    def receive(self) -> dict[str, Any] | None:
-        """The next request; None once the check has closed its end. Unbuffered, so that a fork inherits no input."""
-        line = b""
-        while not line.endswith(b"\n"):
-            data = os.read(self.source, 65536)
-            if not data:
-                return None
-            line += data
-        request: dict[str, Any] = json.loads(line)
-        return request
-
-    def send(self, **reply: Any) -> None:
-        data = json.dumps(reply).encode() + b"\n"
-        while data:
-            data = data[os.write(self.sink, data) :]
-
-    def close(self) -> None:
-        os.close(self.source)
-        os.close(self.sink)
-
-
 def main() -> int:
     """Imports torch, forks a server per side, and waits for them; it computes nothing itself."""
     sides = json.loads(sys.argv[1])
@@ -76,7 +54,7 @@ def main() -> int:
         import torch
     except Exception as error:
         for channel in channels:
-            channel.send(event="failed", reason=f"torch cannot be imported: {_error_line(error)}")
+            channel.send({"event": "failed", "reason": f"torch cannot be imported: {_error_line(error)}"})
         return 0
     isolation.retain_freed_memory()
     torch.set_num_threads(1)  # A thread pool would not survive a fork.
@@ -102,7 +80,7 @@ def _serve(channel: Channel, side: Mapping[str, Any]) -> int:
     os.chdir(side["cwd"])
     os.environ.update(side["environment"])
     sys.path[0:0] = side["folders"]
-    channel.send(event="ready", python=sys.version.split()[0], torch=torch.__version__)
+    channel.send({"event": "ready", "python": sys.version.split()[0], "torch": torch.__version__})
     while request := channel.receive():
         if request["do"] != "worker":
             continue
@@ -117,7 +95,7 @@ def _serve(channel: Channel, side: Mapping[str, Any]) -> int:
             finally:
                 os._exit(status)
         _, status = os.waitpid(pid, 0)
-        channel.send(event="ended", status=os.waitstatus_to_exitcode(status))
+        channel.send({"event": "ended", "status": os.waitstatus_to_exitcode(status)})
     return 0
 
 
@@ -141,7 +119,9 @@ def _run_worker(channel: Channel, request: Mapping[str, Any]) -> None:
         factory = timed_call.model_factory(request["model"], request["inputs"], request["batch"])
     except (Exception, SystemExit) as error:
         # By name: a side may have another version of the package.
-        channel.send(event="failed", reason=_error_line(error), missing=type(error).__name__ == "UnknownModel")
+        channel.send(
+            {"event": "failed", "reason": _error_line(error), "missing": type(error).__name__ == "UnknownModel"}
+        )
         return
     thread = threading.Thread(target=_time_blocks, args=(channel, request, factory, loaded))
     thread.start()
@@ -161,16 +141,26 @@ def _time_blocks(channel: Channel, request: Mapping[str, Any], factory: timed_ca
             call_s = timed_call.warm_up(call, clock)
             foreign_modules = _foreign_modules(request["other_root"])
             imported = [name for name in list(sys.modules) if name not in loaded and _is_installed(_file_of(name))]
-            channel.send(event="warm", call_s=call_s, foreign_modules=foreign_modules, imported=imported, inputs=inputs)
+            channel.send(
+                {
+                    "event": "warm",
+                    "call_s": call_s,
+                    "foreign_modules": foreign_modules,
+                    "imported": imported,
+                    "inputs": inputs,
+                }
+            )
             while (block := channel.receive()) and block["do"] != "end":
                 if block["do"] == "modules":
-                    channel.send(event="modules", times_ns=timed_call.time_modules(model, call, block["passes"]))
+                    channel.send(
+                        {"event": "modules", "times_ns": timed_call.time_modules(model, call, block["passes"])}
+                    )
                     continue
                 device_ns, wall_ns = timed_call.time_block(call, block["calls"], block["burst"], clock)
-                channel.send(event="block", device_ns=device_ns, wall_ns=wall_ns)
+                channel.send({"event": "block", "device_ns": device_ns, "wall_ns": wall_ns})
         del padding
     except (Exception, SystemExit) as error:
-        channel.send(event="failed", reason=_error_line(error))
+        channel.send({"event": "failed", "reason": _error_line(error)})
 
 
 def _foreign_modules(other_root: str) -> list[str]:

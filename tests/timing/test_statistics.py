@@ -10,10 +10,12 @@ import pytest
 from analyzer.records.timings import Configuration, Measurement, Timing
 from analyzer.timing import statistics
 from analyzer.timing.statistics import (
+    Median,
     bootstrap_median,
     confidence_interval,
     critical_value,
     interval_half_width,
+    median_ratio_interval,
     ratio_interval,
 )
 
@@ -125,3 +127,15 @@ def test_the_interval_of_a_ratio_by_fiellers_theorem():
     assert ratio_interval(timing([1.0]), second) == (0.0, inf)
     assert ratio_interval(first, timing([1.0])) == (0.0, inf)
     assert ratio_interval(timing([0.001, 1.0, 100.0]), second) == (0.0, inf)  # The first interval contains 0.
+
+
+def test_the_ends_of_a_ratios_interval_are_where_the_difference_is_as_large_as_its_half_width():
+    """Fieller: r is an end if |b - r · a| equals the half width of b - r · a, whose square is h_b² + r² · h_a²."""
+    first, second = Median(10.0, 0.5, (3, 3)), Median(15.0, 0.25, (3, 3))
+    ends = median_ratio_interval(first, second)
+    assert ends[0] < 1.5 < ends[1]
+    for ratio in ends:
+        half_width = sqrt(second.half_width() ** 2 + ratio**2 * first.half_width() ** 2)
+        assert abs(15.0 - ratio * 10.0) == pytest.approx(half_width)
+    # A median that its interval's half width equals: 0 is the end of the interval, and no ratio is excluded.
+    assert median_ratio_interval(Median(critical_value((3, 3)), 1.0, (3, 3)), second) == (0.0, inf)

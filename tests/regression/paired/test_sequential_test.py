@@ -52,6 +52,23 @@ def test_an_interim_analysis_spends_its_share_of_alpha():
     assert part.p_value(0.02) == min(1.0, whole.p_value(0.02) / 0.1)
 
 
+def test_models_share_alpha_in_an_interim_analysis():
+    # With one degree of freedom t is Cauchy's distribution, which exceeds x with probability 1/2 - atan(x) / π.
+    estimate = trimmed_mean([0.99, 1.01])  # Standard error 0.01.
+    p_value = 0.5 - math.atan((1 - math.log(1.01)) / 0.01) / math.pi
+    assert RULES.alpha / 5 < p_value < RULES.alpha
+    assert early_outcome(estimate, RULES) == "regressed"
+    assert early_outcome(estimate, RULES.replace(models=5)) is None
+
+
+def test_sampling_goes_on_until_growth_above_the_tolerance_is_excluded():
+    # The upper bound of equal times ± 0.1 % is 0.001 · tan(0.49 π) = 3.2 %: above 1 %, below 5 %.
+    estimate = trimmed_mean([-0.001, 0.001])
+    upper = 0.001 * math.tan(0.49 * math.pi)
+    assert early_outcome(estimate, Rules(tolerance=0.9 * upper)) is None
+    assert early_outcome(estimate, Rules(tolerance=1.1 * upper)) == "unchanged"
+
+
 @pytest.mark.parametrize("last", [10, 11, 19, 20, 25, 40, 41, 100])
 def test_the_shares_of_all_analyses_sum_to_one(last):
     interim = sum(alpha_share(pairs, final=False) for pairs in range(1, last))

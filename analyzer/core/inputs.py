@@ -17,6 +17,7 @@ DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16"
 # References such as `timm:vit_base_patch16_224` bring their own inputs. The package of each scheme.
 PACKAGES = {"torchvision": "torchvision", "timm": "timm", "hf": "transformers"}
 LIBRARIES = tuple(PACKAGES)
+OTHER_SHAPE = re.compile(r"[(\[]?((?:\s*[0-9]{1,9}\s*[,*×])+\s*[0-9]{1,9})\s*,?\s*[)\]]?")  # As Python writes a shape.
 PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}[xX])*[0-9]{1,9})(?::(\w+)(?:<([0-9]{1,12}))?)?")
 
 
@@ -49,6 +50,9 @@ class Input(Frozen):
 def parse_input(text: str) -> Input:
     """The value of one `--input`. Raises AnalyzerError if it is malformed."""
     match = PATTERN.fullmatch(text.strip())
+    if not match and (shape_text := OTHER_SHAPE.fullmatch(text.strip())):
+        sizes = "x".join(re.findall("[0-9]+", shape_text[1]))
+        raise AnalyzerError(f"malformed input {quoted(text)}; sizes are separated by x: {sizes}")
     if not match:
         raise AnalyzerError(
             f"malformed input {quoted(text)}; wanted SIZES without the batch, such as 3x320x320, "

@@ -33,7 +33,7 @@ TOKEN = re.compile(
     r"""\s*(?:
     (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
     |(?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)(?P<unit>[A-Za-zµ]*)
-    |(?P<name>[^\W\d]\w*)
+    |(?P<name>[^\W\d][\w.]*)
     |(?P<sign>==|!=|<=|>=|!~|<|>|~|=|\(|\)|\[|\]|,)
     )""",
     re.VERBOSE,
@@ -182,6 +182,11 @@ class _Parser:
         token = self._next
         if token.kind != "name":
             self._refuse("wanted a column")
+        if token.text not in BY_NAME and "." in token.text:
+            example = f'overrides ~ "*{token.text}=*"'
+            raise self._error(
+                token.position, f"no column {quoted(token.text)[:60]}; changed numbers are {example}"[:300]
+            )
         if token.text not in BY_NAME:
             raise self._error(token.position, f"no column {quoted(token.text)[:60]}; {nearest(token.text, NAMES)}")
         self.index += 1

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted
-from analyzer.models.installed import imported
+from analyzer.models.installed import imported, library_names
 
 
 def split_call(reference: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
@@ -94,6 +94,14 @@ def _needs_no_arguments(factory: Callable[..., Any]) -> bool:
     return not inspect.isabstract(factory)
 
 
+def _transformers_kind(name: str) -> str:
+    """The kind of model that a name means in transformers, such as gpt2 for gpt2-medium; "" if none."""
+    kinds = library_names("hf")
+    return max(
+        (kind for kind in kinds if name == kind or name.startswith((f"{kind}-", f"{kind}_"))), key=len, default=""
+    )
+
+
 def library_of(name: str, others: Iterable[str] = ()) -> str:
     """`resnet50` → `torchvision:resnet50`: the first installed library with that model, torchvision before timm.
 
@@ -111,4 +119,6 @@ def library_of(name: str, others: Iterable[str] = ()) -> str:
         if is_model:
             return f"{library}:{name.lower()}"
         known += names
+    if find_spec("transformers") and (kind := _transformers_kind(name.lower())):
+        raise UnknownModel(f"unknown model {quoted(name)}; transformers has {kind}: write hf:{kind}")
     raise UnknownModel(f"unknown model {quoted(name)}; {nearest(name.lower(), dict.fromkeys(known))}; see analyze list")

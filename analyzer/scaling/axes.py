@@ -51,6 +51,8 @@ def parse_axes(text: str, model: Sized) -> tuple[Axis, ...]:
 
 def _known(name: str, known: Mapping[str, int]) -> str:
     """The sizes that can be scaled, all if few, else the nearest."""
+    if name == "resolution" and {"height", "width"} <= {*known}:
+        return "write height=width for the resolution"
     if len(known) <= 12:
         return f"the model has {one_line(', '.join(known))}"
     return one_line(nearest(name, list(known)))

@@ -37,7 +37,7 @@ def capacity(text: str) -> Capacity:
     match = re.fullmatch(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*([kKmMgGtT][iI]?[bB])\s*", text)
     if match and match[2].upper() in UNITS and float(match[1]):
         return Capacity(text.strip(), int(float(match[1]) * UNITS[match[2].upper()]))
-    if text.strip()[:1].isdigit() and text.strip().lower().endswith("b"):
+    if re.fullmatch(r"\s*[0-9.]+\s*\w{0,3}\s*", text):
         raise AnalyzerError(
             f"--against {quoted(text)} is no size of memory; wanted 24GB, 16GiB or the name of a device"
         )

@@ -19,7 +19,8 @@ from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Column, Row, Table, columns
 
 GIB = 2**30
-CAPACITIES_GIB = (8, 16, 24, 40, 80)
+CAPACITIES = {f"{gib} GiB": gib * GIB for gib in (8, 16, 24, 40, 80)}
+AT_PEAK = {"gradients": "gradients at the peak"}  # Others have been freed or do not exist yet.
 CONSTANT = ("parameters", "buffers", "inputs")  # Shown even if they are 0.
 LIVENESS = (
     "Memory is counted by liveness: outputs of operators that a later operator still needs. Scratch space inside "
@@ -28,20 +29,27 @@ LIVENESS = (
 GATHERED = "Gathered layer: the parameters and gradients of the largest layer, whole while the layer runs."
 
 
-def tables(record: Record, count: Callable[..., Record] | None = None, depth: int = 1) -> list[Table]:
+def tables(
+    record: Record,
+    count: Callable[..., Record] | None = None,
+    depth: int = 1,
+    capacities: Mapping[str, int] | None = None,
+) -> list[Table]:
     """The tables of one record. `count(batch=…, memory=…)` counts at another batch; without it, largest batches are
-    left out."""
+    left out. `capacities` are bytes of memory by name, by default those of common GPUs."""
     if record.memory is None:
         reasons: list[Row] = [(note,) for note in record.notes]
         return [Table(f"Memory of {record.label}: unknown", columns("reason"), tuple(reasons))]
     peak = peak_parts({"size": record})
     rows = [(*row, f"{size.value:,}" if isinstance(size := row[1], Cell) else "") for row in peak.rows]
-    title = f"Memory of {record.label}: {conditions(record)}{_setup(record.memory)}"
+    precision = record.memory.setup.precision if record.memory.setup else ""
+    title = f"Memory of {record.label}: {conditions(record.replace(dtype=precision or record.dtype))}"
+    title += _setup(record.memory)
     notes = (LIVENESS, GATHERED) if record.memory.gathered else (LIVENESS,)
     return [
         peak.replace(title=title, columns=(*peak.columns, Column("bytes")), rows=tuple(rows), notes=notes),
         _modules(record, depth),
-        *([_largest_batches(record, count)] if count else []),
+        *([_largest_batches(record, count, capacities or CAPACITIES)] if count else []),
     ]
 
 
@@ -50,7 +58,10 @@ def peak_parts(records: Mapping[str, Record]) -> Table:
     parts = [_parts(record.memory) for record in records.values() if record.memory]
     shown = [name for part in parts for name in part if name in CONSTANT or any(other.get(name) for other in parts)]
     names = [*dict.fromkeys(name for name in shown if name != "peak"), "peak"]
-    rows: list[Row] = [(Cell(name), *(cells.count("peak_memory", part.get(name)) for part in parts)) for name in names]
+    rows: list[Row] = [
+        (Cell(AT_PEAK.get(name, name)), *(cells.count("peak_memory", part.get(name)) for part in parts))
+        for name in names
+    ]
     rows.append((Cell("peak is in"), *map(_peak_place, records.values())))
     return Table("What the peak consists of", columns("memory", *records), tuple(rows))
 
@@ -84,13 +95,13 @@ def _parts(memory: Memory) -> dict[str, int]:
 
 
 def _setup(memory: Memory) -> str:
-    """How the model is trained: `, adam, bf16-mixed, 8 devices (stage 3), 4 passes per step`."""
+    """How the model is trained but for the precision: `, adam, one of 8 devices at stage 3, 4 passes per step`."""
     setup = memory.setup
     if setup is None:
         return ""
     devices = f"one of {setup.devices} devices at stage {setup.stage}" if setup.devices > 1 else ""
     passes = f"{setup.accumulate} passes per step" if setup.accumulate > 1 else ""
-    return "".join(f", {text}" for text in (setup.optimizer, setup.precision, devices, passes) if text)
+    return "".join(f", {text}" for text in (setup.optimizer, devices, passes) if text)
 
 
 def _peak_place(record: Record) -> str:
@@ -113,7 +124,7 @@ def _modules(record: Record, depth: int) -> Table:
     return Table(title, columns("module", "allocated", "peak memory"), tuple(rows))
 
 
-def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
+def _largest_batches(record: Record, count: Callable[..., Record], capacities: Mapping[str, int]) -> Table:
     """At inference without an optimizer; in training with each optimizer's state."""
     assert record.memory
     setup: object = record.memory.setup or True
@@ -127,13 +138,12 @@ def _largest_batches(record: Record, count: Callable[..., Record]) -> Table:
 
     optimizers = record.memory.optimizers
     title = "Largest batch that fits" + (", by optimizer" if optimizers else "")
-    capacities = [f"{gib} GiB" for gib in CAPACITIES_GIB]
     unknown = _fixed_batch(memory)
     names = [*optimizers] or [""]
     batches = dict.fromkeys(names, [MISSING] * len(capacities))
     if not unknown:
         try:
-            batches = _batches(memory, names)
+            batches = _batches(memory, names, [*capacities.values()])
         except AnalyzerError as error:  # The model does not run at a larger batch.
             unknown = str(error).partition(";")[0]
     notes = (f"Unknown: {unknown}",) if unknown else ()
@@ -154,19 +164,21 @@ def _fixed_batch(memory: Callable[[int], Memory]) -> str:
     return "the batch does not change this model's inputs; give them with --input."
 
 
-def _batches(memory: Callable[[int], Memory], optimizers: Sequence[str]) -> dict[str, list[str]]:
+def _batches(
+    memory: Callable[[int], Memory], optimizers: Sequence[str], capacities: Sequence[int]
+) -> dict[str, list[str]]:
     """By optimizer the largest batch for each capacity: in the passes, and in the optimizer's step."""
     first, states = memory(1), {name: memory(1).optimizers.get(name) for name in optimizers}
-    sizes = [gib * GIB - (state.state if state else 0) for state in states.values() for gib in CAPACITIES_GIB]
+    sizes = [capacity - (state.state if state else 0) for state in states.values() for capacity in capacities]
     batches = iter(largest_batches(lambda batch: memory(batch).peak, sizes))
     texts = {0: "none", MAX_BATCH: f"at least {MAX_BATCH:,}"}
     result = {}
     for name, state in states.items():
-        fitting = [next(batches) for _ in CAPACITIES_GIB]
+        fitting = [next(batches) for _ in capacities]
         if state:  # Only the inputs grow with the batch.
             constant = first.peak - first.activations - first.inputs + first.gradients + state.state + state.temporary
             step = memory(2).inputs - first.inputs
-            spare = [gib * GIB - constant - first.inputs for gib in CAPACITIES_GIB]
+            spare = [capacity - constant - first.inputs for capacity in capacities]
             fitting = [min(batch, max(0, 1 + room // step)) for batch, room in zip(fitting, spare, strict=True)]
         result[name] = [texts.get(batch, f"{batch:,}") for batch in fitting]
     return result

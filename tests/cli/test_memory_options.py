@@ -27,12 +27,31 @@ def memory(analyze, *arguments):
         ((*TRAIN, "--stage", "2"), "--stage has no effect without --shard N"),
         ((*TRAIN, "--memory", "--verify"), "--memory has no effect with --verify"),
         ((*TRAIN, "--shard", "1"), "--shard"),
+        (("--variant", "nin", "--against", "24GB"), "--against has no effect without --memory"),
+        ((*NIN, "--against", "24GB", "--format", "json"), "--against has no effect with --format json"),
+        ((*NIN, "--against", "24"), "wanted 24GB"),
+        ((*NIN, "--against", "abacus"), "see analyze list devices"),
     ],
 )
 def test_an_option_without_effect_is_an_error(analyze, arguments, message):
     outcome = analyze(*arguments)
     assert outcome.status == 2
     assert message in outcome.err
+
+
+def test_the_largest_batch_for_a_memory_of_the_users_choice(analyze):
+    shown = analyze(*NIN, "--against", "8GiB", "--against", "12GB", "--against", "h100").out
+    names = [line.rpartition(" ")[0].strip() for line in shown.partition("Largest batch")[2].splitlines()[3:]]
+    assert names == ["8GiB", "12GB", "H100 SXM5 80GB (80 GB)"]
+    batch = int(next(line for line in shown.splitlines() if line.startswith("12GB")).split()[-1].replace(",", ""))
+    fits, fits_not = (memory(analyze, *NIN, "--batch", str(size))["peak"] for size in (batch, batch + 1))
+    assert fits <= 12 * 10**9 < fits_not
+
+
+def test_the_title_has_the_precision_and_gradients_are_those_at_the_peak(analyze):
+    shown = analyze(*TRAIN, "--precision", "bf16-mixed", "--optimizer", "adam").out
+    assert "training, bf16-mixed, counted by" in shown.splitlines()[0]
+    assert "gradients at the peak " in shown
 
 
 def test_training_in_mixed_precision_on_several_devices(analyze):

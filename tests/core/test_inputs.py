@@ -38,10 +38,16 @@ def test_a_batch_is_put_in_front_unless_the_shape_is_literal():
     assert parse_input("ids=!1x128:int64").batched(4) == (1, 128)
 
 
+@pytest.mark.parametrize("text", ["1,3,64,64", "(1, 3, 64, 64)", "[1, 3, 64, 64,]", "1*3*64*64", " 1×3×64×64 "])
+def test_a_shape_in_another_notation_is_refused_with_the_right_one(text):
+    with pytest.raises(AnalyzerError, match="are separated by x: 1x3x64x64"):
+        parse_input(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        *("", " ", "x", "3x", "x3", "3xx4", "3x-1", "-3", "3.5", "3,4", "3 x 4", "1" * 10, "٣x٤"),
+        *("", " ", "x", "3x", "x3", "3xx4", "3x-1", "-3", "3.5", "3,", "3 x 4", "1" * 10, "٣x٤"),
         *("=3", "a=", "a b=3", "1a=3", "a=b=3", "a==3", "3:", ":int64", "3:int64:int64", "!!3", "!a=3", "a=!", "3!"),
     ],
 )

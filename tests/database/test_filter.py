@@ -126,6 +126,7 @@ def test_numbers_have_units_and_are_exact(text, value):
         ("", None, "empty"),
         ("   ", None, "empty"),
         ("btch == 8", 1, "no column 'btch'; nearest: batch"),
+        ("inception_4a.reduce_5x5 == 16", 1, 'overrides ~ "*inception_4a.reduce_5x5=*"'),
         ('batch == 8 and device = "cuda"', 23, "equality is `==`"),
         ("batch == ", 10, "the end came; batch is compared with a number"),
         ('batch == "8"', 10, "a number or none"),

@@ -11,7 +11,7 @@ import click
 TOPICS = {
     "Model": ("--model", "--variant", "--set", "--input", "--batch", "--mode", "--train", "--timeout"),
     "Table": ("--module", "--depth", "--by", "--sort", "--top", "--no-fold", "--metric"),
-    "Memory": ("--memory", "--optimizer", "--precision", "--accumulate", "--shard", "--stage"),
+    "Memory": ("--memory", "--against", "--optimizer", "--precision", "--accumulate", "--shard", "--stage"),
     "Checks of the count": ("--counter", "--verify", "--strict"),
     "Run": ("--resume", "--dry-run", "--keep-going", "--retries", "--memory-limit", "--jobs", "--store", "--cluster"),
     "Output": ("--format", "--output", "--junit", "--figures", "--charts", "--keep"),

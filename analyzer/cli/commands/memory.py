@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from analyzer.cli.commands.options import MAX_COUNT
+from analyzer.cli.completion import complete_device
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.optimizer_memory import OPTIMIZERS
@@ -18,6 +19,9 @@ from analyzer.records.training import PRECISIONS, STAGES, TrainingSetup
 OPTIONS = (
     click.option("--memory", is_flag=True,
                  help="Show peak memory, and the largest batch that fits into common GPUs."),
+    click.option("--against", metavar="MEMORY", shell_complete=complete_device,
+                 help="With --memory: show the largest batch that fits this memory instead: 24GB, 16GiB, or a device "
+                      "such as h100; repeatable.", multiple=True),
     click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)),
                  help="With --memory --train: show only this optimizer's memory. Default: all, side by side."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)),
@@ -34,13 +38,15 @@ OPTIONS = (
 
 
 def memory_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options. Passes `memory` to the command: whether to show it, or how the model is trained."""
+    """Adds the options. Passes to the command `memory`, whether to show it or how the model is trained, and `against`,
+    the memories for which to show the largest batch."""
 
     @wraps(command)
     def with_memory(
         *arguments: Any,
         selection: Selection,
         memory: bool,
+        against: tuple[str, ...],
         optimizer: str | None,
         precision: str | None,
         accumulate: int | None,
@@ -50,12 +56,14 @@ def memory_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         given = {"optimizer": optimizer, "precision": precision, "accumulate": accumulate, "shard": shard}
         names = [f"--{name}" for name, value in given.items() if value]
+        if against and not memory:
+            raise AnalyzerError("--against has no effect without --memory")
         if stage and not shard:
             raise AnalyzerError("--stage has no effect without --shard N")
         if names and not (memory and selection.training):
             raise AnalyzerError(f"{names[0]} has no effect without --memory --train")
         setup = TrainingSetup(optimizer or "", precision or "", shard or 1, int(stage or 3), accumulate or 1)
-        return command(*arguments, selection=selection, memory=setup if names else memory, **options)
+        return command(*arguments, selection=selection, memory=setup if names else memory, against=against, **options)
 
     decorated: Callable[..., Any] = with_memory
     for option in reversed(OPTIONS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from analyzer.cli.messages import print_error, print_message
@@ -39,6 +39,7 @@ def run_count(
     counter: str | None,
     verify: bool,
     memory: bool | TrainingSetup,
+    against: Sequence[str],
     strict: bool,
     form: str,
     output: str | None,
@@ -50,6 +51,9 @@ def run_count(
         raise AnalyzerError("--verify needs a closed form, which a --model does not have; give --variant")
     if verify and memory and form != "json":
         raise AnalyzerError("--memory has no effect with --verify, which shows the counters; give one of them")
+    if against and form in ("json", "csv"):
+        raise AnalyzerError(f"--against has no effect with --format {form}: largest batches are in tables only")
+    capacities = _capacities(against)
     if verify and table.depth:
         raise AnalyzerError("--depth has no effect with --verify, which shows every operator")
     if counter == "closed-form" and selection.references:
@@ -75,7 +79,7 @@ def run_count(
     failed = _report_notes(records, strict=strict)
     if memory and form in ("table", "md", "latex"):
         with spinner("trying batch sizes", when=runs_torch):
-            memory_tables = _memory_tables(counted, table.depth or 1)
+            memory_tables = _memory_tables(counted, table.depth or 1, capacities)
         emit(form, output, lambda: memory_tables)
     elif form == "json":
         from analyzer.records.record_json import dump
@@ -126,14 +130,23 @@ def _report_notes(records: Sequence[Record], *, strict: bool) -> bool:
     return failed
 
 
-def _memory_tables(counted: Sequence[Counted], depth: int) -> list[Table]:
+def _capacities(texts: Sequence[str]) -> dict[str, int]:
+    """Bytes by name of the memories of `--against`. Raises AnalyzerError."""
+    if not texts:
+        return {}
+    from analyzer.scaling.limits import capacity
+
+    return {found.name: found.size for found in map(capacity, texts)}
+
+
+def _memory_tables(counted: Sequence[Counted], depth: int, capacities: Mapping[str, int]) -> list[Table]:
     from reports.counting.memory import tables
 
     return [
         table
         for part in counted
         for record, count in zip(part.records, part.counters, strict=True)
-        for table in tables(record, count, depth)
+        for table in tables(record, count, depth, capacities)
     ]
 
 

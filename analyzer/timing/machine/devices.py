@@ -48,7 +48,7 @@ def device(name: str) -> dict[str, Any]:
         return known[matches[0]]
     if matches:
         raise AnalyzerError(f"{one_line(name)!r} matches {', '.join(matches)}; give a longer name")
-    raise AnalyzerError(f"no device {one_line(name)!r}; {nearest(name, known, max_shown=len(known))}")
+    raise AnalyzerError(f"no device {one_line(name)!r}; {nearest(name, known)}; see analyze list devices")
 
 
 def _from_file(path: Path) -> dict[str, Any]:

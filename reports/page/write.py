@@ -20,7 +20,7 @@ from reports.page.context import Chart, Page
 from reports.page.figures import palette
 from reports.page.figures.base import BASE
 from reports.page.glossary import GLOSSARY
-from reports.table import as_cell
+from reports.page.row_markup import first_rows, markup_rows, other_rows, table_class
 
 Charts: TypeAlias = Literal["none", "embed", "link"]
 HERE = Path(__file__).parent
@@ -147,9 +147,13 @@ def template(name: str) -> Any:
     environment.globals |= {
         "position": palette.position,
         "glossary": GLOSSARY,
-        "as_cell": as_cell,
         "packed_json": packed_json,
         "packed_library": packed_library,
+        "packed_text": lambda text: deflated(text.encode()),
+        "markup_rows": markup_rows,
+        "first_rows": first_rows,
+        "other_rows": other_rows,
+        "table_class": table_class,
         "kind": lambda block: type(block).__name__.lower(),
     }
     return environment.get_template(name)

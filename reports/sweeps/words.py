@@ -14,7 +14,7 @@ from analyzer.sweeps.analysis.points import Machine, Point
 from reports.table import MISSING
 
 STEP_NOTE = "MACs of training are those of a step: forward, backward and recomputed."
-MAX_ROWS = 1000  # Of a table on the page.
+MAX_ROWS = 20_000  # Of a table on the page.
 COST_TITLES = {"time": "time", "macs": "MACs"}
 # What a best configuration may change, and what has a column of its own in its table.
 TUNED = {"batch", "threads", "dtype", "layout", "compilation", "device", "machine"}

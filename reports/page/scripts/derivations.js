@@ -50,9 +50,9 @@ function derivations(panel, { first, tables }) {
 
   for (const [id, lines] of Object.entries(tables)) {
     const table = document.getElementById(id);
-    [...table.tBodies[0].rows].forEach((row, index) => texts.set(row, lines[index]));
+    [...bodyOf(table).rows].forEach((row, index) => texts.set(row, lines[index]));
     table.classList.add("derived");
-    let stop = [...table.tBodies[0].rows].flatMap((row) => [...row.cells]).find((cell) => textAt(cell) && !cell.parentElement.hidden);
+    let stop = [...bodyOf(table).rows].flatMap((row) => [...row.cells]).find((cell) => textAt(cell) && !cell.parentElement.hidden);
     if (!stop) continue;
     stop.tabIndex = 0;
     table.addEventListener("focusin", ({ target: cell }) => cell.tagName === "TD" && show(cell));
@@ -70,6 +70,7 @@ function derivations(panel, { first, tables }) {
       stop.removeAttribute("tabindex");
       stop = next(cell, event.key);
       stop.tabIndex = 0;
+      bringRow(stop.parentElement);
       stop.focus();
     });
   }

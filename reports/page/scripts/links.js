@@ -43,6 +43,7 @@ function reveal() {
   element.hidden = false;
   choices.forEach((open) => open(element));
   for (let at = element; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  if (element.tagName === "TR") bringRow(element);
   all(".target").forEach((other) => other.classList.remove("target"));
   element.classList.add("target");
   if (element.tagName === "TR") pick(textOf(element.cells[0]));

@@ -17,7 +17,7 @@ const trees = new Map(); // Of tables that fold: the function that hides the row
 
 // Siblings are sorted; rows stay below their parent, and totals last.
 function sort(table, index, head) {
-  const body = table.tBodies[0];
+  const body = bodyOf(table);
   const first = head.getAttribute("aria-sort");
   const numeric = typeof value(body.rows[0]?.cells[index]) === "number";
   const order = first === "none" ? (numeric ? "descending" : "ascending") : first === "ascending" ? "descending" : "ascending";
@@ -37,6 +37,7 @@ function sort(table, index, head) {
       .sort((a, b) => a.total - b.total || missing(a.key) - missing(b.key) || sign * compare(a.key, b.key))
       .flatMap((node) => [node.row, ...flat(node.below)]);
   body.replaceChildren(...flat(roots));
+  updateWindow(table);
   for (const other of table.tHead.rows[0].cells) if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none");
   head.setAttribute("aria-sort", order);
 }
@@ -44,7 +45,7 @@ function sort(table, index, head) {
 // A quote keeps a spreadsheet from running text that begins with one of these as a formula.
 const escapeFormula = (text) => (/^[=+\-@\t\r]/.test(text) ? `'${text}` : text);
 const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-const shownRows = (table) => [...table.rows].filter((row) => !row.hidden || row.dataset.folded);
+const shownRows = (table) => [table.tHead.rows[0], ...bodyOf(table).rows].filter((row) => !row.hidden || row.dataset.folded);
 function csvText(table) {
   const cells = (row) =>
     [...row.cells].map((cell) => {
@@ -74,7 +75,7 @@ async function copy(text) {
 
 // Rows with deeper rows below them fold; a long tree starts folded.
 function equipTree(table, bar, isFiltered) {
-  const body = table.tBodies[0];
+  const body = bodyOf(table);
   const rows = [...body.rows];
   const parents = rows.filter((row, index) => depthOf(rows[index + 1] ?? row) > depthOf(row));
   if (!parents.length) return () => {};
@@ -144,13 +145,15 @@ function equip(table) {
   const fold = equipTree(table, bar, isFiltered);
   refreshers.set(table, () => {
     let shown = 0;
-    for (const row of table.tBodies[0].rows) {
-      row.hidden =
-        (filter.changed && row.classList.contains("same")) || !row.textContent.toLowerCase().includes(filter.text);
-      shown += !row.hidden;
+    const { rows } = bodyOf(table);
+    for (const row of rows) {
+      const found = !filter.text || row.textContent.toLowerCase().includes(filter.text);
+      row.hidden = !found || (filter.changed && row.classList.contains("same"));
+      shown += found && !row.hidden;
     }
     fold();
-    status.textContent = isFiltered() ? `${shown} of ${table.tBodies[0].rows.length} rows` : "";
+    updateWindow(table);
+    status.textContent = isFiltered() ? `${shown.toLocaleString("en-US")} of ${rows.length.toLocaleString("en-US")} rows` : "";
   });
   if (tools.includes("filter")) {
     const field = make("input", { type: "search", placeholder: "Filter rows", value: filter.text });
@@ -184,6 +187,10 @@ function equip(table) {
   }
   bar.append(status);
   if (bar.children.length > 1) table.parentElement.before(bar);
+  makeWindow(table);
   refresh(table);
 }
-all("table[data-tools]").forEach(equip);
+for (const table of all("table[data-tools]")) {
+  if (hasMore(table) && window.DecompressionStream) appendRows(table).then(() => equip(table));
+  else equip(table);
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import stat
@@ -23,14 +24,31 @@ DATA = ".analyze"  # The folder of a project in which runs and caches are kept.
 def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
     """The text of a file or pipe. Raises OSError if it is larger than 256 MiB, since a device such as /dev/zero never
     ends, and for a pipe that no program opens to write."""
+    with open_seekable(path) as file:
+        data = file.read(MAX_BYTES + 1)
+    _refuse_large(data)
+    return data.decode(encoding)
+
+
+@contextmanager
+def open_seekable(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to read, of any size; the whole content of a pipe or device. Raises OSError as `read_text`."""
     with open(path, "rb", opener=_open_at_once) as file:
-        data = _first_data(file.fileno()) if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode) else b""
+        mode = os.fstat(file.fileno()).st_mode
+        data = _first_data(file.fileno()) if stat.S_ISFIFO(mode) else b""
         if os.name == "posix":
             os.set_blocking(file.fileno(), True)
+        if stat.S_ISREG(mode):
+            yield file
+            return
         data += file.read(MAX_BYTES + 1)
+    _refuse_large(data)
+    yield io.BytesIO(data)
+
+
+def _refuse_large(data: bytes) -> None:
     if len(data) > MAX_BYTES:
         raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB")
-    return data.decode(encoding)
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.core.files import MAX_BYTES, open_seekable
 from analyzer.database.columns import COLUMNS, DOCUMENTS, NAMES
 from analyzer.database.rows import decode, encode
 from analyzer.database.run_files import results_of
-from analyzer.records.files import load_all
+from analyzer.records.files import parse
 
 PARQUET_MAGIC = b"PAR1"
 INT64 = 1 << 63
@@ -57,32 +59,30 @@ def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, An
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file. They are computed again from the records, so that columns and records agree.
+    """The rows of a file or pipe. They are computed again from the records, so that columns and records agree.
 
     The file is JSON lines, Parquet, or JSON of `analyze time` or `analyze --format json`. Raises AnalyzerError, naming
     the line, for anything else.
     """
     try:
-        with path.open("rb") as file:
+        with open_seekable(path) as file:
             start = file.read(1 << 16)
-    except OSError as error:
-        raise AnalyzerError(f"cannot read {quoted(path)}: {error.strerror or error}") from None
-    if start.startswith(PARQUET_MAGIC):
-        yield from _parquet_rows(path)
-    elif b'"schema_version"' in start.split(b'"records"')[0] and b'"case"' not in start.split(b"\n")[0]:
-        yield from map(encode, results_of(load_all(path), path.stem))
-    else:
-        yield from _json_rows(path)
+            file.seek(0)
+            if start.startswith(PARQUET_MAGIC):
+                yield from _parquet_rows(file, path)
+            elif b'"schema_version"' in start.split(b'"records"')[0] and b'"case"' not in start.split(b"\n")[0]:
+                yield from map(encode, results_of(parse(file.read(MAX_BYTES).decode(), path), path.stem))
+            else:
+                yield from _json_rows(file, path)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not text"
+        raise AnalyzerError(f"cannot read {quoted(path)}: {one_line(reason)[:200]}") from None
 
 
-def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _checked(line, f"{one_line(path)}, line {number}")
-    except OSError as error:
-        raise AnalyzerError(f"cannot read {quoted(path)}: {error.strerror or error}") from None
+def _json_rows(file: BinaryIO, path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(iter(partial(file.readline, MAX_BYTES), b""), 1):
+        if line.strip():
+            yield _checked(line, f"{one_line(path)}, line {number}")
 
 
 def _checked(line: bytes, place: str) -> dict[str, Any]:
@@ -104,10 +104,10 @@ def _again(row: Mapping[str, Any], place: str) -> dict[str, Any]:
         raise AnalyzerError(f"{place}: {error}") from None
 
 
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _parquet_rows(content: BinaryIO, path: Path) -> Iterator[dict[str, Any]]:
     parquet, arrow = _parquet()
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(content) as file:
             missing = {"key", *DOCUMENTS} - set(file.schema_arrow.names)
             if missing:
                 raise AnalyzerError(f"{one_line(path)} has no column {', '.join(sorted(missing))}; {WANTED}")
@@ -116,7 +116,7 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield _again(row, f"{one_line(path)}, row {number}")
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, UnicodeDecodeError) as error:
         raise AnalyzerError(f"cannot read {quoted(path)}: {one_line(error)[:200]}") from None
 
 

@@ -42,5 +42,10 @@ def load_all(path: str | Path) -> tuple[Record, ...]:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise AnalyzerError(f"cannot read {quoted(path)}: {reason}") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: str | Path) -> tuple[Record, ...]:
+    """The records in the text of a file. Raises AnalyzerError if it is not a file of records."""
     records = record_json.load(text, name=one_line(path))
     return tuple(use_record(record, str(path), lambda record: record) for record in records)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,27 @@ def test_a_damaged_file_is_not_imported(analyze, project):
     shown = analyze("history", "import", "bad.jsonl", "--store", "other.sqlite")
     assert shown.status == 2
     assert "bad.jsonl, line 1 is no JSON" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("file", "word"), [("empty.jsonl", "no results"), ("/dev/zero", "256 MiB"), (".", "directory")]
+)
+def test_what_has_no_results_is_not_imported(analyze, project, file, word):
+    (project / "empty.jsonl").touch()
+    shown = analyze("history", "import", file, "--store", "other.sqlite")
+    assert (shown.status, shown.out, shown.err.count("\n")) == (2, "", 1)
+    assert word in shown.err
+
+
+def test_a_pipe_is_imported_whole(analyze, runs, project):
+    lines = analyze("history", "export").out * 20  # More than a pipe holds.
+    os.mkfifo(project / "pipe")
+    writer = threading.Thread(target=(project / "pipe").write_text, args=[lines])
+    writer.start()
+    shown = analyze("history", "import", "pipe", "--store", "other.sqlite")
+    writer.join()
+    assert "imported 5 results of pipe" in shown.err
+    assert "95 known already" in shown.err
 
 
 def test_pruning(analyze, runs, project):

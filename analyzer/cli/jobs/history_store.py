@@ -15,7 +15,7 @@ from analyzer.core.files import replacing
 from analyzer.database import store as stores
 from analyzer.database.rows import decode
 from analyzer.database.store import Store, open_store
-from analyzer.database.transfer import json_lines, read_rows, write_parquet
+from analyzer.database.transfer import WANTED, json_lines, read_rows, write_parquet
 
 NO_RESULTS = "no results yet; run analyze time or analyze sweep, or import results with analyze history import"
 NEWEST_FIRST = "-created"
@@ -119,6 +119,8 @@ def import_results(*, files: Sequence[Path], store: str | None) -> int:
                 if rows.number:
                     print_message("results before the error may have been imported; importing again adds none twice")
                 raise
+            if not rows.number:
+                raise AnalyzerError(f"{one_line(path)} has no results; {WANTED}")
             known = f"; {rows.number - new:,} known already" if rows.number > new else ""
             print_message(f"imported {_results(new)} of {one_line(path)} into {opened.name}{known}")
     return 0

@@ -51,6 +51,8 @@ def run_report(
     with spinner("building and counting", when=runs_torch):
         counted, errors = selection.count(memory=True)
     records += [record for record in counted if record]
+    if not records and len(refused) + len(errors) == 1:
+        raise errors[0] if errors else AnalyzerError(refused[0])
     for message in refused:
         print_message(message)
     for error in errors:

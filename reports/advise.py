@@ -43,6 +43,9 @@ def tables(default: Record, trials: Sequence[Trial], command: str) -> list[Table
         "interval excludes 1.",
         *(f"Now: {text}." for text in map(one_line, limits(measurement))),
     ]
+    if any(trial.verdict == "void" for trial in trials):
+        reason = f", {one_line(measurement.reason)}" if measurement.quality == "void" else ""
+        notes.append(f"Void: other processes disturbed it{reason}. Stop them, or raise --budget.")
     best = [trial for trial in ranked(trials) if trial.verdict == "faster"]
     if best:
         notes.append(f"Measure it again: {command} {best[0].setting.options}")

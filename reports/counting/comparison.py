@@ -14,7 +14,7 @@ from reports.counting.network import condition_parts, exact_totals, passes_of_st
 from reports.counting.tree import tree_name
 from reports.table import MISSING, Cell, Column, Row, Table, columns
 
-MAX_UNMATCHED, MIN_RUN = 20, 3  # Rows of modules that a record lacks, before runs of them are folded; their length.
+MAX_UNMATCHED, MIN_RUN = 20, 3  # Rows of modules of one record only, before runs of them are folded; their length.
 MAX_EXACT = 2  # Models with exact totals below the table.
 
 
@@ -125,7 +125,7 @@ def _modules(
 ) -> list[tuple[Cell, list[int | None]]]:
     """Modules with the metric in any of the records, down to `depth` below a restriction; the total last.
 
-    If many modules are missing in some of the records, those that follow each other share a row.
+    If many modules are in one record only, those that follow each other share a row.
     """
     base = comparison.records[0].module or ""
     base = base if base in comparison.modules else ""
@@ -135,13 +135,18 @@ def _modules(
         values = [_value(totals[index], metric) for index in indices]
         if name is not None and (any(values) or role in (TOTAL, base)):
             rows.append((role, name, values))
-    if sum(None in values for *_, values in rows) > MAX_UNMATCHED:
+    if sum(_is_unmatched(values) for *_, values in rows) > MAX_UNMATCHED:
         rows = _fold_unmatched(rows)
     return [(name, values) for _, name, values in rows[1:] + rows[:1]]
 
 
+def _is_unmatched(values: list[int | None]) -> bool:
+    """Whether only one record has the module."""
+    return values.count(None) == len(values) - 1
+
+
 def _fold_unmatched(rows: Sequence[tuple[str, Cell, list[int | None]]]) -> list[tuple[str, Cell, list[int | None]]]:
-    """Siblings in a run that the same records lack become one row with their sum: `conv3 … conv5, 3 modules`."""
+    """Siblings in a run that only one record has become one row with their sum: `conv3…conv5`."""
     folded: list[tuple[str, Cell, list[int | None]]] = []
     index = 0
     while index < len(rows):
@@ -149,7 +154,7 @@ def _fold_unmatched(rows: Sequence[tuple[str, Cell, list[int | None]]]) -> list[
         parent, missing = role.rpartition(".")[0], [value is None for value in values]
         run = [rows[index]]
         end = index + 1
-        while any(missing) and end < len(rows):
+        while _is_unmatched(values) and end < len(rows):
             other, _, others = rows[end]
             if other.rpartition(".")[0] == parent and [value is None for value in others] == missing:
                 run.append(rows[end])
@@ -160,7 +165,7 @@ def _fold_unmatched(rows: Sequence[tuple[str, Cell, list[int | None]]]) -> list[
             folded.append(rows[index])
             index += 1
             continue
-        text = f"{name.text} … {run[-1][1].text}, {len(run)} modules"
+        text = f"{name.text}…{run[-1][1].text}"
         sums = [None if lacks else sum(row[2][place] or 0 for row in run) for place, lacks in enumerate(missing)]
         folded.append((role, Cell(text, depth=name.depth), sums))
         index = end

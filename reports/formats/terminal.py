@@ -237,7 +237,7 @@ def _header(title: str) -> str:
     if len(title) <= MAX_HEADER_WIDTH:
         return title
     lines = [""]
-    for piece in re.findall(r"[^-@.,= ]{0,23}[-@.,= ]?", title):
+    for piece in filter(None, re.findall(r"[^-@.,= ]{0,23}[-@.,= ]?", title)):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > MAX_HEADER_WIDTH:
             lines.append("")
         lines[-1] += piece

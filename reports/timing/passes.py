@@ -30,6 +30,7 @@ from reports.timing.breakdown import (
 from reports.timing.latency import latency_table
 from reports.timing.load import load_tables
 from reports.timing.profile import kernels, replays
+from reports.timing.speeds import speed_table
 
 MORE_SAMPLES = "For a narrower interval, stop other processes, or raise --budget and --processes."
 REFERENCE = (
@@ -61,7 +62,9 @@ def tables(
     """All records side by side, then the breakdown of one record, or the kinds and modules of several; their sums."""
     timed = [record for record in records if record.measurement and record.measurement.pass_timing]
     split = [record for record in timed if sum(measurement_of(record).operator_times_s.values()) > 0]
-    shown = [pass_table(records)]
+    shared, labels = _labels(records)
+    shown = [speed_table(records, labels, shared)] if len(records) > 1 and timed else []
+    shown.append(pass_table(records))
     if len(split) == 1:
         shown += [modules(split[0], depth, ceilings(split[0])), kinds(split[0], ceilings(split[0]))]
     elif split:

@@ -16,6 +16,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.signals import ignore_sigint, termination_as_interrupt
 from analyzer.records.record import Record
 from analyzer.records.store import journal, load_peaks, save
+from analyzer.records.timings import Measurement
 from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings
 from analyzer.timing.driver.measure import TimedRun, build_requests, time_requests, usable_processors
@@ -182,6 +183,11 @@ def _values(records: Sequence[Record], complete: bool, against: str | None, form
     return dump(records, status="ok" if ok else "partial", more=more)
 
 
+def _advice(measurement: Measurement) -> str:
+    fewer = "--threads 1 or " if measurement.configuration.threads > 1 else ""
+    return f"stop other processes, or try {fewer}a longer --budget; --show-void shows the times all the same"
+
+
 def _without_void(records: Sequence[Record]) -> list[Record]:
     """The records to show. A sentence says for each void one why, and what to do; its times would mislead."""
     shown = []
@@ -189,8 +195,7 @@ def _without_void(records: Sequence[Record]) -> list[Record]:
         measurement = record.measurement
         if measurement and measurement.pass_timing and measurement.quality == "void":
             print_message(
-                f"{record.label}, {measurement.configuration.label}: void, {measurement.reason}; stop other processes "
-                "and run it again, or add --show-void"
+                f"{record.label}, {measurement.configuration.label}: void, {measurement.reason}; {_advice(measurement)}"
             )
         else:
             shown.append(record)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from analyzer.core.frozen import Frozen
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration, Measurement, Timing
-from analyzer.timing.statistics import ratio_interval
+from analyzer.timing.driver.speed import relative_speed
 
 LARGER_BATCH = 8
 Verdict: TypeAlias = Literal["faster", "slower", "unclear", "failed", "void"]
@@ -86,15 +86,11 @@ def trial(setting: Setting, default: Record, record: Record) -> Trial:
     before, after = default.measurement, record.measurement
     if after is None or after.pass_timing is None:
         return Trial(setting, "failed", reason=after.reason if after else "not measured")
-    if before is None or before.pass_timing is None or "void" in (before.quality, after.quality):
+    speed = relative_speed(before, after) if before else None
+    if before is None or speed is None:
         return Trial(setting, "void", reason="other processes disturbed the measurement", quality="void")
-    per_sample = after.configuration.batch / before.configuration.batch
-    low, high = ratio_interval(after.pass_timing, before.pass_timing)
-    speed = before.pass_timing.median_s / after.pass_timing.median_s
-    low, high = low * per_sample, high * per_sample
-    verdict: Verdict = "faster" if low > 1 else "slower" if high < 1 else "unclear"
     quality = "noisy" if "noisy" in (before.quality, after.quality) else "trusted"
-    return Trial(setting, verdict, speed * per_sample, low, high, quality=quality)
+    return Trial(setting, speed.verdict, speed.ratio, speed.low, speed.high, quality=quality)
 
 
 def limits(measurement: Measurement) -> list[str]:

@@ -1,7 +1,9 @@
-"""Speed of sweeps: `python -m benchmarks.sweep counted|overhead [--configurations N]`.
+"""Speed of sweeps: `python -m benchmarks.sweep counted|overhead|overlaps [--configurations N] [--cluster local:2]`.
 
 `counted`: configurations of GoogLeNet with changed widths, counted and stored per second. `overhead`: timed
 configurations whose measurement is a sleep of one second; the share of the run's time beyond these seconds.
+`overlaps`: 200 configurations of NiN, each timed in one short process, with four Dask workers on this machine; how many
+overlap in time, by the recorded times of start and end.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +39,10 @@ execute._timed = sleep
 """
 
 
-def run(chosen: Sequence[Case], store: Store) -> tuple[float, list[Mapping[str, Any]]]:
+def run(chosen: Sequence[Case], store: Store, cluster: str | None) -> tuple[float, list[Mapping[str, Any]]]:
     """Seconds of the whole run, with the start of its workers and the storage, and its rows."""
     settings = settings_of(
-        resume=False, keep_going=False, retries=0, timeout_s=60.0, jobs=None, cluster=None, memory_bytes=None
+        resume=False, keep_going=False, retries=0, timeout_s=600.0, jobs=None, cluster=cluster, memory_bytes=None
     )
     start = time.perf_counter()
     outcome = run_sweep(chosen, store, settings)
@@ -50,12 +53,12 @@ def run(chosen: Sequence[Case], store: Store) -> tuple[float, list[Mapping[str, 
     return taken_s, list(rows)
 
 
-def counted(configurations: int, store: Store) -> None:
+def counted(configurations: int, store: Store, cluster: str | None) -> None:
     first = -(-configurations // WIDTHS)
     settings = {"inception_4a.reduce_5x5": f"1..{first}", "inception_4b.reduce_5x5": f"1..{WIDTHS}"}
     chosen = cases(parse_grid({"models": ["googlenet"], "set": settings}))[:configurations]
     before = os.times()
-    taken_s, _ = run(chosen, store)
+    taken_s, _ = run(chosen, store, cluster)
     after = os.times()
     cpu_s = sum(after[:4]) - sum(before[:4])
     print(f"{len(chosen):,} counted and stored in {taken_s:.1f} s: {len(chosen) / taken_s:,.0f} per second; "
@@ -63,14 +66,27 @@ def counted(configurations: int, store: Store) -> None:
           "processors at most")  # fmt: skip
 
 
-def overhead(configurations: int, store: Store) -> None:
+def overhead(configurations: int, store: Store, cluster: str | None) -> None:
     process.MAIN = SLEEP + process.MAIN
     grid = {"models": ["nin"], "batch": f"1..{configurations}", "measure": "time", "threads": 1}
-    taken_s, rows = run(cases(parse_grid(grid)), store)
+    taken_s, rows = run(cases(parse_grid(grid)), store, cluster)
     measured_s = sum(_seconds(row["ended"]) - _seconds(row["started"]) for row in rows)
     share = (taken_s - measured_s) / measured_s
     print(f"{len(rows)} configurations of one second: {taken_s:.2f} s, of which {measured_s:.2f} s measured; "
           f"overhead {100 * share:.1f} %")  # fmt: skip
+
+
+def overlaps(configurations: int, store: Store, cluster: str | None) -> None:
+    grid = {
+        "models": ["nin"], "input": "3x64x64", "set": {"conv2.out": f"1..{configurations}"}, "measure": "time",
+        "threads": 1, "budget": 0.1, "processes": 1,
+    }  # fmt: skip
+    taken_s, rows = run(cases(parse_grid(grid)), store, cluster or "local:4")
+    spans = sorted((_seconds(row["started"]), _seconds(row["ended"])) for row in rows)
+    between = [started - ended for (_, ended), (started, _) in pairwise(spans)]
+    overlapping, keys = sum(between_s < 0 for between_s in between), len({row["key"] for row in rows})
+    print(f"{len(spans)} timed in {taken_s:.0f} s by {cluster or 'local:4'}, {keys} keys: {overlapping} overlap; "
+          f"least time between two {1e3 * min(between):.0f} ms")  # fmt: skip
 
 
 def _seconds(text: str) -> float:
@@ -78,12 +94,11 @@ def _seconds(text: str) -> float:
 
 
 def main() -> None:
-    options = parse_options(__doc__, what=("counted", "overhead"), configurations=int)
+    benchmarks = {"counted": (counted, 10_000), "overhead": (overhead, 60), "overlaps": (overlaps, 200)}
+    options = parse_options(__doc__, what=tuple(benchmarks), configurations=int, cluster=str)
+    measure, configurations = benchmarks[options.what]
     with tempfile.TemporaryDirectory() as folder, open_store(str(Path(folder) / "results.sqlite")) as store:
-        if options.what == "counted":
-            counted(options.configurations or 10_000, store)
-        else:
-            overhead(options.configurations or 60, store)
+        measure(options.configurations or configurations, store, options.cluster)
 
 
 if __name__ == "__main__":

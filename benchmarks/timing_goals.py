@@ -1,10 +1,16 @@
-"""Does `analyze time` give the times of a plain loop, and do its parts add up? Thirteen kinds of model, one thread.
+"""Does `analyze time` give the times of a plain loop, and do its parts add up? Fourteen kinds of model, one thread.
 
-    python -m benchmarks.timing_goals [KIND ...] [--rounds 8] [--seconds 0.4]
+    python -m benchmarks.timing_goals [KIND ...] [--rounds 8] [--seconds 0.4] [--memory kept|system]
 
 Each round runs every kind of `benchmarks.timed_models` in two fresh processes, in random order: a plain loop that uses
 nothing of macscope, and the worker of `analyze time`. Both are forked from a process that has imported torch and run
 nothing, so that the imports are paid once. Eight rounds take about 3 minutes.
+
+Both keep freed memory in the process. By default (`--memory system`) the position of the last block on the heap decides
+whether glibc returns memory to the system after each pass, and so whether the next one has page faults: none or some
+hundred, up to twice the time. That differs from process to process, of a plain loop as of `analyze time`, which samples
+ten and has a note on it; but all processes that are forked here have the heap of one parent, so that chance would
+decide a whole row. The columns of page faults per pass show which of the two the processes were.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -23,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from analyzer.records.timings import Configuration, interquartile
+from analyzer.regression.paired.child.isolation import retain_freed_memory
 from analyzer.timing.statistics import bootstrap_median
 from benchmarks.common import parse_options
 from benchmarks.timed_models import INPUTS, TRAINED, export_program
@@ -30,14 +38,16 @@ from benchmarks.timed_models import INPUTS, TRAINED, export_program
 VOCABULARY, WARM_UP, BLOCK_S = 50257, 5, 250e-6
 
 
-def forked(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a call in a forked process. Raises RuntimeError if it fails."""
+def forked(call: Callable[[], dict[str, Any]], *, kept: bool = True) -> dict[str, Any]:
+    """The result of a call in a forked process, whose freed memory is `kept`. Raises RuntimeError if it fails."""
     reader, writer = os.pipe()
     process = os.fork()
     if not process:
         status = 1
         try:
             os.close(reader)
+            if kept:
+                retain_freed_memory()
             with os.fdopen(writer, "w") as stream:
                 stream.write(json.dumps(call()))
             status = 0
@@ -53,7 +63,9 @@ def forked(call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def plain_loop(kind: str, seconds: float) -> dict[str, Any]:
-    """Median seconds of a pass: blocks of at least 250 µs, as `python -m timeit` times them."""
+    """Median seconds of a pass, of blocks of at least 250 µs as `python -m timeit` times them, and its page faults."""
+    from resource import RUSAGE_SELF, getrusage
+
     import torch
 
     from benchmarks import timed_models
@@ -84,13 +96,14 @@ def plain_loop(kind: str, seconds: float) -> dict[str, Any]:
         start = time.perf_counter()
         run()
         passes = max(round(BLOCK_S / (time.perf_counter() - start)), 1)
-        times, end = [], time.perf_counter() + seconds
+        times, faults, end = [], getrusage(RUSAGE_SELF).ru_minflt, time.perf_counter() + seconds
         while time.perf_counter() < end:
             start = time.perf_counter()
             for _ in range(passes):
                 run()
             times.append((time.perf_counter() - start) / passes)
-    return {"pass_s": median(times)}
+        faults = getrusage(RUSAGE_SELF).ru_minflt - faults
+    return {"pass_s": median(times), "faults": faults / (passes * len(times))}
 
 
 def _input(text: str) -> Any:
@@ -102,7 +115,8 @@ def _input(text: str) -> Any:
 
 
 def timed(reference: str, kind: str, seconds: float, seed: int) -> dict[str, Any]:
-    """Median seconds of a pass by the worker, and the sum of the parts ÷ the pass, both as interquartile means."""
+    """Median seconds and page faults of a pass by the worker, and the sum of the parts ÷ the pass, both as
+    interquartile means."""
     from analyzer.core.serialize import to_json
     from analyzer.timing.request import Request
     from analyzer.timing.worker.main import handle
@@ -120,11 +134,12 @@ def timed(reference: str, kind: str, seconds: float, seed: int) -> dict[str, Any
     passes = sorted(taken for name, taken, _ in samples if name == "pass")
     parts = sorted(sum(taken) for name, taken, _ in samples if name == "instrumented")
     total = fmean(interquartile(parts)) / fmean(interquartile(passes)) if parts else float("nan")
-    return {"pass_s": median(passes), "sum": total}
+    return {"pass_s": median(passes), "sum": total, "faults": done.get("faults") or 0.0}
 
 
 def main() -> None:
-    options = parse_options(__doc__, kinds=[], rounds=8, seconds=0.4)
+    options = parse_options(__doc__, kinds=[], rounds=8, seconds=0.4, memory="kept")
+    kept = options.memory != "system"
     kinds = options.kinds or list(INPUTS)
     if unknown := [kind for kind in kinds if kind not in INPUTS]:
         sys.exit(f"unknown kind {unknown[0]}; there are: {', '.join(INPUTS)}")
@@ -141,27 +156,36 @@ def main() -> None:
     ratios: dict[str, list[float]] = {kind: [] for kind in kinds}
     sums: dict[str, list[float]] = {kind: [] for kind in kinds}
     passes: dict[str, list[float]] = {kind: [] for kind in kinds}
+    faults: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     order = random.Random(0)
     for number in range(options.rounds):
         for kind in order.sample(kinds, len(kinds)):
             first_plain = order.random() < 0.5
-            plain = forked(lambda: plain_loop(kind, options.seconds)) if first_plain else None  # noqa: B023
-            ours = forked(lambda: timed(references[kind], kind, options.seconds, number))  # noqa: B023
-            plain = plain or forked(lambda: plain_loop(kind, options.seconds))  # noqa: B023
+            loop = partial(forked, partial(plain_loop, kind, options.seconds), kept=kept)
+            plain = loop() if first_plain else None
+            ours = forked(partial(timed, references[kind], kind, options.seconds, number), kept=kept)
+            plain = plain or loop()
             ratios[kind].append(ours["pass_s"] / plain["pass_s"])
             sums[kind].append(ours["sum"])
             passes[kind].append(plain["pass_s"])
+            faults[kind].append((plain["faults"], ours["faults"]))
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-    print(f"{'kind':14} {'plain pass':>12} {'analyze ÷ plain':>16} {'95 % interval':>18} {'parts ÷ pass':>13}")
+    names = ("plain pass", "analyze ÷ plain", "95 % interval", "parts ÷ pass")
+    print(
+        "kind          ",
+        *(f"{name:>{width}}" for name, width in zip(names, (12, 16, 18, 13), strict=True)),
+        " page faults",
+    )
     for kind in kinds:
         low, high = bootstrap_median([np.array([ratio]) for ratio in ratios[kind]])
         within = "" if low <= 1 <= high and 0.97 <= median(ratios[kind]) <= 1.03 else " *"
+        loops, workers = (median(counts) for counts in zip(*faults[kind], strict=True))
         added = "" if 0.97 <= median(sums[kind]) <= 1.03 else " *"
         print(
             f"{kind:14} {1e6 * median(passes[kind]):9.1f} µs {median(ratios[kind]):16.3f} {low:8.3f} to {high:.3f}"
-            f"{within:3}{median(sums[kind]):12.3f}{added}"
+            f"{within:3}{median(sums[kind]):12.3f}{added:3}{loops:6.0f}, {workers:.0f}"
         )
-    print("*: the interval excludes 1, or the median is not within 3 %")
+    print("*: the interval excludes 1, or the median is not within 3 %. Page faults per pass: plain loop, analyze time")
 
 
 if __name__ == "__main__":

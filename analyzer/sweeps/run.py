@@ -13,9 +13,10 @@ from analyzer.core.frozen import Frozen
 from analyzer.database.rows import encode
 from analyzer.records.result import Case, Result
 from analyzer.sweeps.execute import Limits, ignore, now
-from analyzer.sweeps.keys import case_key, grid_key, result_key, source_of
+from analyzer.sweeps.keys import case_key, grid_key, result_key
 from analyzer.sweeps.loading import Loaded, load_error, load_errors, loaded
 from analyzer.sweeps.local import Job, run_local
+from analyzer.sweeps.sources import source_of
 
 if TYPE_CHECKING:
     from analyzer.database.store import Store

@@ -11,7 +11,8 @@ from analyzer.records.result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.grid import cases
 from analyzer.sweeps.grid_file import parse_grid, read_toml
-from analyzer.sweeps.keys import case_key, grid_key, result_key, source_of
+from analyzer.sweeps.keys import case_key, grid_key, result_key
+from analyzer.sweeps.sources import source_of
 
 NET = "import torch\nNet = lambda: torch.nn.Linear(4, {})\n"
 
@@ -141,3 +142,37 @@ def test_a_source_is_the_network_spec_the_file_or_the_version(project, monkeypat
     monkeypatch.setattr("importlib.metadata.version", lambda name: "1.2.3")
     assert source_of("timm:resnet50") == "timm==1.2.3"
     assert source_of("no.py") == source_of("no.such:Net") == "missing"
+
+
+@pytest.mark.parametrize(
+    ("line", "imported"),
+    [
+        ("import helper", "helper.py"),
+        ("def late():\n    from helper import size", "helper.py"),
+        ("import middle", "helper.py"),
+        ("from blocks.conv import Conv", "blocks/conv.py"),
+        ("import blocks", "blocks/deep/er.py"),
+        ("import folder.part", "folder/part.py"),
+    ],
+)
+def test_a_source_changes_with_the_local_modules_that_a_file_imports(project, line, imported):
+    texts = {"middle.py": "import helper\nimport net", "blocks/__init__.py": "", "json/own.py": ""}
+    for name, text in {"net.py": line, imported: "", **texts, "folder/part.py": "", "unused.py": ""}.items():
+        path = project / "models" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    before = source_of("models/net.py:Net")
+    for unchanged in ("unused.py", "json/own.py"):
+        Path("models", unchanged).write_text("changed = 1", encoding="utf-8")
+    assert source_of("models/net.py:Net") == before
+    Path("models", imported).write_text("changed = 1", encoding="utf-8")
+    assert source_of("models/net.py:Net") != before
+
+
+def test_a_source_in_a_package_has_the_modules_of_the_package(project):
+    for name in ("package/__init__.py", "package/models.py", "package/layers.py"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("from .layers import Layer" if "models" in name else "", encoding="utf-8")
+    before = source_of("package.models:Net")
+    Path("package/layers.py").write_text("changed = 1", encoding="utf-8")
+    assert source_of("package.models:Net") != before

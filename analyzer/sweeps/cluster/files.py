@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.frozen import Frozen
 from analyzer.sweeps.keys import is_builtin
+from analyzer.sweeps.sources import with_imports
 
 MAX_BYTES = 1 << 22  # Of one model's files; a message to a worker has all of them.
 
@@ -45,7 +44,7 @@ def shipment(model: str) -> Shipment:
                             "--cluster, or count the model from its Python file")  # fmt: skip
     path = Path(name)
     try:
-        contents = dict(_with_imports(path, path.parent))
+        contents = dict(with_imports(path, path.parent))
     except OSError as error:
         raise AnalyzerError(f"cannot read {one_line(error.filename)}: {error.strerror}") from None
     if sum(map(len, contents.values())) > MAX_BYTES:
@@ -65,34 +64,3 @@ def unpack(files: tuple[tuple[str, bytes], ...], parent: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return folder
-
-
-def _with_imports(path: Path, folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """The file and, of the folder, the modules that it or they import, each once."""
-    waiting, known = [path], {path}
-    while waiting:
-        file = waiting.pop()
-        content = file.read_bytes()
-        yield file, content
-        for found in _imported(content, folder):
-            if found not in known:
-                known.add(found)
-                waiting.append(found)
-
-
-def _imported(content: bytes, folder: Path) -> Iterator[Path]:
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):
-        return  # Loading the file gives the error.
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
-        for name in names:
-            top = name.partition(".")[0]
-            if (folder / f"{top}.py").is_file():
-                yield folder / f"{top}.py"
-            elif (folder / top / "__init__.py").is_file():
-                yield from sorted((folder / top).rglob("*.py"))

@@ -8,9 +8,10 @@ from typing import Any
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
+from analyzer.core.serialize import to_json
 from analyzer.core.units import percent, scaled, seconds
 from analyzer.language_models.frameworks import formulas
-from analyzer.language_models.model import CACHE_BITS, LanguageModel
+from analyzer.language_models.model import LanguageModel
 from analyzer.language_models.serving import (
     ONE_DEVICE,
     Device,
@@ -71,8 +72,8 @@ def _sizes(model: LanguageModel) -> Table:
 
 
 def _cache_type(model: LanguageModel) -> str:
-    """The type of keys and values; scales and zero points of a quantized cache are not counted."""
-    return f"{one_line(model.cache_dtype)}{' without scales' if CACHE_BITS.get(model.cache_dtype, 32) <= 8 else ''}"
+    scales = f" with scale and zero point per {model.cache_group}" if model.cache_group else ""
+    return f"{one_line(model.cache_dtype)}{scales}"
 
 
 def _experts(model: LanguageModel) -> str:
@@ -116,7 +117,7 @@ def _per_token(model: LanguageModel) -> dict[str, dict[str, float]]:
     tokens = model.batch * model.prompt
     return {
         "prefill": {name: 2 * model.prefill_macs(name) / tokens for name in CONVENTIONS},  # type: ignore[arg-type]
-        "decode": dict.fromkeys(CONVENTIONS, 2 * model.decode_macs / model.batch),
+        "decode": {name: 2 * model.decode_macs(name) / model.batch for name in CONVENTIONS},  # type: ignore[arg-type]
         "training": {name: 2 * model.training_macs(name) / model.prompt for name in CONVENTIONS},  # type: ignore[arg-type]
     }
 
@@ -191,7 +192,7 @@ def _shard(model: LanguageModel, parallel: Parallel) -> Iterator[Row]:
         return
     part, architecture = shard(model, parallel), model.architecture
     yield "FLOPs per device, prefill", _number(2 * model.prefill_macs("needed") / parallel.devices), "divided evenly"
-    yield "FLOPs per device, decode", _number(2 * model.decode_macs / parallel.devices), "divided evenly"
+    yield "FLOPs per device, decode", _number(2 * model.decode_macs("needed") / parallel.devices), "divided evenly"
     yield "weights per device", _bytes(part.weight_bytes), ""
     yield "KV cache per device", _bytes(part.cache_bytes), f"{part.sequences} of {model.batch} sequences"
     if parallel.tensor > 1:
@@ -214,7 +215,7 @@ def dump(model: LanguageModel, setting: Setting) -> str:
         "schema_version": 1,
         "status": "ok",
         "model": model.reference,
-        "architecture": {name: getattr(architecture, name) for name in architecture.fields},
+        "architecture": to_json(architecture),
         "batch": model.batch,
         "prompt": model.prompt,
         "decode": model.decode,
@@ -223,6 +224,7 @@ def dump(model: LanguageModel, setting: Setting) -> str:
         "cache_bytes": model.cache_bytes,
         "cache_bytes_per_token": model.bytes_per_token,
         "cache_dtype": model.cache_dtype,
+        "cache_group": model.cache_group or None,
         "activation_bytes": model.activation_bytes,
         "flops_per_token": _per_token(model),
         "flops_per_token_of_all_operations": _all_operations(model),

@@ -6,7 +6,8 @@ The model is built from its configuration on meta tensors; see `analyzer.languag
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ CACHES = ("past_key_values", "cache", "cache_params", "state")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 # Settings of state-space layers and of linear attention.
 SCANS = ("state_size", "ssm_state_size", "mamba_d_state", "linear_key_head_dim", "attention_hidden_size")
+SCALE_BYTES = 2 * 2  # A scale and a zero point, of 16 bits each.
 PER_TOKEN = ("num_experts_per_tok", "moe_topk", "num_experts_per_token", "moe_k")
 
 
@@ -39,11 +41,16 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     For each length of `curve`, also the prefill of so many tokens and the step after them.
     """
     reference, batch, prompt, context = (request[name] for name in ("reference", "batch", "prompt", "context"))
-    bits, curve = request["cache_bits"], request["curve"]
+    bits, group, curve = request["cache_bits"], request["cache_group"], request["curve"]
     with seeded():
         model = _causal_model(reference)
     if request["dtype"]:
         model = model.to(getattr(torch, request["dtype"]))
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise AnalyzerError(
+            f"{one_line(reference)}: {type(model).__name__} has an encoder; analyze llm counts decoders alone; "
+            "analyze and analyze scale count all of it"
+        )
     arguments = inspect.signature(model.forward).parameters
     name = next((name for name in CACHES if name in arguments), None)
     if name is None or "input_ids" not in arguments:
@@ -63,7 +70,7 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     if bits and not any(grows):
         raise AnalyzerError(f"{one_line(reference)}: its cache does not grow with the text; leave out --cache-dtype")
     for length, cache in caches.items():
-        send({"event": "cache", "name": length, "bytes": stored_bytes(cache, grows, bits)})
+        send({"event": "cache", "name": length, "bytes": stored_bytes(cache, grows, bits, group)})
     steps = {"decode": caches["context"], **{f"decode {length}": caches[str(length)] for length in curve}}
     for step, cache in steps.items():
         decode = count_module(model, (), {"input_ids": ids[:, :1], name: cache, "use_cache": True}, train=False)
@@ -106,7 +113,8 @@ def _architecture(model: Any) -> dict[str, Any]:
     names = [name for name, _ in model.named_parameters()]
     embedding = model.get_input_embeddings().weight
     output = model.get_output_embeddings()
-    shared_experts = _first(config, "n_shared_experts") or 0
+    experts = _first(config, *EXPERTS) or 0
+    gated = any(part in name for name in names for part in ("gate_proj", "gate_up_proj", ".w3.", ".v1"))
     return {
         "class_name": type(model).__name__,
         "dtype": str(embedding.dtype).removeprefix("torch."),
@@ -115,14 +123,15 @@ def _architecture(model: Any) -> dict[str, Any]:
         "heads": heads,
         "kv_heads": _first(config, "num_key_value_heads") or heads,
         "head_size": _first(config, "head_dim") or (hidden // heads if heads else 0),
-        "feed_forward": _first(config, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden,
-        "expert_feed_forward": _first(config, "moe_intermediate_size") or 0,
+        "feed_forward": _first(config, "intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_dim")
+        or 4 * hidden,
+        "expert_feed_forward": (_first(config, "moe_intermediate_size", "intermediate_size") or 0) if experts else 0,
         "vocabulary": config.vocab_size,
         "positions": _first(config, "max_position_embeddings", "n_positions") or 0,
-        "experts": _first(config, *EXPERTS) or 0,
+        "experts": experts,
         "experts_per_token": _first(config, *PER_TOKEN) or 0,
-        "shared_experts": shared_experts,
-        "gated": any("gate_proj" in name or "gate_up_proj" in name or ".w3." in name for name in names),
+        "shared_feed_forward": _shared_feed_forward(model, hidden, gated=gated),
+        "gated": gated,
         "window": window or 0,
         "windowed_layers": [index for index, kind in enumerate(kinds) if kind == "sliding_attention" and window],
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -137,9 +146,36 @@ def _architecture(model: Any) -> dict[str, Any]:
         "expert_parameters": sum(
             parameter.numel() for name, parameter in model.named_parameters() if "experts" in name.split(".")
         ),
-        "expert_layers": len({name.split(".experts.")[0] for name in names if ".experts." in name}),
-        "latent": bool(_first(config, "kv_lora_rank")),
+        "expert_layers": len(_layers_with(names, "experts")),
+        "latent": _latent(config),
         "scan": any(hasattr(config, name) for name in SCANS),
+    }
+
+
+def _layers_with(names: Iterable[str], module: str) -> set[str]:
+    """The paths in front of a module of this name: of `model.layers.3.mlp.experts.5.up_proj` up to `mlp`."""
+    return {name.split(f".{module}.")[0] for name in names if f".{module}." in name}
+
+
+def _shared_feed_forward(model: nn.Module, hidden: int, *, gated: bool) -> int:
+    """The width of the shared experts of a layer, from the size of their two or three matrices."""
+    for module in ("shared_experts", "shared_expert", "shared_mlp"):
+        sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if f".{module}." in name}
+        if sizes:
+            return sum(sizes.values()) // (len(_layers_with(sizes, module)) * hidden * (3 if gated else 2))
+    return 0
+
+
+def _latent(config: Any) -> dict[str, int] | None:
+    rank = _first(config, "kv_lora_rank")
+    if not rank:
+        return None
+    return {
+        "query_rank": _first(config, "q_lora_rank") or 0,
+        "rank": rank,
+        "unrotated": _first(config, "qk_nope_head_dim") or 0,
+        "rotated": _first(config, "qk_rope_head_dim") or 0,
+        "value": _first(config, "v_head_dim") or 0,
     }
 
 
@@ -172,14 +208,23 @@ def _grows(one: Any, two: Any) -> list[bool]:
     return [small.shape != large.shape for small, large in zip(before, after, strict=True)]
 
 
-def stored_bytes(cache: Any, grows: Sequence[bool] = (), bits: int | None = None) -> int:
-    """Bytes of a cache, its keys and values stored with so many bits each."""
+def stored_bytes(cache: Any, grows: Sequence[bool] = (), bits: int | None = None, group: int | None = None) -> int:
+    """Bytes of a cache, its keys and values stored with so many bits each.
+
+    With `group`, as many numbers of a head share a scale and a zero point; a vector of fewer has its own.
+    """
     tensors = _stored(cache)
     sizes = zip(tensors, grows or [False] * len(tensors), strict=True)
     return sum(
-        -(-tensor.numel() * bits // 8) if bits and grown else tensor.numel() * tensor.element_size()
+        -(-tensor.numel() * bits // 8) + (_groups(tensor, group) * SCALE_BYTES if group else 0)
+        if bits and grown
+        else tensor.numel() * tensor.element_size()
         for tensor, grown in sizes
     )
+
+
+def _groups(tensor: Tensor, size: int) -> int:
+    return prod(tensor.shape[:-1]) * -(-tensor.shape[-1] // size)
 
 
 def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from analyzer.core.frozen import Frozen
-from analyzer.language_models.architecture import Architecture
+from analyzer.language_models.architecture import Architecture, Latent
 
 
 class Formula(Frozen):
@@ -25,7 +25,8 @@ class Formula(Frozen):
 
 def formulas(model: Architecture) -> tuple[Formula, ...]:
     """The formulas that apply: those with attention need a model that has heads in every layer."""
-    return FORMULAS if model.heads and not model.scan else tuple(f for f in FORMULAS if not f.attention)
+    known = FORMULAS if model.latent is None else tuple(LATENT.get(formula.name, formula) for formula in FORMULAS)
+    return known if model.heads and not model.scan else tuple(f for f in known if not f.attention)
 
 
 def _six_n(model: Architecture, length: int) -> int:
@@ -45,34 +46,63 @@ def _torchtitan(model: Architecture, length: int) -> int:
 
 
 def _pairs(model: Architecture, length: int) -> int:
-    """12 · layers · heads · head size · length: two products per pair, forward and twice backward."""
-    return 12 * model.layers * model.heads * model.head_size * length
+    """6 · layers · heads · 2 head sizes · length: the two products of a pair, forward and twice backward."""
+    return 6 * model.layers * model.heads * model.pair_width * length
 
 
 def _megatron(model: Architecture, length: int) -> int:
     hidden = model.hidden
     ratio = Fraction(model.heads * model.head_size, hidden)
-    attention = (1 + Fraction(model.kv_heads, model.heads) + Fraction(length, hidden)) * ratio
+    attention = (1 + Fraction(model.kv_heads, model.heads) + Fraction(length, hidden)) * ratio * model.layers
     gated = Fraction(3, 2) if model.gated else 1
-    feed_forward = Fraction(_routed(model), hidden) * gated
-    logits = Fraction(model.vocabulary, 2 * model.layers * hidden)
-    return int(12 * model.layers * hidden**2 * (attention + feed_forward + logits))
+    feed_forward = Fraction(_feed_forward(model), hidden) * gated
+    logits = Fraction(model.vocabulary, 2 * hidden)
+    return int(12 * hidden**2 * (attention + feed_forward + logits))
 
 
 def _maxtext(model: Architecture, length: int) -> int:
     hidden, width = model.hidden, model.heads * model.head_size
-    feed_forward = 2 * _routed(model) * hidden * (3 if model.gated else 2) + 2 * hidden * model.experts
     projections = 2 * hidden * (width + 2 * model.kv_heads * model.head_size) + 2 * hidden * width
     causal = 4 * length * width // 2
-    return 3 * ((feed_forward + projections + causal) * model.layers + 2 * hidden * model.vocabulary)
+    return 3 * (_maxtext_feed_forward(model) + (projections + causal) * model.layers + 2 * hidden * model.vocabulary)
 
 
-def _routed(model: Architecture) -> int:
-    """The width of the feed-forward layers that a token passes: one, or its experts."""
-    if not model.experts:
-        return model.feed_forward
-    expert = model.expert_feed_forward or model.feed_forward
-    return expert * (model.experts_per_token + model.shared_experts)
+def _megatron_latent(model: Architecture, length: int) -> int:
+    latent = model.latent
+    assert latent
+    norms = latent.rank + latent.query_rank
+    per_layer = _latent_projections(model, latent) + norms + model.heads * Fraction(latent.pair_width * length, 2)
+    feed_forward = (3 if model.gated else 2) * model.hidden * _feed_forward(model)
+    return int(6 * (model.layers * per_layer + feed_forward + model.hidden * model.vocabulary))
+
+
+def _maxtext_latent(model: Architecture, length: int) -> int:
+    latent = model.latent
+    assert latent
+    causal = 2 * length * model.heads * latent.pair_width // 2
+    attention = (2 * _latent_projections(model, latent) + causal) * model.layers
+    return 3 * (_maxtext_feed_forward(model) + attention + 2 * model.hidden * model.vocabulary)
+
+
+def _latent_projections(model: Architecture, latent: Latent) -> int:
+    """The multiply-adds of one token in the projections of queries, of keys and values, and of the output."""
+    hidden, heads = model.hidden, model.heads
+    key = latent.unrotated + latent.rotated
+    query = latent.query_rank * (hidden + heads * key) if latent.query_rank else hidden * heads * key
+    key_value = hidden * (latent.rank + latent.rotated) + latent.rank * heads * (latent.unrotated + latent.value)
+    return query + key_value + heads * latent.value * hidden
+
+
+def _maxtext_feed_forward(model: Architecture) -> int:
+    """FLOPs of one token, with the router of experts."""
+    matrices = 2 * _feed_forward(model) * model.hidden * (3 if model.gated else 2)
+    return matrices + 2 * model.hidden * model.experts * model.expert_layers
+
+
+def _feed_forward(model: Architecture) -> int:
+    """The width of the feed-forward layers that a token passes, over all layers: a dense one, or its experts."""
+    chosen = model.expert_feed_forward * model.experts_per_token + model.shared_feed_forward
+    return model.feed_forward * (model.layers - model.expert_layers) + chosen * model.expert_layers
 
 
 FORMULAS = (
@@ -83,3 +113,13 @@ FORMULAS = (
     Formula("Megatron-LM", "12·layers·hidden²·(attention + feed-forward + logits)", "no router of experts", _megatron),
     Formula("MaxText", "3 · (projections + feed-forward + half of attention + logits)", "causal attention", _maxtext),
 )  # fmt: skip
+# Of multi-head latent attention; Megatron-LM halves the pairs there.
+LATENT = {
+    formula.name: formula
+    for formula in (
+        Formula("Megatron-LM", "6 · (projections + norms + half of attention + feed-forward + logits)",
+                "causal attention; no router of experts", _megatron_latent),
+        Formula("MaxText", "3 · (projections + feed-forward + half of attention + logits)", "causal attention",
+                _maxtext_latent),
+    )
+}  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Any
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.core.frozen import Frozen
 from analyzer.core.serialize import to_json
-from analyzer.language_models.architecture import Architecture
-from analyzer.language_models.attention import Convention, attention_macs, forward_macs
+from analyzer.language_models.architecture import Architecture, Latent
+from analyzer.language_models.attention import Convention, attention_macs, forward_macs, saved_by_absorption
 from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
 from analyzer.records.training import TrainingSetup
@@ -18,13 +18,16 @@ from analyzer.worker import client
 TASK = "analyzer.counting.language_model_worker"
 TYPES = {"float32": 4, "bfloat16": 2, "float16": 2}
 CACHE_BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "fp8": 8, "int8": 8, "int4": 4}
+GROUPED = ("int8", "int4")  # Types whose numbers share scales and zero points in groups; fp8 has a scale per layer.
+CACHE_GROUP = 64
 
 
 class LanguageModel(Frozen):
     """Exact counts of the prefill of `prompt` tokens, of the last of `decode` steps, and of a training step.
 
     Prefill and decode are of `batch` sequences, training of one sequence of `prompt` tokens. `cache_bytes` are those
-    after the last step; `bytes_per_token` by how much a cache grows at its second token, both at `cache_dtype`.
+    after the last step; `bytes_per_token` by how much a cache grows at its second token, both at `cache_dtype`,
+    with a scale and a zero point for each `cache_group` numbers.
     `last_logits`: the prefill computes the output layer for the last token only. `curve` has the same model at other
     lengths: prefill of `prompt` tokens, and the next step.
     """
@@ -41,6 +44,7 @@ class LanguageModel(Frozen):
     bytes_per_token: int
     last_logits: bool
     cache_dtype: str = ""
+    cache_group: int = 0
     curve: tuple[LanguageModel, ...] = ()
 
     @property
@@ -52,10 +56,13 @@ class LanguageModel(Frozen):
         """Of the whole batch."""
         return forward_macs(self.prefill, self.architecture, convention)
 
-    @property
-    def decode_macs(self) -> int:
-        """Of one step for the whole batch. A new token needs every key in the cache, so all conventions are equal."""
-        return self.step.totals.macs
+    def decode_macs(self, convention: Convention = "whole") -> int:
+        """Of one step for the whole batch. A new token needs every key in the cache, so masks leave out nothing.
+
+        `needed` leaves out the products of multi-head latent attention that repeat in each step.
+        """
+        saved = saved_by_absorption(self.step.rows, self.architecture) if convention == "needed" else 0
+        return self.step.totals.macs - saved
 
     def training_macs(self, convention: Convention = "whole") -> int:
         """Of forward and backward of one sequence."""
@@ -81,11 +88,13 @@ class LanguageModel(Frozen):
 
 def count_language_model(
     reference: str, *, batch: int, prompt: int, decode: int, dtype: str | None = None, cache_dtype: str | None = None,
-    curve: Sequence[int] = (), setup: TrainingSetup | None = None, limit_s: float | None = None,
+    cache_group: int = CACHE_GROUP, curve: Sequence[int] = (), setup: TrainingSetup | None = None,
+    limit_s: float | None = None,
 ) -> LanguageModel:  # fmt: skip
     """Builds the model from its configuration in a worker and counts it there; nothing is downloaded.
 
-    `cache_dtype` is one of CACHE_BITS, by default the type of the model's own cache. `curve` are further lengths.
+    `cache_dtype` is one of CACHE_BITS, by default the type of the model's own cache; as many numbers as `cache_group`
+    share a scale and a zero point in types of GROUPED. `curve` are further lengths.
     With `setup` the training record has the memory of such a step.
     Raises AnalyzerError if it is no causal language model of transformers, CannotMeasure if it cannot be counted.
     """
@@ -97,6 +106,7 @@ def count_language_model(
     request = {
         "reference": reference, "batch": batch, "prompt": prompt, "context": context, "dtype": dtype,
         "cache_bits": CACHE_BITS[cache_dtype] if cache_dtype else None, "curve": list(curve),
+        "cache_group": cache_group if cache_dtype in GROUPED else None,
         "setup": to_json(setup) if setup else None,
     }  # fmt: skip
     reply = client.ask(TASK, request, limit_s or client.LIMIT_S, model=reference)
@@ -110,7 +120,7 @@ def count_language_model(
         model = LanguageModel(
             reference, batch, prompt, decode, architecture, records["prefill"], records["decode"], records["training"],
             caches["context"], (caches["two"] - caches["one"]) // batch, bool(last),
-            cache_dtype or architecture.dtype,
+            cache_dtype or architecture.dtype, cache_group if cache_dtype in GROUPED else 0,
         )  # fmt: skip
         return model.replace(curve=tuple(
             model.replace(
@@ -124,4 +134,5 @@ def count_language_model(
 
 
 def _architecture(data: Mapping[str, Any]) -> Architecture:
-    return Architecture(**{**data, "windowed_layers": tuple(data["windowed_layers"])})
+    latent = Latent(**data["latent"]) if data["latent"] else None
+    return Architecture(**{**data, "windowed_layers": tuple(data["windowed_layers"]), "latent": latent})

@@ -96,7 +96,7 @@ def decode_bound(model: LanguageModel, device: Device, parallel: Parallel = ONE_
     dense = _weights_read(model, model.batch, experts=False)
     experts = _weights_read(model, model.batch) - dense
     read = dense / parallel.tensor + experts / parallel.devices + part.cache_bytes
-    return Bound(2 * model.decode_macs / device.flops_per_s / parallel.devices, read / device.bytes_per_s)
+    return Bound(2 * model.decode_macs("needed") / device.flops_per_s / parallel.devices, read / device.bytes_per_s)
 
 
 def _weights_read(model: LanguageModel, tokens: int, *, experts: bool = True) -> int:

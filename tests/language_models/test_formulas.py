@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analyzer.core.errors import AnalyzerError
+from analyzer.language_models.architecture import Latent
 from analyzer.language_models.frameworks import FORMULAS
 from analyzer.language_models.model import LanguageModel
 from analyzer.language_models.serving import (
@@ -108,7 +109,7 @@ def test_tensor_parallelism():
     assert (
         shard(model, Parallel(16)).cache_bytes * 8 == model.cache_bytes
     )  # 8 key heads on 16 devices: each is held twice.
-    latent = model.replace(architecture=model.architecture.replace(latent=True))
+    latent = model.replace(architecture=model.architecture.replace(latent=Latent(0, 512, 128, 64, 128)))
     assert shard(latent, Parallel(4)).cache_bytes == model.cache_bytes
     # Two all-reduces per layer of 4096 bfloat16 values; a ring sends 2 · 3/4 of them.
     assert part.decode_sent == 2 * L * 4096 * 2 * 2 * 3 // 4
@@ -119,7 +120,7 @@ def test_tensor_parallelism():
 def test_expert_parallelism():
     """Mixtral 8x7B on 4 groups of 2: 2 of 8 experts each, and a quarter of the sequences."""
     expert = 3 * HIDDEN * FEED
-    model = served(1000, batch=8, base={**MIXTRAL, "expert_layers": L})
+    model = served(1000, batch=8, base=MIXTRAL)
     part = shard(model, Parallel(2, 4))
     assert (part.devices, part.sequences, part.experts) == (8, 2, 2)
     dense = 46_702_792_704 - L * 8 * expert

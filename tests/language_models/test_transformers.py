@@ -103,6 +103,56 @@ def test_a_training_token_is_what_megatron_counts(kind, tmp_path):
     assert exact == 32 * 2 * 4 * 16 * 6
 
 
+def test_latent_attention_with_experts_is_what_maxtext_counts(tmp_path):
+    """DeepSeek-V3 in small: one dense layer, two with 2 of 8 experts and a shared one."""
+    latent = {"q_lora_rank": 32, "kv_lora_rank": 24, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 16}
+    experts = {"n_routed_experts": 8, "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1}
+    settings = config("deepseek_v3", 64, 3, 4, 4, 256, 1000, moe_intermediate_size=32, first_k_dense_replace=1,
+                      **latent, **experts)  # fmt: skip
+    try:
+        model = count_language_model(folder(tmp_path, settings), batch=3, prompt=32, decode=8)
+    finally:
+        client.close()
+    flops = {formula.name: formula.flops(model.architecture, 32) for formula in formulas(model.architecture)}
+    # MaxText counts half of the pairs; a causal mask keeps the diagonal, too: 3 layers · 4 heads · (8 + 4 + 16).
+    assert 2 * model.training_macs("causal") - 32 * flops["MaxText"] == 32 * 3 * 3 * 4 * 28
+    # Megatron-LM adds the norms of the latents, and leaves out the router.
+    router, norms = 2 * 2 * 64 * 8, 2 * 3 * (32 + 24)
+    assert flops["MaxText"] - flops["Megatron-LM"] == 3 * (router - norms)
+    # torchtitan: active parameters without the embedding, and two products of 12 and 16 numbers per pair.
+    active = model.architecture.active_parameters - 1000 * 64
+    assert flops["torchtitan"] == 6 * active + 6 * 3 * 4 * (12 + 16) * 32
+    # A step of transformers expands all 40 latents; absorbed, the weights meet the new token alone.
+    expanded = 40 * (24 * 4 * (8 + 16) + 4 * 28)
+    absorbed = 24 * 4 * (8 + 16) + 40 * 4 * (24 + 4 + 24)
+    assert model.decode_macs() - model.decode_macs("needed") == 3 * 3 * (expanded - absorbed)
+
+
+@pytest.mark.parametrize(("kind", "more"), [("gemma2", {}), ("gpt_oss", {"num_local_experts": 4})])
+def test_masks_of_attention_that_is_written_out(kind, more, tmp_path):
+    """Gemma 2 caps its scores, gpt-oss adds a sink to them: a softmax between two products, every second layer with
+    a window."""
+    settings = config(kind, 64, 4, 4, 2, 128, 1000, head_dim=16, sliding_window=8, **more)
+    try:
+        model = count_language_model(folder(tmp_path, settings), batch=1, prompt=32, decode=1)
+    finally:
+        client.close()
+    per_pair, causal = 4 * 16 * 2, 32 * 33 // 2
+    assert model.prefill_macs("whole") - model.prefill_macs("causal") == 4 * (32 * 32 - causal) * per_pair
+    saved = 2 * (causal - (8 * 9 // 2 + 24 * 8)) * per_pair
+    assert model.prefill_macs("causal") - model.prefill_macs("needed") == saved
+    assert model.training_macs("causal") - model.training_macs("needed") == 3 * saved
+
+
+def test_an_encoder_is_refused(tmp_path):
+    settings = {"model_type": "t5", "d_model": 64, "num_layers": 1, "architectures": ["T5ForConditionalGeneration"]}
+    try:
+        with pytest.raises(AnalyzerError, match="encoder"):
+            count_language_model(folder(tmp_path, settings), batch=1, prompt=4, decode=1)
+    finally:
+        client.close()
+
+
 def test_decoding_reads_the_whole_cache(tmp_path):
     settings = config("llama", 64, 2, 4, 2, 256, 1000)
     try:
@@ -111,7 +161,7 @@ def test_decoding_reads_the_whole_cache(tmp_path):
         client.close()
     products = 2 * (64 * (4 + 2 * 2) * 16 + 64 * 64 + 3 * 64 * 256) + 64 * 1000
     # 15 tokens in the cache and the new one: 2 layers · 16 keys · 4 heads · 16, for scores and for values.
-    assert model.decode_macs == 3 * (products + 2 * 16 * 4 * 16 * 2)
+    assert model.decode_macs() == 3 * (products + 2 * 16 * 4 * 16 * 2)
     assert model.cache_bytes == 3 * 15 * 2 * 2 * 2 * 16 * 2
     blocks = products - 64 * 1000
     assert model.prefill_macs("causal") == 3 * (10 * blocks + 64 * 1000 + 2 * (10 * 11 // 2) * 4 * 16 * 2)
@@ -134,7 +184,7 @@ def test_quantized_caches_and_other_lengths(tmp_path):
     settings = config("llama", 64, 2, 4, 2, 256, 1000)
     try:
         model = count_language_model(
-            folder(tmp_path, settings), batch=3, prompt=10, decode=6, cache_dtype="int4", curve=(4, 8),
+            folder(tmp_path, settings), batch=3, prompt=10, decode=6, cache_dtype="int4", cache_group=8, curve=(4, 8),
             setup=TrainingSetup("adamw", "bf16-mixed", 4),
         )  # fmt: skip
     finally:
@@ -144,14 +194,14 @@ def test_quantized_caches_and_other_lengths(tmp_path):
     parameters = model.architecture.parameters
     assert memory["master weights"] == pytest.approx(parameters * 4 / 4, rel=0.01)
     assert memory["optimizer state"] == pytest.approx(parameters * 8 / 4, rel=0.01)
-    # Keys and values of 2 heads of 16 in 2 layers, half a byte each.
-    assert model.bytes_per_token == 2 * 2 * 2 * 16 // 2
+    # Keys and values of 2 heads of 16 in 2 layers, half a byte each; 8 share a scale and a zero point of 2 bytes.
+    assert model.bytes_per_token == 2 * 2 * 2 * (16 // 2 + 2 * 4)
     assert model.cache_bytes == 3 * 15 * model.bytes_per_token
     blocks = 2 * (64 * (4 + 2 * 2) * 16 + 64 * 64 + 3 * 64 * 256)
     for length, at in zip((4, 8), model.curve, strict=True):
         assert at.cache_bytes == 3 * length * model.bytes_per_token
         assert at.prefill_macs("whole") == 3 * (length * blocks + 64 * 1000 + 2 * length * length * 4 * 16 * 2)
-        assert at.decode_macs == 3 * (blocks + 64 * 1000 + 2 * (length + 1) * 4 * 16 * 2)
+        assert at.decode_macs() == 3 * (blocks + 64 * 1000 + 2 * (length + 1) * 4 * 16 * 2)
 
 
 def test_a_state_space_model_has_no_cache_to_quantize(tmp_path):

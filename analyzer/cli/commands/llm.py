@@ -44,6 +44,9 @@ TOKENS = click.IntRange(1, 10_000_000)
 @click.option("--cache-dtype", type=click.Choice(["float32", "bfloat16", "float16", "fp8", "int8", "int4"]),
               metavar="TYPE", help="Type of keys and values in the cache: float32, bfloat16, float16, fp8, int8 or "
               "int4. Default: the model's.")  # fmt: skip
+@click.option("--cache-group", type=click.IntRange(1, 1_000_000), metavar="N",
+              help="With --cache-dtype int8 or int4: numbers that share a scale and a zero point of 16 bits. "
+              "Default: 64.")  # fmt: skip
 @click.option("--tokens-per-s", type=Number(min=0, min_open=True), metavar="N",
               help="A measured throughput of training: shows its MFU by each convention.")  # fmt: skip
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)),

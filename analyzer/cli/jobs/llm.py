@@ -23,6 +23,7 @@ def show_language_model(
     devices: int,
     groups: int,
     cache_dtype: str | None,
+    cache_group: int | None,
     tokens_per_s: float | None,
     setup: TrainingSetup | None,
     timeout_s: float | None,
@@ -30,7 +31,7 @@ def show_language_model(
     output: str | None,
 ) -> int:
     """Raises AnalyzerError for bad input, CannotMeasure for a model that cannot be counted."""
-    from analyzer.language_models.model import TYPES, count_language_model
+    from analyzer.language_models.model import CACHE_GROUP, GROUPED, TYPES, count_language_model
     from analyzer.language_models.serving import Parallel, device_for
     from analyzer.timing.machine.devices import device as find_device
     from reports import language_models as report
@@ -40,6 +41,8 @@ def show_language_model(
             raise AnalyzerError(f"{option} splits the model over devices; give --device too")
     if tokens_per_s is not None and device is None:
         raise AnalyzerError("--tokens-per-s needs the peak of a --device")
+    if cache_group and cache_dtype not in GROUPED:
+        raise AnalyzerError(f"--cache-group is for {' and '.join(GROUPED)}; give --cache-dtype too")
     reference = _reference(reference)
     published = find_device(device) if device else None
     if published and dtype:
@@ -47,7 +50,8 @@ def show_language_model(
     with spinner("building and counting", when=True):
         model = count_language_model(
             reference, batch=batch, prompt=prompt, decode=decode, dtype=dtype, cache_dtype=cache_dtype,
-            curve=_lengths(prompt + decode) if form == "html" else (), setup=setup, limit_s=timeout_s,
+            cache_group=cache_group or CACHE_GROUP, curve=_lengths(prompt + decode) if form == "html" else (),
+            setup=setup, limit_s=timeout_s,
         )  # fmt: skip
     architecture = model.architecture
     if groups > max(architecture.experts, 1):

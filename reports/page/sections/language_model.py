@@ -50,7 +50,7 @@ def _compute(curve: Sequence[LanguageModel]) -> Block:
     series = {
         "prefill, whole attention": [2 * at.prefill_macs("whole") / (at.batch * at.prompt) for at in curve],
         "prefill, attention under its mask": [2 * at.prefill_macs("needed") / (at.batch * at.prompt) for at in curve],
-        "decode": [2 * at.decode_macs / at.batch for at in curve],
+        "decode": [2 * at.decode_macs("needed") / at.batch for at in curve],
     }
     first, last = curve[0], curve[-1]
     ratio = series["decode"][-1] / series["decode"][0]

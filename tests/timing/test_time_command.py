@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from analyzer.core import lock
 from analyzer.records.comparable import incompatibility
 from analyzer.records.record_json import dump, load
 from analyzer.records.store import PEAKS
@@ -98,6 +100,17 @@ def test_bad_input_that_only_a_worker_detects_is_one_line_too(analyze, arguments
     outcome = analyze("time", *arguments)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert message in outcome.err
+
+
+@pytest.mark.parametrize("command", ["time", "advise"])
+def test_a_timing_waits_for_another_one_of_this_machine(analyze, monkeypatch, tmp_path, command):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    briefly = partial(lock.timing_lock, max_wait=0)
+    monkeypatch.setattr(f"analyzer.cli.jobs.{command}.timing_lock", briefly)
+    with lock.timing_lock():
+        outcome = analyze(command, "nin")
+    assert (outcome.status, outcome.out) == (3, "")
+    assert "another timing has held the lock" in outcome.err
 
 
 def test_one_record_is_shown_with_its_counts_and_kept(analyze, pretend, golden, googlenet):

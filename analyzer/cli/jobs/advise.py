@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from math import isfinite
 
+from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, CannotMeasure
+from analyzer.core.lock import timing_lock
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.timing.driver.measure import build_requests, time_requests, usable_processors
 from analyzer.timing.driver.settings import Setting, Trial, combined, settings_to_try, trial
@@ -31,7 +33,7 @@ def advise(selection: Selection, *, device: str, budget_s: float, form: str, out
         training=selection.training, device=device, budget_s=1.0, processes=PROCESSES,
     )  # fmt: skip
     settings = settings_to_try(request.configuration, images=_has_images(selection), processors=usable_processors())
-    with termination_as_interrupt(), progress_bar("timing") as progress:
+    with termination_as_interrupt(), timing_lock(device, print_message), progress_bar("timing") as progress:
         # A quarter of the budget is left for the combination.
         share = budget_s * 0.75 / (len(settings) + 1) / PROCESSES
         requests = [_at(request, setting, share) for setting in (None, *settings)]

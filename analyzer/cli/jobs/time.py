@@ -13,6 +13,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, write
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
+from analyzer.core.lock import timing_lock
 from analyzer.core.signals import ignore_sigint, termination_as_interrupt
 from analyzer.records.record import Record
 from analyzer.records.store import journal, load_peaks, save
@@ -72,16 +73,16 @@ def run_time(
         time_all = partial(time_requests, requests, processes=processes, journal=keep_unfinished)
         shown = {"depth": depth, "against": against, "show_void": show_void, "limit": options["limit"]}
         show = partial(_emit, **shown, form=form, output=output)
-        return _time_and_show(time_all, show, keep=keep, trace=trace)
+        return _time_and_show(time_all, show, keep=keep, trace=trace, device=options["device"])
 
 
 def _time_and_show(
-    time_all: Callable[..., TimedRun], show: Callable[..., None], *, keep: bool, trace: str | None
+    time_all: Callable[..., TimedRun], show: Callable[..., None], *, keep: bool, trace: str | None, device: str
 ) -> int:
     from analyzer.cli.progress import progress_bar
 
     trace_before = _modified_ns(trace)
-    with termination_as_interrupt(), progress_bar("timing") as progress:
+    with termination_as_interrupt(), timing_lock(device, print_message), progress_bar("timing") as progress:
         run = time_all(progress=progress)
     records = [_annotate(record, run.records) for record in run.records]
     if trace and _modified_ns(trace) != trace_before:

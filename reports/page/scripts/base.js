@@ -15,3 +15,16 @@ const json = (id) => {
 const soon = window.requestIdleCallback ?? ((job) => setTimeout(job, 1));
 // The text of a cell without its small print and its button.
 const textOf = (cell) => [...cell.childNodes].filter((node) => node.nodeName !== "SMALL" && node.className !== "twist").map((node) => node.textContent).join("").trim();
+// Runs a job once, when an element comes near or all charts are drawn: text and the first chart come first.
+function whenNear(element, job) {
+  let waiting = true;
+  const run = () => {
+    if (!waiting) return;
+    waiting = false;
+    near.disconnect();
+    job();
+  };
+  const near = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && run(), { rootMargin: "50% 0px" });
+  near.observe(element);
+  addEventListener("settled", run, { once: true });
+}

@@ -101,7 +101,11 @@ async function unpack() {
 }
 
 // The whole page is laid out once no chart is being loaded.
-const settle = () => soon(() => root.classList.add("settled"));
+const settle = () =>
+  soon(() => {
+    root.classList.add("settled");
+    dispatchEvent(new CustomEvent("settled"));
+  });
 addEventListener("load", () => soon(() => loading || settle()));
 
 const seen = (plot) => plot.offsetParent !== null;
@@ -113,11 +117,12 @@ function follow() {
 const observer = new IntersectionObserver(
   (entries) => {
     const close = entries.filter((entry) => entry.isIntersecting).map((entry) => entry.target);
+    const near = close.filter((plot) => !isIcicle(plot));
+    if (near.length) load(); // While it is unpacked, tiles are drawn, which need no plotly.
     close.filter(isIcicle).forEach((plot) => {
-      if (!isDrawn(plot)) drawIcicle(plot); // Needs no plotly.
+      soon(() => isDrawn(plot) || drawIcicle(plot));
       observer.unobserve(plot);
     });
-    const near = close.filter((plot) => !isIcicle(plot));
     if (!near.length) return;
     load().then(
       () => {

@@ -79,4 +79,5 @@ function derivations(panel, { first, tables }) {
   addEventListener("scroll", scrolled, { passive: true, capture: true });
 }
 const derivationsPanel = document.getElementById("derivations");
-if (derivationsPanel) packedJson("derivations-data").then((data) => derivations(derivationsPanel, data));
+if (derivationsPanel)
+  whenNear(derivationsPanel, () => packedJson("derivations-data").then((data) => derivations(derivationsPanel, data)));

@@ -1,6 +1,8 @@
 // Data and libraries that the page contains deflated, in base64.
 async function inflated(id, type) {
-  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+  const letters = atob(document.getElementById(id).textContent);
+  const bytes = new Uint8Array(letters.length);
+  for (let index = 0; index < letters.length; index++) bytes[index] = letters.charCodeAt(index); // Twice as fast as from().
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream, { headers: { "Content-Type": type } }).blob();
 }

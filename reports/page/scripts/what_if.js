@@ -247,4 +247,5 @@ function whatIf(panel, { networks, start, presets, family }) {
 }
 
 const whatIfPanel = document.getElementById("what-if-panel");
-if (whatIfPanel && window.DecompressionStream) packedJson("what-if-panel-data").then((data) => whatIf(whatIfPanel, data));
+if (whatIfPanel && window.DecompressionStream)
+  whenNear(whatIfPanel, () => packedJson("what-if-panel-data").then((data) => whatIf(whatIfPanel, data)));

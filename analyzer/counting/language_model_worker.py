@@ -56,15 +56,12 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     if name is None or "input_ids" not in arguments:
         raise AnalyzerError(f"{one_line(reference)}: {type(model).__name__} generates no text: it takes no cache")
     send({"event": "architecture", "architecture": _architecture(model)})
+    caches = {"one": cache_after(model, batch, 1), "two": cache_after(model, batch, 2)}
     last = {"logits_to_keep": 1} if "logits_to_keep" in arguments else {}
     ids = torch.zeros(batch, prompt, dtype=torch.int64)
     prefill = count_module(model, (), {"input_ids": ids, "use_cache": False, **last}, train=False, memory=True)
     send({"event": "record", "name": "prefill", "record": record_to_json(prefill), "last": bool(last)})
-    caches = {
-        "context": cache_after(model, batch, context),
-        "one": cache_after(model, batch, 1),
-        "two": cache_after(model, batch, 2),
-    }
+    caches["context"] = cache_after(model, batch, context)
     caches |= {str(length): cache_after(model, batch, length) for length in curve}
     grows = _grows(caches["one"], caches["two"])
     if bits and not any(grows):

@@ -20,6 +20,7 @@ TYPES = {"float32": 4, "bfloat16": 2, "float16": 2}
 CACHE_BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "fp8": 8, "int8": 8, "int4": 4}
 GROUPED = ("int8", "int4")  # Types whose numbers share scales and zero points in groups; fp8 has a scale per layer.
 CACHE_GROUP = 64
+LENGTHS = tuple(1 << power for power in range(7, 14))  # Of the curves in a report: 128 to 8,192 tokens.
 
 
 class LanguageModel(Frozen):
@@ -131,6 +132,13 @@ def count_language_model(
         ))  # fmt: skip
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CannotMeasure(f"{one_line(reference)}: its worker's reply cannot be read: {one_line(error)}") from None
+
+
+def count_lengths(reference: str, *, limit_s: float | None = None) -> LanguageModel:
+    """A model whose `curve` has LENGTHS, as far as it has positions. Raises as `count_language_model`."""
+    model = count_language_model(reference, batch=1, prompt=LENGTHS[0], decode=1, curve=LENGTHS, limit_s=limit_s)
+    positions = model.architecture.positions or LENGTHS[-1]
+    return model.replace(curve=tuple(at for at in model.curve if at.prompt <= positions))
 
 
 def _architecture(data: Mapping[str, Any]) -> Architecture:

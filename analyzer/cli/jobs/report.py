@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from analyzer.records.validate import use_record
 from reports.page.sections.about import described
 
 if TYPE_CHECKING:
+    from reports.page.context import Section
     from reports.page.write import Charts
 
 
@@ -65,7 +67,7 @@ def run_report(
 
     stored = source.arguments() if source else []
     command = shlex.join(map(one_line, ["analyze", "report", *files, *selection.arguments(), *stored]))
-    results = result_sections(analysis) if analysis else ()
+    results = (*_over_lengths(selection), *(result_sections(analysis) if analysis else ()))
     built = page(records, refused, command, results)
     if figures:
         from reports.page.images import write_figures
@@ -81,6 +83,21 @@ def run_report(
 
         write(html(built, charts), output or OUTPUT)
     return max((error.exit_status for error in errors), default=0)
+
+
+def _over_lengths(selection: Selection) -> tuple[Section, ...]:
+    """A section for each causal language model of transformers: its costs over the length of the text."""
+    references = [reference for reference in selection.references if reference.startswith("hf:")]
+    if not references:
+        return ()
+    from analyzer.language_models.model import count_lengths
+    from reports.page.sections import language_model
+
+    models = []
+    for reference in references:
+        with suppress(AnalyzerError), spinner("counting at several lengths", when=True):
+            models.append(count_lengths(reference, limit_s=selection.timeout_s))
+    return language_model.sections(models)
 
 
 def read_records(files: Sequence[str]) -> tuple[list[Record], list[str]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.core.errors import one_line
-from analyzer.core.units import scaled, seconds
+from analyzer.core.units import relative_change_phrase, scaled, seconds
 from analyzer.language_models.model import LanguageModel
 from analyzer.language_models.serving import decode_bound, prefill_bound
 from reports.language_models import Setting, tables
-from reports.page.context import Block, Chart, Page, Section
+from reports.page.context import Chart, Page, Section
 from reports.page.figures import scatter
 from reports.page.figures.base import legend
 from reports.table import Cell, Row, Table, columns
@@ -35,7 +35,19 @@ def page(model: LanguageModel, setting: Setting) -> Page:
     return Page(one_line(model.reference), subtitle, tuple(part for part in parts if part.blocks))
 
 
-def section(model: LanguageModel, setting: Setting) -> Section:
+def sections(models: Sequence[LanguageModel]) -> tuple[Section, ...]:
+    """The section of each model for a page that begins with other sections."""
+    lead = " analyze llm shows conventions of attention, bounds and training of this model."
+    return tuple(
+        (at := section(model, Setting(), f"{number}" if number else "")).replace(
+            title=f"{at.title}: {one_line(model.reference)}" if len(models) > 1 else at.title, lead=at.lead + lead
+        )
+        for number, model in enumerate(models)
+    )
+
+
+def section(model: LanguageModel, setting: Setting, suffix: str = "") -> Section:
+    """`suffix` of ids, which differ between sections of one page."""
     lead = (
         "Prefill of a prompt of so many tokens, and the next decoding step with them in the cache. Every point is a "
         "count of the model at this length; the lines only connect the points."
@@ -43,25 +55,28 @@ def section(model: LanguageModel, setting: Setting) -> Section:
     charts = (
         [_compute(model.curve), _memory(model.curve, setting), *_times(model.curve, setting)] if model.curve else []
     )
-    return Section("lengths", "Over the length of the text", "Lengths", lead, tuple(charts))
+    named = tuple(chart.replace(id=chart.id + suffix) for chart in charts)
+    return Section(f"lengths{suffix}", "Over the length of the text", "Lengths", lead, named)
 
 
-def _compute(curve: Sequence[LanguageModel]) -> Block:
+def _compute(curve: Sequence[LanguageModel]) -> Chart:
     series = {
         "prefill, whole attention": [2 * at.prefill_macs("whole") / (at.batch * at.prompt) for at in curve],
         "prefill, attention under its mask": [2 * at.prefill_macs("needed") / (at.batch * at.prompt) for at in curve],
         "decode": [2 * at.decode_macs("needed") / at.batch for at in curve],
     }
     first, last = curve[0], curve[-1]
-    ratio = series["decode"][-1] / series["decode"][0]
+    change = relative_change_phrase(series["decode"][0], series["decode"][-1], "FLOPs")
     summary = (
-        f"A decoding step computes {ratio:.2f}× as much after {last.prompt:,} tokens as after {first.prompt:,}: "
-        "attention grows with the text, all other products do not."
+        f"A decoding step has {change} after {last.prompt:,} tokens than after {first.prompt:,}: attention grows with "
+        "the text, all other products do not."
+        if change != "the same number of FLOPs"
+        else f"A decoding step has {change} after {last.prompt:,} tokens as after {first.prompt:,}."
     )
     return _chart("llm-compute", "FLOPs per token", summary, curve, series, "FLOPs per token", "")
 
 
-def _memory(curve: Sequence[LanguageModel], setting: Setting) -> Block:
+def _memory(curve: Sequence[LanguageModel], setting: Setting) -> Chart:
     last, capacity = curve[-1], 0
     series = {
         "KV cache": [float(at.cache_bytes) for at in curve],
@@ -70,7 +85,8 @@ def _memory(curve: Sequence[LanguageModel], setting: Setting) -> Block:
     if setting.device and setting.device.capacity:
         capacity = setting.device.capacity * setting.parallel.devices
         series[f"memory of {setting.parallel.devices} x {setting.device.name}"] = [float(capacity)] * len(curve)
-    summary = f"The cache of {last.batch} sequences has {scaled(last.cache_bytes, 'B')} at {last.prompt:,} tokens"
+    sequences = f"{last.batch} sequence{'s' * (last.batch > 1)}"
+    summary = f"The cache of {sequences} has {scaled(last.cache_bytes, 'B')} at {last.prompt:,} tokens"
     larger = next((at.prompt for at in curve if at.cache_bytes > at.weight_bytes), None)
     summary += f"; from {larger:,} tokens on it is larger than the weights." if larger else ", less than the weights."
     full = next((at.prompt for at in curve if capacity and at.cache_bytes + at.weight_bytes > capacity), None)
@@ -79,7 +95,7 @@ def _memory(curve: Sequence[LanguageModel], setting: Setting) -> Block:
     return _chart("llm-memory", "Cache and weights", summary, curve, series, "bytes", "B")
 
 
-def _times(curve: Sequence[LanguageModel], setting: Setting) -> list[Block]:
+def _times(curve: Sequence[LanguageModel], setting: Setting) -> list[Chart]:
     if setting.device is None:
         return []
     prefill = [prefill_bound(at, setting.device, setting.parallel) for at in curve]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from analyzer.counting.api import count_variant
 from analyzer.language_models.model import LanguageModel
 from analyzer.language_models.serving import Device, Parallel, decode_bound
+from analyzer.networks.variants import variant
 from analyzer.records.rows import Count
 from reports.language_models import Setting
-from reports.page.sections.language_model import page
+from reports.page.build import page as report_page
+from reports.page.sections.language_model import page, sections
 from reports.page.write import html
 from tests.language_models.test_formulas import served
 
@@ -38,3 +41,14 @@ def test_without_other_lengths_there_is_no_chart():
     built = page(trained(16), Setting())
     assert [section.id for section in built.sections] == ["sizes", "costs"]
     assert built.charts == ()
+
+
+def test_sections_in_a_report_of_two_models():
+    """Each model has its own section with its own ids, after those of the networks."""
+    curve = tuple(served(length) for length in (512, 1024))
+    models = [served(512).replace(reference=name, curve=curve) for name in ("hf:a", "hf:<b>")]
+    built = report_page([count_variant(variant("alexnet"))], results=sections(models))
+    text = html(built, "none")
+    assert text.count('id="lengths"') == text.count('id="lengths1"') == 1
+    assert "hf:&lt;b&gt;" in text
+    assert "<b>" not in text.split("lengths1", 1)[1].split("</h2>", 1)[0]

@@ -12,6 +12,9 @@ from typing import Any
 import click
 from mkdocs.structure.files import File, Files
 
+sys.path.insert(0, str(Path(__file__).parent))
+from site_notebooks import notebook
+
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"\]\((?:\.\./)+([\w./-]+)\)")
 
@@ -24,9 +27,19 @@ def on_files(files: Files, config: Any) -> Files:
     files.append(File.generated(config, "reference/commands.md", content="\n".join(commands(cli))))
     files.append(File.generated(config, "reference/api.md", content="\n".join(api())))
     linked = {path for file in files.documentation_pages() for path in outside(file)}
+    for file in tutorials(files):
+        files.append(File.generated(config, notebook_of(file), content=notebook(file.content_string)))
     for path in sorted(linked):
         files.append(File.generated(config, copy_of(path), abs_src_path=str(ROOT / path)))
     return files
+
+
+def tutorials(files: Files) -> list[File]:
+    return [file for file in files.documentation_pages() if file.src_uri.startswith("tutorials/")]
+
+
+def notebook_of(file: File) -> str:
+    return f"{file.src_uri.removesuffix('.md')}.ipynb"
 
 
 def outside(file: File) -> list[str]:
@@ -40,32 +53,44 @@ def copy_of(path: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Links to files outside of `docs` go to their copies."""
+    """Links to files outside of `docs` go to their copies; a tutorial links to its notebook."""
     up = "../" * page.file.src_uri.count("/")
 
     def link(match: re.Match[str]) -> str:
         copy = copy_of(match[1])
         return f"]({up}{copy})" if files.get_file_from_path(copy) else match[0]
 
-    return LINK.sub(link, markdown)
+    markdown = LINK.sub(link, markdown)
+    if page.file in tutorials(files):
+        name = Path(notebook_of(page.file)).name
+        markdown += f"\n---\n\n[Download this page as a notebook]({name}), with the outputs shown here.\n"
+    return markdown
 
 
 def commands(group: click.Group) -> Iterator[str]:
     """The command reference: usage, help and options of each command."""
     yield "# Commands\n\nGenerated from the program: `analyze COMMAND --help` shows the same text.\n"
-    for name, command in [("", group), *sorted(group.commands.items())]:
-        if command.hidden:
-            continue
-        title = f"analyze {name}".strip()
+    for title, command in with_subcommands("analyze", group):
         context = click.Context(command, info_name=title, max_content_width=100, terminal_width=100)
         yield f"## {title}\n\n```text\n{command.get_usage(context)}\n```\n"
         yield help_text(command.help or "") + "\n"
+        if command.epilog:
+            yield help_text(command.epilog) + "\n"
         options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
         yield "| option | effect |\n|:--|:--|"
         for option in options:
             written, effect = option.get_help_record(context) or ("", "")
             yield f"| <code>{cell(written)}</code> | {cell(effect)} |"
         yield ""
+
+
+def with_subcommands(title: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command with its name, then its subcommands."""
+    yield title, command
+    if isinstance(command, click.Group):
+        for name, subcommand in sorted(command.commands.items()):
+            if not subcommand.hidden:
+                yield from with_subcommands(f"{title} {name}", subcommand)
 
 
 def help_text(text: str) -> str:

@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
+from analyzer.core.errors import (
+    AnalyzerError,
+    CannotMeasure,
+    InputError,
+    is_positive_int,
+    one_line,
+    quoted,
+    require_positive_int,
+)
 from analyzer.core.inputs import Input, image_shape, is_reference, parse_inputs
 from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks.variants import Variant, variant
@@ -68,7 +76,10 @@ def count(
         )  # fmt: skip
     except InputError as error:
         args_too = "" if isinstance(model, str) else "args, or "
-        advice = f"give {args_too}input='{error.example or '3x224x224'}' (without the batch dimension)"
+        example = error.example or "3x224x224"
+        if isinstance(args, list | tuple) and len(args) > 1 and all(map(is_positive_int, args)):  # A shape.
+            args_too, example = "", "x".join(map(str, args))
+        advice = f"give {args_too}input='{example}' (without the batch dimension)"
         raise error.with_advice(advice) from error.__cause__
 
 

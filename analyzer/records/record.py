@@ -80,13 +80,18 @@ class Record(Displayed, Frozen):
         changes = ",".join(f"{key}={value}" for key, value in self.overrides.items())
         return f"{self.model}@{changes}" if changes else self.model
 
+    @property
+    def mode_text(self) -> str:
+        """The mode, and whether only the forward pass of a model in train mode was counted."""
+        return "forward pass in train mode" if self.mode == "training" and not self.totals.step else self.mode
+
     def _summary(self) -> str:
         totals, timing = self.totals, self.measurement and self.measurement.pass_timing
         shapes = ", ".join(map(shape_text, self.input))
         time = f", {seconds(timing.median_s)} ({timing.quality})" if timing else ""
         return (
-            f"{one_line(self.label)}: input {shapes}, {self.mode}; {totals.params:,} params, {totals.macs:,} MACs, "
-            f"{totals.flops:,} FLOPs{time}"
+            f"{one_line(self.label)}: input {shapes}, {self.mode_text}; {totals.params:,} params, "
+            f"{totals.macs:,} MACs, {totals.flops:,} FLOPs{time}"
         )
 
     def table(

@@ -106,8 +106,7 @@ def conditions(record: Record) -> str:
 
 def condition_parts(record: Record) -> tuple[str, str, str, str]:
     shape = ", ".join(shape_text(shape) for shape in record.input)
-    mode = "forward pass in train mode" if record.mode == "training" and not record.totals.step else record.mode
-    return f"input {shape}", mode, record.dtype, f"counted by {counter_name(record.count.counter)}"
+    return f"input {shape}", record.mode_text, record.dtype, f"counted by {counter_name(record.count.counter)}"
 
 
 def counter_name(counter: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shlex
 import sys
@@ -89,3 +90,21 @@ def test_every_page_is_in_the_navigation_of_the_site():
     navigation = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
     pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]
     assert [page for page in pages if f" {page}\n" not in navigation] == []
+
+
+def test_a_tutorial_is_a_notebook_with_its_outputs(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    from site_notebooks import notebook
+
+    page = (DOCS / "tutorials/count.md").read_text(encoding="utf-8")
+    data = json.loads(notebook(page))
+    code = [cell for cell in data["cells"] if cell["cell_type"] == "code"]
+    sources = [cell["source"] for cell in code]
+    assert sources[0].startswith("%%writefile net.py\nfrom torch import nn")
+    assert sources[1] == "!analyze net.py --input 3x64x64"
+    assert code[2]["outputs"][0]["text"] == "75,497,472 in eight convolutions\n"
+    commands = re.findall(r"^\$ (.*)$", page, re.MULTILINE)
+    assert [source[1:] for source in sources if source.startswith("!")] == commands
+    shown = "".join(output["text"] for cell in code for output in cell["outputs"])
+    assert "blocks.0–3 4 × Block" in shown
+    assert "```" not in "".join(cell["source"] for cell in data["cells"] if cell["cell_type"] == "markdown")

@@ -12,7 +12,7 @@ from analyzer.records.timings import Measurement, Timing, quartiles
 from reports import cells
 from reports.page.context import Block, Choice, Paragraphs, Section
 from reports.page.network_views import NetworkView
-from reports.page.sections import breakdown, roofline, speed
+from reports.page.sections import breakdown, latency, roofline, speed
 from reports.table import MISSING, Cell, Row, Table, columns
 from reports.timing.breakdown import total_flops
 
@@ -37,7 +37,7 @@ def section(networks: Sequence[NetworkView]) -> Section:
     if not timed:
         return Section("time", "Time", "Time", "", (Paragraphs(tuple(untimed), "notice"),) if untimed else ())
     blocks: list[Block] = [Paragraphs(tuple(untimed), "notice")] if untimed else []
-    blocks += [pass_table(timed), *run_notes(timed), *speed.charts(timed)]
+    blocks += [pass_table(timed), *run_notes(timed), *latency.blocks(timed), *speed.charts(timed)]
     options = []
     for network in timed:
         for record, measurement, _ in _timed_records([network]):

@@ -20,6 +20,7 @@ from analyzer.trends.series import Series, build_series
 from benchmarks.common import parse_options, rate
 
 RUNS = 40
+SLOWER_FACTOR = 1.15
 MAX_DISTANCE = 3  # Runs between a step and a change point of the same direction that counts as finding it.
 
 
@@ -32,6 +33,7 @@ class Noise(Frozen):
     single: float = 0.025  # Of one benchmark and run: Student's t with three degrees of freedom.
     disturbed: float = 0.03  # Share of a benchmark's runs that take up to twice as long.
     memory: int = 12
+    slower: float = 0.0  # Share of runs on a second kind of runner, which takes SLOWER_FACTOR times as long.
 
 
 CASES = (
@@ -43,12 +45,15 @@ CASES = (
     ("2 benchmarks", 2, Noise()),
     ("1 benchmark", 1, Noise()),
     ("1 benchmark on a quiet machine", 1, Noise(shift=0, wander=0, single=0.02)),
+    ("1 benchmark, two kinds of runners", 1, Noise(shift=0, wander=0, drift=0, single=0.01, disturbed=0, slower=0.2)),
 )
 
 
 def window(generator: np.random.Generator, benchmarks: int, noise: Noise, step: float, at: int) -> list[Point]:
     """The points of one window; benchmark 0 changes by `step` (a ratio minus 1) from run `at` on."""
     shared = generator.normal(0, noise.shift, RUNS) + wandering(generator, noise.wander, noise.memory)
+    if noise.slower:
+        shared += np.where(generator.random(RUNS) < noise.slower, math.log(SLOWER_FACTOR), 0)
     points = []
     for number in range(benchmarks):
         logs = math.log(10 ** generator.uniform(-5, 0)) + shared + wandering(generator, noise.drift, noise.memory)

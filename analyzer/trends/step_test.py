@@ -3,6 +3,9 @@
 Yuen's test compares the 20 % trimmed means of the runs before and after (Yuen 1974, Biometrika 61), so that disturbed
 runs count little. Successive runs of a machine drift together and carry less information than independent ones: the
 variance is multiplied by the long-run factor of Newey and West (1987, Econometrica 55).
+
+Runners of two kinds that alternate have two levels, and a few runs of one kind in a row look like a step. Trimming
+hides that the other runs have this level too, and so Fisher's exact test must show that the two levels separate.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 
 MIN_LOG_CHANGE = math.log(1.04)  # Smaller steps are seldom the code's: recompilation alone moves functions by as much.
 P_VALUE = 5e-5  # Low, since every run of a series is a candidate, and a project has many series.
+MIXTURE_P_VALUE = 0.01
 POWER = 0.95
 TRIM = 0.2
 LAGS = 4
@@ -31,14 +35,35 @@ def difference_noise(levels: Array) -> float:
 
 
 def step_p_value(levels: Array, cut: int) -> float:
-    """Two-sided p-value of "the runs before and after `cut` have the same level"; 1 for less than MIN_LOG_CHANGE."""
+    """Two-sided p-value of "the runs before and after `cut` have the same level".
+
+    1 for less than MIN_LOG_CHANGE, and where two levels that alternate explain the difference.
+    """
     left, right = levels[:cut], levels[cut:]
     if abs(float(np.median(right) - np.median(left))) < MIN_LOG_CHANGE:
+        return 1.0
+    if mixture_p_value(left, right) > MIXTURE_P_VALUE:
         return 1.0
     from scipy.stats import t
 
     error, freedom = step_error(left, right)
     return 2 * float(t.sf(abs(_trimmed(right) - _trimmed(left)) / error, freedom))
+
+
+def mixture_p_value(left: Array, right: Array) -> float:
+    """The probability that runs of two alternating levels split as well as this somewhere by chance.
+
+    Fisher's exact test (Fisher 1934, ch. 5) of the side of a run against its level, which is above or below the middle
+    of the two medians; times the number of cuts (Bonferroni). 0 if no run has the other side's level.
+    """
+    from scipy.stats import hypergeom
+
+    old, new = float(np.median(left)), float(np.median(right))
+    early, late = (int(np.sum((side > (old + new) / 2) == (new > old))) for side in (left, right))  # At the new level.
+    if not early and late == len(right):
+        return 0.0
+    runs = len(left) + len(right)
+    return min(1.0, runs * float(hypergeom.sf(late - 1, runs, early + late, len(right))))
 
 
 def detectable_step(levels: Array) -> float | None:

@@ -46,7 +46,7 @@ def test_quiet_windows_raise_few_alarms():
     assert np.mean(alarms) <= 0.02
 
 
-@pytest.mark.parametrize(("step", "share"), [(0.05, 0.3), (0.1, 0.6), (0.2, 0.78)])
+@pytest.mark.parametrize(("step", "share"), [(0.05, 0.25), (0.1, 0.6), (0.2, 0.75)])
 def test_steps_are_found(step, share):
     rng = np.random.default_rng(1)
     hits = []

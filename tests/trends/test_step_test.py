@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import trim_mean, ttest_ind
 
-from analyzer.trends.step_test import MIN_DEVIATION, detectable_step, difference_noise, step_p_value
+from analyzer.trends.step_test import MIN_DEVIATION, detectable_step, difference_noise, mixture_p_value, step_p_value
 
 ALTERNATING = np.tile([0.0, 0.01], 10)  # Negatively correlated runs count as independent ones.
 
@@ -25,6 +25,20 @@ def test_outliers_count_little():
     levels = np.concatenate([ALTERNATING, ALTERNATING + 0.05])
     levels[[3, 30]] += 1.0
     assert step_p_value(levels, 20) < 1e-5
+
+
+def test_the_mixture_p_value_is_fishers_exact_test():
+    left, right = np.array([0.0] * 30 + [1.0] * 6), np.array([1.0] * 4)
+    assert mixture_p_value(left, right) == pytest.approx(40 * math.comb(10, 4) / math.comb(40, 4))
+    assert mixture_p_value(-left, -right) == mixture_p_value(left, right)
+    assert mixture_p_value(left[:30], right) == 0
+
+
+def test_four_runs_of_a_level_that_earlier_runs_had_are_no_step():
+    """Two kinds of runners: the second level is trimmed from the earlier runs, whose noise then looks small."""
+    earlier, last = np.tile([0.0, 0.01, 0.0, 0.01, 0.0, 0.15], 6), np.full(4, 0.15)
+    assert step_p_value(np.concatenate([earlier, last]), len(earlier)) == 1.0
+    assert step_p_value(np.concatenate([np.minimum(earlier, 0.01), last]), len(earlier)) < 1e-5
 
 
 def test_runs_that_drift_together_count_less():

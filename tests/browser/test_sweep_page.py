@@ -76,4 +76,17 @@ def test_a_heat_map_and_a_curve_are_saved_as_svg(show, measured):
 def test_without_scripts_every_table_is_there(show, measured):
     opened = show(measured, script=False)
     assert opened.locator("#sweep-front table").first.is_visible()
-    assert opened.locator("#sweep-grid table").count() == opened.locator("#sweep-grid .option").count()
+    maps = opened.locator("#sweep-grid .option:not(:has(.choice))").count()
+    assert opened.locator("#sweep-grid table").count() == maps > 10
+
+
+def test_the_reader_chooses_the_axes_of_the_heat_map(show, measured):
+    opened = show(measured)
+    opened.locator("#sweep-grid select").first.select_option("threads and dtype")
+    draw(opened)
+    shown = opened.locator("#sweep-grid figure.chart:visible")
+    assert shown.count() == 1
+    assert shown.locator("h3").inner_text() == "samples/s by threads and dtype"
+    assert shown.locator(".hm image").count() == 1
+    assert "axes=" in opened.evaluate("location.hash")
+    assert opened.events == []

@@ -1,21 +1,55 @@
-"""The section of the grid: heat maps over two dimensions."""
+"""The section of the grid: heat maps over two dimensions, which the reader chooses."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import combinations, count
+
 from analyzer.sweeps.analysis.analysis import Analysis
-from analyzer.sweeps.analysis.heat_map import HeatCell, HeatMap
+from analyzer.sweeps.analysis.dimensions import dimensions
+from analyzer.sweeps.analysis.heat_map import HeatCell, HeatMap, heat_maps
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
 from reports.sweeps.heat import HEAT_TITLES, fixed_text, heat_table, heat_text, heat_title
 from reports.sweeps.words import counted
 
-LEAD = "The two dimensions of the grid with most values, or those of --axes."
+LEAD = "Two dimensions of the grid, the two with most values first or those of --axes; the others can be chosen."
+MAX_DIMENSIONS = 5  # Of which any two can be chosen.
+MAX_CELLS = 20_000  # Of all maps that can be chosen; those of --axes are always there.
 
 
 def section(analysis: Analysis) -> Section:
-    maps = [(_name(heat_map), (_chart(heat_map, index),)) for index, heat_map in enumerate(analysis.heat_maps)]
-    blocks: tuple[Block, ...] = (Choice("Grid", tuple(maps)),) if maps else ()
+    numbers = count()
+    options = [
+        (pair, tuple((_name(heat_map), (_chart(heat_map, next(numbers)),)) for heat_map in maps))
+        for pair, maps in _pairs(analysis)
+    ]
+    blocks: tuple[Block, ...] = ()
+    if len(options) > 1:
+        blocks = (Choice("Axes", tuple((pair, (Choice("Grid", maps),)) for pair, maps in options)),)
+    elif options:
+        blocks = (Choice("Grid", options[0][1]),)
     return Section("sweep-grid", "The grid", "Grid", LEAD, blocks)
+
+
+def _pairs(analysis: Analysis) -> Iterator[tuple[str, Sequence[HeatMap]]]:
+    """The maps over the analysis' own axes, then those over any other two dimensions, as long as there is room."""
+    first = analysis.heat_maps
+    if not first:
+        return
+    own = {first[0].y, first[0].x}
+    yield _pair(first[0]), first
+    room = MAX_CELLS
+    names = list(dimensions(analysis.points, analysis.machines))[:MAX_DIMENSIONS]
+    for axes in combinations(names, 2):
+        maps = heat_maps(analysis.points, analysis.machines, axes) if {*axes} != own else []
+        room -= sum(len(heat_map.x_values) * len(heat_map.y_values) for heat_map in maps)
+        if maps and room >= 0:
+            yield _pair(maps[0]), maps
+
+
+def _pair(heat_map: HeatMap) -> str:
+    return f"{heat_map.y} and {heat_map.x}" if heat_map.y else heat_map.x
 
 
 def _name(heat_map: HeatMap) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from itertools import combinations
 
 import pytest
 
 from analyzer.sweeps.analysis.accuracy import Accuracy
 from analyzer.sweeps.analysis.analysis import analyze_results
+from reports.page.context import Chart, flat
 from reports.page.figures.palette import MUTED
 from reports.page.figures.sweeps import SCALE, TEXT, front, heat_map, thinned
+from reports.page.sections import sweep_grid
 from reports.page.sweep_page import sweep_page
 from reports.page.write import html
 from tests.reports.page.figures.test_palette import contrast
@@ -114,3 +117,21 @@ def test_ten_thousand_counts_stay_usable():
     text = html(sweep_page(analyze_results(results), "history"), "none")
     assert time.process_time() - start < 10
     assert len(text) < 3_000_000
+
+
+def test_any_two_dimensions_can_be_the_axes_of_a_heat_map():
+    analysis = analyze_results(measured_grid())
+    (choice,) = sweep_grid.section(analysis).blocks
+    pairs = [name for name, _ in choice.options]
+    assert pairs[0] == f"{analysis.heat_maps[0].y} and {analysis.heat_maps[0].x}"
+    assert {frozenset(name.split(" and ")) for name in pairs} == set(
+        map(frozenset, combinations(("model", "batch", "machine", "threads", "dtype"), 2))
+    )
+    ids = [block.id for block in flat((choice,)) if isinstance(block, Chart)]
+    assert len(ids) == len({*ids}) > 10
+
+
+def test_maps_that_can_be_chosen_have_a_limit_of_cells(monkeypatch):
+    monkeypatch.setattr(sweep_grid, "MAX_CELLS", 12)
+    (choice,) = sweep_grid.section(analyze_results(measured_grid())).blocks
+    assert 1 < len(choice.options) < 10

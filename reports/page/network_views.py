@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
+from analyzer.core.shapes import shape_text
 from analyzer.core.units import METRICS
 from analyzer.records.comparable import batch, incompatibility, unique_names
 from analyzer.records.memory import Memory
@@ -15,6 +16,7 @@ from analyzer.records.record import Record
 from analyzer.records.rows import Module, Totals, prefixes, total
 from analyzer.records.timings import Measurement
 from reports.counting.groups import TOP_LEVEL, top_level_rows
+from reports.table import MISSING
 
 MAX_ALL_PAIRS = 4
 Value = TypeVar("Value")
@@ -51,6 +53,10 @@ class NetworkView(Frozen):
     @property
     def empty(self) -> bool:
         return not self.record.rows
+
+    @property
+    def input_text(self) -> str:
+        return ", ".join(map(shape_text, self.record.input)) or MISSING
 
     @property
     def peak(self) -> int | None:

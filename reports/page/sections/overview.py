@@ -1,19 +1,15 @@
-"""The first screen below the sentences: networks among well-known ones, as bars of their parts, and as a table."""
+"""The charts of the first screen: networks among well-known ones, and as bars of their parts."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from math import inf
 
-from analyzer.core.shapes import shape_text
-from analyzer.core.units import METRICS, relative_change, seconds
-from analyzer.records.comparable import batch, incompatibility
+from analyzer.core.units import METRICS
+from analyzer.records.comparable import batch
 from analyzer.records.rows import total
-from analyzer.records.timings import Measurement, Timing
 from reports import cells
-from reports.cells import interval_text, ratio_text
 from reports.counting.groups import TOP_LEVEL
 from reports.page.context import Chart
 from reports.page.figures import base as figures
@@ -22,7 +18,7 @@ from reports.page.module_tree import NEARLY_ALL, level, tree
 from reports.page.network_views import NetworkView, compute_metric, metric_noun, metric_title
 from reports.page.sections.compute import TITLES
 from reports.page.well_known import WELL_KNOWN
-from reports.table import MISSING, Cell, Row, Table, columns
+from reports.table import Row, Table, columns
 
 MAX_PARTS = 7
 MIN_SHARE = 0.01  # Of any metric in any network; smaller parts are in the rest.
@@ -52,7 +48,7 @@ def bubbles(networks: Sequence[NetworkView]) -> Chart | None:
         for name, size, params, macs in known
     ]
     rows = [
-        (network.name, cells.count("params", network.totals.params), cells.count(metric, macs), _input(network))
+        (network.name, cells.count("params", network.totals.params), cells.count(metric, macs), network.input_text)
         for network, (macs, *_) in zip(shown, own, strict=True)
     ] + rows
     smallest, least = (min(own, key=lambda point: point[axis]) for axis in (1, 0))
@@ -80,10 +76,6 @@ def _is_like_well_known(network: NetworkView) -> bool:
     record = network.record
     images = len(record.input) == 1 and len(record.input[0]) == 4 and record.input[0][1] == 3
     return images and record.mode == "inference" and batch(record) == "1" and not record.module
-
-
-def _input(network: NetworkView) -> str:
-    return ", ".join(map(shape_text, network.record.input)) or MISSING
 
 
 def stage(role: str) -> str:
@@ -191,119 +183,3 @@ def _stages(network: NetworkView, metrics: Sequence[str]) -> Sums:
     inside = {metric: sum(part[metric] for part in parts.values()) for metric in metrics}
     parts[REST].update({metric: int(whole.values[metric]) - inside[metric] for metric in metrics})
     return parts
-
-
-def table(networks: Sequence[NetworkView]) -> Table:
-    """One row per network: a bar per number, and below it the change relative to the first network."""
-    first = networks[0]
-    metrics = [compute_metric(networks), "params", "activations"]
-    numbers = [
-        [*(network.totals.value(metric) for metric in metrics), network.peak, *_seconds(network)]
-        for network in networks
-    ]
-    largest = [max((row[index] or 0 for row in numbers), default=0) for index in range(len(numbers[0]))]
-    kept = [index for index, most in enumerate(largest) if most]
-    rows: list[Row] = []
-    for network, values in zip(networks, numbers, strict=True):
-        counted = [*metrics, "peak_memory"]
-        line: list[Cell | str] = []
-        for index, (metric, value) in enumerate(zip(counted, values, strict=False)):
-            base = numbers[0][index] if _is_compared(network, first) else None
-            line.append(_count_cell(metric, value, largest[index], base))
-        line += _time_cells(network, first, largest[len(counted) :])
-        rows.append((Cell(network.name, note=_conditions(network, networks)), *(line[index] for index in kept)))
-    titles = (*map(metric_title, metrics), "peak memory", "time", "GPU time")
-    shown = [titles[index] for index in kept]
-    note = f"Small print: the change relative to {first.name}; " if len(networks) > 1 else ""
-    notes = [f"{note}bars are relative to the largest number of the column."] if len(networks) > 1 else []
-    if any(network.measurement for network in networks):
-        notes.append(
-            "Times of a pass, with the 95 % confidence interval of a change. A change is undecided if the interval "
-            "includes none; void times are not compared."
-        )
-    return Table("Networks", columns("network", *shown, left=shown), tuple(rows), notes=tuple(notes), id="networks",
-                 tools=("sort", "csv"))  # fmt: skip
-
-
-def _conditions(network: NetworkView, networks: Sequence[NetworkView]) -> str:
-    """Input, mode and type, and why the network is not compared."""
-    text = f"{_input(network)} · {network.record.mode} · {network.record.dtype}"
-    if network.incompatibility:
-        text += f" · not compared with {networks[0].name}: {network.incompatibility}"
-    return text
-
-
-def _is_compared(network: NetworkView, first: NetworkView) -> bool:
-    return network is not first and not network.incompatibility and not first.empty and not network.empty
-
-
-def _count_cell(metric: str, value: float | None, largest: float, base: float | None) -> Cell | str:
-    if value is None:
-        return MISSING
-    text, share = METRICS[metric].text(value), value / largest if largest else 0.0
-    if base is None:
-        return Cell(text, value, share=share, note=f"{value:,}")
-    change = relative_change(base, value, fewer=cells.fewer(metric))
-    return Cell(text, value, share=share, tone=cells.tone(base, value), note=change)
-
-
-def pass_times(measurement: Measurement | None) -> dict[str, Timing | None]:
-    """Wall time and GPU time of a pass."""
-    gpu = next(iter(measurement.of("device")), None) if measurement else None
-    return {"time": measurement.pass_timing if measurement else None, "GPU time": gpu}
-
-
-def _seconds(network: NetworkView) -> list[float | None]:
-    timings = pass_times(network.measurement).values()
-    return [timing.median_s if timing and timing.quality != "void" else None for timing in timings]
-
-
-def _time_cells(network: NetworkView, first: NetworkView, largest: Sequence[float]) -> list[Cell | str]:
-    pairs = comparable_times(first, network) if _is_compared(network, first) else {}
-    line: list[Cell | str] = []
-    for (noun, timing), most in zip(pass_times(network.measurement).items(), largest, strict=True):
-        if timing is None:
-            line.append(MISSING)
-            continue
-        text = seconds(timing.median_s)
-        if timing.quality == "void":
-            line.append(Cell(text, tone="void", note="void, not compared"))
-            continue
-        tone, note = "", str(timing.quality)
-        if noun in pairs:
-            before, after = pairs[noun]
-            interval, decided = time_interval(before, after)
-            change = relative_change(before.median_s, after.median_s, fewer="less") if decided else "undecided"
-            tone = cells.tone(before.median_s, after.median_s) if decided else ""
-            note = f"{change} ({interval}), {timing.quality}"
-        line.append(Cell(text, timing.median_s, share=timing.median_s / most if most else 0.0, tone=tone, note=note))
-    return line
-
-
-def comparable_times(first: NetworkView, other: NetworkView) -> dict[str, tuple[Timing, Timing]]:
-    """The passes of both, and their GPU time, at the first configuration that they share on one machine.
-
-    Void times are left out.
-    """
-    for record in first.timed:
-        for other_record in other.timed:
-            if incompatibility(record, other_record) is not None:
-                continue
-            pairs = {
-                noun: (timing, other_timing)
-                for noun, timing in pass_times(record.measurement).items()
-                for other_timing in [pass_times(other_record.measurement)[noun]]
-                if timing and other_timing and "void" not in (timing.quality, other_timing.quality)
-            }
-            if pairs:
-                return pairs
-    return {}
-
-
-def time_interval(before: Timing, after: Timing) -> tuple[str, bool]:
-    """The 95 % confidence interval of the change in time, and whether it excludes that nothing changed."""
-    from analyzer.timing.statistics import ratio_interval  # Imports numpy: not for a page without times.
-
-    low, high = ratio_interval(before, after)
-    ends = (ratio_text(low) if low else "any", ratio_text(high) if high < inf else "any")
-    return interval_text(*ends), not low <= 1 <= high

@@ -12,6 +12,8 @@ from reports.page.context import Block, Paragraphs, Section, SideBySide
 from reports.page.module_tree import division, tree
 from reports.page.network_views import NetworkView, compute_metric, metric_noun
 from reports.page.sections import overview
+from reports.page.sections.compared_times import comparable_times, pass_times, time_interval
+from reports.page.sections.network_table import network_table
 from reports.table import Row, Table, columns
 
 MAX_COMPARED = 3  # Networks with a sentence each; more are ranked in one sentence.
@@ -23,7 +25,7 @@ def section(networks: Sequence[NetworkView], refused: Sequence[str]) -> Section:
     if shown := [network for network in networks if not network.empty]:
         bubbles = overview.bubbles(shown)
         blocks.append(SideBySide((*([bubbles] if bubbles else []), overview.parts(shown))))
-    blocks += [overview.table(networks), totals(networks)]
+    blocks += [network_table(networks), totals(networks)]
     if notes := _notes(networks):
         blocks.append(Paragraphs(notes, "notice"))
     return Section("summary", "Summary", "Summary", "", tuple(blocks))
@@ -64,7 +66,7 @@ def _alone(network: NetworkView, metric: str) -> list[str]:
     if measurement and measurement.quality != "void":
         parts = [
             f"{noun} {seconds(timing.median_s)} ({timing.quality})"
-            for noun, timing in overview.pass_times(measurement).items()
+            for noun, timing in pass_times(measurement).items()
             if timing and timing.quality != "void"
         ]
         if parts:
@@ -84,7 +86,7 @@ def _compared(first: NetworkView, other: NetworkView) -> str:
         for before, after, noun, fewer in changes
     ]
     undecided = []
-    for noun, (before, after) in overview.comparable_times(other, first).items():
+    for noun, (before, after) in comparable_times(other, first).items():
         phrase, decided = _time_phrase(noun, before, after)
         if decided:
             phrases.append((1 if after.median_s > before.median_s else -1, phrase))
@@ -104,7 +106,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 def _time_phrase(noun: str, before: Timing, after: Timing) -> tuple[str, bool]:
-    interval, decided = overview.time_interval(before, after)
+    interval, decided = time_interval(before, after)
     if not decided:
         return f"an undecided difference in {noun} ({interval})", False
     phrase = relative_change_phrase(before.median_s, after.median_s, noun, fewer="less")

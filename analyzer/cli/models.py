@@ -62,10 +62,9 @@ def _is_network(name: str) -> bool:
         return True
     if base not in models and not any(map(find_spec, LIBRARIES)):
         known = nearest(base, [*VARIANTS, *networks, *models])
-        if not known.startswith("nearest"):
-            known = (
-                "a file is FILE.py; models of torchvision and timm need these libraries (extra zoo), those of "
-                "transformers also the prefix hf:, as in hf:gpt2"
-            )
-        raise UnknownModel(f"unknown model {quoted(name)}; {known}; see analyze list")
+        near = f"{known}; " if known.startswith("nearest") else ""
+        raise UnknownModel(
+            f"unknown model {quoted(name)}; {near}see analyze list; a file is FILE.py; models of torchvision and timm "
+            "need these libraries (extra zoo), those of transformers also the prefix hf:, as in hf:gpt2"
+        )
     return False

@@ -52,3 +52,29 @@ def test_make_names_the_python_that_it_needs(printed, noun, tmp_path):
     assert done.returncode == 2
     assert noun in done.stderr
     assert "3.11 or newer is needed" in done.stderr
+
+
+def test_an_index_shows_the_readme_with_links_to_the_repository():
+    pytest.importorskip("hatchling")
+    names = runpy.run_path(str(ROOT / ".ci" / "metadata.py"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    relative = names["LINK"].findall(readme)
+    assert relative
+    assert [path for path in relative if not (ROOT / path.partition("#")[0]).exists()] == []
+    address = "https://example.org/macscope"
+    linked = names["absolute"](readme, address)
+    assert f"]({address}/blob/HEAD/docs/conventions.md#json-and-csv)" in linked
+    assert names["LINK"].findall(linked) == []
+    assert "](https://arxiv.org/abs/1409.4842)" in linked
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/macscope/"])
+def test_addresses_are_those_of_the_environment(address, monkeypatch):
+    pytest.importorskip("hatchling")
+    monkeypatch.setenv("REPOSITORY_URL", address)
+    hook = runpy.run_path(str(ROOT / ".ci" / "metadata.py"))["MetadataHook"](str(ROOT), {})
+    metadata: dict[str, object] = {}
+    hook.update(metadata)
+    expected = {"Repository": "https://example.org/macscope", "Issues": "https://example.org/macscope/issues",
+                "Changelog": "https://example.org/macscope/blob/HEAD/CHANGELOG.md"}  # fmt: skip
+    assert metadata["urls"] == (expected if address else {})

@@ -20,7 +20,7 @@ Examples:
   analyze list --format csv -o networks.csv
   analyze list torchvision
   analyze list timm 'resnet*'
-  analyze list devices '*H100*'
+  analyze list devices h100
 """
 DEVICES = "devices"
 
@@ -32,13 +32,17 @@ DEVICES = "devices"
 def list_variants(library: str | None, pattern: str | None, form: str, output: str | None) -> int:
     """List the built-in networks with their parameters, MACs and a description.
 
-    With LIBRARY (torchvision, timm or hf, if installed), list its models, those that match PATTERN, such as 'resnet*'.
+    With LIBRARY (torchvision, timm or hf, if installed), list its models: those that match PATTERN, such as 'resnet*',
+    or contain it, such as resnet.
     With `devices`, list the devices whose published peaks are known.
     """
+    pattern = pattern or "*"
+    if not any(character in pattern for character in "*?["):
+        pattern = f"*{pattern}*"
     if library == DEVICES:
-        return _list_devices(pattern or "*", form, output)
+        return _list_devices(pattern, form, output)
     if library:
-        return _list_library(library, pattern or "*", form, output)
+        return _list_library(library, pattern, form, output)
     from analyzer.counting.api import count_variant
     from analyzer.networks import all_networks
     from analyzer.networks.variants import Variant
@@ -87,6 +91,6 @@ def _list_devices(pattern: str, form: str, output: str | None) -> int:
     known = devices()
     matching = [device for name, device in known.items() if fnmatch(name.lower(), pattern.lower())]
     if not matching:
-        raise AnalyzerError(f"no device matches {quoted(pattern)}; {nearest(pattern, known)}")
+        raise AnalyzerError(f"no device matches {quoted(pattern)}; {nearest(pattern.strip('*'), known)}")
     emit(form, output, lambda: [table(matching)], json=lambda: dump(matching))
     return 0

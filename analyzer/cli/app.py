@@ -19,7 +19,7 @@ from analyzer.cli.commands.memory import memory_options
 from analyzer.cli.commands.options import CommaSeparated, output_options, selection_options
 from analyzer.cli.commands.table import table_options
 from analyzer.cli.completion import complete_module
-from analyzer.cli.messages import discard_output, print_error, print_message, report_defect
+from analyzer.cli.messages import discard_output, is_broken_pipe, print_error, print_message, report_defect
 from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, CannotMeasure, missing_package, quoted
@@ -98,10 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `analyze` and returns its exit status. Every error is one line, never a traceback."""
     try:
         return _run(arguments)
-    except (BrokenPipeError, SystemExit):
-        # The reader of a pipe, such as `head`, has closed it. Rich and click turn that into SystemExit.
+    except (BrokenPipeError, SystemExit) as error:
+        # Rich and click turn a broken pipe into SystemExit. Other pipes, such as to a worker, can break too.
+        read = not (is_broken_pipe(sys.stdout) or is_broken_pipe(sys.stderr))
         discard_output(sys.stdout)
-        return 0
+        return report_defect(error) if read else 0
     except OSError as error:
         failure = "cannot write the result" if error.errno in WRITE_ERRORS else "operating system error"
         print_message(f"{failure}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")

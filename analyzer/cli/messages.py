@@ -44,13 +44,25 @@ def print_error(error: AnalyzerError, model: str = "") -> None:
         print(line, file=sys.stderr)
 
 
+def is_broken_pipe(stream: TextIO) -> bool:
+    """Whether the reader of a pipe, such as `head`, has closed it; also where the system does not tell."""
+    import select
+
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (AttributeError, OSError, ValueError):
+        return not hasattr(select, "poll")
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
 def discard_output(stream: TextIO) -> None:
     """Redirects a broken stream to the null device, because Python flushes it at exit and would fail again."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def report_defect(error: Exception) -> int:
+def report_defect(error: BaseException) -> int:
     """One line, and the traceback in a file for a bug report. Returns EX_SOFTWARE of sysexits.h."""
     import tempfile
     import traceback

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from analyzer.core.errors import AnalyzerError
+from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.core.signals import ignore_sigint
 from analyzer.worker import reply, spawned
 from analyzer.worker.reply import Reply
@@ -48,11 +48,17 @@ class _Server:
             )
 
     def start_worker(self, task: str, printed: int | None) -> _Worker:
+        self.process.send_signal(signal.SIGCONT)  # A model may have stopped the server.
         ours, channel = socket.socketpair()
         life, connection = socket.socketpair()
         with channel, connection, _standard_error(printed) as errors:
             header = {"task": task, "folder": _folder(), "path": sys.path, "environment": dict(os.environ)}
-            self._send(header, [channel.fileno(), connection.fileno(), errors])
+            try:
+                self._send(header, [channel.fileno(), connection.fileno(), errors])
+            except OSError:
+                ours.close()
+                life.close()
+                raise
         self.used = True
         return _Worker(ours, life)
 
@@ -220,9 +226,7 @@ def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str, pr
     key = (task, model, _folder())
     if _worker is None or _worker[0] != key:
         close()
-        start()
-        assert _server is not None
-        _worker = (key, _server.start_worker(task, printed))
+        _worker = (key, _start_worker(task, printed))
     try:
         answer = _worker[1].ask(request, limit_s)
     except BaseException:
@@ -233,6 +237,18 @@ def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str, pr
         if worker.unkept:
             _close_server()  # It ends the processes that the killed keeper leaves.
     return answer
+
+
+def _start_worker(task: str, printed: int | None) -> _Worker:
+    """Starts a new server if the model before has killed the server."""
+    for _ in range(2):
+        start()
+        assert _server is not None
+        try:
+            return _server.start_worker(task, printed)
+        except ConnectionError:
+            _close_server()
+    raise CannotMeasure("the server of worker processes ended twice; does the model kill other processes?")
 
 
 def close() -> None:

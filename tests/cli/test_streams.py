@@ -344,14 +344,17 @@ def test_a_disk_that_fills_up_is_an_error(environment, tmp_path, unbuffered):
     assert "cannot write the result" in done.stderr
 
 
-def test_a_defect_is_one_line_with_a_file_for_the_report(monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("of all things"), BrokenPipeError("not that of standard output"), SystemExit(0)]
+)
+def test_a_defect_is_one_line_with_a_file_for_the_report(monkeypatch, capsys, tmp_path, error):
     def fail(*arguments, **options):
-        raise ZeroDivisionError("of all things")
+        raise error
 
     monkeypatch.setattr(app.cli, "main", fail)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert app.main(["list"]) == 70
     (file,) = tmp_path.iterdir()
-    error = capsys.readouterr().err
-    assert (len(error.splitlines()), "ZeroDivisionError" in error, str(file) in error) == (1, True, True)
+    shown = capsys.readouterr().err
+    assert (len(shown.splitlines()), type(error).__name__ in shown, str(file) in shown) == (1, True, True)
     assert "Traceback" in file.read_text()

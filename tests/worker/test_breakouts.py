@@ -4,6 +4,7 @@ counted; every other model keeps its result, standard output is whole, and no pr
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -94,6 +95,11 @@ def kill_keeper():
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
 
+def signal_server(number):
+    """The server is the parent of the keeper."""
+    with open(f"/proc/{os.getppid()}/stat") as file:
+        os.kill(int(file.read().split()[3]), number)
+
 def write_into_every_descriptor(data):
     for number in range(3, 64):
         try:
@@ -158,6 +164,8 @@ Forks = hostile(child)
 Daemon = hostile(lambda: child(new_session=True))
 ForksAndReturns = hostile(os.fork)
 Poison = hostile(poison)
+KillsServer = hostile(lambda: signal_server(signal.SIGKILL))
+StopsServer = hostile(lambda: signal_server(signal.SIGSTOP))
 NoExit = hostile(lambda: setattr(os, "_exit", lambda status: None))
 RuinsExit = hostile(lambda: atexit.register(lambda: 1 / 0))
 '''
@@ -190,7 +198,7 @@ ENDED = {
 }
 COUNTED = [
     "Prints", "PrintsAtExit", "NewStdout", "ClosesStreams", "LeavesFolder", "Handlers", "Forks", "Daemon",
-    "ForksAndReturns", "Poison", "NoExit",
+    "ForksAndReturns", "Poison", "NoExit", *(["KillsServer", "StopsServer"] if sys.platform == "linux" else []),
 ]  # fmt: skip
 LOOPS = {"Loop", "LoopInConstructor", "IgnoresSignals"}
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
+from analyzer.core import lock
 from analyzer.regression.paired.pairs import measure_pair
 from analyzer.regression.paired.side_process import SCRIPT, Side, SideFailed, WorkerLost, start_sides
 from tests.regression.paired.conftest import NET, git
@@ -259,8 +260,9 @@ def test_a_self_test_never_fails(commit, analyze):
     assert "net.py:Net" in done.out
 
 
-def test_a_missing_ref(commit, analyze):
+def test_a_missing_ref_is_refused_without_waiting_for_another_timing(commit, analyze, monkeypatch):
     commit()
+    monkeypatch.setattr(lock, "timing_lock", lambda **options: pytest.fail("it waits"))
     done = analyze("check", "--base", "nowhere")
     assert done.status == 2
     assert "no commit 'nowhere'" in done.err

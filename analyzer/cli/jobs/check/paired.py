@@ -66,9 +66,10 @@ def check_paired_times(
     models = select_names(settings, selection, "time")
     tolerances = {model: settings.tolerance.of(model, TIME) for model in models}
     rules = Rules(settings.time_tolerance, settings.time_limit, models=len(models), tolerances=tolerances)
-    with termination_as_interrupt(), lock.timing_lock(notify=print_message), ExitStack() as stack:
+    with termination_as_interrupt(), ExitStack() as stack:
         offset = _offset(settings.root) if selection else Path()
         sides, notes, names = _sides(stack, settings.root, offset, base, base_python, device, self_test=self_test)
+        stack.enter_context(lock.timing_lock(notify=print_message))  # A bad base is refused without waiting.
         processes = stack.enter_context(closing(ProcessPair(lambda: start_sides(sides))))
         inputs = {model: settings.input_of(model) for model in models}
         samples, confirmations = _collect(processes, models, inputs, rules, budget_s, self_test=self_test)

@@ -124,7 +124,7 @@ def _settings_by_model(
     models: Sequence[Model], settings: Mapping[str, tuple[int, ...]]
 ) -> dict[Model, dict[str, tuple[int, ...]]]:
     """Per model the numbers that it has, by their full path. Raises AnalyzerError for one that no model has."""
-    found: dict[Model, dict[str, tuple[int, ...]]] = {model: {} for model in models}
+    values_by_model: dict[Model, dict[str, tuple[int, ...]]] = {model: {} for model in models}
     networks = {model: find(base) for model in models if is_builtin(base := model.name.partition("@")[0])}
     if settings and not networks:
         raise AnalyzerError("set changes numbers of built-in networks, and the grid has none; see analyze list")
@@ -133,14 +133,14 @@ def _settings_by_model(
         if not full:
             raise unknown_key_error(key, list(networks.values()))
         for model, name in full.items():
-            if name in found[model]:
+            if name in values_by_model[model]:
                 raise AnalyzerError(f"{one_line(name)} is set twice, as {quoted(key)} too; give it once")
-            found[model][name] = values
+            values_by_model[model][name] = values
     for model in networks:  # A number in the model's own name stays.
         changes = model.name.partition("@")[2]
         for name in _full_keys(networks[model].name, parse_overrides(changes.split(","))) if changes else ():
-            found[model].pop(name, None)
-    return found
+            values_by_model[model].pop(name, None)
+    return values_by_model
 
 
 def _full_keys(network: str, overrides: Mapping[str, int]) -> dict[str, int]:

@@ -143,7 +143,7 @@ class _Reader:
         return Grid(chosen, self.axes(data, measure), self.settings(data.get("set", {})))
 
     def models(self, value: object, key: str) -> tuple[Model, ...]:
-        found = []
+        models = []
         for item in value if isinstance(value, list | tuple) else [value]:
             table: Any = {"model": item} if isinstance(item, str) else item
             name = table.get("model") if isinstance(table, Mapping) else None
@@ -151,8 +151,8 @@ class _Reader:
                 raise self.error(key, item, 'names, such as "googlenet", or { model = "net.py", input = "3x32x32" }')
             for unknown in set(table) - set(MODEL_KEYS):
                 raise AnalyzerError(f"{self.at(unknown)}unknown key {quoted(unknown)}; {nearest(unknown, MODEL_KEYS)}")
-            found.append(Model(name.strip(), self.inputs(table.get("input", []))))
-        return tuple(dict.fromkeys(found))
+            models.append(Model(name.strip(), self.inputs(table.get("input", []))))
+        return tuple(dict.fromkeys(models))
 
     def inputs(self, value: object) -> tuple[str, ...]:
         texts = [value] if isinstance(value, str) else value
@@ -165,11 +165,11 @@ class _Reader:
     def axes(
         self, data: Mapping[str, Any], measure: tuple[Measure, ...], *, any_axis: bool = False
     ) -> dict[str, tuple[Any, ...]]:
-        found = {axis: self.axis(axis, data[axis]) for axis in AXES if axis in data}
+        axes = {axis: self.axis(axis, data[axis]) for axis in AXES if axis in data}
         for axis in TIMED_AXES:
-            if axis in found and "time" not in measure and not any_axis:
+            if axis in axes and "time" not in measure and not any_axis:
                 raise AnalyzerError(f'{self.at(axis)}{axis} has no effect on counts; add "time" to measure')
-        return found
+        return axes
 
     def axis(self, axis: str, value: object) -> tuple[Any, ...]:
         if axis in NUMBERS:
@@ -190,17 +190,17 @@ class _Reader:
 
     def numbers(self, key: str, value: object) -> tuple[int, ...]:
         """A number, a text as on the command line, or a list of both."""
-        found: list[int] = []
+        values: list[int] = []
         for item in value if isinstance(value, list | tuple) else [value]:
             if isinstance(item, int) and is_positive_int(item):
-                found.append(item)
+                values.append(item)
             elif isinstance(item, str):
-                found += numbers(item, f"{self.at(key)}{key}")
+                values += numbers(item, f"{self.at(key)}{key}")
             else:
                 raise self.error(key, item, 'whole numbers from 1, or a range such as "8..64:8" or "1..32:x2"')
-        if not found:
+        if not values:
             raise self.error(key, value, "at least one number")
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(values))
 
     def settings(self, value: object) -> dict[str, tuple[int, ...]]:
         if not isinstance(value, Mapping):
@@ -229,7 +229,7 @@ class _Reader:
 
 def _flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """`inception_4a.reduce_5x5 = 8` without quotes is a table in a table; the key is the same."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in table.items():
-        found |= _flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
+        flat |= _flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

@@ -78,8 +78,8 @@ def _grid(arguments: Sequence[str], options: Mapping[str, Any]) -> Grid:
     def locate_unless_given(table: str, number: int, key: str) -> str:
         return "" if (table.partition(".")[0] or key) in given else locate(table, number, key)
 
-    found: Locate = locate_unless_given
-    return parse_grid({**data, **given}, found)
+    locate_key: Locate = locate_unless_given
+    return parse_grid({**data, **given}, locate_key)
 
 
 def _data(models: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,30 +168,30 @@ def _list(chosen: Sequence[Case], grid: Grid, settings: Settings, form: str, out
 
     start = time.monotonic()
     with termination_as_interrupt(), progress_bar("counting") as progress:
-        found = estimates(chosen, limits=settings.limits, processes=settings.processes, progress=progress)
+        estimated = estimates(chosen, limits=settings.limits, processes=settings.processes, progress=progress)
     counting = f"Counting took {_duration(time.monotonic() - start)} in up to {settings.processes} processes."
-    notes = [*_totals(chosen, found, grid), counting]
+    notes = [*_totals(chosen, estimated, grid), counting]
     emit(
-        form, output, lambda: dry_run_tables(found, f"{len(chosen):,} configurations", notes), untrusted=True,
-        json=lambda: dry_run_json(found), csv=lambda: dry_run_csv(found),
+        form, output, lambda: dry_run_tables(estimated, f"{len(chosen):,} configurations", notes), untrusted=True,
+        json=lambda: dry_run_json(estimated), csv=lambda: dry_run_csv(estimated),
     )  # fmt: skip
     return 0
 
 
-def _totals(chosen: Sequence[Case], found: Sequence[Estimate], grid: Grid) -> list[str]:
+def _totals(chosen: Sequence[Case], estimated: Sequence[Estimate], grid: Grid) -> list[str]:
     """The notes below the list: the whole work, its largest configuration and what is missing for bounds."""
-    macs = sum(estimate.macs or 0 for estimate in found)
+    macs = sum(estimate.macs or 0 for estimate in estimated)
     notes = [f"In total {METRICS['macs'].text(macs)} MACs in one pass of each configuration."]
     if grid.timed:
         sampling_s = sum(case.budget_s for case in chosen)
         processes = sum(case.processes for case in chosen)
         notes.append(f"Sampling takes at most {_duration(sampling_s)}, and {processes:,} processes start.")
-        bounds = [estimate.at_least_s for estimate in found]
+        bounds = [estimate.at_least_s for estimate in estimated]
         if not all(bounds):
             notes.append("No bound in training, nor without peaks of `analyze machine` for the threads and dtype.")
-    memory, largest = machine_memory(), max((estimate.peak_memory or 0 for estimate in found), default=0)
+    memory, largest = machine_memory(), max((estimate.peak_memory or 0 for estimate in estimated), default=0)
     if memory and largest > memory:
-        count = sum((estimate.peak_memory or 0) > memory for estimate in found)
+        count = sum((estimate.peak_memory or 0) > memory for estimate in estimated)
         text = METRICS["peak_memory"].text
         notes.append(f"{count:,} need more than this machine's {text(memory)}, at most {text(largest)}.")
     return notes

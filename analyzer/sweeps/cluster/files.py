@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.frozen import Frozen
+from analyzer.database.rows import decode, encode
+from analyzer.records.result import Case
 from analyzer.sweeps.keys import is_builtin
 from analyzer.sweeps.sources import with_imports
 
@@ -64,3 +68,13 @@ def unpack(files: tuple[tuple[str, bytes], ...], parent: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return folder
+
+
+def as_asked(row: Mapping[str, Any], case: Case, sent: Shipment) -> Mapping[str, Any]:
+    """The row of a sent model with the model's name as in the sweep, not as in the worker's folder."""
+    if sent.model == case.model:
+        return row
+    result = decode(row)
+    record = result.record
+    renamed = record and record.replace(model=record.model.replace(sent.model, case.model, 1))
+    return encode(result.replace(case=case, record=renamed))

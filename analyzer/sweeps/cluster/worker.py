@@ -1,4 +1,4 @@
-"""Runs in a Dask worker: gives each case to a process of its own, as a sweep on one machine does.
+"""Runs in a Dask worker: gives the cases of a task to a process of its own, as a sweep on one machine does.
 
 Dask ends no thread, so a case that runs in the worker itself could not be stopped. A case that waits for the machine's
 lock leaves its slot to other tasks: the lock may be that of another sweep, and Dask's resources know only one worker.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -37,11 +37,12 @@ _folders: dict[Kind, Path] = {}
 
 
 class Request(NamedTuple):
-    """A task. `case` is JSON; its model is found in the `files` if there are any. `topic` is that of Dask's events."""
+    """A task. `jobs` are keys and cases as JSON, whose model is in the `files` if there are any. `topic` is that of
+    Dask's events."""
 
     topic: str
-    key: str
-    case: Mapping[str, Any]
+    name: str
+    jobs: Sequence[tuple[str, Mapping[str, Any]]]
     settings: Mapping[str, Any]
     files: tuple[tuple[str, bytes], ...]
     digest: str
@@ -51,8 +52,8 @@ class Request(NamedTuple):
         return str(self.settings["run"]), self.digest
 
 
-def run_case(fields: tuple[Any, ...]) -> dict[str, Any]:
-    """Executes a case: `{"row": …}`, or `{"killed": reason}` if its process was killed.
+def run_cases(fields: tuple[Any, ...]) -> dict[str, Any]:
+    """Executes cases one after the other: `{"rows": […]}`, and with fewer rows than cases `killed`, the reason.
 
     Reports on the topic when it starts and, once, that it waits for the machine's lock, for which it leaves its slot.
     """
@@ -60,34 +61,37 @@ def run_case(fields: tuple[Any, ...]) -> dict[str, Any]:
 
     request = Request(*fields)
     worker = get_worker()
-    worker.log_event(request.topic, {"started": request.key, "worker": worker.address})
+    worker.log_event(request.topic, {"started": request.name, "worker": worker.address})
     seceded = False
 
     def waiting(message: str) -> None:
         nonlocal seceded
-        worker.log_event(request.topic, {"waiting": request.key, "message": message})
+        worker.log_event(request.topic, {"waiting": request.name, "message": message})
         if not seceded:
             seceded = True
             secede()
 
     process = _take(request, worker.local_directory)
+    rows: list[dict[str, Any]] = []
     try:
-        process.send([(request.key, from_json(Case, request.case))], _own_limits(request.settings))
-        row = _receive_row(process, waiting)
+        process.send([(key, from_json(Case, case)) for key, case in request.jobs], _own_limits(request.settings))
+        while len(rows) < len(request.jobs):
+            row = _receive_row(process, waiting)
+            if folder := _folders.get(request.kind):
+                row["reason"] = row["reason"].replace(f"{folder}/", "")
+            rows.append(row)
+            process.forget_output()
     except (EOFError, OSError):
         with _lock:
             _busy.pop(process, None)
         status = process.popen.wait()
         reason = process.last_line() or (f"signal {-status}" if status < 0 else f"status {status}")
         process.close(busy=False)
-        return {"killed": reason}
-    if folder := _folders.get(request.kind):
-        row["reason"] = row["reason"].replace(f"{folder}/", "")
-    process.forget_output()
+        return {"rows": rows, "killed": reason}
     with _lock:
         if _busy.pop(process, None):
             _idle.setdefault(request.kind, []).append((time.monotonic(), process))
-    return {"row": row}
+    return {"rows": rows}
 
 
 def stop(run: str) -> None:
@@ -102,7 +106,7 @@ def stop(run: str) -> None:
 def _end(processes: list[tuple[Process, bool]], folders: list[Path]) -> None:
     for process, busy in processes:
         if busy:
-            process.popen.terminate()  # `run_case` notices, and closes it.
+            process.popen.terminate()  # `run_cases` notices, and closes it.
         else:
             process.close(busy=False)
     for folder in folders:

@@ -100,7 +100,14 @@ def sarif(result: CheckResult) -> str:
         for finding in found
     ]
     driver = {"name": "macscope", "version": version(), "rules": rules}
-    run = {"tool": {"driver": driver}, "results": results, "properties": {"conclusion": conclusion(result)}}
+    # Code scanning keeps one set of results per category: counts and times of one commit must not replace each other.
+    category = {"id": f"macscope {result.title.lower()}/"}
+    run = {
+        "tool": {"driver": driver},
+        "automationDetails": category,
+        "results": results,
+        "properties": {"conclusion": conclusion(result)},
+    }
     return pretty({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}) + "\n"
 
 

@@ -76,6 +76,8 @@ def test_growth_of_a_merge_commit_fails_and_is_reported(
     reports = runner.temp / "macscope"
     assert "regressed" in (reports / "comment.md").read_text()
     assert "<failure" in (reports / "counts.xml").read_text()
+    (scan,) = json.loads((reports / "counts.sarif").read_text())["runs"]
+    assert {finding["level"] for finding in scan["results"]} == {"error"}
     assert "::error" in runner.output
     assert "Check failed" in (runner.folder / "summary.md").read_text()
     assert (reports / "pull_request").read_text() == f"{number}\n"
@@ -216,6 +218,14 @@ def test_scripts_contain_no_expression(path):
     """An expression in a script is replaced before the shell reads it: a branch could be called $(…)."""
     steps = load(path)["runs"]["steps"]
     assert not [step for step in steps if EXPRESSION.search(step.get("run", ""))]
+
+
+def test_code_scanning_is_optional_and_never_of_a_fork():
+    """A token of a fork's pull request cannot write there, and a failed upload would turn the check red."""
+    (step,) = [step for step in load(CHECK)["runs"]["steps"] if "upload-sarif" in step.get("uses", "")]
+    assert "inputs.sarif == 'true'" in step["if"]
+    assert "head.repo.fork != true" in step["if"]
+    assert load(CHECK)["inputs"]["sarif"]["default"] == "false"
 
 
 @pytest.mark.parametrize("path", sorted(Path(ROOT / "examples").glob("github-*.yml")), ids=lambda path: path.name)

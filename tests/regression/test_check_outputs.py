@@ -284,6 +284,14 @@ def test_sarif_and_gitlab_have_a_finding_per_metric(name):
     assert unprintable(findings.sarif(result)) == unprintable(findings.gitlab(result)) == []
 
 
+def test_sarif_is_written_in_addition_and_has_a_category(project, analyze, tmp_path):
+    """Code scanning replaces earlier results of one category: those of counts must not be replaced by times."""
+    assert analyze("check", "googlenet", "--sarif", "check.sarif").out.strip()
+    (run,) = json.loads((tmp_path / "check.sarif").read_text())["runs"]
+    assert run["automationDetails"] == {"id": "macscope check/"}
+    assert "--sarif" in analyze("check", "googlenet", "--sarif", "none/check.sarif").err
+
+
 def test_a_fingerprint_does_not_depend_on_the_values():
     first, second = (list(findings.findings(grown_result("net", path))) for path in ("a", "b"))
     assert [finding.fingerprint for finding in first] == [finding.fingerprint for finding in second]

@@ -106,6 +106,8 @@ def parse_budget(
               help="Fail on work that is not counted, models without a baseline and inconclusive times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
               help="Also write JUnit XML to FILE: one test case per model and metric.")  # fmt: skip
+@click.option("--sarif", "sarif_file", metavar="FILE", callback=require_writable_output,
+              help="Also write SARIF to FILE, for code scanning.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice((*FORMATS, *CI_FORMATS)), default="table",
               help="Default: table. junit, sarif, github (annotations), gitlab (Code Quality) and badge are for CI "
                    "servers.")  # fmt: skip
@@ -113,8 +115,8 @@ def parse_budget(
 @click.argument("names", nargs=-1, metavar="[MODEL ... or FILE]")
 @click.option("--against", metavar="FILE", help="Compare the run of pytest-benchmark in [FILE] with this earlier run.")
 def check(
-    names: tuple[str, ...], against: str | None, strict: bool, junit_file: str | None, form: str, output: str | None,
-    selection: Selection, **options: Any,
+    names: tuple[str, ...], against: str | None, strict: bool, junit_file: str | None,
+    sarif_file: str | None, form: str, output: str | None, selection: Selection, **options: Any,
 ) -> int:  # fmt: skip
     """Check that no model became larger (more parameters, MACs, memory) or slower.
 
@@ -124,13 +126,15 @@ def check(
     """
     from analyzer.cli.jobs.check.output import OutputOptions, emit
 
-    outputs = OutputOptions(strict, junit_file, form, output)
+    outputs = OutputOptions(strict, junit_file, sarif_file, form, output)
     if against is None and all(map(is_model, names)):
         return _check_models(select_models(selection, names), outputs, **options)
     if len(names) != 1 or against is None:
         raise AnalyzerError("comparing files needs two of them: analyze check FILE --against BASE")
     if selection or any(value not in (None, False) for value in options.values()):
-        raise AnalyzerError("with FILE, check takes only the options --against, --strict, --junit, --format and -o")
+        raise AnalyzerError(
+            "with FILE, check takes only the options --against, --strict, --junit, --sarif, --format and -o"
+        )
     from analyzer.regression.benchmarks.compare import compare_runs
     from analyzer.regression.benchmarks.load import load_rules, load_run
 

@@ -14,13 +14,13 @@ TOPICS = {
     "Memory": ("--memory", "--against", "--optimizer", "--precision", "--accumulate", "--shard", "--stage"),
     "Checks of the count": ("--counter", "--verify", "--strict"),
     "Run": ("--resume", "--dry-run", "--keep-going", "--retries", "--memory-limit", "--jobs", "--store", "--cluster"),
-    "Output": ("--format", "--output", "--junit", "--figures", "--charts", "--keep"),
+    "Output": ("--format", "--output", "--junit", "--sarif", "--figures", "--charts", "--keep"),
 }
 # Shown with --help-all only: other ways to say the same, and what few need; by command, `cli` being `analyze` itself.
 SELECTION = "--model --variant --set --mode --timeout"
 RARE = {
     "cli": f"{SELECTION} --no-fold --metric --precision --optimizer --accumulate --shard --stage --counter --strict",
-    "check": f"{SELECTION} --base-python --device --time-budget --self-test --junit",
+    "check": f"{SELECTION} --base-python --device --time-budget --self-test --junit --sarif",
     "explain": SELECTION,
     "history": "--reference --rebuild",
     "llm": SELECTION,

@@ -1,4 +1,4 @@
-"""Writes a check's result to standard output or a file, to a JUnit file, and to GitHub Actions."""
+"""Writes a check's result to standard output or a file, to JUnit and SARIF files, and to GitHub Actions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from reports.regression.workflow_commands import annotation_commands, in_actions
 
 
 class OutputOptions(Frozen):
-    """The options of every check: `--strict`, `--junit`, `--format` and `-o`."""
+    """The options of every check: `--strict`, `--junit`, `--sarif`, `--format` and `-o`."""
 
     strict: bool
     junit_file: str | None
+    sarif_file: str | None
     form: str
     output: str | None
 
@@ -35,6 +36,8 @@ def emit(result: CheckResult, options: OutputOptions, *, on_terminal: CheckResul
     status = exit_status(result, strict=options.strict)
     if options.junit_file is not None:
         write_text(options.junit_file, junit.dump(result), advice="name another file with --junit")
+    if options.sarif_file is not None:
+        write_text(options.sarif_file, findings.sarif(result), advice="name another file with --sarif")
     if in_actions(os.environ) and options.form != "github" and (problem := publish(result, os.environ)):
         print_message(problem)
     try:

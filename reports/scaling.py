@@ -9,11 +9,11 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.units import METRICS, percent
+from analyzer.records.values import macs_of
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
 from analyzer.scaling.fit import Domain, Fit, Values
-from analyzer.scaling.limits import Capacity, dominates_from, largest_within
-from analyzer.scaling.values import macs_of
+from analyzer.scaling.limits import Capacity, dominates_from, largest_operators, largest_within
 from reports.cells import count
 from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Row, Table, columns
@@ -63,7 +63,7 @@ def _notes(scaling: Scaling) -> list[str]:
     for axis in scaling.axes:
         if scaling.smallest(axis) > 1:
             notes.append(f"{_sentence(scaling.taken(axis))}.")
-        (_, first), *later = scaling.largest_operators(axis) or [(0, "")]
+        (_, first), *later = largest_operators(scaling, axis) or [(0, "")]
         if later:
             text = ", ".join(f"{one_line(name)} from {size:,}" for size, name in later)
             notes.append(f"Most MACs along {_name(axis)}: {one_line(first)}, then {text}.")

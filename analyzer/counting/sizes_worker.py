@@ -15,6 +15,7 @@ from analyzer.counting.sizes import input_sizes, resized
 from analyzer.models.failures import naming_the_model
 from analyzer.models.references import Reference
 from analyzer.records.record_json import record_to_json
+from analyzer.records.values import values_of
 from analyzer.worker.task import Send
 
 
@@ -28,7 +29,8 @@ _loaded: _Loaded | None = None  # A worker has one model; it is loaded by the fi
 
 @naming_the_model
 def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
-    """Without `sizes`, the final line has the model's sizes. With them, a record of that model is sent.
+    """Without `sizes`, the final line has the model's sizes. With them, a record of that model is sent, or if `record`
+    is false the final line has the values of the model or of `module`.
 
     With `cache`, the final line has the bytes that a language model keeps of a text of these sizes instead.
     """
@@ -44,6 +46,8 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
         loaded.model, args, kwargs, label=loaded.label, real=loaded.real, train=request["train"],
         memory=request["memory"],
     )  # fmt: skip
+    if not request.get("record", True):
+        return {"event": "done", "values": values_of(record, request["module"])}
     send({"event": "record", "record": record_to_json(record)})
     return {"event": "done"}
 

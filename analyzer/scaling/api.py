@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -10,26 +11,25 @@ from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line
 from analyzer.core.inputs import is_reference, parse_inputs
 from analyzer.core.units import METRICS
 from analyzer.networks.variants import variant
-from analyzer.records.record import Record, restrict, unknown_module_error
+from analyzer.scaling.accepted import is_fixed, sizes_in_words, smallest_size
 from analyzer.scaling.axes import Axis, parse_axes, parse_values
-from analyzer.scaling.fit import PROBE_FACTOR, AxisFit, Fit, Values, fit_axis, fit_grid
+from analyzer.scaling.counts import Counts
+from analyzer.scaling.fit import Values
 from analyzer.scaling.polynomial import Polynomial
-from analyzer.scaling.source import Counts, ReferenceSource, Source, VariantSource
-from analyzer.scaling.values import likely_steps, macs_of, values_of
+from analyzer.scaling.ranges import fits_of
+from analyzer.scaling.source import ReferenceSource, Source, VariantSource
 
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects
     import sympy
 
-SPATIAL = ("height", "width", "frames")
-MAX_RANGES = 8
-
 
 class Scaling:
     """Formulas of one model, or of one of its modules, over one or more sizes.
 
-    `fits` has one fit, or with a single size one for each range on which another formula holds.
+    `base` is the record at the present sizes. `fits` has one fit, or with a single size one for each range on which
+    another formula holds. `fixed` are the axes of which the model takes one size alone.
     """
 
     def __init__(
@@ -45,17 +45,16 @@ class Scaling:
     ) -> None:
         """`required`: raises AnalyzerError if the model takes one size of an axis alone; else that axis is `fixed`."""
         self.axes, self.module = tuple(axes), module
-        self._counts = Counts(source, memory=memory, cache=cache)
-        self.base = self._record({})
-        self._present = self._values(self.base, {})
-        if module is not None and not self.base.rows:
-            raise unknown_module_error(module, [source.count({})])
+        self._counts = Counts(source, module=module, memory=memory, cache=cache)
+        self._counts.keep_base(self._sizes({}))
+        self.base = self._counts.base
         self.label = self.base.label
-        self.fixed = tuple(axis for axis in axes if self._is_fixed(axis))
+        self.fixed = tuple(axis for axis in axes if is_fixed(partial(self._accepts, axis), axis))
         if self.fixed and (required or len(self.fixed) == len(self.axes)):
             raise AnalyzerError(f"{one_line(self.label)}: {self.taken(self.fixed[0])}; there is no formula in it")
         self.axes = tuple(axis for axis in self.axes if axis not in self.fixed)
-        self.fits = tuple(self._fits(limits or {}))
+        self._counts.keep_base(self._sizes({}))
+        self.fits = tuple(fits_of(self.count, self.axes, self.base, limits or {}))
 
     def __repr__(self) -> str:
         formula = self.fits[0].formulas.get("macs")
@@ -65,16 +64,16 @@ class Scaling:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of a count in their usual order, without those of single operators."""
-        return tuple(name for name in self._present if name in METRICS)
+        return tuple(name for name in self._counts.present if name in METRICS)
 
     @property
     def verified(self) -> int:
         """The number of counts made within the domains, all of which the formulas equal."""
-        return sum(map(self._is_verified, self._counts.records))
+        names = [axis.name for axis in self.axes]
+        points = {tuple(sizes[name] for name in names) for sizes in self._counts.sizes}
+        return sum(self._is_verified(dict(zip(names, point, strict=True))) for point in points)
 
-    def _is_verified(self, key: tuple[tuple[str, int], ...]) -> bool:
-        sizes = dict(key)
-        point = {axis.name: sizes[axis.name] for axis in self.axes}
+    def _is_verified(self, point: Mapping[str, int]) -> bool:
         values = self.count(point)
         return values is not None and any(
             all(formula.at(point) == values.get(name, 0) for name, formula in fit.formulas.items())
@@ -108,7 +107,7 @@ class Scaling:
         for fit in self.fits:
             if not fit.reasons and all(point[name] in along.domain for name, along in fit.axes.items()):
                 return {name: int(formula.at(point)) for name, formula in fit.formulas.items()}
-        return self._values(self._record(point), point)
+        return self._counts.values(self._sizes(point))
 
     def table(self, values: Mapping[str, Sequence[int]]) -> Iterator[tuple[dict[str, int], Values | AnalyzerError]]:
         """The values of all metrics at every combination of sizes; the error for sizes that the model refuses."""
@@ -146,68 +145,29 @@ class Scaling:
         figure.update_layout(xaxis_title=along, yaxis_title=f"{known.title} ({known.unit})", title=self.label)
         return figure
 
-    def smallest(self, axis: Axis) -> int:
-        """The smallest size that the model takes, with the others at their present values.
+    def count(self, point: Mapping[str, int]) -> Values | None:
+        """All metrics at sizes by axis, by a count; None if the model does not take the sizes."""
+        return self._counts.find(self._sizes(point))
 
-        It is found by bisection among sizes at the distance of a formula's: all from it to the present one are taken to
-        be accepted.
-        """
-        step = 1 if self._accepts(axis, axis.base - 1) else self._step(axis)
-        low, high = -1, (axis.base - 1) // step
-        below = axis.base - high * step
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._accepts(axis, below + middle * step) else (middle, high)
-        return below + high * step
+    def smallest(self, axis: Axis) -> int:
+        """The smallest size that the model takes, with the others at their present values."""
+        return smallest_size(partial(self._accepts, axis), axis, self._step(axis))
+
+    def taken(self, axis: Axis) -> str:
+        """The sizes that the model takes along an axis, in words."""
+        if axis in self.fixed:
+            return f"the model takes {' = '.join(axis.sizes)} {axis.base:,} alone, of 12 sizes tried"
+        return sizes_in_words(partial(self._accepts, axis), axis, self._step(axis))
 
     def _step(self, axis: Axis) -> int:
         return max((fit.axes[axis.name].domain.step for fit in self.fits if axis.name in fit.axes), default=1)
 
     def _accepts(self, axis: Axis, size: int) -> bool:
-        return size > 0 and self._counts.record(self._sizes({axis.name: size})) is not None
+        return size > 0 and self.count({axis.name: size}) is not None
 
-    def _is_fixed(self, axis: Axis) -> bool:
-        """Whether the model takes none of several other sizes: near, multiples, half, and by likely periods."""
-        base = axis.base
-        distances = (1, 2, 4, 8, 16, 32, 64, base)
-        tried = (base + distance for distance in distances)
-        return not any(self._accepts(axis, size) for size in (*tried, base // 2, base - 1, base - 32))
-
-    def taken(self, axis: Axis) -> str:
-        """The sizes that the model takes along an axis, in words."""
-        name = " = ".join(axis.sizes)
-        if axis in self.fixed:
-            return f"the model takes {name} {axis.base:,} alone, of 12 sizes tried"
-        step = self._step(axis)
-        smallest = self.smallest(axis)
-        if step == 1 or self._accepts(axis, axis.base + 1):
-            return f"the smallest {name} that the model takes is {smallest:,}"
-        return f"the model takes {name} {smallest:,}, {smallest + step:,}, {smallest + 2 * step:,}, …"
-
-    def largest_operators(self, axis: Axis) -> list[tuple[int, str]]:
-        """Where along an axis the operator with the most MACs changes: sizes from which on it is another, in order."""
-        fit = self.fits[0]
-        if axis.name not in fit.axes or fit.reasons:
-            return []
-        domain = fit.axes[axis.name].domain
-        base = {other.name: other.base for other in self.axes}
-
-        def largest(multiple: int) -> str:
-            values = self.values({**base, axis.name: domain.low + multiple * domain.step})
-            return max((name for name in values if name not in METRICS), key=lambda name: values[name], default="")
-
-        changes = [(domain.low, largest(0))]
-        last, multiple = (domain.high - domain.low) // domain.step, 0
-        while multiple < last:
-            further = min(2 * multiple + 1, last)
-            if largest(further) != changes[-1][1]:
-                low, high = multiple, further
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    low, high = (middle, high) if largest(middle) == changes[-1][1] else (low, middle)
-                changes.append((domain.low + high * domain.step, largest(high)))
-            multiple = further
-        return [(size, name.removeprefix(macs_of(""))) for size, name in changes]
+    def _sizes(self, point: Mapping[str, int]) -> dict[str, int]:
+        """Sizes of the model from sizes by axis."""
+        return {name: point.get(axis.name, axis.base) for axis in self.axes for name in axis.sizes}
 
     def _by_axis(self, sizes: Mapping[str, Any]) -> dict[str, Any]:
         """Sizes by the names of their axes. Raises AnalyzerError for a size that no axis has."""
@@ -218,56 +178,8 @@ class Scaling:
         return {names[name]: value for name, value in sizes.items()}
 
     def _require(self, metric: str) -> None:
-        if metric not in self._present:
+        if metric not in self._counts.present:
             raise AnalyzerError(f"no metric {quoted(metric)}; {nearest(metric, self.metrics)}")
-
-    def _fits(self, limits: Mapping[str, int]) -> Iterator[Fit]:
-        fits: dict[str, AxisFit] = {}
-        for axis in self.axes:
-            fit = self._along(axis, axis.base, limits)
-            if fit is None:
-                yield Fit({}, {}, dict.fromkeys(self._present, f"no polynomial in {axis.name}"))
-                return
-            fits[axis.name] = fit
-        yield fit_grid(self.count, fits, {axis.name: axis.base for axis in self.axes})
-        if len(self.axes) > 1:
-            return
-        (axis,) = self.axes
-        while fit is not None and fit.bounded and len(fits) < MAX_RANGES:
-            base = fit.domain.high + fit.domain.step
-            fit = self._along(axis, base, {axis.name: max(limits.get(axis.name, 0), axis.base * PROBE_FACTOR)})
-            if fit is None or base not in fit.domain:
-                return
-            fits[f"from {base}"] = fit
-            yield fit_grid(self.count, {axis.name: fit}, {axis.name: base})
-
-    def _along(self, axis: Axis, base: int, limits: Mapping[str, int]) -> AxisFit | None:
-        guesses = likely_steps(self.base, axis) if axis.name in SPATIAL else ()
-        return fit_axis(lambda size: self.count({axis.name: size}), base, guesses=guesses, limit=limits.get(axis.name))
-
-    def count(self, point: Mapping[str, int]) -> Values | None:
-        """All metrics at sizes by axis, by a count; None if the model does not take the sizes."""
-        record = self._counts.record(self._sizes(point))
-        return None if record is None else self._values(self._restricted(record), point)
-
-    def _record(self, point: Mapping[str, int]) -> Record:
-        record = self._counts.record(self._sizes(point))
-        if record is None:
-            raise self._counts.errors[-1]
-        return self._restricted(record)
-
-    def _sizes(self, point: Mapping[str, int]) -> dict[str, int]:
-        """Sizes of the model from sizes by axis."""
-        return {name: point.get(axis.name, axis.base) for axis in self.axes for name in axis.sizes}
-
-    def _values(self, record: Record, point: Mapping[str, int]) -> dict[str, int]:
-        values = values_of(record, memory=self.module is None)
-        if self._counts.cache:
-            values["cache_bytes"] = self._counts.cache_bytes(self._sizes(point))
-        return values
-
-    def _restricted(self, record: Record) -> Record:
-        return record if self.module is None else restrict(record, self.module)
 
 
 def scale(

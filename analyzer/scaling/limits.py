@@ -9,9 +9,9 @@ from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.core.units import METRICS
 from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
+from analyzer.records.values import macs_of
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
-from analyzer.scaling.values import macs_of
 from analyzer.timing.machine.devices import device
 
 UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "TB": 10**12, "TIB": 2**40}
@@ -85,6 +85,31 @@ def dominates_from(costs: Scaling, axis: Axis) -> tuple[int, str] | None:
     if not dominates(last) or dominates(0):
         return None
     return low + _first(dominates, last) * step, name.removeprefix(macs_of(""))
+
+
+def largest_operators(costs: Scaling, axis: Axis) -> list[tuple[int, str]]:
+    """Where along an axis the operator with the most MACs changes: sizes from which on it is another, in order."""
+    fit = costs.fits[0]
+    if axis.name not in fit.axes or fit.reasons:
+        return []
+    domain = fit.axes[axis.name].domain
+
+    def largest(multiple: int) -> str:
+        values = costs.values({axis.name: domain.low + multiple * domain.step})
+        return max((name for name in values if name not in METRICS), key=lambda name: values[name], default="")
+
+    changes = [(domain.low, largest(0))]
+    last, multiple = (domain.high - domain.low) // domain.step, 0
+    while multiple < last:
+        further = min(2 * multiple + 1, last)
+        if largest(further) != changes[-1][1]:
+            low, high = multiple, further
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if largest(middle) == changes[-1][1] else (low, middle)
+            changes.append((domain.low + high * domain.step, largest(high)))
+        multiple = further
+    return [(size, name.removeprefix(macs_of(""))) for size, name in changes]
 
 
 def _first(holds: Callable[[int], bool], last: int) -> int:

@@ -1,4 +1,4 @@
-"""What a formula is fitted to: exact counts of one model at any sizes, each counted once."""
+"""What a formula is fitted to: exact counts of one model at any sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from analyzer.networks.overrides import apply_overrides, full_key, hyperparamete
 from analyzer.networks.variants import Variant
 from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
+from analyzer.records.values import values_of
 from analyzer.scaling.axes import Sized
+from analyzer.scaling.fit import Values
 from analyzer.worker import client
 from analyzer.worker.reply import Reply
 
@@ -25,8 +27,12 @@ class Source(Sized, Protocol):
 
     label: str
 
-    def count(self, sizes: Mapping[str, int], *, memory: bool = False) -> Record:
-        """The record with the given sizes, all others as they are. Raises AnalyzerError if the model does not fit."""
+    def count(self, *, memory: bool = False) -> Record:
+        """The record at the present sizes. Raises AnalyzerError if the model does not run."""
+        ...
+
+    def values(self, sizes: Mapping[str, int], *, module: str | None = None, memory: bool = False) -> Values:
+        """All metrics at the given sizes, all others as they are. Raises AnalyzerError if the model does not fit."""
         ...
 
     def cache_bytes(self, sizes: Mapping[str, int]) -> int:
@@ -48,7 +54,13 @@ class VariantSource:
         """`conv1.out` → `conv1.conv.out`; names of the input stay as they are."""
         return name if name in self.sizes else full_key(self.variant.network, name) or name
 
-    def count(self, sizes: Mapping[str, int], *, memory: bool = False) -> Record:
+    def count(self, *, memory: bool = False) -> Record:
+        return self._count({}, memory=memory)
+
+    def values(self, sizes: Mapping[str, int], *, module: str | None = None, memory: bool = False) -> Values:
+        return values_of(self._count(sizes, memory=memory), module)
+
+    def _count(self, sizes: Mapping[str, int], *, memory: bool) -> Record:
         values = {**{name: self.sizes[name] for name in ("batch", "height", "width")}, **sizes}
         batch, height, width = (values.pop(name) for name in ("batch", "height", "width"))
         changes = {name: value for name, value in values.items() if value != self.sizes[name]}
@@ -70,9 +82,7 @@ class ReferenceSource:
     ) -> None:
         self.label, self.train, self.limit_s = reference, train, limit_s or client.LIMIT_S
         self.request = {"reference": reference, "inputs": list(inputs), "batch": batch, "train": train}
-        reply = client.ask(
-            TASK, {**self.request, "memory": False, "sizes": None, "cache": False}, self.limit_s, model=reference
-        )
+        reply = client.ask(TASK, {**self.request, "memory": False, "sizes": None}, self.limit_s, model=reference)
         if reply.end != "done":
             raise reply.error(one_line(reference))
         self.sizes: dict[str, int] = {str(name): int(size) for name, size in reply.last("done")["sizes"].items()}
@@ -80,13 +90,19 @@ class ReferenceSource:
     def full_name(self, name: str) -> str:
         return name
 
-    def count(self, sizes: Mapping[str, int], *, memory: bool = False) -> Record:
-        reply = self._ask({"memory": memory, "sizes": dict(sizes), "cache": False})
+    def count(self, *, memory: bool = False) -> Record:
+        reply = self._ask({"memory": memory, "sizes": {}, "cache": False})
         with self._readable():
             return record_from_json(reply.last("record")["record"])
 
+    def values(self, sizes: Mapping[str, int], *, module: str | None = None, memory: bool = False) -> Values:
+        """The worker sends the values alone: records would be half of the time."""
+        reply = self._ask({"memory": memory, "sizes": dict(sizes), "cache": False, "module": module, "record": False})
+        with self._readable():
+            return {str(name): int(value) for name, value in reply.last("done")["values"].items()}
+
     def cache_bytes(self, sizes: Mapping[str, int]) -> int:
-        reply = self._ask({"memory": False, "sizes": dict(sizes), "cache": True})
+        reply = self._ask({"memory": False, "sizes": {**self.sizes, **sizes}, "cache": True})
         with self._readable():
             return int(reply.last("done")["cache_bytes"])
 
@@ -104,29 +120,3 @@ class ReferenceSource:
             raise CannotMeasure(
                 f"{one_line(self.label)}: its worker's reply cannot be read: {one_line(error)}"
             ) from None
-
-
-class Counts:
-    """Records of a source by sizes, kept; None where the model does not take the sizes. `cache`: its bytes too."""
-
-    def __init__(self, source: Source, *, memory: bool = False, cache: bool = False) -> None:
-        self.source, self.memory, self.cache = source, memory, cache
-        self.caches: dict[tuple[tuple[str, int], ...], int] = {}
-        self.records: dict[tuple[tuple[str, int], ...], Record | None] = {}
-        self.errors: list[AnalyzerError] = []
-
-    def record(self, sizes: Mapping[str, int]) -> Record | None:
-        key = tuple(sorted(sizes.items()))
-        if key not in self.records:
-            try:
-                self.records[key] = self.source.count(sizes, memory=self.memory)
-            except AnalyzerError as error:
-                self.errors.append(error)
-                self.records[key] = None
-        return self.records[key]
-
-    def cache_bytes(self, sizes: Mapping[str, int]) -> int:
-        key = tuple(sorted(sizes.items()))
-        if key not in self.caches:
-            self.caches[key] = self.source.cache_bytes(sizes)
-        return self.caches[key]

@@ -221,8 +221,11 @@ def test_a_state_space_model_has_no_cache_to_quantize(tmp_path):
 
 def test_the_formula_of_a_cache(tmp_path):
     """Keys and values of 2 heads of 16 in 2 layers at 4 bytes, as far as the text goes."""
+    model = folder(tmp_path, config("llama", 64, 2, 4, 2, 256, 1000) | {"dtype": "float32"})
     try:
-        costs = scale(folder(tmp_path, config("llama", 64, 2, 4, 2, 256, 1000) | {"dtype": "float32"}), cache=True)
+        costs = scale(model, cache=True)
+        of_batch = scale(model, "batch", cache=True)
     finally:
         client.close()
+    assert of_batch.at(metric="cache_bytes", batch=3) == costs.at(metric="cache_bytes", batch=3)
     assert costs.polynomial("cache_bytes").text() == f"{2 * 2 * 2 * 16 * 4}·batch·sequence"

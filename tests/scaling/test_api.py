@@ -11,7 +11,7 @@ import analyzer
 from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.networks import VARIANTS
 from analyzer.scaling.api import scale
-from analyzer.scaling.limits import capacity, dominates_from
+from analyzer.scaling.limits import capacity, dominates_from, largest_operators
 
 WINDOW = """
 from torch import bmm, nn
@@ -105,7 +105,7 @@ def test_a_window_that_stops_growing_has_two_ranges(tmp_path: Path):
     assert costs.fits[0].axes["arg0.1"].domain.high == 64
     assert costs.at(**{"arg0.1": 500}) == 500 * (256 + 64 * 16)
     # The product of tokens with each other has more MACs than the linear layer from 17 tokens on: 16·17 > 256.
-    assert costs.largest_operators(costs.axes[0]) == [(1, "linear"), (17, "bmm")]
+    assert largest_operators(costs, costs.axes[0]) == [(1, "linear"), (17, "bmm")]
     odd = scale(f"{file}:Odd", over="arg0.1", input="32x16")
     with pytest.raises(CannotMeasure, match=r"no polynomial in arg0\.1"):
         odd.formula()

@@ -383,6 +383,7 @@ def test_help_is_short_and_complete_on_request(analyze, option):
         assert words in everything.out
         assert words not in short.out
     assert len(short.out.splitlines()) <= 90
+    assert max(map(len, everything.out.splitlines())) <= 80
 
 
 def test_no_summary_of_a_command_is_cut(analyze):
@@ -400,6 +401,7 @@ def test_every_command_has_help(analyze, command):
     options = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
     names = {max(option.opts, key=len) for option in options}
     shown_names = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", shown.out, re.MULTILINE))
+    assert max(map(len, shown.out.splitlines())) <= 80
     rare = RARE.get(command.name, "").split()
     assert names - shown_names == names & set(rare)
     if rare:

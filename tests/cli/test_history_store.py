@@ -22,13 +22,7 @@ from analyzer.records.store import save
 from tests.database.results import result
 from tests.timed_records import timed
 
-
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(VARIABLE, raising=False)
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("project")
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +259,7 @@ def test_every_command_has_help_with_examples(analyze, command):
     assert (shown.status, shown.err) == (0, "")
     assert shown.out.startswith(f"Usage: analyze history {command.name}")
     assert "Examples:" in shown.out
+    assert max(map(len, shown.out.splitlines())) <= 80
     assert "--store" in shown.out
     assert f"  {command.name} " in analyze("history", "--help").out
 

@@ -8,8 +8,8 @@ from analyzer.cli.commands.help import command
 
 EXAMPLES = """\b
 Examples:
-  eval "$(analyze completion bash)"                                  # in ~/.bashrc
-  eval "$(analyze completion zsh)"                                   # in ~/.zshrc
+  eval "$(analyze completion bash)"  # in ~/.bashrc
+  eval "$(analyze completion zsh)"  # in ~/.zshrc
   analyze completion fish > ~/.config/fish/completions/analyze.fish
 """
 

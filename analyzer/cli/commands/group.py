@@ -16,7 +16,7 @@ Examples:
   analyze googlenet --module inception_4a --depth 2
   analyze googlenet googlenet@inception_4a.reduce_5x5=32
   analyze googlenet --train --verify
-  analyze googlenet --train --memory --optimizer adamw --precision bf16-mixed --shard 8
+  analyze googlenet --train --memory --optimizer adamw --shard 8
   analyze googlenet -o googlenet.json
 
 A MODEL is a built-in network (analyze list), FILE.py with one model, FILE.py:NAME, FILE.py:NAME(ARGUMENTS),

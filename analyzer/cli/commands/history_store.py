@@ -33,9 +33,9 @@ def where_option(help: str, *, required: bool = False) -> Decorator:
 @command("list", short_help="List stored results, one line per configuration.", epilog=f"""\b
 Examples:
   analyze history list
-  analyze history list --where 'model ~ "inception*" and batch == 8 and device == "cuda"'
+  analyze history list --where 'model ~ "inception*" and batch == 8'
   analyze history list --where 'quality == "trusted"' --sort time_s --limit 10
-  analyze history list --where 'time_s > 5ms and not compiled' --limit 1000 --format csv
+  analyze history list --where 'time_s > 5ms' --limit 1000 --format csv
   analyze history list --runs --store postgresql://reader@db.example.org/lab
 {FILTERS}""")  # fmt: skip
 @where_option("List only the results that this filter selects.")
@@ -93,7 +93,7 @@ def export(form: str | None, output: str | None, **options: Any) -> int:
 @command("import", short_help="Add results from files to the database.", epilog="""\b
 Examples:
   analyze history import results.jsonl
-  analyze history import h100.parquet --store postgresql://writer@db.example.org/lab
+  analyze history import h100.parquet --store postgresql://writer@db/lab
   analyze history import .analyze/records/*.json --store lab.sqlite
 """)  # fmt: skip
 @click.argument("files", nargs=-1, required=True, metavar="FILE ...", type=click.Path(path_type=Path))

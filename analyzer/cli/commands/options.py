@@ -79,7 +79,7 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         help="Time limit for counting each --model. Default: 600."),
     "train": click.option(
         "--train", is_flag=True,
-        help="Training: adds the backward pass and the auxiliary classifiers. Same as --mode training."),
+        help="Training: adds the backward pass, and auxiliary classifiers if there are any. Same as --mode training."),
 }
 # fmt: on
 

@@ -29,7 +29,7 @@ Examples:
   analyze report googlenet --charts none -o -
   analyze report googlenet --format md >> "$GITHUB_STEP_SUMMARY"
   analyze report --from sweep.toml --accuracy top1.csv -o sweep.html
-  analyze report --from history --where 'model ~ "resnet*" and device == "cuda"'
+  analyze report --from history --where 'model ~ "resnet*"'
   analyze report --from history --axes batch,threads --format table
   analyze report googlenet alexnet --from history
 

@@ -15,7 +15,7 @@ EXAMPLES = """\b
 Examples:
   analyze scale googlenet
   analyze scale googlenet --over height=width --at 112..672:56
-  analyze scale googlenet --over batch,inception_4a.reduce_5x5 --module inception_4a
+  analyze scale googlenet --over batch,inception_4a.reduce_5x5
   analyze scale hf:gpt2 --over batch,sequence --at sequence=128..1024:x2
   analyze scale net.py --input 3x224x224 --train --metric step_macs
   analyze scale googlenet --against 24GB

@@ -17,8 +17,8 @@ Examples:
   analyze sweep sweep.toml --resume
   analyze sweep googlenet alexnet --batch 1..32:x2 --measure counts,memory
   analyze sweep googlenet --set inception_4a.reduce_5x5=8..64:8
-  analyze sweep 'timm:resnet*' --batch 1,8 --layout contiguous,channels_last --measure time
-  analyze sweep sweep.toml --cluster tcp://scheduler:8786 --store postgresql://lab@db/history
+  analyze sweep 'timm:resnet*' --batch 1,8 --measure time
+  analyze sweep sweep.toml --cluster tcp://scheduler:8786
 
 \b
 sweep.toml:

@@ -12,7 +12,8 @@ PROFILED_PROCESSES = 3  # Processes that run --kernels, --replay and --load: mor
 
 
 class Request(Frozen):
-    """The model is `variant` with `overrides`, or `reference`. `inputs` are as on the command line, without the batch.
+    """The model is `variant` with `overrides`, or `reference`, which is the label of a `module` that another process
+    wrote to a file with its arguments. `inputs` are as on the command line, without the batch.
 
     `budget_s` is for one process and starts when its model is ready. Each process takes `min_samples` to `max_samples`
     samples of each thing it times. With fewer than `min_clean` undisturbed samples over all processes, the measurement
@@ -23,6 +24,7 @@ class Request(Frozen):
     variant: str | None = None
     overrides: Mapping[str, int] = {}
     reference: str | None = None
+    module: str | None = None
     inputs: tuple[str, ...] = ()
     budget_s: float = 10.0
     min_samples: int = 5

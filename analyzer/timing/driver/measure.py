@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import Input, image_shape, is_reference, parse_input, parse_inputs
+from analyzer.core.inputs import image_shape, is_reference, parse_input, parse_inputs
 from analyzer.core.shapes import Shape
 from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, variant
@@ -70,9 +70,10 @@ def measure(
     """Times a built-in network, or a model by reference such as `net.py:Net`, in fresh processes like `analyze time`.
 
     `input` is a shape without the batch or texts, as for `analyzer.count`. Returns a record: `record.measurement` has
-    every timing with its samples in seconds and its quality. An `nn.Module` is timed in this process, on a copy, with
-    `input` or with `args` and `kwargs` as for `analyzer.count`; a warning of the measurement says so. `flush` flushes
-    caches before each sample. The default is 10 `processes`, or fewer if ten would take more than three budgets.
+    every timing with its samples in seconds and its quality. An `nn.Module` is timed with `input`, or with `args` and
+    `kwargs` as for `analyzer.count`. It is pickled for fresh processes, which import its classes; where that is not
+    possible a copy is timed in this process, and a warning of the measurement says so and why. `flush` flushes caches
+    before each sample. The default is 10 `processes`, or fewer if ten would take more than three budgets.
     `options` may have `kernels`, `replay`, `trace`, `new_inputs`, `loads` (such as `[50, "3000/min"]`), `limit`
     (`"p99=50ms"`) and `energy`. Raises AnalyzerError for bad input,
     CannotMeasure if the model failed or its process was killed, and KeyboardInterrupt.
@@ -100,15 +101,16 @@ def measure(
     inputs = [given.text for given in parse_inputs(input)]
     name = model if isinstance(model, str) else type(model).__name__
     variants, references = ([], [name]) if is_module or is_reference(name) else ([variant(name)], [])
-    requests = build_requests(
+    (request,) = build_requests(
         variants, references, inputs, batches=[batch], threads=[threads] if threads else None, dtypes=[dtype],
         layouts=[layout], training=train, compiled=compile, device=device, flushed=flush, budget_s=budget_s,
-        processes=1 if is_module else processes, **options,
+        processes=processes, **options,
     )  # fmt: skip
-    if not isinstance(model, str):
-        return _measure_module(model, args, kwargs, requests[0], parse_inputs(input))
     try:
-        run = time_requests(requests, processes=processes)
+        if isinstance(model, str):
+            run = time_requests([request], processes=processes)
+        else:
+            run = _time_module(model, args, kwargs or {}, request, processes)
     except InputError as error:
         raise error.with_advice("give input='3x224x224' (without the batch dimension)") from None
     if not run.complete:
@@ -119,22 +121,23 @@ def measure(
     return record
 
 
-def _measure_module(
-    model: nn.Module, args: Any, kwargs: Mapping[str, Any] | None, request: Request, inputs: list[Input]
-) -> Record:
-    from analyzer.timing.worker.in_process import measure_module
+def _time_module(
+    model: nn.Module, args: Any, kwargs: Mapping[str, Any], request: Request, processes: int | None
+) -> TimedRun:
+    from analyzer.timing.driver.module import time_module
 
-    if inputs:
-        from analyzer.models.zeros import input_zeros
-
-        if kwargs or not isinstance(args, list | tuple) or args:
-            raise AnalyzerError("input makes the arguments of a module; leave out args and kwargs, or input")
-        args, kwargs = input_zeros(inputs, request.configuration.batch)
-    elif request.configuration.batch != 1:
-        raise AnalyzerError("batch is for input; args and kwargs have a batch already")
     args = args if isinstance(args, list | tuple) else (args,)
-    reply = measure_module(model, args, kwargs or {}, request)
-    return _record(request, None, [reply], _now())
+    if request.inputs and (args or kwargs):
+        raise AnalyzerError("input makes the arguments of a module; leave out args and kwargs, or input")
+    if not request.inputs and request.configuration.batch != 1:
+        raise AnalyzerError("batch is for input; args and kwargs have a batch already")
+
+    def time_request(request: Request, run_worker: RunWorker) -> TimedRun:
+        return time_requests([request], processes=processes, run_worker=run_worker)
+
+    alone = request.replace(budget_s=request.budget_s * (processes or PROCESSES), min_samples=MAX_MIN_SAMPLES)
+    timed = time_module(model, args, kwargs, request, time_request, alone)
+    return TimedRun((_record(request, None, [timed], _now()),), True) if isinstance(timed, Reply) else timed
 
 
 def _now() -> str:

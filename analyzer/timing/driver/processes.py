@@ -28,9 +28,12 @@ TASK = "analyzer.timing.worker.main"
 RunWorker: TypeAlias = Callable[[Request], Reply]
 
 
-def run_worker(request: Request, limit_s: float = inf) -> Reply:
-    """Times one request in a fresh process and ends all its processes, after `limit_s` seconds at the latest."""
-    return spawned.run(TASK, to_json(request), min(request.budget_s + GRACE_S, limit_s))
+def run_worker(request: Request, limit_s: float = inf, path: Sequence[str] = ()) -> Reply:
+    """Times one request in a fresh process and ends all its processes, after `limit_s` seconds at the latest.
+
+    `path` is the process's import path, by default that of a new interpreter.
+    """
+    return spawned.run(TASK, to_json(request), min(request.budget_s + GRACE_S, limit_s), path=path)
 
 
 def estimate_so_far(replies: Sequence[Reply]) -> str:

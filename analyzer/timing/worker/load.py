@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from analyzer.core.inputs import Input
 from analyzer.counting.dispatch.module_names import op_name, paths_of
 from analyzer.records.timings import Configuration
 from analyzer.timing.passes.prepare import PreparedModel, prepare_model
@@ -37,15 +39,38 @@ def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
         model = build(request.variant, train=configuration.training, overrides=request.overrides, input=size)
         target = torch.zeros(configuration.batch, dtype=torch.int64, device=configuration.device)
         return model, [torch.empty(shape)], {}, {"loss": lambda output: auxiliary_loss(output, target)}
+    if request.module:
+        from analyzer.timing.worker.sent_module import read_module
+
+        model, args, kwargs = read_module(Path(request.module))
+        return model, *arguments(request, args, kwargs)
     from analyzer.counting.execution.batch_in_input import load
 
     reference = load(request.reference or "", inputs, configuration.batch)
     model = reference.model
     if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]) and reference.real:
         model = reference.real()
+    return model, reference.args, reference.kwargs, {"deployed": reference.deployed, "ranges": _ranges(inputs)}
+
+
+def arguments(
+    request: Request, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Sequence[Any], Mapping[str, Any], dict[str, Any]]:
+    """The args and kwargs of a module in memory, and options of `prepare_model`: given ones keep their values, those of
+    `request.inputs` are drawn."""
+    if not request.inputs:
+        return args, kwargs, {"given": True}
+    from analyzer.core.inputs import parse_input
+    from analyzer.models.zeros import input_zeros
+
+    inputs = [parse_input(text) for text in request.inputs]
+    return *input_zeros(inputs, request.configuration.batch), {"ranges": _ranges(inputs)}
+
+
+def _ranges(inputs: Sequence[Input]) -> dict[int | str, int]:
+    """By position or name, below which number token ids are drawn."""
     unnamed = [spec for spec in inputs if spec.name is None]
-    ranges = {spec.name or unnamed.index(spec): spec.below for spec in inputs if spec.below}
-    return model, reference.args, reference.kwargs, {"deployed": reference.deployed, "ranges": ranges}
+    return {unnamed.index(spec) if spec.name is None else spec.name: spec.below for spec in inputs if spec.below}
 
 
 def count_reference(prepared: PreparedModel, request: Request) -> dict[str, Any] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from math import isfinite
 from typing import Any
 
@@ -17,6 +18,7 @@ from analyzer.records.result import Case, Result
 from analyzer.records.timings import Measurement
 from analyzer.records.validate import use_record
 
+BATCH = 500  # Rows per transaction, and per row group of a file.
 MACHINE_DIGITS = 12
 RESULT_KEYS = ("key", "status", "reason", "run", "host", "started", "ended", "attempts")
 
@@ -138,3 +140,10 @@ def decode(row: Mapping[str, Any]) -> Result:
 
 def _parsed(document: Any) -> Any:
     return json.loads(document) if isinstance(document, str) else document
+
+
+def batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Lists of BATCH rows, the last one of those that are left."""
+    remaining = iter(rows)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch

@@ -26,7 +26,7 @@ from analyzer.database.connection import (
 )
 from analyzer.database.failures import explained, retry
 from analyzer.database.insert import insert_rows
-from analyzer.database.rows import decode
+from analyzer.database.rows import batches, decode
 from analyzer.database.run_files import import_run_files
 from analyzer.database.schema import documents, results
 from analyzer.database.versions import migrate, require_newest, stored_version
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     import pandas
 
 VARIABLE = "ANALYZE_STORE"
-BATCH = 500  # Rows per transaction.
 DOCUMENT_TEXTS = [sql.cast(documents.c[name], sql.Text()) for name in DOCUMENTS]  # Else a driver parses them.
 LAST_CHARACTER = "\U0010ffff"
 FETCHED = 1000  # Rows held at a time.
@@ -61,7 +60,7 @@ class Store:
 
         Rows are stored in transactions of 500: after an error those before it stay, and repeating the call is safe.
         """
-        return sum(self._retry(partial(self._insert, batch)) for batch in _batches(rows, BATCH))
+        return sum(self._retry(partial(self._insert, batch)) for batch in batches(rows))
 
     def keys(self, run: str) -> set[str]:
         """The keys of the results of a run."""
@@ -193,17 +192,6 @@ def _sorting(order: str, descending: bool) -> list[Any]:
     """By a column and then by key, so that the order is always the same."""
     column, key = ((each.desc() if descending else each.asc()) for each in (results.c[order], results.c.key))
     return [column.nulls_last() if results.c[order].nullable else column, key]
-
-
-def _batches(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
-    batch: list[Mapping[str, Any]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 @contextmanager

@@ -12,13 +12,12 @@ from typing import Any, BinaryIO
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import MAX_BYTES, open_seekable
 from analyzer.database.columns import COLUMNS, DOCUMENTS, NAMES
-from analyzer.database.rows import decode, encode
+from analyzer.database.rows import BATCH, batches, decode, encode
 from analyzer.database.run_files import results_of
 from analyzer.records.files import parse
 
 PARQUET_MAGIC = b"PAR1"
 INT64 = 1 << 63
-BATCH = 500
 KEY = re.compile(r"[\w.-]{1,200}", re.ASCII)
 WANTED = "wanted JSON lines or Parquet of analyze history export, or JSON of analyze time"
 
@@ -38,24 +37,13 @@ def write_parquet(rows: Iterable[Mapping[str, Any]], file: BinaryIO) -> None:
     fields = [(column.name, types[column.kind]) for column in COLUMNS] + [(name, arrow.string()) for name in DOCUMENTS]
     schema = arrow.schema(fields)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for batch in _batches(rows):
+        for batch in batches(rows):
             table = [{name: _int64(value) for name, value in row.items()} for row in batch]
             writer.write_table(arrow.Table.from_pylist(table, schema=schema))
 
 
 def _int64(value: Any) -> Any:
     return None if isinstance(value, int | float) and abs(value) >= INT64 else value
-
-
-def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    batch = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import re
 import pytest
 
 from analyzer.database.rows import encode
-from analyzer.database.store import VARIABLE, open_store
+from analyzer.database.store import open_store
 from analyzer.sweeps.analysis.points import point, row_point
 from analyzer.sweeps.grid import cases
 from analyzer.sweeps.grid_file import parse_grid
@@ -18,15 +18,8 @@ from analyzer.sweeps.keys import grid_key
 from tests.sweeps.results import measured_grid, result
 from tests.timed_records import timed
 
+pytestmark = pytest.mark.usefixtures("project")
 GRID = 'models = ["alexnet", "nin"]\nbatch = [1, 2]\n'
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(VARIABLE, raising=False)
-    (tmp_path / "pyproject.toml").touch()
-    return tmp_path
 
 
 @pytest.fixture(scope="module")

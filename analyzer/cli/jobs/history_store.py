@@ -34,12 +34,9 @@ def list_results(
             every_run = opened.runs()[:limit]
             _report(opened, len(every_run), None)
             emit(
-                form,
-                output,
-                lambda: [results.runs(every_run)],
-                untrusted=True,
+                form, output, lambda: [results.runs(every_run)], untrusted=True,
                 json=lambda: results.dump(every_run, len(every_run)),
-            )
+            )  # fmt: skip
             return 0
         rows = list(opened.select(where, order=sort.removeprefix("-"), descending=sort.startswith("-"), limit=limit))
         total = opened.count(where) if len(rows) == limit else len(rows)

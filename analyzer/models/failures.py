@@ -36,6 +36,8 @@ def naming_the_model(handle: Callable[..., Mapping[str, Any]]) -> Callable[..., 
 
 def error_summary(error: BaseException) -> str:
     """Type and first line of an exception, at most 200 characters; of an AnalyzerError the line alone."""
+    if "NestedTensorImpl doesn't support sizes" in str(error):
+        return "nested tensors of layout torch.strided have no shapes; make them with layout=torch.jagged"
     lines = [text] if (text := error_text(error)) else []
     if not isinstance(error, AnalyzerError) or not lines:
         lines.insert(0, type(error).__name__)

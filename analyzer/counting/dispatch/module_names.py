@@ -59,7 +59,7 @@ def without_wrappers(path: str) -> str:
 def is_leaf(module: nn.Module) -> bool:
     """Whether the module is a torch.nn layer without children: one row holds all operators of its call."""
     kind: type = type(module)
-    return _is_layer(kind) and not any(child is not None for child in module._modules.values())
+    return _is_layer(kind) and not (module._modules and any(child is not None for child in module._modules.values()))
 
 
 @lru_cache(maxsize=4096)
@@ -67,6 +67,7 @@ def _is_layer(kind: type) -> bool:
     return kind.__module__.startswith("torch.nn.modules.") and not issubclass(kind, nn.Sequential)
 
 
+@lru_cache(maxsize=65536)
 def is_bias(name: str) -> bool:
     """`conv.bias`, attention's `in_proj_bias` and `bias_k`, a recurrent layer's `bias_ih_l0_reverse`."""
     last = name.rpartition(".")[2]

@@ -52,5 +52,6 @@ def _unpacked(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def logical_elements(parameter: Tensor) -> int:
     """The elements of a parameter; of a 4-bit weight of bitsandbytes, which holds two per byte, those it stands for."""
-    shape = getattr(getattr(parameter, "quant_state", None), "shape", None)
+    state = getattr(parameter, "quant_state", None)
+    shape = None if state is None else getattr(state, "shape", None)
     return parameter.numel() if shape is None else prod(shape)

@@ -19,6 +19,7 @@ CONVOLUTIONS = frozenset(
 POOLS = frozenset(
     f"aten::{kind}_pool{n}{end}" for kind in ("avg", "max") for n in _DIMENSIONS for end in ("", "_with_indices")
 )
+WINDOWED = CONVOLUTIONS | POOLS
 
 
 class Producers:
@@ -33,7 +34,8 @@ class Producers:
 
     def sources(self, tensors: Iterable[Tensor]) -> tuple[int, ...]:
         rows = self.rows
-        return tuple(sorted({rows[storage] for tensor in tensors if (storage := storage_id(tensor)) in rows}))
+        sources = {rows[storage] for tensor in tensors if (storage := storage_id(tensor)) in rows}
+        return tuple(sorted(sources)) if len(sources) > 1 else tuple(sources)
 
     def add(self, tensors: Iterable[Tensor], row: int) -> None:
         for tensor in tensors:
@@ -59,40 +61,42 @@ NO_WINDOW = Window()
 
 
 def window(func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Window:
-    """The window of a call; NO_WINDOW for an operator other than a convolution or a pool."""
-    if name not in CONVOLUTIONS and name not in POOLS:
-        return NO_WINDOW
-    defaults = _defaults(func)
-    values = {**defaults, **dict(zip(defaults, args, strict=False)), **kwargs}
+    """The window of a call of a convolution or a pool."""
+    names, defaults = _arguments(func)
+
+    def value(argument: str) -> Any:
+        place = names[argument]
+        return args[place] if place < len(args) else kwargs.get(argument, defaults[place])
+
+    padding = value("padding")
     if name in POOLS:
-        kernel = _sizes(values["kernel_size"], int(name.partition("pool")[2][0]))
-        stride = _sizes(values["stride"], len(kernel)) if values["stride"] else kernel
-        return Window(kernel, stride, _sizes(values["padding"], len(kernel)))
-    kernel = tuple(values["weight"].shape[2:])
-    padding = values["padding"]
+        kernel = _sizes(value("kernel_size"), int(name.partition("pool")[2][0]))
+        stride = value("stride")
+        return Window(kernel, _sizes(stride, len(kernel)) if stride else kernel, _sizes(padding, len(kernel)))
+    kernel = tuple(value("weight").shape[2:])
     if isinstance(padding, str):
-        dilation = _sizes(values["dilation"], len(kernel))
+        dilation = _sizes(value("dilation"), len(kernel))
         totals = [step * (size - 1) for step, size in zip(dilation, kernel, strict=True)]
         same = None if any(total % 2 for total in totals) else [total // 2 for total in totals]
         padding = [0] if padding == "valid" else same
-    return Window(
-        kernel, _sizes(values["stride"], len(kernel)), padding and _sizes(padding, len(kernel)), values["groups"]
-    )
+    axes = len(kernel)
+    return Window(kernel, _sizes(value("stride"), axes), padding and _sizes(padding, axes), value("groups"))
 
 
-def _defaults(func: Any) -> dict[str, Any]:
-    """The operator's arguments in order, with their defaults."""
-    known = _known_defaults.get(id(func))
+def _arguments(func: Any) -> tuple[dict[str, int], list[Any]]:
+    """The positions of the operator's arguments by name, and their defaults."""
+    known = _known_arguments.get(id(func))
     if known is None:
-        defaults = {argument.name: argument.default_value for argument in func._schema.arguments}
-        known = _known_defaults[id(func)] = func, defaults
+        arguments = func._schema.arguments
+        names = {argument.name: place for place, argument in enumerate(arguments)}
+        known = _known_arguments[id(func)] = func, (names, [argument.default_value for argument in arguments])
     return known[1]
 
 
 # By id, with the operator's object: hashing it runs Python code of torch.
-_known_defaults: dict[int, tuple[Any, dict[str, Any]]] = {}
+_known_arguments: dict[int, tuple[Any, tuple[dict[str, int], list[Any]]]] = {}
 
 
 def _sizes(value: Any, axes: int) -> Shape:
-    sizes = [value] if isinstance(value, int) else list(value)
-    return tuple(map(int, sizes * axes if len(sizes) == 1 else sizes))
+    sizes = [value] if isinstance(value, int) else value
+    return tuple(map(int, sizes)) if len(sizes) == axes else (int(sizes[0]),) * axes

@@ -29,7 +29,12 @@ class Frame:
             return self.works[0]
         return Work(sum(work.macs for work in self.works), sum(work.flops for work in self.works))
 
-    def add_parts(self, parts: dict[int, Part]) -> None:
+    def add(self, work: Work, parts: dict[int, Part], window: Window = NO_WINDOW) -> None:
+        """Adds an operator that ran within the call."""
+        self.ran = True
+        self.works.append(work)
+        if window.kernel and self.op.startswith(("conv", "avg_pool", "max_pool")):
+            self.window = window
         for storage, part in parts.items():
             if not part.read:  # Overwritten, perhaps after another operator read it.
                 continue

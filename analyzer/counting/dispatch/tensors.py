@@ -22,8 +22,11 @@ def tensors_of(value: Any) -> list[Tensor]:
     `torch.utils._pytree` takes twice the time, which every operator would pay, and stops at such subclasses.
     """
     tensors: list[Tensor] = []
-    if type(value) in _PLAIN and not value.is_nested:
+    kind = type(value)
+    if kind in _PLAIN and not value.is_nested:
         tensors.append(value)  # Most results.
+    elif kind is tuple and len(value) == 1 and type(value[0]) in _PLAIN and not value[0].is_nested:
+        tensors.append(value[0])  # Most arguments of modules.
     else:
         _collect(value, tensors)
     return tensors

@@ -38,7 +38,7 @@ def parts_of(name: str, args: Sequence[Any], result: Any) -> dict[int, Part]:
 def bytes_read(tensors: Sequence[Tensor], parts: dict[int, Part]) -> int:
     """Expanded tensors count the elements that exist."""
     if not parts:
-        return sum([_stored_bytes(tensor) for tensor in tensors])
+        return sum(map(_stored_bytes, tensors))
     read = 0
     for tensor in tensors:
         part = parts.get(storage_id(tensor))

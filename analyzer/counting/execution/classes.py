@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from analyzer.counting.dispatch.module_names import without_wrappers
+from analyzer.counting.dispatch.module_names import named_modules, without_wrappers
 from analyzer.records.rows import Count, prefixes
 
 
@@ -13,6 +13,6 @@ def classes(model: nn.Module, counted: Count) -> dict[str, str]:
     ran = {path for row in counted.rows for path in prefixes(row.path)}
     return {
         name: getattr(module, "original_name", None) or type(module).__name__
-        for path, module in model.named_modules()
+        for path, module in named_modules(model)
         if (name := without_wrappers(path)) in ran
     }

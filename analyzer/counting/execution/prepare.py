@@ -94,7 +94,8 @@ def materialize_lazy(
 
 def tensors_in(model: nn.Module) -> list[Tensor]:
     """Parameters and buffers, from one traversal; tied tensors more than once."""
-    stores = (store for _, module in named_modules(model) for store in (module._parameters, module._buffers))
+    modules = [module for _, module in named_modules(model)]
+    stores = [store for module in modules for store in (module._parameters, module._buffers) if store]
     return [tensor for store in stores for tensor in store.values() if tensor is not None]
 
 

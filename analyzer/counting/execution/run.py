@@ -68,7 +68,9 @@ def count_model(
     failures: list[BaseException] = []
     with unset_fake_temporarily():
         tensors = tensors_in(model)
-        for place in _places(tensors, args, kwargs, on, can_build=real is not None):
+        places = _places(tensors, args, kwargs, on, can_build=real is not None)
+        while places:
+            place = places.pop(0)
             if place == REAL and real is not None and any_on_meta(tensors):
                 _check_free_memory(model, train, failures)
                 model = real()
@@ -79,6 +81,9 @@ def count_model(
                 failures = failures or [error]
             except (Exception, SystemExit) as error:
                 failures = [*(failure for failure in failures if not isinstance(failure, DeviceRead)), error]
+                if place == KNOWN_VALUES and len(places) > 1 and _is_certain(failures):
+                    given = [*tensors, *tensors_inside((list(args), kwargs))]
+                    places = places[_size(given) <= MAX_ZEROS :]  # Fake tensors come first.
             else:
                 if failures and place in HOW:
                     note = Note(f"{HOW[place]}: on meta it raised {error_summary(failures[0])}", strict=place == ZEROS)
@@ -144,13 +149,29 @@ def _places(
     if on == "real":
         return [REAL]
     if on == "meta":
-        return META_PLACES
+        return list(META_PLACES)
     given = [*tensors, *tensors_inside((list(args), kwargs))]
     if any(map(is_fake, given)):
-        return WITHOUT_VALUES
+        return list(WITHOUT_VALUES)
     if can_build or not any_on_meta(tensors):
         return [*WITHOUT_VALUES, REAL]
-    return [*WITHOUT_VALUES, ZEROS] if sum(tensor.nbytes for tensor in given) <= MAX_ZEROS else WITHOUT_VALUES
+    return [*WITHOUT_VALUES, ZEROS] if _size(given) <= MAX_ZEROS else list(WITHOUT_VALUES)
+
+
+def _size(tensors: Sequence[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def _is_certain(failures: Sequence[BaseException]) -> bool:
+    """Whether the model raised the same at every place on meta, and for no reason that is missing on fake tensors.
+
+    Their first operator imports torch._dynamo, which takes a second: too long for a message about a wrong size.
+    """
+    texts = set(map(error_summary, failures))
+    return len(failures) > 1 and len(texts) == 1 and not _OF_THE_PLACE.search("".join(texts))
+
+
+_OF_THE_PLACE = re.compile("meta|fake|device|data.dependent|values|item|storage|NotImplemented", re.IGNORECASE)
 
 
 def _count_at(

@@ -37,6 +37,7 @@ class Operator(NamedTuple):
     kind: Kind
     formula: Formula | None
     mutable: bool
+    as_if_dense: bool  # Quantized or sparse, and counted like its dense floating-point form.
 
 
 _formulas: dict[str, Formula] = {
@@ -92,13 +93,9 @@ def lookup(func: Any) -> Operator:
     known = _known.get(id(func))
     if known is None:
         mutable = hasattr(func, "_schema") and func._schema.is_mutable
-        known = _known[id(func)] = func, Operator(name_of(func), *_classify(func), mutable)
+        name = name_of(func)
+        known = _known[id(func)] = func, Operator(name, *_classify(func), mutable, name in SPARSE or name in QUANTIZED)
     return known[1]
-
-
-def as_if_dense(name: str) -> bool:
-    """Whether the operator is quantized or sparse and counted like its dense floating-point form."""
-    return name in SPARSE or name in QUANTIZED
 
 
 def composite(func: Any) -> bool:

@@ -103,6 +103,9 @@ _REFUSALS: dict[str, Rule] = {
     "aten::multinomial": refused_arguments.multinomial,
     **dict.fromkeys(("aten::index_add", "aten::index_add_"), refused_arguments.index_add),
     "aten::bucketize": refused_arguments.bucketize,
+    "aten::sort": refused_arguments.sort,
+    "aten::slice_scatter": refused_arguments.slice_scatter,
+    "aten::_weight_norm_interface": refused_arguments.weight_norm,
 }
 _ALL: dict[str, Rule] = {
     **RULES,
@@ -124,7 +127,15 @@ _ANY_TYPE: frozenset[Any] = frozenset(
 )
 _RAISING: frozenset[Any] = frozenset(
     {convolutions.conv, convolutions.convolution, convolutions.conv_transpose, convolutions.upsample}
-    | {attention.attention, pointwise.unary_in_place, pointwise.binary_in_place, *_DROPOUTS, *_REFUSALS.values()}
+    | {
+        attention.attention,
+        pointwise.softmax,
+        pointwise.native_softmax,
+        pointwise.unary_in_place,
+        pointwise.binary_in_place,
+        *_DROPOUTS,
+        *_REFUSALS.values(),
+    }
 )
 # Errors of a signature or rank that a rule does not support: torch computes the result or raises.
 _UNSURE = (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError)

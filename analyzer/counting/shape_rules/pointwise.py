@@ -17,6 +17,7 @@ from analyzer.counting.shape_rules.layouts import (
     row_major,
     writes_once,
 )
+from analyzer.counting.shape_rules.refused_arguments import check_axis
 
 
 def _channels_fit(source: Tensor, *parameters: Tensor | None) -> bool:
@@ -86,10 +87,8 @@ def rms_norm(
 
 
 def softmax(source: Tensor, dim: int, dtype: torch.dtype | None = None) -> Any:
-    axes = max(source.dim(), 1)
-    if not source.is_floating_point() or not -axes <= dim < axes:
-        return NotImplemented
-    return fresh(source, source.shape, dtype)
+    check_axis(source, dim)
+    return fresh(source, source.shape, dtype) if source.is_floating_point() else NotImplemented
 
 
 def native_softmax(source: Tensor, dim: int, half_to_float: bool) -> Any:

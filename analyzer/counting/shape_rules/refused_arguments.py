@@ -33,6 +33,29 @@ def index_add(source: Tensor, dim: int, index: Tensor, added: Tensor, **named: A
     return NotImplemented
 
 
+def check_axis(source: Tensor, dim: int) -> None:
+    """RuntimeError for an axis that the tensor does not have."""
+    axes = max(source.dim(), 1)
+    if not -axes <= dim < axes:
+        raise RuntimeError(f"dimension out of range: {dim} for a tensor of {source.dim()} axes")
+
+
+def sort(source: Tensor, dim: int = -1, *settings: Any, **named: Any) -> Any:
+    check_axis(source, dim)
+    return NotImplemented
+
+
+def slice_scatter(source: Tensor, part: Tensor, dim: int = 0, *settings: Any, **named: Any) -> Any:
+    check_axis(source, dim)
+    return NotImplemented
+
+
+def weight_norm(direction: Tensor, length: Tensor, dim: int = 0) -> Any:
+    if dim not in (0, direction.dim() - 1):
+        raise RuntimeError(f"weight norm needs the first or the last axis, not axis {dim} of {direction.dim()}")
+    return NotImplemented
+
+
 def bucketize(source: Any, boundaries: Tensor, **named: Any) -> Any:
     if boundaries.dim() != 1:
         raise RuntimeError(f"bucketize needs boundaries of 1 axis, not of {boundaries.dim()}")

@@ -12,6 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from analyzer import count
 from analyzer.core.errors import AnalyzerError
+from analyzer.counting.execution import run
+from analyzer.counting.execution.places import FAKE
 from analyzer.counting.execution.run import count_model
 
 MACS = 3 * 4 * 4
@@ -242,3 +244,36 @@ def test_an_error_without_a_message_is_named():
             raise ValueError
 
     assert "float32: ValueError;" in str(raised(Silent(), torch.zeros(2)))
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_an_error_of_the_model_is_not_looked_for_on_fake_tensors(device, monkeypatch):
+    """Their first operator imports torch._dynamo, which takes a second: too long for a message about a wrong size."""
+    count_at, tried = run._count_at, []
+
+    def noted(place, *rest):
+        tried.append(place)
+        return count_at(place, *rest)
+
+    monkeypatch.setattr(run, "_count_at", noted)
+    with pytest.raises(AnalyzerError, match="mat1 and mat2"):
+        count_model(nn.Linear(4, 4, device=device), (torch.ones(2, 5, device=device),))
+    assert FAKE not in tried
+    tried.clear()
+    with pytest.raises(AnalyzerError, match="has no attribute"):
+        count_model(Wrong(), (torch.ones(3, 4),))
+    assert FAKE in tried
+
+
+class Wrong(OneLayer):
+    """The error on meta is that values are missing."""
+
+    def forward(self, x: Tensor) -> Any:
+        return self.layer(x).no_attribute if self.layer(x).sum() != 0 else x
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nested_tensors_without_shapes_are_refused_in_a_line():
+    nested = torch.nested.nested_tensor([torch.zeros(2, 4), torch.zeros(3, 4)])
+    with pytest.raises(AnalyzerError, match=r"nested float32: nested tensors .* layout=torch.jagged"):
+        count(nn.Linear(4, 4), (nested,))

@@ -95,6 +95,11 @@ def _flops(model: LanguageModel) -> Table:
         "leaves out keys outside of windows. The last column is whole with all elementwise operations.",
         f"{last}Training is forward and backward.",
     )
+    if model.computes_all_experts:
+        experts = f"{model.architecture.experts_per_token} of {model.architecture.experts}"
+        notes += (
+            f"The model's code computes all experts for each token; needed counts the {experts} that it chooses.",
+        )
     if model.architecture.scan:
         elementwise = all_operations["prefill"] - per_token["prefill"]["whole"]
         notes += (
@@ -127,6 +132,7 @@ def _frameworks(model: LanguageModel, setting: Setting) -> Table:
     lines: list[tuple[str, float, str]] = [
         ("counted, whole", counted["whole"], "all products that run"),
         ("counted, causal", counted["causal"], "attention under its mask"),
+        *([("counted, needed", counted["needed"], _needed(model))] if counted["needed"] != counted["causal"] else []),
         *((f.name, f.flops(model.architecture, model.prompt), f.differs) for f in formulas(model.architecture)),
     ]
     device = setting.device
@@ -147,6 +153,12 @@ def _frameworks(model: LanguageModel, setting: Setting) -> Table:
     )
     return Table("FLOPs of one training token, by convention", columns("", *titles, left={"differs by"}), tuple(rows),
                  notes=notes)  # fmt: skip
+
+
+def _needed(model: LanguageModel) -> str:
+    """What the needed convention leaves out of a training step beside masked pairs."""
+    windows = ["keys outside windows"] if model.architecture.windowed_layers else []
+    return f"no {' or '.join([*windows, *(['idle experts'] if model.computes_all_experts else [])])}"
 
 
 def _training(model: LanguageModel, memory: Memory) -> Table:

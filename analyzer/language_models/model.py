@@ -10,6 +10,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.serialize import to_json
 from analyzer.language_models.architecture import Architecture, Latent
 from analyzer.language_models.attention import Convention, attention_macs, forward_macs, saved_by_absorption
+from analyzer.language_models.experts import idle_expert_macs
 from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
 from analyzer.records.training import TrainingSetup
@@ -55,22 +56,33 @@ class LanguageModel(Frozen):
 
     def prefill_macs(self, convention: Convention = "whole") -> int:
         """Of the whole batch."""
-        return forward_macs(self.prefill, self.architecture, convention)
+        idle = 0
+        if convention == "needed":
+            idle = idle_expert_macs(self.prefill.rows, self.architecture, self.batch * self.prompt)
+        return forward_macs(self.prefill, self.architecture, convention) - idle
 
     def decode_macs(self, convention: Convention = "whole") -> int:
         """Of one step for the whole batch. A new token needs every key in the cache, so masks leave out nothing.
 
-        `needed` leaves out the products of multi-head latent attention that repeat in each step.
+        `needed` leaves out the products of multi-head latent attention that repeat in each step, and idle experts.
         """
-        saved = saved_by_absorption(self.step.rows, self.architecture) if convention == "needed" else 0
-        return self.step.totals.macs - saved
+        if convention != "needed":
+            return self.step.totals.macs
+        idle = idle_expert_macs(self.step.rows, self.architecture, self.batch)
+        return self.step.totals.macs - saved_by_absorption(self.step.rows, self.architecture) - idle
 
     def training_macs(self, convention: Convention = "whole") -> int:
         """Of forward and backward of one sequence."""
         whole = int(self.training.totals.value("step_macs") or 0)
         rows = self.training.rows
         in_step = attention_macs(rows, self.architecture, "whole", step=True)
-        return whole - in_step + attention_macs(rows, self.architecture, convention, step=True)
+        idle = idle_expert_macs(rows, self.architecture, self.prompt, step=True) if convention == "needed" else 0
+        return whole - in_step + attention_macs(rows, self.architecture, convention, step=True) - idle
+
+    @property
+    def computes_all_experts(self) -> bool:
+        """Whether more experts run than the tokens choose."""
+        return idle_expert_macs(self.training.rows, self.architecture, self.prompt) > 0
 
     @property
     def weight_bytes(self) -> int:

@@ -15,6 +15,7 @@ from analyzer.records.training import TrainingSetup
 from analyzer.scaling.api import scale
 from analyzer.worker import client
 from reports.language_models import Setting, dump, tables
+from reports.table import Table
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install '.[zoo]'")
 pytestmark = pytest.mark.slow
@@ -142,6 +143,29 @@ def test_masks_of_attention_that_is_written_out(kind, more, tmp_path):
     saved = 2 * (causal - (8 * 9 // 2 + 24 * 8)) * per_pair
     assert model.prefill_macs("causal") - model.prefill_macs("needed") == saved
     assert model.training_macs("causal") - model.training_macs("needed") == 3 * saved
+
+
+def test_experts_that_no_token_chose(tmp_path):
+    """Llama 4 multiplies every token with all 4 experts; it chooses one, beside a shared one of the same width."""
+    settings = config("llama4_text", 64, 2, 4, 2, 32, 1000, head_dim=16, intermediate_size_mlp=128,
+                      num_local_experts=4, num_experts_per_tok=1)  # fmt: skip
+    try:
+        model = count_language_model(folder(tmp_path, settings), batch=2, prompt=16, decode=1)
+    finally:
+        client.close()
+    idle = 2 * 3 * (3 * 64 * 32)  # Of a token, in 2 layers.
+    assert model.computes_all_experts
+    assert model.decode_macs() - model.decode_macs("needed") == 2 * idle
+    assert model.prefill_macs("causal") - model.prefill_macs("needed") == 32 * idle
+    assert model.training_macs("causal") - model.training_macs("needed") == 16 * 3 * idle
+    maxtext = next(formula for formula in formulas(model.architecture) if formula.name == "MaxText")
+    pairs = 16 * 3 * 2 * 4 * 32  # MaxText counts half of them, without the diagonal.
+    assert 2 * model.training_macs("needed") - 16 * maxtext.flops(model.architecture, 16) == pairs
+    assert "all experts" in dump_text(tables(model, Setting()))
+
+
+def dump_text(shown: list[Table]) -> str:
+    return " ".join(note for table in shown for note in table.notes)
 
 
 def test_an_encoder_is_refused(tmp_path):

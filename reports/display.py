@@ -114,4 +114,5 @@ def figure(result: Any, name: str) -> Any:
             trace[key] = value
     if "axis" in changes:
         drawn.layout.xaxis.title.text = changes["axis"]
+        drawn.layout.xaxis.update(changes.get("ticks", {}))
     return drawn

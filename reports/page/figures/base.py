@@ -6,8 +6,9 @@ light theme; the page's script replaces them and adds what depends on the theme 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import unescape
+from operator import add, sub
 from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
@@ -24,6 +25,7 @@ from reports.page.figures.palette import (
     colour,
     text_on,
 )
+from reports.page.figures.ticks import linear_axis
 
 __all__ = ["BLUE", "GREEN", "ORANGE", "PURPLE", "SLATE", "TEAL", "colour"]
 
@@ -136,7 +138,7 @@ def icicle(
 
 def stacked(
     names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Mapping[str, Sequence[str]], *, unit: str,
-    colours: Sequence[str] = (), tickformat: str = "~s",
+    colours: Sequence[str] = (), shares: bool = False,
 ) -> Figure:  # fmt: skip
     """One bar per network, divided into its parts, whose names stand in the bars where they fit."""
     outline = {"width": 1, "color": "rgba(255,255,255,.6)"}
@@ -145,8 +147,31 @@ def stacked(
         label = {"textposition": "inside", "insidetextanchor": "middle", "texttemplate": escape_label(part),
                  "textangle": 0, "insidetextfont": {"color": text_on(tint)}}  # fmt: skip
         data.append(_bars(names, values, texts[part], {"color": tint, "line": outline}, part) | label)
-    x_axis = axis(unit, tickformat=tickformat, nticks=6)
+    ticks = {"tickformat": ".0%", "nticks": 6} if shares else linear_axis(map(sum, zip(*parts.values(), strict=True)))
+    x_axis = axis(unit, **ticks)
     return figure(data, 76 + 36 * len(names), barmode="stack", bargap=0.3, xaxis=x_axis, yaxis=name_axis(names))
+
+
+def apart(parts: Mapping[str, float], texts: Mapping[str, str], *, unit: str) -> Figure:
+    """One bar per part of a single network, with its text; a trace each, as in `stacked`."""
+    data = [
+        _bars([part], [value], [texts[part]], {"color": BLUE})
+        | {
+            "textposition": "auto",
+            "insidetextfont": {"color": text_on(BLUE)},
+            "showlegend": False,
+            "cliponaxis": False,
+            "name": escape_label(part),
+        }
+        for part, value in parts.items()
+    ]
+    x_axis = axis(unit, **apart_axis(parts.values()))
+    return figure(data, 76 + 30 * len(parts), barmode="stack", bargap=0.3, xaxis=x_axis, yaxis=name_axis([*parts]))
+
+
+def apart_axis(values: Collection[float]) -> dict[str, Any]:
+    """With room for the texts behind the bars."""
+    return {**linear_axis(values), "range": [0, 1.45 * (max(values, default=0) or 1)]}
 
 
 def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[str]]], *, unit: str) -> Figure:
@@ -169,7 +194,9 @@ def bars(
     if spread:
         trace["error_x"] = {"type": "data", "symmetric": False, "array": spread[0], "arrayminus": spread[1],
                             "color": SLATE, "thickness": 1.5, "width": 4}  # fmt: skip
-    x_axis = axis(unit, tickformat="~s", ticksuffix=suffix, nticks=5, zeroline=True)
+    above, below = spread or ([0.0] * len(values), [0.0] * len(values))
+    ends = [*map(add, values, above), *map(sub, values, below)]
+    x_axis = axis(unit, **linear_axis(ends, suffix), zeroline=True)
     return figure([trace], 76 + 24 * len(names), bargap=0.3, xaxis=x_axis, yaxis=name_axis(names))
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from reports.page.figures.base import Figure, Points, axis, escape_label, figure, name_axis, shorten
 from reports.page.figures.palette import BLUE, MUTED, ORANGE, SLATE, colour, dash, symbol
-from reports.page.figures.ticks import log_axis
+from reports.page.figures.ticks import linear_axis, log_axis
 
 Groups: TypeAlias = Mapping[str, tuple[Points, Points, Sequence[str]]]  # Name to x, y and text.
 
@@ -54,7 +54,7 @@ def curves(
             _trace("lines", [0, max(x)], [limit, limit], SLATE, line={"dash": "dash"}, **axes),
         ]
         domain = [height * index + (0.1 if index else 0), height * (index + 1) - 0.02]
-        layout[f"yaxis{suffix}"] = axis(title, domain=domain, rangemode="tozero", tickformat="~s", nticks=5)
+        layout[f"yaxis{suffix}"] = axis(title, domain=domain, rangemode="tozero", **linear_axis([*values, limit]))
     return figure(data, 400, **layout)
 
 
@@ -70,7 +70,7 @@ def steps(lines: Groups, peaks: Mapping[str, int], *, unit: str) -> Figure:
                    showlegend=False, marker={"size": 11}, cliponaxis=False),
         ]  # fmt: skip
     x_axis = axis("progress of the pass", tickformat=".0%", range=[0, 1], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
-    y_axis = axis(unit, tickformat="~s", ticksuffix="B", rangemode="tozero", nticks=6)
+    y_axis = axis(unit, **linear_axis((value for _, y, _ in lines.values() for value in y), "B"), rangemode="tozero")
     return figure(data, 340, xaxis=x_axis, yaxis=y_axis)
 
 
@@ -155,6 +155,10 @@ def label_places(
             "middle left": (x - near - long, y - 7, x - near, y + 7),
             "top center": (x - long / 2, y + near, x + long / 2, y + near + 14),
             "bottom center": (x - long / 2, y - near - 14, x + long / 2, y - near),
+            "top right": (x + half, y + half, x + half + long, y + half + 14),
+            "bottom right": (x + half, y - half - 14, x + half + long, y - half),
+            "top left": (x - half - long, y + half, x - half, y + half + 14),
+            "bottom left": (x - half - long, y - half - 14, x - half, y - half),
         }
         place = next((side for side, box in candidates.items() if not _covered(box, boxes, width)), "")
         if not place and len(places) < always:

@@ -1,4 +1,7 @@
-"""Ticks of logarithmic axes. plotly draws one or none if an axis spans less than a decade."""
+"""Ticks of axes.
+
+plotly draws one or none on a logarithmic axis that spans less than a decade, and writes `200M` for `200 M`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,20 @@ from analyzer.core.units import scaled, seconds
 
 STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9))  # Multiples of a power of ten, coarse to fine.
 MIN_TICKS, MAX_TICKS = 3, 7
+MAX_LINEAR_TICKS = 5  # On a narrow screen more would be written at an angle.
 MARGIN = 0.06  # Of the axis, at each end.
+
+
+def linear_axis(values: Iterable[float | None], unit: str = "") -> dict[str, Any]:
+    """Three to five ticks at multiples of 1, 2, 2.5 or 5 from the smallest value, or 0, to the largest."""
+    ends = [0.0, *(value for value in values if value is not None)]
+    low, high = min(ends), max(ends)
+    step = next(
+        step for power in range(-12, 20) for step in (10.0**power, 2 * 10.0**power, 2.5 * 10.0**power, 5 * 10.0**power)
+        if (high - low) / step <= MAX_LINEAR_TICKS - 1
+    )  # fmt: skip
+    ticks = [float(f"{number * step:.6g}") for number in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
+    return {"tickmode": "array", "tickvals": ticks, "ticktext": [tick_text(tick, unit) for tick in ticks]}
 
 
 def log_axis(values: Iterable[float | None], unit: str = "") -> dict[str, Any]:
@@ -51,6 +67,8 @@ def tick_text(value: float, unit: str = "") -> str:
     if unit == "s":
         number, prefix = seconds(value).split()
         return f"{float(number):g} {prefix}"
+    if value < 0:
+        return f"-{tick_text(-value, unit)}"
     if value < 1:
         return f"{value:g} {unit}".rstrip()
     number, _, prefix = scaled(value, unit).partition(" ")

@@ -60,6 +60,7 @@ function current(plot) {
   const result = structuredClone({ data, layout });
   for (const [key, columns] of Object.entries(viewOf(plot)?.[1] ?? {}))
     if (key === "axis") result.layout.xaxis.title.text = columns;
+    else if (key === "ticks") Object.assign(result.layout.xaxis, columns);
     else if (Array.isArray(columns)) columns.forEach((column, index) => (result.data[index][key] = column));
     else result[key] = columns;
   return result;

@@ -156,7 +156,7 @@ def kinds(networks: Sequence[NetworkView], hues: Mapping[str, str], compute: str
         summary=view.summary,
         figure=figures.stacked(
             [network.name for network in networks], view.shares, view.texts, unit=f"share of {metric_noun(first)}",
-            colours=[hues[name] for name in names], tickformat=".0%",
+            colours=[hues[name] for name in names], shares=True,
         ),
         table=Table("Networks by kind of operator", titles, rows, tools=("sort", "csv")),
         marks=sum(1 for shares in view.shares.values() for share in shares if share),

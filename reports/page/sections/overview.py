@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from analyzer.core.units import METRICS
+from analyzer.core.units import METRICS, percent
 from analyzer.records.comparable import batch
 from analyzer.records.rows import total
 from reports import cells
@@ -14,6 +15,7 @@ from reports.counting.groups import TOP_LEVEL
 from reports.page.context import Chart
 from reports.page.figures import base as figures
 from reports.page.figures import scatter
+from reports.page.figures.ticks import linear_axis
 from reports.page.module_tree import NEARLY_ALL, level, tree
 from reports.page.network_views import NetworkView, compute_metric, metric_noun, metric_title
 from reports.page.sections.compute import TITLES
@@ -91,8 +93,9 @@ def parts(networks: Sequence[NetworkView]) -> Chart:
     metrics = [metric for metric in pickable if any(network.totals.value(metric) for network in networks)]
     names, sums = _largest_parts(networks, pickable)
     values = {metric: {part: [stages[part][metric] for stages in sums] for part in names} for metric in metrics}
+    single = len(networks) == 1
     texts = {
-        metric: {part: [f"{METRICS[metric].text(value)} {metric_noun(metric)}" for value in row]
+        metric: {part: [_text(networks[0], metric, value, single=single) for value in row]
                  for part, row in values[metric].items()}
         for metric in metrics
     }  # fmt: skip
@@ -114,12 +117,10 @@ def parts(networks: Sequence[NetworkView]) -> Chart:
         id="parts",
         title="By part",
         summary=_extremes(networks, first),
-        figure=figures.stacked(
-            [network.name for network in networks], values.get(first, {}), texts.get(first, {}), unit=metric_noun(first)
-        ),
+        figure=_bars([network.name for network in networks], values.get(first, {}), texts.get(first, {}), first),
         table=Table("Networks by part", columns(*titles, left=("part", share_title)), rows, tools=("csv",)),
         marks=sum(1 for row in values.get(first, {}).values() for value in row if value),
-        legend=tuple(figures.Key(part, figures.colour(index)) for index, part in enumerate(names)),
+        legend=() if single else tuple(figures.Key(part, figures.colour(index)) for index, part in enumerate(names)),
         views=tuple(
             (
                 TITLES[metric],
@@ -127,12 +128,36 @@ def parts(networks: Sequence[NetworkView]) -> Chart:
                     "x": list(values[metric].values()),
                     "text": list(texts[metric].values()),
                     "axis": metric_noun(metric),
+                    "ticks": _ticks(values[metric], single=single),
                     "summary": _extremes(networks, metric),
                 },
             )
             for metric in metrics
         ),
     )
+
+
+def _text(network: NetworkView, metric: str, value: int, *, single: bool) -> str:
+    text = METRICS[metric].text(value)
+    if single:  # Beside its bar.
+        return f"{text} ({percent(value / (network.totals.value(metric) or 1))})"
+    return f"{text} {metric_noun(metric)}"
+
+
+def _bars(
+    names: Sequence[str], values: Mapping[str, Sequence[int]], texts: Mapping[str, Sequence[str]], metric: str
+) -> figures.Figure:
+    """A bar per network, divided into its parts; of a single network a bar per part."""
+    if len(names) > 1:
+        return figures.stacked(names, values, texts, unit=metric_noun(metric))
+    parts = {part: row[0] for part, row in values.items()}
+    return figures.apart(parts, {part: row[0] for part, row in texts.items()}, unit=metric_noun(metric))
+
+
+def _ticks(values: Mapping[str, Sequence[int]], *, single: bool) -> dict[str, Any]:
+    if single:
+        return figures.apart_axis([row[0] for row in values.values()])
+    return linear_axis(map(sum, zip(*values.values(), strict=True)))
 
 
 def _extremes(networks: Sequence[NetworkView], metric: str) -> str:

@@ -13,7 +13,7 @@ from analyzer.core.units import METRICS, relative_change_phrase, scaled, times
 from analyzer.counting.api import count, count_variant
 from analyzer.networks.variants import variant
 from analyzer.records.record import Record
-from analyzer.records.rows import Module
+from analyzer.records.rows import Module, Totals, is_below, total
 from reports import cells
 from reports.page.context import ALL_TOOLS, Block, Calculation, Chart, Section
 from reports.page.figures import scatter
@@ -67,9 +67,14 @@ def _branches(record: Record) -> dict[str, Module]:
     return {module.path: module for module in record.modules if module.path.rpartition(".")[2].startswith("branch_")}
 
 
+def _branch(record: Record) -> Totals:
+    return total([row for row in record.rows if is_below(row.path, BRANCH)])
+
+
 def branches(reduced: Record, unreduced: Record) -> Chart:
     """Every branch of every inception module, without and with its reduction."""
-    totals = {path: (before.totals, _branches(reduced)[path].totals) for path, before in _branches(unreduced).items()}
+    reduced_branches = _branches(reduced)
+    totals = {path: (before.totals, reduced_branches[path].totals) for path, before in _branches(unreduced).items()}
     macs = {path: (before.macs, after.macs) for path, (before, after) in totals.items() if before.macs != after.macs}
     ratios = {path: before / after for path, (before, after) in macs.items()}
     most, least = max(ratios, key=ratios.__getitem__), min(ratios, key=ratios.__getitem__)
@@ -106,9 +111,9 @@ def branches(reduced: Record, unreduced: Record) -> Chart:
 
 def widths(unreduced: Record) -> Chart:
     """MACs and params of 4a's 5x5 branch by the width of its reduction, each width counted."""
-    limit = _branches(unreduced)[BRANCH].totals
+    limit = _branch(unreduced)
     counted = {width: count_variant(variant(REDUCED, {KEY: width})) for width in WIDTHS}
-    by_width = {width: _branches(record)[BRANCH].totals for width, record in counted.items()}
+    by_width = {width: _branch(record) for width, record in counted.items()}
     paper = next(row for row in count(REDUCED).rows if row.path == f"{BRANCH}.reduce.conv").outputs[0][1]
     panels = []
     for metric in ("params", "macs"):

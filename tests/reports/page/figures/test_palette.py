@@ -10,7 +10,7 @@ import pytest
 from reports.page.figures import scatter
 from reports.page.figures.base import legend
 from reports.page.figures.palette import DARK, DASHES, LIGHT, MUTED, SERIES, SYMBOLS, colour, text_on, variables
-from reports.page.figures.ticks import log_axis
+from reports.page.figures.ticks import linear_axis, log_axis
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, for linear RGB.
 VISION = {
@@ -115,3 +115,13 @@ def test_a_logarithmic_axis_has_three_to_seven_ticks_in_range(values):
     assert 3 <= len(axis["tickvals"]) <= 7
     assert len({*axis["ticktext"]}) == len(axis["tickvals"])
     assert all(low <= log10(tick) <= high for tick in axis["tickvals"])
+
+
+@pytest.mark.parametrize(("values", "unit", "first", "last"), [
+    ((1.58e9,), "", "0", "1.5 G"), ((3e6, 9.6e6), "B", "0 B", "7.5 MB"), ((-5e7, 2e7), "", "-40 M", "20 M"),
+    ((0.00042,), "s", "0 s", "400 µs"), ((0,), "", "0", "0"), ((7,), "", "0", "6"),
+])  # fmt: skip
+def test_a_linear_axis_has_three_to_five_ticks_in_units(values, unit, first, last):
+    axis = linear_axis(values, unit)
+    assert (axis["ticktext"][0], axis["ticktext"][-1]) == (first, last)
+    assert 3 <= len(axis["tickvals"]) <= 5 or not any(values)

@@ -6,6 +6,9 @@ github-action-benchmark. Windows are 40 runs of a benchmark, each 10 runs after 
 - A window is quiet unless Pettitt's rank test finds a change in its unprocessed times (Pettitt 1979, p < 0.01).
 - Suites are split in two halves by a hash of their names. Parameters are chosen on the first half only.
 - Shuffled windows have the same runs in a random order, whole runs or blocks of four, so that every change is an alarm.
+
+`--otava P` also runs Apache Otava (`pip install apache-otava`) at that p-value, for steps of at least 5 %. Otava
+searches each benchmark alone.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,8 +36,10 @@ LARGE_STEP = 0.5  # Added to the last MIN_RUNS runs.
 BLOCKS = (1, 4)
 QUIET_P = 0.01
 HALVES = ("tuning", "held out")
+OTAVA_MIN_CHANGE = 0.05
 OPERATIONS_PER_TIME = ("ops/s", "ops/sec")
 
+Changes = Callable[..., list[tuple[int, float]]]  # Of a window, a step and the run from which on it is added.
 Run = tuple[int, str, float]  # Milliseconds since 1970, commit, and a time in any unit.
 
 
@@ -63,6 +69,14 @@ class Window(Frozen):
         ]
         (series,) = build_series(points, model=self.name)
         return [(change.after, change.size) for change in find_change_points(series)]
+
+    def otava_changes(self, p_value: float, step: float = 0.0, at: int = 0) -> list[tuple[int, float]]:
+        """The changes that Otava finds. All runs are one of its windows: two windows raise ValueError (0.8.0)."""
+        from otava.analysis import compute_change_points
+
+        values = np.array([run[2] * (1 + step if index >= at else 1) for index, run in enumerate(self.runs)])
+        found, _ = compute_change_points(values, 2 * WINDOW, p_value, OTAVA_MIN_CHANGE)
+        return [(change.index, change.stats.forward_rel_change()) for change in found]
 
     def shuffled(self, generator: np.random.Generator, block: int) -> Window:
         """The window with its blocks of runs in a random order. The other benchmarks of a run move with it."""
@@ -111,27 +125,32 @@ def load_windows(file: Path) -> Iterator[Window]:
                 yield Window(suite, name, tuple(window), others)
 
 
-def found_share(windows: Sequence[Window], step: float, generator: np.random.Generator) -> str:
+def found_share(windows: Sequence[Window], changes: Changes, step: float, generator: np.random.Generator) -> str:
     hits = 0
     for window in windows:
         at = WINDOW - MIN_RUNS
         if step != LARGE_STEP:
             at = int(generator.integers(MIN_RUNS + 2, WINDOW - MIN_RUNS))
-        hits += any(abs(index - at) <= MAX_DISTANCE and size > 0 for index, size in window.changes(step, at))
+        hits += any(abs(index - at) <= MAX_DISTANCE and size > 0 for index, size in changes(window, step=step, at=at))
     return rate(hits, len(windows))
 
 
-def report(title: str, windows: Sequence[Window]) -> None:
+def report(title: str, windows: Sequence[Window], changes: Changes = Window.changes) -> None:
     generator = np.random.default_rng(1)
-    alarms = sum(bool(window.changes()) for window in windows)
+    alarms = sum(bool(changes(window)) for window in windows)
     print(f"{title}: {len(windows)} windows; a change without an added step: {rate(alarms, len(windows))}")
     for step in (*STEPS, LARGE_STEP):
-        print(f"  step of {step:+.0%} found: {found_share(windows, step, generator)}")
+        print(f"  step of {step:+.0%} found: {found_share(windows, changes, step, generator)}", flush=True)
 
 
 def main() -> None:
-    options = parse_options(__doc__, file=..., shuffles=4)
+    options = parse_options(__doc__, file=..., shuffles=4, otava=0.0)
     windows = list(load_windows(Path(options.file)))
+    quiet = [window for window in windows if window.is_quiet]
+    report("both halves, quiet", quiet)
+    if options.otava:
+        otava = partial(Window.otava_changes, p_value=options.otava)
+        report(f"both halves, quiet, Otava at p = {options.otava:g}", quiet, otava)
     for half in HALVES:
         members = [window for window in windows if window.half == half]
         report(f"{half}, quiet", [window for window in members if window.is_quiet])

@@ -8,6 +8,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from analyzer.core.errors import one_line
 from analyzer.core.units import METRICS, percent, seconds
 from analyzer.records.record_json import SCHEMA_VERSION, pretty
 from analyzer.trends.change_points import MIN_RUNS, ChangePoint, History, Trend
@@ -120,6 +121,12 @@ def _change_notes(history: History) -> tuple[str, ...]:
         return ("Counts have no noise: every difference is a change.",)
     unsearched = any(trend.unsearched for trend in history.trends)
     return (
+        *(
+            f"{one_line(trend.series.model)}: {describe(trend, change)}, relative to the other benchmarks of its runs; "
+            "which of them changed is unknown."
+            for trend in history.trends
+            for change in trend.unattributed
+        ),
         *(["Not searched for changes: pip install '.[check]' from a checkout."] if unsearched else []),
         *(
             [f"{ALL}: what the times of a run share, relative to its usual value; the machine's or the code's."]
@@ -201,6 +208,7 @@ def _trend_to_json(trend: Trend) -> dict[str, Any]:
             for point, level in zip(series.points, levels, strict=True)
         ],
         "changes": [{**_change_to_json(change, series.points), "new": change in trend.new} for change in trend.changes],
+        "unattributed": [_change_to_json(change, series.points) for change in trend.unattributed],
     }
 
 

@@ -46,7 +46,8 @@ class Trend(Frozen):
     """A series and its change points. `unsearched` is the reason if it was not searched.
 
     `detectable` is the smallest change that ten more runs would show with probability 0.95, as a ratio minus 1. `new`
-    are the changes that are not in the file of known changes.
+    are the changes that are not in the file of known changes. `unattributed` is growth relative to the one or two other
+    benchmarks of the same runs, where the times do not show which of them changed.
     """
 
     series: Series
@@ -54,6 +55,7 @@ class Trend(Frozen):
     unsearched: str = ""
     detectable: float | None = None
     new: tuple[ChangePoint, ...] = ()
+    unattributed: tuple[ChangePoint, ...] = ()
 
 
 class History(Frozen):
@@ -67,33 +69,64 @@ class History(Frozen):
 
 def find_change_points(series: Series) -> tuple[ChangePoint, ...]:
     """The changes of a series, oldest first. Raises CannotMeasure for times without ruptures."""
+    return _search(series)[0]
+
+
+def _search(series: Series) -> tuple[tuple[ChangePoint, ...], tuple[ChangePoint, ...]]:
+    """The changes of a series, and those that may be another benchmark's."""
     if not series.timed:
-        return _count_changes([point.value for point in series.points])
+        return _count_changes([point.value for point in series.points]), ()
     indices = [index for index, level in enumerate(series.levels) if level is not None]
     levels = np.array([level for level in series.levels if level is not None])
     if len(levels) < 2 * MIN_RUNS:
-        return ()
+        return (), ()
     commits = [series.points[index].commit for index in indices]
     same_commit = {cut for cut in range(1, len(commits)) if commits[cut] and commits[cut] == commits[cut - 1]}
     cuts = _significant(levels, propose_change_points(levels, same_commit))
     edges = [0, *cuts, len(levels)]
-    return tuple(
-        ChangePoint(indices[cut - 1], indices[cut], *change_with_interval(levels[start:cut], levels[cut:end]))
-        for start, cut, end in zip(edges, edges[1:], edges[2:], strict=False)
-        if _is_attributable(series, indices[start:cut], indices[cut:end])
-    )
+    changes: list[ChangePoint] = []
+    unattributed: list[ChangePoint] = []
+    for start, cut, end in zip(edges, edges[1:], edges[2:], strict=False):
+        interval = change_with_interval(levels[start:cut], levels[cut:end])
+        change = ChangePoint(indices[cut - 1], indices[cut], *interval)
+        is_own = _is_attributable(series, indices[start:cut], indices[cut:end])
+        (changes if is_own else unattributed).append(change)
+    return tuple(changes), tuple(unattributed)
 
 
 def find_trend(series: Series) -> Trend:
     """The series with its changes, and without ruptures the reason why it was not searched."""
     try:
-        changes = find_change_points(series)
+        changes, others = _search(series)
     except CannotMeasure as error:
         return Trend(series, unsearched=str(error))
-    start = changes[-1].after if changes else 0
+    start = max((change.after for change in (*changes, *others)), default=0)
     levels = np.array([level for level in series.levels[start:] if level is not None])
     step = detectable_step(levels) if series.timed else None
-    return Trend(series, changes, detectable=None if step is None else math.expm1(step))
+    detectable = None if step is None else math.expm1(step)
+    is_relative = series.normalization == "shared" and series.quotients
+    growth = tuple(
+        change for change in others if is_relative and change.size > 0
+    )  # Not the other benchmark's decrease.
+    return Trend(series, changes, detectable=detectable, unattributed=growth)
+
+
+def without_explained(trends: Sequence[Trend]) -> tuple[Trend, ...]:
+    """The trends without unattributed changes near which another series of the same environment has a change."""
+
+    def near(trend: Trend, change: ChangePoint) -> set[tuple[str, str]]:
+        runs = trend.series.points[max(change.after - REFINEMENT_RANGE, 0) : change.after + REFINEMENT_RANGE + 1]
+        return {(point.run, point.environment) for point in runs}
+
+    explained = {
+        (trend.series.points[change.after].run, trend.series.environment)
+        for trend in trends
+        for change in trend.changes
+    }
+    return tuple(
+        trend.replace(unattributed=tuple(c for c in trend.unattributed if not near(trend, c) & explained))
+        for trend in trends
+    )
 
 
 def _is_attributable(series: Series, before: Sequence[int], after: Sequence[int]) -> bool:

@@ -7,7 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from analyzer.trends.change_points import ChangePoint, change_with_interval, find_change_points, find_trend
+from analyzer.trends.change_points import (
+    ChangePoint,
+    change_with_interval,
+    find_change_points,
+    find_trend,
+    without_explained,
+)
 from analyzer.trends.point import REFERENCE, Point
 from analyzer.trends.series import ALL, Series, build_series
 from tests.trends.bench_files import points
@@ -63,6 +69,27 @@ def test_with_one_or_two_others_a_step_is_attributed_to_the_benchmark_that_chang
     assert {series.normalization for series in all_series if series.model != ALL} == {"shared"}
     expected = {**{name: [] for name in [*names, ALL]}, "grew": [10]}
     assert {series.model: ends(series) for series in all_series} == expected
+
+
+@pytest.mark.parametrize(("noise", "machine", "unattributed"), [(0.25, 0.915, [10]), (0.05, 1.0, [])])
+def test_growth_that_the_machine_hides_is_named_as_unattributed(noise, machine, unattributed):
+    """One of two benchmarks grew, or the other shrank: a noisy machine that became faster hides which of them."""
+    shifts = [(1 + noise) ** (-1) ** run * (machine if run >= 10 else 1) for run in range(20)]
+    models = {"grew": times(0.2), "other": times(0.0)}
+    trends = without_explained(
+        [
+            find_trend(series)
+            for series in build_series(
+                [
+                    point
+                    for name, values in models.items()
+                    for point in points([v * s for v, s in zip(values, shifts, strict=True)], name)
+                ]
+            )
+        ]
+    )
+    found = {trend.series.model: (len(trend.changes), [c.after for c in trend.unattributed]) for trend in trends}
+    assert found == {"grew": (0 if unattributed else 1, unattributed), "other": (0, []), ALL: (0, [])}
 
 
 def test_another_benchmark_is_no_divisor_if_it_adds_noise():

@@ -13,7 +13,7 @@ from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.files import project_root
 from analyzer.trends import known_changes
 from analyzer.trends.cache import read_points, rebuild_cache
-from analyzer.trends.change_points import History, Trend, find_trend
+from analyzer.trends.change_points import History, Trend, find_trend, without_explained
 from analyzer.trends.other_programs import find_files, read_runs
 from analyzer.trends.pytest_benchmark import store_run
 from analyzer.trends.series import Series, build_series
@@ -99,7 +99,7 @@ def _emit(history: History, form: str, output: str | None) -> None:
 
 def find_trends(series: Sequence[Series]) -> tuple[Trend, ...]:
     """Every series with its changes; without ruptures the series alone, and one message."""
-    trends = tuple(map(find_trend, series))
+    trends = without_explained(tuple(map(find_trend, series)))
     for reason in dict.fromkeys(trend.unsearched for trend in trends if trend.unsearched):
         print_message(reason)
     return trends

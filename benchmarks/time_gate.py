@@ -1,7 +1,8 @@
 """How often a paired time check is wrong: a pool of real pairs of fresh processes, and simulated checks drawn from it.
 
     python -m benchmarks.time_gate collect [--minutes 15] [--processes 4]    adds pairs to the pool; can be resumed.
-        --processes is the number of other processes that compute at the same time
+        --processes is the number of other processes that compute at the same time; with --repeats 100 a pass takes
+        about 0.5 s, and head is slowed by 20 % in place of 2 % and 5 %
     python -m benchmarks.time_gate report [--trials 400]    draws checks from it, prints rates with 95 % intervals
 
 Three cases of a network of about 5 ms on one thread (benchmarks/slowed.py): the same code twice, and head slowed by
@@ -44,12 +45,13 @@ from benchmarks.other_processes import other_processes
 ROOT = Path(__file__).parents[1]
 POOL = ROOT / "benchmarks" / "results" / "gate-pool.jsonl"
 SLOWDOWNS = (0.0, 0.02, 0.05)
+SLOWDOWNS_OF_LONG_PASSES = (0.0, 0.2)
 FEW_PRODUCTS, MANY_PRODUCTS = 10, 60  # To calibrate how long a product takes.
 ROUNDS_PER_SERVER = 8
 RESAMPLES = 100
 
 
-def calibrate() -> dict[float, int]:
+def calibrate(slowdowns: Sequence[float]) -> dict[float, int]:
     """The number of additional matrix products for each slowdown, from median times with none, few and many of them.
 
     Two counts separate the first product's overhead, which equals several later products. Minima would not do on a
@@ -69,25 +71,27 @@ def calibrate() -> dict[float, int]:
     overhead_s = few_s - none_s - FEW_PRODUCTS * product_s
     return {
         slowdown: max(round((slowdown * none_s - overhead_s) / product_s), 1) if slowdown else 0
-        for slowdown in SLOWDOWNS
+        for slowdown in slowdowns
     }
 
 
-def collect(pool: Path, minutes: float) -> None:
+def collect(pool: Path, minutes: float, repeats: int) -> None:
     """Appends pairs of every case until the time is up."""
+    slowdowns = SLOWDOWNS if repeats == 1 else SLOWDOWNS_OF_LONG_PASSES
     end = time.monotonic() + 60 * minutes
     lines = load_lines(pool)
     extras = {line["arm"]: line["extra"] for line in lines}
     if not extras:
-        extras = calibrate()
+        extras = calibrate(slowdowns)
         print(f"additional products by slowdown: {extras}", flush=True)
     generation = max((line["parents"] for line in lines), default=-1)
     rng = random.Random()
     while time.monotonic() < end:
         generation += 1
-        slowed = [Side("head", ROOT, environment={"GATE_EXTRA": str(extras[slowdown])}) for slowdown in SLOWDOWNS]
-        base, *others = start_sides([Side("base", ROOT), *slowed])
-        heads = dict(zip(SLOWDOWNS, others, strict=True))
+        long = {"GATE_REPEATS": str(repeats)}
+        slowed = [Side("head", ROOT, environment={"GATE_EXTRA": str(extras[s]), **long}) for s in slowdowns]
+        base, *others = start_sides([Side("base", ROOT, environment=long), *slowed])
+        heads = dict(zip(slowdowns, others, strict=True))
         try:
             _collect_rounds(pool, base, heads, extras, generation, end, rng)
         except (WorkerLost, SideFailed) as error:
@@ -108,7 +112,7 @@ def _collect_rounds(
 ) -> None:
     imports: dict[int, list[str]] = {}
     for _ in range(ROUNDS_PER_SERVER):
-        for slowdown in rng.sample(SLOWDOWNS, len(SLOWDOWNS)):
+        for slowdown in rng.sample(sorted(heads), len(heads)):
             if time.monotonic() > end:
                 return
             start = time.monotonic()
@@ -135,12 +139,12 @@ class PoolPair(Frozen):
 
 def load_pool(pool: Path) -> dict[float, list[PoolPair]]:
     """The pairs by slowdown."""
-    loaded: dict[float, list[PoolPair]] = {slowdown: [] for slowdown in SLOWDOWNS}
+    loaded: dict[float, list[PoolPair]] = {}
     for line in load_lines(pool):
         rounds = zip(line["cpu_ns"], line["wall_ns"], strict=True)
         pair = pairs.Pair(tuple(pairs.Round(tuple(cpu), tuple(wall)) for cpu, wall in rounds), line["parents"])
-        loaded[line["arm"]].append(PoolPair(pair, line["seconds"], pair.log_ratio))
-    return loaded
+        loaded.setdefault(line["arm"], []).append(PoolPair(pair, line["seconds"], pair.log_ratio))
+    return dict(sorted(loaded.items()))
 
 
 # --- simulated checks ------------------------------------------------------------------------------------------------
@@ -260,11 +264,18 @@ def _between_generations(pool: Sequence[PoolPair]) -> float:
 
 def main() -> None:
     options = parse_options(
-        __doc__, what=("collect", "report"), pool=POOL, minutes=15.0, processes=0, trials=400, time_budget=60.0
+        __doc__,
+        what=("collect", "report"),
+        pool=POOL,
+        minutes=15.0,
+        processes=0,
+        repeats=1,
+        trials=400,
+        time_budget=60.0,
     )
     if options.what == "collect":
         with other_processes(options.processes):
-            collect(options.pool, options.minutes)
+            collect(options.pool, options.minutes, options.repeats)
     else:
         report(options.pool, options.trials, options.time_budget)
 

@@ -37,6 +37,15 @@ def test_a_simulated_check_has_the_commands_outcome(change, outcome):
     assert {simulate_check(rng, make_pool(change, 0.005), 60.0) for _ in range(20)} == {outcome}
 
 
+def test_a_fifth_more_is_found_at_half_a_second_a_pass_within_three_minutes():
+    """A pair of such passes takes about 15 s beside four other processes: six in each of the two runs of 90 s."""
+    rng = random.Random(1)
+    pool = make_pool(0.2, 0.03, seconds=15.0)
+    assert sum(simulate_check(rng, pool, 90.0) == "regressed" for _ in range(100)) >= 95
+    equal = make_pool(0.0, 0.03, seconds=15.0)
+    assert sum(simulate_check(rng, equal, 90.0) == "regressed" for _ in range(100)) <= 1
+
+
 def test_too_few_pairs_are_inconclusive():
     assert simulate_check(random.Random(1), make_pool(0.05, 0.005, seconds=25.0), 60.0) == "inconclusive"
 

@@ -14,7 +14,7 @@ from reports.page.network_views import NetworkView, compute_metric, metric_noun,
 from reports.table import Cell, Row, Table, columns
 
 MAX_BARS = 16
-MAX_NAMES = 40
+MAX_NAMES = 12  # The table has all.
 Modules = Mapping[str, tuple["Totals | None", ...]]  # Role to the sums of both networks.
 
 

@@ -9,7 +9,7 @@ from analyzer.core.units import METRICS, percent, scaled
 from analyzer.counting.api import count
 from analyzer.records.record import Record
 from reports import cells
-from reports.page.context import Block, Chart, Section
+from reports.page.context import Block, Chart, Section, SideBySide
 from reports.page.figures import base as figures
 from reports.page.network_views import NetworkView
 from reports.page.sections import pictures
@@ -29,7 +29,7 @@ def section(networks: Sequence[NetworkView]) -> Section:
     if has_inception_modules(networks):
         pooled, connected, training = count(POOLED), count(CONNECTED), count(POOLED, train=True)
         blocks += [pictures.heads(pooled, connected), heads(pooled, connected)]
-        blocks += [pictures.path(pooled, training), auxiliary(pooled, training)]
+        blocks.append(SideBySide((pictures.path(pooled, training), auxiliary(pooled, training))))
         title = "The head and the auxiliary classifiers"
         lead += (
             " GoogLeNet averages each channel before its only linear layer, where other networks flatten into a large "

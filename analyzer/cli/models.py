@@ -11,6 +11,7 @@ from analyzer.core.inputs import is_reference
 from analyzer.networks import VARIANTS, builtin_name
 
 LIBRARIES = ("torchvision", "timm")  # In the order in which a bare name is looked up.
+WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".safetensors", ".onnx", ".h5", ".pb")
 COMMA = re.compile(r",(?![^(\[{]*[)\]}])")  # Not inside of brackets: `net.py:Net(3,width=64),alexnet`.
 
 
@@ -60,6 +61,11 @@ def _is_network(name: str) -> bool:
     models = {point.name for point in entry_points(group="analyzer.models")}
     if base in networks or "@" in name:
         return True
+    if base not in models and name.lower().endswith(WEIGHTS):
+        raise UnknownModel(
+            f"{quoted(name)} is not read: such files may be pickled code, or have weights only; give the FILE.py that "
+            "builds the model (or calls torch.jit.load), or a FILE.pt2 of torch.export.save"
+        )
     if base not in models and not any(map(find_spec, LIBRARIES)):
         known = nearest(base, [*VARIANTS, *networks, *models])
         near = f"{known}; " if known.startswith("nearest") else ""

@@ -25,6 +25,8 @@ ASCII = str.maketrans(
     {"–": "-", "→": "->", "×": "x", "·": ".", "…": "~", **dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))}
 )
 MAX_HEADER_WIDTH = 12
+# A long header may be broken after one of these; the suffix of a file stays with its name.
+PIECE = re.compile(r"(?:[^-@:(.,= ]|\.(?=py\b|pt2\b)){0,23}[-@:(.,= ]?")
 MIN_NAME_WIDTH = 12
 ENOUGH_OF_A_TEXT = 20  # A wider column of texts gives room to an optional column.
 TRAILING_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Also between the colour codes at a line's end.
@@ -86,9 +88,9 @@ def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[
     columns, cells, widths = columns[:count], [row[:count] for row in cells], widths[:count]
     if columns[0].cut == "start":
         name_width = max(width - sum(1 + width for width in widths[1:]), MIN_NAME_WIDTH)
-        for row in cells:
-            if len(row[0]) > name_width:
-                row[0] = Text(f"…{row[0].plain[1 - name_width :]}", style=row[0].style)
+        for row, name in zip(cells, _ends([row[0].plain for row in cells], name_width), strict=True):
+            if name != row[0].plain:
+                row[0] = Text(name, style=row[0].style)
     if sum(_wanted(columns, widths)) + len(columns) - 1 <= width:  # With shorter types all else is whole.
         widths = _with_shorter_texts(columns, widths, width)
     grid = _empty_grid(ascii_only)
@@ -107,6 +109,24 @@ def _grid(table: Table, ascii_only: bool, width: int) -> tuple[RichTable, tuple[
             texts = [Text("\n", no_wrap=True, overflow="ellipsis").join(column) for column in zip(*rows, strict=True)]
             grid.add_row(*texts, style="bold" if rows is total else "", end_section=True)
     return grid, omitted
+
+
+def _ends(names: Sequence[str], width: int) -> list[str]:
+    """The ends of names that are longer than the width.
+
+    Names with equal ends are cut behind their last difference instead.
+
+    >>> _ends(["models/net_a.py:Transformer", "models/net_b.py:Transformer", "googlenet"], 16)
+    ['…/net_a.py:Tran…', '…/net_b.py:Tran…', 'googlenet']
+    """
+    ends = {name: name if len(name) <= width else f"…{name[1 - width :]}" for name in names}
+    for end in {end for name, end in ends.items() if end != name}:
+        group = [name for name in ends if ends[name] == end]
+        shared = len(os.path.commonprefix([name[::-1] for name in group]))
+        hidden = max(shared - width // 2, 0) if len(group) > 1 else 0
+        if hidden:
+            ends |= {name: f"…{name[len(name) - hidden - width + 2 : len(name) - hidden]}…" for name in group}
+    return [ends[name] for name in names]
 
 
 def _cells(table: Table, ascii_only: bool, bar_width: int) -> tuple[list[list[Text]], list[int]]:
@@ -237,7 +257,7 @@ def _header(title: str) -> str:
     if len(title) <= MAX_HEADER_WIDTH:
         return title
     lines = [""]
-    for piece in filter(None, re.findall(r"[^-@.,= ]{0,23}[-@.,= ]?", title)):
+    for piece in filter(None, PIECE.findall(title)):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > MAX_HEADER_WIDTH:
             lines.append("")
         lines[-1] += piece

@@ -149,3 +149,11 @@ def test_a_comparison_has_the_order_typed(analyze, tmp_path, monkeypatch):
     done = analyze("vgg16", "net.py", "nin", "--variant", "alexnet", "--input", "3x64x64", "--format", "json")
     names = [record["model"] for record in json.loads(done.out)["records"]]
     assert names == ["vgg16", "net.py:Net", "nin", "alexnet"]
+
+
+@pytest.mark.parametrize("name", ["net.pt", "weights.PTH", "folder/model.onnx", "model.safetensors"])
+def test_a_file_of_weights_or_pickles_is_refused_with_what_to_give(analyze, name):
+    outcome = analyze(name)
+    assert outcome.status == 2
+    assert "FILE.py" in outcome.err
+    assert ".pt2" in outcome.err

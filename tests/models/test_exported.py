@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import analyzer
 
@@ -87,3 +88,10 @@ def test_a_file_that_is_no_archive(tmp_path):
     (tmp_path / "net.pt2").write_bytes(b"text")
     with pytest.raises(analyzer.AnalyzerError, match=r"cannot be read as a torch\.export program"):
         analyzer.count(str(tmp_path / "net.pt2"))
+
+
+def test_the_types_of_modules_are_those_that_were_exported(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), torch.nn.Flatten())
+    torch.export.save(torch.export.export(net, (torch.zeros(1, 3, 8, 8),)), tmp_path / "net.pt2")
+    types = analyzer.count(str(tmp_path / "net.pt2")).count.types
+    assert {types[path] for path in ("0", "0.0", "0.1")} == {"Sequential", "Conv2d", "ReLU"}

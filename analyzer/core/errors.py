@@ -66,7 +66,8 @@ def error_text(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or any(text in full_text(error).lower() for text in OUT_OF_MEMORY)
+    start = full_text(error)[:TEXT_START].lower()
+    return isinstance(error, MemoryError) or any(text in start for text in OUT_OF_MEMORY)
 
 
 def is_bad_input(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ def naming_the_model(handle: Callable[..., Mapping[str, Any]]) -> Callable[..., 
             raise
         except BaseException as error:
             reference = one_line(request["reference"])
-            raised = CannotMeasure(f"{reference} raised {type(error).__name__}: {error_text(error)}")
-            raised.details = user_frames(error)
+            raised = CannotMeasure(f"{reference} raised {type(error).__name__}: {error_text(error)}".rstrip(": "))
+            with suppress(Exception):  # It reads the code's file, which the model may prevent.
+                raised.details = user_frames(error)
             raise raised from error
 
     return handle_named

@@ -8,6 +8,7 @@ import re
 import stat
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import IO
 
 from rich import box
@@ -122,7 +123,8 @@ def _ends(names: Sequence[str], width: int) -> list[str]:
     ends = {name: name if len(name) <= width else f"…{name[1 - width :]}" for name in names}
     for end in {end for name, end in ends.items() if end != name}:
         group = [name for name in ends if ends[name] == end]
-        shared = len(os.path.commonprefix([name[::-1] for name in group]))
+        endings = zip(*(reversed(name) for name in group), strict=False)
+        shared = sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, endings))
         hidden = max(shared - width // 2, 0) if len(group) > 1 else 0
         if hidden:
             ends |= {name: f"…{name[len(name) - hidden - width + 2 : len(name) - hidden]}…" for name in group}

@@ -85,6 +85,15 @@ def test_a_cut_name_ends_in_a_mark(monkeypatch, encoding, mark):
     assert len(line) == 40
 
 
+def test_names_with_equal_ends_are_cut_where_they_differ(monkeypatch):
+    names = [f"some/folder/of/models/net_{letter}.py:{'Net' * 12}" for letter in "ab"]
+    header = columns("model", "number", cut="start")
+    table = Table("t", header, tuple((Cell(name), "1,234,567") for name in names))
+    first, second = lines_of([table], 40, monkeypatch)[-2:]
+    assert ("net_a.py:" in first, "net_b.py:" in second) == (True, True)
+    assert max(len(first), len(second)) <= 40
+
+
 @pytest.mark.parametrize("width", ["80", "", "0", "-5", "wide"])
 def test_80_columns_without_a_valid_width(analyze, monkeypatch, width):
     default = analyze(*VIEWS["one"])

@@ -39,7 +39,8 @@ def table(record: Record, metric: str) -> Table:
         whole = record.network_totals.value(metric) or 0
         notes.append(f"{total / whole:.1%} of the {whole:,} of the whole network.".replace("%", " %"))
     if lacking := [item for item in explained if not item.terms]:
-        notes.append(f"{len(lacking)} numbers cannot be derived from the operator's shapes alone; they are counted.")
+        numbers = "1 number" if len(lacking) == 1 else f"{len(lacking)} numbers"
+        notes.append(f"Counted, not derived from an operator's shapes alone: {numbers}.")
     return Table(title, titles, tuple(rows), prose=True, notes=tuple(notes))
 
 

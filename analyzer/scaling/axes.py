@@ -50,12 +50,14 @@ def parse_axes(text: str, model: Sized) -> tuple[Axis, ...]:
 
 
 def _known(name: str, known: Mapping[str, int]) -> str:
-    """The sizes that can be scaled, all if few, else the nearest."""
+    """The sizes that can be scaled: all if few, else those of the input, an example of the others, and the nearest."""
     if name == "resolution" and {"height", "width"} <= {*known}:
         return "write height=width for the resolution"
     if len(known) <= 12:
         return f"the model has {one_line(', '.join(known))}"
-    return one_line(nearest(name, list(known)))
+    sizes, numbers = ([size for size in known if ("." in size) == is_number] for is_number in (False, True))
+    others = f" and {len(numbers)} numbers of layers, such as {numbers[0]}" if numbers else ""
+    return one_line(f"{nearest(name, list(known))}; the model has {', '.join(sizes)}{others}")
 
 
 def parse_values(texts: Sequence[str], axes: Sequence[Axis]) -> dict[str, tuple[int, ...]]:

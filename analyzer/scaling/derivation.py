@@ -5,40 +5,18 @@ A derivation is kept only if its product or sum is the row's number. It shares n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from math import prod
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape
 from analyzer.records.rows import Row, total
+from analyzer.scaling.recurrent import recurrent_weights, steps_of
+from analyzer.scaling.terms import Factor, Term, product
 
 ELEMENT_BYTES = (4, 2, 8, 1)
-
-
-class Factor(Frozen):
-    """One size in a product."""
-
-    name: str
-    value: int
-
-
-class Term(Frozen):
-    """A product: `batch · out channels · … `. `name` says what it counts."""
-
-    name: str
-    factors: tuple[Factor, ...]
-
-    @property
-    def value(self) -> int:
-        return prod(factor.value for factor in self.factors)
-
-    @property
-    def symbols(self) -> str:
-        return " · ".join(factor.name for factor in self.factors)
-
-    @property
-    def numbers(self) -> str:
-        return " · ".join(f"{factor.value:,}" for factor in self.factors)
+MATRIX = re.compile("linear|mm|matmul")  # Operators whose weights are a matrix over the last size of the input.
 
 
 class Derivation(Frozen):
@@ -65,78 +43,81 @@ def derive(row: Row, metric: str) -> Derivation:
 
 
 def _params(row: Row) -> Iterator[tuple[Term, ...]]:
-    biases = (_term("biases", biases=row.biases),) if row.biases else ()
+    biases = (product("biases", biases=row.biases),) if row.biases else ()
     if row.kernel and row.groups and row.weights:
         channels = row.weights // prod(row.kernel) // (row.inputs[0][1] // row.groups)
-        yield (_term("weights", out_channels=channels, **_inputs_per_output(row)), *biases)
-    if row.inputs and row.inputs[0] and row.weights % row.inputs[0][-1] == 0:
+        yield (product("weights", out_channels=channels, **_inputs_per_output(row)), *biases)
+    if recurrent := recurrent_weights(row):
+        yield (*recurrent, *biases)
+    if MATRIX.search(row.op) and row.inputs and row.inputs[0] and row.weights % row.inputs[0][-1] == 0:
         inputs = row.inputs[0][-1]
-        yield (_term("weights", out_features=row.weights // inputs, in_features=inputs), *biases)
-    yield (_term("weights", elements=row.weights), *biases)
+        yield (product("weights", out_features=row.weights // inputs, in_features=inputs), *biases)
+    yield (product("weights", elements=row.weights), *biases)
 
 
 def _macs(row: Row) -> Iterator[tuple[Term, ...]]:
+    yield recurrent_weights(row, steps_of(row))
     output = row.outputs[0] if row.outputs else ()
     if row.kernel and row.groups:
         if "transpose" in row.op:
             per_input = {"out channels per group": output[1] // row.groups, **_window(row)}
-            yield (_term("products", **_sizes(row.inputs[0], "input"), **per_input),)
-        yield (_term("products", **_sizes(output), **_inputs_per_output(row)),)
+            yield (product("products", **_sizes(row.inputs[0], "input"), **per_input),)
+        yield (product("products", **_sizes(output), **_inputs_per_output(row)),)
     for features in dict.fromkeys(shape[-1] for shape in row.inputs if shape):
-        yield (_term("products", **_sizes(output), in_features=features),)
+        yield (product("products", **_sizes(output), in_features=features),)
     if "attention" in row.op and len(row.inputs) >= 3:
         query, key, value = row.inputs[:3]
         pairs = {"batch and heads": prod(query[:-2]), "queries": query[-2], "keys": key[-2]}
-        scores = _term("scores", **pairs, head_width=query[-1])
-        yield scores, _term("weighted values", **pairs, value_width=value[-1])
+        scores = product("scores", **pairs, head_width=query[-1])
+        yield scores, product("weighted values", **pairs, value_width=value[-1])
     yield from _per_element(row, row.macs, "multiply-adds")
 
 
 def _flops(row: Row) -> Iterator[tuple[Term, ...]]:
     elements = prod(row.outputs[0]) if row.outputs else 0
     if row.macs:
-        macs = _term("two per MAC", **{"2": 2}, MACs=row.macs)
+        macs = product("two per MAC", **{"2": 2}, MACs=row.macs)
         yield (macs,)
-        yield macs, _term("bias, one addition per output", outputs=elements)
+        yield macs, product("bias, one addition per output", outputs=elements)
         if elements and (row.flops - 2 * row.macs) % elements == 0:
-            yield macs, _term("other", outputs=elements, each=(row.flops - 2 * row.macs) // elements)
+            yield macs, product("other", outputs=elements, each=(row.flops - 2 * row.macs) // elements)
     if row.macs and "attention" in row.op and len(row.inputs) >= 3:
         pairs = prod(row.inputs[0][:-1]) * row.inputs[1][-2]
         if (row.flops - 2 * row.macs) % pairs == 0:
             each = (row.flops - 2 * row.macs) // pairs
-            yield macs, _term("scaling and softmax", scores=pairs, each=each)
+            yield macs, product("scaling and softmax", scores=pairs, each=each)
     if row.kernel:
-        yield (_term("window per output", outputs=elements, **_window(row)),)
+        yield (product("window per output", outputs=elements, **_window(row)),)
     yield from _per_element(row, row.flops, "operations")
 
 
 def _activations(row: Row) -> Iterator[tuple[Term, ...]]:
-    yield tuple(_term("output elements", **_sizes(shape)) for shape in row.outputs)
+    yield tuple(product("output elements", **_sizes(shape)) for shape in row.outputs)
 
 
 def _bytes_read(row: Row) -> Iterator[tuple[Term, ...]]:
     inputs = sum(map(prod, row.inputs))
     for size in ELEMENT_BYTES:
-        read = _term("inputs read", input_elements=inputs, bytes=size)
+        read = product("inputs read", input_elements=inputs, bytes=size)
         if row.params:
-            yield read, _term("parameters read", parameters=row.params, bytes=size)
+            yield read, product("parameters read", parameters=row.params, bytes=size)
         yield (read,)
         if "embedding" in row.op:
-            rows = _term("rows read", row_elements=sum(map(prod, row.outputs)), bytes=size)
-            yield _term("indices read", indices=inputs, bytes=8), rows
+            rows = product("rows read", row_elements=sum(map(prod, row.outputs)), bytes=size)
+            yield product("indices read", indices=inputs, bytes=8), rows
     if len(row.inputs) == 1 and "batch_norm" in row.op:
         # Scale, shift and running statistics: 4 per channel.
         channels = {"per channel": 4, "channels": row.inputs[0][1], "bytes": 4}
-        yield _term("inputs read", input_elements=inputs, bytes=4), _term("statistics read", **channels)
+        yield product("inputs read", input_elements=inputs, bytes=4), product("statistics read", **channels)
 
 
 def _bytes_written(row: Row) -> Iterator[tuple[Term, ...]]:
     for size in ELEMENT_BYTES:
-        written = _term("outputs written", output_elements=sum(map(prod, row.outputs)), bytes=size)
+        written = product("outputs written", output_elements=sum(map(prod, row.outputs)), bytes=size)
         yield (written,)
         if len(row.inputs) == 1 and "batch_norm" in row.op:
             channels = {"per channel": 2, "channels": row.inputs[0][1], "bytes": 4}
-            yield written, _term("statistics written", **channels)
+            yield written, product("statistics written", **channels)
 
 
 def _traffic(row: Row) -> Iterator[tuple[Term, ...]]:
@@ -159,7 +140,7 @@ def _repeated(row: Row, name: str, value: int) -> tuple[Term, ...]:
 
 
 def _backward_flops(row: Row) -> Iterator[tuple[Term, ...]]:
-    yield (_term("two per MAC of the gradients", **{"2": 2}, MACs_of_gradients=number(row, "backward_macs")),)
+    yield (product("two per MAC of the gradients", **{"2": 2}, MACs_of_gradients=number(row, "backward_macs")),)
 
 
 def _step_macs(row: Row) -> Iterator[tuple[Term, ...]]:
@@ -168,9 +149,9 @@ def _step_macs(row: Row) -> Iterator[tuple[Term, ...]]:
 
 def _step_flops(row: Row) -> Iterator[tuple[Term, ...]]:
     again = number(row, "recomputed_macs") + number(row, "backward_macs")
-    forward = _term("forward pass", forward_FLOPs=row.flops)
+    forward = product("forward pass", forward_FLOPs=row.flops)
     yield (forward,)
-    yield forward, _term("two per further MAC", **{"2": 2}, further_MACs=again)
+    yield forward, product("two per further MAC", **{"2": 2}, further_MACs=again)
 
 
 METRICS: dict[str, Callable[[Row], Iterator[tuple[Term, ...]]]] = {
@@ -195,7 +176,7 @@ def _per_element(row: Row, value: int, what: str) -> Iterator[tuple[Term, ...]]:
     for name, shapes in (("outputs", row.outputs), ("inputs", row.inputs)):
         elements = prod(shapes[0]) if shapes else 0
         if elements and value % elements == 0:
-            yield (_term(f"{what} per element", **{name: elements, "each": value // elements}),)
+            yield (product(f"{what} per element", **{name: elements, "each": value // elements}),)
 
 
 def _inputs_per_output(row: Row) -> dict[str, int]:
@@ -219,7 +200,3 @@ def _sizes(shape: Shape, prefix: str = "out") -> dict[str, int]:
         5: ("batch", "channels", "depth", "height", "width"),
     }.get(len(shape), tuple(f"size {number}" for number in range(len(shape))))
     return {name if name == "batch" else f"{prefix} {name}": size for name, size in zip(names, shape, strict=True)}
-
-
-def _term(name: str, /, **factors: int) -> Term:
-    return Term(name, tuple(Factor(key.replace("_", " "), value) for key, value in factors.items()))

@@ -29,6 +29,14 @@ def test_axes_that_do_not_exist_are_errors(text):
         parse_axes(text, Model())
 
 
+def test_a_wrong_axis_lists_those_of_the_model():
+    """Of a built-in network with hundreds of numbers, the sizes of its input and one of the others."""
+    model = Model()
+    model.sizes = {**Model.sizes, **{f"conv{number}.out": 8 for number in range(2, 100)}}
+    with pytest.raises(AnalyzerError, match=r"batch, height, width, frames and 99 numbers of layers, such as conv1"):
+        parse_axes("depth", model)
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

@@ -56,3 +56,30 @@ def test_the_sum_is_the_module():
 
     record = restrict(analyzer.count("googlenet"), "inception_4a")
     assert table(record, "macs").rows[-1] == ("sum", f"{record.totals.macs:,}")
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_recurrent_layers(kind, gates, layers, bidirectional):
+    """Each gate multiplies the input and the hidden state; layers above the first have the output as input."""
+    from torch import nn
+
+    layer = getattr(nn, kind)(24, 32, layers, bidirectional=bidirectional, batch_first=True)
+    record = analyzer.count(layer, input="5x24", batch=2)
+    directions = 1 + bidirectional
+    (row,) = [row for row in record.rows if row.weights]
+    weights = gates * directions * 32 * ((24 + 32) + (layers - 1) * (32 * directions + 32))
+    assert row.macs == 2 * 5 * weights
+    for metric, terms in (("params", min(layers, 2) + 1), ("macs", min(layers, 2))):
+        derived = derive(row, metric)
+        assert len(derived.terms) == terms
+        assert all(len(term.factors) > 1 or term.name == "biases" for term in derived.terms)
+        assert derived.terms[0].factors[-1].name == "(inputs + hidden)"
+
+
+def test_weights_of_norms_are_no_matrix():
+    from torch import nn
+
+    (row,) = analyzer.count(nn.LayerNorm(64), input="10x64").rows
+    assert derivation_text(derive(row, "params")) == "elements + biases = 64 + 64 = 128"

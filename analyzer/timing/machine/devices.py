@@ -18,6 +18,7 @@ SHORT = {  # Short names that several devices have: the board of a server, with 
     "v100": "Tesla V100 SXM2",
 }
 NUMBERS = ("fp32_tflops", "tf32_tflops", "fp16_tflops", "bf16_tflops", "dram_gb_per_s", "memory_gb")
+TEXTS = ("name", "kind", "note")
 
 
 @cache
@@ -63,6 +64,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
         if key in NUMBERS and not is_number:
             raise AnalyzerError(f"{quoted(str(path))}: {key} is {one_line(repr(value))}; wanted a positive number")
+        if key in TEXTS and not (isinstance(value, str) and value.strip()):
+            raise AnalyzerError(f"{quoted(str(path))}: {key} is {one_line(repr(value))}; wanted a text")
         if key not in (*NUMBERS, "name", "kind", "sources", "note"):
             raise AnalyzerError(f"{quoted(str(path))}: unknown key {quoted(key)}; known: name, {', '.join(NUMBERS)}")
     if "dram_gb_per_s" not in data or not any(key in data for key in NUMBERS[:4]):

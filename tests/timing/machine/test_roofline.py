@@ -129,7 +129,8 @@ def test_a_device_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     "text",
     ["", "name = 3", "fp16_tflops = 4", 'fp16_tflops = "4"\ndram_gb_per_s = 1', "fp16_tflops = 0\ndram_gb_per_s = 1",
-     "fp16_tflops = 1\ndram_gb_per_s = true", "speed = 1\nfp16_tflops = 1\ndram_gb_per_s = 1", "= ="],
+     "fp16_tflops = 1\ndram_gb_per_s = true", "speed = 1\nfp16_tflops = 1\ndram_gb_per_s = 1", "= =",
+     "name = 3\nfp16_tflops = 1\ndram_gb_per_s = 1", 'name = " "\nfp16_tflops = 1\ndram_gb_per_s = 1'],
 )  # fmt: skip
 def test_a_file_that_is_no_device_is_an_error(tmp_path, text):
     file = tmp_path / "board.toml"

@@ -32,9 +32,9 @@ class Producers:
         self.rows: dict[int, int] = {}
         self.storages: dict[int, Any] = {}
 
-    def sources(self, tensors: Iterable[Tensor]) -> tuple[int, ...]:
+    def sources(self, storages: Iterable[int]) -> tuple[int, ...]:
         rows = self.rows
-        sources = {rows[storage] for tensor in tensors if (storage := storage_id(tensor)) in rows}
+        sources = {rows[storage] for storage in storages if storage in rows}
         return tuple(sorted(sources)) if len(sources) > 1 else tuple(sources)
 
     def add(self, tensors: Iterable[Tensor], row: int) -> None:

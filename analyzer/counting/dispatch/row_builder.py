@@ -37,9 +37,6 @@ class RowBuilder:
         # Storages and packed weights, by the row's id.
         self.parameters_of_row: dict[int, tuple[list[int], Packed]] = {}
 
-    def is_parameter(self, tensor: Tensor) -> bool:
-        return storage_id(tensor) in self.parameters
-
     def append(
         self,
         calls: RowCalls,
@@ -47,7 +44,7 @@ class RowBuilder:
         op: str,
         inputs: list[Tensor],
         outputs: list[Tensor],
-        parameters: Sequence[Tensor],
+        parameters: Sequence[Tensor] | None,
         work: Work,
         read: list[Tensor],
         written: list[Tensor],
@@ -55,9 +52,16 @@ class RowBuilder:
         packed: Packed = NOT_PACKED,
         window: Window = NO_WINDOW,
     ) -> None:
-        """A row of the operator `op` in the module at `path`, which made `outputs` if it wrote anything."""
+        """A row of the operator `op` in the module at `path`, which made `outputs` if it wrote anything.
+
+        `parameters` are those of the module; None for an operator whose parameters are among the inputs.
+        """
         self.calls_of[path, op] = call = self.calls_of.get((path, op), 0) + 1
-        storages = list(map(storage_id, parameters))
+        read_storages = list(map(storage_id, inputs))
+        if parameters is None:
+            storages = [storage for storage in read_storages if storage in self.parameters]
+        else:
+            storages = list(map(storage_id, parameters))
         params, biases = self._count_parameters(storages, packed if call == 1 else NOT_PACKED)
         row = Row(
             path=path,
@@ -80,9 +84,9 @@ class RowBuilder:
             stride=window.stride,
             padding=window.padding,
             groups=window.groups,
-            sources=self.producers.sources(inputs),
+            sources=self.producers.sources(read_storages),
         )
-        if parameters or packed.weights:
+        if storages or packed.weights:
             self.parameters_of_row[id(row)] = storages, packed
         calls.rows.append(row)
         if written:

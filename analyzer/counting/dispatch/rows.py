@@ -224,11 +224,10 @@ class RowRecorder(OperatorTracker):
         inputs = tensors_of((args, kwargs) if kwargs else args)
         if not inputs and not outputs:
             return  # A mark for a profiler, or a query of the machine.
-        calls, builder = self.calls, self.builder
-        parameters = list(filter(builder.is_parameter, inputs))
+        calls = self.calls
         op = name.removeprefix("aten::").removeprefix("higher_order::")
-        builder.append(
-            calls, calls.paths[-1], op, inputs, outputs, parameters, work, inputs, outputs, parts, packed, size
+        self.builder.append(
+            calls, calls.paths[-1], op, inputs, outputs, None, work, inputs, outputs, parts, packed, size
         )
 
     def count(self) -> Count:

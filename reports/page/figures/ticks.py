@@ -11,7 +11,9 @@ from typing import Any
 
 from analyzer.core.units import scaled, seconds
 
-STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9))  # Multiples of a power of ten, coarse to fine.
+# Multiples of a power of ten, coarse to fine.
+STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
+         (1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5))  # fmt: skip
 MIN_TICKS, MAX_TICKS = 3, 7
 MAX_LINEAR_TICKS = 5  # On a narrow screen more would be written at an angle.
 MARGIN = 0.06  # Of the axis, at each end.

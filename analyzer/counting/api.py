@@ -113,9 +113,12 @@ def _count(
         if overrides or verify:
             raise AnalyzerError(f"{one_line(model)} is a reference; overrides and verify are for built-in networks")
         return count_reference(model, inputs=parse_inputs(input), **options)
-    if isinstance(model, type) or not hasattr(model, "named_modules"):  # Without importing torch.
-        kind = f"the class {model.__name__}" if isinstance(model, type) else f"an object of type {type(model).__name__}"
-        raise AnalyzerError(f"cannot count {kind}; wanted a name, a reference or an nn.Module")
+    if isinstance(model, type):
+        raise AnalyzerError(f"cannot count the class {model.__name__}; wanted an instance, {model.__name__}(…)")
+    if not hasattr(model, "named_modules"):  # Without importing torch.
+        raise AnalyzerError(
+            f"cannot count an object of type {type(model).__name__}; wanted a name, a reference or an nn.Module"
+        )
     if overrides or verify:
         raise AnalyzerError(f"overrides and verify are for built-in networks, not for a {type(model).__name__}")
     if not isinstance(kwargs, Mapping | None):

@@ -124,7 +124,7 @@ def test_a_name_may_have_overrides():
         ({"model": "googlenet", "overrides": 5}, "overrides is a int; wanted a dict"),
         ({"model": "googlenet", "overrides": {"conv1.out": 2.5}}, r"conv1\.out is 2\.5; wanted a whole number"),
         ({"model": "googlenet", "overrides": {5: 1}}, "no number '5' in googlenet"),
-        ({"model": torch.nn.Linear}, "cannot count the class Linear; wanted a name, a reference or an nn.Module"),
+        ({"model": torch.nn.Linear}, r"the class Linear; wanted an instance, Linear\(…\)"),
         ({"model": "googlenet", "input": "ids=7:int64"}, "a variant takes one input"),
         (
             {"model": "googlenet", "args": (1,)},

@@ -53,7 +53,7 @@ def step_p_value(levels: Array, cut: int) -> float:
 def mixture_p_value(left: Array, right: Array) -> float:
     """The probability that runs of two alternating levels split as well as this somewhere by chance.
 
-    Fisher's exact test (Fisher 1934, ch. 5) of the side of a run against its level, which is above or below the middle
+    Fisher's exact test (Fisher 1934, ch. 4) of the side of a run against its level, which is above or below the middle
     of the two medians; times the number of cuts (Bonferroni). 0 if no run has the other side's level.
     """
     from scipy.stats import hypergeom

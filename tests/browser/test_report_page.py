@@ -301,3 +301,4 @@ def test_hostile_names_run_nothing(show, file):
     assert opened.evaluate("window.bad") is None
     assert opened.events == []
     assert opened.locator("img").count() == 0
+    assert opened.locator("#plot-tiles-0 .crumbs").inner_text() == names[0]

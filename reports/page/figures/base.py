@@ -69,12 +69,17 @@ def shorten(name: str, limit: int = MAX_NAME) -> str:
     return f"{name[: limit - 1 - end]}…{name[-end:]}"
 
 
-def name_axis(names: Sequence[str]) -> dict[str, Any]:
+def name_axis(names: Sequence[str], limit: int = MAX_NAME) -> dict[str, Any]:
     """The axis of bars. Long names are shortened there, so that they leave room for the bars; hover shows them."""
-    if all(len(name) <= MAX_NAME for name in names):
+    if all(len(name) <= limit for name in names):
         return NAMES
     labels = list(map(escape_label, names))
-    return {**NAMES, "tickmode": "array", "tickvals": labels, "ticktext": [escape_label(shorten(n)) for n in names]}
+    return {
+        **NAMES,
+        "tickmode": "array",
+        "tickvals": labels,
+        "ticktext": [escape_label(shorten(n, limit)) for n in names],
+    }
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
@@ -147,7 +152,11 @@ def stacked(
         label = {"textposition": "inside", "insidetextanchor": "middle", "texttemplate": escape_label(part),
                  "textangle": 0, "insidetextfont": {"color": text_on(tint)}}  # fmt: skip
         data.append(_bars(names, values, texts[part], {"color": tint, "line": outline}, part) | label)
-    ticks = {"tickformat": ".0%", "nticks": 6} if shares else linear_axis(map(sum, zip(*parts.values(), strict=True)))
+    ticks = (
+        {"tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+        if shares
+        else linear_axis(map(sum, zip(*parts.values(), strict=True)))
+    )
     x_axis = axis(unit, **ticks)
     return figure(data, 76 + 36 * len(names), barmode="stack", bargap=0.3, xaxis=x_axis, yaxis=name_axis(names))
 
@@ -166,7 +175,7 @@ def apart(parts: Mapping[str, float], texts: Mapping[str, str], *, unit: str) ->
         for part, value in parts.items()
     ]
     x_axis = axis(unit, **apart_axis(parts.values()))
-    return figure(data, 76 + 30 * len(parts), barmode="stack", bargap=0.3, xaxis=x_axis, yaxis=name_axis([*parts]))
+    return figure(data, 76 + 30 * len(parts), barmode="stack", bargap=0.3, xaxis=x_axis, yaxis=name_axis([*parts], 18))
 
 
 def apart_axis(values: Collection[float]) -> dict[str, Any]:

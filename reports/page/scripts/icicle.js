@@ -6,10 +6,13 @@ const icicles = {};
 const zoomed = {};
 const active = {};
 
+// The labels of figures are escaped, because plotly interprets HTML in them.
+const unescaped = (label) => label.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+
 function treeOf(plot) {
   return (icicles[id(plot)] ??= (() => {
     const { ids, labels, parents } = figures[id(plot)].data[0];
-    const nodes = new Map(ids.map((path, index) => [path, { path, label: labels[index], index, children: [], parent: null }]));
+    const nodes = new Map(ids.map((path, index) => [path, { path, label: unescaped(labels[index]), index, children: [], parent: null }]));
     ids.forEach((path, index) => {
       const parent = nodes.get(parents[index]);
       if (!parent) return;

@@ -91,14 +91,14 @@ def _load_charts(runs: Sequence[Run]) -> list[Block]:
                 lines[line] = known
     titles = ("configuration", "load", "utilization", *PERCENTILES, "max", "requests", "quality")
     head = columns("network", *titles, left=("configuration", "quality"))
-    table = Table("Latency at each load", head, tuple(rows), tools=("sort", "csv"))
     notes = (NOTE, *([OVERLOADED] if overloaded else []))
+    table = Table("Latency at each load", head, tuple(rows), notes=notes, tools=("sort", "csv"))
     groups = {name: scatter.transpose(points) for name, points in lines.items()}
     return [
         Chart(
             id="load",
             title="Latency under load",
-            summary=" ".join(notes),
+            summary=" ".join(_growth(run, found) for run, found in drawn) or "All runs are void.",
             figure=scatter.lines(groups, x="requests per second, logarithmic", y="latency, ms"),
             table=table,
             marks=sum(map(len, lines.values())),
@@ -106,11 +106,22 @@ def _load_charts(runs: Sequence[Run]) -> list[Block]:
     ]
 
 
+def _growth(run: Run, loads: Sequence[Load]) -> str:
+    """From the lowest to the highest load that has a p99."""
+    known = [(load.timing.op, latency_s) for load in loads if (latency_s := load.latencies_s["p99"]) is not None]
+    name = f"{run.name}, {run.configuration}"
+    if not known:
+        return f"{name}: no load has 100 requests without an overload, so there is no p99."
+    ends = " and ".join(f"{seconds(latency_s)} at {load}" for load, latency_s in dict.fromkeys((known[0], known[-1])))
+    return f"{name}: p99 is {ends}."
+
+
 def _point(line: str, load: Load, latency_s: float | None) -> tuple[float, float, str] | None:
     if latency_s is None:
         return None
     text = f"{line}: {seconds(latency_s)} at {load.timing.op}, utilization {percent(min(load.utilization, 1.0))}"
-    return requests_per_s(load.timing), 1e3 * latency_s, figures.escape_label(text)
+    rate = requests_per_s(load.timing)
+    return int(rate) if rate.is_integer() else rate, 1e3 * latency_s, figures.escape_label(text)
 
 
 def _load_cells(load: Load) -> tuple[Cell | str, ...]:

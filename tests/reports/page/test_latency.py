@@ -58,7 +58,8 @@ def test_a_chart_has_the_loads_of_the_table_without_overloads_and_void_runs(bloc
         assert drawn[name] == ([5.0], pytest.approx([1e3 * stated[0]]))
         assert stated[1:] == [None, None]  # 10/s of 0.1 s each is an overload.
         assert cell_text(chart.table.rows[2][place]) == MISSING
-    assert "no percentiles" in chart.summary
+    assert "no percentiles" in " ".join(chart.table.notes)
+    assert chart.summary == "nin, batch 1, 2 threads: p99 is 500.0 ms at 5/s."
 
 
 def test_records_without_these_figures_have_no_such_table():

@@ -11,6 +11,7 @@ from analyzer.core.errors import AnalyzerError
 
 MODEL_FILES = (".py", ".pt2")
 LIBRARIES = ("torchvision:", "timm:")
+PROTECTED = ("_protected_args", "protected_args")  # A group's own arguments: from click 8.2, and before.
 
 
 def _starting(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
@@ -101,7 +102,7 @@ def _selected(context: click.Context) -> list[str]:
     from analyzer.networks import VARIANTS
 
     words = [*(context.params.get("variants") or ()), *(context.params.get("models") or ()), *context.args]
-    words += getattr(context, "_protected_args", ())
+    words += next((vars(context)[name] for name in PROTECTED if name in vars(context)), ())
     names = [name for word in words for name in str(word).split(",") if name.partition("@")[0] in VARIANTS]
     return [name.partition("@")[0] for name in names] or ["googlenet"]
 

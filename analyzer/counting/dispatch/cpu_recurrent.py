@@ -53,7 +53,8 @@ class LayersAsOnACpu(ModeOfFunctions):
         return result
 
     def _run_with_bias(self, func: Any, types: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        before, self.tracker.adds_bias = self.tracker.adds_bias, True
+        batched = torch._C._functorch.maybe_current_level() is not None  # `vmap` adds the bias to a product.
+        before, self.tracker.adds_bias = self.tracker.adds_bias, not batched
         try:
             return self.run(func, types, args, kwargs)
         finally:
@@ -112,9 +113,9 @@ def _row(elements: int) -> int:
 
 
 def _with_two_biases(result: Sequence[Tensor], args: Sequence[Any]) -> Sequence[Tensor]:
-    """The gradients of both biases, which on fake tensors are one tensor."""
-    first, second = result[3:5]
-    return (*result[:4], first.clone() if first is second else second, *result[5:])
+    """The gradients of both biases: on fake tensors one tensor, up to torch 2.10 of a weight's size without biases."""
+    gates = args[1].shape[:1]
+    return (*result[:3], *(result[3].new_empty(gates) for _ in range(2)), *result[5:])
 
 
 ONEDNN_RESULTS: dict[Any, Callable[[Sequence[Tensor], Sequence[Any]], Sequence[Tensor]]] = {

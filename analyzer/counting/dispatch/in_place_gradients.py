@@ -33,7 +33,13 @@ INTO_NEW = frozenset(
         aten.masked_scatter.default,
     }
 )
-INTO_NEW_OF_NODE = {"BinaryCrossEntropyWithLogitsBackward0": frozenset({aten.sub.Tensor, aten.mul.Tensor})}
+INTO_NEW_OF_NODE = {
+    "BinaryCrossEntropyWithLogitsBackward0": frozenset({aten.sub.Tensor, aten.mul.Tensor}),
+    "BinaryCrossEntropyBackward0": frozenset({aten.mul.Tensor}),
+    "ClampBackward0": frozenset({aten.logical_and.default}),
+    "ClampBackward1": frozenset({aten.logical_and.default}),
+}
+OUT_OF_PLACE_NODES = frozenset({"ScatterReduceBackward0", "IndexReduceBackward0"})
 ADDITION = aten.add.Tensor
 _CANDIDATES = INTO_NEW.union(*INTO_NEW_OF_NODE.values())
 
@@ -70,7 +76,8 @@ def _is_in_place(func: Any, node: Any) -> bool:
     """Not in a `torch.autograd.Function`, which calls what it wants to."""
     if isinstance(node, torch._C._FunctionBase):
         return False
-    return func in INTO_NEW or func in INTO_NEW_OF_NODE.get(node.name(), ())
+    name = node.name()
+    return (func in INTO_NEW and name not in OUT_OF_PLACE_NODES) or func in INTO_NEW_OF_NODE.get(name, ())
 
 
 def _is_unique(args: Sequence[Any]) -> bool:

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from analyzer.counting.dispatch import checkpoints
 from analyzer.counting.dispatch.cpu_attention import attention_as_on_a_cpu
 from analyzer.counting.dispatch.cpu_embedding_bag import EMBEDDING_BAG_RESULTS
+from analyzer.counting.dispatch.cpu_folds import FOLD_RESULTS
+from analyzer.counting.dispatch.cpu_gradients import gradients_as_on_a_cpu
 from analyzer.counting.dispatch.cpu_losses import LOSS_RESULTS
 from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, LayersAsOnACpu, add_bias_in_place
 from analyzer.counting.dispatch.in_place_gradients import ADDITION, may_write, references_if_unique, writes_into_new
@@ -38,7 +40,12 @@ from analyzer.records.optimizer_memory import FLOAT32_BYTES, OPTIMIZERS, Optimiz
 from analyzer.records.rows import prefixes
 from analyzer.records.training import TrainingSetup
 
-CPU_RESULTS: dict[Any, Callable[..., Any]] = {**ONEDNN_RESULTS, **EMBEDDING_BAG_RESULTS, **LOSS_RESULTS}
+CPU_RESULTS: dict[Any, Callable[..., Any]] = {
+    **ONEDNN_RESULTS,
+    **EMBEDDING_BAG_RESULTS,
+    **LOSS_RESULTS,
+    **FOLD_RESULTS,
+}
 
 
 def track_memory(
@@ -94,7 +101,8 @@ def _run_passes(
 ) -> None:
     """Runs forward and backward passes; with 0 one forward pass without gradients."""
     gradients = torch.set_grad_enabled(passes > 0)
-    with gradients, checkpoints.any_device(), LayersAsOnACpu(tracker), attention_as_on_a_cpu(), tracker:
+    as_on_a_cpu = (gradients_as_on_a_cpu(), attention_as_on_a_cpu())
+    with gradients, checkpoints.any_device(), LayersAsOnACpu(tracker), as_on_a_cpu[0], as_on_a_cpu[1], tracker:
         for _ in range(max(passes, 1)):
             tracker.saved.clear()
             tracker.in_backward = False

@@ -89,5 +89,8 @@ def _has_kernel(name: str) -> bool:
     overloads = [getattr(packet, overload).name() for overload in packet.overloads() if not overload.endswith("out")]
     # Asked of C++: in Python some kernels have a decomposition too.
     composite = torch._C.DispatchKey.CompositeImplicitAutograd
-    of_eager = filter(torch._C._dispatch_has_kernel, overloads)  # Others are of TorchScript.
-    return not all(torch._C._dispatch_has_kernel_for_dispatch_key(overload, composite) for overload in of_eager)
+    of_eager = list(filter(torch._C._dispatch_has_kernel, overloads))  # Others are of TorchScript.
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    if any(has_kernel(overload, torch._C.DispatchKey.CPU) for overload in of_eager):
+        return True
+    return not all(has_kernel(overload, composite) for overload in of_eager)

@@ -16,6 +16,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from analyzer.counting.execution.run import count_model
+from tests.torch_releases import RELEASE
 
 ON = pytest.mark.parametrize("on", ["meta", "real"])
 BATCH, WIDTH = 2, 8
@@ -413,6 +414,8 @@ def _library() -> Any:
 
 @ON
 def test_an_unknown_operator_of_the_backward_pass_is_named_with_its_module(on):
+    if on == "real" and RELEASE < (2, 10):
+        pytest.skip("torch 2.9 fails with std::bad_alloc in a Python kernel that a backward pass calls")
     library = _library()
     counted = _count(nn.Sequential(Layers(lambda s, x: torch.ops.backward_tests.forth(s.a(x)))), on=on)
     assert library is not None

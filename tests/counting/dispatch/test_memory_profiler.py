@@ -179,13 +179,21 @@ IN_PLACE_GRADIENTS: dict[str, Callable[[Tensor], Any]] = {
     "index_put": lambda a: (a * 1).index_put((rows_of(a),), a[:8]),
     "std": lambda a: a.std(1),
     "cdist": lambda a: torch.cdist(a, a * 2),
+    "between tensors": lambda a: torch.clamp(a, a.detach() - 1, a.detach() + 1),
+    "reduced maximum": lambda a: (a * 1).scatter_reduce(0, rows_of(a)[:, None].expand(8, 256), a[:8], "amax"),
+    "product": lambda a: (a + 1).prod(),
+    "product of an axis": lambda a: (a + 1).prod(1),
+    "cumulative product": lambda a: (a + 1).cumprod(1),
+    "largest": lambda a: a.max(),
+    "mish": torch.nn.functional.mish,
+    "binary cross entropy with a target that learns": lambda a: F.binary_cross_entropy(a.sigmoid(), a.cos()),
     "binary cross entropy": lambda a: F.binary_cross_entropy_with_logits(
         a, torch.zeros_like(a), pos_weight=torch.zeros_like(a)
     ),
 }
 
 
-FAST = ("sum of products", "square", "both factors", "index", "topk", "index_put")
+FAST = ("sum of products", "square", "both factors", "index", "topk", "index_put", "product", "largest", "mish")
 
 
 @pytest.mark.parametrize(
@@ -225,6 +233,19 @@ def test_a_linear_layer_adds_its_bias_in_place(axes, train):
     assert_equal_peaks(
         model, (torch.zeros(2, 16, 8, 8)[..., 0] if axes == 3 else torch.zeros(2, 16, 8, 8),), train=train
     )
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
+def test_folded_windows_keep_the_storage_of_all_windows(train):
+    def forward(self: Any, x: Tensor) -> Tensor:
+        return F.fold(F.unfold(self.layer(x), 3), (8, 8), 3)
+
+    assert_equal_peaks(Forward(forward, layer=nn.Conv2d(3, 4, 1)), (torch.zeros(2, 3, 8, 8),), train=train)
+
+
+def test_a_linear_layer_within_vmap_adds_its_bias_out_of_place():
+    model = Forward(lambda self, x: torch.vmap(self.layer)(x), layer=nn.Linear(16, 16))
+    assert_equal_peaks(model, (torch.zeros(4, 16),), train=False)
 
 
 def test_memory_of_many_steps_is_an_estimate():

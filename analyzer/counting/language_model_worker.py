@@ -191,7 +191,7 @@ def cache_after(model: Any, batch: int, length: int) -> Any:
         output = model(**moved, use_cache=True)
     cache = next((value for name in CACHES if (value := getattr(output, name, None)) is not None), None)
     if cache is None:
-        raise AnalyzerError(f"{type(model).__name__} returns no cache")
+        raise AnalyzerError(f"{type(model).__name__} returns no cache: it generates no text token by token")
     return cache
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.language_models.frameworks import FORMULAS, formulas
-from analyzer.language_models.model import count_language_model
+from analyzer.language_models.model import count_language_model, count_lengths
 from analyzer.records.training import TrainingSetup
 from analyzer.scaling.api import scale
 from analyzer.worker import client
 from reports.language_models import Setting, dump, tables
+from reports.page.sections.language_model import sections
 from reports.table import Table
 
 pytest.importorskip("transformers", reason="transformers is not installed: pip install '.[zoo]'")
@@ -226,6 +227,19 @@ def test_quantized_caches_and_other_lengths(tmp_path):
         assert at.cache_bytes == 3 * length * model.bytes_per_token
         assert at.prefill_macs("whole") == 3 * (length * blocks + 64 * 1000 + 2 * length * length * 4 * 16 * 2)
         assert at.decode_macs() == 3 * (blocks + 64 * 1000 + 2 * (length + 1) * 4 * 16 * 2)
+
+
+def test_lengths_of_a_report_end_at_the_positions(tmp_path):
+    settings = config("llama", 64, 2, 4, 2, 256, 1000, max_position_embeddings=600)
+    try:
+        model = count_lengths(folder(tmp_path, settings))
+        with pytest.raises(AnalyzerError, match="no cache"):
+            count_lengths("hf:bert")
+    finally:
+        client.close()
+    assert [at.prompt for at in model.curve] == [128, 256, 512]
+    (section,) = sections([model])
+    assert len(section.blocks) == 2
 
 
 def test_a_state_space_model_has_no_cache_to_quantize(tmp_path):

@@ -1,16 +1,16 @@
 """Does `analyze time` give the times of a plain loop, and do its parts add up? Fourteen kinds of model, one thread.
 
-    python -m benchmarks.timing_goals [KIND ...] [--rounds 8] [--seconds 0.4] [--memory kept|system]
+    python -m benchmarks.timing_goals [KIND ...] [--rounds 8] [--seconds 0.4] [--memory system] [--start forked]
 
 Each round runs every kind of `benchmarks.timed_models` in two fresh processes, in random order: a plain loop that uses
-nothing of macscope, and the worker of `analyze time`. Both are forked from a process that has imported torch and run
-nothing, so that the imports are paid once. Eight rounds take about 3 minutes.
+nothing of macscope, and the worker of `analyze time`. Eight rounds take about 12 minutes. With `--start forked` both
+are forked from a process that has imported torch and run nothing, which takes 3 minutes; but all of them then have one
+memory layout, whose effect of some percent no number of rounds averages out.
 
-Both keep freed memory in the process. By default (`--memory system`) the position of the last block on the heap decides
+Both keep freed memory. Without that (`--memory system`) the position of the last block on the heap decides
 whether glibc returns memory to the system after each pass, and so whether the next one has page faults: none or some
 hundred, up to twice the time. That differs from process to process, of a plain loop as of `analyze time`, which samples
-ten and has a note on it; but all processes that are forked here have the heap of one parent, so that chance would
-decide a whole row. The columns of page faults per pass show which of the two the processes were.
+ten and has a note on it. The columns of page faults per pass show which of the two the processes were.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -59,6 +60,25 @@ def forked(call: Callable[[], dict[str, Any]], *, kept: bool = True) -> dict[str
     if os.waitpid(process, 0)[1]:
         raise RuntimeError("a forked process failed")
     result: dict[str, Any] = json.loads(text)
+    return result
+
+
+CHILD = """
+import json, sys
+from importlib import import_module
+from analyzer.regression.paired.child.isolation import retain_freed_memory
+kept, name, arguments = json.loads(sys.argv[1])
+if kept:
+    retain_freed_memory()
+print(json.dumps(getattr(import_module("benchmarks.timing_goals"), name)(*arguments)))
+"""
+
+
+def fresh(call: partial[dict[str, Any]], *, kept: bool = True) -> dict[str, Any]:
+    """As `forked`, in a new interpreter; the call is one of this file."""
+    command = [sys.executable, "-c", CHILD, json.dumps([kept, call.func.__name__, call.args])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
@@ -138,7 +158,8 @@ def timed(reference: str, kind: str, seconds: float, seed: int) -> dict[str, Any
 
 
 def main() -> None:
-    options = parse_options(__doc__, kinds=[], rounds=8, seconds=0.4, memory="kept")
+    options = parse_options(__doc__, kinds=[], rounds=8, seconds=0.4, memory="kept", start="fresh")
+    start = forked if options.start == "forked" else fresh
     kept = options.memory != "system"
     kinds = options.kinds or list(INPUTS)
     if unknown := [kind for kind in kinds if kind not in INPUTS]:
@@ -161,9 +182,9 @@ def main() -> None:
     for number in range(options.rounds):
         for kind in order.sample(kinds, len(kinds)):
             first_plain = order.random() < 0.5
-            loop = partial(forked, partial(plain_loop, kind, options.seconds), kept=kept)
+            loop = partial(start, partial(plain_loop, kind, options.seconds), kept=kept)
             plain = loop() if first_plain else None
-            ours = forked(partial(timed, references[kind], kind, options.seconds, number), kept=kept)
+            ours = start(partial(timed, references[kind], kind, options.seconds, number), kept=kept)
             plain = plain or loop()
             ratios[kind].append(ours["pass_s"] / plain["pass_s"])
             sums[kind].append(ours["sum"])

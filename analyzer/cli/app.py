@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report_defect(error)
     finally:
         if client := sys.modules.get("analyzer.worker.client"):
-            client.close()
+            with suppress(KeyboardInterrupt):  # The result is written; only the model's end takes time.
+                client.close()
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -13,7 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, error_text, is_bad_input, one_line
+from analyzer.core.errors import (
+    AnalyzerError,
+    CannotMeasure,
+    InputError,
+    error_text,
+    full_text,
+    is_bad_input,
+    one_line,
+)
 
 
 def naming_the_model(handle: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
@@ -38,7 +46,7 @@ def naming_the_model(handle: Callable[..., Mapping[str, Any]]) -> Callable[..., 
 
 def error_summary(error: BaseException) -> str:
     """Type and first line of an exception, at most 200 characters; of an AnalyzerError the line alone."""
-    if "NestedTensorImpl doesn't support sizes" in str(error):
+    if "NestedTensorImpl doesn't support sizes" in full_text(error):
         return "nested tensors of layout torch.strided have no shapes; make them with layout=torch.jagged"
     lines = [text] if (text := error_text(error)) else []
     if not isinstance(error, AnalyzerError) or not lines:

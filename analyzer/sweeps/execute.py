@@ -6,12 +6,12 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, error_text, one_line
 from analyzer.core.frozen import Frozen
@@ -23,6 +23,8 @@ from analyzer.networks.variants import variant
 from analyzer.records.record import Record
 from analyzer.records.result import Case, Result
 from analyzer.sweeps.keys import is_builtin
+
+Journal: TypeAlias = Callable[[], AbstractContextManager[Callable[[Sequence[Record]], None]]]
 
 
 class Limits(Frozen):
@@ -47,6 +49,12 @@ def ignore(message: str) -> None:
     """For callers that need not know of waiting."""
 
 
+@contextmanager
+def without_journal() -> Iterator[Callable[[Sequence[Record]], None]]:
+    """For callers that need not keep the times of an unfinished configuration."""
+    yield lambda records: None
+
+
 def execute(
     case: Case,
     *,
@@ -55,12 +63,14 @@ def execute(
     retries: int = 0,
     limits: Limits = Limits(),  # noqa: B008 – frozen
     notify: Callable[[str], None] = ignore,
+    journal: Journal = without_journal,
 ) -> Mapping[str, Any]:
     """The row of a result for the database. Never raises for a configuration that fails.
 
     What the model printed goes to standard error. A failure is tried again up to `retries` times, unless the model or
     its input is wrong. A timed configuration waits for the machine's lock, of which `notify` is told once; the result's
-    times of start and end lie within the lock. Raises KeyboardInterrupt.
+    times of start and end lie within the lock. `journal` opens what keeps the times of the processes that have ended,
+    until the result has them all. Raises KeyboardInterrupt.
     """
     attempts = 0
     while True:
@@ -68,7 +78,7 @@ def execute(
         locked = timing_lock(case.configuration.device, notify, inf) if "time" in case.measure else nullcontext()
         with locked, _memory_limited(case, limits.memory_bytes):
             started = now()
-            outcome = _attempt(case, limits.time_s)
+            outcome = _attempt(case, limits.time_s, journal)
             ended = now()
         if isinstance(outcome, Record) or not outcome.again or attempts > retries:
             break
@@ -85,9 +95,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _attempt(case: Case, limit_s: float) -> Record | Failure:
+def _attempt(case: Case, limit_s: float, journal: Journal) -> Record | Failure:
     try:
-        return _timed(case, limit_s) if "time" in case.measure else _counted(case, limit_s)
+        return _timed(case, limit_s, journal) if "time" in case.measure else _counted(case, limit_s)
     except AnalyzerError as error:
         return Failure(str(error), again=error.exit_status != AnalyzerError.exit_status)
     except MemoryError:
@@ -113,7 +123,7 @@ def _counted(case: Case, limit_s: float, *, memory: bool | None = None) -> Recor
     )
 
 
-def _timed(case: Case, limit_s: float) -> Record | Failure:
+def _timed(case: Case, limit_s: float, journal: Journal) -> Record | Failure:
     """The record with times, and if wanted with memory, which is counted apart."""
     from analyzer.timing.driver.measure import build_requests, time_requests
     from analyzer.timing.driver.processes import run_worker
@@ -144,7 +154,8 @@ def _timed(case: Case, limit_s: float) -> Record | Failure:
         budget_s=case.budget_s,
         processes=case.processes,
     )
-    run = time_requests(requests, processes=case.processes, run_worker=run_limited)
+    with journal() as keep:
+        run = time_requests(requests, processes=case.processes, run_worker=run_limited, journal=keep)
     if not run.complete:
         raise KeyboardInterrupt
     (record,) = run.records

@@ -12,6 +12,7 @@ from typing import Any
 from analyzer.core.serialize import from_json
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.records.result import Case
+from analyzer.records.store import journal
 from analyzer.sweeps.execute import Limits, execute
 from analyzer.worker.linux import PR_SET_PDEATHSIG, set_process_option
 
@@ -47,6 +48,7 @@ def _serve(connection: Connection, request: Mapping[str, Any]) -> None:
             retries=request["retries"],
             limits=limits,
             notify=waiting,
+            journal=journal,
         )
         send_row(connection, row)
 

@@ -59,7 +59,6 @@ class _Server:
                 ours.close()
                 life.close()
                 raise
-        self.used = True
         return _Worker(ours, life)
 
     def preload(self, packages: Sequence[str]) -> None:
@@ -181,14 +180,16 @@ class _Worker:
     def close(self, *, grace_s: float = EXIT_S) -> None:
         """Ends the worker and all of its processes; it has `grace_s` for whatever the model does at exit."""
         self.channel.socket.close()
-        for limit_s in (grace_s, EXIT_S):
-            end = time.monotonic() + limit_s
-            with suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
-                selector.register(self.life, selectors.EVENT_READ)
-                while self.life.open and selector.select(max(end - time.monotonic(), 0)):
-                    self.life.lines()
-                self.life.socket.shutdown(socket.SHUT_WR)  # The keeper then kills the worker.
-        self.life.socket.close()
+        try:
+            for limit_s in (grace_s, EXIT_S):
+                end = time.monotonic() + limit_s
+                with suppress(OSError, ValueError), selectors.DefaultSelector() as selector:
+                    selector.register(self.life, selectors.EVENT_READ)
+                    while self.life.open and selector.select(max(end - time.monotonic(), 0)):
+                        self.life.lines()
+                    self.life.socket.shutdown(socket.SHUT_WR)  # The keeper then kills the worker.
+        finally:
+            self.life.socket.close()
 
 
 _server: _Server | None = None
@@ -230,13 +231,21 @@ def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str, pr
     try:
         answer = _worker[1].ask(request, limit_s)
     except BaseException:
+        _note_start(_worker[1])
         _worker = None
         raise
+    _note_start(_worker[1])
     if answer.end in ("lost", "hung"):
         (_, worker), _worker = _worker, None
         if worker.unkept:
             _close_server()  # It ends the processes that the killed keeper leaves.
     return answer
+
+
+def _note_start(worker: _Worker) -> None:
+    """Until a worker has started, the server may be importing torch and has nothing to end: `close` does not wait."""
+    if _server is not None:
+        _server.used |= worker.started
 
 
 def _start_worker(task: str, printed: int | None) -> _Worker:

@@ -18,6 +18,7 @@ import pytest
 
 import analyzer
 from analyzer.cli import app
+from analyzer.worker import client
 
 JOBS = {
     "table": ("--variant", "googlenet"),
@@ -358,3 +359,14 @@ def test_a_defect_is_one_line_with_a_file_for_the_report(monkeypatch, capsys, tm
     shown = capsys.readouterr().err
     assert (len(shown.splitlines()), type(error).__name__ in shown, str(file) in shown) == (1, True, True)
     assert "Traceback" in file.read_text()
+
+
+def test_ctrl_c_after_the_result_changes_nothing(monkeypatch, capsys):
+    """While a model's worker ends."""
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "close", interrupted)
+    assert app.main(["list"]) == 0
+    assert "googlenet" in capsys.readouterr().out

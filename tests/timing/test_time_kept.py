@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.cli import app
+from analyzer.cli.jobs import advise
 from analyzer.cli.jobs import time as job
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.record_json import load
+from analyzer.timing.driver.measure import TimedRun
 from tests.timing.pretended import timed
 
 FULL = AnalyzerError("cannot write 'run.json': No space left on device")
@@ -59,8 +62,9 @@ def test_a_result_that_cannot_be_kept_either_names_both_places(analyze, pretend,
     ("error", "status", "kept"), [(OSError(28, "No space left on device"), 2, 1), (BrokenPipeError(), 0, 0)]
 )
 def test_a_full_disk_keeps_the_run_and_a_closed_pipe_does_not(
-    analyze, pretend, googlenet, write_error, error, status, kept
+    analyze, pretend, googlenet, write_error, monkeypatch, error, status, kept
 ):
+    monkeypatch.setattr(app, "is_broken_pipe", lambda stream: isinstance(error, BrokenPipeError))
     pretend(timed(googlenet))
     write_error(error)
     assert analyze("time", "--variant", "googlenet", "--no-keep", "--format", "json").status == status
@@ -83,6 +87,17 @@ def test_an_interrupt_before_the_first_measurement_leaves_an_older_file(analyze,
     assert (outcome.status, outcome.out) == (130, "")
     assert "interrupted" in outcome.err
     assert Path("times.json").read_text() == "an older run"
+
+
+def test_advice_interrupted_before_the_first_measurement(analyze, googlenet, monkeypatch):
+    record = timed(googlenet, status="partial")
+    untimed = record.replace(measurement=record.measurement.replace(timings=()))
+    monkeypatch.setattr(
+        advise, "time_requests", lambda requests, **options: TimedRun((untimed,) * len(requests), False)
+    )
+    outcome = analyze("advise", "googlenet")
+    assert (outcome.status, outcome.out) == (130, "")
+    assert "analyze: interrupted" in outcome.err
 
 
 def test_a_second_interrupt_loses_nothing(analyze, pretend, googlenet, write_error):

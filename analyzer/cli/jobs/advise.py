@@ -40,6 +40,8 @@ def advise(selection: Selection, *, device: str, budget_s: float, form: str, out
         run = time_requests(requests, processes=PROCESSES, progress=progress)
         default, *others = run.records
         if default.measurement is None or default.measurement.pass_timing is None:
+            if not run.complete:
+                raise KeyboardInterrupt
             raise CannotMeasure(
                 f"{default.label}: {default.measurement.reason if default.measurement else 'not timed'}"
             )

@@ -33,7 +33,7 @@ def gradients_as_on_a_cpu() -> Iterator[None]:
 
 
 def _run(operator: Any, gradient: Gradient, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-    if x.requires_grad and torch.is_grad_enabled() and x.dim():
+    if x.requires_grad and torch.is_grad_enabled():
         return _WithGradient.apply(x, operator, gradient, args, kwargs)  # type: ignore[no-untyped-call]
     with torch._C._AutoDispatchBelowAutograd():
         return operator(x, *args, **kwargs)
@@ -57,11 +57,15 @@ class _WithGradient(Function):
 
 
 def product_gradient(gradient: Tensor, x: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
+    if not x.dim():
+        return gradient.clone()
     torch.eq(x, 0)  # Whose places are looked for.
     return gradient * (result / x)
 
 
 def product_of_axis_gradient(gradient: Tensor, x: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
+    if not x.dim():
+        return gradient.clone()
     axis, keeps_axis = (*args, False)[:2]
     if not keeps_axis:
         gradient, result = gradient.unsqueeze(axis), result.unsqueeze(axis)

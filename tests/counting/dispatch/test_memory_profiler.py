@@ -185,6 +185,7 @@ IN_PLACE_GRADIENTS: dict[str, Callable[[Tensor], Any]] = {
     "product of an axis": lambda a: (a + 1).prod(1),
     "cumulative product": lambda a: (a + 1).cumprod(1),
     "largest": lambda a: a.max(),
+    "largest and product of a number": lambda a: (a.sum().max(), a.sum().prod(), a.sum().prod(0), a.sum().cumprod(0)),
     "mish": torch.nn.functional.mish,
     "binary cross entropy with a target that learns": lambda a: F.binary_cross_entropy(a.sigmoid(), a.cos()),
     "binary cross entropy": lambda a: F.binary_cross_entropy_with_logits(

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import trim_mean, ttest_ind
+from scipy.stats import t, trim_mean, ttest_ind
 
 from analyzer.trends.step_test import MIN_DEVIATION, detectable_step, difference_noise, mixture_p_value, step_p_value
 
@@ -64,3 +64,18 @@ def test_a_longer_history_detects_smaller_steps():
     assert many is not None
     assert few > 1.3 * many > 1.3 * MIN_DEVIATION
     assert detectable_step(np.zeros(3)) is None
+
+
+@pytest.mark.parametrize(
+    ("levels", "factor"),
+    [
+        (np.tile([0.0, 0.04], 10), 1.0),  # Negatively correlated.
+        # Deviations of ± 0.02, ten of each sign: the correlation at lag k is (20 - 2k) / 20, to which 2 / 20 is added.
+        (np.repeat([0.0, 0.04], 10), 1 + 2 * (0.8 * (0.9 + 0.1) + 0.6 * (0.8 + 0.1) + 0.4 * (0.7 + 0.1) + 0.2 * 0.7)),
+    ],
+)
+def test_the_detectable_step_by_hand(levels, factor):
+    """Twenty runs, of which trimming keeps 12, and ten more, of which it keeps 6: 12 + 6 - 2 degrees of freedom."""
+    deviation = math.sqrt(20 * 0.02**2 / 19) / 0.6
+    error, freedom = deviation * math.sqrt((1 / 20 + 1 / 10) * factor), 16 / factor
+    assert detectable_step(levels) == pytest.approx((t.isf(5e-5 / 2, freedom) + t.isf(0.05, freedom)) * error)

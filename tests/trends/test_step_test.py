@@ -70,8 +70,9 @@ def test_a_longer_history_detects_smaller_steps():
     ("levels", "factor"),
     [
         (np.tile([0.0, 0.04], 10), 1.0),  # Negatively correlated.
-        # Deviations of ± 0.02, ten of each sign: the correlation at lag k is (20 - 2k) / 20, to which 2 / 20 is added.
-        (np.repeat([0.0, 0.04], 10), 1 + 2 * (0.8 * (0.9 + 0.1) + 0.6 * (0.8 + 0.1) + 0.4 * (0.7 + 0.1) + 0.2 * 0.7)),
+        # Ten deviations of each sign. At lag k, k pairs differ in sign and 20 - 2k do not: the correlation is
+        # (20 - 3k) / 20, to which 2 / 20 is added.
+        (np.repeat([0.0, 0.04], 10), 1 + 2 * (0.8 * 0.95 + 0.6 * 0.8 + 0.4 * 0.65 + 0.2 * 0.5)),
     ],
 )
 def test_the_detectable_step_by_hand(levels, factor):

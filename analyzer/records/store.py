@@ -38,7 +38,8 @@ def save(records: Sequence[Record], root: Path | None = None) -> Path:
 
 @contextmanager
 def journal(root: Path | None = None) -> Iterator[Callable[[Sequence[Record]], None]]:
-    """A function that keeps the records so far of a run, so that a killed process loses little. Removed at the end.
+    """A function that keeps the records so far of a run, so that a killed process loses little. Removed at the end,
+    except after a KeyboardInterrupt.
 
     The file is replaced each time. One that cannot be written is skipped: `save` reports the error at the end.
     """
@@ -52,9 +53,17 @@ def journal(root: Path | None = None) -> Iterator[Callable[[Sequence[Record]], N
 
     try:
         yield keep
-    finally:
-        with suppress(OSError):  # No such file, or none of its folders.
-            path.unlink()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        _remove(path)
+        raise
+    _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # No such file, or none of its folders.
+        path.unlink()
 
 
 def save_peaks(data: Mapping[str, Any]) -> Path:

@@ -156,8 +156,8 @@ def _timed(case: Case, limit_s: float, journal: Journal) -> Record | Failure:
     )
     with journal() as keep:
         run = time_requests(requests, processes=case.processes, run_worker=run_limited, journal=keep)
-    if not run.complete:
-        raise KeyboardInterrupt
+        if not run.complete:
+            raise KeyboardInterrupt  # Within the block, so that the journal stays.
     (record,) = run.records
     measurement = record.measurement
     if measurement is None or measurement.status != "ok":

@@ -78,7 +78,7 @@ def intensity(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share of a whole: 0.0746 → `7.5 %`."""
-    return "100 %" if share == 1 else f"{100 * share:.1f} %"
+    return "100 %" if math.isclose(share, 1, rel_tol=1e-12) else f"{100 * share:.1f} %"
 
 
 def relative_change(before: float, after: float, *, fewer: str = "fewer") -> str:

@@ -51,20 +51,20 @@ def _row(row: Row, *, total: bool) -> str:
         f" data-depth={first.depth}" if first.depth else "",
         f' class="{_escape(kind)}"' if kind else "",
     )
-    return f"<tr{''.join(attributes)}><th scope=row{_of(first)}{''.join(map(_cell, others))}"
+    return f"<tr{''.join(attributes)}><th scope=row{_content(first)}{''.join(map(_cell, others))}"
 
 
 def _cell(cell: Cell) -> str:
     kind = f' class="{_escape(cell.tone)}"' if cell.tone and not cell.note else ""
-    return f"<td{kind}{_of(cell)}"
+    return f"<td{kind}{_content(cell)}"
 
 
-def _of(cell: Cell) -> str:
-    """The exact value, if the text does not state it; the bar; the text and its small print."""
+def _content(cell: Cell) -> str:
     return "".join(_parts(cell))
 
 
 def _parts(cell: Cell) -> Iterator[str]:
+    """The exact value, if the text does not state it; the bar; the text and its small print."""
     value = cell.value
     if value is not None and cell.text != f"{value:,}":
         yield f" data-v={value if isinstance(value, int) else f'{value:.6g}'}"

@@ -11,7 +11,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.torch_version import TorchVersion
 
@@ -59,6 +59,19 @@ class LayersAsOnACpu(ModeOfFunctions):
             return self.run(func, types, args, kwargs)
         finally:
             self.tracker.adds_bias = before
+
+
+def scripted_recurrent_layers(model: nn.Module) -> list[str]:
+    """The paths of the outermost TorchScript modules that run recurrent layers, which function modes do not see."""
+    paths: list[str] = []
+    for path, module in model.named_modules():
+        inside = any(path.startswith(f"{outer}." if outer else "") for outer in paths)
+        if inside or not isinstance(module, torch.jit.ScriptModule) or not module._c._has_method("forward"):
+            continue
+        graph: Any = module.inlined_graph
+        if any(graph.findAllNodes(f"aten::{kind}", recurse=True) for kind in ("lstm", "gru", "rnn_tanh", "rnn_relu")):
+            paths.append(path)
+    return paths
 
 
 def add_bias_in_place(args: Sequence[Any]) -> Tensor | None:

@@ -20,7 +20,12 @@ from analyzer.counting.dispatch.cpu_embedding_bag import EMBEDDING_BAG_RESULTS
 from analyzer.counting.dispatch.cpu_folds import FOLD_RESULTS
 from analyzer.counting.dispatch.cpu_gradients import gradients_as_on_a_cpu
 from analyzer.counting.dispatch.cpu_losses import LOSS_RESULTS
-from analyzer.counting.dispatch.cpu_recurrent import ONEDNN_RESULTS, LayersAsOnACpu, add_bias_in_place
+from analyzer.counting.dispatch.cpu_recurrent import (
+    ONEDNN_RESULTS,
+    LayersAsOnACpu,
+    add_bias_in_place,
+    scripted_recurrent_layers,
+)
 from analyzer.counting.dispatch.in_place_gradients import ADDITION, may_write, references_if_unique, writes_into_new
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.run_to_the_end import run_model
@@ -80,6 +85,8 @@ def track_memory(
         tracker = MemoryTracker(model, inputs)
         _run_passes(tracker, model, args, kwargs, passes)
         tracker.note("", " uses torch.func: saved activations do not include outputs of the model", strict=False)
+    for path in scripted_recurrent_layers(model):
+        tracker.note(path, ": memory of its recurrent layers is estimated, by the steps that TorchScript runs on meta")
     if notes is not None:
         notes += tracker.notes
     modules = tuple(ModuleMemory(path, size, tracker.highest[path]) for path, size in tracker.allocated.items())

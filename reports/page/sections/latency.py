@@ -76,17 +76,17 @@ def _cell(key: str, value: float | None) -> Cell | str:
 
 def _load_charts(runs: Sequence[Run]) -> list[Block]:
     """p99 over the rate of requests, a line per run; with a single run p50 and p90, too."""
-    loads = [(run, found) for run in runs if (found := loads_of(run.measurement))]
+    loads = [(run, run_loads) for run in runs if (run_loads := loads_of(run.measurement))]
     if not loads:
         return []
-    rows: list[Row] = [(*run.head, *_load_cells(load)) for run, found in loads for load in found]
-    overloaded = any(load.overloaded for _, found in loads for load in found)
-    drawn = [(run, found) for run, found in loads if run.measurement.quality != "void"]
+    rows: list[Row] = [(*run.head, *_load_cells(load)) for run, run_loads in loads for load in run_loads]
+    overloaded = any(load.overloaded for _, run_loads in loads for load in run_loads)
+    drawn = [(run, run_loads) for run, run_loads in loads if run.measurement.quality != "void"]
     lines: dict[str, list[tuple[float, float, str]]] = {}
-    for run, found in drawn[:MAX_LINES]:
+    for run, run_loads in drawn[:MAX_LINES]:
         for name in PERCENTILES if len(drawn) == 1 else ("p99",):
             line = name if len(drawn) == 1 else f"{run.name}, {run.configuration}"
-            points = [_point(line, load, load.latencies_s[name]) for load in found]
+            points = [_point(line, load, load.latencies_s[name]) for load in run_loads]
             if known := [point for point in points if point]:
                 lines[line] = known
     titles = ("configuration", "load", "utilization", *PERCENTILES, "max", "requests", "quality")
@@ -98,7 +98,7 @@ def _load_charts(runs: Sequence[Run]) -> list[Block]:
         Chart(
             id="load",
             title="Latency under load",
-            summary=" ".join(_growth(run, found) for run, found in drawn) or "All runs are void.",
+            summary=" ".join(_growth(run, run_loads) for run, run_loads in drawn) or "All runs are void.",
             figure=scatter.lines(groups, x="requests per second, logarithmic", y="latency, ms"),
             table=table,
             marks=sum(map(len, lines.values())),

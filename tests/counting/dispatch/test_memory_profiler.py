@@ -254,6 +254,23 @@ def test_memory_of_many_steps_is_an_estimate():
     assert any("estimated" in note for note in record.strict_notes)
 
 
+@pytest.mark.filterwarnings("ignore:.*`torch.jit.*` is deprecated", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_memory_of_recurrent_layers_in_torchscript_is_an_estimate(kind):
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.body = nn.Linear(8, 8), torch.jit.trace(kind(8, 8), torch.zeros(5, 1, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.body(self.head(x))[0]
+
+    notes = count_module(Net(), [torch.zeros(5, 1, 8)], {}, memory=True).strict_notes
+    assert [note for note in notes if "estimated" in note and note.startswith("body")]
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.ReLU()))
+    assert not count_module(scripted, [torch.zeros(5, 8)], {}, memory=True).strict_notes
+
+
 @pytest.mark.parametrize("backend", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
 @pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])
 @pytest.mark.parametrize("groups", [8, 2])

@@ -20,7 +20,7 @@ if (head) {
   const roots = [], open = [], totals = [];
   [...body.rows].forEach((row, index) => {
     row.dataset.index ??= index;
-    const depth = +(/d(\d+)/.exec(row.cells[0].className) ?? [0, 0])[1], node = {row, children: []};
+    const depth = +(row.dataset.depth ?? 0), node = {row, children: []};
     if (row.className === 'total') totals.push(row);
     else (depth && open[depth - 1] ? open[depth - 1].children : roots).push(node);
     open.length = depth;

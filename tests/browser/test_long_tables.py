@@ -64,7 +64,7 @@ def test_a_link_shows_its_row_among_thousands(show, file):
     rows = tuple(row.replace(path=f"block{number}.fc", role=f"block{number}.fc") for number in range(700))
     record = Record("deep", shape, "inference", Count("dispatch", rows))
     page = show(file(record, charts="none", key="deep"), at="#block650.fc")
-    wait(page, "document.getElementById('block650.fc').offsetParent !== null")
+    wait(page, "document.getElementById('block650.fc')?.offsetParent != null")
     wait(page, "Math.abs(document.getElementById('block650.fc').getBoundingClientRect().top - innerHeight / 2) < 350")
     page.get_by_role("button", name="Unfold all").last.click()
     assert page.evaluate("[...document.querySelectorAll('#rows-0 tr')].filter((row) => row.offsetParent).length") < 200

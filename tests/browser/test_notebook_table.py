@@ -46,6 +46,15 @@ def test_a_click_sorts_siblings_down_up_and_back(table):
     assert page.events == []
 
 
+def test_submodules_are_indented_and_types_aligned_to_the_left(table):
+    page = table(analyzer.count("googlenet").table(depth=2)._repr_html_())
+    style = "(cell) => [parseFloat(getComputedStyle(cell).paddingLeft), getComputedStyle(cell).textAlign]"
+    paddings = [page.locator(f"tbody tr{depth} > th").first.evaluate(style)[0] for depth in ("", "[data-depth='1']")]
+    assert paddings[0] < paddings[1]
+    aligned = [page.locator(f"tbody td:nth-child({column})").first.evaluate(style)[1] for column in (2, 4)]
+    assert aligned == ["left", "right"]
+
+
 def test_numbers_are_sorted_by_value_and_texts_as_texts(table):
     """995.6 k parameters are less than 1.025 M."""
     page = table(analyzer.count("nin")._repr_html_())

@@ -38,8 +38,8 @@ class Net(torch.nn.Module):
         self.layers = torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in range(50)))
     def forward(self, x):
         return self.layers(x)
-def Net_inputs():
-    return torch.zeros(2, 64)
+def Net_inputs(batch=1):
+    return torch.zeros(batch, 64)
 """
 NET = "net.py:Net"
 OUTPUT = ("--format", "json", "-o", "out.json")

@@ -1,6 +1,6 @@
 """The task of a worker that counts prefill, decode and training of a causal language model of transformers.
 
-The model is built from its configuration on meta tensors; see `analyzer.language_models.source`.
+The model is built from its configuration on meta tensors; see `analyzer.models.references`.
 """
 
 from __future__ import annotations

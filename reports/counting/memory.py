@@ -22,9 +22,13 @@ GIB = 2**30
 CAPACITIES = {f"{gib} GiB": gib * GIB for gib in (8, 16, 24, 40, 80)}
 AT_PEAK = {"gradients": "gradients at the peak"}  # Others have been freed or do not exist yet.
 CONSTANT = ("parameters", "buffers", "inputs")  # Shown even if they are 0.
-LIVENESS = (
-    "Memory is counted by liveness: outputs of operators that a later operator still needs. Scratch space inside "
-    "kernels and libraries is not counted. B are bytes, 1 GiB is 2^30 bytes."
+LIFETIME = (
+    "A tensor counts from the operator that makes it until nothing refers to it: no variable of the model's code and, in "
+    "training, no gradient. Scratch space inside kernels and libraries is not counted. B are bytes, 1 GiB is 2^30 bytes."
+)
+MIXED = (
+    "{}: parameters, gradients and activations have 2 bytes, master weights and optimizer state 4; torch.autocast keeps "
+    "other copies."
 )
 GATHERED = "Gathered layer: the parameters and gradients of the largest layer, whole while the layer runs."
 
@@ -45,7 +49,8 @@ def tables(
     precision = record.memory.setup.precision if record.memory.setup else ""
     title = f"Memory of {record.label}: {conditions(record.replace(dtype=precision or record.dtype))}"
     title += _setup(record.memory)
-    notes = (LIVENESS, GATHERED) if record.memory.gathered else (LIVENESS,)
+    mixed = [MIXED.format(precision)] if precision.endswith("-mixed") else []
+    notes = (LIFETIME, *mixed, *([GATHERED] if record.memory.gathered else []))
     return [
         peak.replace(title=title, columns=(*peak.columns, Column("bytes")), rows=tuple(rows), notes=notes),
         _modules(record, depth),

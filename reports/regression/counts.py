@@ -10,7 +10,7 @@ from analyzer.regression.counts.snapshot import snapshot
 from analyzer.regression.limits import ANY, TIME
 from analyzer.regression.outcome import ModelCheck
 from reports import cells
-from reports.regression.summary import headline, new_or_removed
+from reports.regression.summary import headline, label
 from reports.table import Cell, Row, Table, columns
 
 METRICS_SHOWN = ("params", "macs", "peak_memory")
@@ -22,7 +22,7 @@ def summary_table(result: CountsResult) -> Table:
         (
             Cell(model),
             *(cells.count(metric, totals.get(model, {}).get(metric)) for metric in METRICS_SHOWN),
-            result.outcome(model),
+            label(result, model),
             _details(result.of(model), result),
         )
         for model in result.models
@@ -36,11 +36,11 @@ def _details(checks: Sequence[ModelCheck], result: CountsResult) -> str:
     """The differences in words; the tables below have the values."""
     first = checks[0]
     if first.error:
-        return "cannot be counted"
+        return ""
     exceeded = [METRICS[change.metric].title for check in checks for change in check.changes if change.over_budget]
     parts = [f"over budget: {', '.join(exceeded)}"] if exceeded else []
     if first.reason:
-        return ", ".join([new_or_removed(first) if first.missing else "other input", *parts])
+        return ", ".join([*([] if first.missing else ["other input"]), *parts])
     layers = {(change.path, change.op, change.call) for check in checks for change in check.changes if change.call}
     layers |= {key for check in checks for key in (*check.added, *check.removed)}
     moved = {pair for check in checks for pair in check.moved}

@@ -23,12 +23,13 @@ CAPACITIES = {f"{gib} GiB": gib * GIB for gib in (8, 16, 24, 40, 80)}
 AT_PEAK = {"gradients": "gradients at the peak"}  # Others have been freed or do not exist yet.
 CONSTANT = ("parameters", "buffers", "inputs")  # Shown even if they are 0.
 LIFETIME = (
-    "A tensor counts from the operator that makes it until nothing refers to it: no variable of the model's code and, in "
-    "training, no gradient. Scratch space inside kernels and libraries is not counted. B are bytes, 1 GiB is 2^30 bytes."
+    "A tensor counts from the operator that makes it until nothing refers to it: no variable of the model's code and, "
+    "in training, no gradient. Scratch space inside kernels and libraries is not counted. B are bytes, 1 GiB is 2^30 "
+    "bytes."
 )
 MIXED = (
-    "{}: parameters, gradients and activations have 2 bytes, master weights and optimizer state 4; torch.autocast keeps "
-    "other copies."
+    "{}: parameters, gradients and activations have 2 bytes, master weights and optimizer state 4; torch.autocast "
+    "keeps other copies."
 )
 GATHERED = "Gathered layer: the parameters and gradients of the largest layer, whole while the layer runs."
 

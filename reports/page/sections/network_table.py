@@ -32,7 +32,7 @@ def network_table(networks: Sequence[NetworkView]) -> Table:
         rows.append((Cell(network.name, note=_conditions(network, networks)), *(line[index] for index in kept)))
     titles = (*map(metric_title, metrics), "peak memory", "time", "GPU time")
     shown = [titles[index] for index in kept]
-    note = f"Small print: the change relative to {first.name}; " if len(networks) > 1 else ""
+    note = f"Below each number: the change relative to {first.name}; " if len(networks) > 1 else ""
     notes = [f"{note}bars are relative to the largest number of the column."] if len(networks) > 1 else []
     if any(network.measurement for network in networks):
         notes.append(

@@ -55,7 +55,8 @@ class Selection(Frozen):
         return [parse_input(text) for text in self.inputs]
 
     def counters(self, *, counter: Counter = "closed_form", verify: bool = False) -> list[Callable[..., Record]]:
-        """One function per model, in the order typed, that counts it when called with `batch` and `memory`.
+        """One function per model, in the order typed, that counts it when called with `memory`, and at another batch
+        with `batch`.
 
         Models of options follow those that are arguments, built-in networks first.
         `counter` and `verify` apply to variants only; references are always counted by running them, in a worker.
@@ -67,12 +68,16 @@ class Selection(Frozen):
             raise AnalyzerError("--timeout has no effect without --model; built-in networks run no code")
         variants, inputs = self.resolve_variants(), self.parse_inputs()
         size: Shape | None = image_shape(inputs, self.batch) if variants else None
-        count = partial(count_variant, input=size, train=self.training, counter=counter, verify=verify)
+        count = partial(
+            count_variant, input=size, batch=self.batch, train=self.training, counter=counter, verify=verify
+        )
         counters: list[Callable[..., Record]] = [partial(count, variant) for variant in variants]
         if self.references:
             from analyzer.counting.references import count_in_worker
 
-            in_worker = partial(count_in_worker, inputs=self.inputs, train=self.training, limit_s=self.timeout_s)
+            in_worker = partial(
+                count_in_worker, inputs=self.inputs, typed_batch=self.batch, train=self.training, limit_s=self.timeout_s
+            )
             counters += [partial(in_worker, name) for name in self.references]
         return [counters[index] for index in self._positions()]
 
@@ -94,7 +99,7 @@ class Selection(Frozen):
         counters = self.counters() if counters is None else counters
         for position, count in zip(self._positions(), counters, strict=True):
             try:
-                records.append(count(batch=self.batch, memory=memory))
+                records.append(count(memory=memory))
             except AnalyzerError as error:
                 if position < len(self.variants):
                     raise

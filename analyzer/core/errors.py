@@ -40,8 +40,11 @@ class InputError(AnalyzerError):
         self.advice, self.example = advice, example
 
     def with_advice(self, advice: str) -> InputError:
-        """The same error for users who give inputs otherwise than by `--input`."""
-        error = InputError(str(self).replace(self.advice, advice), advice, self.example)
+        """The same error with another advice, or none, as for users who give inputs otherwise than by `--input`."""
+        if not self.advice:
+            return self
+        text = str(self).replace(self.advice, advice) if advice else str(self).replace(f"; {self.advice}", "")
+        error = InputError(text, advice, self.example)
         error.details, error.exit_status = self.details, self.exit_status
         return error
 

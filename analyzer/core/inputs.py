@@ -43,6 +43,11 @@ class Input(Frozen):
         below = f"<{self.below}" if self.below else ""
         return f"{name}{'!' if self.literal else ''}{'x'.join(map(str, self.shape))}:{self.dtype}{below}"
 
+    @property
+    def typed(self) -> str:
+        """`text` as a user types it, without the default type."""
+        return self.text.removesuffix(":float32")
+
     def batched(self, batch: int) -> Shape:
         return self.shape if self.literal else (batch, *self.shape)
 
@@ -96,13 +101,16 @@ def without_batch(inputs: Sequence[Input], batch: int) -> list[Input]:
 def image_shape(inputs: list[Input], batch: int = 1) -> Shape | None:
     """The single image input of a built-in network, (channels, height, width); None without inputs.
 
-    A fourth size in front must be the batch.
+    A fourth size in front must be the batch or 1.
     """
     if not inputs:
         return None
     image = inputs[0]
     if len(image.shape) == 4:
-        (image,) = without_batch(inputs[:1], batch)
+        (image,) = without_batch(inputs[:1], 1 if image.shape[0] == 1 else batch)
     if len(inputs) > 1 or image.name or image.literal or image.dtype != "float32" or len(image.shape) != 3:
-        raise AnalyzerError("a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, such as 3x320x320")
+        example = "such as 3x320x320"
+        if len(image.shape) == 4 and not image.literal:
+            example = f"here --input {'x'.join(map(str, image.shape[1:]))} --batch {image.shape[0]}"
+        raise AnalyzerError(f"a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, {example}")
     return image.shape

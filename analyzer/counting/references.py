@@ -22,19 +22,24 @@ def count_passes(
     passes: Sequence[Pass],
     *,
     inputs: Sequence[str] = (),
-    batch: int = 1,
+    batch: int | None = 1,
+    typed_batch: int | None = None,
     limit_s: float | None = None,
 ) -> tuple[list[Record], str]:
     """A record per pass; if one but the first cannot be counted, those before it and the error.
 
-    `inputs` are as on the command line. Raises AnalyzerError, NeedsInput for a model without an input, CannotMeasure if
-    the model ended its process or ran for longer than `limit_s` seconds (10 minutes if None), and KeyboardInterrupt.
+    `inputs` are as on the command line, typed with `typed_batch` if that is not None: then sizes may have another batch
+    in front, at which the model is counted if `batch` is None.
+
+    Raises AnalyzerError, NeedsInput for a model without an input, CannotMeasure if the model ended its process or ran
+    for longer than `limit_s` seconds (10 minutes if None), and KeyboardInterrupt.
     """
     request = {
         "reference": reference,
         "passes": [(train, to_json(memory)) for train, memory in passes],
         "inputs": list(inputs),
         "batch": batch,
+        "typed_batch": typed_batch,
     }
     reply = client.ask(TASK, request, limit_s or client.LIMIT_S, model=reference)
     if reply.end != "done":
@@ -56,11 +61,14 @@ def count_in_worker(
     reference: str,
     *,
     inputs: Sequence[str] = (),
-    batch: int = 1,
+    batch: int | None = None,
+    typed_batch: int | None = None,
     train: bool = False,
     memory: bool | TrainingSetup = False,
     limit_s: float | None = None,
 ) -> Record:
     """The record of one pass; see `count_passes`."""
-    (record,), _ = count_passes(reference, [(train, memory)], inputs=inputs, batch=batch, limit_s=limit_s)
+    (record,), _ = count_passes(
+        reference, [(train, memory)], inputs=inputs, batch=batch, typed_batch=typed_batch, limit_s=limit_s
+    )
     return record

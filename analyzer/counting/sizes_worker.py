@@ -63,5 +63,5 @@ def _load(reference: str, inputs: list[str], batch: int) -> Reference:
     global _loaded
     key = (reference, tuple(inputs), batch)
     if _loaded is None or _loaded.key != key:
-        _loaded = _Loaded(key, load(reference, [parse_input(text) for text in inputs], batch))
+        _loaded = _Loaded(key, load(reference, [parse_input(text) for text in inputs], batch, any_batch=False))
     return _loaded.reference

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, InputError
-from analyzer.core.inputs import parse_input
+from analyzer.core.inputs import Input, parse_input
 from analyzer.core.serialize import from_json, to_json
 from analyzer.counting.api import reference_counter
 from analyzer.counting.execution.batch_in_input import load  # The server imports it before it forks.
+from analyzer.counting.execution.input_advice import advised
 from analyzer.counting.parameters import params
 from analyzer.models.failures import naming_the_model
+from analyzer.models.references import Reference
 from analyzer.records.record_json import record_to_json
 from analyzer.records.training import TrainingSetup
 from analyzer.worker.task import Send
+
+
+def _load(reference: str, inputs: Sequence[Input], batch: int | None, typed_batch: int | None) -> Reference:
+    """The model at `batch`, its inputs read as they were typed with `typed_batch`; at the batch read if None."""
+    if typed_batch is None or not inputs:
+        return load(reference, inputs, batch or typed_batch or 1, any_batch=False)
+    loaded = load(reference, inputs, typed_batch)
+    if batch is None:
+        return loaded
+    args, kwargs = loaded.at_batch(batch)
+    return loaded._replace(args=args, kwargs=kwargs)
 
 
 @naming_the_model
 def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     """Loads the model once and sends a record for each of `passes`; the final line has the error of a pass but the
     first, which then is the last one. Of a model that needs an input, parameters are sent before the error."""
-    reference = request["reference"]
+    reference, loaded = request["reference"], None
+    inputs: list[Input] = []
     try:
         inputs = [parse_input(text) for text in request["inputs"]]
-        loaded = load(reference, inputs, request["batch"])
+        loaded = _load(reference, inputs, request["batch"], request["typed_batch"])
         count = reference_counter(loaded)
         for number, (train, memory) in enumerate(request["passes"]):
             try:
@@ -35,8 +49,10 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
                     raise
                 return {"event": "done", "error": str(error)}
     except InputError as error:
-        if error.example:  # Without an input, its parameters can be shown.
+        if loaded and error.example:  # Without an input, its parameters can be shown.
             parameters = params(loaded.model).replace(model=loaded.label)
             send({"event": "parameters", "parameters": to_json(parameters), "example": error.example})
+        elif loaded:
+            raise advised(error, loaded, inputs, request["batch"] or request["typed_batch"] or 1) from error.__cause__
         raise
     return {"event": "done"}

@@ -23,6 +23,8 @@ from analyzer.core.errors import (
     one_line,
 )
 
+OTHER_INPUT = "for another input use --input"
+
 
 def naming_the_model(handle: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
     """A task of a worker, `handle(request, send)`, of which an exception of the model's code becomes a CannotMeasure
@@ -59,7 +61,7 @@ def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], 
     name = type(model).__name__
     inputs = [_describe(value) for value in args] + [f"{key}={_describe(value)}" for key, value in kwargs.items()]
     if inputs:
-        advice = "for another input use --input"
+        advice = OTHER_INPUT
         message = f"{name} does not run on {', '.join(inputs)}: {error_summary(error)}; {advice}"
     else:
         example, *others = example_inputs(model)

@@ -1,13 +1,13 @@
 """Inputs that may contain the batch: `--input 1x3x224x224`, as other tools take it, for a model that wants `3x224x224`.
 
-Sizes leave the batch out. If a model does not run on them and the first one equals the batch, it is the batch.
+Sizes leave the batch out. If a model does not run on them as a sample but does as a batch, the first size is the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from torch import nn
 from analyzer.core.errors import AnalyzerError, InputError
 from analyzer.core.inputs import Input, without_batch
 from analyzer.core.shapes import shape_text
+from analyzer.counting.execution.input_advice import advised
 from analyzer.counting.execution.randomness import seeded
 from analyzer.counting.execution.run import count_model
 from analyzer.models.huggingface import head_note
@@ -22,9 +23,18 @@ from analyzer.models.references import Reference, resolve
 from analyzer.models.zeros import input_zeros
 
 
-def load(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Reference:
+class Reading(NamedTuple):
+    """Inputs as samples, their batch, and a note on how they were read."""
+
+    samples: list[Input]
+    batch: int
+    notes: tuple[str, ...] = ()
+
+
+def load(reference: str, inputs: Sequence[Input] = (), batch: int = 1, *, any_batch: bool = True) -> Reference:
     """The model of a reference with inputs on which it runs, made under a fixed seed; a note says how they were read.
 
+    Without `any_batch`, sizes with another batch than `batch` in front are refused, for callers that record it.
     Raises AnalyzerError as `resolve` does, and InputError if the model runs on neither reading.
     """
     with seeded():
@@ -32,43 +42,76 @@ def load(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Refere
     if loaded.real is not None:
         loaded = loaded._replace(real=seeded()(loaded.real))
     loaded = loaded._replace(notes=(*loaded.notes, *head_note(reference, loaded.model)))
-    read, note = read_inputs(loaded.model, inputs, batch, real=loaded.real)
-    if read == list(inputs):
-        return loaded._replace(notes=(*loaded.notes, *note))
-    args, kwargs = input_zeros(read, batch)
-    return loaded._replace(args=args, kwargs=kwargs, at_batch=partial(input_zeros, read), notes=(*loaded.notes, *note))
+    try:
+        read = _read(loaded.model, inputs, batch, real=loaded.real, any_batch=any_batch)
+    except InputError as error:
+        raise advised(error, loaded, inputs, batch) from error.__cause__
+    if read.samples == list(inputs):
+        return loaded._replace(notes=(*loaded.notes, *read.notes))
+    args, kwargs = input_zeros(read.samples, read.batch)
+    at_batch = partial(input_zeros, read.samples)
+    return loaded._replace(args=args, kwargs=kwargs, at_batch=at_batch, notes=(*loaded.notes, *read.notes))
 
 
 def read_inputs(
+    model: nn.Module, inputs: Sequence[Input], batch: int, device: torch.device | None = None
+) -> tuple[list[Input], tuple[str, ...]]:
+    """Inputs on which the model runs at `batch`, and a note on how they were read.
+
+    Sizes with another batch are literal. Raises InputError if the model runs on neither reading.
+    """
+    read = _read(model, inputs, batch, device)
+    if read.batch == batch:
+        return read.samples, read.notes
+    return [spec.replace(shape=spec.batched(read.batch), literal=True) for spec in read.samples], read.notes
+
+
+def _read(
     model: nn.Module,
     inputs: Sequence[Input],
     batch: int,
     device: torch.device | None = None,
+    *,
     real: Callable[[], nn.Module] | None = None,
-) -> tuple[list[Input], tuple[str, ...]]:
-    """The inputs without a batch in front, and a note on how they were read. It counts the model if both may be meant.
-
-    Raises InputError if the model runs on neither reading.
-    """
-    inputs, stripped = list(inputs), without_batch(inputs, batch)
+    any_batch: bool = True,
+) -> Reading:
+    """Counts the model if the first size may be the batch."""
+    inputs = list(inputs)
+    front = _size_in_front(inputs, batch)
+    stripped = without_batch(inputs, front) if front else inputs
     if stripped == inputs:
-        return inputs, ()
+        return Reading(inputs, batch)
 
-    def run(args: list[Any], kwargs: Mapping[str, Any]) -> None:
-        count_model(model, args, kwargs, real=real)
+    def run(specs: Sequence[Input], batch: int) -> None:
+        count_model(model, *input_zeros(specs, batch, device), real=real)
 
-    shapes, other_shapes = (", ".join(shape_text(spec.shape) for spec in specs) for specs in (inputs, stripped))
+    shapes, samples = (", ".join(shape_text(spec.shape) for spec in specs) for specs in (inputs, stripped))
+    inner = batch if front == 1 else front
     try:
-        run(*input_zeros(inputs, batch, device))
+        run(inputs, batch)
     except InputError as error:
         try:
-            run(*input_zeros(stripped, batch, device))
+            run(stripped, inner)
         except AnalyzerError:
             raise error from error.__cause__
-        return stripped, (f"input {shapes} was read with its batch of {batch}; one sample is {other_shapes}",)
-    if all(len(spec.shape) == 3 and spec.shape[0] == 1 for spec in inputs):  # An image of one channel.
-        return inputs, ()
-    note = (
-        f"input {shapes} was read as one sample, without the batch; if it has a batch of {batch}, give {other_shapes}"
-    )
-    return inputs, (note,)
+        if inner != batch and not (any_batch and batch == 1):
+            options = " ".join(f"--input {spec.typed}" for spec in stripped)
+            advice = f"the first size is a batch: give {options} --batch {inner}"
+            raise error.with_advice(advice) from error.__cause__
+        return Reading(stripped, inner, (f"input {shapes} was read as {samples} at batch {inner}",))
+    if front != batch or all(len(spec.shape) == 3 and spec.shape[0] == 1 for spec in inputs):  # One channel.
+        return Reading(inputs, batch)
+    note = f"input {shapes} was read as one sample, without the batch; if it has a batch of {batch}, give {samples}"
+    return Reading(inputs, batch, (note,))
+
+
+def _size_in_front(inputs: Sequence[Input], batch: int) -> int:
+    """The first size that may be the batch; 0 if there is none. An image of three channels is a sample, which saves
+    counting it twice."""
+    shapes = [spec.shape for spec in inputs if not spec.literal and len(spec.shape) > 1]
+    fronts = [shape[0] for shape in shapes]
+    if batch in fronts:
+        return batch
+    if 1 in fronts:
+        return 1
+    return fronts[0] if fronts and not (len(shapes[0]) == 3 and fronts[0] == 3) else 0

@@ -46,7 +46,7 @@ def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any
         return model, *arguments(request, args, kwargs)
     from analyzer.counting.execution.batch_in_input import load
 
-    reference = load(request.reference or "", inputs, configuration.batch)
+    reference = load(request.reference or "", inputs, configuration.batch, any_batch=False)
     model = reference.model
     if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]) and reference.real:
         model = reference.real()

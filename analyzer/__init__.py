@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from analyzer.core.errors import AnalyzerError as AnalyzerError
     from analyzer.core.errors import CannotMeasure as CannotMeasure
     from analyzer.core.errors import InputError as InputError
-    from analyzer.counting.api import compare as compare
     from analyzer.counting.api import count as count
+    from analyzer.counting.compare import compare as compare
     from analyzer.counting.operators.call import Call as Call
     from analyzer.counting.operators.call import Work as Work
     from analyzer.counting.operators.classify import register as register
@@ -60,7 +60,8 @@ if TYPE_CHECKING:
 _NAMES = {
     "analyzer.core.display": "View",
     "analyzer.core.errors": "AnalyzerError CannotMeasure InputError",
-    "analyzer.counting.api": "compare count",
+    "analyzer.counting.api": "count",
+    "analyzer.counting.compare": "compare",
     "analyzer.counting.operators.call": "Call Work",
     "analyzer.counting.operators.classify": "register",
     "analyzer.counting.parameters": "params",

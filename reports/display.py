@@ -30,7 +30,11 @@ def tables(result: Any, **options: Any) -> Sequence[Table]:
     if isinstance(result, Parameters):
         from reports.counting import parameters
 
-        return [parameters.table(result, **options)]
+        depth, fold = options["depth"], options["fold"]
+        if depth is not None:
+            require_positive_int("depth", depth)
+        levels = parameters.default_depth(result, fold=fold) if depth is None else depth
+        return [parameters.table(result, levels, fold=fold)]
     from analyzer.claims.claim import Claim, Claims
     from reports import claims
 

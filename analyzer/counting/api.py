@@ -1,4 +1,4 @@
-"""`analyzer.count` and `analyzer.compare`: the Python interface of the main job."""
+"""`analyzer.count`: the Python interface of the main job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from analyzer.core.shapes import Shape
     from analyzer.models.references import Reference
     from analyzer.networks.overrides import Overrides
-    from analyzer.records.comparison import Comparison
 
 Counter: TypeAlias = Literal["closed_form", "dispatch"]
 
@@ -80,7 +79,11 @@ def count(
         if isinstance(args, list | tuple) and len(args) > 1 and all(map(is_positive_int, args)):  # A shape.
             args_too, example = "", "x".join(map(str, args))
         advice = f"give {args_too}input='{example}' (without the batch dimension)"
-        raise error.with_advice(advice) from error.__cause__
+        # The message has the model's exception, and the other frames of its traceback are torch's and ours.
+        advised = error.with_advice(advice).with_traceback(None)
+        for frame in error.details:
+            advised.add_note(frame)
+        raise advised from None
 
 
 def _count(
@@ -140,39 +143,6 @@ def _count(
     # A single input need not be in a list. A tensor also supports len(), so only list and tuple mean several inputs.
     args = args if isinstance(args, list | tuple) else (args,)
     return count_module(model, args, kwargs or {}, train=train, memory=memory, notes=notes)
-
-
-def compare(
-    *models: str | nn.Module | Record,
-    args: Sequence[Any] | Tensor = (),
-    kwargs: Mapping[str, Any] | None = None,
-    input: Shape | str | Sequence[str] | None = None,
-    batch: int = 1,
-    train: bool | None = None,
-) -> Comparison:
-    """Compares each model with the first: modules, built-in networks, references and records, in any combination.
-
-    The other arguments are those of `count`. They do not change records, which are compared as they are.
-
-    >>> totals = compare("googlenet", "alexnet").totals
-    >>> f"{totals['params'].ratio:.2f} {totals['macs'].ratio:.3f}"
-    '8.71 0.458'
-    >>> from torch import nn
-    >>> compare(nn.Linear(64, 8), nn.Linear(64, 16), input="64").totals["macs"].difference
-    512
-    """
-    from analyzer.records.comparable import unique_names
-    from analyzer.records.comparison import compare_records
-
-    records = []
-    for model in models:
-        if isinstance(model, Record):
-            records.append(model)
-        else:
-            arguments: tuple[Any, ...] = () if isinstance(model, str) else (args, kwargs)
-            records.append(count(model, *arguments, input=input, batch=batch, train=train))
-    names = [model for model in models if isinstance(model, str)]
-    return compare_records(records, None if len(set(names)) < len(names) else unique_names(records))
 
 
 def _setup(memory: bool | TrainingSetup) -> TrainingSetup | None:

@@ -9,6 +9,7 @@ from analyzer.core.shapes import shape_text
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration
 
+MAX_VALUES = 4  # Of a condition that differs between records.
 # Names of the fields of a stable key, in order.
 KEY_FIELDS = ("processor", "instructions or driver", "threads", "dtype", "layout", "compilation", "torch build",
               "interpreter", "allocator")  # fmt: skip
@@ -52,6 +53,28 @@ def incompatibility(first: Record, second: Record) -> str | None:
         fields += [("caches", first_caches, second_caches), *zip(KEY_FIELDS, first_key, second_key, strict=True)]
     differences = [f"{name} {before} against {after}" for name, before, after in fields if before != after]
     return "; ".join(dict.fromkeys(differences)) or None
+
+
+def differences(records: Sequence[Record]) -> tuple[str, ...]:
+    """The conditions in which counts differ, each with its values: `inputs differ: 8x3x224x224, 1x3x224x224`."""
+    conditions = {
+        "inputs": [_input_text(record) for record in records],
+        "modes": [record.mode_text for record in records],
+        "types": [record.dtype for record in records],
+    }
+    return tuple(
+        f"{name} differ: {_some(list(dict.fromkeys(texts)))}" for name, texts in conditions.items() if len({*texts}) > 1
+    )
+
+
+def _input_text(record: Record) -> str:
+    text = ", ".join(map(shape_text, record.input)) or "unknown"
+    return f"({text})" if len(record.input) > 1 else text
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = len(texts) - MAX_VALUES
+    return ", ".join(texts[:MAX_VALUES]) + (f" and {more} more" if more > 0 else "")
 
 
 def batch(record: Record) -> str:

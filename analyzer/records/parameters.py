@@ -53,9 +53,12 @@ class Parameters(Displayed, Frozen):
             f"{total.parameter_bytes:,} bytes; {total.buffers:,} elements of buffers"
         )
 
-    def table(self, *, depth: int = 1) -> View:
-        """One row per module down to `depth`, with the tensors of its children, and the total."""
-        return self._view(depth=depth)
+    def table(self, *, depth: int | None = None, fold: bool = True) -> View:
+        """One row per module down to `depth`, with the tensors of its children, and the total.
+
+        Without a depth, modules that have nearly everything are divided. `fold` shows equal modules in one row.
+        """
+        return self._view(depth=depth, fold=fold)
 
     @property
     def rows(self) -> tuple[ModuleParameters, ...]:

@@ -7,6 +7,7 @@ from itertools import zip_longest
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.units import METRICS
+from analyzer.records.comparable import differences
 from analyzer.records.comparison import TOTAL, Comparison
 from analyzer.records.rows import Totals
 from reports import cells
@@ -40,15 +41,17 @@ def _summary(comparison: Comparison) -> Table:
     for index, (values, label) in enumerate(zip(all_values, comparison.labels, strict=True)):
         # Overrides are below the network's name, one per line, the first next to the ratios: a narrow column.
         name, at, overrides = label.partition("@")
-        counted_at = (", ".join(part[index] for part in differing),) if differing else ()
-        rows.append((Cell(name), *map(cells.count, metrics, values), *counted_at))
+        # So are the conditions: in one line they would be cut.
+        conditions = [part[index] for part in differing]
+        rows.append((Cell(name), *map(cells.count, metrics, values), *conditions[:1]))
         ratios = [_ratios(metrics, first, values)] if values is not first and values[0] is not None else []
-        for override, texts in zip_longest(overrides.split(",") if at else [], ratios):
+        for override, texts, condition in zip_longest(overrides.split(",") if at else [], ratios, conditions[1:]):
             row = (Cell(f"@{override}" if override else "", depth=1), *(texts or [""] * len(metrics)))
-            rows.append((*row, *([""] if differing else [])))
+            rows.append((*row, *([condition or ""] if differing else [])))
     module = comparison.records[0].module
     title = (f"{module}: " if module else "") + " against ".join(comparison.labels)
     shared = ", ".join(part[0] for part in parts if part not in differing)
+    heading = "; ".join([*differences(comparison.records), *([shared] if shared else [])])
     notes = [
         f"{label}: {exact_totals(record, short=True)}"
         for label, record in zip(comparison.labels, comparison.records, strict=True)
@@ -63,7 +66,7 @@ def _summary(comparison: Comparison) -> Table:
     titles = columns(
         "model", *names, *(["counted at"] if differing else []), left=("counted at",), drop=("traffic", "activations")
     )
-    return Table(f"{title} ({shared})", titles, tuple(rows), notes=tuple(notes))
+    return Table(f"{title} ({heading})", titles, tuple(rows), notes=tuple(notes))
 
 
 def _summary_metrics(comparison: Comparison) -> tuple[str, ...]:

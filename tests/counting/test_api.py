@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 import torch
 
@@ -197,6 +199,40 @@ def test_compare_takes_modules_records_and_names():
     assert modes.labels == ("nin (inference)", "nin (training)")
     with pytest.raises(AnalyzerError, match="nin is given twice"):
         analyzer.compare("nin", "nin")
+
+
+def test_compare_counts_a_name_at_the_input_of_a_record_or_of_args():
+    def inputs(*models, **arguments):
+        return [record.input for record in analyzer.compare(*models, **arguments).records]
+
+    record, net = analyzer.count("nin", input="3x192x192", batch=8), torch.nn.Conv2d(3, 4, 3)
+    assert inputs("nin", record, net) == [((8, 3, 192, 192),)] * 3
+    assert inputs("nin", net, args=torch.zeros(2, 3, 256, 256)) == [((2, 3, 256, 256),)] * 2
+    assert inputs(record, "nin", batch=1) == [((8, 3, 192, 192),), ((1, 3, 192, 192),)]
+    assert inputs(record, "nin", input="3x224x224") == [((8, 3, 192, 192),), ((1, 3, 224, 224),)]
+    training = analyzer.compare(analyzer.count("nin", train=True), "nin")
+    assert training.totals["step_macs"].ratio == 1
+    with pytest.raises(AnalyzerError, match="Linear does not run on 8x3x192x192"):
+        analyzer.compare(record, torch.nn.Linear(5, 2))
+
+
+def test_compare_counts_a_name_that_does_not_take_that_input_at_its_own_one_and_says_so():
+    record = analyzer.count(torch.nn.Linear(64, 8), input="64", batch=4)
+    comparison = analyzer.compare(record, "nin")
+    assert comparison.records[1].input == ((4, 3, 224, 224),)
+    assert "inputs differ: 4x64, 4x3x224x224" in comparison.table().tables[0].title
+
+
+def test_an_input_that_does_not_fit_has_the_models_line_and_no_chained_traceback(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "import torch\n\nclass Net(torch.nn.Conv2d):\n    def forward(self, x):\n        return super().forward(x)\n"
+    )
+    for model in (torch.nn.Conv2d(3, 8, 3), f"{tmp_path}/net.py:Net(3, 8, 3)"):
+        with pytest.raises(AnalyzerError, match="expected input") as caught:
+            analyzer.count(model, input="5x32x32")
+        shown = "".join(traceback.format_exception(caught.value))
+        assert shown.count("Traceback") == 1
+        assert (f"{tmp_path}/net.py:5 in forward" in shown) == isinstance(model, str)
 
 
 def test_a_tensor_is_the_only_input_not_a_sequence_of_inputs():

@@ -8,7 +8,8 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.serialize import to_json
-from analyzer.counting.api import compare, count
+from analyzer.counting.api import count
+from analyzer.counting.compare import compare
 from analyzer.networks import VARIANTS
 from analyzer.records.agreement import Agreement, Difference
 from analyzer.records.comparison import compare_records

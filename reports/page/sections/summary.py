@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.core.units import METRICS, relative_change_phrase, scaled, seconds
+from analyzer.records.comparable import differences
 from analyzer.records.timings import Timing
 from reports import cells
 from reports.counting.network import passes_of_step
@@ -22,6 +23,8 @@ MAX_COMPARED = 3  # Networks with a sentence each; more are ranked in one senten
 def section(networks: Sequence[NetworkView], refused: Sequence[str]) -> Section:
     blocks: list[Block] = [Paragraphs(tuple(refused), "warning")] if refused else []
     blocks.append(Paragraphs(tuple(sentences(networks)), "lead"))
+    if differing := _differences(networks):
+        blocks.append(Paragraphs(differing, "notice"))
     if shown := [network for network in networks if not network.empty]:
         bubbles = overview.bubbles(shown)
         blocks.append(SideBySide((*([bubbles] if bubbles else []), overview.parts(shown))))
@@ -150,6 +153,12 @@ def totals(networks: Sequence[NetworkView]) -> Table:
     ]
     titles = columns("network", *(METRICS[metric].title for metric in metrics), "FLOP/B", "peak bytes")
     return Table("Totals, to the last unit", titles, tuple(rows), id="totals", tools=("sort", "csv"), fold=True)
+
+
+def _differences(networks: Sequence[NetworkView]) -> tuple[str, ...]:
+    """What differs between the networks that are compared; for the others it is in their sentence."""
+    compared = [network.record for network in networks if not (network.empty or network.incompatibility)]
+    return tuple(f"{difference[0].upper()}{difference[1:]}." for difference in differences(compared))
 
 
 def _notes(networks: Sequence[NetworkView]) -> tuple[str, ...]:

@@ -26,3 +26,24 @@ def test_a_few_of_them_have_a_row_each():
     rows = modules("googlenet", "alexnet")
     assert {"conv3", "conv4", "conv5", "inception_3a", "inception_3b", "inception_4a"} <= {*rows}
     assert sum(None in values for values in rows.values()) <= MAX_UNMATCHED
+
+
+def test_different_inputs_modes_and_types_are_in_the_heading_and_whole_on_a_narrow_terminal():
+    first = analyzer.count("nin", batch=8).replace(dtype="float16", model="nin16")
+    comparison = analyzer.compare(first, analyzer.count("nin", train=True))
+    title = tables(comparison, "macs", 1)[0].title
+    for text in (
+        "inputs differ: 8x3x224x224, 1x3x224x224",
+        "modes differ: inference, training",
+        "types differ: float16",
+    ):
+        assert text in title
+    lines = str(comparison).splitlines()
+    for value in ("input 8x3x224x224", "inference", "float16", "input 1x3x224x224", "training", "float32"):
+        assert any(line.endswith(f" {value}") for line in lines)
+    assert "differ" not in tables(analyzer.compare("nin", "googlenet"), "macs", 1)[0].title
+
+
+def test_many_inputs_are_cut_in_the_heading():
+    records = [analyzer.count("nin", batch=batch) for batch in range(1, 8)]
+    assert "4x3x224x224 and 3 more" in tables(analyzer.compare(*records), "macs", 1)[0].title

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError
+from analyzer.core.inputs import is_reference
 from analyzer.core.shapes import Shape, shape_text
 from analyzer.counting.api import count
 from analyzer.records.comparable import unique_names
@@ -28,8 +29,8 @@ def compare(
 
     The other arguments are those of `count`. They do not change records, which are compared as they are. Without
     `input`, a model is counted at the input of the first record or of `args`, and in training if that record has a
-    training step. A network that does not take that input is counted at its own one, at the same batch; the title of
-    the comparison says that inputs differ.
+    training step. A network that does not take that input, or has other parameters there, is counted at its own one
+    at the same batch; the title of the comparison says that inputs differ.
 
     >>> totals = compare("googlenet", "alexnet").totals
     >>> f"{totals['params'].ratio:.2f} {totals['macs'].ratio:.3f}"
@@ -69,8 +70,14 @@ def _count_like(record: Record, model: str | nn.Module, batch: int | None, train
     train = True if train is None and record.totals.step else train
     if len(record.input) == 1 and sample:
         try:
-            return count(model, input=shape_text(tuple(sample)), batch=batch, train=train)
+            counted = count(model, input=shape_text(tuple(sample)), batch=batch, train=train)
         except AnalyzerError:
             if not isinstance(model, str):  # A module has no input of its own.
                 raise
+        else:
+            if not isinstance(model, str) or is_reference(model) or model == record.model:
+                return counted
+            # A built-in network is made for its input: at another one, linear layers may have other sizes.
+            usual = count(model, batch=batch, train=train)
+            return counted if counted.totals.params == usual.totals.params else usual
     return count(model, batch=batch, train=train)

@@ -64,7 +64,11 @@ def _summary(comparison: Comparison) -> Table:
     ]
     names = ["forward" if "step_macs" in metrics and name == "macs" else METRICS[name].title for name in metrics]
     titles = columns(
-        "model", *names, *(["counted at"] if differing else []), left=("counted at",), drop=("traffic", "activations")
+        "model",
+        *names,
+        *(["counted at"] if differing else []),
+        left=("counted at",),
+        drop=("traffic", "activations", METRICS["step_flops"].title),
     )
     return Table(f"{title} ({heading})", titles, tuple(rows), notes=tuple(notes))
 

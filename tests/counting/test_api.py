@@ -221,6 +221,11 @@ def test_compare_counts_a_name_that_does_not_take_that_input_at_its_own_one_and_
     comparison = analyzer.compare(record, "nin")
     assert comparison.records[1].input == ((4, 3, 224, 224),)
     assert "inputs differ: 4x64, 4x3x224x224" in comparison.table().tables[0].title
+    # At 32x32 the first linear layer of VGG-16 has 512 inputs instead of 25,088.
+    small = analyzer.count(torch.nn.Conv2d(3, 8, 3), input="3x32x32", batch=4)
+    assert analyzer.compare(small, "vgg16").records[1].input == ((4, 3, 224, 224),)
+    same = analyzer.compare(analyzer.count("vgg16", input="3x32x32", batch=4), "vgg16")
+    assert same.records[0].input == same.records[1].input
 
 
 def test_an_input_that_does_not_fit_has_the_models_line_and_no_chained_traceback(tmp_path):

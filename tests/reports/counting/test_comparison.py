@@ -44,6 +44,11 @@ def test_different_inputs_modes_and_types_are_in_the_heading_and_whole_on_a_narr
     assert "differ" not in tables(analyzer.compare("nin", "googlenet"), "macs", 1)[0].title
 
 
+def test_the_conditions_stay_on_a_narrow_terminal_in_training():
+    comparison = analyzer.compare("googlenet", "alexnet", "vgg16", train=True)
+    assert "input 1x3x227x227" in str(comparison)
+
+
 def test_many_inputs_are_cut_in_the_heading():
     records = [analyzer.count("nin", batch=batch) for batch in range(1, 8)]
     assert "4x3x224x224 and 3 more" in tables(analyzer.compare(*records), "macs", 1)[0].title

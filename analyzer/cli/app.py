@@ -61,7 +61,8 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
 @click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
               help="Batch size; of several, a table for each.")  # fmt: skip
 @click.option("--module", metavar="PATH", shell_complete=complete_module,
-              help="Show one module only, by path or role.")  # fmt: skip
+              help="Show one module only: its path, such as inception_4a.branch1, or its role in a "
+                   "built-in network.")  # fmt: skip
 @table_options
 @click.option("--counter", type=click.Choice(["closed-form", "dispatch"]),
               help="How to count built-in networks: by formulas (closed-form, the default) or by running them "
@@ -145,7 +146,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         option = error.option_name if isinstance(error, click.NoSuchOption) else ""
         other = OTHER_NAMES_OF_CHECK.get(option) if command.endswith(" check") else None
         other = other or OTHER_NAMES.get(option)
-        reason = f"no option {option}; write {other}" if other else reason
+        if isinstance(error, click.NoSuchOption):
+            reason = f"no option {option}; {f'write {other}' if other else _nearest_options(error)}"
         print_message(f"{reason}; see {command} --help")
         return 2
     except click.ClickException as error:
@@ -154,6 +156,16 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         print_message("interrupted")
         return 130
+
+
+def _nearest_options(error: click.NoSuchOption) -> str:
+    """The options of the command with the most similar names, the nearest first; or which options there are."""
+    from difflib import get_close_matches
+
+    parameters = error.ctx.command.get_params(error.ctx) if error.ctx else []
+    names = [name[2:] for parameter in parameters for name in parameter.opts if name.startswith("--")]
+    near = get_close_matches(error.option_name.lstrip("-"), names, n=3)
+    return f"nearest: {', '.join(f'--{name}' for name in near)}" if near else "no other has a similar name"
 
 
 def _refuse_unknown_completion() -> None:

@@ -49,6 +49,15 @@ def is_model(argument: str) -> bool:
     return "@" in argument or is_reference(argument) or not (file.suffix or len(file.parts) > 1 or file.exists())
 
 
+def _near_command(name: str) -> str:
+    """The command that was meant by a name with a wrong letter; "" if none is as similar."""
+    from difflib import get_close_matches
+
+    from analyzer.cli.commands import COMMANDS
+
+    return next(iter(get_close_matches(name, [str(command.name) for command in COMMANDS], n=1, cutoff=0.8)), "")
+
+
 def _is_network(name: str) -> bool:
     """Whether a bare name is a network of another package. Raises AnalyzerError if no model can have it."""
     from importlib.metadata import entry_points
@@ -66,6 +75,8 @@ def _is_network(name: str) -> bool:
             f"{quoted(name)} is not read: such files may be pickled code, or have weights only; give the FILE.py that "
             "builds the model (or calls torch.jit.load), or a FILE.pt2 of torch.export.save"
         )
+    if base not in models and (command := _near_command(base)):
+        raise UnknownModel(f"no model or command {quoted(name)}; nearest command: {command}; see analyze --help")
     if base not in models and not any(map(find_spec, LIBRARIES)):
         known = nearest(base, [*VARIANTS, *networks, *models])
         near = f"{known}; " if known.startswith("nearest") else ""

@@ -85,7 +85,7 @@ def parse_budget(
 @click.option("--update", is_flag=True, help="Write the current counts to the baseline, after showing what changed.")
 @click.option("--resolve", is_flag=True,
               help="After a merge: replace a baseline with conflicts by the current counts.")  # fmt: skip
-@click.option("--tolerance", callback=parse_tolerance, metavar="SHARE", help="Allowed growth: 5% or 0.05. Default: 0.")
+@click.option("--tolerance", callback=parse_tolerance, metavar="0.05|5%", help="Allowed growth of counts. Default: 0.")
 @click.option(
     "--baseline",
     "file",
@@ -93,7 +93,8 @@ def parse_budget(
     help="Baseline file. Default: that of pyproject.toml, else analyzer-baseline.json.",
 )
 @click.option("--base", metavar="REF", help="Time the working tree against this commit, in pairs of fresh processes. "
-              "auto: the commit before the change, as CI checks it out.")  # fmt: skip
+              "auto, for CI: where the pull request left its target branch, else the commit before "
+              "HEAD.")  # fmt: skip
 @click.option("--base-python", metavar="PATH", help="Python interpreter for the base, e.g. with another torch version.")
 @click.option("--self-test", is_flag=True,
               help="Time the working tree against itself, to show the smallest detectable change.")  # fmt: skip

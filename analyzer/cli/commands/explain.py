@@ -37,7 +37,11 @@ def _as_models(context: click.Context, parameter: click.Parameter, model: str | 
 @click.argument("models", metavar="[MODEL]", required=False, callback=_as_models, shell_complete=complete_model)
 @click.argument("path", metavar="[MODULE]", required=False)
 @selection_options(without={"models"})
-@click.option("--module", metavar="PATH", help="Same as MODULE: by path or role. Default: the whole model.")
+@click.option(
+    "--module",
+    metavar="PATH",
+    help="Same as MODULE: the path of a module, or its role in a built-in network. Default: the whole model.",
+)
 @click.option("--metric", type=click.Choice(METRICS), default="macs", show_default=True, metavar="NAME",
               help=f"The number to explain: {', '.join(METRICS)}.")  # fmt: skip
 @output_options

@@ -20,7 +20,7 @@ TOPICS = {
 SELECTION = "--model --variant --set --mode --timeout"
 RARE = {
     "cli": f"{SELECTION} --no-fold --metric --precision --optimizer --accumulate --shard --stage --counter --strict",
-    "check": f"{SELECTION} --base-python --device --time-budget --self-test --junit --sarif",
+    "check": f"{SELECTION} --base-python --device --sarif",
     "explain": SELECTION,
     "history": "--reference --rebuild",
     "llm": SELECTION,
@@ -75,6 +75,8 @@ def write_options(
     """Writes the options by topic; the rare ones only with `--help-all`."""
     rare = () if shows_all(context) else RARE.get(str(context.command.name), "").split()
     topic_of = {option: topic for topic, options in TOPICS.items() for option in options}
+    if context.command.name == "check":  # There they are about runs of pytest-benchmark, and times.
+        topic_of |= {"--against": "Options", "--strict": "Options"}
     rows: dict[str, list[tuple[str, str]]] = {"Options": [], **{topic: [] for topic in TOPICS}, "Help": []}
     for parameter in parameters:
         record = parameter.get_help_record(context)

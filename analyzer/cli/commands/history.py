@@ -23,8 +23,8 @@ Examples:
 
 Files to import with --import: of pytest-benchmark, of asv (its folder results), and data.js of github-action-benchmark.
 
-Exit status: 0; 1 with --fail-on-new if a time or count grew and the change is not known; 2 for bad input; 3 if a
-database cannot be reached, is locked, or its disk is full.
+Exit status: 0; 1 with --fail-on-new if a time or count grew and --acknowledge has not stored the change; 2 for bad
+input; 3 if a database cannot be reached, is locked, or its disk is full.
 """
 # As in analyzer.trends.point, without importing it for --help; a test compares the two.
 METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "bytes_written", "traffic", "backward_macs",
@@ -47,10 +47,14 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
                    "subfolders; repeatable.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="Divide times by this model's or benchmark's time in the same run.")
 @click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/cache.sqlite from the files of the runs.")
-@click.option("--fail-on-new", is_flag=True, help="Exit with status 1 if a time or count grew and this is not known.")
-@click.option("--acknowledge", is_flag=True, help="Add all changes to the known ones, after showing them.")
+@click.option(
+    "--fail-on-new",
+    is_flag=True,
+    help="Exit with status 1 if a time or count grew, except for changes that --acknowledge stored.",
+)
+@click.option("--acknowledge", is_flag=True, help="Show all changes and store them as seen, in the file of --known.")
 @click.option("--known", "known_file", metavar="FILE", callback=require_writable_output,
-              help="File of the known changes. Default: .analyze/known-changes.json.")  # fmt: skip
+              help="File of the changes that --acknowledge stored. Default: .analyze/known-changes.json.")  # fmt: skip
 @output_options
 @click.pass_context
 def history(context: click.Context, /, **options: Any) -> int:

@@ -23,7 +23,8 @@ OPTIONS = (
                  help="With --memory: show the largest batch that fits this memory instead: 24GB, 16GiB, or a device "
                       "such as h100; repeatable.", multiple=True),
     click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)),
-                 help="With --memory --train: show only this optimizer's memory. Default: all, side by side."),
+                 help="With --memory --train: show only this optimizer's memory; adam8bit is Adam with 8-bit state, as "
+                      "in bitsandbytes. Default: all, side by side."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)),
                  help="With --memory --train: the type of weights, gradients and activations; -mixed adds float32 "
                       "master weights and keeps the optimizer's state in float32. Default: the model's own types."),

@@ -67,8 +67,8 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         help="Change a number in every selected variant that has it."),
     "input": click.option(
         "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]",
-        help="Input shape, such as 3x320x320 or ids=128:int64; a batch in front is recognized. Repeat it for several "
-             "inputs. Default: the model's default input, if it has one."),
+        help="Input shape, such as 3x320x320 or ids=128:int64; a batch in front, as in 8x3x320x320, is recognized. "
+             "Repeat it for several inputs. Default: the model's default input, if it has one."),
     "batch": click.option(
         "--batch", type=click.IntRange(1, MAX_COUNT), default=1, show_default=True, metavar="N", help="Batch size."),
     "mode": click.option(
@@ -76,7 +76,7 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         help="Default: inference."),
     "timeout": click.option(
         "--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
-        help="Time limit for counting each --model. Default: 600."),
+        help="Time limit for counting each model that is not built in. Default: 600."),
     "train": click.option(
         "--train", is_flag=True,
         help="Training: adds the backward pass, and auxiliary classifiers if there are any. Same as --mode training."),

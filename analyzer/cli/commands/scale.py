@@ -44,7 +44,7 @@ def split_metrics(context: click.Context, parameter: click.Parameter, texts: tup
 @click.option("--metric", "metrics", multiple=True, metavar="NAME[,NAME]", callback=split_metrics,
               help="Show only these: params, macs, flops, activations, traffic, peak_memory, cache_bytes, "
                    "backward_macs, backward_flops, step_macs, step_flops.")  # fmt: skip
-@click.option("--module", metavar="PATH", help="Of one module only, by path or role.")
+@click.option("--module", metavar="PATH", help="Of one module only: its path, or its role in a built-in network.")
 @click.option("--memory", is_flag=True, help="Also peak memory.")
 @click.option("--against", metavar="MEMORY", shell_complete=complete_device,
               help="Show the largest batch and sizes whose peak memory fits: 24GB, 16GiB, or a device such as "

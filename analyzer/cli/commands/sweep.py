@@ -26,7 +26,7 @@ sweep.toml:
   batch = [1, 8]
   layout = ["contiguous", "channels_last"]
   measure = ["counts", "memory", "time"]
-  needs = { cpu = "AMD*" }
+  needs = { cpu = "AMD*" }  # With --cluster, waits for such a machine.
   [set]
   "inception_4a.reduce_5x5" = "8..64:8"
   [[exclude]]
@@ -62,7 +62,8 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
               help="Leave out configurations that have all of these values: model=vgg*,batch=32.")  # fmt: skip
 @click.option("--measure", metavar="NAME[,NAME]", help="counts, memory, time. Default: counts.")
 @click.option("--needs", multiple=True, metavar="KEY=PATTERN",
-              help="Only on machines that have it: gpu=H100, cpu=AMD*.")  # fmt: skip
+              help="Run only on machines whose gpu, cpu or host name matches: gpu=H100, cpu=AMD*. With --cluster, "
+                   "configurations wait for one; without, they fail on another.")  # fmt: skip
 @click.option("--budget", type=Number(1, 3600), metavar="SECONDS",
               help="Sampling time of a timed configuration, over all its processes. Default: 20.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",

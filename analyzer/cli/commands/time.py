@@ -80,7 +80,7 @@ def check_limit(context: click.Context, parameter: click.Parameter, text: str | 
               help="Levels of the module tree in the table.")  # fmt: skip
 @output_options
 def time(selection: Selection, **options: Any) -> int:
-    """Time a model, its modules and operators, with confidence intervals and a contention check.
+    """Time a model, its modules and operators, with confidence intervals; report if other programs disturbed it.
 
     The times of operators and overhead add up to the time of the pass. With --train, a pass is a training step with
     SGD.

@@ -100,9 +100,9 @@ DOCUMENTED = {
 
 def test_the_factors_are_the_documented_ones():
     text = (Path(__file__).parents[3] / "docs" / "conventions.md").read_text(encoding="utf-8")
-    _, _, table = text.partition("| convolution | fewest | by |")
+    _, _, table = text.partition("| convolution | divided by at most | by |")
     rows = [line.strip("| ").split(" | ") for line in table.partition("\n\n")[0].splitlines()[2:]]
-    documented = {name: factors.replace("×", "").split(" / ") for name, factors, _ in rows}
+    documented = {name: factors.split(" / ") for name, factors, _ in rows}
     computed = {
         name: list(dict.fromkeys(f"{reduction(row_of(*layer)):.3g}" for layer in layers))
         for name, layers in DOCUMENTED.items()

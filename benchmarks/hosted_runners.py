@@ -75,8 +75,8 @@ class Window(Frozen):
         from otava.analysis import compute_change_points
 
         values = np.array([run[2] * (1 + step if index >= at else 1) for index, run in enumerate(self.runs)])
-        found, _ = compute_change_points(values, 2 * WINDOW, p_value, OTAVA_MIN_CHANGE)
-        return [(change.index, change.stats.forward_rel_change()) for change in found]
+        steps, _ = compute_change_points(values, 2 * WINDOW, p_value, OTAVA_MIN_CHANGE)
+        return [(change.index, change.stats.forward_rel_change()) for change in steps]
 
     def shuffled(self, generator: np.random.Generator, block: int) -> Window:
         """The window with its blocks of runs in a random order. The other benchmarks of a run move with it."""
@@ -125,7 +125,7 @@ def load_windows(file: Path) -> Iterator[Window]:
                 yield Window(suite, name, tuple(window), others)
 
 
-def found_share(windows: Sequence[Window], changes: Changes, step: float, generator: np.random.Generator) -> str:
+def detected_share(windows: Sequence[Window], changes: Changes, step: float, generator: np.random.Generator) -> str:
     hits = 0
     for window in windows:
         at = WINDOW - MIN_RUNS
@@ -140,7 +140,7 @@ def report(title: str, windows: Sequence[Window], changes: Changes = Window.chan
     alarms = sum(bool(changes(window)) for window in windows)
     print(f"{title}: {len(windows)} windows; a change without an added step: {rate(alarms, len(windows))}")
     for step in (*STEPS, LARGE_STEP):
-        print(f"  step of {step:+.0%} found: {found_share(windows, changes, step, generator)}", flush=True)
+        print(f"  step of {step:+.0%} found: {detected_share(windows, changes, step, generator)}", flush=True)
 
 
 def main() -> None:

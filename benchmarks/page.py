@@ -46,7 +46,7 @@ STEPS = """async ({region, selector, index, event, times}) => {
   around.scrollIntoView();
   await frame();
   await frame();
-  const found = [];
+  const times = [];
   for (let time = 0; time < times; time++) {
     const element = [...around.querySelectorAll(selector)][index];
     const start = performance.now();
@@ -54,9 +54,9 @@ STEPS = """async ({region, selector, index, event, times}) => {
     if (event === "input") element.dispatchEvent(new Event("input"));
     else element.click();
     await frame();
-    found.push(performance.now() - start);
+    times.push(performance.now() - start);
   }
-  return found;
+  return times;
 }"""
 LARGE_STEPS = {
     "sort, folded": ("#rows-0", "thead button", 4),
@@ -213,10 +213,10 @@ def main() -> None:
         goal = MAX_RATIOS[title.removesuffix(", processor")]
         print_goal(title, ratio, goal, " ×", f"{low:.2f} to {high:.2f}; {times_ms[title].median():.0f} ms")
     for title, values in steps.items():
-        found = pandas.DataFrame(values, columns=["wall", "processor"])
-        low, step_ms, high = found["wall"].quantile([0.25, 0.5, 0.75])
+        samples = pandas.DataFrame(values, columns=["wall", "processor"])
+        low, step_ms, high = samples["wall"].quantile([0.25, 0.5, 0.75])
         print_goal(f"{title} ({options.rows} rows)" if "slider" not in title else title, step_ms, MAX_STEP_MS, " ms",
-                   f"{low:.0f} to {high:.0f}; processor {found['processor'].median():.0f}")  # fmt: skip
+                   f"{low:.0f} to {high:.0f}; processor {samples['processor'].median():.0f}")  # fmt: skip
     counting_s, writing_s = written["counting_s"].median(), written["writing_s"].median()  # The first imports too.
     print(f"writing: {1e3 * writing_s:.0f} ms, {writing_s / counting_s:.2f} of counting the networks with their memory")
 

@@ -190,13 +190,13 @@ def count_torchvision() -> Counts:
     models = _torchvision_models()
     # The widths of a RegNet are computed from tensors and so need values.
     names = [name for name in models.list_models(module=models) if not name.startswith("regnet")]
-    found = {}
+    networks = {}
     for name in (name for index, name in enumerate(names) if index % 3):
         with torch.device("meta"):
             model = models.get_model(name, weights=None)
-        found[name] = counts(count(model, torch.empty(2, 3, 224, 224, device="meta"), train=True))
+        networks[name] = counts(count(model, torch.empty(2, 3, 224, 224, device="meta"), train=True))
         print(".", end="", flush=True, file=sys.stderr)
-    return found
+    return networks
 
 
 def main() -> None:
@@ -204,16 +204,16 @@ def main() -> None:
     parser.add_argument("--torchvision", action="store_true")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    found = {"variants": count_variants(), "operators": count_operators()}
+    counted = {"variants": count_variants(), "operators": count_operators()}
     if options.torchvision:
-        found["torchvision"] = count_torchvision()
+        counted["torchvision"] = count_torchvision()
     expected = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     if options.write:
-        lines = [f"{json.dumps(kind)}: {_lines(values)}" for kind, values in {**expected, **found}.items()]
+        lines = [f"{json.dumps(kind)}: {_lines(values)}" for kind, values in {**expected, **counted}.items()]
         FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         return
     different = 0
-    for kind, values in found.items():
+    for kind, values in counted.items():
         names = [name for name, value in values.items() if expected[kind].get(name) != value]
         different += len(names)
         print(f"torch {torch.__version__}: {len(values)} {kind}, {len(names)} differ", *names[:20])

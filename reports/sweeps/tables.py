@@ -43,7 +43,7 @@ BEST_NOTE = (
 def tables(analysis: Analysis) -> list[Table]:
     """All tables that have content, as text: at most 40 rows each, and heat maps with fewer values."""
     names = names_of(analysis)
-    found = [
+    parts = [
         *([best_table(analysis.best, names)] if analysis.best else []),
         *(front_table(front, names) for front in analysis.fronts),
         *scaling_tables(analysis, names),
@@ -51,7 +51,7 @@ def tables(analysis: Analysis) -> list[Table]:
         *(heat_table(fewer_values(heat_map)) for heat_map in analysis.heat_maps),
         *([failures_table(analysis, names)] if analysis.failures else []),
     ]
-    *first, last = found or [results_table(analysis, names)]
+    *first, last = parts or [results_table(analysis, names)]
     return [*map(_shortened, first), _shortened(last.replace(notes=(*last.notes, overview(analysis))))]
 
 
@@ -67,8 +67,8 @@ def _shortened(table: Table) -> Table:
 # Best configurations.
 
 
-def best_table(found: Sequence[Best], names: Names) -> Table:
-    batches = len({best.fastest.configuration.batch for best in found}) > 1
+def best_table(configurations: Sequence[Best], names: Names) -> Table:
+    batches = len({best.fastest.configuration.batch for best in configurations}) > 1
     rows: list[Row] = [
         (
             names.workload(best.fastest, without=TUNED),
@@ -78,12 +78,12 @@ def best_table(found: Sequence[Best], names: Names) -> Table:
             f"{len(best.undecided)} of {best.compared - 1}",
             noisy([best.fastest]) or "trusted",
         )
-        for best in found
+        for best in configurations
     ]
     titles = [*(["batch"] if batches else []), *(["machine"] if names.several_machines else [])]
     titles += ["best configuration", "speed", "95 % interval", "time", "undecided", "quality"]
     left = {"machine", "best configuration", "quality"}
-    void = sum(best.void for best in found)
+    void = sum(best.void for best in configurations)
     notes = [BEST_NOTE, *([f"{void} void times left out."] if void else [])]
     head = columns("model", *titles, left=left, drop=("quality", "undecided", "time"), shrink={"machine"})
     return Table("Best configuration", head, tuple(rows), notes=tuple(notes))

@@ -13,6 +13,7 @@ import pytest
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variant
 from analyzer.records.record import Record
+from analyzer.records.record_json import dump
 from reports.page.build import page
 from reports.page.write import html
 
@@ -49,8 +50,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     folder = tmp_path_factory.mktemp("pages")
     written: dict[Any, Path] = {}
 
-    def make(*networks: str | Record, charts: Any = "embed", key: str = "") -> Path:
-        name = key or "+".join(map(str, networks))
+    def make(*networks: str | Record, charts: Any = "embed") -> Path:
+        name = tuple(network if isinstance(network, str) else dump([network]) for network in networks)
         if (name, charts) not in written:
             records = [
                 network if isinstance(network, Record) else count_variant(variant(network), memory=True)

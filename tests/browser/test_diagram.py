@@ -29,17 +29,17 @@ class Residual(nn.Module):
 
 
 def scroll(opened) -> None:
-    """Scrolls to the diagram and waits until it is drawn."""
-    opened.evaluate("document.getElementById('network').scrollIntoView()")
-    wait(opened, "document.querySelector('#diagram-panel')?.dataset.drawn")
+    """Scrolls to the diagram, again while sections above it are laid out, and waits until it is drawn."""
+    drawn = "document.querySelector('#diagram-panel')?.dataset.drawn"
+    wait(opened, f"(document.getElementById('network').scrollIntoView(), {drawn})")
 
 
 @pytest.fixture
 def diagram(show, file):
     """`diagram("googlenet")`: the page, its diagram drawn."""
 
-    def open_diagram(*networks, key="", **look):
-        opened = show(file(*networks, charts="none", key=key), **look)
+    def open_diagram(*networks, **look):
+        opened = show(file(*networks, charts="none"), **look)
         scroll(opened)
         return opened
 
@@ -67,7 +67,7 @@ def box(opened, name: str):
 
 
 def test_side_exits_and_branches_are_drawn_from_the_edges(diagram):
-    opened = diagram(count("googlenet", train=True), key="training")
+    opened = diagram(count("googlenet", train=True))
     assert {("inception_4a", "aux1"), ("inception_4a", "inception_4b"), ("inception_4d", "aux2")} <= edges(opened)
     assert ("aux1", "inception_4b") not in edges(opened)
     box(opened, "inception_4a").locator(".sign").click()
@@ -78,7 +78,7 @@ def test_side_exits_and_branches_are_drawn_from_the_edges(diagram):
 
 
 def test_residual_edges_kernels_and_groups_and_no_module_that_did_not_run(diagram):
-    opened = diagram(count(Residual(), input=(3, 16, 16)), key="residual")
+    opened = diagram(count(Residual(), input=(3, 16, 16)))
     assert edges(opened) == {("input", "conv1"), ("conv1", "conv2"), ("conv1", "add"), ("conv2", "add")}
     shown = boxes(opened)
     assert shown["conv1"][0] == "conv 1x9 + ReLU"
@@ -176,7 +176,7 @@ def blocks(number: int) -> Record:
 
 def test_two_thousand_operators_are_folded_and_quick(diagram):
     start = time.perf_counter()
-    opened = diagram(blocks(200), key="deep")
+    opened = diagram(blocks(200))
     assert time.perf_counter() - start < 10
     assert boxes(opened)["1…199"] == ["199 × the module before", "64 · 99.5 %"]
     fold_ms = opened.evaluate("""() => {
@@ -194,7 +194,7 @@ def test_a_dense_graph_has_all_its_edges(diagram):
             sources=tuple(range(index)))
         for index in range(16)
     )  # fmt: skip
-    opened = diagram(Record("dense", shape, "inference", Count("dispatch", rows)), key="dense")
+    opened = diagram(Record("dense", shape, "inference", Count("dispatch", rows)))
     pairs = {(f"layer{source}", f"layer{target}") for target in range(16) for source in range(target)}
     assert edges(opened) == pairs | {("input", "layer0")}
 

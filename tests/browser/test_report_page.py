@@ -23,7 +23,7 @@ ALL = [*((width, dark) for width in (1280, 390) for dark in (False, True))]
 @pytest.fixture
 def measured(file) -> Path:
     records = [timed("nin"), timed("nin", batch=4, quality="noisy", reason="a neighbour"), timed("alexnet")]
-    return file(*records, key="measured")
+    return file(*records)
 
 
 # Charts.
@@ -93,7 +93,7 @@ def test_a_thousand_rows_sort(show, file):
             number * 7919 % 1000, 1, 1, 4, 4)
         for number in range(1000)
     )  # fmt: skip
-    opened = show(file(Record("long", ((1, 1, 1, 1),), "inference", Count("dispatch", rows)), key="long"))
+    opened = show(file(Record("long", ((1, 1, 1, 1),), "inference", Count("dispatch", rows))))
     for column in (0, 4, 4, 3, 4):
         opened.locator("#rows-0 thead button").nth(column).click()
     column = opened.evaluate(
@@ -277,7 +277,7 @@ def record(model: str, names: Sequence[str], op: str) -> Record:
 
 def test_csv_has_exact_numbers_and_no_formula(show, file):
     names = ("=cmd()|' /C calc'!A0", "+1", "-1", "@x", 'quo"te, comma', "plain")
-    opened = show(file(record("=bad()", names, "=op()"), key="formulas"))
+    opened = show(file(record("=bad()", names, "=op()")))
     with opened.expect_download() as waiting:
         opened.get_by_role("button", name="by operator as CSV").click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8")
@@ -296,7 +296,7 @@ def test_hostile_names_run_nothing(show, file):
         "a\u202eb",
         "</script><script>bad=1",
     )
-    opened = show(file(record(names[0], names, names[1]), "nin", key="hostile"))
+    opened = show(file(record(names[0], names, names[1]), "nin"))
     draw(opened)
     assert opened.evaluate("window.bad") is None
     assert opened.events == []

@@ -88,8 +88,8 @@ def test_growth_that_the_machine_hides_is_named_as_unattributed(noise, machine, 
             )
         ]
     )
-    found = {trend.series.model: (len(trend.changes), [c.after for c in trend.unattributed]) for trend in trends}
-    assert found == {"grew": (0 if unattributed else 1, unattributed), "other": (0, []), ALL: (0, [])}
+    changes = {trend.series.model: (len(trend.changes), [c.after for c in trend.unattributed]) for trend in trends}
+    assert changes == {"grew": (0 if unattributed else 1, unattributed), "other": (0, []), ALL: (0, [])}
 
 
 def test_another_benchmark_is_no_divisor_if_it_adds_noise():

@@ -136,7 +136,7 @@ def _capacities(texts: Sequence[str]) -> dict[str, int]:
         return {}
     from analyzer.scaling.limits import capacity
 
-    return {found.name: found.size for found in map(capacity, texts)}
+    return {memory.name: memory.size for memory in map(capacity, texts)}
 
 
 def _memory_tables(counted: Sequence[Counted], depth: int, capacities: Mapping[str, int]) -> list[Table]:

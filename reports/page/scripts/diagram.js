@@ -95,16 +95,16 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
 
   const matches = (item) => shown.query && item.nodes.some((node) => node.rows.some((row) => `${row.path} ${row.op} ${row.window}`.toLowerCase().includes(shown.query)));
   function highlight() {
-    let found = 0;
+    let hits = 0;
     for (const shape of all(".box", view)) {
       const hit = matches(itemOf(shape.dataset.id));
-      found += Boolean(hit);
+      hits += Boolean(hit);
       shape.classList.toggle("dim", Boolean(shown.query) && !hit);
       shape.classList.toggle("selected", shape.dataset.id === shown.selected);
       shape.setAttribute("aria-pressed", shape.dataset.id === shown.selected);
     }
     for (const edge of all(".edge", view)) edge.classList.toggle("selected", [edge.dataset.from, edge.dataset.to].includes(shown.selected));
-    status.textContent = shown.query ? `${found} of ${layout.items.length} boxes` : "";
+    status.textContent = shown.query ? `${hits} of ${layout.items.length} boxes` : "";
   }
   function findNext() {
     let item = layout.items.find(matches);

@@ -51,8 +51,8 @@ async function savePng(drawing, name) {
 // Buttons that save a drawing, which `drawing` returns, or a chart of plotly, as a file called `name()`.
 function exportButtons(title, name, drawing, chart = null) {
   const write = (format) => {
-    const found = drawing();
-    if (found) return format === "svg" ? saveSvg(found, name()) : savePng(found, name());
+    const picture = drawing();
+    if (picture) return format === "svg" ? saveSvg(picture, name()) : savePng(picture, name());
     return saveChart(chart, name(), format);
   };
   return ["svg", "png"].map((format) => plainButton(format.toUpperCase(), `Save ${title} as ${format.toUpperCase()}`, () => write(format)));

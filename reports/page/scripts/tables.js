@@ -147,9 +147,9 @@ function equip(table) {
     let shown = 0;
     const { rows } = bodyOf(table);
     for (const row of rows) {
-      const found = !filter.text || row.textContent.toLowerCase().includes(filter.text);
-      row.hidden = !found || (filter.changed && row.classList.contains("same"));
-      shown += found && !row.hidden;
+      const matches = !filter.text || row.textContent.toLowerCase().includes(filter.text);
+      row.hidden = !matches || (filter.changed && row.classList.contains("same"));
+      shown += matches && !row.hidden;
     }
     fold();
     updateWindow(table);

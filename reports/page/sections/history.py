@@ -77,14 +77,14 @@ def _chart(trends: Sequence[Trend], index: int, environments: int) -> Chart:
         for trend in trends
         for point in trend.series.points
     ]
-    found = sum(len(trend.changes) for trend in trends)
+    number_of_changes = sum(len(trend.changes) for trend in trends)
     number = f", environment {index + 1} of {environments}" if environments > 1 else ""
     hidden = f" The chart shows the first {MAX_LINES} of {len(trends)} series." if len(trends) > MAX_LINES else ""
     unsearched = next((trend.unsearched for trend in trends if trend.unsearched), "")
     changes = (
         f"Not searched for changes: {unsearched}"
         if unsearched
-        else f"{found or 'No'} lasting change{'' if found == 1 else 's'}"
+        else f"{number_of_changes or 'No'} lasting change{'' if number_of_changes == 1 else 's'}"
     )
     return Chart(
         id=f"history-{index}",

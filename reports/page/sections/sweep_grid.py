@@ -37,12 +37,12 @@ def _pairs(analysis: Analysis) -> Iterator[tuple[str, Sequence[HeatMap]]]:
     first = analysis.heat_maps
     if not first:
         return
-    own = {first[0].y, first[0].x}
+    chosen = {first[0].y, first[0].x}
     yield _pair(first[0]), first
     room = MAX_CELLS
     names = list(dimensions(analysis.points, analysis.machines))[:MAX_DIMENSIONS]
     for axes in combinations(names, 2):
-        maps = heat_maps(analysis.points, analysis.machines, axes) if {*axes} != own else []
+        maps = heat_maps(analysis.points, analysis.machines, axes) if {*axes} != chosen else []
         room -= sum(len(heat_map.x_values) * len(heat_map.y_values) for heat_map in maps)
         if maps and room >= 0:
             yield _pair(maps[0]), maps

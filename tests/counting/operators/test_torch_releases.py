@@ -12,9 +12,9 @@ EXPECTED = json.loads(FILE.read_text(encoding="utf-8"))
 
 
 def test_operators():
-    found = count_operators()
-    assert len(found) > 200
-    assert found == EXPECTED["operators"]
+    counted = count_operators()
+    assert len(counted) > 200
+    assert counted == EXPECTED["operators"]
 
 
 def test_variants():

@@ -63,9 +63,9 @@ def test_each_conclusion_has_the_speed_and_the_interval_of_table_and_chart(sweep
     speed, interval = column(table, "speed"), column(table, "95 % interval")
     stated = {(cell_text(row[speed]), cell_text(row[interval])) for row in table.rows}
     assert {(cell_text(row[1]), cell_text(row[2])) for row in chart.table.rows} <= stated
-    found = re.findall(r"([\d.]+×) \[([\d.]+× to [\d.]+×)\] as fast", text)
-    assert len(found) == text.count("as fast as the default")
-    assert {*found} <= stated
+    sentences = re.findall(r"([\d.]+×) \[([\d.]+× to [\d.]+×)\] as fast", text)
+    assert len(sentences) == text.count("as fast as the default")
+    assert {*sentences} <= stated
     marks = [trace for trace in chart.figure["data"] if "markers" in trace["mode"]]  # Without the line at 1.
     drawn = [value for trace in marks for value in trace["x"]]
     assert sorted(drawn) == sorted(as_cell(row[1]).value for row in chart.table.rows)

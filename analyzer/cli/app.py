@@ -165,7 +165,7 @@ def _nearest_options(error: click.NoSuchOption) -> str:
     parameters = error.ctx.command.get_params(error.ctx) if error.ctx else []
     names = [name[2:] for parameter in parameters for name in parameter.opts if name.startswith("--")]
     near = get_close_matches(error.option_name.lstrip("-"), names, n=3)
-    return f"nearest: {', '.join(f'--{name}' for name in near)}" if near else "no other has a similar name"
+    return f"nearest: {', '.join(f'--{name}' for name in near)}" if near else "no option has a similar name"
 
 
 def _refuse_unknown_completion() -> None:

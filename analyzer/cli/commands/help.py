@@ -16,6 +16,8 @@ TOPICS = {
     "Run": ("--resume", "--dry-run", "--keep-going", "--retries", "--memory-limit", "--jobs", "--store", "--cluster"),
     "Output": ("--format", "--output", "--junit", "--sarif", "--figures", "--charts", "--keep"),
 }
+# Options that mean something else in a command: in `check`, --against names a run of pytest-benchmark.
+OTHER_TOPICS = {"check": {"--against": "Options", "--strict": "Options"}}
 # Shown with --help-all only: other ways to say the same, and what few need; by command, `cli` being `analyze` itself.
 SELECTION = "--model --variant --set --mode --timeout"
 RARE = {
@@ -75,8 +77,7 @@ def write_options(
     """Writes the options by topic; the rare ones only with `--help-all`."""
     rare = () if shows_all(context) else RARE.get(str(context.command.name), "").split()
     topic_of = {option: topic for topic, options in TOPICS.items() for option in options}
-    if context.command.name == "check":  # There they are about runs of pytest-benchmark, and times.
-        topic_of |= {"--against": "Options", "--strict": "Options"}
+    topic_of |= OTHER_TOPICS.get(str(context.command.name), {})
     rows: dict[str, list[tuple[str, str]]] = {"Options": [], **{topic: [] for topic in TOPICS}, "Help": []}
     for parameter in parameters:
         record = parameter.get_help_record(context)

@@ -12,7 +12,7 @@ import pytest
     [
         (["googlenet", "--inptu", "3x8x8"], "no option --inptu; nearest: --input;"),
         (["googlenet", "--optimiser", "adam"], "nearest: --optimizer"),
-        (["googlenet", "--zzz"], "no other has a similar name"),
+        (["googlenet", "--zzz"], "no option has a similar name"),
         (["repport", "googlenet"], "nearest command: report;"),
         (["nett.py"], "no file nett.py; nearest: net.py"),
         (["nett.py:Net"], "no file nett.py; nearest: net.py"),

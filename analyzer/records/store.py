@@ -38,8 +38,9 @@ def save(records: Sequence[Record], root: Path | None = None) -> Path:
 
 @contextmanager
 def journal(root: Path | None = None) -> Iterator[Callable[[Sequence[Record]], None]]:
-    """A function that keeps the records so far of a run, so that a killed process loses little. Removed at the end,
-    except after a KeyboardInterrupt.
+    """A function that keeps the records so far of a run in a file, so that an interrupted process loses little.
+
+    The file is removed at the end and after an error, but not if the process is interrupted or told to exit.
 
     The file is replaced each time. One that cannot be written is skipped: `save` reports the error at the end.
     """
@@ -53,9 +54,7 @@ def journal(root: Path | None = None) -> Iterator[Callable[[Sequence[Record]], N
 
     try:
         yield keep
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except Exception:
         _remove(path)
         raise
     _remove(path)

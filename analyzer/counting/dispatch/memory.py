@@ -108,8 +108,14 @@ def _run_passes(
 ) -> None:
     """Runs forward and backward passes; with 0 one forward pass without gradients."""
     gradients = torch.set_grad_enabled(passes > 0)
-    as_on_a_cpu = (gradients_as_on_a_cpu(), attention_as_on_a_cpu())
-    with gradients, checkpoints.any_device(), LayersAsOnACpu(tracker), as_on_a_cpu[0], as_on_a_cpu[1], tracker:
+    with (
+        gradients,
+        checkpoints.any_device(),
+        LayersAsOnACpu(tracker),
+        gradients_as_on_a_cpu(),
+        attention_as_on_a_cpu(),
+        tracker,
+    ):
         for _ in range(max(passes, 1)):
             tracker.saved.clear()
             tracker.in_backward = False

@@ -23,10 +23,10 @@ def linear_axis(values: Iterable[float | None], unit: str = "") -> dict[str, Any
     """Three to five ticks at multiples of 1, 2, 2.5 or 5 from the smallest value, or 0, to the largest."""
     ends = [0.0, *(value for value in values if value is not None)]
     low, high = min(ends), max(ends)
+    power = 10.0 ** floor(log10((high - low) / (MAX_LINEAR_TICKS - 1) or 1))
     step = next(
-        step for power in range(-12, 20) for step in (10.0**power, 2 * 10.0**power, 2.5 * 10.0**power, 5 * 10.0**power)
-        if (high - low) / step <= MAX_LINEAR_TICKS - 1
-    )  # fmt: skip
+        step * power for step in (1, 2, 2.5, 5, 10) if high - low <= (MAX_LINEAR_TICKS - 1) * step * power * (1 + 1e-9)
+    )
     ticks = [float(f"{number * step:.6g}") for number in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
     return {"tickmode": "array", "tickvals": ticks, "ticktext": [tick_text(tick, unit) for tick in ticks]}
 

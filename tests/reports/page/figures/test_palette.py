@@ -120,6 +120,7 @@ def test_a_logarithmic_axis_has_three_to_seven_ticks_in_range(values):
 @pytest.mark.parametrize(("values", "unit", "first", "last"), [
     ((1.58e9,), "", "0", "1.5 G"), ((3e6, 9.6e6), "B", "0 B", "7.5 MB"), ((-5e7, 2e7), "", "-40 M", "20 M"),
     ((0.00042,), "s", "0 s", "400 µs"), ((0,), "", "0", "0"), ((7,), "", "0", "6"),
+    ((1e25,), "", "0", "1e+07 E"), ((1e-13,), "", "0", "1e-13"),
 ])  # fmt: skip
 def test_a_linear_axis_has_three_to_five_ticks_in_units(values, unit, first, last):
     axis = linear_axis(values, unit)

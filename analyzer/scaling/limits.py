@@ -37,16 +37,16 @@ def capacity(text: str) -> Capacity:
     match = re.fullmatch(r"\s*([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*([kKmMgGtT][iI]?[bB])\s*", text)
     if match and match[2].upper() in UNITS and float(match[1]):
         return Capacity(text.strip(), int(float(match[1]) * UNITS[match[2].upper()]))
-    if re.fullmatch(r"\s*[0-9.]+\s*\w{0,3}\s*", text):
+    if re.fullmatch(r"\s*[-+]?[0-9.]+\s*\w{0,3}\s*", text):
         raise AnalyzerError(
             f"--against {quoted(text)} is no size of memory; wanted 24GB, 16GiB or the name of a device"
         )
-    found = device(text)
-    if not found.get("memory_gb"):
+    published = device(text)
+    if not published.get("memory_gb"):
         raise AnalyzerError(
-            f"{one_line(found['name'])} has no published size of memory; give it as a size, such as 24GB"
+            f"{one_line(published['name'])} has no published size of memory; give it as a size, such as 24GB"
         )
-    return Capacity(f"{found['name']} ({found['memory_gb']:g} GB)", int(found["memory_gb"] * 10**9))
+    return Capacity(f"{published['name']} ({published['memory_gb']:g} GB)", int(published["memory_gb"] * 10**9))
 
 
 def largest_within(costs: Scaling, axis: Axis, size: int) -> Largest:

@@ -108,11 +108,15 @@ def prepare_model(
 
 
 def sum_of_outputs(output: Any) -> Tensor:
-    """The sum of every floating-point tensor of an output, by the same operators with and without gradients."""
+    """The sum of every floating-point tensor of an output, by the same operators with and without gradients.
+
+    One tensor, the usual output, is summed at once: a search and a stack took 4 % of a training step of a millisecond.
+    """
     from analyzer.counting.dispatch.tensors import output_tensors
 
-    sums = [tensor.float().sum() for tensor in output_tensors(output) if tensor.is_floating_point()]
-    loss = torch.stack(sums).sum() if sums else torch.zeros(())
+    tensors = [output] if isinstance(output, Tensor) and not output.is_nested else output_tensors(output)
+    sums = [tensor.float().sum() for tensor in tensors if tensor.is_floating_point()]
+    loss = sums[0] if len(sums) == 1 else torch.stack(sums).sum() if sums else torch.zeros(())
     if torch.is_grad_enabled() and not loss.requires_grad:
         raise AnalyzerError(NOTHING_TO_TRAIN)
     return loss

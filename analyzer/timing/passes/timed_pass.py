@@ -15,16 +15,18 @@ from analyzer.records.timings import Phase
 from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.clock.sampling import StopSampling
 from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
-from analyzer.timing.passes.calibration import InstrumentCost, measure_instrument_cost, passes_per_sample
+from analyzer.timing.passes.calibration import (
+    InstrumentCost,
+    measure_instrument_cost,
+    passes_per_sample,
+    passes_to_warm_up,
+)
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
 from analyzer.timing.passes.prepare import NOTHING_TO_TRAIN
 from analyzer.timing.passes.timeline import Key, Timeline, backward_timeline, forward_timeline
 from analyzer.worker.task import exit_if_forked
 
-# Between samples the contention check evicts data from the nearest caches, which shorter passes would notice. So an
-# untimed pass precedes each of their samples, as in a loop.
-MAX_WARMED_S = 5e-3
 MAX_INSTRUMENTED = 16  # Short passes that are instrumented one after the other, for one sample.
 LEARNING_RATE = 1e-6  # A step costs the same at any rate; with this one no loss diverges.
 ProfileRow = tuple[str, str, int, str, Phase, list[float]]  # Path, op or kernel, call, kind, phase, seconds.
@@ -38,7 +40,7 @@ class Pass:
     """A forward pass, made by `run`. The caller sets inference mode.
 
     `run_model` runs the instrumented `model`; by default that is what `run` does. A sample of the uninstrumented pass
-    is the mean of `repeats` passes.
+    is the mean of `repeats` passes, after `warm_ups` untimed ones.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Pass:
         # One pass or training step, as users run it. No function around it: that is 1 % of a pass of 10 µs.
         self.run_whole = run
         self.run_model = run_model or run
-        self.repeats, self.warmed, self.cost = 1, False, InstrumentCost()
+        self.repeats, self.warm_ups, self.cost = 1, 0, InstrumentCost()
         self.made = 0  # Passes so far.
         self.refill: Callable[[int], None] = lambda passes: None  # Draws the inputs of the next passes.
         self.keys: list[Key] = [("forward", span.path, span.op, span.call) for span in spans]
@@ -66,21 +68,25 @@ class Pass:
 
     def uninstrumented(self, *, blocked: bool = False) -> float:
         """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
-        self.refill(self.repeats + self.warmed)
-        if self.warmed:
-            self.run_whole()
+        self.refill(self.repeats + self.warm_ups)
+        self._warm_up()
         self.clock.block_queue() if blocked else self.clock.synchronize()
         seconds = self.clock.elapsed(self.run_whole, self.repeats) / self.repeats
-        self.made += self.repeats + self.warmed
+        self.made += self.repeats
         exit_if_forked(self.process)
         return seconds
+
+    def _warm_up(self) -> None:
+        for _ in range(self.warm_ups):
+            self.run_whole()
+        self.made += self.warm_ups
 
     def calibrate(self, pass_s: float, *, repeated: bool = True) -> None:
         """Measures what instruments cost, and joins short passes to samples. Only for a clock of the host: a device
         subtracts the cost of its marks itself, and its queue hides what surrounds a pass."""
         if isinstance(self.clock, HostClock):
             self.repeats = passes_per_sample(pass_s) if repeated else 1
-            self.warmed = repeated and pass_s < MAX_WARMED_S
+            self.warm_ups = passes_to_warm_up(pass_s) if repeated else 0
             self.cost = self._measure_cost()
             self.timeline = None
 
@@ -94,7 +100,7 @@ class Pass:
     def instrumented(self) -> dict[Key, float]:
         """Seconds of each operator and of the overhead in one pass. Raises OperatorsChanged."""
         passes = min(self.repeats, MAX_INSTRUMENTED)
-        self._instrumented_forward(passes)
+        self._instrumented_forward(passes, self.warm_ups)
         return self._forward_durations(self.clock.seconds(self.instrument.marks), passes)
 
     def _forward_durations(self, reached: Sequence[float], passes: int = 1) -> dict[Key, float]:
@@ -108,12 +114,12 @@ class Pass:
             raise OperatorsChanged("modules are called in another order from pass to pass")
         return self.timeline.durations(reached, passes)
 
-    def _instrumented_forward(self, passes: int = 1) -> Any:
+    def _instrumented_forward(self, passes: int, warm_ups: int) -> Any:
         """Leaves the marks in `instrument.marks`. Returns what the last pass returns."""
         instrument = self.instrument
-        self.refill(passes + self.warmed)
+        self.refill(passes + warm_ups)
         with instrument.installed(self.model, modules=isinstance(self.clock, HostClock)), instrument:
-            if self.warmed:
+            for _ in range(warm_ups):
                 self.run_model()
             self.clock.block_queue()
             instrument.clear()
@@ -123,7 +129,7 @@ class Pass:
                 instrument.marks.append(instrument.mark())
             output = self.run_model()
             instrument.marks.append(instrument.mark())
-        self.made += passes + self.warmed
+        self.made += passes + warm_ups
         exit_if_forked(self.process)
         operators = [event for event in instrument.ran if is_operator(event)]
         if len(operators) % passes:
@@ -175,7 +181,9 @@ class Training(Pass):
 
     def instrumented(self) -> dict[Key, float]:
         mark = self.clock.mark
-        loss = self._instrumented_forward()
+        self.refill(self.warm_ups)
+        self._warm_up()  # Whole steps: forward passes alone would leave the backward pass cold.
+        loss = self._instrumented_forward(passes=1, warm_ups=min(self.warm_ups, 1))
         marks, numbers = zip(*self.instrument.marks, strict=True)
         times = self._forward_durations(self.clock.seconds(marks))
         assert self.timeline

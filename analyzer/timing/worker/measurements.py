@@ -73,7 +73,8 @@ class Measurements:
         return measurements
 
     def uninstrumented(self) -> float:
-        seconds = self.page_faults.count(self.timed_pass.uninstrumented, self.timed_pass.repeats)
+        passes = self.timed_pass.repeats + self.timed_pass.warm_ups
+        seconds = self.page_faults.count(self.timed_pass.uninstrumented, passes)
         if self.clock.launch_share is not None:
             self.launch_shares.append(self.clock.launch_share)
         self.numbers.append(self.timed_pass.made)

@@ -22,7 +22,7 @@ def clock_and_device(*, calibrated=True):
 class FakePass:
     """Kernels of given seconds; with `waits`, the model synchronizes after each."""
 
-    repeats, made = 1, 0
+    repeats, warm_ups, made = 1, 0, 0
 
     def __init__(self, clock, device, kernels, *, waits=False):
         self.clock, self.device, self.kernels, self.waits = clock, device, kernels, waits

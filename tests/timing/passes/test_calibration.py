@@ -11,6 +11,7 @@ from analyzer.timing.passes.calibration import (
     OperatorCost,
     measure_instrument_cost,
     passes_per_sample,
+    passes_to_warm_up,
 )
 from analyzer.timing.passes.operator_spans import operator_spans
 from analyzer.timing.passes.timed_pass import Pass
@@ -24,6 +25,14 @@ COST = InstrumentCost(OperatorCost(2e-6, 1e-6), OperatorCost(3e-6, 0.5e-6))
 )
 def test_short_passes_are_joined_to_samples(pass_s, passes):
     assert passes_per_sample(pass_s) == passes
+
+
+@pytest.mark.parametrize(
+    ("pass_s", "passes"),  # 8 ms of them, none from 5 ms on.
+    [(1.0, 0), (5e-3, 0), (4.9e-3, 2), (1e-3, 8), (70e-6, 115), (14e-6, MAX_REPEATS), (0, MAX_REPEATS)],
+)
+def test_untimed_passes_precede_the_sample_of_a_short_pass(pass_s, passes):
+    assert passes_to_warm_up(pass_s) == passes
 
 
 def test_the_cost_of_instruments_is_subtracted():

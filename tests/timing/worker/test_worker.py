@@ -171,7 +171,7 @@ OVERHEAD = ("forward", "", "overhead", 1)
 class FakePass:
     """On a device that runs behind: device-bound without instruments, launch-bound with them."""
 
-    repeats, made = 1, 0
+    repeats, warm_ups, made = 1, 0, 0
 
     def calibrate(self, pass_s, *, repeated=True):
         """The clock is no host clock: nothing to do."""

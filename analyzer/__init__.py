@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from analyzer.scaling.api import Scaling as Scaling
     from analyzer.scaling.api import scale as scale
     from analyzer.sweeps.api import sweep as sweep
-    from analyzer.timing.driver.measure import measure as measure
+    from analyzer.timing.driver.api import measure as measure
 
     __version__: str
 
@@ -78,7 +78,7 @@ _NAMES = {
     "analyzer.records.training": "TrainingSetup",
     "analyzer.scaling.api": "Scaling scale",
     "analyzer.sweeps.api": "sweep",
-    "analyzer.timing.driver.measure": "measure",
+    "analyzer.timing.driver.api": "measure",
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 __all__ = list(_MODULES)

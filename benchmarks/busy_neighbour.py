@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from statistics import median
 
 from analyzer.core.errors import CannotMeasure
-from analyzer.timing.driver.measure import measure
+from analyzer.timing.driver.api import measure
 from benchmarks.common import parse_options, rate
 from benchmarks.contention import busy_loop
 from reports.timing.breakdown import measurement_of

@@ -18,7 +18,8 @@ from statistics import median
 
 import numpy as np
 
-from analyzer.timing.driver.measure import measure, usable_processors
+from analyzer.timing.driver.api import measure
+from analyzer.timing.driver.measure import usable_processors
 from analyzer.timing.statistics import bootstrap_median
 from benchmarks.common import parse_options
 from reports.timing.breakdown import measurement_of

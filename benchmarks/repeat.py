@@ -25,7 +25,8 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.records.record import Record
 from analyzer.records.record_json import dump, load
 from analyzer.records.timings import TRUSTED_HALF_WIDTH, Timing
-from analyzer.timing.driver.measure import measure, usable_processors
+from analyzer.timing.driver.api import measure
+from analyzer.timing.driver.measure import usable_processors
 from analyzer.timing.statistics import interval_half_width
 from benchmarks.common import parse_options
 from benchmarks.instrumentation import MIN_RANKED, rank_correlations

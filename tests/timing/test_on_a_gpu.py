@@ -9,7 +9,7 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.timing.clock.clocks import clock_of
-from analyzer.timing.driver.measure import measure
+from analyzer.timing.driver.api import measure
 from analyzer.timing.machine.gpu import GpuContention, gpus, nvml
 from analyzer.timing.peaks import gpu
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from inspect import signature
 from itertools import product
-from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
+from analyzer.core.errors import AnalyzerError, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import image_shape, is_reference, parse_input, parse_inputs
-from analyzer.core.shapes import Shape
+from analyzer.core.inputs import image_shape, parse_input
 from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, variant
 from analyzer.records.record import Record
@@ -30,16 +27,12 @@ from analyzer.timing.load_options import parse_limit, parse_load
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
 PROCESSES, MIN_PROCESSES = 10, 3  # Ten make a second run agree with the first; a model with long passes gets fewer.
 MIN_SAMPLES = 15  # Per configuration, over all its processes; at most MAX_MIN_SAMPLES of them from one process.
 MAX_MIN_SAMPLES = 5
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 LAYOUTS = ("contiguous", "channels_last")
 DEVICES = re.compile(r"cpu|mps|cuda(:[0-9]{1,3})?")
-OPTIONS = ("kernels", "replay", "trace", "new_inputs", "loads", "limit", "energy")
 
 
 class TimedRun(Frozen):
@@ -49,98 +42,7 @@ class TimedRun(Frozen):
     complete: bool
 
 
-def measure(
-    model: str | nn.Module,
-    args: Sequence[Any] | Tensor = (),
-    kwargs: Mapping[str, Any] | None = None,
-    *,
-    input: Shape | str | Sequence[str] | None = None,
-    batch: int = 1,
-    threads: int | None = None,
-    dtype: str = "float32",
-    layout: str = "contiguous",
-    train: bool = False,
-    compile: bool = False,
-    device: str = "cpu",
-    flush: bool = False,
-    budget_s: float = 20.0,
-    processes: int | None = None,
-    **options: Any,
-) -> Record:
-    """Times a built-in network, or a model by reference such as `net.py:Net`, in fresh processes like `analyze time`.
-
-    `input` is a shape without the batch or texts, as for `analyzer.count`. Returns a record: `record.measurement` has
-    every timing with its samples in seconds and its quality. An `nn.Module` is timed with `input`, or with `args` and
-    `kwargs` as for `analyzer.count`. It is pickled for fresh processes, which import its classes; where that is not
-    possible a copy is timed in this process, and a warning of the measurement says so and why. `flush` flushes caches
-    before each sample. The default is 10 `processes`, or fewer if ten would take more than three budgets.
-    `options` may have `kernels`, `replay`, `trace`, `new_inputs`, `loads` (such as `[50, "3000/min"]`), `limit`
-    (`"p99=50ms"`) and `energy`. Raises AnalyzerError for bad input,
-    CannotMeasure if the model failed or its process was killed, and KeyboardInterrupt.
-
-    >>> record = measure("nin", input="3x64x64", threads=1, processes=1, budget_s=0.2)
-    >>> record.measurement.pass_timing.median_s > 0
-    True
-    """
-    is_module = not isinstance(model, str)
-    if is_module and (isinstance(model, type) or not hasattr(model, "named_modules")):
-        raise AnalyzerError(f"cannot time a {type(model).__name__}; wanted a name, a reference or an nn.Module")
-    if not is_module and (kwargs or not isinstance(args, tuple) or args):
-        raise AnalyzerError(f"{one_line(model)} is a name: give input (args and kwargs are for an nn.Module)")
-    if unknown := [name for name in options if name not in OPTIONS]:
-        known = [name for name in signature(measure).parameters if name not in ("model", "options")]
-        raise AnalyzerError(f"unknown option {quoted(unknown[0])}; known options: {', '.join([*known, *OPTIONS])}")
-    for name, number in {"batch": batch, "processes": processes, "threads": threads}.items():
-        if number is not None or name == "batch":
-            require_positive_int(name, number)
-    for name, flag in {"train": train, "compile": compile, "flush": flush}.items():
-        if not isinstance(flag, bool):
-            raise AnalyzerError(f"{name} is {one_line(repr(flag))[:80]}; wanted True or False")
-    if isinstance(budget_s, bool) or not isinstance(budget_s, int | float) or not 0 < budget_s < inf:
-        raise AnalyzerError(f"budget_s is {budget_s!r}; wanted seconds")
-    inputs = [given.text for given in parse_inputs(input)]
-    name = model if isinstance(model, str) else type(model).__name__
-    variants, references = ([], [name]) if is_module or is_reference(name) else ([variant(name)], [])
-    (request,) = build_requests(
-        variants, references, inputs, batches=[batch], threads=[threads] if threads else None, dtypes=[dtype],
-        layouts=[layout], training=train, compiled=compile, device=device, flushed=flush, budget_s=budget_s,
-        processes=processes, **options,
-    )  # fmt: skip
-    try:
-        if isinstance(model, str):
-            run = time_requests([request], processes=processes)
-        else:
-            run = _time_module(model, args, kwargs or {}, request, processes)
-    except InputError as error:
-        raise error.with_advice("give input='3x224x224' (without the batch dimension)") from None
-    if not run.complete:
-        raise KeyboardInterrupt
-    record = run.records[0]
-    if record.measurement is None or record.measurement.pass_timing is None:
-        raise CannotMeasure(f"{model}: {record.measurement.reason if record.measurement else 'not measured'}")
-    return record
-
-
-def _time_module(
-    model: nn.Module, args: Any, kwargs: Mapping[str, Any], request: Request, processes: int | None
-) -> TimedRun:
-    from analyzer.timing.driver.module import time_module
-
-    args = args if isinstance(args, list | tuple) else (args,)
-    if request.inputs and (args or kwargs):
-        raise AnalyzerError("input makes the arguments of a module; leave out args and kwargs, or input")
-    if not request.inputs and request.configuration.batch != 1:
-        raise AnalyzerError("batch is for input; args and kwargs have a batch already")
-
-    def time_request(request: Request, run_worker: RunWorker) -> TimedRun:
-        return time_requests([request], processes=processes, run_worker=run_worker)
-
-    alone = request.replace(budget_s=request.budget_s * (processes or PROCESSES), min_samples=MAX_MIN_SAMPLES)
-    timed = time_module(model, args, kwargs, request, time_request, alone)
-    return TimedRun((_record(request, None, [timed], _now()),), True) if isinstance(timed, Reply) else timed
-
-
-def _now() -> str:
+def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -220,7 +122,7 @@ def time_requests(
     counts = [_count_variant(request) if request.variant else None for request in requests]
 
     def records(replies: Sequence[Sequence[Reply]]) -> tuple[Record, ...]:
-        return tuple(map(_record, requests, counts, replies, [_now()] * len(requests)))
+        return tuple(map(build_record, requests, counts, replies, [now()] * len(requests)))
 
     replies, complete = run_workers(
         requests,
@@ -237,7 +139,7 @@ def time_requests(
     return TimedRun(records(replies), complete)
 
 
-def _record(request: Request, count: Record | None, replies: Sequence[Reply], created: str) -> Record:
+def build_record(request: Request, count: Record | None, replies: Sequence[Reply], created: str) -> Record:
     """A model by reference was counted by the worker that ran it; if none did, the record has no counts."""
     ready = next((line for reply in replies if (line := reply.last("ready"))), {})
     if count is None:

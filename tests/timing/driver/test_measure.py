@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from analyzer.cli.commands.time import DTYPES, LAYOUTS
-from analyzer.core.errors import AnalyzerError
+from analyzer.core import lock
+from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.records.record import Record
 from analyzer.records.rows import Count
 from analyzer.records.timings import Configuration
+from analyzer.timing.driver import api
 from analyzer.timing.driver import measure as module
-from analyzer.timing.driver.measure import _batch_notes, build_requests, measure
+from analyzer.timing.driver.api import measure
+from analyzer.timing.driver.measure import _batch_notes, build_requests
 
 
 @pytest.mark.parametrize(
@@ -50,9 +55,18 @@ def test_a_module_without_an_input_and_a_class_are_refused():
 
 
 def test_an_interrupt_propagates(monkeypatch):
-    monkeypatch.setattr(module, "time_requests", lambda requests, processes: module.TimedRun((), complete=False))
+    monkeypatch.setattr(api, "time_requests", lambda requests, processes: module.TimedRun((), complete=False))
     with pytest.raises(KeyboardInterrupt):
         measure("nin", input="3x64x64")
+
+
+def test_a_timing_waits_for_another_one_of_this_machine(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(api, "timing_lock", partial(lock.timing_lock, max_wait=2 * lock.POLL_S))
+    monkeypatch.setattr(api, "time_requests", lambda requests, processes: pytest.fail("it does not wait"))
+    with lock.timing_lock(), pytest.raises(CannotMeasure, match="another timing has held the lock"):
+        measure("nin", input="3x64x64")
+    assert "waiting" in caplog.text
 
 
 def test_the_command_has_the_same_dtypes_and_layouts():

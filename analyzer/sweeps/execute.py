@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -24,7 +24,7 @@ from analyzer.records.record import Record
 from analyzer.records.result import Case, Result
 from analyzer.sweeps.keys import is_builtin
 
-Journal: TypeAlias = Callable[[], AbstractContextManager[Callable[[Sequence[Record]], None]]]
+Journal: TypeAlias = Callable[[Sequence[Record]], None]
 
 
 class Limits(Frozen):
@@ -49,10 +49,8 @@ def ignore(message: str) -> None:
     """For callers that need not know of waiting."""
 
 
-@contextmanager
-def without_journal() -> Iterator[Callable[[Sequence[Record]], None]]:
+def no_journal(records: Sequence[Record]) -> None:
     """For callers that need not keep the times of an unfinished configuration."""
-    yield lambda records: None
 
 
 def execute(
@@ -63,14 +61,14 @@ def execute(
     retries: int = 0,
     limits: Limits = Limits(),  # noqa: B008 – frozen
     notify: Callable[[str], None] = ignore,
-    journal: Journal = without_journal,
+    journal: Journal = no_journal,
 ) -> Mapping[str, Any]:
     """The row of a result for the database. Never raises for a configuration that fails.
 
     What the model printed goes to standard error. A failure is tried again up to `retries` times, unless the model or
     its input is wrong. A timed configuration waits for the machine's lock, of which `notify` is told once; the result's
-    times of start and end lie within the lock. `journal` opens what keeps the times of the processes that have ended,
-    until the result has them all. Raises KeyboardInterrupt.
+    times of start and end lie within the lock. `journal` receives the record so far after each process. Raises
+    KeyboardInterrupt.
     """
     attempts = 0
     while True:
@@ -154,10 +152,9 @@ def _timed(case: Case, limit_s: float, journal: Journal) -> Record | Failure:
         budget_s=case.budget_s,
         processes=case.processes,
     )
-    with journal() as keep:
-        run = time_requests(requests, processes=case.processes, run_worker=run_limited, journal=keep)
-        if not run.complete:
-            raise KeyboardInterrupt  # Within the block, so that the journal stays.
+    run = time_requests(requests, processes=case.processes, run_worker=run_limited, journal=journal)
+    if not run.complete:
+        raise KeyboardInterrupt
     (record,) = run.records
     measurement = record.measurement
     if measurement is None or measurement.status != "ok":

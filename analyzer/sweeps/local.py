@@ -129,6 +129,7 @@ class _Pool:
             worker.jobs.popleft()
             worker.forget_output()
             self.on_row(content)
+            worker.confirm(content)
         worker.ready, self.starts = True, 0
         if not worker.jobs and worker.lane.waiting:
             worker.start(worker.lane.take(), self.settings)

@@ -48,6 +48,12 @@ class Process:
         with suppress(OSError):  # It has ended, which `receive` reports.
             self.connection.send_bytes(json.dumps({**settings, "cases": cases}).encode())
 
+    def confirm(self, row: Mapping[str, Any]) -> None:
+        """Says that a row has arrived and is stored; the worker keeps the times in a file until then."""
+        if "time" in row["measure"]:
+            with suppress(OSError):  # It has ended, which `receive` reports.
+                self.connection.send_bytes(b"stored")
+
     def forget_output(self) -> None:
         """Of what models print only the last line matters, after a crash."""
         self.errors.seek(0)

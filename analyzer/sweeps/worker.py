@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -13,7 +14,7 @@ from analyzer.core.serialize import from_json
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.records.result import Case
 from analyzer.records.store import journal
-from analyzer.sweeps.execute import Limits, execute
+from analyzer.sweeps.execute import Limits, execute, no_journal
 from analyzer.worker.linux import PR_SET_PDEATHSIG, set_process_option
 
 READY = b"{}"
@@ -40,17 +41,18 @@ def _serve(connection: Connection, request: Mapping[str, Any]) -> None:
     def waiting(message: str) -> None:
         connection.send_bytes(json.dumps({"waiting": message}).encode())
 
-    for key, case in request["cases"]:
-        row = execute(
-            from_json(Case, case),
-            key=key,
-            run=request["run"],
-            retries=request["retries"],
-            limits=limits,
-            notify=waiting,
-            journal=journal,
-        )
-        send_row(connection, row)
+    settings = {"run": request["run"], "retries": request["retries"], "limits": limits, "notify": waiting}
+    for key, data in request["cases"]:
+        case = from_json(Case, data)
+        timed = "time" in case.measure
+        with journal() if timed else nullcontext(no_journal) as keep:
+            row = execute(case, key=key, journal=keep, **settings)
+            try:
+                send_row(connection, row)
+                if timed:
+                    connection.recv_bytes()  # From `Process.confirm`.
+            except (EOFError, OSError):
+                raise KeyboardInterrupt from None  # The other side may not have stored the row: the journal stays.
 
 
 def send_row(connection: Connection, row: Mapping[str, Any]) -> None:

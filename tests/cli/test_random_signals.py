@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import signals
+from benchmarks import signal_leftovers, signals
 
 SECONDS = {"count": 2.3, "time": 4.3, "sweep": 4.3, "check": 4.3, "reconcile": 3.3}  # Until the last signal.
 
@@ -21,7 +21,9 @@ SECONDS = {"count": 2.3, "time": 4.3, "sweep": 4.3, "check": 4.3, "reconcile": 3
 @pytest.mark.parametrize("name", SECONDS)
 def test_a_signal_leaves_nothing(name, seed, monkeypatch):
     numbers = ("SIGKILL",) if seed == 2 else ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
-    monkeypatch.setattr(signals, "ABOUT_TO_END_S", 30.0)  # Other tests run beside it, and slow the end of a command.
+    monkeypatch.setattr(
+        signal_leftovers, "ABOUT_TO_END_S", 30.0
+    )  # Other tests run beside it, and slow the end of a command.
     trial = signals.run_trial(name, random.Random(f"{name} {seed}"), SECONDS[name], numbers)
     assert trial["left"] == [], trial["printed"]
 

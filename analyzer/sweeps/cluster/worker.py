@@ -80,6 +80,7 @@ def run_cases(fields: tuple[Any, ...]) -> dict[str, Any]:
             if folder := _folders.get(request.kind):
                 row["reason"] = row["reason"].replace(f"{folder}/", "")
             rows.append(row)
+            process.confirm(row)
             process.forget_output()
     except (EOFError, OSError):
         with _lock:

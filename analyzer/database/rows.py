@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from math import isfinite
+from types import NoneType
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.serialize import from_json, to_json
 from analyzer.core.shapes import shape_text
+from analyzer.database.columns import COLUMNS, DOCUMENTS, Kind
 from analyzer.records.record import Record
 from analyzer.records.record_json import compact, record_from_json
 from analyzer.records.result import Case, Result
@@ -66,6 +68,14 @@ def encode(result: Result) -> dict[str, Any]:
     }
 
 
+# Of the values in a column, or a document as text. SQLite keeps a whole number of more than 63 bits as a float.
+KINDS: dict[Kind, tuple[type, ...]] = {
+    "text": (str,),
+    "integer": (int, float, NoneType),
+    "number": (int, float, NoneType),
+    "flag": (bool,),
+}
+CLASSES = {column.name: KINDS[column.kind] for column in COLUMNS} | dict.fromkeys(DOCUMENTS, (str, NoneType))
 # The columns that are computed from a record.
 NO_RECORD: dict[str, Any] = {
     **dict.fromkeys(("params", "macs", "flops", "activations", "traffic", "peak_memory")),
@@ -124,6 +134,16 @@ def _times(measurement: Measurement) -> dict[str, Any]:
     }
 
 
+def row_of(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    """The row of a search. Raises AnalyzerError for a value of another type than its column: SQLite stores any type."""
+    row = dict(zip(names, values, strict=True))
+    if not all(map(isinstance, values, map(CLASSES.__getitem__, names))):
+        name, value = next((name, row[name]) for name in names if not isinstance(row[name], CLASSES[name]))
+        problem = f"the column {name} is {quoted(repr(value)[:80])}; analyze history prune deletes it"
+        raise AnalyzerError(f"the result {quoted(str(row.get('key'))[:80])} is damaged: {problem}")
+    return row
+
+
 def decode(row: Mapping[str, Any]) -> Result:
     """The result that `encode` wrote; its documents may be parsed. Raises AnalyzerError if the row is damaged."""
     try:
@@ -133,7 +153,7 @@ def decode(row: Mapping[str, Any]) -> Result:
             return result
         record = record_from_json(_parsed(row["record"]))
         return result.replace(record=use_record(record, "its record", lambda record: record))
-    except (AnalyzerError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AnalyzerError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         name = quoted(str(row.get("key"))[:80])
         raise AnalyzerError(f"the result {name} is damaged ({type(error).__name__}: {one_line(error)[:200]})") from None
 

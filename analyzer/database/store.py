@@ -26,7 +26,7 @@ from analyzer.database.connection import (
 )
 from analyzer.database.failures import explained, retry
 from analyzer.database.insert import insert_rows
-from analyzer.database.rows import batches, decode
+from analyzer.database.rows import batches, decode, row_of
 from analyzer.database.run_files import import_run_files
 from analyzer.database.schema import documents, results
 from analyzer.database.versions import migrate, require_newest, stored_version
@@ -148,7 +148,7 @@ class Store:
         row = self._retry(lambda: self._read(lambda connection: connection.execute(statement).first()))
         if row is None:
             raise AnalyzerError(f"no result {quoted(key)[:80]}; analyze history list shows the keys")
-        return dict(zip((*NAMES, *DOCUMENTS), row, strict=True))
+        return row_of((*NAMES, *DOCUMENTS), row)
 
     def delete(self, where: str | None) -> int:
         """Deletes the results that a filter selects, and returns their number."""
@@ -177,12 +177,11 @@ class Store:
             return work(connection)
 
     def _stream(self, statement: sql.Select[Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
-
         with explained(self._target), self._engine.connect() as connection:
             connection.execution_options(stream_results=True, yield_per=FETCHED)
             with connection.execute(statement) as rows:
                 for row in rows:
-                    yield dict(zip(names, row, strict=True))
+                    yield row_of(names, row)
 
     def _retry(self, work: Callable[[], Value]) -> Value:
         return retry(work, self._target)

@@ -53,6 +53,8 @@ def migrate(engine: sql.Engine, target: Target) -> tuple[str | None, str]:
         before = stored_version(connection)
         if before is not None and before > VERSION:
             return before, before
+        if before is not None and before not in {revision.revision for revision in script.walk_revisions()}:
+            raise AnalyzerError(f"the database {target.name} has the schema {one_line(before)[:40]}, which is unknown")
         if before is None and target.file:
             _drop_old_cache(connection, target)
         with EnvironmentContext(Config(), script, fn=steps, destination_rev="head") as environment:

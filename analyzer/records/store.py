@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.files import DATA, make_data_folder, project_root, write_text
+from analyzer.core.files import DATA, make_data_folder, project_root, read_text, write_text
 from analyzer.records.record import Record
 from analyzer.records.record_json import dump
 
@@ -75,7 +75,7 @@ def save_peaks(data: Mapping[str, Any]) -> Path:
 def load_peaks(environment: Mapping[str, Any], root: Path | None = None) -> list[dict[str, Any]]:
     """The project's saved peaks if they were measured with the processor and torch of `environment`; otherwise none."""
     try:
-        data = json.loads(((root or project_root()) / PEAKS).read_text(encoding="utf-8"))
+        data = json.loads(read_text((root or project_root()) / PEAKS))
         same = data["schema_version"] == PEAKS_VERSION and _chip(data["environment"]) == _chip(environment)
         return [dict(peak) for peak in data["peaks"] if _is_peak(peak)] if same else []
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

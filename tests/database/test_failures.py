@@ -14,7 +14,7 @@ from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.database import connection, failures
 from analyzer.database.connection import parse_target
 from analyzer.database.rows import encode
-from analyzer.database.store import open_store
+from analyzer.database.store import migrate_store, open_store
 from tests.database.results import result
 from tests.database.servers import PASSWORD
 
@@ -87,6 +87,27 @@ def test_a_damaged_file(file, tmp_path):
     data = file.read_bytes()
     file.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
     assert "damaged" in str(failure(lambda: use(file)))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("attempts", "2.13.0"), ("time_s", "{}"), ("params", b"1"), ("model", b"nin"), ("created", b"")],
+)
+def test_a_value_of_another_type(file, column, value):
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(f"UPDATE macscope_results SET {column} = ?", (value,))
+    with open_store(str(file)) as store:
+        for read in (lambda: list(store.select()), lambda: store.get("a"), store.frame, lambda: list(store.results())):
+            assert f"the result 'a' is damaged: the column {column} is " in str(failure(read))
+        assert store.delete('key == "a"') == 1
+
+
+@pytest.mark.parametrize("revision", ["", "-1", "../x", "0000\n"])
+def test_an_unknown_schema(file, revision):
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE macscope_version SET version_num = ?", (revision,))
+    assert "run analyze history migrate" in str(failure(lambda: use(file)))
+    assert "unknown" in str(failure(lambda: migrate_store(str(file))))
 
 
 def test_a_locked_file_is_awaited(file, monkeypatch):

@@ -104,6 +104,8 @@ def test_one_sample_has_no_interval():
         {"case": "[" * 100_000},
         {"case": '{"model": 3}'},
         {"record": '{"model": "nin"}'},
+        {"record": "3"},
+        {"record": json.dumps({**json.loads(encode(result("a"))["record"]), "memory": [[1]]})},
         {"record": json.dumps({**json.loads(encode(result("a"))["record"]), "rows": 3})},
     ],
     ids=str,

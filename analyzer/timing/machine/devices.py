@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
+from analyzer.core.files import read_text
 
 FILES = ("devices.json", "accelerators.json")  # The first equals a reference of others, entry by entry.
 SHORT = {  # Short names that several devices have: the board of a server, with the larger memory.
@@ -55,9 +56,8 @@ def device(name: str) -> dict[str, Any]:
 def _from_file(path: Path) -> dict[str, Any]:
     """`name = "…"` and some of NUMBERS, such as `bf16_tflops = 989` and `dram_gb_per_s = 3350`."""
     try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except (OSError, ValueError) as error:
+        data = tomllib.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise AnalyzerError(f"cannot read the device {quoted(str(path))}: {one_line(reason or error)}") from None
     for key, value in data.items():

@@ -25,7 +25,8 @@ def tables(result: Any, **options: Any) -> Sequence[Table]:
     if isinstance(result, Comparison):
         from reports.counting import comparison
 
-        require_positive_int("depth", options["depth"])
+        if options["depth"] is not None:
+            require_positive_int("depth", options["depth"])
         return comparison.tables(result, **options)
     if isinstance(result, Parameters):
         from reports.counting import parameters

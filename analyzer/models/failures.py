@@ -24,6 +24,7 @@ from analyzer.core.errors import (
 )
 
 OTHER_INPUT = "for another input use --input"
+LARGER_BATCH = "batch norm in training needs several values per channel, so use --batch 2"
 
 
 def naming_the_model(handle: Callable[..., Mapping[str, Any]]) -> Callable[..., Mapping[str, Any]]:
@@ -61,7 +62,8 @@ def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], 
     name = type(model).__name__
     inputs = [_describe(value) for value in args] + [f"{key}={_describe(value)}" for key, value in kwargs.items()]
     if inputs:
-        advice = OTHER_INPUT
+        one_value = "more than 1 value per channel when training" in full_text(error)
+        advice = LARGER_BATCH if one_value else OTHER_INPUT
         message = f"{name} does not run on {', '.join(inputs)}: {error_summary(error)}; {advice}"
     else:
         example, *others = example_inputs(model)

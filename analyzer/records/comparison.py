@@ -74,9 +74,12 @@ class Comparison(Displayed, Frozen):
     def _summary(self) -> str:
         return one_line(" against ".join(self.labels))
 
-    def table(self, *, metric: str = "macs", depth: int = 1) -> View:
-        """The networks as a whole, then one `metric` by module, down to `depth`."""
-        return self._view(metric=metric, depth=depth)
+    def table(self, *, metric: str = "macs", depth: int | None = None, fold: bool = True) -> View:
+        """The networks as a whole, then one `metric` by module, down to `depth`; with `fold`, equal blocks in one row.
+
+        Without a depth, modules that have nearly everything are divided.
+        """
+        return self._view(metric=metric, depth=depth, fold=fold)
 
     def figure(self, name: str = "compute") -> Any:
         """A `plotly` figure with the networks as bars of their parts, by "compute" (MACs), "params" or

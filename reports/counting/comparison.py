@@ -11,16 +11,17 @@ from analyzer.records.comparable import differences
 from analyzer.records.comparison import TOTAL, Comparison
 from analyzer.records.rows import Totals
 from reports import cells
+from reports.counting.compared_modules import compared_modules
 from reports.counting.network import condition_parts, exact_totals, passes_of_step
-from reports.counting.tree import tree_name
 from reports.table import MISSING, Cell, Column, Row, Table, columns
 
-MAX_UNMATCHED, MIN_RUN = 20, 3  # Rows of modules of one record only, before runs of them are folded; their length.
 MAX_EXACT = 2  # Models with exact totals below the table.
 
 
-def tables(comparison: Comparison, metric: str, depth: int) -> list[Table]:
+def tables(comparison: Comparison, metric: str, depth: int | None = None, *, fold: bool = True) -> list[Table]:
     """The summary, then the modules: with difference and ratio for two models, with ratios for more.
+
+    Without a depth, modules that have nearly everything are divided. `fold` shows equal modules as one.
 
     Raises AnalyzerError for a metric that no record has.
     """
@@ -28,7 +29,7 @@ def tables(comparison: Comparison, metric: str, depth: int) -> list[Table]:
     if metric not in (*known, "macs"):
         raise AnalyzerError(f"metric is {quoted(metric)}, which these counts lack; {nearest(metric, known)}")
     modules = _pair if len(comparison.records) == 2 else _several
-    return [_summary(comparison), modules(comparison, metric, depth)]
+    return [_summary(comparison), modules(comparison, metric, depth, fold=fold)]
 
 
 def _summary(comparison: Comparison) -> Table:
@@ -94,19 +95,24 @@ def _ratios(metrics: Sequence[str], first: Sequence[int | None], values: Sequenc
     return ["" if before is None else cells.ratio(metric, before, after) for metric, before, after in pairs]
 
 
-def _pair(comparison: Comparison, metric: str, depth: int) -> Table:
+def _pair(comparison: Comparison, metric: str, depth: int | None, *, fold: bool) -> Table:
+    modules = compared_modules(comparison, metric, depth, fold=fold)
+    folded = any(module.type for module in modules)
     rows = [
-        (name, *cells.change(metric, before, after))
-        for name, (before, after) in _modules(comparison, metric, depth, [0, 1])
+        (module.name, *([module.type] if folded else []), *cells.change(metric, *module.values)) for module in modules
     ]
-    titles = columns("module", *comparison.labels, "difference", "ratio to 1st")
-    return Table(_title(metric), titles, tuple(rows), total=True, notes=_notes(metric))
+    titles = (*(["type"] if folded else []), *comparison.labels, "difference", "ratio to 1st")
+    shown = columns("module", *titles, left=("type",) if folded else (), drop=("type",) if folded else ())
+    return Table(_title(metric), shown, tuple(rows), total=True, notes=_notes(metric))
 
 
-def _several(comparison: Comparison, metric: str, depth: int) -> Table:
+def _several(comparison: Comparison, metric: str, depth: int | None, *, fold: bool) -> Table:
+    modules = compared_modules(comparison, metric, depth, fold=fold)
+    folded = any(module.type for module in modules)
     rows: list[Row] = []
-    for name, (first, *others) in _modules(comparison, metric, depth, range(len(comparison.records))):
-        row = [name, cells.count(metric, first)]
+    for module in modules:
+        first, *others = module.values
+        row = [module.name, *([module.type] if folded else []), cells.count(metric, first)]
         for other in others:
             row += [cells.count(metric, other), "" if None in (first, other) else cells.ratio(metric, first, other)]
         rows.append(tuple(row))
@@ -114,7 +120,8 @@ def _several(comparison: Comparison, metric: str, depth: int) -> Table:
     pairs = (
         Column(title, block=block) for block, label in enumerate(labels, start=1) for title in (label, "ratio to 1st")
     )
-    titles = (*columns("module", first_label), *pairs)
+    types = [Column("type", "left", drop=1)] if folded else []
+    titles = (Column("module", "left"), *types, Column(first_label), *pairs)
     return Table(_title(metric), titles, tuple(rows), total=True, notes=_notes(metric))
 
 
@@ -125,55 +132,3 @@ def _title(metric: str) -> str:
 def _notes(metric: str) -> tuple[str, ...]:
     title = METRICS[metric].title
     return (f"{MISSING}: not in that network. Modules without {title} in any network are left out.",)
-
-
-def _modules(
-    comparison: Comparison, metric: str, depth: int, indices: Sequence[int]
-) -> list[tuple[Cell, list[int | None]]]:
-    """Modules with the metric in any of the records, down to `depth` below a restriction; the total last.
-
-    If many modules are in one record only, those that follow each other share a row.
-    """
-    base = comparison.records[0].module or ""
-    base = base if base in comparison.modules else ""
-    rows: list[tuple[str, Cell, list[int | None]]] = []
-    for role, totals in comparison.modules.items():
-        name = Cell(TOTAL) if role == TOTAL else tree_name(role, base, depth)
-        values = [_value(totals[index], metric) for index in indices]
-        if name is not None and (any(values) or role in (TOTAL, base)):
-            rows.append((role, name, values))
-    if sum(_is_unmatched(values) for *_, values in rows) > MAX_UNMATCHED:
-        rows = _fold_unmatched(rows)
-    return [(name, values) for _, name, values in rows[1:] + rows[:1]]
-
-
-def _is_unmatched(values: list[int | None]) -> bool:
-    """Whether only one record has the module."""
-    return values.count(None) == len(values) - 1
-
-
-def _fold_unmatched(rows: Sequence[tuple[str, Cell, list[int | None]]]) -> list[tuple[str, Cell, list[int | None]]]:
-    """Siblings in a run that only one record has become one row with their sum: `conv3…conv5`."""
-    folded: list[tuple[str, Cell, list[int | None]]] = []
-    index = 0
-    while index < len(rows):
-        role, name, values = rows[index]
-        parent, missing = role.rpartition(".")[0], [value is None for value in values]
-        run = [rows[index]]
-        end = index + 1
-        while _is_unmatched(values) and end < len(rows):
-            other, _, others = rows[end]
-            if other.rpartition(".")[0] == parent and [value is None for value in others] == missing:
-                run.append(rows[end])
-            elif not other.startswith(f"{run[-1][0]}."):
-                break
-            end += 1
-        if len(run) < MIN_RUN:
-            folded.append(rows[index])
-            index += 1
-            continue
-        text = f"{name.text}…{run[-1][1].text}"
-        sums = [None if lacks else sum(row[2][place] or 0 for row in run) for place, lacks in enumerate(missing)]
-        folded.append((role, Cell(text, depth=name.depth), sums))
-        index = end
-    return folded

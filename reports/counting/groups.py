@@ -60,7 +60,7 @@ def groups(
     """
     if by not in get_args(By):
         raise AnalyzerError(f"by is {quoted(by)}; wanted one of: {', '.join(get_args(By))}")
-    divided = _has_nearly_all(record) if depth is None and top is None else None
+    divided = has_nearly_all(record) if depth is None and top is None else None
     depth = default_depth(record, fold=fold) if depth is None else depth
     require_positive_int("depth", depth)
     if top is not None:
@@ -84,14 +84,14 @@ def default_depth(record: Record, *, fold: bool = False) -> int:
 
     Without MACs, nearly all parameters.
     """
-    has_nearly_all = _has_nearly_all(record)
+    nearly_all = has_nearly_all(record)
     parents = {path for module in record.modules for path in prefixes(module.path)[:-1]}
 
     def shown(depth: int) -> list[Group]:
-        return _modules(record, depth, lambda totals: 0, has_nearly_all, full_names=False, fold=fold)
+        return _modules(record, depth, lambda totals: 0, nearly_all, full_names=False, fold=fold)
 
     depth, rows = 1, shown(1)
-    while any(group.leaf and group.path in parents and has_nearly_all(group.totals) for group in rows):
+    while any(group.leaf and group.path in parents and nearly_all(group.totals) for group in rows):
         rows = shown(depth + 1)
         if len(rows) > MAX_ROWS:
             break
@@ -99,7 +99,7 @@ def default_depth(record: Record, *, fold: bool = False) -> int:
     return depth
 
 
-def _has_nearly_all(record: Record) -> Callable[[Totals], bool]:
+def has_nearly_all(record: Record) -> Callable[[Totals], bool]:
     """Whether sums are more than NEARLY_ALL of the record's MACs; without MACs, of its parameters."""
     totals = record.totals
     value = _value(record, "step_macs" if totals.step else "macs" if totals.macs else "params")

@@ -68,7 +68,7 @@ def peak_parts(records: Mapping[str, Record]) -> Table:
         (Cell(AT_PEAK.get(name, name)), *(cells.count("peak_memory", part.get(name)) for part in parts))
         for name in names
     ]
-    rows.append((Cell("peak is in"), *map(_peak_place, records.values())))
+    rows.append((Cell("peak occurs in"), *map(_peak_place, records.values())))
     return Table("What the peak consists of", columns("memory", *records), tuple(rows))
 
 

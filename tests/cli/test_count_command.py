@@ -493,7 +493,7 @@ def test_a_table_for_each_batch(analyze):
     [
         (["nin", "--metric", "flops"], "--metric"),
         (["nin", "vgg16", "--metric", "flops", "--format", "json"], "--metric"),
-        (["nin", "vgg16", "--no-fold"], "--no-fold"),
+        (["nin", "--memory", "--no-fold"], "--no-fold"),
         (["nin", "--top", "3", "--format", "csv"], "--top"),
         (["nin", "--by", "type", "--memory"], "--by"),
         (["nin", "--by", "type", "--depth", "2"], "--depth"),

@@ -33,6 +33,11 @@ class Net(nn.Module):
         return self.head(hidden if mask is None else hidden * mask.unsqueeze(-1))
 
 
+class Normed(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))
+
+
 class Plain(nn.Module):
     def __init__(self):
         super().__init__()
@@ -237,6 +242,7 @@ BAD = {
         ["net.py:Plain", "--input", "8"],
         "Plain does not run on 1x8 float32: RuntimeError: Expect",
     ),
+    "one value per channel": (["net.py:Normed", "--input", "3x8x8", "--train"], "so use --batch 2"),
     "no input": (["net.py:Branching", "--input", "q=3"], "Branching does not run on q=1x3 float32"),
     "an unknown form": (["something"], "unknown model 'something'; "),
     "no such exported program": (["gone.pt2"], "no file gone.pt2"),

@@ -31,10 +31,9 @@ class TableOptions(Frozen):
 
     def refuse_without_effect(self, *, models: int, whole: str) -> None:
         """Raises AnalyzerError for an option without effect. `whole` is an option that shows other things, or empty."""
-        rows = {
-            "--by": self.by != "module", "--sort": self.sort is not None, "--top": self.top is not None,
-            "--no-fold": not self.fold,
-        }  # fmt: skip
+        rows = {"--by": self.by != "module", "--sort": self.sort is not None, "--top": self.top is not None}
+        if not self.fold and whole:
+            raise AnalyzerError(f"--no-fold has no effect with {whole}: it is for tables of counts")
         for option in [name for name, given in rows.items() if given]:
             if whole or models > 1:
                 reason = f"with {whole}" if whole else "with several models"

@@ -172,10 +172,8 @@ def _tables(counted: Counted, table: TableOptions, *, verify: bool) -> list[Tabl
             network.network(record, table.depth, types=table.by == "module", **options) for record in counted.records
         ]
     from reports.counting.comparison import tables
-    from reports.counting.groups import default_depth
 
-    depth = table.depth or max(map(default_depth, counted.records))
-    return tables(counted.comparison, table.metric or "macs", depth)
+    return tables(counted.comparison, table.metric or "macs", table.depth, fold=table.fold)
 
 
 def _with_override_notes(record: Record) -> Record:

@@ -10,6 +10,7 @@ from analyzer.cli.output import emit
 from analyzer.core.serialize import to_json
 from analyzer.records.parameters import ModuleParameters, NeedsInput
 from analyzer.records.record_json import SCHEMA_VERSION, pretty
+from analyzer.records.rows import SUMMED_KEYS
 
 if TYPE_CHECKING:
     from reports.table import Table
@@ -37,7 +38,7 @@ def show_parameters(models: Sequence[NeedsInput], depth: int | None, fold: bool,
 
 
 def _dump(models: Sequence[NeedsInput]) -> str:
-    """An envelope without records. Its status is partial, since the counts are missing."""
+    """An envelope without records; `missing` are the counts that need an input."""
     parameters = [
         {
             "model": model.parameters.model,
@@ -47,9 +48,14 @@ def _dump(models: Sequence[NeedsInput]) -> str:
         }
         for model in models
     ]
-    return (
-        pretty({"schema_version": SCHEMA_VERSION, "status": "partial", "records": [], "parameters": parameters}) + "\n"
-    )
+    envelope = {
+        "schema_version": SCHEMA_VERSION,
+        "status": "ok",
+        "records": [],
+        "missing": [key for key in SUMMED_KEYS if key != "params"],
+        "parameters": parameters,
+    }
+    return pretty(envelope) + "\n"
 
 
 def _csv(models: Sequence[NeedsInput]) -> str:

@@ -21,7 +21,7 @@ def test_the_parts_add_up_to_the_peak():
     nin = record()
     first, modules, batches = tables(nin, lambda batch, memory: record(batch=batch))
     sizes = {cell_text(name): as_cell(size).value for name, size, _ in first.rows}
-    assert list(sizes) == ["parameters", "buffers", "inputs", "activations at the peak", "peak", "peak is in"]
+    assert list(sizes) == ["parameters", "buffers", "inputs", "activations at the peak", "peak", "peak occurs in"]
     assert sizes["peak"] == nin.memory.peak == sum(list(sizes.values())[:4])
     assert [cells[-1] for cells in first.rows[:5]] == [f"{size:,}" for size in list(sizes.values())[:5]]
     assert [column.title for column in modules.columns] == ["module", "allocated", "peak memory"]
@@ -35,7 +35,7 @@ def test_records_stand_side_by_side():
     rows = {cell_text(name): [as_cell(cell).value for cell in cells] for name, *cells in table.rows}
     assert rows["peak"] == [kept.memory.peak for kept in records.values()]
     assert rows["saved activations"] == [None, records["training"].memory.saved_at_peak]
-    terms = [values[1] or 0 for name, values in rows.items() if name not in ("peak", "peak is in")]
+    terms = [values[1] or 0 for name, values in rows.items() if name not in ("peak", "peak occurs in")]
     assert sum(terms) == rows["peak"][1]
 
 

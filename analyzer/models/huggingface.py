@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
-from analyzer.models.huggingface_arguments_by_model import default_inputs
 from analyzer.models.huggingface_defaults import Request, image_size
+from analyzer.models.huggingface_inputs import default_inputs
 from analyzer.models.installed import imported
 from analyzer.models.known_values import KnownValues, Literals, known_values
 

@@ -1,18 +1,14 @@
-"""Default inputs of transformers: which arguments a forward gets, by their names and by the type of the model."""
+"""The arguments that a forward of transformers gets, by their names and by the type of the model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from analyzer.models.huggingface_defaults import (
-    AUDIO,
     MEL_FRAMES,
-    VISION,
     Argument,
     Request,
     channels,
@@ -109,6 +105,11 @@ def series(features: str) -> Argument:
     return make
 
 
+def each(models: str, arguments: dict[str, Argument]) -> dict[str, dict[str, Argument]]:
+    """The same arguments for several types of models."""
+    return dict.fromkeys(models.split(), arguments)
+
+
 ARGUMENTS: dict[str, Argument] = {
     "input_ids": text,
     "decoder_input_ids": text,
@@ -152,21 +153,10 @@ REQUIRED: dict[str, Argument] = {
 CODEC: dict[str, Argument] = {"input_values": codec_samples}
 SAMPLES_MASK: dict[str, Argument] = {"padding_mask": lambda request: request.ones(samples(request).shape[1])}
 ONE_IMAGE: dict[str, Argument] = {"pixel_values": images(1)}
-TWO_IMAGES: dict[str, Argument] = {"pixel_values": images(2)}
-TILES: dict[str, Argument] = {"pixel_values": images(5)}
-VIDEO: dict[str, Argument] = {"pixel_values": video}
-SQUARE_PATCHES: dict[str, Argument] = {"pixel_values": square_patches}
-STACKED_FRAMES: dict[str, Argument] = {
-    "input_features": lambda request: request.zeros(MEL_FRAMES // 2, 4 * mel_bins(request))
-}
-SEVEN_FRAMES: dict[str, Argument] = {
-    "input_features": lambda request: request.zeros(MEL_FRAMES, 7 * mel_bins(request)),
-}
 FRAMES_OF_CODES: dict[str, Argument] = CODEC | {
     "input_features": lambda request: request.zeros(50, mel_bins(request)),  # A code and a pair of frames for 20 ms.
     "input_features_mask": ones(50),
 }
-PIXELS_LAST: dict[str, Argument] = {"pixel_values": merged_patches, "image_grid_thw": one_row_per_square}
 WITHOUT_CACHE: dict[str, Argument] = {"use_cache": without_cache}  # It fails without layers of attention.
 IMAGE_POSITIONS: dict[str, Argument] = {
     "input_ids": positions_and_text,
@@ -174,9 +164,33 @@ IMAGE_POSITIONS: dict[str, Argument] = {
 }
 
 MODELS: dict[str, dict[str, Argument]] = {
+    **each("bamba granitemoehybrid", WITHOUT_CACHE),
+    **each(
+        "dac encodec mimi mimi_encoder pe_audio pe_audio_encoder pe_audio_video pe_audio_video_encoder "
+        "pocket_tts_audio_tokenizer pocket_tts_audio_tokenizer_encoder omniasr omniasr_audio omniasr_ctc "
+        "vibevoice_acoustic_tokenizer vibevoice_asr wavtokenizer wavtokenizer_encoder xcodec",
+        CODEC,
+    ),
+    **each("efficientloftr lightglue", {"pixel_values": images(2)}),
+    **each(
+        "fun_asr_nano fun_asr_nano_encoder",
+        {"input_features": lambda request: request.zeros(MEL_FRAMES, 7 * mel_bins(request))},
+    ),
+    **each("granite4_vision llava_next llava_next_video llava_onevision", {"pixel_values": images(5)}),
+    **each(
+        "granite_speech5_ctc granite_speech5_encoder",
+        {"input_features": lambda request: request.zeros(MEL_FRAMES // 2, 4 * mel_bins(request))},
+    ),
+    **each("idefics2 idefics3 modernvbert smolvlm ultravbert", ONE_IMAGE),
+    **each(
+        "inkling2 inkling2_loop inkling2_vision", {"pixel_values": merged_patches, "image_grid_thw": one_row_per_square}
+    ),
+    **each("kimi_k25 kimi_k25_vision", {"pixel_values": square_patches}),
+    **each("timesformer tvp videomae vivit xclip", {"pixel_values": video}),
+    **each("neucodec xcodec2", FRAMES_OF_CODES),
     "apertus1p5": SAMPLES_MASK,
+    "kosmos-2": IMAGE_POSITIONS,
     "audio-spectrogram-transformer": {"input_values": zeros("max_length", "num_mel_bins")},
-    "bamba": WITHOUT_CACHE,
     "blip_2_qformer": {
         "query_embeds": zeros(32, "hidden_size"),
         "encoder_hidden_states": zeros(257, "encoder_hidden_size"),
@@ -188,7 +202,6 @@ MODELS: dict[str, dict[str, Argument]] = {
         "is_longer": true(1),
     },
     "csm": CODEC | {"input_values_cutoffs": lambda request: torch.full((request.batch, 1), samples(request).shape[1])},
-    "dac": CODEC,
     "decision_transformer": {
         "states": zeros(20, "state_dim"),
         "actions": zeros(20, "act_dim"),
@@ -201,43 +214,20 @@ MODELS: dict[str, dict[str, Argument]] = {
     "dia": {
         "decoder_input_ids": lambda request: request.whole(tokens(request), request.config.decoder_config.num_channels)
     },
-    "efficientloftr": TWO_IMAGES,
-    "encodec": CODEC,
-    "fun_asr_nano": SEVEN_FRAMES,
-    "fun_asr_nano_encoder": SEVEN_FRAMES,
     "fuyu": {"pixel_values": lambda request: request.zeros(100, channels(request) * patch_size(request) ** 2)},
     "gemma3n_audio": {
         "audio_mel": input_features,
         "audio_mel_mask": lambda request: torch.zeros(request.batch, mel_frames(request), dtype=torch.bool),
     },
-    "granite4_vision": TILES,
     "granite_docling": ONE_IMAGE | {"pixel_attention_mask": true(1)},
-    "granite_speech5_ctc": STACKED_FRAMES,
-    "granite_speech5_encoder": STACKED_FRAMES,
-    "granitemoehybrid": WITHOUT_CACHE,
     "idefics": ONE_IMAGE | {"image_attention_mask": ones("tokens", 1)},
-    "idefics2": ONE_IMAGE,
-    "idefics3": ONE_IMAGE,
-    "inkling2": PIXELS_LAST,
-    "inkling2_loop": PIXELS_LAST,
-    "inkling2_vision": PIXELS_LAST,
     "inkling_mm_model": {"pixel_values": cubes},
     "instructblipvideo": {"pixel_values": images(4)},
-    "kimi_k25": SQUARE_PATCHES,
-    "kimi_k25_vision": SQUARE_PATCHES,
-    "kosmos-2": IMAGE_POSITIONS,
     "kosmos-2.5": IMAGE_POSITIONS
     | {"flattened_patches": lambda request: request.zeros(4096, 2 + channels(request) * patch_size(request) ** 2)},
     "kyutai_speech_to_text": {  # A token of text and one of each codebook.
         "input_ids": lambda request: request.whole(tokens(request), 1 + request.config.num_codebooks)
     },
-    "lightglue": TWO_IMAGES,
-    "llava_next": TILES,
-    "llava_next_video": TILES,
-    "llava_onevision": TILES,
-    "mimi": CODEC,
-    "mimi_decoder": {"latents": zeros("hidden_size", 13)},
-    "mimi_encoder": CODEC,
     "mllama": {
         "pixel_values": lambda request: (
             pixel_values(request)[:, None, None]
@@ -245,7 +235,6 @@ MODELS: dict[str, dict[str, Argument]] = {
             .contiguous()
         )
     },
-    "modernvbert": ONE_IMAGE,
     "muse_glimmer_assistant": {
         "noise_embeds": zeros("block_size", "hidden_size"),
         "context_hidden_states": lambda request: request.zeros(
@@ -253,19 +242,13 @@ MODELS: dict[str, dict[str, Argument]] = {
         ),
     },
     "muse_spark_audio": {"input_values": lambda request: request.zeros(10 * math.prod(request.config.patch_sizes))},
-    "pe_audio": CODEC,
-    "pe_audio_encoder": CODEC,
-    "pe_audio_video": CODEC,
-    "pe_audio_video_encoder": CODEC,
     "perceiver": {"inputs": zeros(256, "d_model")},
     "pi0": ONE_IMAGE
     | {
         "pixel_attention_mask": true(1),
         "action_embeds": lambda request: request.zeros(50, request.config.dit_config.hidden_size),
     },
-    "pocket_tts_audio_tokenizer": CODEC,
-    "pocket_tts_audio_tokenizer_decoder": {"latents": zeros("hidden_size", 13)},
-    "pocket_tts_audio_tokenizer_encoder": CODEC,
+    **each("mimi_decoder pocket_tts_audio_tokenizer_decoder", {"latents": zeros("hidden_size", 13)}),
     "omdet-turbo": {
         "classes_input_ids": lambda request: text(request).repeat(2, 1),
         "classes_attention_mask": lambda request: torch.ones_like(text(request)).repeat(2, 1),
@@ -273,12 +256,8 @@ MODELS: dict[str, dict[str, Argument]] = {
         "tasks_attention_mask": ones("tokens"),
         "classes_structure": lambda request: torch.full((request.batch,), 2),
     },
-    "omniasr": CODEC,
-    "omniasr_audio": CODEC,
-    "omniasr_ctc": CODEC,
     "oneformer": {"task_inputs": zeros("task_seq_len")},
     "seggpt": dict.fromkeys(("pixel_values", "prompt_pixel_values", "prompt_masks"), half_of_the_image),
-    "smolvlm": ONE_IMAGE,
     "speecht5": dict.fromkeys(("input_values", "decoder_input_values"), zeros("tokens", "hidden_size")),
     "t5gemma2": {"pixel_values": nothing},  # Its images have fewer patches than it pools.
     "timesfm": {
@@ -287,23 +266,10 @@ MODELS: dict[str, dict[str, Argument]] = {
         "freq": whole(1),
     },
     "timesfm2_5": {"past_values": zeros("context_length")},
-    "timesformer": VIDEO,
-    "tvp": VIDEO,
-    "neucodec": FRAMES_OF_CODES,
-    "ultravbert": ONE_IMAGE,
     "vibevoice": CODEC | SAMPLES_MASK,
-    "vibevoice_acoustic_tokenizer": CODEC,
     "vibevoice_acoustic_tokenizer_decoder": {"hidden_states": zeros("hidden_size", 8)},
     "vibevoice_acoustic_tokenizer_encoder": {"hidden_states": codec_samples},
-    "vibevoice_asr": CODEC,
-    "videomae": VIDEO,
-    "vivit": VIDEO,
     "voxtral_realtime": {"input_features": lambda request: request.zeros(mel_bins(request), 8 * tokens(request))},
-    "wavtokenizer": CODEC,
-    "wavtokenizer_encoder": CODEC,
-    "xclip": VIDEO,
-    "xcodec": CODEC,
-    "xcodec2": FRAMES_OF_CODES,
     "xmod": {"lang_ids": whole()},
 }
 """By model type, where the configuration gives no rule."""
@@ -314,59 +280,3 @@ MODALITIES = {
     "audio": "input_features input_values input_features_mask feature_attention_mask",
 }
 """By modality: the arguments that carry it."""
-
-
-def default_inputs(request: Request) -> dict[str, Any]:
-    """The keyword arguments of one forward pass: text with its images or sound, and a placeholder for each feature."""
-    table = {name: make for name, make in REQUIRED.items() if name in request.required}
-    table |= {name: make for name, make in ARGUMENTS.items() if name in request.arguments}
-    if "pixel_values" in table:
-        table.pop("pixel_values_videos", None)
-    table |= MODELS.get(request.kind, {})
-    for modality, part in (("image", "vision_config"), ("audio", "audio_config")):
-        if getattr(request.config, part, part) is None:  # The model has been left without its tower.
-            table = {name: make for name, make in table.items() if name not in MODALITIES[modality].split()}
-    inputs = {name: make(request) for name, make in table.items()}
-    inputs = {name: value for name, value in inputs.items() if value is not None}
-    return with_placeholders(request, inputs) if "input_ids" in inputs else inputs
-
-
-def with_placeholders(request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Puts the token of images or sound before the text, as often as the model has features for it.
-
-    Images or sound that the model cannot take in this configuration are left out.
-    """
-    ids, types = [inputs["input_ids"]], [torch.zeros_like(inputs["input_ids"])]
-    for number, (modality, names) in enumerate(MODALITIES.items(), 1):
-        token = request.find(f"{modality}_token_id {modality}_token_index", None)
-        if not isinstance(token, int) or not any(name in inputs for name in names.split()):
-            continue
-        count = None
-        try:
-            count = request.features(modality, inputs)
-        except Exception:
-            if request.required.isdisjoint(names.split()):
-                inputs = {name: value for name, value in inputs.items() if name not in names.split()}
-                continue
-        if count is None:
-            count = expected_features(request, modality, inputs)
-        ids.insert(-1, torch.full((request.batch, count // request.batch), token))
-        types.insert(-1, torch.full((request.batch, count // request.batch), number))
-    inputs["input_ids"] = torch.cat(ids, 1)
-    if request.takes("mm_token_type_ids"):
-        inputs["mm_token_type_ids"] = torch.cat(types, 1)
-    if request.takes("moe_mm_token_type_ids"):
-        inputs["moe_mm_token_type_ids"] = (torch.cat(types, 1) > 0).long()
-    return inputs
-
-
-def expected_features(request: Request, modality: str, inputs: Mapping[str, Any]) -> int:
-    """The number of features by the configuration, for the whole batch."""
-    if modality == "image" and "image_grid_thw" in inputs:
-        return int(inputs["image_grid_thw"].prod(-1).sum()) // merge_size(request) ** 2
-    positions = request.find("max_source_positions", 0, AUDIO)
-    if modality == "audio" and positions:
-        return request.batch * int(positions) // 2
-    names = f"{modality}_seq_length {modality}_seq_len mm_tokens_per_{modality} {modality}_soft_tokens_per_image"
-    count = request.find(f"{names} num_{modality}_tokens vision_soft_tokens_per_image num_query_tokens", None, VISION)
-    return request.batch * int(count or math.prod(rows_and_columns(request)))

@@ -14,7 +14,6 @@ import random
 import tempfile
 from collections.abc import Mapping
 from contextlib import chdir
-from datetime import datetime
 from math import exp, log, sqrt
 from pathlib import Path
 from statistics import fmean, stdev
@@ -24,7 +23,7 @@ from analyzer.records.result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps import cluster
 from analyzer.sweeps.local import Job, run_local
-from benchmarks.common import parse_options
+from benchmarks.common import parse_options, seconds_of
 
 SECOND = "import time, torch\ndef net():\n    time.sleep({0})\n    return torch.nn.Linear(2, 2)\n"
 KINDS = ("driver", "scheduler", "worker", "child")
@@ -39,14 +38,10 @@ def overhead(count: int) -> float:
     ]
     jobs = [(str(number), case) for number, case in enumerate(cases)]
     cluster.run(jobs, "local:1", run="overhead", on_row=rows.append)
-    spans = sorted((_seconds(row["started"]), _seconds(row["ended"])) for row in rows)
+    spans = sorted((seconds_of(row["started"]), seconds_of(row["ended"])) for row in rows)
     busy = sum(ended - started for started, ended in spans[1:])
     print(f"{len(spans)} configurations of {busy / (len(spans) - 1):.3f} s")
     return (spans[-1][1] - spans[0][1]) / busy - 1
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
 
 
 def times(count: int) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -69,6 +70,11 @@ def interleave(
 
     rows = [{name: seconds(call) for name, call in calls.items()} for _ in range(warm_up + rounds)]
     return pandas.DataFrame(rows[warm_up:])
+
+
+def seconds_of(text: str) -> float:
+    """A time of a result's row, such as its start, in seconds since 1970."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def process(*command: str) -> Callable[[], object]:

@@ -12,7 +12,6 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from analyzer.sweeps.api import settings_of
 from analyzer.sweeps.grid import cases
 from analyzer.sweeps.grid_file import parse_grid
 from analyzer.sweeps.run import rows_of, run_sweep
-from benchmarks.common import parse_options
+from benchmarks.common import parse_options, seconds_of
 
 WIDTHS = 100  # Of the second of two layers.
 SLEEP = """
@@ -70,7 +69,7 @@ def overhead(configurations: int, store: Store, cluster: str | None) -> None:
     process.MAIN = SLEEP + process.MAIN
     grid = {"models": ["nin"], "batch": f"1..{configurations}", "measure": "time", "threads": 1}
     taken_s, rows = run(cases(parse_grid(grid)), store, cluster)
-    measured_s = sum(_seconds(row["ended"]) - _seconds(row["started"]) for row in rows)
+    measured_s = sum(seconds_of(row["ended"]) - seconds_of(row["started"]) for row in rows)
     share = (taken_s - measured_s) / measured_s
     print(f"{len(rows)} configurations of one second: {taken_s:.2f} s, of which {measured_s:.2f} s measured; "
           f"overhead {100 * share:.1f} %")  # fmt: skip
@@ -82,15 +81,11 @@ def overlaps(configurations: int, store: Store, cluster: str | None) -> None:
         "threads": 1, "budget": 0.1, "processes": 1,
     }  # fmt: skip
     taken_s, rows = run(cases(parse_grid(grid)), store, cluster or "local:4")
-    spans = sorted((_seconds(row["started"]), _seconds(row["ended"])) for row in rows)
+    spans = sorted((seconds_of(row["started"]), seconds_of(row["ended"])) for row in rows)
     between = [started - ended for (_, ended), (started, _) in pairwise(spans)]
     overlapping, keys = sum(between_s < 0 for between_s in between), len({row["key"] for row in rows})
     print(f"{len(spans)} timed in {taken_s:.0f} s by {cluster or 'local:4'}, {keys} keys: {overlapping} overlap; "
           f"least time between two {1e3 * min(between):.0f} ms")  # fmt: skip
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Thirteen kinds of model that `analyze time` must time right. Each factory returns a model; `INPUTS` has its inputs.
+"""Fourteen kinds of model that `analyze time` must time right. Each factory returns a model; `INPUTS` has its inputs.
 
 analyze time benchmarks/timed_models.py:lstm --input 64x128
 """

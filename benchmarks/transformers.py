@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import parse_options
+from benchmarks.common import append_line, load_lines, parse_options
 
 TIME_LIMIT_S = 60
 MEMORY_LIMIT = 14 << 30  # Bytes of address space.
@@ -81,13 +81,12 @@ def survey(path: Path) -> list[Result]:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    results = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    results = load_lines(path)
     done = {result["name"] for result in results}
     for name in configurations():
         if name not in done:
             results.append(count_in_a_fork(name))
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(results[-1]) + "\n")
+            append_line(path, results[-1])
     return results
 
 

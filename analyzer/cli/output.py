@@ -30,15 +30,17 @@ def emit(
     Under GitHub Actions no name in an `untrusted` result on standard output may act as a workflow command.
     """
     to_stdout = output in (None, "-")
-    if untrusted and to_stdout and os.environ.get("GITHUB_ACTIONS") == "true":
-        from reports.regression.workflow_commands import neutralize
-
-        return write(neutralize(texts[form]() if form in texts else render(tables(), form), form), output)
-    if form == "table" and to_stdout and form not in texts:
+    neutral = untrusted and to_stdout and os.environ.get("GITHUB_ACTIONS") == "true"
+    if form == "table" and to_stdout and form not in texts and not neutral:
         from reports.formats.terminal import console, show
 
         return show(tables(), console())
-    return write(texts[form]() if form in texts else render(tables(), form), output)
+    text = texts[form]() if form in texts else render(tables(), form)
+    if neutral:
+        from reports.regression.workflow_commands import neutralize
+
+        text = neutralize(text, form)
+    return write(text, output)
 
 
 def render(tables: Sequence[Table], form: str) -> str:

@@ -29,15 +29,11 @@ class Estimate(Frozen):
     reason: str = ""
 
 
-def silent(done: int, total: int, label: str) -> None:
-    """For callers that show no progress."""
-
-
 def estimates(
-    cases: Sequence[Case], *, limits: Limits, processes: int, progress: Callable[[int, int, str], None] = silent
+    cases: Sequence[Case], *, limits: Limits, processes: int, progress: Callable[[int, int, str], None]
 ) -> list[Estimate]:
     """Counts every model at every input, batch and mode once, in up to `processes` processes."""
-    counted = {_counted_identity(case): case for case in cases}
+    counted = {identity(without_times(case)): case for case in cases}
     keys = {text: str(number) for number, text in enumerate(counted)}
     rows: dict[str, tuple[Mapping[str, Any], list[list[int]]]] = {}
 
@@ -47,22 +43,18 @@ def estimates(
             if record and any("time" in case.measure for case in cases) else []  # fmt: skip
         rows[row["key"]] = ({name: row[name] for name in ("macs", "peak_memory", "reason")}, works)
 
-    jobs = [(keys[text], _counted(case)) for text, case in counted.items()]
+    jobs = [(key, without_times(counted[text])) for text, key in keys.items()]
     run_local(
         jobs, run="", limits=limits, processes=processes, on_row=keep,
         progress=lambda label: progress(len(rows), len(jobs), label),
     )  # fmt: skip
     peaks, environment = _peaks()
-    return [_estimate(case, *rows[keys[_counted_identity(case)]], peaks, environment) for case in cases]
+    return [_estimate(case, *rows[keys[identity(without_times(case))]], peaks, environment) for case in cases]
 
 
-def _counted(case: Case) -> Case:
+def without_times(case: Case) -> Case:
     configuration = Configuration(batch=case.configuration.batch, mode=case.configuration.mode)
     return Case(case.model, case.overrides, case.inputs, configuration, ("counts", "memory"))
-
-
-def _counted_identity(case: Case) -> str:
-    return identity(_counted(case))
 
 
 def _peaks() -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -88,6 +88,15 @@ def execute(
     return encode(result.replace(record=outcome))
 
 
+def failed_row(
+    job: tuple[str, Case], run: str, reason: str, *, host: str | None = None, attempts: int = 1
+) -> Mapping[str, Any]:
+    """The row of a case that ended without a result: it was not executed, or its workers were lost."""
+    key, case = job
+    time_now, host = now(), socket.gethostname() if host is None else host
+    return encode(Result(key, case, "failed", reason, None, run, host, time_now, time_now, attempts))
+
+
 def now() -> str:
     """The time in UTC, with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -74,14 +74,7 @@ def parse_grid(data: Mapping[str, Any], locate: Locate = nowhere) -> Grid:
     read.known(data, KEYS)
     measure = read.measure(data.get("measure", ["counts"]))
     grid = read.grid(data, data.get("models", []), "models", measure)
-    if not isinstance(include := data.get("include", []), list) or not all(
-        isinstance(entry, dict) for entry in include
-    ):
-        raise read.error("include", include, 'tables, such as [[include]] with model = "alexnet"')
-    if not isinstance(exclude := data.get("exclude", []), list) or not all(
-        isinstance(entry, dict) for entry in exclude
-    ):
-        raise read.error("exclude", exclude, 'tables, such as [[exclude]] with model = "vgg*"')
+    include, exclude = read.tables(data, "include", "alexnet"), read.tables(data, "exclude", "vgg*")
     shared = {key: value for key, value in data.items() if key in ("input", *AXES, "set")}
     included = []
     for number, entry in enumerate(include):
@@ -141,6 +134,12 @@ class _Reader:
         shared = self.inputs(data.get("input", []))
         chosen = tuple(model if model.inputs else model.replace(inputs=shared) for model in self.models(models, key))
         return Grid(chosen, self.axes(data, measure), self.settings(data.get("set", {})))
+
+    def tables(self, data: Mapping[str, Any], key: str, example: str) -> list[dict[str, Any]]:
+        tables = data.get(key, [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise self.error(key, tables, f'tables, such as [[{key}]] with model = "{example}"')
+        return tables
 
     def models(self, value: object, key: str) -> tuple[Model, ...]:
         models = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,9 +11,8 @@ from typing import Any, TypeAlias
 
 from analyzer.core.errors import CannotMeasure, one_line
 from analyzer.core.serialize import to_json
-from analyzer.database.rows import encode
-from analyzer.records.result import Case, Result
-from analyzer.sweeps.execute import Limits, now
+from analyzer.records.result import Case
+from analyzer.sweeps.execute import Limits, failed_row
 from analyzer.sweeps.process import Process
 from analyzer.sweeps.worker import receive
 
@@ -156,16 +154,11 @@ class _Pool:
             if self.killed[key] < MAX_KILLED:
                 worker.lane.waiting.appendleft((key, case))
             else:
-                self.on_row(self._given_up(key, case, worker.last_line() or f"status {status}"))
+                reason = f"{one_line(case.label)}: {GIVEN_UP}: {worker.last_line() or f'status {status}'}"
+                self.on_row(failed_row((key, case), self.settings["run"], reason, attempts=MAX_KILLED))
         worker.close(busy=False)
         if worker.lane.waiting:
             self._start(worker.lane)
-
-    def _given_up(self, key: str, case: Case, reason: str) -> Mapping[str, Any]:
-        ended = now()
-        reason = f"{one_line(case.label)}: {GIVEN_UP}: {reason}"
-        result = Result(key, case, "failed", reason, None, self.settings["run"], socket.gethostname(), ended, ended)
-        return encode(result.replace(attempts=MAX_KILLED))
 
     def _close(self) -> None:
         for worker in self.workers.values():

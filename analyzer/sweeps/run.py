@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
-from analyzer.database.rows import encode
-from analyzer.records.result import Case, Result
-from analyzer.sweeps.execute import Limits, ignore, now
+from analyzer.records.result import Case
+from analyzer.sweeps.execute import Limits, failed_row, ignore
 from analyzer.sweeps.keys import case_key, grid_key, result_key
 from analyzer.sweeps.loading import Loaded, load_error, load_errors, loaded
 from analyzer.sweeps.local import Job, run_local
@@ -152,12 +150,6 @@ def _without_broken(
         if loaded(job[1]) in errors:
             keep(failed_row(job, run, errors[loaded(job[1])]))
     return [job for job in jobs if job[0] not in done]
-
-
-def failed_row(job: Job, run: str, reason: str) -> Mapping[str, Any]:
-    """The row of a case that was not executed, for a reason known beforehand."""
-    key, case = job
-    return encode(Result(key, case, "failed", reason, None, run, socket.gethostname(), now(), now()))
 
 
 class _Writer:

@@ -13,7 +13,7 @@ import analyzer
 from analyzer.database.store import open_store
 from analyzer.records.result import Case
 from analyzer.records.timings import Configuration
-from analyzer.sweeps.run import failed_row
+from analyzer.sweeps.execute import failed_row
 from reports.sweeps.run import run_tables
 from reports.table import cell_text
 

@@ -74,8 +74,10 @@ def show_language_model(
 
         return html(language_model.page(model, setting))
 
-    emit(form, output, lambda: report.tables(model, setting), untrusted=True, json=lambda: report.dump(model, setting),
-         **({"html": page} if form == "html" else {}))  # fmt: skip
+    emit(
+        form, output, lambda: report.tables(model, setting), untrusted=True, json=lambda: report.dump(model, setting),
+        html=page,
+    )  # fmt: skip
     return 0
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyzer.cli.jobs.sweep_report import OUTPUT, Source, read_analysis
+from analyzer.cli.jobs.sweep_report import OUTPUT, Source, read_analysis, write_figures
 from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner, write
 from analyzer.cli.selection import Selection
@@ -70,10 +69,7 @@ def run_report(
     results = (*_over_lengths(selection), *(result_sections(analysis) if analysis else ()))
     built = page(records, refused, command, results)
     if figures:
-        from reports.page.images import write_figures
-
-        for message in write_figures(built, Path(figures)):
-            print_message(message)
+        write_figures(built, figures)
     if form == "md":
         from reports.page.markdown import summary
 

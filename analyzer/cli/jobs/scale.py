@@ -63,12 +63,11 @@ def show_scaling(
 
         return html(sections.page(costs, shown, points, fitted))
 
-    texts = {"html": page} if form == "html" else {}
-    if not points:
-        texts["latex"] = lambda: report.latex(costs, shown)
+    equations = {} if points else {"latex": lambda: report.latex(costs, shown)}
     emit(
         form, output, lambda: report.tables(costs, shown, points, fitted), untrusted=True,
-        json=lambda: report.dump(costs, shown, points, fitted), csv=lambda: report.sheet(costs, shown, points), **texts,
+        json=lambda: report.dump(costs, shown, points, fitted), csv=lambda: report.sheet(costs, shown, points),
+        html=page, **equations,
     )  # fmt: skip
     if refused:
         print_message(refused.text)

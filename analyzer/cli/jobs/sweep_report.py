@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from analyzer.sweeps.analysis.accuracy import Accuracy
     from analyzer.sweeps.analysis.analysis import Analysis
     from analyzer.sweeps.analysis.pareto import Cost
+    from reports.page.context import Page
     from reports.page.write import Charts
 
 OUTPUT = "analysis.html"
@@ -53,10 +54,7 @@ def run_sweep_report(source: Source, *, charts: Charts, figures: str | None, for
         command = shlex.join(map(one_line, ["analyze", "report", *source.arguments()]))
         page = sweep_page(analysis, source.name, command)
         if figures:
-            from reports.page.images import write_figures
-
-            for message in write_figures(page, Path(figures)):
-                print_message(message)
+            write_figures(page, figures)
         if form == "html":
             from reports.page.write import html
 
@@ -71,6 +69,14 @@ def run_sweep_report(source: Source, *, charts: Charts, figures: str | None, for
         json=lambda: dump(analysis), csv=lambda: sheet(analysis), md=lambda: summary(analysis),
     )  # fmt: skip
     return 0
+
+
+def write_figures(page: Page, folder: str) -> None:
+    """Writes each chart of a page to the folder."""
+    from reports.page import images
+
+    for message in images.write_figures(page, Path(folder)):
+        print_message(message)
 
 
 def read_analysis(source: Source) -> Analysis:

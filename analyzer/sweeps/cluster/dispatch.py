@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from analyzer.core.errors import CannotMeasure, one_line
 from analyzer.core.serialize import to_json
-from analyzer.database.rows import encode
-from analyzer.records.result import Result
 from analyzer.sweeps.cluster.files import Shipment, as_asked
 from analyzer.sweeps.cluster.fleet import Fleet
 from analyzer.sweeps.cluster.tasks import Group, Task, Tasks
 from analyzer.sweeps.cluster.worker import Request, run_cases, stop
-from analyzer.sweeps.execute import now
+from analyzer.sweeps.execute import failed_row
 from analyzer.sweeps.local import MAX_KILLED, TICK_S, Job
 
 if TYPE_CHECKING:
@@ -206,9 +204,7 @@ class Dispatch:
         if not self.tasks.gives_up(key):
             return False
         reason = f"{one_line(case.label)}: given up after {MAX_KILLED} lost workers; at last {reason}"
-        time_now = now()
-        result = Result(key, case, "failed", reason, None, self.settings["run"], "", time_now, time_now, MAX_KILLED)
-        self.on_row(encode(result))
+        self.on_row(failed_row(job, self.settings["run"], reason, host="", attempts=MAX_KILLED))
         return True
 
     def _finish(self, name: str, future: Future[Any]) -> None:

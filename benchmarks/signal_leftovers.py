@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 ABOUT_TO_END_S = 3.0
 END_S = 60.0  # For the command, and after it for its processes.
+OUR_FRAME = re.compile(r'File ".*/analyzer/\w+/')  # A traceback without is from Python's own start.
 CACHES = ("torchinductor_", ".torchinductor_")  # torch's own, for later processes.
 
 
@@ -33,7 +35,7 @@ def ended_badly(ended: Ended, number: signal.Signals) -> Iterator[str]:
         yield f"status {ended.status}"
     elif ended.reached and ended.status in (0, 1, 3) and ended.after_s > ABOUT_TO_END_S:
         yield f"the signal was ignored for {ended.after_s:.1f} s"
-    if "Traceback" in ended.printed or "defect in macscope" in ended.printed:
+    if ("Traceback" in ended.printed and OUR_FRAME.search(ended.printed)) or "defect in macscope" in ended.printed:
         yield "a traceback"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
@@ -102,8 +102,8 @@ def parse_share(key: str, value: object) -> float:
 
 
 def is_number(value: object) -> bool:
-    # A boolean is an int in Python.
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    # A boolean is an int in Python, and an int may be too large for a float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
 
 
 def invalid(key: str, value: object, wanted: str) -> AnalyzerError:

@@ -228,6 +228,26 @@ def test_an_interrupt_outside_the_command(command, moment, status):
     assert (done.returncode, done.stderr) == (status, "")
 
 
+# As `python -m analyzer`, with Ctrl-C when a module is imported.
+AS_MODULE = """
+import runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("analyzer", run_name="__main__", alter_sys=True)
+"""
+
+
+@posix
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_while_the_package_is_imported_as_a_program(command):
+    done = command("analyzer.cli", "list", program=("-c", AS_MODULE), stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @posix
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_from_outside(environment, tmp_path):

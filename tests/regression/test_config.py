@@ -87,6 +87,7 @@ MISTAKES = {
     "budgets = { nin = 5 }": "a table per model",
     "budgets = { nin = { mac = 5 } }": "unknown metric 'mac'; nearest: macs",
     'budgets = { nin = { macs = "5" } }': "budgets.nin.macs is '5'",
+    f"budgets = {{ nin = {{ macs = 1{'0' * 400} }} }}": "budgets.nin.macs is 1000",
     'models = ["nin"]\nbudgets = { ni = { macs = 5 } }': "'ni', which is not in models; nearest: nin",
     "models = [": "cannot read pyproject.toml: ",
     '"\\u202e" = 1': "unknown key '\\u202e'",

@@ -17,13 +17,19 @@ import click
 from analyzer.cli.commands import COMMANDS
 from analyzer.cli.commands.group import EXAMPLES, ModelGroup
 from analyzer.cli.commands.memory import memory_options
-from analyzer.cli.commands.options import CommaSeparated, output_options, selection_options
+from analyzer.cli.commands.options import (
+    CommaSeparated,
+    given_parameters,
+    has_subcommand,
+    output_options,
+    selection_options,
+)
 from analyzer.cli.commands.table import table_options
 from analyzer.cli.completion import complete_module
 from analyzer.cli.messages import discard_output, is_broken_pipe, print_error, print_message, report_defect
 from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection
-from analyzer.core.errors import AnalyzerError, CannotMeasure, missing_package, quoted
+from analyzer.core.errors import AnalyzerError, CannotMeasure, missing_package, one_line, quoted
 
 # Errors of a write to standard output. Others, such as EAGAIN from starting a process, do not concern the result.
 WRITE_ERRORS = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
@@ -77,14 +83,9 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
 @click.pass_context
 def cli(context: click.Context, /, selection: Selection, **options: Any) -> int:
     """Count parameters, MACs, FLOPs, activations and memory traffic of every module of a PyTorch model."""
-    from_command_line = [
-        name for name in context.params if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
-    ]
-    if context.invoked_subcommand:
-        if from_command_line:
-            raise AnalyzerError(f"options of analyze {context.invoked_subcommand} go after its name")
+    if has_subcommand(context):
         return 0
-    if not selection and not from_command_line:
+    if not selection and not given_parameters(context):
         click.echo(context.get_help())
         return 0
     from analyzer.cli.jobs.count import run_count
@@ -106,8 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output(sys.stdout)
         return report_defect(error) if read else 0
     except OSError as error:
-        failure = "cannot write the result" if error.errno in WRITE_ERRORS else "operating system error"
-        print_message(f"{failure}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        print_message(_system_error(error))
         discard_output(sys.stdout)
         return 2
     except Exception as error:
@@ -120,6 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if client := sys.modules.get("analyzer.worker.client"):
             with suppress(KeyboardInterrupt):  # The result is written; only the model's end takes time.
                 client.close()
+
+
+def _system_error(error: OSError) -> str:
+    try:
+        Path.cwd()
+    except OSError:
+        return "the current folder does not exist any more; change to another one"
+    failure = "cannot write the result" if error.errno in WRITE_ERRORS else "operating system error"
+    return f"{failure}: {error.strerror or error}{f': {one_line(error.filename)[:80]}' if error.filename else ''}"
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -47,8 +47,11 @@ def import_run_files(root: Path, read: Callable[[Work], Any], write: Callable[[W
             rows = [encode(result) for result in results_of(load_all(path), path.stem)]
         except FileNotFoundError:
             continue  # Deleted since the folder was listed.
-        except (AnalyzerError, OSError) as error:
+        except AnalyzerError as error:
             notes.append(f"left out: {one_line(error)}")
+            continue
+        except OSError as error:
+            notes.append(f"left out: {one_line(path.name)}: {one_line(error.strerror or error)}")
             continue
         write(partial(_replace, name, stamp, rows))
     return tuple(notes)

@@ -1,12 +1,15 @@
-"""What a reference leaves out: the only model of a file, the library of a bare name; and constructor arguments."""
+"""What a reference leaves out: the only model of a file, the library of a bare name; constructor arguments; near files
+of one that is missing."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +17,29 @@ from torch import nn
 
 from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted
 from analyzer.models.installed import imported, library_names
+
+FORMS = "wanted FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
+
+
+def no_file(path: Path) -> UnknownModel:
+    """The error for a path that is not a file, or a link to one."""
+    if path.exists():
+        kind = "is a folder" if path.is_dir() else "is a device, socket or pipe"
+    elif path.is_symlink():
+        kind = "is a link to a file that does not exist"
+    else:
+        return UnknownModel(f"no file {one_line(path)}; {_near_files(path) or FORMS}")
+    return UnknownModel(f"{one_line(path)} {kind}; {FORMS}")
+
+
+def _near_files(path: Path) -> str:
+    """`nearest: net.py` for `nett.py`: files of its folder with similar names; "" if there is none."""
+    try:
+        files = {file.stem: file.name for file in path.parent.iterdir() if file.suffix == path.suffix}
+    except OSError:
+        return ""
+    near = [str(path.with_name(files[stem])) for stem in get_close_matches(path.stem, files, n=3)]
+    return f"nearest: {one_line(', '.join(near))}" if near else ""
 
 
 def split_call(reference: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:

@@ -11,7 +11,6 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from difflib import get_close_matches
 from functools import partial
 from importlib import metadata
 from importlib.machinery import SourceFileLoader
@@ -34,7 +33,7 @@ from analyzer.core.errors import (
     quoted,
 )
 from analyzer.core.inputs import LIBRARIES, Input
-from analyzer.models.candidates import library_of, only_model, split_call, with_arguments
+from analyzer.models.candidates import FORMS, library_of, no_file, only_model, split_call, with_arguments
 from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
 from analyzer.models.libraries import BY_NAME
@@ -43,7 +42,6 @@ from analyzer.models.user_packages import let_user_packages_be_imported
 from analyzer.models.zeros import input_zeros
 
 GROUP = "analyzer.models"
-FORMS = "wanted FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
 
 
 class Reference(NamedTuple):
@@ -77,7 +75,7 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
     scheme, colon, name = location.rpartition(":")
     if reference.endswith(".pt2"):
         if not Path(reference).is_file():
-            raise UnknownModel(f"no file {one_line(reference)}; {_near_files(Path(reference)) or FORMS}")
+            raise no_file(Path(reference))
         model, deployed, args, kwargs = load_program(Path(reference))
         if inputs or batch != 1:
             raise AnalyzerError(f"{one_line(reference)} runs on its example inputs; leave out input and batch")
@@ -142,7 +140,7 @@ def _file(reference: str, path: Path) -> ModuleType:
     except OSError as error:  # The name is too long.
         raise UnknownModel(f"cannot read {one_line(path)[:200]}: {error.strerror}; {FORMS}") from None
     if not exists:
-        raise UnknownModel(f"no file {one_line(path)}; {_near_files(path) or FORMS}")
+        raise no_file(path)
     # The name may be that of an imported module, such as random.py.
     name = path.stem if path.stem not in sys.modules else str(path.resolve())
     absolute = path.absolute()
@@ -160,16 +158,6 @@ def _file(reference: str, path: Path) -> ModuleType:
         sys.path.remove(folder)
         sys.path.append(folder)  # For imports during a forward pass; at the end nothing else is shadowed.
     return module
-
-
-def _near_files(path: Path) -> str:
-    """`nearest: net.py` for `nett.py`: files of its folder with similar names; "" if there is none."""
-    try:
-        files = {file.stem: file.name for file in path.parent.iterdir() if file.suffix == path.suffix}
-    except OSError:
-        return ""
-    near = [str(path.with_name(files[stem])) for stem in get_close_matches(path.stem, files, n=3)]
-    return f"nearest: {one_line(', '.join(near))}" if near else ""
 
 
 def _module(reference: str, name: str) -> ModuleType:

@@ -64,8 +64,10 @@ def read_points(root: Path) -> RunPoints:
             entries[name] = entry
         except FileNotFoundError:
             continue  # Deleted since the folder was listed.
-        except (AnalyzerError, OSError) as error:
+        except AnalyzerError as error:
             notes.append(f"left out: {one_line(error)}")
+        except OSError as error:
+            notes.append(f"left out: {one_line(path.name)}: {one_line(error.strerror or error)}")
     if cached is not None and cached != entries:
         changed = {name: entry for name, entry in entries.items() if cached.get(name) != entry}
         _write_cache(root, notes, changed, cached.keys() - entries.keys())

@@ -17,8 +17,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from os import _exit  # Before a model can replace it in `os`.
+from types import ModuleType
 from typing import Any
 
 from analyzer.worker.channel import Channel
@@ -35,8 +37,7 @@ def main(control: int, preload: list[str]) -> None:
     set_process_option(PR_SET_CHILD_SUBREAPER, 1)
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     for module in preload:
-        with suppress(BaseException):  # The worker reports the error, also that of a package that calls exit.
-            import_module(module)
+        _import(module)
     gc.collect()
     gc.freeze()  # A full garbage collection in a worker would copy every shared page.
     keepers: set[int] = set()
@@ -83,10 +84,32 @@ def _preload(packages: Sequence[str], path: Sequence[str]) -> None:
     for package in packages:
         ours, theirs = (PathFinder.find_spec(package, entries) for entries in (sys.path, path))
         if ours and theirs and ours.origin == theirs.origin:
-            with suppress(BaseException):  # The worker reports the error.
-                import_module(package)
+            _import(package)
     gc.collect()
     gc.freeze()
+
+
+class _Failed(MetaPathFinder):
+    """Raises the error of a package that could not be imported again in each worker, which reports it.
+
+    A second import would raise another error: torch registers its operators before it reads its environment.
+    """
+
+    def __init__(self, module: str, error: BaseException) -> None:
+        self.module, self.error = module, error
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if name == self.module:
+            raise self.error
+
+
+def _import(module: str) -> None:
+    try:
+        import_module(module)
+    except ModuleNotFoundError:
+        pass  # The worker's import path is another one.
+    except BaseException as error:  # Also of a package that calls exit.
+        sys.meta_path.insert(0, _Failed(module, error))
 
 
 def _reap() -> set[int]:

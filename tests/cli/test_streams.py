@@ -200,6 +200,18 @@ def test_an_interrupt_at_any_moment(command, tmp_path, moment, job):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@posix
+@pytest.mark.parametrize("job", [("history",), ("check", "nin"), ("sweep", "nin")])
+def test_a_current_folder_that_was_deleted(analyze, tmp_path, monkeypatch, job):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    done = analyze(*job)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "analyze: the current folder does not exist any more; change to another one\n"
+
+
 # Loads the module of the command, and sends Ctrl-C while it imports or after it has ended.
 STARTED = """
 import importlib.util, signal, sys

@@ -74,9 +74,10 @@ def test_deleted_results_do_not_come_back_while_their_file_is_unchanged(root):
     assert [second for second, _ in listed(root)[0]] == ["2", "0"]
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b'{"schema_version": 99, "records": []}', b"[" * 10**5, b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{", b'{"schema_version": 99, "records": []}', b"[" * 10**5, b"\xff", None])
 def test_a_damaged_file_is_named_and_the_others_are_read(root, data):
-    (root / FOLDER / "bad.json").write_bytes(data)
+    file = root / FOLDER / "bad.json"
+    file.mkdir() if data is None else file.write_bytes(data)
     rows, (note,) = listed(root)
     assert len(rows) == 3
     assert "bad.json" in note

@@ -233,6 +233,9 @@ BAD = {
         "bad.py:Net raised ModuleNotFoundError: No module named 'no_such_module'",
     ),
     "no such file": (["gone.py:Net"], "no file gone.py; wanted FILE.py, FILE.py:NAME"),
+    "a folder": (["sub.py"], "sub.py is a folder; wanted FILE.py"),
+    "a link without a target": (["link.py:Net"], "link.py is a link to a file that does not exist; wanted FILE.py"),
+    "a pipe": (["pipe.pt2"], "pipe.pt2 is a device, socket or pipe; wanted FILE.py"),
     "no Python file": (["./sub/../net.pyy:Net"], "./sub/../net.pyy is not a Python file; wanted FILE.py, FILE.py:NAME"),
     "no such name": (["net.py:Nat"], "net.py has no 'Nat'; nearest: Net"),
     "no such module": (["no_such_package:Net"], "no module 'no_such_package'"),
@@ -253,6 +256,9 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input(analyze, folder, name):
+    (folder / "sub.py").mkdir()
+    (folder / "link.py").symlink_to("link.py")
+    os.mkfifo(folder / "pipe.pt2")
     arguments, text = BAD[name]
     outcome = analyze("--model", *arguments)
     lines = [line for line in outcome.err.splitlines() if line != "noise from the model"]

@@ -122,6 +122,11 @@ def test_an_error_names_its_model_once(project, analyze):
         ("numpy", "raise ImportError('broken')", ["numpy cannot", "numpy/__init__.py", "broken"]),
         ("torch", "import no_such_package", ["no_such_package cannot"]),
         ("torch", "raise SystemExit(3)", ["torch cannot", "SystemExit: 3"]),
+        (
+            "torch",
+            "import os\nif hasattr(os, 'torch'): raise OSError('twice')\nos.torch = 1\nraise OSError('the reason')",
+            ["torch cannot", "the reason"],
+        ),
     ],
 )
 @pytest.mark.slow

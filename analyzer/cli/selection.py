@@ -109,12 +109,12 @@ class Selection(Frozen):
 
     def arguments(self) -> list[str]:
         """The command-line arguments that make the same selection."""
+        names = [*self.variants, *self.references]
+        models = [names[position] for position in self._positions()]
         options = (
-            ("--variant", self.variants),
-            ("--model", self.references),
             ("--set", self.overrides),
             ("--input", self.inputs),
             ("--batch", (str(self.batch),) if self.batch != 1 else ()),
         )
-        words = [word for option, values in options for value in values for word in (option, value)]
+        words = [*models, *(word for option, values in options for value in values for word in (option, value))]
         return [*words, "--train"] if self.training else words

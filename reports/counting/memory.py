@@ -16,9 +16,10 @@ from reports.counting.groups import TOP_LEVEL, base_path
 from reports.counting.network import conditions
 from reports.counting.tree import tree_name
 from reports.formats.text import csv_text
-from reports.table import MISSING, Cell, Column, Row, Table, columns
+from reports.table import MISSING, Cell, Column, Row, Table, as_cell, cell_text, columns
 
 GIB = 2**30
+MAX_LISTED = 2  # Records with a row per optimizer.
 CAPACITIES = {f"{gib} GiB": gib * GIB for gib in (8, 16, 24, 40, 80)}
 AT_PEAK = {"gradients": "gradients at the peak"}  # Others have been freed or do not exist yet.
 CONSTANT = ("parameters", "buffers", "inputs")  # Shown even if they are 0.
@@ -73,7 +74,9 @@ def peak_parts(records: Mapping[str, Record]) -> Table:
 
 
 def by_optimizer(records: Mapping[str, Record]) -> Table | None:
-    """The state and the peak with each optimizer; None without training."""
+    """The peak with each optimizer, and its state, of many records as small print; None without training."""
+    if len(records) > MAX_LISTED:
+        return _peaks_by_optimizer(records)
     rows: list[Row] = [
         (Cell(name), optimizer, *_state_and_peak(record.memory, optimizer))
         for name, record in records.items()
@@ -82,6 +85,19 @@ def by_optimizer(records: Mapping[str, Record]) -> Table | None:
     ]
     titles = columns("network", "optimizer", "state", "peak", left=("optimizer",))
     return Table("Training memory by optimizer", titles, tuple(rows)) if rows else None
+
+
+def _peaks_by_optimizer(records: Mapping[str, Record]) -> Table | None:
+    """One row per record, one column per optimizer."""
+    memories = {name: record.memory for name, record in records.items() if record.memory and record.memory.optimizers}
+    optimizers = list(dict.fromkeys(optimizer for memory in memories.values() for optimizer in memory.optimizers))
+    rows: list[Row] = []
+    for name, memory in memories.items():
+        pairs = [_state_and_peak(memory, name) if name in memory.optimizers else None for name in optimizers]
+        peaks = (as_cell(pair[1]).replace(note=f"state {cell_text(pair[0])}") if pair else MISSING for pair in pairs)
+        rows.append((Cell(name), *peaks))
+    title = "Peak training memory by optimizer, with its state"
+    return Table(title, columns("network", *optimizers), tuple(rows)) if rows else None
 
 
 def _state_and_peak(memory: Memory, optimizer: str) -> tuple[Cell | str, ...]:

@@ -100,7 +100,15 @@ class SideBySide(Frozen):
     blocks: tuple[Block, ...]
 
 
-Block: TypeAlias = "Table | Chart | Paragraphs | Calculation | Claims | Diagrams | Code | Panel | Choice | SideBySide"
+class Stack(Frozen):
+    """Blocks below each other, within blocks that are side by side."""
+
+    blocks: tuple[Block, ...]
+
+
+Block: TypeAlias = (
+    "Table | Chart | Paragraphs | Calculation | Claims | Diagrams | Code | Panel | Choice | SideBySide | Stack"
+)
 
 
 class Section(Frozen):
@@ -130,5 +138,5 @@ def flat(blocks: Iterable[Block]) -> Iterator[Block]:
         if isinstance(block, Choice):
             for _, options in block.options:
                 yield from flat(options)
-        elif isinstance(block, SideBySide):
+        elif isinstance(block, SideBySide | Stack):
             yield from flat(block.blocks)

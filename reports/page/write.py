@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ from reports.page.figures import palette
 from reports.page.figures.base import BASE
 from reports.page.glossary import GLOSSARY
 from reports.page.row_markup import first_rows, markup_rows, other_rows, table_class
+from reports.page.spacing import finalize, keep_units
 
 Charts: TypeAlias = Literal["none", "embed", "link"]
 HERE = Path(__file__).parent
@@ -61,10 +63,16 @@ def policy(script: str, *, linked: bool = False) -> str:
 def figures_json(charts: tuple[Chart, ...]) -> str:
     """The figures by chart id, and the layout that they share."""
     figures: dict[str, Any] = {
-        chart.id: {**chart.figure, "views": chart.views, "marks": chart.marks} for chart in charts
+        chart.id: {**chart.figure, "views": list(map(_view, chart.views)), "marks": chart.marks} for chart in charts
     }
     figures |= {"base": BASE, "colours": palette.LIGHT}
     return _escape_script(_compact_json(figures))
+
+
+def _view(view: tuple[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
+    """A view whose sentence breaks where that of the chart does."""
+    name, changes = view
+    return name, {**changes, "summary": keep_units(changes["summary"])} if "summary" in changes else changes
 
 
 def _compact_json(data: Any) -> str:
@@ -142,7 +150,12 @@ def template(name: str) -> Any:
 
     loader = FileSystemLoader(HERE / "templates")
     environment = Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        loader=loader,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=finalize,
     )
     environment.globals |= {
         "position": palette.position,

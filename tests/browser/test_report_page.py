@@ -29,9 +29,9 @@ def measured(file) -> Path:
 # Charts.
 
 
-@pytest.mark.parametrize("what", ["pair", "measured"])
-def test_no_request_no_error_and_all_marks_are_drawn(show, file, measured, what):
-    opened = show(file(*PAIR) if what == "pair" else measured)
+@pytest.mark.parametrize(("what", "width"), [("pair", 1280), ("measured", 1280), ("pair", 390)])
+def test_no_request_no_error_and_all_marks_are_drawn(show, file, measured, what, width):
+    opened = show(file(*PAIR) if what == "pair" else measured, width=width)
     draw(opened)
     assert opened.events == []
     found = opened.evaluate("""() => {
@@ -44,6 +44,31 @@ def test_no_request_no_error_and_all_marks_are_drawn(show, file, measured, what)
     }""")
     assert len(found) >= 8
     assert {name: pair for name, pair in found.items() if pair[0] < max(pair[1], 1)} == {}
+
+
+def test_on_a_narrow_screen_names_at_axes_are_shortened_and_no_label_is_cut(show, file):
+    opened = show(file(*PAIR), width=390)
+    draw(opened)
+    chart = opened.locator("#plot-operator-kinds")
+    names = chart.locator(".ytick text").all_text_contents()
+    assert [name.strip() for name in names] == ["googlenet", "googlenet…eduction"]
+    assert chart.locator(".xtick text").all_text_contents() == ["0%", "25%", "50%", "75%", "100%"]
+    cut = opened.evaluate("""() => [...document.querySelectorAll(".plot")].flatMap((plot) => {
+      const { left, right } = plot.getBoundingClientRect();
+      return [...plot.querySelectorAll(".xtick text, .ytick text, .xtitle")].filter((text) => {
+        const at = text.getBoundingClientRect();
+        return at.width && (at.left < left - 1 || at.right > right + 1);
+      }).map((text) => `${plot.id}: ${text.textContent}`);
+    })""")
+    assert cut == []
+
+
+def test_the_total_of_a_long_table_stays_visible(show, file):
+    opened = show(file("googlenet"))
+    region = opened.locator(".wide:has(> #rows-0)")
+    region.scroll_into_view_if_needed()
+    box, total = region.bounding_box(), opened.locator("#rows-0 tr.total > th").bounding_box()
+    assert total["y"] + total["height"] <= box["y"] + box["height"] + 1
 
 
 def test_every_metric_of_the_picker_draws(show, measured):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from analyzer.sweeps.analysis.accuracy import Accuracy
-from analyzer.sweeps.analysis.analysis import analyze_results
 from reports.page.sweep_page import sweep_page
 from reports.page.write import html
 from tests.browser.test_report_page import CONTRAST, axe
 from tests.browser.waiting import draw
-from tests.sweeps.results import SIZES, measured_grid
+from tests.sweeps.results import SIZES, analyze_results, measured_grid
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e</script>"
 

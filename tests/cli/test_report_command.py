@@ -72,7 +72,7 @@ def test_figures_into_a_file_is_an_error(analyze, here):
 
 def test_the_page_has_the_command_that_makes_it_again(analyze):
     out = analyze(*NIN, "--set", "conv1.out=64", "--batch", "2", "--input", "3x128x128", "-o", "-").out
-    assert "analyze report --variant nin --set conv1.out=64 --input 3x128x128 --batch 2" in out
+    assert "analyze report nin --set conv1.out=64 --input 3x128x128 --batch 2" in out
 
 
 def test_nothing_to_report_on(analyze):
@@ -143,7 +143,7 @@ def test_if_all_are_refused_there_is_no_page(analyze, here):
 
 def test_a_stored_record_of_a_named_network_gets_its_memory(analyze, here):
     (here / "run.json").write_text(dump([timed().replace(memory=None)]))
-    assert "Memory peaks at 33.22 MB" in analyze("report", "run.json", "--charts", "none", "-o", "-").out
+    assert "Memory peaks at 33.22\u00a0MB" in analyze("report", "run.json", "--charts", "none", "-o", "-").out
 
 
 def test_a_record_beside_a_variant_is_one_network(analyze, here):

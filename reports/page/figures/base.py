@@ -180,7 +180,7 @@ def apart(parts: Mapping[str, float], texts: Mapping[str, str], *, unit: str) ->
 
 def apart_axis(values: Collection[float]) -> dict[str, Any]:
     """With room for the texts behind the bars."""
-    return {**linear_axis(values), "range": [0, 1.3 * (max(values, default=0) or 1)]}
+    return {**linear_axis(values), "range": [0, 1.5 * (max(values, default=0) or 1)]}
 
 
 def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[str]]], *, unit: str) -> Figure:

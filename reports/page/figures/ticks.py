@@ -16,12 +16,13 @@ STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
          (1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5))  # fmt: skip
 MIN_TICKS, MAX_TICKS = 3, 7
 MAX_LINEAR_TICKS = 5  # On a narrow screen more would be written at an angle.
+NEARLY_LINEAR = 3  # A logarithmic axis below this factor has the ticks of a linear one.
 MARGIN = 0.06  # Of the axis, at each end.
 
 
-def linear_axis(values: Iterable[float | None], unit: str = "") -> dict[str, Any]:
-    """Three to five ticks at multiples of 1, 2, 2.5 or 5 from the smallest value, or 0, to the largest."""
-    ends = [0.0, *(value for value in values if value is not None)]
+def linear_axis(values: Iterable[float | None], unit: str = "", *, start: float = 0.0) -> dict[str, Any]:
+    """Three to five ticks at multiples of 1, 2, 2.5 or 5 from the smallest value, or `start`, to the largest."""
+    ends = [start, *(value for value in values if value is not None)]
     low, high = min(ends), max(ends)
     power = 10.0 ** floor(log10((high - low) / (MAX_LINEAR_TICKS - 1) or 1))
     step = next(
@@ -51,6 +52,11 @@ def log_axis(values: Iterable[float | None], unit: str = "") -> dict[str, Any]:
 
 
 def _ticks(start: float, end: float) -> list[float]:
+    low, high = 10**start, 10**end
+    if high < NEARLY_LINEAR * low:  # Even steps: 200, 250, 300.
+        even = linear_axis([low, high], start=low)["tickvals"]
+        if len(even) >= MIN_TICKS:
+            return list(even)
     ticks: list[float] = []
     for steps in STEPS:
         powers = range(floor(start), ceil(end) + 1)

@@ -14,7 +14,9 @@ const json = (id) => {
 };
 const soon = window.requestIdleCallback ?? ((job) => setTimeout(job, 1));
 // The text of a cell without its small print and its button.
-const textOf = (cell) => [...cell.childNodes].filter((node) => node.nodeName !== "SMALL" && node.className !== "twist").map((node) => node.textContent).join("").trim();
+const textOf = (cell) => [...cell.childNodes].filter((node) => node.nodeName !== "SMALL" && node.className !== "twist").map((node) => node.textContent).join("").trim().replaceAll("\u00a0", " ");
+// `5 MB` in a sentence, which does not break after the number; the rule of spacing.py.
+const keepUnits = (text) => text.replace(/(\d) (?=(?:[%×]|[kMGTPE]B?|B|[mµn]?s)(?![\w-]))/g, "$1\u00a0");
 // Runs a job once, when an element comes near or all charts are drawn: text and the first chart come first.
 function whenNear(element, job) {
   let waiting = true;

@@ -66,10 +66,27 @@ function current(plot) {
   return result;
 }
 
+// On a narrow screen the names at an axis are shortened, as in base.py, and its title has two lines.
+const NARROW = 480;
+const MAX_NAME = 18;
+const escapedLabel = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const shortened = (name) => (name.length <= MAX_NAME ? name : `${name.slice(0, MAX_NAME / 2)}…${name.slice(1 - MAX_NAME / 2)}`);
+function narrowed(data, layout) {
+  const { xaxis, yaxis } = layout;
+  if (yaxis?.autorange === "reversed") {
+    const names = [...new Set(data.flatMap((trace) => trace.y).filter(Boolean))];
+    Object.assign(yaxis, { tickmode: "array", tickvals: names, ticktext: names.map((name) => escapedLabel(shortened(unescaped(name)))) });
+  }
+  const title = xaxis?.title?.text ?? "";
+  if (title.length > 24) xaxis.title.text = title.replace(/^(.{8,}?) (?=.{0,20}$)/, "$1<br>");
+  return layout;
+}
+
 function draw(plot, print = false) {
   if (isIcicle(plot)) return drawIcicle(plot, print);
   const { data: untinted, layout } = current(plot);
   const data = tinted(untinted, print);
+  if (!print && plot.clientWidth < NARROW) narrowed(data, layout);
   for (const trace of data) {
     if (trace.error_x) trace.error_x.color = colours(print).ink;
     if (trace.textfont && print) trace.textfont.size = 7;

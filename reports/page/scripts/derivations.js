@@ -22,7 +22,7 @@ function derivations(panel, { first, tables }) {
     if (!text) return;
     described = cell;
     cell.setAttribute("aria-describedby", tip.id);
-    tip.textContent = text;
+    tip.textContent = keepUnits(text);
     tip.hidden = false;
     place();
   };

@@ -73,7 +73,7 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     const network = networks[shown.network];
     const facts = boxFacts(item, metrics, shown.against !== null);
     const parts = [make("h4", { textContent: (item.path || item.lines[0]).replaceAll(".", ".\u200b") })];
-    parts.push(make("dl", {}, ...facts.map(([title, text]) => make("div", {}, make("dt", { textContent: title }), make("dd", { textContent: text || "-" })))));
+    parts.push(make("dl", {}, ...facts.map(([title, text]) => make("div", {}, make("dt", { textContent: title }), make("dd", { textContent: keepUnits(text || "-") })))));
     if (item.path && shown.against === null && !graph.grouped.has(item.path))
       parts.push(make("a", { href: `#${encodeURIComponent(network.anchors[item.path] ?? network.prefix + item.path)}`, textContent: "Row in the full table" }));
     return details.replaceChildren(...parts);

@@ -80,7 +80,14 @@ function drawIcicle(plot, print = false) {
     place(child, 0, y, scale);
     y += values[child.index] * scale;
   }
-  const cut = (text, room) => (text.length <= room ? text : room < 4 ? "" : `${text.slice(0, room - 1)}…`);
+  const ruler = make("canvas").getContext("2d");
+  ruler.font = `${print ? 8 : 12}px system-ui, sans-serif`;
+  const fits = (text, room) => ruler.measureText(text).width <= room;
+  const cut = (text, room) => {
+    let length = Math.min(text.length, Math.floor(room / 2)); // No letter but i, l and marks is narrower than 2 pixels.
+    while (length > 2 && !fits(`${text.slice(0, length)}…`, room)) length -= Math.ceil(length / 16);
+    return fits(text, room) ? text : length > 2 ? `${text.slice(0, length)}…` : "";
+  };
   const drawing = svgElement("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "system-ui, sans-serif", "font-size": print ? 8 : 12 });
   for (const { node, column, y: from, tall } of tiles) {
     if (tall < 0.15 && column) continue;
@@ -92,9 +99,9 @@ function drawIcicle(plot, print = false) {
     const tile = svgElement("g", { class: "slice", role: "button", tabindex: -1, "data-path": node.path, "aria-label": `${node.label}: ${text}` },
       svgElement("title", {}, `${node.path}\n${node.label.includes(" × ") ? `${node.label}\n` : ""}${text}`),
       svgElement("rect", { x: column * columnWidth, y: from, width: Math.max(wide - 1, 1), height: Math.max(tall - 1, 0.5), fill }));
-    const room = Math.floor((wide - 10) / (print ? 4.6 : 6.9));
+    const room = wide - 10;
     const both = `${node.label}  ${portion(share)}`;
-    const label = both.length <= room ? both : cut(node.label, room);
+    const label = fits(both, room) ? both : cut(node.label, room);
     if (tall >= (print ? 9 : 14) && label) tile.append(svgElement("text", { x: column * columnWidth + 5, y: from + Math.min(tall / 2 + 4, 15), fill: textOn(fill), class: "label" }, label));
     tile.addEventListener("click", () => open(plot, node));
     drawing.append(tile);

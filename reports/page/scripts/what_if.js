@@ -187,7 +187,7 @@ function whatIf(panel, { networks, start, presets, family }) {
       return;
     }
     const compared = references().map(([name, title]) => [title, counted(name, {})]);
-    message.textContent = sentence(now, compared);
+    message.textContent = keepUnits(sentence(now, compared));
     results.replaceChildren(table(now, compared));
     const rows = now.rows.filter((row) => row.macs && (row.path === shown.module || row.path.startsWith(`${shown.module}.`)));
     const lines = rows.map(writtenOut).map(([path, products]) =>

@@ -31,11 +31,11 @@ def _missing(networks: Sequence[NetworkView]) -> Iterator[str]:
     """What these records lack, and how to add it."""
     if not any(network.timed for network in networks):
         yield (
-            "Times, so nothing here depends on a machine: `analyze time --variant googlenet` saves a record under "
-            ".analyze/records; add that file to `analyze report`."
+            "Times, so nothing here depends on a machine: analyze time MODEL saves a record under .analyze/records; "
+            "add that file to the command above."
         )
     if not any(network.memory for network in networks):
-        yield "Memory: add a variant, or records of `analyze --memory --format json`."
+        yield "Memory: add a built-in network, or records of analyze --memory --format json."
     if len(networks) == 1:
         yield "Differences: add a second network."
     if not has_inception_modules(networks):
@@ -54,7 +54,9 @@ def counted(networks: Sequence[NetworkView]) -> Table:
             checked = f"{names}: {len(record.agreement.differences)} differences"
         rows.append((network.name, conditions(record), overrides, checked, record.commit or MISSING))
     titles = ("network", "counted at", "overrides", "cross-check", "commit")
-    return _prose("counted", "What was counted", titles, rows)
+    kept = [column for column in range(len(titles)) if any(row[column] != MISSING for row in rows)]
+    shown = [tuple(row[column] for column in kept) for row in rows]
+    return _prose("counted", "What was counted", [titles[column] for column in kept], shown)
 
 
 def environments(networks: Sequence[NetworkView]) -> Table:

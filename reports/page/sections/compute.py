@@ -115,7 +115,7 @@ def _largest(network: NetworkView, whole: Node, metric: str) -> str:
         chain, parts = chain[:-1], [chain[-1]]
     large = [node for node in parts if node.share(metric, whole) >= NEGLIGIBLE] or parts[:1]
     named = ", ".join(f"{node.label} {percent(node.share(metric, whole))}" for node in large)
-    inside = f" of {chain[-1].label}" if len(chain) > 1 else ""
+    inside = f", all in {chain[-1].label}" if len(chain) > 1 else ""
     value = whole.values[metric]
     amount = seconds(value) if metric == "time" else f"{METRICS[metric].text(value)} {metric_noun(metric)}"
     return f"{network.name}, {amount}: most in {named}{inside}."

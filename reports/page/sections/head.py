@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.core.units import METRICS, percent, scaled
 from analyzer.counting.api import count
 from analyzer.records.record import Record
 from reports import cells
-from reports.page.context import Block, Chart, Section, SideBySide
+from reports.page.context import Block, Chart, Section, SideBySide, Stack
 from reports.page.figures import base as figures
+from reports.page.module_tree import kind
 from reports.page.network_views import NetworkView
 from reports.page.sections import pictures
 from reports.page.sections.story import has_inception_modules
@@ -19,6 +20,8 @@ from reports.table import Row, Table, columns
 POOLED, CONNECTED = "googlenet", "googlenet-fc-head"
 LAST_MODULE = "inception_5b"
 CLASSIFIERS = ("aux1", "aux2")
+LAYERS = {"linear": "fully connected", "embedding": "embeddings"}
+MAX_NAMED = 4  # Networks whose shares are in the sentence.
 
 
 def section(networks: Sequence[NetworkView]) -> Section:
@@ -28,8 +31,8 @@ def section(networks: Sequence[NetworkView]) -> Section:
     title = "The head"
     if has_inception_modules(networks):
         pooled, connected, training = count(POOLED), count(CONNECTED), count(POOLED, train=True)
-        blocks += [pictures.heads(pooled, connected), heads(pooled, connected)]
-        blocks.append(SideBySide((pictures.path(pooled, training), auxiliary(pooled, training))))
+        tables = Stack((heads(pooled, connected), auxiliary(pooled, training)))
+        blocks += [pictures.heads(pooled, connected), SideBySide((pictures.path(pooled, training), tables))]
         title = "The head and the auxiliary classifiers"
         lead += (
             " GoogLeNet averages each channel before its only linear layer, where other networks flatten into a large "
@@ -41,50 +44,59 @@ def section(networks: Sequence[NetworkView]) -> Section:
 def weights(networks: Sequence[NetworkView]) -> Chart:
     """Parameters of fully connected layers and of all other operators, one bar per network."""
     by_network = {network.name: _params_by_kind(network.record) for network in networks}
-    kinds = [
-        kind
-        for kind in ("convolutions", "fully connected", "other")
-        if any(params[kind] for params in by_network.values())
+    layers = [
+        layer
+        for layer in ("convolutions", "fully connected", "embeddings", "other")
+        if any(params[layer] for params in by_network.values())
     ]
     rows: list[Row] = [
         (
             name,
-            *(cells.count("params", params[kind]) for kind in kinds),
+            *(cells.count("params", params[layer]) for layer in layers),
             cells.share(params["fully connected"], params.total()),
         )
         for name, params in by_network.items()
     ]
-    shares = ", ".join(
-        f"{percent(params['fully connected'] / params.total())} in {name}"
-        for name, params in by_network.items()
-        if params.total()
-    )
+    shares = {name: params["fully connected"] / params.total() for name, params in by_network.items() if params.total()}
     return Chart(
         id="weights",
         title="Parameters in fully connected layers",
-        summary=f"Share of the parameters in fully connected layers: {shares}." if shares else "No parameters.",
+        summary=_shares_text(shares),
         figure=figures.stacked(
             list(by_network),
-            {kind: [params[kind] for params in by_network.values()] for kind in kinds},
-            {kind: [f"{scaled(params[kind])} params" for params in by_network.values()] for kind in kinds},
+            {layer: [params[layer] for params in by_network.values()] for layer in layers},
+            {layer: [f"{scaled(params[layer])} params" for params in by_network.values()] for layer in layers},
             unit="parameters",
         ),
         table=Table(
             "Parameters by kind of layer",
-            columns("network", *kinds, "share fully connected", left=("share fully connected",)),
+            columns("network", *layers, "share fully connected", left=("share fully connected",)),
             tuple(rows),
             tools=("csv",),
         ),
-        marks=sum(1 for params in by_network.values() for kind in kinds if params[kind]),
-        legend=tuple(figures.Key(kind, figures.colour(index)) for index, kind in enumerate(kinds)),
+        marks=sum(1 for params in by_network.values() for layer in layers if params[layer]),
+        legend=tuple(figures.Key(layer, figures.colour(index)) for index, layer in enumerate(layers)),
     )
+
+
+def _shares_text(shares: Mapping[str, float]) -> str:
+    """Every share, or of many networks the first one's and both ends."""
+    if not shares:
+        return "No parameters."
+    named = {name: f"{percent(share)} in {name}" for name, share in shares.items()}
+    text = ", ".join(named.values())
+    if len(shares) > MAX_NAMED:
+        least, most = min(shares, key=shares.__getitem__), max(shares, key=shares.__getitem__)
+        text = f"{named[next(iter(shares))]}; from {named[least]} to {named[most]}"
+    return f"Share of the parameters in fully connected layers: {text}."
 
 
 def _params_by_kind(record: Record) -> Counter[str]:
     params: Counter[str] = Counter()
     for row in record.rows:
-        kind = "convolutions" if row.op.startswith("conv") else "fully connected" if row.op == "linear" else "other"
-        params[kind] += row.params
+        operator = kind(row)
+        name = "convolutions" if operator.endswith("convolution") else LAYERS.get(operator, "other")
+        params[name] += row.params
     return params
 
 

@@ -34,6 +34,8 @@ def network_table(networks: Sequence[NetworkView]) -> Table:
     shown = [titles[index] for index in kept]
     note = f"Below each number: the change relative to {first.name}; " if len(networks) > 1 else ""
     notes = [f"{note}bars are relative to the largest number of the column."] if len(networks) > 1 else []
+    if shared := _shared_conditions(networks):
+        notes.append(f"All networks: {' · '.join(shared)}.")
     if any(network.measurement for network in networks):
         notes.append(
             "Times of a pass, with the 95 % confidence interval of a change. A change is undecided if the interval "
@@ -43,12 +45,23 @@ def network_table(networks: Sequence[NetworkView]) -> Table:
                  tools=("sort", "csv"))  # fmt: skip
 
 
+def _condition_parts(network: NetworkView) -> tuple[str, str, str]:
+    return network.input_text, network.record.mode, network.record.dtype
+
+
+def _shared_conditions(networks: Sequence[NetworkView]) -> list[str]:
+    """Input, mode and type as far as all of several networks share them."""
+    parts = zip(*map(_condition_parts, networks), strict=True)
+    return [values[0] for values in parts if len(set(values)) == 1 < len(values)]
+
+
 def _conditions(network: NetworkView, networks: Sequence[NetworkView]) -> str:
-    """Input, mode and type, and why the network is not compared."""
-    text = f"{network.input_text} · {network.record.mode} · {network.record.dtype}"
+    """Input, mode and type as far as they differ between networks, and why the network is not compared."""
+    shared = _shared_conditions(networks)
+    texts = [text for text in _condition_parts(network) if text not in shared]
     if network.incompatibility:
-        text += f" · not compared with {networks[0].name}: {network.incompatibility}"
-    return text
+        texts.append(f"not compared with {networks[0].name}: {network.incompatibility}")
+    return " · ".join(texts)
 
 
 def _is_compared(network: NetworkView, first: NetworkView) -> bool:

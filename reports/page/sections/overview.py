@@ -22,7 +22,7 @@ from reports.page.sections.compute import TITLES
 from reports.page.well_known import WELL_KNOWN
 from reports.table import Row, Table, columns
 
-MAX_PARTS = 7
+MAX_PARTS, MAX_PARTS_ALONE = 7, 12  # Of several networks, and of one.
 MIN_SHARE = 0.01  # Of any metric in any network; smaller parts are in the rest.
 REST = "(the rest)"  # In brackets, because a module may have any name.
 Sums = defaultdict[str, Counter[str]]
@@ -140,7 +140,8 @@ def parts(networks: Sequence[NetworkView]) -> Chart:
 def _text(network: NetworkView, metric: str, value: int, *, single: bool) -> str:
     text = METRICS[metric].text(value)
     if single:  # Beside its bar.
-        return f"{text} ({percent(value / (network.totals.value(metric) or 1))})"
+        share = percent(value / (network.totals.value(metric) or 1))
+        return f"{text} {METRICS[metric.removeprefix('step_')].title} ({share})"
     return f"{text} {metric_noun(metric)}"
 
 
@@ -182,7 +183,8 @@ def _largest_parts(networks: Sequence[NetworkView], metrics: Sequence[str]) -> t
         )
 
     large = [name for name in names if largest_share(name, metrics) >= MIN_SHARE]
-    largest = sorted(large, key=lambda name: largest_share(name, metrics[:1]), reverse=True)[:MAX_PARTS]
+    largest = sorted(large, key=lambda name: largest_share(name, metrics[:1]), reverse=True)
+    largest = largest[: MAX_PARTS if len(networks) > 1 else MAX_PARTS_ALONE]
     for stages in by_network:
         for name in set(stages) - {*largest, REST}:
             stages[REST] += stages[name]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from analyzer.core.units import times
+from analyzer.core.units import counted, times
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.best import Best
 from reports.page.context import ALL_TOOLS, Block, Chart, Section
 from reports.page.figures import sweeps as figures
 from reports.sweeps.tables import best_table
-from reports.sweeps.words import TUNED, Names, changes, counted, factor_interval
+from reports.sweeps.words import TUNED, Names, changes, factor_interval
 from reports.table import Cell, Row, Table, columns
 
 MAX_BARS = 24

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from analyzer.core.units import METRICS, seconds
+from analyzer.core.units import METRICS, counted, seconds
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.pareto import Candidate, Front
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
 from reports.sweeps.tables import front_table, front_title
-from reports.sweeps.words import Names, counted, time_interval
+from reports.sweeps.words import Names, time_interval
 
 LEAD = (
     "A model is on the front if no other model is better in one and as good in the other. Others are dominated, by "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations, count
 
+from analyzer.core.units import counted
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.dimensions import dimensions
 from analyzer.sweeps.analysis.heat_map import HeatCell, HeatMap, heat_maps
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
 from reports.sweeps.heat import HEAT_TITLES, fixed_text, heat_table, heat_text, heat_title
-from reports.sweeps.words import counted
 
 LEAD = "Two dimensions of the grid, the two with most values first or those of --axes; the others can be chosen."
 MAX_DIMENSIONS = 5  # Of which any two can be chosen.

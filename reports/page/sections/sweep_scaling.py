@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import isfinite
 
-from analyzer.core.units import plain
+from analyzer.core.units import counted, plain
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve, Step
 from reports.page.context import ALL_TOOLS, Block, Chart, Section, SideBySide
 from reports.page.figures import sweeps as figures
 from reports.sweeps.tables import curve_name, efficiency_text, scaling_table
-from reports.sweeps.words import MAX_ROWS, Names, counted
+from reports.sweeps.words import MAX_ROWS, Names
 from reports.table import MISSING, Cell, Table, columns
 
 MAX_LINES = 8

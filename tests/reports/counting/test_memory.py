@@ -95,3 +95,12 @@ def test_optimizers_stand_below_each_other_for_the_page():
     assert [cell_text(name) for name, *_ in table.rows] == ["training"] * len(OPTIMIZERS)
     assert [as_cell(row[3]).value for row in table.rows] == list(map(records["training"].memory.total, OPTIMIZERS))
     assert by_optimizer({"inference": record()}) is None
+
+
+def test_of_many_networks_optimizers_stand_beside_each_other():
+    training = record("nin", train=True)
+    table = by_optimizer({"inference": record(), "first": training, "second": training})
+    assert [column.title for column in table.columns] == ["network", *OPTIMIZERS]
+    assert [cell_text(name) for name, *_ in table.rows] == ["first", "second"]
+    assert [cell.value for cell in table.rows[1][1:]] == list(map(training.memory.total, OPTIMIZERS))
+    assert table.rows[0][1].note == "state 0 B"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from analyzer.core.errors import one_line
 from analyzer.core.units import seconds, times
 from analyzer.records.record import Record
+from analyzer.records.record_json import envelope
 from analyzer.timing.driver.settings import Trial, limits
 from reports.table import MISSING, Cell, Table, columns
 
@@ -59,8 +59,6 @@ def dump(default: Record, trials: Sequence[Trial], command: str) -> str:
     assert measurement is not None
     timing = measurement.pass_timing
     data = {
-        "schema_version": 1,
-        "status": "ok" if timing else "failed",
         "model": default.label,
         "configuration": {name: getattr(measurement.configuration, name) for name in measurement.configuration.fields},
         "median_s": timing.median_s if timing else None,
@@ -81,4 +79,4 @@ def dump(default: Record, trials: Sequence[Trial], command: str) -> str:
             for trial in ranked(trials)
         ],
     }
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    return envelope("ok" if timing else "failed", version=1, **data)

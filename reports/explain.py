@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.core.units import METRICS
 from analyzer.records.record import Record
+from analyzer.records.record_json import envelope
 from analyzer.scaling.derivation import IN_TRAINING, Derivation, derive, number
 from reports.table import Table, columns
 
@@ -92,13 +92,5 @@ def dump(record: Record, metric: str) -> str:
     ]
     if metric == "peak_memory" and record.memory is not None:
         rows = [{"name": name, "value": value} for name, value in record.memory.terms().items() if value]
-    data = {
-        "schema_version": 1,
-        "status": "ok",
-        "model": record.label,
-        "module": record.module,
-        "metric": metric,
-        "value": sum(row["value"] for row in rows),
-        "rows": rows,
-    }
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    value = sum(row["value"] for row in rows)
+    return envelope("ok", version=1, model=record.label, module=record.module, metric=metric, value=value, rows=rows)

@@ -9,8 +9,8 @@ from statistics import median
 from typing import Any
 
 from analyzer.core.errors import one_line
-from analyzer.core.units import METRICS, percent, seconds
-from analyzer.records.record_json import SCHEMA_VERSION, pretty
+from analyzer.core.units import METRICS, counted, percent, seconds
+from analyzer.records.record_json import envelope
 from analyzer.trends.change_points import MIN_RUNS, ChangePoint, History, Trend
 from analyzer.trends.point import TIME, Point, differing_keys, load_environment
 from analyzer.trends.series import ALL, Series, environment_differences
@@ -83,7 +83,7 @@ def _environment_notes(history: History, environment: str, environments: Sequenc
                 else f"incomparable with values of another {differences}"
             )
     if void := sum(series.void for series in here):
-        notes.append(f"{void} void time{'s' if void > 1 else ''} left out")
+        notes.append(f"{counted(void, 'void time')} left out")
     return tuple(notes)
 
 
@@ -181,15 +181,8 @@ def _shorten(text: str) -> str:
 
 def dump(history: History) -> str:
     """The envelope, with every point of every series."""
-    envelope = {
-        "schema_version": SCHEMA_VERSION,
-        "status": "ok",
-        "metric": history.metric,
-        "notes": list(history.notes),
-        "series": [_trend_to_json(trend) for trend in history.trends],
-        "records": [],
-    }
-    return pretty(envelope) + "\n"
+    series = [_trend_to_json(trend) for trend in history.trends]
+    return envelope("ok", metric=history.metric, notes=list(history.notes), series=series, records=[])
 
 
 def _trend_to_json(trend: Trend) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +22,7 @@ from analyzer.language_models.serving import (
     utilization,
 )
 from analyzer.records.memory import Memory
+from analyzer.records.record_json import envelope
 from analyzer.records.training import TrainingSetup
 from reports.table import MISSING, Cell, Row, Table, columns
 
@@ -224,8 +224,6 @@ def dump(model: LanguageModel, setting: Setting) -> str:
     """JSON: all figures, with the convention of each."""
     architecture = model.architecture
     data: dict[str, Any] = {
-        "schema_version": 1,
-        "status": "ok",
         "model": model.reference,
         "architecture": to_json(architecture),
         "batch": model.batch,
@@ -260,7 +258,7 @@ def dump(model: LanguageModel, setting: Setting) -> str:
             "shard": {name: getattr(part, name) for name in part.fields},
         }
     if memory := model.training.memory:
-        optimizer = memory.setup.optimizer if memory.setup else ""
+        optimizer = memory.optimizer
         data["training_memory"] = {"optimizer": optimizer, "peak": memory.total(optimizer), **memory.terms(optimizer)}
     if model.curve:
         data["curve"] = [
@@ -268,4 +266,4 @@ def dump(model: LanguageModel, setting: Setting) -> str:
              "cache_bytes": at.cache_bytes}
             for at in model.curve
         ]  # fmt: skip
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    return envelope("ok", version=1, **data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.core.units import percent, scaled
 from analyzer.reconcile.families import family
-from analyzer.records.record_json import SCHEMA_VERSION, pretty
+from analyzer.records.record_json import envelope
 from reports.counting.groups import TOP_LEVEL
 from reports.counting.network import conditions, exact_totals
 from reports.table import MISSING, Cell, Row, Table, columns
@@ -161,21 +161,19 @@ def status(explanations: Sequence[Explanation]) -> str:
 def dump(record: Record, explanations: Sequence[Explanation]) -> str:
     """The JSON text with a final newline. MACs are integers, or end in .5 where a peer counts 2 FLOPs per MAC."""
     totals = record.totals
-    envelope = {
-        "schema_version": SCHEMA_VERSION,
-        "status": status(explanations),
-        "model": record.label,
-        "input": [list(shape) for shape in record.input],
-        "ours": {
+    return envelope(
+        status(explanations),
+        model=record.label,
+        input=[list(shape) for shape in record.input],
+        ours={
             "counter": record.count.counter,
             "macs": totals.macs,
             "flops": totals.flops,
             "params": totals.params,
             "unknown_ops": dict(record.unknown_ops),
         },
-        "peers": list(map(_peer_to_json, explanations)),
-    }
-    return pretty(envelope) + "\n"
+        peers=list(map(_peer_to_json, explanations)),
+    )
 
 
 def _peer_to_json(explanation: Explanation) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from analyzer.core.inputs import model_label
 from analyzer.database.columns import COLUMNS, NAMES
 from analyzer.records.record_json import SCHEMA_VERSION, pretty
 from analyzer.records.timings import Configuration
@@ -59,7 +60,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Cell | str]:
 
 def label(row: Mapping[str, Any]) -> str:
     """The model with its overrides, as in a record."""
-    return f"{row['model']}@{row['overrides']}" if row["overrides"] else str(row["model"])
+    return model_label(str(row["model"]), row["overrides"])
 
 
 def configuration(row: Mapping[str, Any]) -> Configuration:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.units import METRICS, percent
+from analyzer.records.record_json import envelope
 from analyzer.records.values import macs_of
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
@@ -161,8 +161,6 @@ def dump(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], memo
         for sizes, row in points
     ]  # fmt: skip
     data: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "status": "partial" if any("error" in row for row in values) else "ok",
         "model": scaling.label,
         "module": scaling.module,
         "mode": scaling.base.mode,
@@ -181,7 +179,8 @@ def dump(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], memo
             "bytes": memory.size,
             "largest": {name: {"size": limit.size, "may_be_larger": limit.more} for name, limit in found.items()},
         }
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    status = "partial" if any("error" in row for row in values) else "ok"
+    return envelope(status, version=SCHEMA_VERSION, **data)
 
 
 def _formula(fit: Fit, metric: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
@@ -10,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from analyzer.core.display import Displayed
 from analyzer.core.frozen import Frozen
 from analyzer.records.record import Record, restrict
-from analyzer.records.record_json import SCHEMA_VERSION
+from analyzer.records.record_json import envelope
 from analyzer.records.rows import Totals
 
 Verdict: TypeAlias = Literal["confirmed", "confirmed under a condition", "not reproduced", "not decidable by counting"]
@@ -93,5 +92,4 @@ def dump(claims: Iterable[Claim]) -> str:
     """The claims as JSON in the common envelope, with a final newline."""
     keys = [key for key in Claim.fields if key not in ("summary", "formula")]
     listed = [{key: getattr(claim, key) for key in keys} for claim in claims]
-    envelope = {"schema_version": SCHEMA_VERSION, "status": "ok", "claims": listed}
-    return json.dumps(envelope, ensure_ascii=False, indent=1) + "\n"
+    return envelope("ok", claims=listed)

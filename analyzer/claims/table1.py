@@ -20,7 +20,7 @@ from analyzer.networks.spec import Conv
 from analyzer.networks.variants import variant
 from analyzer.networks.walk import walk
 from analyzer.records.record import Record
-from analyzer.records.record_json import SCHEMA_VERSION
+from analyzer.records.record_json import envelope
 from analyzer.records.rows import Row, under
 
 K, M = 1024, 10**6
@@ -82,10 +82,9 @@ def totals() -> TableTotals:
 def dump() -> str:
     """Rows and totals as JSON in the common envelope, with a final newline."""
     summed = totals()
-    envelope = {
-        "schema_version": SCHEMA_VERSION,
-        "status": "ok",
-        "table1": [
+    return envelope(
+        "ok",
+        table1=[
             {
                 "row": row.row,
                 "roles": list(row.roles),
@@ -101,7 +100,7 @@ def dump() -> str:
             }
             for row in rows()
         ],
-        "totals": {
+        totals={
             "sum_of_paper_params_as_K1024": float(summed.printed_weights),
             "sum_of_paper_ops_column": float(summed.printed_macs),
             "computed_weights": summed.weights,
@@ -111,8 +110,7 @@ def dump() -> str:
             "computed_macs_separable_conv1": summed.separable_macs,
             "computed_weights_separable_conv1": summed.separable_weights,
         },
-    }
-    return json.dumps(envelope, ensure_ascii=False, indent=1) + "\n"
+    )
 
 
 def _printed() -> list[dict[str, Any]]:

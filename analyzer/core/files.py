@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from analyzer.core.errors import AnalyzerError, quoted
+from analyzer.core.errors import AnalyzerError, one_line, quoted
 
 MAX_BYTES = 1 << 28
 PIPE_WAIT_S = 10.0
@@ -28,6 +28,16 @@ def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
         data = file.read(MAX_BYTES + 1)
     _refuse_large(data)
     return data.decode(encoding)
+
+
+def read_or_refuse(path: str | Path, wanted: str = "") -> str:
+    """As `read_text`, but raises AnalyzerError, which ends with what was `wanted`."""
+    try:
+        return read_text(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or ("it is not text" if isinstance(error, UnicodeError) else error)
+        advice = f"; {wanted}" if wanted else ""
+        raise AnalyzerError(f"cannot read {quoted(path)}: {one_line(reason)}{advice}") from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.core.errors import AnalyzerError, is_positive_int, one_line, quoted
 from analyzer.core.frozen import Frozen
@@ -24,6 +24,16 @@ PATTERN = re.compile(r"(?:([A-Za-z_]\w*)=)?(!?)((?:[0-9]{1,9}[xX])*[0-9]{1,9})(?
 def is_reference(name: str) -> bool:
     """Whether a name is a reference to code, such as `net.py` or `net.py:Net`, and not the name of a variant."""
     return ":" in name or "(" in name or name.endswith((".py", ".pt2"))
+
+
+def overrides_text(overrides: Mapping[str, int]) -> str:
+    """Changed numbers of a built-in network: `inception_4a.reduce_5x5=32`, separated by commas."""
+    return ",".join(f"{key}={value}" for key, value in overrides.items())
+
+
+def model_label(model: str, overrides: str) -> str:
+    """The model as on the command line: `googlenet@inception_4a.reduce_5x5=32`."""
+    return f"{model}@{overrides}" if overrides else model
 
 
 class Input(Frozen):

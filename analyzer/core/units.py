@@ -71,6 +71,11 @@ METRICS = {
 }
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 machine`, `2,000 machines`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def intensity(value: float) -> str:
     """FLOPs per byte, to three significant digits."""
     return f"{value:.3g}" if value < 100 else f"{value:.0f}"

@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
+from analyzer.core.inputs import overrides_text
 from analyzer.core.serialize import from_json, to_json
 from analyzer.core.shapes import shape_text
 from analyzer.database.columns import COLUMNS, DOCUMENTS, Kind
@@ -35,7 +36,7 @@ def encode(result: Result) -> dict[str, Any]:
         "status": result.status,
         "reason": result.reason,
         "model": case.model,
-        "overrides": ",".join(f"{key}={value}" for key, value in case.overrides.items()),
+        "overrides": overrides_text(case.overrides),
         "device": configuration.device,
         "dtype": configuration.dtype,
         "layout": configuration.layout,
@@ -92,7 +93,7 @@ def _counts(record: Record) -> dict[str, int | None]:
         "flops": totals.flops,
         "activations": totals.activations,
         "traffic": totals.traffic,
-        "peak_memory": memory.total(memory.setup.optimizer if memory.setup else "") if memory else None,
+        "peak_memory": memory.total(memory.optimizer) if memory else None,
     }
 
 

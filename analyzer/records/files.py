@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analyzer.core.errors import AnalyzerError, one_line, quoted
-from analyzer.core.files import read_text
+from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.files import read_or_refuse
 from analyzer.records import record_json
 from analyzer.records.record import Record
 from analyzer.records.validate import use_record
@@ -37,12 +37,7 @@ def load_all(path: str | Path) -> tuple[Record, ...]:
         ...
     analyzer.core.errors.AnalyzerError: cannot read 'none.json': No such file or directory
     """
-    try:
-        text = read_text(path)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise AnalyzerError(f"cannot read {quoted(path)}: {reason}") from None
-    return parse(text, path)
+    return parse(read_or_refuse(path), path)
 
 
 def parse(text: str, path: str | Path) -> tuple[Record, ...]:

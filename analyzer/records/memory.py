@@ -42,6 +42,11 @@ class Memory(Frozen):
     setup: TrainingSetup | None = None
 
     @property
+    def optimizer(self) -> str:
+        """The optimizer that was chosen; "" if none was."""
+        return self.setup.optimizer if self.setup else ""
+
+    @property
     def peak(self) -> int:
         """Peak memory without an optimizer."""
         return sum(self.terms().values())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
+from analyzer.core.inputs import model_label, overrides_text
 from analyzer.core.shapes import Shapes, shape_text
 from analyzer.core.units import seconds
 from analyzer.records.agreement import Agreement
@@ -77,8 +78,7 @@ class Record(Displayed, Frozen):
     @property
     def label(self) -> str:
         """The model with its overrides: `googlenet@inception_4a.reduce_5x5=32`."""
-        changes = ",".join(f"{key}={value}" for key, value in self.overrides.items())
-        return f"{self.model}@{changes}" if changes else self.model
+        return model_label(self.model, overrides_text(self.overrides))
 
     @property
     def mode_text(self) -> str:

@@ -35,17 +35,13 @@ def dump(
     more: Callable[[Record], Mapping[str, Any]] = lambda record: {},
 ) -> str:
     """The envelope as text, with a final newline. `more` gives further keys of a record, which `load` ignores."""
-    envelope: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "status": status,
-        "records": [{**record_to_json(record), **more(record)} for record in records],
-    }
+    content: dict[str, Any] = {"records": [{**record_to_json(record), **more(record)} for record in records]}
     if comparison:
-        envelope["comparison"] = [
+        content["comparison"] = [
             {**to_json(compared), "difference": compared.difference, "ratio": compared.ratio}
             for compared in comparison.metrics
         ]
-    return pretty(envelope) + "\n"
+    return envelope(status, **content)
 
 
 def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
@@ -54,7 +50,12 @@ def listing(records: Mapping[str, Record], titles: Mapping[str, str]) -> str:
         {"model": name, "title": titles[name], "input": to_json(record.input), "totals": to_json(record.totals)}
         for name, record in records.items()
     ]
-    return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "variants": variants}) + "\n"
+    return envelope("ok", variants=variants)
+
+
+def envelope(status: str, *, version: int = SCHEMA_VERSION, **content: Any) -> str:
+    """A result as JSON text with a final newline: the version of its schema, its status, its content."""
+    return pretty({"schema_version": version, "status": status, **content}) + "\n"
 
 
 def pretty(value: Any, indent: int = 0, depth: int = 4) -> str:
@@ -74,12 +75,12 @@ def pretty(value: Any, indent: int = 0, depth: int = 4) -> str:
 def load(text: str, *, name: str = "input") -> list[Record]:
     """The records of an envelope. Raises AnalyzerError, naming `name`, for text that is not such an envelope."""
     try:
-        envelope = json.loads(text)
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise AnalyzerError(f"{name} is not JSON ({error}); {WANTED}") from None
-    if not isinstance(envelope, dict) or "schema_version" not in envelope or "records" not in envelope:
+    if not isinstance(data, dict) or "schema_version" not in data or "records" not in data:
         raise AnalyzerError(f"{name} is not a record; {WANTED}")
-    version = envelope["schema_version"]
+    version = data["schema_version"]
     if version not in READABLE_VERSIONS:
         raise AnalyzerError(
             f"{name} has schema version {version!r:.40}; this analyze reads 1 to {SCHEMA_VERSION}: "
@@ -87,7 +88,7 @@ def load(text: str, *, name: str = "input") -> list[Record]:
         )
     try:
         upgrade = upgrade_from_1 if version == 1 else dict
-        return [record_from_json(upgrade(record)) for record in envelope["records"]]
+        return [record_from_json(upgrade(record)) for record in data["records"]]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AnalyzerError(f"{name} is damaged ({type(error).__name__}: {str(error)[:200]}); write it again") from None
 
@@ -156,7 +157,7 @@ def _without(data: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 def memory_to_json(memory: Memory) -> dict[str, Any]:
     """Bytes, with the terms of the peak, their sum, the peak with each optimizer, and one entry per module."""
     data = to_json(memory)
-    terms = memory.terms(memory.setup.optimizer if memory.setup else "")
+    terms = memory.terms(memory.optimizer)
     peaks = {name: memory.total(name) for name in memory.optimizers}
     return {**data, "terms": terms, "peak": sum(terms.values()), "peak_with": peaks, "modules": data["modules"]}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
+from analyzer.core.inputs import model_label, overrides_text
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration
 
@@ -33,8 +34,7 @@ class Case(Frozen):
     @property
     def label(self) -> str:
         """The model with its overrides, as in a record."""
-        changes = ",".join(f"{key}={value}" for key, value in self.overrides.items())
-        return f"{self.model}@{changes}" if changes else self.model
+        return model_label(self.model, overrides_text(self.overrides))
 
 
 class Result(Frozen):

@@ -15,6 +15,7 @@ from statistics import fmean, median, quantiles
 from typing import Literal, TypeAlias, TypeVar
 
 from analyzer.core.frozen import Frozen
+from analyzer.core.units import counted
 
 Kind: TypeAlias = Literal[
     "pass",
@@ -73,8 +74,8 @@ class Configuration(Frozen):
     @property
     def words(self) -> tuple[str, ...]:
         """One word per field."""
-        threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
         flags = ("compiled" if self.compiled else "eager", "flushed" if self.flushed else "warm")
+        threads = counted(self.threads, "thread")
         return (f"batch {self.batch}", threads, self.dtype, self.layout, self.mode, *flags, self.device)
 
     @property

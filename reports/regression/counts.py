@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.core.units import METRICS
+from analyzer.core.units import METRICS, counted
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.counts.snapshot import snapshot
 from analyzer.regression.limits import ANY, TIME
@@ -44,7 +44,7 @@ def _details(checks: Sequence[ModelCheck], result: CountsResult) -> str:
     layers = {(change.path, change.op, change.call) for check in checks for change in check.changes if change.call}
     layers |= {key for check in checks for key in (*check.added, *check.removed)}
     moved = {pair for check in checks for pair in check.moved}
-    parts += [f"{len(layers)} layer{'s' if len(layers) > 1 else ''}"] if layers else []
+    parts += [counted(len(layers), "layer")] if layers else []
     parts += [f"{len(moved)} moved"] if moved else []
     return ", ".join(parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.records.record_json import SCHEMA_VERSION, pretty
+from analyzer.records.record_json import envelope
 from analyzer.regression.benchmarks.compare import BenchmarksResult
 from analyzer.regression.counts.result import CountsResult
 from analyzer.regression.outcome import CheckResult
@@ -54,11 +54,4 @@ def to_json(result: CheckResult) -> str:
     fields = result.json_fields()
     records = fields.pop("records", [])
     changes = [{key: getattr(change, key) for key in JSON_KEYS} for change in result.changes]
-    envelope = {
-        "schema_version": SCHEMA_VERSION,
-        "status": result.status,
-        "conclusion": conclusion(result),
-        **fields,
-        "changes": changes,
-    }
-    return pretty({**envelope, "records": records}) + "\n"
+    return envelope(result.status, conclusion=conclusion(result), **fields, changes=changes, records=records)

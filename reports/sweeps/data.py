@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
-from analyzer.records.record_json import SCHEMA_VERSION
+from analyzer.records.record_json import envelope
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.best import Best
 from analyzer.sweeps.analysis.points import Point
@@ -20,8 +19,7 @@ SETTINGS = ("batch", "threads", "dtype", "layout", "mode", "device", "compiled",
 
 def dump(analysis: Analysis) -> str:
     """The envelope: exact counts, seconds, ratios with their intervals; an unbounded end is null."""
-    envelope = {"schema_version": SCHEMA_VERSION, "status": "ok", **_sections(analysis), "records": []}
-    return json.dumps(_finite(envelope), indent=1, ensure_ascii=False) + "\n"
+    return envelope("ok", **_finite(_sections(analysis)), records=[])
 
 
 def _sections(analysis: Analysis) -> dict[str, Any]:

@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from analyzer.core.inputs import overrides_text
 from analyzer.core.units import METRICS, plain, seconds
 from analyzer.database.columns import NAMES
-from analyzer.records.record_json import SCHEMA_VERSION, pretty
+from analyzer.records.record_json import envelope
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.estimate import Estimate
 from reports.cells import count, duration, quality
 from reports.formats.text import csv_text
+from reports.results import label
 from reports.table import MISSING, Cell, Row, Table, columns
 
 MAX_LINES = 40
@@ -36,7 +38,7 @@ def run_json(rows: Results, run: str, *, complete: bool) -> str:
     """The run's columns as JSON; records are in the history."""
     failed = any(row["status"] == "failed" for row in rows)
     status = "ok" if complete and not failed else "partial"
-    return pretty({"schema_version": SCHEMA_VERSION, "status": status, "run": run, "results": list(rows)}) + "\n"
+    return envelope(status, run=run, results=list(rows))
 
 
 def run_csv(rows: Results) -> str:
@@ -45,7 +47,7 @@ def run_csv(rows: Results) -> str:
 
 
 def dry_run_json(estimates: Sequence[Estimate]) -> str:
-    return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "configurations": _listed(estimates)}) + "\n"
+    return envelope("ok", configurations=_listed(estimates))
 
 
 def dry_run_csv(estimates: Sequence[Estimate]) -> str:
@@ -69,7 +71,7 @@ def dry_run_tables(estimates: Sequence[Estimate], title: str, notes: Sequence[st
     shown = rows if len(rows) <= MAX_LINES else [*rows[: MAX_LINES // 2], *rows[-MAX_LINES // 2 :]]
     lines: list[Row] = [
         (
-            Cell(_label(row)),
+            Cell(label(row)),
             *(str(row[axis]) for axis in varying),
             count("macs", row["estimate"].macs),
             count("peak_memory", row["estimate"].peak_memory),
@@ -89,12 +91,8 @@ def dry_run_tables(estimates: Sequence[Estimate], title: str, notes: Sequence[st
 def _case_columns(estimate: Estimate) -> dict[str, Any]:
     case = estimate.case
     configuration = {axis: getattr(case.configuration, axis) for axis in AXES if axis != "input"}
-    overrides = ",".join(f"{key}={value}" for key, value in case.overrides.items())
+    overrides = overrides_text(case.overrides)
     return {"model": case.model, "overrides": overrides, "input": ",".join(case.inputs), **configuration}
-
-
-def _label(row: Mapping[str, Any]) -> str:
-    return f"{row['model']}@{row['overrides']}" if row["overrides"] else str(row["model"])
 
 
 def _varying(rows: Results) -> list[str]:
@@ -122,12 +120,12 @@ def _failures_table(failed: Results, rows: Results) -> Table:
     varying = _varying(rows)
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in failed:
-        groups.setdefault((_label(row), _reason(row)), []).append(row)
+        groups.setdefault((label(row), _reason(row)), []).append(row)
     titles = ["configuration", "reason"] if varying else ["reason"]
     lines: list[Row] = []
-    for (label, reason), group in list(groups.items())[:MAX_FAILURES]:
+    for (model, reason), group in list(groups.items())[:MAX_FAILURES]:
         which = _configuration(group[0], varying) if len(group) == 1 else f"{len(group):,} configurations"
-        lines.append((Cell(label, tone="bad"), *([which] if varying else []), reason))
+        lines.append((Cell(model, tone="bad"), *([which] if varying else []), reason))
     more = len(groups) - len(lines)
     notes = (f"… and {more:,} more: analyze history list --where 'status == \"failed\"'.",) if more else ()
     title = f"Failed: {len(failed):,} of {len(rows):,} configurations"
@@ -136,7 +134,7 @@ def _failures_table(failed: Results, rows: Results) -> Table:
 
 def _reason(row: Mapping[str, Any]) -> str:
     """Without the model, which has a column, and with the number of attempts if it was tried again."""
-    reason = str(row["reason"]).removeprefix(f"{_label(row)}: ")
+    reason = str(row["reason"]).removeprefix(f"{label(row)}: ")
     return f"{reason} ({row['attempts']} attempts)" if row["attempts"] > 1 else reason
 
 
@@ -145,7 +143,7 @@ def _results_table(rows: Results, title: str) -> Table:
     timed, memory = _any(rows, "time_s"), _any(rows, "peak_memory")
     lines: list[Row] = [
         (
-            Cell(_label(row)),
+            Cell(label(row)),
             *(str(row[axis]) for axis in varying),
             count("params", row["params"]),
             count("macs", row["macs"]),

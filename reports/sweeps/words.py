@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from math import isfinite
 
 from analyzer.core.frozen import Frozen
-from analyzer.core.units import seconds, times
+from analyzer.core.units import counted, seconds, times
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.best import Best
 from analyzer.sweeps.analysis.dimensions import FIELDS, varying_fields
@@ -92,11 +92,6 @@ def conclusion(best: Best, names: Names) -> str:
 def noisy(points: Collection[Point]) -> str:
     """`noisy` if one of the times is."""
     return "noisy" if any(point.time and point.time.quality == "noisy" for point in points) else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 machine`, `2 machines`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def overview(analysis: Analysis) -> str:

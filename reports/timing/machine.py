@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from analyzer.core.units import percent, rate, scaled, times
+from analyzer.core.units import counted, percent, rate, scaled, times
 from analyzer.timing.machine.roofline import device_of, emulated_types
 from reports.table import MISSING, Cell, Column, Row, Table, columns
 
@@ -91,7 +91,7 @@ def _cores(processor: Mapping[str, Any]) -> str | None:
     if not processor.get("cores"):
         return None
     sockets, virtual = processor.get("sockets") or 1, ", in a virtual machine" if processor.get("virtual") else ""
-    return f"{processor['cores']} in {sockets} socket{'s' if sockets != 1 else ''}{virtual}"
+    return f"{processor['cores']} in {counted(sockets, 'socket')}{virtual}"
 
 
 def _peaks(device: str, peaks: Sequence[Mapping[str, Any]]) -> Table:
@@ -105,7 +105,7 @@ def _peaks(device: str, peaks: Sequence[Mapping[str, Any]]) -> Table:
         (Cell(title), *(cell for count in threads for cell in _peak_cells(by_key.get((name, count)))))
         for name, title in titles.items()
     ]
-    headings = [f"{count} thread{'s' if count > 1 else ''}" for count in threads] if device == "cpu" else ["peak rate"]
+    headings = [counted(count, "thread") for count in threads] if device == "cpu" else ["peak rate"]
     spread_columns = [column for heading in headings for column in (Column(heading), Column("spread"))]
     void = [peak for peak in peaks if peak.get("quality") == "void"]
     notes = [f"void: {void[0]['reason']} during the measurement, so the peaks are too low"] if void else []

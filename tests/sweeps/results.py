@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any
 
@@ -10,6 +10,8 @@ from analyzer.records.record import Record
 from analyzer.records.result import Case, Result
 from analyzer.records.rows import Count, Row
 from analyzer.records.timings import Configuration, Measurement, Timing
+from analyzer.sweeps.analysis.analysis import Analysis, analyze_points
+from analyzer.sweeps.analysis.points import point
 
 SMALL: dict[str, Any] = {
     "processor": {"model": "Small CPU", "family": ["6"], "flags": ["avx2"], "count": 4, "affinity": [0, 1, 2, 3]},
@@ -84,3 +86,8 @@ def measured_grid(*, models: Mapping[str, tuple[int, int]] = SIZES) -> list[Resu
 
 
 SETTINGS = (("float32", "contiguous", 1.0), ("bfloat16", "channels_last", 0.5))
+
+
+def analyze_results(results: Iterable[Result], **options: Any) -> Analysis:
+    """As `analyze_points`, of whole results."""
+    return analyze_points(map(point, results), **options)

@@ -6,11 +6,10 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.sweeps.analysis.accuracy import Accuracy, parse_accuracy, unknown_models
-from analyzer.sweeps.analysis.analysis import analyze_results
 from analyzer.sweeps.analysis.pareto import fronts
 from analyzer.sweeps.analysis.points import machine_names, newest_points, point
 from analyzer.timing.statistics import estimate_median
-from tests.sweeps.results import LARGE, SMALL, result
+from tests.sweeps.results import LARGE, SMALL, analyze_results, result
 
 
 def read_points(results):

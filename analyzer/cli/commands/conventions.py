@@ -20,10 +20,9 @@ def conventions(form: str, output: str | None) -> int:
     from reports.counting.conventions import NUMBERS, TABLES, TIMES, table
 
     def dump() -> str:
-        from analyzer.records.record_json import SCHEMA_VERSION, pretty
+        from analyzer.records.record_json import envelope
 
-        texts = dict((*NUMBERS, *TABLES, *TIMES))
-        return pretty({"schema_version": SCHEMA_VERSION, "status": "ok", "conventions": texts}) + "\n"
+        return envelope("ok", conventions=dict((*NUMBERS, *TABLES, *TIMES)))
 
     emit(form, output, lambda: [table()], json=dump)
     return 0

@@ -8,8 +8,7 @@ import click
 
 from analyzer.cli.commands.help import CommandGroup
 from analyzer.cli.commands.history_store import COMMANDS
-from analyzer.cli.commands.options import output_options, require_writable_output
-from analyzer.core.errors import AnalyzerError
+from analyzer.cli.commands.options import has_subcommand, output_options, require_writable_output
 
 EXAMPLES = """\b
 Examples:
@@ -62,14 +61,8 @@ def history(context: click.Context, /, **options: Any) -> int:
 
     The commands below search and exchange the results in the history database.
     """
-    if context.invoked_subcommand:
-        given = [name for name in context.params if context.get_parameter_source(name) == FROM_COMMAND_LINE]
-        if given:
-            raise AnalyzerError(f"options of analyze history {context.invoked_subcommand} go after its name")
+    if has_subcommand(context):
         return 0
     from analyzer.cli.jobs.history import show_history
 
     return show_history(**options)
-
-
-FROM_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.options import MAX_COUNT
+from analyzer.cli.commands.options import MAX_COUNT, add_options
 from analyzer.cli.completion import complete_device
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
@@ -66,7 +66,4 @@ def memory_options(command: Callable[..., Any]) -> Callable[..., Any]:
         setup = TrainingSetup(optimizer or "", precision or "", shard or 1, int(stage or 3), accumulate or 1)
         return command(*arguments, selection=selection, memory=setup if names else memory, against=against, **options)
 
-    decorated: Callable[..., Any] = with_memory
-    for option in reversed(OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return add_options(with_memory, OPTIONS)

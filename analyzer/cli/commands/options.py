@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,6 +49,26 @@ def select_models(selection: Selection, models: Sequence[str]) -> Selection:
         references=(*references, *selection.references),
         order=tuple(map(builtin_name, split_names(models, "the model"))),
     )
+
+
+def add_options(command: Callable[..., Any], options: Iterable[Decorator]) -> Callable[..., Any]:
+    """The command with options, which its help lists in this order."""
+    for option in reversed(list(options)):
+        command = option(command)
+    return command
+
+
+def given_parameters(context: click.Context) -> list[str]:
+    """The names of the parameters that the command line has."""
+    from_command_line = click.core.ParameterSource.COMMANDLINE
+    return [name for name in context.params if context.get_parameter_source(name) == from_command_line]
+
+
+def has_subcommand(context: click.Context) -> bool:
+    """Whether the name of a subcommand follows. Raises AnalyzerError for options in front of it."""
+    if context.invoked_subcommand and given_parameters(context):
+        raise AnalyzerError(f"options of {context.command_path} {context.invoked_subcommand} go after its name")
+    return bool(context.invoked_subcommand)
 
 
 # fmt: off
@@ -110,10 +130,7 @@ def selection_options(*, without: Collection[str] = ()) -> Decorator:
             decorated = click.argument("models", nargs=-1, metavar="[MODEL ...]", shell_complete=complete_model)(
                 decorated
             )
-        for name, option in reversed(SELECTION_OPTIONS.items()):
-            if name not in left_out:
-                decorated = option(decorated)
-        return decorated
+        return add_options(decorated, (option for name, option in SELECTION_OPTIONS.items() if name not in left_out))
 
     return decorate
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.commands.options import add_options
 from analyzer.cli.completion import complete_columns
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
@@ -73,7 +74,4 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
         table = TableOptions(**{name: options.pop(name) for name in TableOptions.fields})
         return command(*arguments, table=table, **options)
 
-    decorated: Callable[..., Any] = with_table
-    for option in reversed(OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    return add_options(with_table, OPTIONS)

@@ -11,6 +11,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, render
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.files import project_root
+from analyzer.core.units import counted
 from analyzer.trends import known_changes
 from analyzer.trends.cache import read_points, rebuild_cache
 from analyzer.trends.change_points import History, Trend, find_trend, without_explained
@@ -62,7 +63,7 @@ def show_history(
         print_message(f"no run has the metric {metric}; number of runs: {runs}" if runs else NO_RUNS)
     if trends and not any(trend.series.points for trend in trends):
         void = sum(trend.series.void for trend in trends)
-        print_message(f"all times are void: {void} in {runs} run{'s' * (runs != 1)}; measure again on a quiet machine")
+        print_message(f"all times are void: {void} in {counted(runs, 'run')}; measure again on a quiet machine")
         if form == "table":
             return 0
     _emit(History(metric, trends, runs, loaded.notes), form, output)
@@ -120,5 +121,5 @@ def _import(path: Path, root: Path) -> None:
         for run in runs:
             _, is_new = store_run(run, root)
             imported, known = imported + is_new, known + (not is_new)
-    message = f"imported {imported} run{'s' if imported != 1 else ''} of {one_line(path)}"
+    message = f"imported {counted(imported, 'run')} of {one_line(path)}"
     print_message(message + (f"; {known} known already" if known else ""))

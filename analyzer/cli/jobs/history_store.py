@@ -12,6 +12,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import replacing
+from analyzer.core.units import counted
 from analyzer.database import store as stores
 from analyzer.database.rows import decode
 from analyzer.database.store import Store, open_store
@@ -119,7 +120,7 @@ def import_results(*, files: Sequence[Path], store: str | None) -> int:
             if not rows.number:
                 raise AnalyzerError(f"{one_line(path)} has no results; {WANTED}")
             known = f"; {rows.number - new:,} known already" if rows.number > new else ""
-            print_message(f"imported {_results(new)} of {one_line(path)} into {opened.name}{known}")
+            print_message(f"imported {counted(new, 'result')} of {one_line(path)} into {opened.name}{known}")
     return 0
 
 
@@ -143,9 +144,9 @@ def prune_results(*, where: str, dry_run: bool, store: str | None) -> int:
             total = opened.count(where)
             rows = list(opened.select(where, limit=SHOWN))
             emit("table", None, lambda: [listing(rows, total)] if rows else [], untrusted=True)
-            print_message(f"would delete {_results(total)} from {opened.name}; repeat without --dry-run")
+            print_message(f"would delete {counted(total, 'result')} from {opened.name}; repeat without --dry-run")
         else:
-            print_message(f"deleted {_results(opened.delete(where))} from {opened.name}; run files are kept")
+            print_message(f"deleted {counted(opened.delete(where), 'result')} from {opened.name}; run files are kept")
         for note in opened.notes:
             print_message(note)
     return 0
@@ -159,7 +160,3 @@ def migrate_store(*, store: str | None) -> int:
         print_message(f"created the tables of schema {after} in {name}" if before is None else
                       f"changed the schema of {name} from {before} to {after}")  # fmt: skip
     return 0
-
-
-def _results(number: int) -> str:
-    return f"{number:,} result{'s' if number != 1 else ''}"

@@ -9,7 +9,7 @@ from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
 from analyzer.core.serialize import to_json
 from analyzer.records.parameters import ModuleParameters, NeedsInput
-from analyzer.records.record_json import SCHEMA_VERSION, pretty
+from analyzer.records.record_json import envelope
 from analyzer.records.rows import SUMMED_KEYS
 
 if TYPE_CHECKING:
@@ -48,14 +48,8 @@ def _dump(models: Sequence[NeedsInput]) -> str:
         }
         for model in models
     ]
-    envelope = {
-        "schema_version": SCHEMA_VERSION,
-        "status": "ok",
-        "records": [],
-        "missing": [key for key in SUMMED_KEYS if key != "params"],
-        "parameters": parameters,
-    }
-    return pretty(envelope) + "\n"
+    missing = [key for key in SUMMED_KEYS if key != "params"]
+    return envelope("ok", records=[], missing=missing, parameters=parameters)
 
 
 def _csv(models: Sequence[NeedsInput]) -> str:

@@ -11,8 +11,8 @@ from analyzer.cli.jobs.sweep_report import OUTPUT, Source, read_analysis, write_
 from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner, write
 from analyzer.cli.selection import Selection
-from analyzer.core.errors import AnalyzerError, one_line, quoted
-from analyzer.core.files import read_text
+from analyzer.core.errors import AnalyzerError, one_line
+from analyzer.core.files import read_or_refuse
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variants
 from analyzer.records.record import Record
@@ -102,14 +102,12 @@ def read_records(files: Sequence[str]) -> tuple[list[Record], list[str]]:
     refused: list[str] = []
     for name in files:
         try:
-            loaded = load(read_text(name), name=one_line(name))
+            text = read_or_refuse(name, "wanted a file written by analyze --format json")
+            loaded = load(text, name=one_line(name))
             for record in loaded:
                 use_record(record, name, lambda record: described(record.environment))
         except AnalyzerError as error:
             refused.append(one_line(error))
-        except (OSError, UnicodeError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            refused.append(f"cannot read {quoted(name)}: {reason}; wanted a file written by analyze --format json")
         else:
             records += loaded
             if not loaded:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit, spinner, write
 from analyzer.core.errors import AnalyzerError, one_line, quoted
-from analyzer.core.files import read_text
+from analyzer.core.files import read_or_refuse
 from analyzer.core.frozen import Frozen
 
 if TYPE_CHECKING:
-    from analyzer.sweeps.analysis.accuracy import Accuracy
     from analyzer.sweeps.analysis.analysis import Analysis
     from analyzer.sweeps.analysis.pareto import Cost
     from reports.page.context import Page
@@ -82,10 +81,14 @@ def write_figures(page: Page, folder: str) -> None:
 def read_analysis(source: Source) -> Analysis:
     """Raises AnalyzerError if there is no result to show, and for a bad filter, file or axis."""
     from analyzer.database.store import open_store
+    from analyzer.sweeps.analysis.accuracy import parse_accuracy
     from analyzer.sweeps.analysis.analysis import analyze_points
     from analyzer.sweeps.analysis.points import row_point
 
-    accuracy = _read_accuracy(source.accuracy) if source.accuracy else None
+    accuracy = None
+    if source.accuracy:
+        text = read_or_refuse(source.accuracy, "wanted a CSV file with model,accuracy")
+        accuracy = parse_accuracy(text, source.accuracy)
     condition = _condition(source)
     with spinner("reading results", when=True), open_store(source.store, create=False) as opened:
         points = map(row_point, opened.select(condition, whole=True, descending=False))
@@ -126,14 +129,3 @@ def _nothing(source: Source, store: str) -> str:
         f"no run of {name} is in {store}; run analyze sweep {name} first. With other options it was another grid: "
         "use --from history --where 'run == \"…\"' for it"
     )
-
-
-def _read_accuracy(name: str) -> Accuracy:
-    from analyzer.sweeps.analysis.accuracy import parse_accuracy
-
-    try:
-        text = read_text(name)
-    except (OSError, UnicodeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise AnalyzerError(f"cannot read {quoted(name)}: {reason}; wanted a CSV file with model,accuracy") from None
-    return parse_accuracy(text, name)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.result import Result
 from analyzer.sweeps.analysis.accuracy import Accuracy, unknown_models
 from analyzer.sweeps.analysis.best import Best, best_configurations
 from analyzer.sweeps.analysis.failures import Failure, group_failures
 from analyzer.sweeps.analysis.heat_map import HeatMap, heat_maps
 from analyzer.sweeps.analysis.machines import MachinePair, machine_pairs
 from analyzer.sweeps.analysis.pareto import Cost, Front, fronts
-from analyzer.sweeps.analysis.points import Machine, Point, machine_names, newest_points, point
+from analyzer.sweeps.analysis.points import Machine, Point, machine_names, newest_points
 from analyzer.sweeps.analysis.scaling import AXES, Curve, scaling_curves
 
 
@@ -29,11 +27,6 @@ class Analysis(Frozen):
     best: tuple[Best, ...]
     failures: tuple[Failure, ...]
     notes: tuple[str, ...] = ()
-
-
-def analyze_results(results: Iterable[Result], **options: Any) -> Analysis:
-    """As `analyze_points`."""
-    return analyze_points(map(point, results), **options)
 
 
 def analyze_points(

@@ -173,7 +173,7 @@ def point(result: Result) -> Point:
         params=totals.params,
         macs=totals.step.get("step_macs", totals.macs),
         step=bool(totals.step),
-        peak=memory.total(memory.setup.optimizer if memory.setup else "") if memory else None,
+        peak=memory.total(memory.optimizer) if memory else None,
     )
     return _with_time(counted, record)
 

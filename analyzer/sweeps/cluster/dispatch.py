@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from analyzer.core.errors import CannotMeasure, one_line
 from analyzer.core.serialize import to_json
+from analyzer.core.units import counted
 from analyzer.sweeps.cluster.files import Shipment, as_asked
 from analyzer.sweeps.cluster.fleet import Fleet
 from analyzer.sweeps.cluster.tasks import Group, Task, Tasks
@@ -95,8 +96,7 @@ class Dispatch:
         """Says once that jobs wait for a worker, and why."""
         reason = "" if served else self.fleet.why_none(group.waiting[0][1])
         if reason and reason != group.complained:
-            number = len(group.waiting)
-            self.notify(f"{number} configuration{'s' * (number != 1)} wait: {reason}")
+            self.notify(f"{counted(len(group.waiting), 'configuration')} wait: {reason}")
         group.complained = reason
 
     def _show_demand(self) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from analyzer.core.units import seconds
 from analyzer.language_models.serving import Device, Parallel, decode_bound
-from analyzer.sweeps.analysis.analysis import analyze_results
 from reports.language_models import Setting
 from reports.page.build import page
 from reports.page.context import Chart, flat
@@ -18,7 +17,7 @@ from reports.table import Table, as_cell, cell_text
 from tests.language_models.test_formulas import served
 from tests.reports.page.test_consistency import on_gpu
 from tests.reports.page.test_language_model import trained
-from tests.sweeps.results import measured_grid, result
+from tests.sweeps.results import analyze_results, measured_grid, result
 from tests.timed_records import timed
 
 SWEEPS = {

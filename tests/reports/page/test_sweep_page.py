@@ -9,7 +9,6 @@ from itertools import combinations
 import pytest
 
 from analyzer.sweeps.analysis.accuracy import Accuracy
-from analyzer.sweeps.analysis.analysis import analyze_results
 from reports.page.context import Chart, flat
 from reports.page.figures.palette import MUTED
 from reports.page.figures.sweeps import SCALE, TEXT, front, heat_map, thinned
@@ -17,7 +16,7 @@ from reports.page.sections import sweep_grid
 from reports.page.sweep_page import sweep_page
 from reports.page.write import html
 from tests.reports.page.figures.test_palette import contrast
-from tests.sweeps.results import measured_grid, result
+from tests.sweeps.results import analyze_results, measured_grid, result
 
 
 def sections(results, **options):

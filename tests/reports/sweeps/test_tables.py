@@ -11,14 +11,13 @@ import pytest
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variant
 from analyzer.sweeps.analysis.accuracy import Accuracy
-from analyzer.sweeps.analysis.analysis import analyze_results
 from reports.sweeps.data import SHEET, dump, sheet
 from reports.sweeps.markdown import summary
 from reports.sweeps.results import results_table
 from reports.sweeps.tables import tables
 from reports.sweeps.words import conclusion, names_of, overview
 from reports.table import cell_text
-from tests.sweeps.results import LARGE, measured_grid, result
+from tests.sweeps.results import LARGE, analyze_results, measured_grid, result
 
 
 @pytest.fixture(scope="module")

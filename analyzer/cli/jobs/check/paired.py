@@ -21,6 +21,7 @@ from analyzer.core import lock
 from analyzer.core.errors import CannotMeasure, one_line, quoted
 from analyzer.core.inputs import parse_input
 from analyzer.core.signals import termination_as_interrupt
+from analyzer.core.units import counted
 from analyzer.regression import config
 from analyzer.regression.counts.candidates import count_candidate
 from analyzer.regression.counts.compare import compare
@@ -131,8 +132,7 @@ def _sides(
     python = _absolute_python(base_python) if base_python else sys.executable
     notes = []
     if changed := worktree.uncommitted_files(root):
-        notes.append(f"the working tree has {changed} uncommitted change{'s' if changed > 1 else ''}; "
-                     "head is timed with them")  # fmt: skip
+        notes.append(f"the working tree has {counted(changed, 'uncommitted change')}; head is timed with them")
     tree, name = root, "this tree"
     if base is not None:
         worktree.require_repository(root)

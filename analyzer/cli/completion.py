@@ -73,7 +73,7 @@ def complete_claim(context: click.Context, parameter: click.Parameter, incomplet
 
 
 def complete_device(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from analyzer.timing.machine.devices import devices
+    from analyzer.timing.peaks.published import devices
 
     return _starting(("list", *devices()), incomplete)
 

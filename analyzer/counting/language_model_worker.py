@@ -6,31 +6,28 @@ The model is built from its configuration on meta tensors; see `analyzer.models.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import prod
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.serialize import from_json
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.randomness import seeded
+from analyzer.counting.kv_cache import CACHES, cache_after, stored_bytes, which_grow
 from analyzer.models.failures import naming_the_model
 from analyzer.models.installed import imported
-from analyzer.models.known_values import known_values
 from analyzer.models.references import resolve
 from analyzer.records.record_json import record_to_json
 from analyzer.records.training import TrainingSetup
 from analyzer.worker.task import Send
 
-# Names of the same argument over releases and families.
-CACHES = ("past_key_values", "cache", "cache_params", "state")
+# Names of the same setting over families.
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 # Settings of state-space layers and of linear attention.
 SCANS = ("state_size", "ssm_state_size", "mamba_d_state", "linear_key_head_dim", "attention_hidden_size")
-SCALE_BYTES = 2 * 2  # A scale and a zero point, of 16 bits each.
 PER_TOKEN = ("num_experts_per_tok", "moe_topk", "num_experts_per_token", "moe_k")
 
 
@@ -63,7 +60,7 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     send({"event": "record", "name": "prefill", "record": record_to_json(prefill), "last": bool(last)})
     caches["context"] = cache_after(model, batch, context)
     caches |= {str(length): cache_after(model, batch, length) for length in curve}
-    grows = _grows(caches["one"], caches["two"])
+    grows = which_grow(caches["one"], caches["two"])
     if bits and not any(grows):
         raise AnalyzerError(f"{one_line(reference)}: its cache does not grow with the text; leave out --cache-dtype")
     for length, cache in caches.items():
@@ -182,61 +179,3 @@ def _first(config: Any, *names: str) -> int | None:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
     return None
-
-
-def cache_after(model: Any, batch: int, length: int) -> Any:
-    """The cache after a prompt of that length, on meta tensors."""
-    ids = torch.zeros(batch, length, dtype=torch.int64)
-    with torch.no_grad(), known_values({"input_ids": ids}) as moved:
-        output = model(**moved, use_cache=True)
-    cache = next((value for name in CACHES if (value := getattr(output, name, None)) is not None), None)
-    if cache is None:
-        raise AnalyzerError(f"{type(model).__name__} returns no cache: it generates no text token by token")
-    return cache
-
-
-def _stored(cache: Any) -> list[Tensor]:
-    return list({id(tensor): tensor for tensor in _tensors(cache, set()) if tensor.ndim > 1}.values())
-
-
-def _grows(one: Any, two: Any) -> list[bool]:
-    """Which tensors of a cache grow with the text: keys and values. The states of a scan do not."""
-    before, after = _stored(one), _stored(two)
-    return [small.shape != large.shape for small, large in zip(before, after, strict=True)]
-
-
-def stored_bytes(cache: Any, grows: Sequence[bool] = (), bits: int | None = None, group: int | None = None) -> int:
-    """Bytes of a cache, its keys and values stored with so many bits each.
-
-    With `group`, as many numbers of a head share a scale and a zero point; a vector of fewer has its own.
-    """
-    tensors = _stored(cache)
-    sizes = zip(tensors, grows or [False] * len(tensors), strict=True)
-    return sum(
-        -(-tensor.numel() * bits // 8) + (_groups(tensor, group) * SCALE_BYTES if group else 0)
-        if bits and grown
-        else tensor.numel() * tensor.element_size()
-        for tensor, grown in sizes
-    )
-
-
-def _groups(tensor: Tensor, size: int) -> int:
-    return prod(tensor.shape[:-1]) * -(-tensor.shape[-1] // size)
-
-
-def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
-    """Every tensor in a cache: in its containers and in the attributes of its layers."""
-    if isinstance(value, Tensor):
-        yield value
-        return
-    if id(value) in seen or isinstance(value, str | bytes | int | float | type(None) | torch.device | torch.dtype):
-        return
-    seen.add(id(value))
-    if isinstance(value, Mapping):
-        children = list(value.values())
-    elif isinstance(value, list | tuple):
-        children = list(value)
-    else:
-        children = list(getattr(value, "__dict__", {}).values())
-    for child in children:
-        yield from _tensors(child, seen)

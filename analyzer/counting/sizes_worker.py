@@ -10,7 +10,7 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.inputs import parse_input
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.batch_in_input import load
-from analyzer.counting.language_model_worker import CACHES, cache_after, stored_bytes
+from analyzer.counting.kv_cache import CACHES, cache_after, stored_bytes
 from analyzer.counting.sizes import input_sizes, resized
 from analyzer.models.failures import naming_the_model
 from analyzer.models.references import Reference

@@ -12,7 +12,7 @@ from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
 from analyzer.records.values import macs_of
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
-from analyzer.timing.machine.devices import device
+from analyzer.timing.peaks.published import device
 
 UNITS = {"GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20, "TB": 10**12, "TIB": 2**40}
 

@@ -113,7 +113,8 @@ def test_decoders(name):
 @pytest.mark.slow
 def test_the_cache_of_latent_attention():
     """24 numbers and a turning key of 4 per token and layer, whatever the number of heads."""
-    from analyzer.counting.language_model_worker import _architecture, cache_after, stored_bytes
+    from analyzer.counting.kv_cache import cache_after, stored_bytes
+    from analyzer.counting.language_model_worker import _architecture
 
     model = transformers_model({**SMALL, **FAMILIES["latent attention"][0]})
     assert stored_bytes(cache_after(model, 2, 5)) - stored_bytes(cache_after(model, 2, 4)) == 2 * L * (24 + 4) * 4

@@ -22,8 +22,8 @@ from analyzer.language_models.serving import (
 )
 from analyzer.records.record import Record
 from analyzer.records.rows import Count, Row
-from analyzer.timing.machine.devices import device as find_device
-from analyzer.timing.machine.devices import devices
+from analyzer.timing.peaks.published import device as find_device
+from analyzer.timing.peaks.published import devices
 from tests.language_models.models import LLAMA_8B, MIXTRAL, architecture
 
 S, L, H, D, HIDDEN, KV, FEED, VOCABULARY = 2048, 32, 32, 128, 4096, 8, 14336, 128256

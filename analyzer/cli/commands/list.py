@@ -85,7 +85,7 @@ def _list_library(library: str, pattern: str, form: str, output: str | None) -> 
 def _list_devices(pattern: str, form: str, output: str | None) -> int:
     from fnmatch import fnmatch
 
-    from analyzer.timing.machine.devices import devices
+    from analyzer.timing.peaks.published import devices
     from reports.devices import dump, table
 
     known = devices()

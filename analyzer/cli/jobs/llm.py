@@ -33,7 +33,7 @@ def show_language_model(
     """Raises AnalyzerError for bad input, CannotMeasure for a model that cannot be counted."""
     from analyzer.language_models.model import CACHE_GROUP, GROUPED, TYPES, count_language_model
     from analyzer.language_models.serving import Parallel, device_for
-    from analyzer.timing.machine.devices import device as find_device
+    from analyzer.timing.peaks.published import device as find_device
     from reports import language_models as report
 
     for option, number in (("--tp", devices), ("--ep", groups)):

@@ -22,7 +22,7 @@ from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings
 from analyzer.timing.driver.measure import TimedRun, build_requests, time_requests, usable_processors
 from analyzer.timing.load_options import LatencyLimit
-from analyzer.timing.machine import devices
+from analyzer.timing.peaks import published
 from analyzer.timing.request import Request
 
 MAX_THREADS_PER_PROCESSOR = 8  # More wait for each other only, and thousands would not end.
@@ -64,10 +64,11 @@ def run_time(
     Returns 0, 3 if a measurement failed or is void, or 130 if interrupted; whatever was measured is shown.
     """
     if against in ("list", "?"):
-        write("".join(f"{device['name']} ({device['confidence']})\n" for device in devices.devices().values()), output)
+        known = published.devices().values()
+        write("".join(f"{device['name']} ({device['confidence']})\n" for device in known), output)
         return 0
     if against is not None:
-        devices.device(against)
+        published.device(against)
     requests = _requests(selection, trace=trace, processes=processes, **options)
     with journal() if keep else nullcontext(lambda records: None) as keep_unfinished:
         time_all = partial(time_requests, requests, processes=processes, journal=keep_unfinished)
@@ -156,7 +157,7 @@ def _emit(
     records = records if show_void else _without_void(records)
     if not records:
         return None
-    ceilings, missing = find_ceilings(records, devices.device(against) if against else None)
+    ceilings, missing = find_ceilings(records, published.device(against) if against else None)
     if missing:
         print_message(f"No roofline: {missing}.")
     return emit(form, output, lambda: tables(records, depth, ceilings, limit))
@@ -164,7 +165,7 @@ def _emit(
 
 def _values(records: Sequence[Record], complete: bool, against: str | None, form: str) -> str:
     """JSON or CSV, with the bounds on a device if there is `against`."""
-    ceilings_of, missing = find_ceilings(records, devices.device(against)) if against else (None, "")
+    ceilings_of, missing = find_ceilings(records, published.device(against)) if against else (None, "")
     if missing and ceilings_of and not any(map(ceilings_of, records)):
         print_message(f"No bounds: {missing}.")
     if form == "csv":

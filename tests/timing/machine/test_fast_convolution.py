@@ -10,9 +10,9 @@ from torch import nn
 
 from analyzer.counting.api import count
 from analyzer.records.rows import Row
-from analyzer.timing.machine.devices import device
 from analyzer.timing.machine.fast_convolution import fewest_flops, reduction
 from analyzer.timing.machine.roofline import bound, published_ceilings
+from analyzer.timing.peaks.published import device
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 

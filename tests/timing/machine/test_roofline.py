@@ -6,7 +6,6 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.timings import Configuration
-from analyzer.timing.machine.devices import device, devices
 from analyzer.timing.machine.roofline import (
     Ceilings,
     Level,
@@ -15,6 +14,7 @@ from analyzer.timing.machine.roofline import (
     published_ceilings,
     roofline_point,
 )
+from analyzer.timing.peaks.published import device, devices
 
 CEILINGS = Ceilings(1e9, (Level("L2", 1000, 4e9), Level("memory", float("inf"), 1e9)), "here")
 # 4000 FLOPs take 4 µs at 1 GFLOP/s; 1000 B read and 1000 written take 0.5 µs in L2.

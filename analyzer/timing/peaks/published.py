@@ -1,4 +1,4 @@
-"""Published specifications of devices, each with how well it is known, and those of a file. No torch."""
+"""Published peaks of devices, FLOP/s and bytes/s, each with how well it is known, and those of a file. No torch."""
 
 from __future__ import annotations
 

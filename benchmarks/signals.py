@@ -98,7 +98,9 @@ def usual_duration_s(name: str) -> float:
         project = make_project(Path(folder))
         start = time.monotonic()
         with _started(name, project) as running:
-            running.communicate()
+            printed = running.communicate()[0]
+        if running.returncode not in (0, 1, 3):
+            sys.exit(f"{name} without a signal: status {running.returncode}\n{printed[-1000:]}")
         return time.monotonic() - start
 
 

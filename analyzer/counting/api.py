@@ -242,7 +242,7 @@ def count_reference(
 ) -> Record:
     """The record of a model by reference, such as `net.py:Net` or `torchvision:resnet50`. Runs the code it names."""
     from analyzer.counting.execution.batch_in_input import load
-    from analyzer.counting.execution.restore import restore_settings
+    from analyzer.counting.execution.settings import restore_settings
 
     with restore_settings():
         return reference_counter(load(reference, inputs, batch))(train=train, memory=memory)

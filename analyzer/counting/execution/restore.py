@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from numpy import ndarray
 from torch import Tensor, nn
-from torch.nn.modules import module as torch_module
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
@@ -18,23 +17,7 @@ from analyzer.counting.execution.attributes import Attributes
 from analyzer.counting.execution.caches import variables_in_files
 from analyzer.counting.execution.distributed import reshard
 from analyzer.counting.execution.randomness import Randomness, is_generator, seeded
-
-
-@contextmanager
-def restore_settings() -> Iterator[None]:
-    """Restores torch's default type, whether gradients are enabled, and the hooks of all modules."""
-    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
-    stores = [store for name, store in vars(torch_module).items() if name.startswith("_global_") and "_hooks" in name]
-    hooks = [(store, dict(store)) for store in stores]
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(gradients)
-        for store, before in hooks:
-            if store != before:
-                store.clear()
-                store.update(before)
+from analyzer.counting.execution.settings import restore_settings
 
 
 @contextmanager
@@ -54,9 +37,9 @@ def restore_state(
     scripted = [_ScriptModuleState(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]
     # Parameters are left to the backup, and meta and fake tensors have no values.
     valued = [t for t in attributes.tensors if not (t.is_meta or is_fake(t) or isinstance(t, nn.Parameter))]
-    if not parameters:  # Most are buffers, which are fewer than attributes.
+    if not parameters and valued:  # Most are buffers, which are fewer than attributes.
         for stores in (map(_buffers, modules), (store for module in modules for store in tensor_stores(module))):
-            replaced = {id(value) for store in stores for value in store.values()} if valued else ()
+            replaced = {id(value) for store in stores for value in store.values()}
             valued = [tensor for tensor in valued if id(tensor) not in replaced]
     values = [(tensor, tensor.detach().clone()) for tensor in valued]
     # A backward pass on real tensors adds to a gradient in place: each parameter starts without one.

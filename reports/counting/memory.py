@@ -20,6 +20,7 @@ from reports.table import MISSING, Cell, Column, Row, Table, as_cell, cell_text,
 
 GIB = 2**30
 MAX_LISTED = 2  # Records with a row per optimizer.
+MAX_SIDE_BY_SIDE = 4  # Records with a column each; more have a row each.
 CAPACITIES = {f"{gib} GiB": gib * GIB for gib in (8, 16, 24, 40, 80)}
 AT_PEAK = {"gradients": "gradients at the peak"}  # Others have been freed or do not exist yet.
 CONSTANT = ("parameters", "buffers", "inputs")  # Shown even if they are 0.
@@ -61,7 +62,10 @@ def tables(
 
 
 def peak_parts(records: Mapping[str, Record]) -> Table:
-    """What the peak of each record consists of: one row per part, one column per record; every record has memory."""
+    """What the peak of each record consists of: one row per part, one column per record; every record has memory.
+
+    Of many records each has a row.
+    """
     parts = [_parts(record.memory) for record in records.values() if record.memory]
     shown = [name for part in parts for name in part if name in CONSTANT or any(other.get(name) for other in parts)]
     names = [*dict.fromkeys(name for name in shown if name != "peak"), "peak"]
@@ -70,7 +74,11 @@ def peak_parts(records: Mapping[str, Record]) -> Table:
         for name in names
     ]
     rows.append((Cell("peak occurs in"), *map(_peak_place, records.values())))
-    return Table("What the peak consists of", columns("memory", *records), tuple(rows))
+    title = "What the peak consists of"
+    if len(records) > MAX_SIDE_BY_SIDE:
+        turned = [(Cell(name), *values) for name, *values in zip(records, *(row[1:] for row in rows), strict=True)]
+        return Table(title, columns("network", *(as_cell(row[0]).text for row in rows)), tuple(turned))
+    return Table(title, columns("memory", *records), tuple(rows))
 
 
 def by_optimizer(records: Mapping[str, Record]) -> Table | None:

@@ -43,7 +43,7 @@ class Box(Frozen):
     def height(self) -> int:
         if not self.branches:
             return BOX
-        return BOX + 2 * GAP + STEP * max(len(branch.steps) for branch in self.branches)
+        return BOX + GAP // 2 + STEP * max(len(branch.steps) for branch in self.branches)
 
 
 def boxes(record: Record) -> list[Box]:

@@ -97,6 +97,15 @@ def test_optimizers_stand_below_each_other_for_the_page():
     assert by_optimizer({"inference": record()}) is None
 
 
+def test_of_many_networks_the_parts_of_the_peak_are_columns():
+    names = ("nin", "alexnet", "vgg16", "googlenet")
+    beside = peak_parts({name: record(name) for name in names})
+    below = peak_parts({name: record(name) for name in (*names, "googlenet-naive")})
+    titles = [column.title for column in below.columns]
+    assert titles == ["network", *(cell_text(name) for name, *_ in beside.rows)]
+    assert [below.rows[0][place] for place in range(1, len(titles))] == [row[1] for row in beside.rows]
+
+
 def test_of_many_networks_optimizers_stand_beside_each_other():
     training = record("nin", train=True)
     table = by_optimizer({"inference": record(), "first": training, "second": training})

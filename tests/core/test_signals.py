@@ -10,6 +10,14 @@ import pytest
 from analyzer.core.signals import ignore_sigint, termination_as_interrupt
 
 
+@pytest.fixture(autouse=True)
+def python_handles_sigint():
+    """Libraries that other tests import, such as dask_jobqueue, replace the handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_a_second_interrupt_is_ignored_during_cleanup():
     finished = []
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 – the first interrupt, whatever comes during its cleanup

@@ -90,7 +90,7 @@ def details(row: Mapping[str, Any]) -> Table:
     return Table("Result", columns("column", "value", left=("value",)), tuple(lines))
 
 
-def runs(found: Sequence[Mapping[str, Any]]) -> Table:
+def runs(every_run: Sequence[Mapping[str, Any]]) -> Table:
     """One line per sweep or timed run, newest first."""
     lines: list[Row] = [
         (
@@ -100,7 +100,7 @@ def runs(found: Sequence[Mapping[str, Any]]) -> Table:
             str(run["started"])[:16].replace("T", " ") or MISSING,
             str(run["ended"])[:16].replace("T", " ") or MISSING,
         )
-        for run in found
+        for run in every_run
     ]
     return Table("Runs", columns("run", "results", "failed", "from", "to", left=("from", "to")), tuple(lines))
 

@@ -67,8 +67,8 @@ def _notes(scaling: Scaling) -> list[str]:
         if later:
             text = ", ".join(f"{one_line(name)} from {size:,}" for size, name in later)
             notes.append(f"Most MACs along {_name(axis)}: {one_line(first)}, then {text}.")
-        if (found := dominates_from(scaling, axis)) is not None:
-            size, name = found
+        if (dominating := dominates_from(scaling, axis)) is not None:
+            size, name = dominating
             notes.append(f"{one_line(name)} has more MACs than all other operators from {_name(axis)} {size:,} on.")
     notes += [f"{_sentence(scaling.taken(axis))}." for axis in scaling.fixed]
     return [*notes, *scaling.base.notes]
@@ -82,15 +82,15 @@ def _within(scaling: Scaling, memory: Capacity) -> Iterator[str]:
     """A sentence per axis on the largest size that fits a memory."""
     whose = one_line(memory.name)
     for axis in scaling.axes:
-        found = largest_within(scaling, axis, memory.size)
+        limit = largest_within(scaling, axis, memory.size)
         others = ", ".join(f"{_name(other)} {other.base:,}" for other in scaling.axes if other is not axis)
         at = f" at {others}" if others else ""
-        if found.size is None:
+        if limit.size is None:
             yield f"No {_name(axis)} with a formula fits the memory of {whose}{at}."
-        elif found.more:
-            yield f"{_name(axis)} {found.size:,} fits the memory of {whose}{at}; larger ones were not tried."
+        elif limit.more:
+            yield f"{_name(axis)} {limit.size:,} fits the memory of {whose}{at}; larger ones were not tried."
         else:
-            yield f"The largest {_name(axis)} whose peak memory fits {whose} is {found.size:,}{at}."
+            yield f"The largest {_name(axis)} whose peak memory fits {whose} is {limit.size:,}{at}."
 
 
 def _values(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], memory: Capacity | None = None) -> Table:
@@ -173,11 +173,11 @@ def dump(scaling: Scaling, metrics: Sequence[str], points: Sequence[Point], memo
         "notes": scaling.base.notes,
     }
     if memory:
-        found = {axis.name: largest_within(scaling, axis, memory.size) for axis in scaling.axes}
+        limits = {axis.name: largest_within(scaling, axis, memory.size) for axis in scaling.axes}
         data["memory"] = {
             "name": memory.name,
             "bytes": memory.size,
-            "largest": {name: {"size": limit.size, "may_be_larger": limit.more} for name, limit in found.items()},
+            "largest": {name: {"size": limit.size, "may_be_larger": limit.more} for name, limit in limits.items()},
         }
     status = "partial" if any("error" in row for row in values) else "ok"
     return envelope(status, version=SCHEMA_VERSION, **data)

@@ -35,9 +35,9 @@ def _stored(cache: Any) -> list[Tensor]:
     return list({id(tensor): tensor for tensor in _tensors(cache, set()) if tensor.ndim > 1}.values())
 
 
-def which_grow(one: Any, two: Any) -> list[bool]:
-    """Which tensors of a cache grow with the text: keys and values. The states of a scan do not."""
-    before, after = _stored(one), _stored(two)
+def which_grow(after_one: Any, after_two: Any) -> list[bool]:
+    """Which tensors of a cache grow with the text, from the caches after one and two tokens."""
+    before, after = _stored(after_one), _stored(after_two)
     return [small.shape != large.shape for small, large in zip(before, after, strict=True)]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
 from analyzer.core.frozen import Frozen
-from analyzer.core.serialize import to_json
-from analyzer.language_models.architecture import Architecture, Latent
+from analyzer.core.serialize import from_json, to_json
+from analyzer.language_models.architecture import Architecture
 from analyzer.language_models.attention import Convention, attention_macs, forward_macs, saved_by_absorption
 from analyzer.language_models.experts import idle_expert_macs
 from analyzer.records.record import Record
@@ -127,7 +126,7 @@ def count_language_model(
         raise reply.error(one_line(reference))
     try:
         records = {line["name"]: record_from_json(line["record"]) for line in reply.lines if line["event"] == "record"}
-        architecture = _architecture(reply.last("architecture")["architecture"])
+        architecture = from_json(Architecture, reply.last("architecture")["architecture"])
         caches = {line["name"]: int(line["bytes"]) for line in reply.lines if line["event"] == "cache"}
         (last,) = (line["last"] for line in reply.lines if line.get("name") == "prefill")
         model = LanguageModel(
@@ -151,8 +150,3 @@ def count_lengths(reference: str, *, limit_s: float | None = None) -> LanguageMo
     model = count_language_model(reference, batch=1, prompt=LENGTHS[0], decode=1, curve=LENGTHS, limit_s=limit_s)
     positions = model.architecture.positions or LENGTHS[-1]
     return model.replace(curve=tuple(at for at in model.curve if at.prompt <= positions))
-
-
-def _architecture(data: Mapping[str, Any]) -> Architecture:
-    latent = Latent(**data["latent"]) if data["latent"] else None
-    return Architecture(**{**data, "windowed_layers": tuple(data["windowed_layers"]), "latent": latent})

@@ -94,14 +94,14 @@ def _cases(grid: Grid, expand: Callable[[str], Sequence[str]]) -> Iterator[Case]
         base, _, changes = (
             model.name.partition("@") if is_builtin(model.name.partition("@")[0]) else (model.name, "", "")
         )
-        own = _full_keys(base, parse_overrides(changes.split(","))) if changes else {}
+        in_name = _full_keys(base, parse_overrides(changes.split(","))) if changes else {}
         varied = settings[model]
         timed: dict[str, Any] = {"budget_s": grid.budget_s, "processes": grid.processes} if grid.timed else {}
         for configuration in configurations:
             for values in product(*varied.values()):
                 yield Case(
                     model=base,
-                    overrides={**dict(zip(varied, values, strict=True)), **own},
+                    overrides={**dict(zip(varied, values, strict=True)), **in_name},
                     inputs=model.inputs,
                     configuration=configuration,
                     measure=grid.measure,

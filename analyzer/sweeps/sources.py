@@ -10,10 +10,10 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from analyzer.core.inputs import PACKAGES
 from analyzer.networks import find
 from analyzer.sweeps.keys import is_builtin, text_hash
 
-LIBRARIES = {"torchvision": ("torchvision",), "timm": ("timm",), "hf": ("transformers",)}
 MISSING = "missing"  # The source of a model that is not here; counting it gives the error.
 
 
@@ -27,8 +27,8 @@ def source_of(model: str) -> str:
         return f"spec:{text_hash(repr(find(model)))}"
     location = model.partition("(")[0]
     scheme, _, _ = location.partition(":")
-    if scheme in LIBRARIES:
-        return _versions(LIBRARIES[scheme])
+    if scheme in PACKAGES:
+        return _versions([PACKAGES[scheme]])
     file, colon, _ = location.rpartition(":")
     file = file if colon else location
     if file.endswith((".py", ".pt2")):

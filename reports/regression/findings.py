@@ -11,7 +11,7 @@ from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 from analyzer.records.record_json import pretty
 from analyzer.regression.outcome import TOTAL, Change, CheckResult
-from reports.regression.summary import conclusion, describe, headline
+from reports.regression.summary import conclusion, describe, outcome_counts
 
 Level: TypeAlias = Literal["error", "warning", "note"]
 
@@ -79,10 +79,10 @@ def sarif(result: CheckResult) -> str:
     """SARIF 2.1.0 (OASIS), which GitHub's code scanning and editors read."""
     from analyzer.core.version import version
 
-    found = list(findings(result))
+    every_finding = list(findings(result))
     rules = [
         {"id": rule, "shortDescription": {"text": _description(rule)}, "name": rule}
-        for rule in dict.fromkeys(finding.rule for finding in found)
+        for rule in dict.fromkeys(finding.rule for finding in every_finding)
     ]
     results = [
         {
@@ -97,7 +97,7 @@ def sarif(result: CheckResult) -> str:
             ],
             "partialFingerprints": {"model/v1": finding.fingerprint},
         }
-        for finding in found
+        for finding in every_finding
     ]
     driver = {"name": "macscope", "version": version(), "rules": rules}
     # Code scanning keeps one set of results per category: counts and times of one commit must not replace each other.
@@ -132,12 +132,11 @@ def gitlab(result: CheckResult) -> str:
 
 def badge(result: CheckResult) -> str:
     """An endpoint of shields.io: `![macscope](https://img.shields.io/endpoint?url=URL-OF-THIS-FILE)`."""
-    state = conclusion(result)
-    details = headline(result).partition(": ")[2]
+    state, details = conclusion(result), outcome_counts(result)
     content = {
         "schemaVersion": 1,
         "label": result.title.lower(),
-        "message": f"{state}: {details}" if state != "passed" else details,
+        "message": details if state in ("passed", "incomparable") else f"{state}: {details}",
         "color": COLORS.get(state, "yellow"),
     }
     return json.dumps(content) + "\n"

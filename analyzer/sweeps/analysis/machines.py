@@ -61,9 +61,9 @@ def _compare(first: Sequence[Point], second: Sequence[Point]) -> tuple[Compariso
     before, after = (_by_configuration(points, devices) for points in (first, second))
     comparisons = []
     for key in before.keys() & after.keys():
-        one, other = before[key].median, after[key].median
-        interval = median_ratio_interval(one, other)
-        comparisons.append(Comparison(before[key], after[key], other.value / one.value, *interval))
+        on_first, on_second = before[key].median, after[key].median
+        interval = median_ratio_interval(on_first, on_second)
+        comparisons.append(Comparison(before[key], after[key], on_second.value / on_first.value, *interval))
     return tuple(sorted(comparisons, key=lambda item: item.ratio))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -31,9 +32,9 @@ def huggingface(name: str) -> tuple[Callable[[], nn.Module], Callable[[nn.Module
     `hf:gpt2+lm` has the output layer of a language model, which the base model lacks.
     """
     library = imported("transformers")
-    with_head = name.endswith(LM) and not Path(name).exists()
+    with_head = name.endswith(LM) and not os.path.exists(name)  # noqa: PTH110 – `Path.exists` raises for a long name
     name = name.removesuffix(LM) if with_head else name
-    if (Path(name) / "config.json").is_file():
+    if os.path.isfile(Path(name) / "config.json"):  # noqa: PTH113
         config = library.AutoConfig.from_pretrained(name, local_files_only=True)
     elif name in library.CONFIG_MAPPING:
         config = library.AutoConfig.for_model(name)

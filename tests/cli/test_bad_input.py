@@ -134,6 +134,7 @@ CASES = {
     # Commands
     "an unknown model": (("googlnet",), ["'googlnet'", "googlenet", "analyze list"]),
     "a file that does not exist": (("nope.py",), ["no file nope.py"]),
+    "a name that is too long for a file": (("llm", "x" * 1000), ["no language model 'xxx"]),
     "an empty name among models": (("googlenet,,nin",), ["empty name", "'googlenet,,nin'"]),
     "options before a command": ((*GOOGLENET, "list"), ["options of analyze list go after its name"]),
     "a format before a command": (("--format", "json", "list"), ["options of analyze list go after its name"]),

@@ -36,6 +36,15 @@ def test_a_new_file_and_a_longer_file(analyze, folder, existing):
     assert listing(folder) == ["nin.csv"]
 
 
+@pytest.mark.parametrize("name", ["net.py", "./GRID.TOML", "net.pt2"])
+def test_a_model_or_grid_is_not_replaced(analyze, folder, name):
+    (folder / name).write_text(OLD)
+    done = analyze(*JOB, "-o", name)
+    assert (done.status, done.out) == (2, "")
+    assert f"{name!r} may be a model" in done.err
+    assert (folder / name).read_text() == OLD
+
+
 def test_a_dash_is_standard_output(analyze, folder):
     assert analyze(*JOB, "-o", "-") == analyze(*JOB)
     assert listing(folder) == []

@@ -21,6 +21,7 @@ Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 MAX_COUNT = 1_000_000
 OTHER_FORMS = (".html", ".pdf", ".xlsx", ".xml", ".yaml", ".yml", ".parquet", ".svg", ".png", ".ipynb", ".docx")
 FORM_BY_SUFFIX = {".json": "json", ".csv": "csv", ".md": "md", ".tex": "latex"}
+SOURCES = (".py", ".pt2", ".toml")  # Files that are read, which an output does not replace.
 
 
 class Number(click.FloatRange):
@@ -140,7 +141,10 @@ def require_writable_output(context: click.Context, parameter: click.Parameter, 
     if path not in (None, "-") and not context.resilient_parsing:
         from analyzer.core.files import require_writable
 
-        require_writable(path, advice=f"name another file with {parameter.opts[0]}")
+        advice = f"name another file with {parameter.opts[0]}"
+        require_writable(path, advice=advice)
+        if path.lower().endswith(SOURCES) and Path(path).exists():
+            raise AnalyzerError(f"{quoted(path)} may be a model or a configuration, and would be replaced; {advice}")
         others: dict[str, str] = context.meta.setdefault("analyzer.outputs", {})
         option = others.setdefault(os.path.realpath(path), parameter.opts[0])
         if option != parameter.opts[0]:

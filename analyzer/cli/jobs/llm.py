@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from analyzer.cli.messages import print_message
@@ -85,7 +86,7 @@ def _reference(text: str) -> str:
     """`hf:FOLDER` for a folder with a config.json, or for that file. Raises AnalyzerError for a name without `hf:`."""
     path = Path(text)
     folder = path.parent if path.name == "config.json" else path
-    if (folder / "config.json").is_file():
+    if os.path.isfile(folder / "config.json"):  # noqa: PTH113 – `Path.is_file` raises for a long name
         return f"hf:{folder}"
     if ":" not in text and path.suffix not in (".py", ".pt2"):
         raise AnalyzerError(

@@ -1,7 +1,8 @@
 """Finds permanent changes in a series: four runs or more on each side, 4 % or more, and above the series' noise.
 
-ruptures proposes change points; each must then pass a test on the runs between the neighbouring change points.
-Proposals that fail are removed, the weakest first. Counts have no noise, so that every difference is a change.
+ruptures proposes change points; each must then pass a test on the runs between the neighbouring change points. Of the
+proposals that fail, the weakest is removed, and the others are tested again. Counts have no noise, so that every
+difference is a change.
 """
 
 from __future__ import annotations
@@ -191,29 +192,40 @@ def median_filter(levels: Array) -> Array:
 
 
 def _refine(levels: Array, start: int, cut: int, end: int, excluded: Collection[int]) -> int | None:
-    """The index near a cut that best splits the unfiltered runs, by absolute deviations from the medians."""
+    """The index near a cut that best splits the unfiltered runs."""
     near = range(max(start + MIN_RUNS, cut - REFINEMENT_RANGE), min(end - MIN_RUNS, cut + REFINEMENT_RANGE) + 1)
 
     def deviation(index: int) -> float:
-        return sum(float(np.abs(side - np.median(side)).sum()) for side in (levels[start:index], levels[index:end]))
+        return absolute_deviation(levels[start:index]) + absolute_deviation(levels[index:end])
 
     return min((index for index in near if index not in excluded), key=deviation, default=None)
 
 
+def absolute_deviation(levels: Array) -> float:
+    """The sum of absolute deviations from the median."""
+    return float(np.abs(levels - np.median(levels)).sum())
+
+
 def _significant(levels: Array, cuts: Sequence[int]) -> list[int]:
-    """The proposals that pass the test between neighbouring proposals that pass it too."""
+    """The proposals that pass the test between neighbouring proposals that pass it too.
+
+    Of the proposals that fail, the one that explains the least is removed, and its neighbours are tested again. Its
+    p-value would not do: a true change fails, too, between superfluous proposals that leave it four runs.
+    """
     kept = list(cuts)
-    while kept:
+    while True:
         edges = [0, *kept, len(levels)]
-        p_values = [
-            step_p_value(levels[start:end], cut - start)
-            for start, cut, end in zip(edges, edges[1:], edges[2:], strict=False)
-        ]
-        weakest = max(range(len(kept)), key=p_values.__getitem__)
-        if p_values[weakest] <= P_VALUE:
-            break
-        del kept[weakest]
-    return kept
+        parts = list(zip(edges, edges[1:], edges[2:], strict=False))
+        failed = [part for part in parts if step_p_value(levels[part[0] : part[2]], part[1] - part[0]) > P_VALUE]
+        if not failed:
+            return kept
+        kept.remove(min(failed, key=lambda part: _explained_deviation(levels, *part))[1])
+
+
+def _explained_deviation(levels: Array, start: int, cut: int, end: int) -> float:
+    """By how much a cut lowers the deviations from the medians."""
+    sides = absolute_deviation(levels[start:cut]) + absolute_deviation(levels[cut:end])
+    return absolute_deviation(levels[start:end]) - sides
 
 
 def change_with_interval(left: Array, right: Array) -> tuple[float, float, float]:

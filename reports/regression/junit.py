@@ -8,7 +8,7 @@ from xml.etree import ElementTree as Xml
 
 from analyzer.core.errors import one_line
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck, worst
-from reports.regression.summary import conclusion, describe
+from reports.regression.summary import conclusion, describe, new_or_removed
 
 MAX_LINES = 200
 
@@ -63,7 +63,8 @@ def _fill(case: Xml.Element, check: ModelCheck, changes: Sequence[Change], resul
     elif result.incomparable:
         _add(case, "error", result.incomparable, result.incomparable)
     elif outcome in ("inconclusive", "incomparable") and not result.updated:
-        _add(case, "skipped", f"{outcome}: {check.reason or describe(changes[0], check)}")
+        word = new_or_removed(check) if check.missing else outcome
+        _add(case, "skipped", f"{word}: {check.reason or describe(changes[0], check)}")
     elif lines:
         Xml.SubElement(case, "system-out").text = _escape_lines(lines)
 

@@ -12,10 +12,17 @@ from reports.table import MISSING
 
 
 def headline(result: CheckResult) -> str:
-    """`Check failed: 1 regressed, 9 unchanged`."""
-    labels = Counter(label(result, model) for model in result.models)
-    counts = ", ".join(f"{count} {name}" for name, count in labels.items()) or "no models"
+    """`Check failed: 1 regressed, 9 unchanged`, or `Check: nothing to compare, 3 new`."""
+    counts = outcome_counts(result)
+    if conclusion(result) == "incomparable" and result.checks and all(check.missing for check in result.checks):
+        return f"{result.title}: nothing to compare, {counts}"
     return f"{result.title} {conclusion(result)}: {counts}"
+
+
+def outcome_counts(result: CheckResult) -> str:
+    """`1 regressed, 9 unchanged`."""
+    labels = Counter(label(result, model) for model in result.models)
+    return ", ".join(f"{count} {name}" for name, count in labels.items()) or "no models"
 
 
 def conclusion(result: CheckResult) -> str:
@@ -44,7 +51,10 @@ def label(result: CheckResult, model: str) -> str:
 def new_or_removed(check: ModelCheck) -> str:
     if isinstance(check, TimeCheck):
         return "new" if check.sample.missing == "base" else "removed"
-    return "new" if any(change.before is None for change in check.changes) else "removed"
+    if any(change.before is None for change in check.changes):
+        return "new"
+    both = bool(check.changes) and all(change.after is not None for change in check.changes)
+    return "incomparable" if both else "removed"  # Both files have a benchmark whose time is 0.
 
 
 def describe(change: Change, check: ModelCheck | None = None) -> str:

@@ -92,7 +92,7 @@ def test_junit_has_an_error_for_a_model_that_cannot_be_counted(project, analyze)
     assert "unknown model 'ninn'" in document.find(".//error").get("message")
     assert {
         case.find("skipped").get("message") for case in document.iter("testcase") if case.get("classname") == "nin"
-    } == {"incomparable: it is not in the baseline"}
+    } == {"new: it is not in the baseline"}
     done = analyze("check", "--junit", "none/out.xml")
     assert done.status == 2
     assert "name another file with --junit" in done.err
@@ -310,6 +310,7 @@ def test_a_model_that_cannot_be_counted_is_a_finding():
         (grown_result("net", "a"), "failed: 1 regressed", "red"),
         (CountsResult((compare("net", "inference", model(), model()),), False, "", (), "b.json"), "1 unchanged",
          "brightgreen"),
+        (CountsResult((compare("net", "inference", None, model()),), False, "", (), "b.json"), "1 new", "yellow"),
     ],
 )  # fmt: skip
 def test_a_badge_is_an_endpoint_of_shields(result, message, color):

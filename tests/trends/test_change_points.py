@@ -12,6 +12,7 @@ from analyzer.trends.change_points import (
     change_with_interval,
     find_change_points,
     find_trend,
+    propose_change_points,
     without_explained,
 )
 from analyzer.trends.point import REFERENCE, Point
@@ -184,6 +185,16 @@ def test_two_steps():
 def test_a_short_visit_to_another_level():
     """Neither step alone explains anything: both must be searched together."""
     assert ends(series_of(times(0.0) + [0.013] * 8 + times(0.0))) == [20, 28]
+
+
+@pytest.mark.parametrize("seed", [9, 21, 303])
+def test_superfluous_proposals_do_not_hide_a_change(seed):
+    """Between the superfluous proposals the change at run 8 has too few runs for its test."""
+    rng = np.random.default_rng(seed)
+    levels = rng.normal(0, 0.01, 40) + np.where(np.arange(40) < 8, 0, 0.15)
+    levels[rng.random(40) < 0.08] += 0.1
+    assert len(propose_change_points(levels)) > 1
+    assert ends(series_of(list(np.exp(levels)))) == [8]
 
 
 def test_one_outlier_is_no_change():

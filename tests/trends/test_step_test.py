@@ -27,11 +27,31 @@ def test_outliers_count_little():
     assert step_p_value(levels, 20) < 1e-5
 
 
-def test_the_mixture_p_value_is_fishers_exact_test():
-    left, right = np.array([0.0] * 30 + [1.0] * 6), np.array([1.0] * 4)
-    assert mixture_p_value(left, right) == pytest.approx(40 * math.comb(10, 4) / math.comb(40, 4))
+def test_the_mixture_p_value_is_fishers_exact_test_over_all_cuts():
+    """Of 8 runs the last 3 and one other are changed: at cut 5 all last 3 are, with probability C(4,3) / C(8,3)."""
+    left, right = np.array([0.0] * 4 + [1.0]), np.array([1.0] * 3)
+    at_cut = {1: 0, 2: 0, 3: 4 / 56, 4: 1 / 70, 5: 4 / 56, 6: 0, 7: 0}  # Of the first or last runs, each all changed.
+    assert mixture_p_value(left, right) == pytest.approx(2 * sum(at_cut.values()))
     assert mixture_p_value(-left, -right) == mixture_p_value(left, right)
-    assert mixture_p_value(left[:30], right) == 0
+    assert mixture_p_value(left[:4], right) == 0
+
+
+def test_the_mixture_p_value_holds_for_the_best_cut_of_runs_in_a_random_order():
+    rng, runs = np.random.default_rng(1), np.repeat([0.0, 1.0], [30, 10])
+
+    def smallest(levels):
+        cuts = [(levels[:cut], levels[cut:]) for cut in range(4, 37)]
+        return min((mixture_p_value(*cut) for cut in cuts if np.median(cut[0]) != np.median(cut[1])), default=1.0)
+
+    assert np.mean([smallest(rng.permutation(runs)) <= 0.05 for _ in range(200)]) <= 0.07
+
+
+def test_one_disturbed_run_of_four_does_not_hide_a_step():
+    levels = np.concatenate([np.tile(ALTERNATING, 2)[:36], np.full(4, 0.2)])
+    for disturbed, shift in ((37, 0.6), (37, -0.1)):
+        noisy = levels.copy()
+        noisy[disturbed] += shift
+        assert step_p_value(noisy, 36) < 1e-5
 
 
 def test_four_runs_of_a_level_that_earlier_runs_had_are_no_step():

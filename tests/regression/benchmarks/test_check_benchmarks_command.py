@@ -56,7 +56,7 @@ def test_files_without_a_common_benchmark(check, project):
     written(project, "bench.json", bench({f"test_{index}": samples(1e-3) for index in range(20)}))
     done = check()
     assert done.status == 0
-    assert done.out.startswith("Benchmarks incomparable: 20 new, 9 removed")
+    assert done.out.startswith("Benchmarks: nothing to compare, 20 new, 9 removed")
     out = " ".join(done.out.split())
     assert "Only in this run: test_0, test_1, test_2, test_3, test_4, test_5, test_6, test_7 and 12 more." in out
     assert "Only in the base: test_a, " in out

@@ -60,7 +60,7 @@ def dump(default: Record, trials: Sequence[Trial], command: str) -> str:
     timing = measurement.pass_timing
     data = {
         "model": default.label,
-        "configuration": {name: getattr(measurement.configuration, name) for name in measurement.configuration.fields},
+        "configuration": dict(vars(measurement.configuration)),
         "median_s": timing.median_s if timing else None,
         "quality": measurement.quality,
         "limits": limits(measurement),

@@ -20,10 +20,6 @@ MATCHES = (
     "truncated: further digits were cut off; differs: neither."
 )
 CLAIM_FIELDS = ("id", "verdict", "claim", "source", "condition", "operands", "computed")
-TABLE1_FIELDS = (
-    "row", "roles", "paper_params", "paper_ops", "weights", "biases", "weights_over_1024", "macs", "params_match",
-    "ops_match", "explanation",
-)  # fmt: skip
 
 
 def claims(ledger: Sequence[Claim]) -> list[Table]:
@@ -118,23 +114,10 @@ def _total_explanation(totals: TableTotals) -> str:
 
 def table1_sheet(rows: Sequence[TableRow]) -> Table:
     """For CSV: one row per row of Table 1 with exact numbers, and no total."""
-    return _text_table(
-        "Table 1",
-        TABLE1_FIELDS,
-        [
-            (
-                row.row,
-                " ".join(row.roles),
-                f"{row.printed_params.digits}K",
-                f"{row.printed_ops.digits}M",
-                *map(str, (row.weights, row.biases, row.weights / 1024, row.macs)),
-                row.params_match,
-                row.ops_match,
-                row.explanation,
-            )
-            for row in rows
-        ],
-    )
+    from analyzer.claims.table1 import row_to_json
+
+    lines = [{**row_to_json(row), "roles": " ".join(row.roles)} for row in rows]
+    return _text_table("Table 1", list(lines[0]), [tuple(map(str, line.values())) for line in lines])
 
 
 def number(value: float) -> str:

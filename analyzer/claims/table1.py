@@ -84,22 +84,7 @@ def dump() -> str:
     summed = totals()
     return envelope(
         "ok",
-        table1=[
-            {
-                "row": row.row,
-                "roles": list(row.roles),
-                "paper_params": f"{row.printed_params.digits}K",
-                "paper_ops": f"{row.printed_ops.digits}M",
-                "weights": row.weights,
-                "biases": row.biases,
-                "weights_over_1024": row.weights / K,
-                "macs": row.macs,
-                "params_match": row.params_match,
-                "ops_match": row.ops_match,
-                "explanation": row.explanation,
-            }
-            for row in rows()
-        ],
+        table1=list(map(row_to_json, rows())),
         totals={
             "sum_of_paper_params_as_K1024": float(summed.printed_weights),
             "sum_of_paper_ops_column": float(summed.printed_macs),
@@ -111,6 +96,23 @@ def dump() -> str:
             "computed_weights_separable_conv1": summed.separable_weights,
         },
     )
+
+
+def row_to_json(row: TableRow) -> dict[str, Any]:
+    """The printed and the counted numbers of a row, as in JSON and CSV."""
+    return {
+        "row": row.row,
+        "roles": list(row.roles),
+        "paper_params": f"{row.printed_params.digits}K",
+        "paper_ops": f"{row.printed_ops.digits}M",
+        "weights": row.weights,
+        "biases": row.biases,
+        "weights_over_1024": row.weights / K,
+        "macs": row.macs,
+        "params_match": row.params_match,
+        "ops_match": row.ops_match,
+        "explanation": row.explanation,
+    }
 
 
 def _printed() -> list[dict[str, Any]]:

@@ -9,9 +9,10 @@ DRAWN = "[...document.querySelectorAll('.plot')].filter(plot => plot.offsetParen
 
 
 def draw(opened: Any, limit_s: float = 60) -> None:
-    """Scrolls to the first chart and waits until all visible charts are drawn."""
+    """Scrolls to the first chart and waits until all visible charts are drawn and the whole page is laid out."""
     opened.evaluate("document.querySelector('.plot')?.scrollIntoView()")
     wait(opened, DRAWN, limit_s)
+    wait(opened, "document.documentElement.classList.contains('settled')", limit_s)
 
 
 def wait(opened: Any, condition: str, limit_s: float = 30) -> float:

@@ -65,6 +65,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A regression, or an error during the comparison, fails a session that would have passed."""
     config = session.config
+    if isinstance(first_run := config.stash.get(_report, None), str):
+        _publish_message(config, first_run, failed=False)
     if _base not in config.stash:
         return
     from analyzer.core.errors import AnalyzerError
@@ -75,7 +77,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         head = None if reason else _session_run(config)
         if head is None:
-            config.stash[_report] = f"{reason or 'no benchmark ran'}; nothing was compared"
+            config.stash[_report] = message = f"{reason or 'no benchmark ran'}; nothing was compared"
+            _publish_message(config, message, failed=False)
             return
         names = config.getoption("analyze_check"), "this run"
         result = compare_runs(config.stash[_base], head, load_rules(), names)
@@ -83,7 +86,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         failed = bool(result.failures)
         _publish(config, result)
     except AnalyzerError as error:
-        config.stash[_report] = f"cannot compare: {error}"
+        config.stash[_report] = message = f"cannot compare: {error}"
+        _publish_message(config, message, failed=True)
         failed = True
     if failed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -108,6 +112,20 @@ def _publish(config: pytest.Config, result: BenchmarksResult) -> None:
         for when in ("call", "teardown"):
             report.when = when
             xml.pytest_runtest_logreport(report)
+
+
+def _publish_message(config: pytest.Config, message: str, *, failed: bool) -> None:
+    """The same for a session in which nothing was compared. Workers of pytest-xdist leave it to their main process."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    from analyzer.core.errors import one_line
+    from reports.regression.job_summary import publish_message
+    from reports.regression.workflow_commands import in_actions
+
+    if in_actions(os.environ):
+        publish_message("analyze check", message, os.environ, failed=failed)
+    if (xml := config.stash.get(xml_key, None)) is not None:
+        xml.add_global_property("analyze-check", one_line(message))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -85,11 +85,18 @@ def test_an_unusable_file_is_reported_before_any_test_runs(project):
         assert "passed" not in done.stdout
 
 
-def test_a_first_run_without_a_file_passes(project):
-    done = run_pytest(project, "--analyze-check", "none.json")
+def test_a_first_run_without_a_file_passes(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project / "summary.md"))
+    done = run_pytest(project, "--analyze-check", "none.json", "--junit-xml", "tests.xml")
     assert done.returncode == 0
     assert "9 passed" in done.stdout
-    assert "no 'none.json' yet" in done.stdout
+    (setting,) = Xml.parse(project / "tests.xml").getroot().iter("property")
+    assert setting.get("name") == "analyze-check"
+    summary = (project / "summary.md").read_text()
+    for text in (done.stdout, done.stderr, setting.get("value"), summary):
+        assert "no 'none.json' yet" in text
+    assert "::notice title=analyze check::" in done.stderr
 
 
 def test_another_machines_file_is_reported_before_any_test_runs(project, base):

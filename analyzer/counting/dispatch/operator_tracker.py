@@ -32,6 +32,13 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # torch's default guards the method with torch._dynamo, whose import takes a second.
 
 
+def add_note(notes: list[Note], path: str, text: str, *, strict: bool = True) -> None:
+    """Adds a note on a module to the notes once."""
+    note = Note(f"{path or 'the model itself'}{text}", strict=strict)
+    if note not in notes:
+        notes.append(note)
+
+
 class OperatorTracker(ModuleTracker):
     """`with tracker:` runs every operator through `run_operator`, which subclasses override.
 
@@ -49,9 +56,7 @@ class OperatorTracker(ModuleTracker):
 
     def note(self, path: str, text: str, *, strict: bool = True) -> None:
         """Adds a note on a module once."""
-        note = Note(f"{path or 'the model itself'}{text}", strict=strict)
-        if note not in self.notes:
-            self.notes.append(note)
+        add_note(self.notes, path, text, strict=strict)
 
     def new_task(self) -> Any:
         """The calls of work that the current thread gives to another thread."""

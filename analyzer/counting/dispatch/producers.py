@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from analyzer.core.shapes import Shape
 from analyzer.counting.dispatch.tensors import storage_id
+from analyzer.counting.shape_rules.layouts import is_meta
 
 _DIMENSIONS = ("1d", "2d", "3d")
 CONVOLUTIONS = frozenset(
@@ -25,15 +26,17 @@ WINDOWED = CONVOLUTIONS | POOLS
 class Producers:
     """The last row that wrote each storage, so that views of an output have its producer.
 
-    A weak reference to each storage keeps its id unused after its data is freed.
+    A reference to each storage keeps its id unused: a weak one, after which its data can be freed, where it has data.
     """
 
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}
         self.storages: dict[int, Any] = {}
 
-    def sources(self, storages: Iterable[int]) -> tuple[int, ...]:
+    def sources(self, storages: Sequence[int]) -> tuple[int, ...]:
         rows = self.rows
+        if len(storages) == 1:  # Of most rows.
+            return (rows[storages[0]],) if storages[0] in rows else ()
         sources = {rows[storage] for storage in storages if storage in rows}
         return tuple(sorted(sources)) if len(sources) > 1 else tuple(sources)
 
@@ -42,7 +45,8 @@ class Producers:
             storage = storage_id(tensor)
             if storage not in self.storages:
                 try:
-                    self.storages[storage] = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+                    kept = tensor.untyped_storage()
+                    self.storages[storage] = kept if is_meta(tensor) else StorageWeakRef(kept)  # type: ignore[no-untyped-call]
                 except (NotImplementedError, RuntimeError):  # Sparse tensors and wrappers without storage.
                     self.storages[storage] = tensor
             self.rows[storage] = row

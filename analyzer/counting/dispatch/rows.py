@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from analyzer.counting.dispatch import hidden_operators
 from analyzer.counting.dispatch.module_names import is_leaf, op_name
-from analyzer.counting.dispatch.operator_tracker import OperatorTracker
+from analyzer.counting.dispatch.operator_tracker import OperatorTracker, add_note
 from analyzer.counting.dispatch.packed_weights import NOT_PACKED, Packed, packed_weights
 from analyzer.counting.dispatch.producers import NO_WINDOW, WINDOWED, Window, window
 from analyzer.counting.dispatch.row_builder import RowBuilder
@@ -46,8 +47,10 @@ class RowRecorder(OperatorTracker):
     def __init__(self, model: nn.Module, roles: Mapping[str, str], arrays: Sequence[Any] = ()) -> None:
         super().__init__(model)
         self.builder = RowBuilder(self.modules, roles)
-        self.values = LeavingValues(self.note, arrays)
-        self.origins = Origins(self.note, [module for _, module in self.modules])
+        # A method of the recorder would be a reference cycle, which keeps the model until the next garbage collection.
+        note = partial(add_note, self.notes)
+        self.values = LeavingValues(note, arrays)
+        self.origins = Origins(note, [module for _, module in self.modules])
         self.unknown: dict[str, Counter[str]] = {}
         self.as_if_dense: Counter[str] = Counter()
         self.read_values = False

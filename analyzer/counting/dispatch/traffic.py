@@ -60,7 +60,7 @@ def _stored_bytes(tensor: Tensor) -> int:
     """An expanded axis has stride 0."""
     if tensor.layout is not _STRIDED or is_wrapper(tensor):
         return bytes_of(tensor)
-    if 0 not in (strides := tensor.stride()):
+    if tensor.is_contiguous() or 0 not in (strides := tensor.stride()):
         return tensor.nbytes
     sizes = [size for size, stride in zip(tensor.shape, strides, strict=True) if stride or not size]
     return prod(sizes) * tensor.element_size()

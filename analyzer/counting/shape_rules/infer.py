@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Parameter
 
 from analyzer.counting.shape_rules import attention, concatenation, convolutions, matmul, pointwise, refused_arguments
+from analyzer.counting.shape_rules.layouts import is_meta
 
 Rule: TypeAlias = Callable[..., Any]
 
@@ -174,8 +174,6 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return result
 
 
-# torch's own getter: during a pass the attribute of a tensor may be replaced by a slower one.
-_is_meta = torch._C.TensorBase.is_meta.__get__  # type: ignore[attr-defined]
 _without_rules: list[None] = []
 
 
@@ -197,7 +195,7 @@ def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool)
     for argument in arguments:
         kind = type(argument)
         if kind is Tensor or kind is Parameter:
-            if not _is_meta(argument) or not (any_layout or argument.is_contiguous() or argument.dim() <= 2):
+            if not is_meta(argument) or not (any_layout or argument.is_contiguous() or argument.dim() <= 2):
                 return False
             tensors.append(argument)
         elif kind not in _NUMBERS:

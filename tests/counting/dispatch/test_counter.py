@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from math import prod
 
 import pytest
@@ -32,6 +34,20 @@ def test_a_second_call_has_its_own_row_without_parameters(device):
     assert (first.weights, first.biases, second.params) == (6 * 6, 6, 0)
     assert first.macs == second.macs == 2 * 6 * 6
     assert first.bytes_read == second.bytes_read == 4 * (2 * 6 + 6 * 6 + 6)
+
+
+@DEVICES
+def test_a_count_keeps_no_reference_to_the_model(device):
+    model = Twice().to(device)
+    alive, enabled = weakref.ref(model), gc.isenabled()
+    gc.disable()  # Only a reference cycle would need it.
+    try:
+        count_operators(model, [torch.zeros(2, 6, device=device)])
+        del model
+        assert alive() is None
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Tied(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -30,6 +31,27 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # torch's default guards the method with torch._dynamo, whose import takes a second.
+
+    def __enter__(self) -> Self:
+        if not hasattr(TorchDispatchMode, "supports_higher_order_operators"):
+            _register_for_higher_order_operators(type(self))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+
+def _register_for_higher_order_operators(mode: type[DispatchMode]) -> None:
+    """Before torch 2.9 an operator such as `cond` runs only under modes in its own table.
+
+    Those releases also cannot import torch._dynamo while a mode runs, and some operators on meta import it.
+    """
+    import torch._dynamo
+
+    for operator in torch._ops._higher_order_ops.values():
+        operator.python_key_table.setdefault(mode, partial(_call_mode, operator))
+
+
+def _call_mode(operator: Any, mode: DispatchMode, *args: Any, **kwargs: Any) -> Any:
+    return mode.__torch_dispatch__(operator, (), args, kwargs)  # type: ignore[no-untyped-call]
 
 
 def add_note(notes: list[Note], path: str, text: str, *, strict: bool = True) -> None:

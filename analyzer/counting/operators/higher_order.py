@@ -112,7 +112,8 @@ def _plain_flex(flex: Any) -> Iterator[None]:
         if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
             return hop(query, key, value, score, mask, scale, *rest)
         statistics = query.new_empty(query.shape[:-1], dtype=torch.float32)
-        return scaled_dot_product_attention(query, key, value, scale=scale, enable_gqa=True), statistics, statistics
+        output = scaled_dot_product_attention(query, key, value, scale=scale, enable_gqa=True)
+        return (output, statistics, statistics) if hasattr(flex, "AuxRequest") else (output, statistics)  # Before 2.9.
 
     flex.flex_attention_hop, flex._validate_device = attention, lambda *tensors: None
     try:

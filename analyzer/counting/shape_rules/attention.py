@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from analyzer.counting.shape_rules.layouts import broadcast, fits, fresh, laid_out_like
 
@@ -63,10 +64,11 @@ def _batches(query: Tensor, key: Tensor, value: Tensor, *, grouped: bool) -> lis
 
 
 def flex_attention(query: Tensor, key: Tensor, value: Tensor, *settings: Any) -> Any:
-    """The output, and two statistics for each row of scores in single precision."""
+    """The output, and two statistics for each row of scores in single precision, one before torch 2.9."""
     rows = query.shape[:-1]
     output = laid_out_like(query) if query.shape[-1] == value.shape[-1] else query.new_empty((*rows, value.shape[-1]))
-    return output, query.new_empty(rows, dtype=torch.float32), query.new_empty(rows, dtype=torch.float32)
+    statistics = 2 if hasattr(TorchDispatchMode, "supports_higher_order_operators") else 1  # Both came in 2.9.
+    return output, *(query.new_empty(rows, dtype=torch.float32) for _ in range(statistics))
 
 
 def multi_head(

@@ -26,7 +26,7 @@ from analyzer.records.record_json import envelope
 from analyzer.records.training import TrainingSetup
 from reports.table import MISSING, Cell, Row, Table, columns
 
-CONVENTIONS = ("whole", "causal", "needed")
+CONVENTIONS = ("full", "causal", "needed")
 
 
 class Setting(Frozen):
@@ -91,8 +91,8 @@ def _flops(model: LanguageModel) -> Table:
     ]
     last = "The prefill computes the output layer for the last token only. " if model.last_logits else ""
     notes: tuple[str, ...] = (
-        "FLOPs are 2 x MACs. Attention: whole is what dense kernels run, causal what the mask needs, needed also "
-        "leaves out keys outside of windows. The last column is whole with all elementwise operations.",
+        "FLOPs are 2 x MACs. Attention: full is what dense kernels run, causal what the mask needs, needed also "
+        "leaves out keys outside of windows. The last column is full with all elementwise operations.",
         f"{last}Training is forward and backward.",
     )
     if model.computes_all_experts:
@@ -101,7 +101,7 @@ def _flops(model: LanguageModel) -> Table:
             f"The model's code computes all experts for each token; needed counts the {experts} that it chooses.",
         )
     if model.architecture.scan:
-        elementwise = all_operations["prefill"] - per_token["prefill"]["whole"]
+        elementwise = all_operations["prefill"] - per_token["prefill"]["full"]
         notes += (
             "State-space layers and linear attention compute their scan elementwise: MACs do not hold it. All "
             f"elementwise operations are {scaled(elementwise)} FLOPs per token of the prefill.",
@@ -130,7 +130,7 @@ def _per_token(model: LanguageModel) -> dict[str, dict[str, float]]:
 def _frameworks(model: LanguageModel, setting: Setting) -> Table:
     counted = _per_token(model)["training"]
     lines: list[tuple[str, float, str]] = [
-        ("counted, whole", counted["whole"], "all products that run"),
+        ("counted, full", counted["full"], "all products that run"),
         ("counted, causal", counted["causal"], "attention under its mask"),
         *([("counted, needed", counted["needed"], _needed(model))] if counted["needed"] != counted["causal"] else []),
         *((f.name, f.flops(model.architecture, model.prompt), f.differs) for f in formulas(model.architecture)),
@@ -139,13 +139,13 @@ def _frameworks(model: LanguageModel, setting: Setting) -> Table:
     with_rate = device is not None and setting.tokens_per_s is not None
     rows: list[Row] = []
     for name, flops, differs in lines:
-        relative = Cell(f"{flops / counted['whole']:.4f}", flops / counted["whole"])
+        relative = Cell(f"{flops / counted['full']:.4f}", flops / counted["full"])
         rate: tuple[Cell, ...] = ()
         if device is not None and setting.tokens_per_s is not None:
             share = utilization(setting.tokens_per_s, flops, device, setting.parallel.devices)
             rate = (Cell(percent(share), share),)
         rows.append((name, _number(flops), relative, *rate, differs))
-    titles = ["FLOPs", "÷ whole", *(["MFU"] if with_rate else []), "differs by"]
+    titles = ["FLOPs", "÷ full", *(["MFU"] if with_rate else []), "differs by"]
     notes = (
         (f"MFU of {setting.tokens_per_s:,.0f} tokens/s on {setting.parallel.devices} x {device.name}.",)
         if with_rate and device

@@ -1,6 +1,6 @@
 """The multiply-adds of attention by convention: what dense kernels run, what a causal mask needs, what a window needs.
 
-A kernel without knowledge of the mask multiplies every query with every key (whole). Under a causal mask a query needs
+A kernel without knowledge of the mask multiplies every query with every key (full). Under a causal mask a query needs
 only the keys up to its own; in a layer with a window only the last ones of these.
 """
 
@@ -15,7 +15,7 @@ from analyzer.language_models.architecture import Architecture
 from analyzer.records.record import Record
 from analyzer.records.rows import Row
 
-Convention: TypeAlias = Literal["whole", "causal", "needed"]
+Convention: TypeAlias = Literal["full", "causal", "needed"]
 LAYER = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
 
 
@@ -62,12 +62,12 @@ def attention_macs(
     """The MACs of all attention; with `step` also those of its backward pass.
 
     `needed` is causal, and limited to the window in layers that have one. Attention to other tokens than the queries'
-    own, as in a decoding step, is whole.
+    own, as in a decoding step, is full.
     """
     total = 0
     for row, tokens, keys in attention_products(rows):
         macs = row.macs + ((row.backward_macs or 0) + (row.recomputed_macs or 0) if step else 0)
-        if convention != "whole" and tokens == keys:
+        if convention != "full" and tokens == keys:
             windowed = convention == "needed" and _layer(row.path) in architecture.windowed_layers
             macs = macs * pairs(tokens, architecture.window if windowed else 0) // tokens**2
         total += macs
@@ -76,7 +76,7 @@ def attention_macs(
 
 def forward_macs(record: Record, architecture: Architecture, convention: Convention) -> int:
     """The MACs of a forward pass with its attention by a convention."""
-    whole, masked = (attention_macs(record.rows, architecture, name) for name in ("whole", convention))
+    whole, masked = (attention_macs(record.rows, architecture, name) for name in ("full", convention))
     return record.totals.macs - whole + masked
 
 

@@ -53,14 +53,14 @@ class LanguageModel(Frozen):
         """The tokens in the cache at the last step of decoding."""
         return self.prompt + self.decode - 1
 
-    def prefill_macs(self, convention: Convention = "whole") -> int:
+    def prefill_macs(self, convention: Convention = "full") -> int:
         """Of the whole batch."""
         idle = 0
         if convention == "needed":
             idle = idle_expert_macs(self.prefill.rows, self.architecture, self.batch * self.prompt)
         return forward_macs(self.prefill, self.architecture, convention) - idle
 
-    def decode_macs(self, convention: Convention = "whole") -> int:
+    def decode_macs(self, convention: Convention = "full") -> int:
         """Of one step for the whole batch. A new token needs every key in the cache, so masks leave out nothing.
 
         `needed` leaves out the products of multi-head latent attention that repeat in each step, and idle experts.
@@ -70,11 +70,11 @@ class LanguageModel(Frozen):
         idle = idle_expert_macs(self.step.rows, self.architecture, self.batch)
         return self.step.totals.macs - saved_by_absorption(self.step.rows, self.architecture) - idle
 
-    def training_macs(self, convention: Convention = "whole") -> int:
+    def training_macs(self, convention: Convention = "full") -> int:
         """Of forward and backward of one sequence."""
         whole = int(self.training.totals.value("step_macs") or 0)
         rows = self.training.rows
-        in_step = attention_macs(rows, self.architecture, "whole", step=True)
+        in_step = attention_macs(rows, self.architecture, "full", step=True)
         idle = idle_expert_macs(rows, self.architecture, self.prompt, step=True) if convention == "needed" else 0
         return whole - in_step + attention_macs(rows, self.architecture, convention, step=True) - idle
 

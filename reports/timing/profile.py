@@ -30,10 +30,10 @@ def kernels(record: Record, depth: int) -> list[Table]:
         for (kernel, path), times in longest
     ]
     note = (
-        "By torch.profiler, including its own cost: time per pass, without kernels called inside. Places: modules that "
+        "By torch.profiler, including its own cost: time per pass, without kernels called inside. Call sites: modules that "
         f"ran the kernel. {len(rows)} of {len(times_s)} shown."
     )
-    headings = columns("kernel", "module", "places", "time", "share", left=("module", "share"))
+    headings = columns("kernel", "module", "call sites", "time", "share", left=("module", "share"))
     title = f"{record.label}: kernels, {measurement.operator_quality[0]}"
     return [Table(title, headings, tuple(rows), notes=(note,))]
 

@@ -31,7 +31,7 @@ def test_conventions():
     model = architecture(window=8, windowed_layers=(1,))
     rows = [row("model.layers.0.attn", 32, 32), row("model.layers.1.attn", 32, 32)]
     per_pair = 4 * 2 * 16
-    assert attention_macs(rows, model, "whole") == 2 * per_pair * 32 * 32
+    assert attention_macs(rows, model, "full") == 2 * per_pair * 32 * 32
     assert attention_macs(rows, model, "causal") == 2 * per_pair * (32 * 33 // 2)
     # The second layer: 8 · 9 / 2 pairs for the first 8 tokens, 8 for each of the other 24.
     assert attention_macs(rows, model, "needed") == per_pair * (32 * 33 // 2 + 36 + 24 * 8)
@@ -41,7 +41,7 @@ def test_the_backward_pass_follows_the_mask_and_decoding_has_none():
     model = architecture()
     trained = row("layers.0", 16, 16, backward=1000 * 256)
     whole = trained.macs + 256_000
-    assert attention_macs([trained], model, "whole", step=True) == whole
+    assert attention_macs([trained], model, "full", step=True) == whole
     assert attention_macs([trained], model, "causal", step=True) == whole * (16 * 17 // 2) // 256
     decode = row("layers.0", 1, 100)
     assert attention_macs([decode], model, "causal") == decode.macs

@@ -100,7 +100,7 @@ def test_a_training_token_is_what_megatron_counts(kind, tmp_path):
         model = count_language_model(folder(tmp_path, settings), batch=1, prompt=32, decode=8)
     finally:
         client.close()
-    assert 2 * model.training_macs("whole") == 32 * FLOPS["Megatron-LM"](model.architecture, 32)
+    assert 2 * model.training_macs("full") == 32 * FLOPS["Megatron-LM"](model.architecture, 32)
     # MaxText counts half of the pairs; a causal mask keeps the diagonal, too: 2 layers · 4 heads · 16 · 6 per token.
     exact = 2 * model.training_macs("causal") - 32 * FLOPS["MaxText"](model.architecture, 32)
     assert exact == 32 * 2 * 4 * 16 * 6
@@ -141,7 +141,7 @@ def test_masks_of_attention_that_is_written_out(kind, more, tmp_path):
     finally:
         client.close()
     per_pair, causal = 4 * 16 * 2, 32 * 33 // 2
-    assert model.prefill_macs("whole") - model.prefill_macs("causal") == 4 * (32 * 32 - causal) * per_pair
+    assert model.prefill_macs("full") - model.prefill_macs("causal") == 4 * (32 * 32 - causal) * per_pair
     saved = 2 * (causal - (8 * 9 // 2 + 24 * 8)) * per_pair
     assert model.prefill_macs("causal") - model.prefill_macs("needed") == saved
     assert model.training_macs("causal") - model.training_macs("needed") == 3 * saved
@@ -226,7 +226,7 @@ def test_quantized_caches_and_other_lengths(tmp_path):
     blocks = 2 * (64 * (4 + 2 * 2) * 16 + 64 * 64 + 3 * 64 * 256)
     for length, at in zip((4, 8), model.curve, strict=True):
         assert at.cache_bytes == 3 * length * model.bytes_per_token
-        assert at.prefill_macs("whole") == 3 * (length * blocks + 64 * 1000 + 2 * length * length * 4 * 16 * 2)
+        assert at.prefill_macs("full") == 3 * (length * blocks + 64 * 1000 + 2 * length * length * 4 * 16 * 2)
         assert at.decode_macs() == 3 * (blocks + 64 * 1000 + 2 * (length + 1) * 4 * 16 * 2)
 
 

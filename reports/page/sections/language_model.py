@@ -61,7 +61,7 @@ def section(model: LanguageModel, setting: Setting, suffix: str = "") -> Section
 
 def _compute(curve: Sequence[LanguageModel]) -> Chart:
     series = {
-        "prefill, whole attention": [2 * at.prefill_macs("whole") / (at.batch * at.prompt) for at in curve],
+        "prefill, full attention": [2 * at.prefill_macs("full") / (at.batch * at.prompt) for at in curve],
         "prefill, attention under its mask": [2 * at.prefill_macs("needed") / (at.batch * at.prompt) for at in curve],
         "decode": [2 * at.decode_macs("needed") / at.batch for at in curve],
     }

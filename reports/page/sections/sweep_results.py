@@ -14,7 +14,7 @@ MAX_CONCLUSIONS = 3
 
 
 def summary(analysis: Analysis, names: Names) -> Section:
-    """What there is, and the largest certain gains."""
+    """What there is, and the largest significant gains."""
     certain = sorted((best for best in analysis.best if best.certain), key=lambda best: -(best.low or 0.0))
     texts = [overview(analysis), *(conclusion(best, names) for best in certain[:MAX_CONCLUSIONS])]
     blocks: list[Block] = [Paragraphs(tuple(texts), "lead")]

@@ -65,7 +65,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
 )
 @selection_options(without={"models", "batch"})
 @click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
-              help="Batch size; of several, a table for each.")  # fmt: skip
+              help="Batch size; several give a table each.")  # fmt: skip
 @click.option("--module", metavar="PATH", shell_complete=complete_module,
               help="Show one module only: its path, such as inception_4a.branch1, or its role in a "
                    "built-in network.")  # fmt: skip
@@ -76,7 +76,11 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
 @click.option("--verify", is_flag=True,
               help="Cross-check three counters of built-in networks; exit with status 1 if they differ.")  # fmt: skip
 @memory_options
-@click.option("--strict", is_flag=True, help="Exit with status 1 if work could not be counted.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with status 1 if an operator has no formula or a note says that the count may be wrong.",
+)
 @output_options
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version,
               help="Show version information.")  # fmt: skip

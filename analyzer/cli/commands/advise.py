@@ -17,7 +17,7 @@ Examples:
   analyze advise resnet50 --device cuda --format json
 
 Tries layout, threads, half precision, larger batches and compilation, interleaved with the model as it is, and then the
-faster ones together. A setting is advised only if the interval of its speed lies above 1.
+faster ones together. A setting is advised only if the 95 % interval of its speed-up lies above 1.
 
 Exit status: 0 measured, 3 the model could not be measured or every measurement is void.
 """
@@ -30,7 +30,7 @@ Exit status: 0 measured, 3 the model could not be measured or every measurement 
               metavar="SECONDS", help="Sampling time for all settings together, without process starts.")  # fmt: skip
 @output_options
 def advise(selection: Selection, **options: Any) -> int:
-    """Time a model at settings that often help, and rank them by how much faster they certainly are."""
+    """Time a model at settings that often help, and rank them by the lower end of the 95 % interval of the speed-up."""
     from analyzer.cli.jobs.advise import advise as run_advise
 
     return run_advise(selection, **options)

@@ -30,7 +30,7 @@ Examples:
   analyze check googlenet --self-test
   analyze check bench.json --against base.json
 
-Counts are checked by default; times with --base, --base-python or --self-test. FILE is a run of pytest-benchmark with
+Counts are checked by default; times with --base or --self-test. FILE is a run of pytest-benchmark with
 raw data.
 
 [tool.analyzer.check] in pyproject.toml sets models, baseline, tolerances and budgets. Models of the command line
@@ -85,7 +85,12 @@ def parse_budget(
 @click.option("--update", is_flag=True, help="Write the current counts to the baseline, after showing what changed.")
 @click.option("--resolve", is_flag=True,
               help="After a merge: replace a baseline with conflicts by the current counts.")  # fmt: skip
-@click.option("--tolerance", callback=parse_tolerance, metavar="0.05|5%", help="Allowed growth of counts. Default: 0.")
+@click.option(
+    "--tolerance",
+    callback=parse_tolerance,
+    metavar="SHARE",
+    help="Allowed growth of counts, such as 0.05 or 5%. Default: 0.",
+)
 @click.option(
     "--baseline",
     "file",
@@ -93,16 +98,16 @@ def parse_budget(
     help="Baseline file. Default: that of pyproject.toml, else analyzer-baseline.json.",
 )
 @click.option("--base", metavar="REF", help="Time the working tree against this commit, in pairs of fresh processes. "
-              "auto, for CI: where the pull request left its target branch, else the commit before "
-              "HEAD.")  # fmt: skip
+              "auto, for CI: the merge base with the pull request's target branch, else the commit "
+              "before HEAD.")  # fmt: skip
 @click.option("--base-python", metavar="PATH", help="Python interpreter for the base, e.g. with another torch version.")
 @click.option("--self-test", is_flag=True,
               help="Time the working tree against itself, to show the smallest detectable change.")  # fmt: skip
 @click.option("--device", callback=parse_device, metavar="DEVICE",
               help="Device to time on: cpu, cuda, cuda:1. Default: cpu. CUDA is untested end to end.")  # fmt: skip
 @click.option("--time-budget", "budget_s", callback=parse_budget, metavar="SECONDS|auto",
-              help="Time per model, doubled if a regression must be confirmed. auto: 60 seconds, then as many as a "
-                   "decision needs, at most 30 minutes. Default: 60.")  # fmt: skip
+              help="Time per model, doubled if a regression must be confirmed. auto: 60 seconds, then until there is "
+                   "a decision, at most 30 minutes. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True,
               help="Fail on work that is not counted, models without a baseline and inconclusive times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
@@ -114,12 +119,12 @@ def parse_budget(
                    "servers.")  # fmt: skip
 @output_option
 @click.argument("names", nargs=-1, metavar="[MODEL ... or FILE]")
-@click.option("--against", metavar="FILE", help="Compare the run of pytest-benchmark in [FILE] with this earlier run.")
+@click.option("--against", metavar="FILE", help="Compare the run of pytest-benchmark in FILE with this earlier run.")
 def check(
     names: tuple[str, ...], against: str | None, strict: bool, junit_file: str | None,
     sarif_file: str | None, form: str, output: str | None, selection: Selection, **options: Any,
 ) -> int:  # fmt: skip
-    """Check that no model became larger (more parameters, MACs, memory) or slower.
+    """Check that no model became larger (more parameters, MACs, peak memory) or slower.
 
     Counts are compared with a baseline exactly; times, with --base, by a statistical test.
 

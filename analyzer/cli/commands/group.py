@@ -21,7 +21,7 @@ Examples:
 
 A MODEL is a built-in network (analyze list), FILE.py with one model, FILE.py:NAME, FILE.py:NAME(ARGUMENTS),
 PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME, hf:NAME, or the bare name of a model of torchvision or timm.
-A command's name is the command: give a model of that name with --model.
+A name that is also a command's means the command; select such a model with --model.
 
 MACs are multiply-adds; one MAC is two FLOPs. Results go to standard output, messages to standard error.
 

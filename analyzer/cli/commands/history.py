@@ -43,13 +43,13 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
               help=f"What to show: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
 @click.option("--import", "imports", multiple=True, metavar="PATH",
               help="Import results of pytest-benchmark, asv or github-action-benchmark first: a file or a folder with "
-                   "subfolders; repeatable.")  # fmt: skip
+                   "subfolders; repeatable. For results of macscope see analyze history import.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="Divide times by this model's or benchmark's time in the same run.")
 @click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/cache.sqlite from the files of the runs.")
 @click.option(
     "--fail-on-new",
     is_flag=True,
-    help="Exit with status 1 if a time or count grew, except for changes that --acknowledge stored.",
+    help="Exit with status 1 if a time or count grew and the change is new: not stored by --acknowledge.",
 )
 @click.option("--acknowledge", is_flag=True, help="Show all changes and store them as seen, in the file of --known.")
 @click.option("--known", "known_file", metavar="FILE", callback=require_writable_output,

@@ -22,7 +22,7 @@ unit: 1.5G, 16Mi, 5ms. time_s == none selects results without a time. docs/histo
 store_option = click.option(
     "--store", metavar="URL",
     help="Database: postgresql://USER@HOST/NAME or a SQLite file. Default: the variable ANALYZE_STORE, else "
-         ".analyze/history.sqlite, which has all runs of analyze time.",
+         ".analyze/history.sqlite, which has the results of analyze time and analyze sweep.",
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def list_results(**options: Any) -> int:
     return list_results(**options)
 
 
-@command(short_help="Show one stored result whole.", epilog="""\b
+@command(short_help="Show one stored result in full.", epilog="""\b
 Examples:
   analyze history show 3fa9c1
   analyze history show 3fa9c1 --format json -o result.json

@@ -23,7 +23,7 @@ Examples:
 
 FOLDER has a config.json of transformers (extra zoo); hf: in front of it may be left out. A file of your own works as
 net.py:Net, if it makes a model of transformers. The model is built on meta tensors: nothing is downloaded or
-computed. Needs no memory for the weights.
+computed, and the weights take no memory.
 """
 TOKENS = click.IntRange(1, 10_000_000)
 
@@ -33,10 +33,12 @@ TOKENS = click.IntRange(1, 10_000_000)
 @click.option("--prompt", type=TOKENS, default=2048, show_default=True, metavar="N", help="Tokens of the prompt.")
 @click.option("--decode", type=TOKENS, default=512, show_default=True, metavar="N", help="Tokens generated after it.")
 @click.option("--batch", type=click.IntRange(1, 100_000), default=1, show_default=True, metavar="N",
-              help="Sequences at once.")  # fmt: skip
+              help="Batch size, in sequences.")  # fmt: skip
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
               help="Type of weights, cache and activations. Default: that of the configuration.")  # fmt: skip
-@click.option("--device", metavar="NAME", help="Bounds by the published peaks of this device; see analyze list.")
+@click.option("--device", metavar="NAME",
+              help="Also show lower bounds on time by the published peaks of this device; see analyze list "
+                   "devices.")  # fmt: skip
 @click.option("--tp", "devices", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
               help="Tensor parallelism: every matrix divided over N devices.")  # fmt: skip
 @click.option("--ep", "groups", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
@@ -45,17 +47,18 @@ TOKENS = click.IntRange(1, 10_000_000)
               metavar="TYPE", help="Type of keys and values in the cache: float32, bfloat16, float16, fp8, int8 or "
               "int4. Default: the model's.")  # fmt: skip
 @click.option("--cache-group", type=click.IntRange(1, 1_000_000), metavar="N",
-              help="With --cache-dtype int8 or int4: numbers that share a scale and a zero point of 16 bits. "
-              "Default: 64.")  # fmt: skip
+              help="With --cache-dtype int8 or int4: how many numbers share a 16-bit scale and a 16-bit zero "
+              "point. Default: 64.")  # fmt: skip
 @click.option("--tokens-per-s", type=Number(min=0, min_open=True), metavar="N",
-              help="A measured throughput of training: shows its MFU by each convention.")  # fmt: skip
+              help="Measured training throughput of all devices together: show its MFU under each convention. Needs "
+              "--device.")  # fmt: skip
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)),
-              help="Also the memory of training with this optimizer, one sequence on each device.")  # fmt: skip
+              help="Also show the memory of training with this optimizer, one sequence on each device.")  # fmt: skip
 @click.option("--precision", type=click.Choice(list(PRECISIONS)),
               help="With --optimizer: the type of weights, gradients and activations; -mixed adds float32 master "
                    "weights. Default: the model's.")  # fmt: skip
 @click.option("--shard", type=click.IntRange(2, 1_000_000), metavar="N",
-              help="With --optimizer: devices over which ZeRO or FSDP shards.")  # fmt: skip
+              help="With --optimizer: number of devices over which ZeRO or FSDP shards.")  # fmt: skip
 @click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
               help="With --shard: 1 splits the optimizer's state, 2 gradients too, 3 (default) weights "
                    "too.")  # fmt: skip
@@ -65,7 +68,8 @@ TOKENS = click.IntRange(1, 10_000_000)
 def llm(
     reference: str, optimizer: str | None, precision: str | None, shard: int | None, stage: str | None, **options: Any
 ) -> int:
-    """Show what a language model of transformers costs: parameters, FLOPs per token, KV cache, memory, least times."""
+    """Show what a language model of the transformers library costs: parameters, FLOPs per token, KV cache, memory, and
+    lower bounds on time."""
     if (precision or shard) and not optimizer:
         raise AnalyzerError(
             f"{'--precision' if precision else '--shard'} is of training memory; give --optimizer NAME too"

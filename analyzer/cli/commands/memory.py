@@ -31,7 +31,8 @@ OPTIONS = (
     click.option("--accumulate", type=click.IntRange(2, MAX_COUNT), metavar="N",
                  help="With --memory --train: passes whose gradients are added up before a step."),
     click.option("--shard", type=click.IntRange(2, MAX_COUNT), metavar="N",
-                 help="With --memory --train: devices over which ZeRO or FSDP shards; memory is that of one device."),
+                 help="With --memory --train: number of devices over which ZeRO or FSDP shards; memory is that of one "
+                      "device."),
     click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
                  help="With --shard: 1 splits the optimizer's state, 2 gradients too, 3 (default) weights too."),
 )

@@ -88,8 +88,8 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         help="Change a number in every selected variant that has it."),
     "input": click.option(
         "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]",
-        help="Input shape, such as 3x320x320 or ids=128:int64; a batch in front, as in 8x3x320x320, is recognized. "
-             "Repeat it for several inputs. Default: the model's default input, if it has one."),
+        help="Input shape without the batch, such as 3x320x320 or ids=128:int64. Repeat it for several inputs. "
+             " Default: the model's default input, if it has one."),
     "batch": click.option(
         "--batch", type=click.IntRange(1, MAX_COUNT), default=1, show_default=True, metavar="N", help="Batch size."),
     "mode": click.option(

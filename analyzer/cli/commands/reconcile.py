@@ -25,7 +25,11 @@ and deepspeed. Each runs in its own process.
 @selection_options(without={"set", "mode"})
 @click.option("--peer", "peer_names", multiple=True, metavar="NAME",
               help="Run only this tool; repeat it for several. Default: all.")  # fmt: skip
-@click.option("--no-timeout", is_flag=True, help="No time limit for the other tools. Default: 5 minutes each.")
+@click.option(
+    "--no-timeout",
+    is_flag=True,
+    help="No time limit for the other tools (default: 5 minutes each). Does not affect --timeout.",
+)
 @click.option("--timeout-free", is_flag=True, hidden=True, help="The former name of --no-timeout.")
 @output_options
 def reconcile(selection: Selection, no_timeout: bool, timeout_free: bool, **options: Any) -> int:

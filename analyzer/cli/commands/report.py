@@ -49,14 +49,14 @@ def split_axes(context: click.Context, parameter: click.Parameter, text: str | N
 @command(epilog=EXAMPLES, short_help="Write an HTML page that compares networks, stored records or a sweep.")
 @click.argument("files", nargs=-1, metavar="[MODEL or RECORD.json ...]")
 @selection_options(without={"models"})
-@click.option("--from", "source", metavar="SOURCE",
-              help="Report the stored results of a sweep, GRID.toml, or all of them, history.")  # fmt: skip
-@where_option("Of --from only the results that this filter selects, as in analyze history list.")
+@click.option("--from", "source", metavar="GRID.toml|history",
+              help="Add the stored results of the sweep GRID.toml, or all stored results.")  # fmt: skip
+@where_option("With --from: only the results that this filter selects, as in analyze history list.")
 @store_option
-@click.option("--accuracy", metavar="FILE.csv", help="Pareto fronts against these accuracies, too.")
+@click.option("--accuracy", metavar="FILE.csv", help="Also show Pareto fronts of cost against these accuracies.")
 @click.option("--cost", type=click.Choice(["time", "macs"]), help="The cost whose Pareto front is shown first.")
 @click.option("--axes", metavar="NAME[,NAME]", callback=split_axes,
-              help="Dimensions of the heat maps. Default: the two with most values.")  # fmt: skip
+              help="Dimensions of the heat maps. Default: the two that have the most distinct values.")  # fmt: skip
 @click.option("--charts", type=click.Choice(["embed", "link", "none"]), default="embed", show_default=True,
               help="Embed plotly's script, load it from its host (link), or leave charts out (none).")  # fmt: skip
 @click.option("--figures", metavar="DIR", help="Also write each chart to DIR: HTML, and with kaleido PNG and SVG.")

@@ -23,10 +23,10 @@ Examples:
   analyze scale googlenet -o googlenet.tex
 
 A size is batch, height, width, frames or sequence, another size of an input (arg0.1, mask.2), or a number of a
-built-in network (conv1.out). A wrong name lists those of the model. height=width is one variable for both.
+built-in network (conv1.out). An unknown name lists the names that the model has. height=width is one variable for both.
 
-Formulas are fitted to exact counts and hold to the last unit at every count made; sizes for which none was verified
-are counted. Strides make a formula valid for sizes of one residue only, such as multiples of 32.
+A formula reproduces every count that it was fitted to or tested on exactly. Sizes that no verified formula covers
+are counted. With strides a formula covers sizes of one residue class, such as multiples of 32.
 """
 
 
@@ -37,15 +37,16 @@ def split_metrics(context: click.Context, parameter: click.Parameter, texts: tup
 @command(epilog=EXAMPLES, short_help="Show the cost of a model as a formula of its sizes.")
 @selection_options()
 @click.option("--over", metavar="SIZE[,SIZE]",
-              help="Variables of the formula. Default: batch and the size of images or length of text.")  # fmt: skip
+              help="Variables of the formula. Default: batch, and the size of images or the sequence "
+                   "length.")  # fmt: skip
 @click.option("--at", multiple=True, metavar="[SIZE=]VALUES",
               help="Also show the costs at these values: 8, 1,8,32, 112..672:56 (steps of 56), 128..4096:x2 "
                    "(doubled).")  # fmt: skip
 @click.option("--metric", "metrics", multiple=True, metavar="NAME[,NAME]", callback=split_metrics,
               help="Show only these: params, macs, flops, activations, traffic, peak_memory, cache_bytes, "
                    "backward_macs, backward_flops, step_macs, step_flops.")  # fmt: skip
-@click.option("--module", metavar="PATH", help="Of one module only: its path, or its role in a built-in network.")
-@click.option("--memory", is_flag=True, help="Also peak memory.")
+@click.option("--module", metavar="PATH", help="Show one module only: its path, or its role in a built-in network.")
+@click.option("--memory", is_flag=True, help="Also show peak memory.")
 @click.option("--against", metavar="MEMORY", shell_complete=complete_device,
               help="Show the largest batch and sizes whose peak memory fits: 24GB, 16GiB, or a device such as "
                    "h100.")  # fmt: skip

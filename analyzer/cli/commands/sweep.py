@@ -26,7 +26,7 @@ sweep.toml:
   batch = [1, 8]
   layout = ["contiguous", "channels_last"]
   measure = ["counts", "memory", "time"]
-  needs = { cpu = "AMD*" }  # With --cluster, waits for such a machine.
+  needs = { cpu = "AMD*" }  # Only on such machines.
   [set]
   "inception_4a.reduce_5x5" = "8..64:8"
   [[exclude]]
@@ -55,7 +55,8 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
 @click.option("--mode", metavar="MODE[,MODE]", help="inference, training or both. Default: inference.")
 @click.option("--device", metavar="DEVICE[,DEVICE]", help="Devices of timed passes: cpu, cuda, cuda:1. Default: cpu.")
 @click.option("--set", "settings", multiple=True, metavar="PATH.KEY=VALUES", shell_complete=complete_override,
-              help="Vary a number of built-in networks: PATH.KEY=8..64:8. Several make their product.")  # fmt: skip
+              help="Vary a number of built-in networks: PATH.KEY=8..64:8. Several options: every "
+                   "combination.")  # fmt: skip
 @click.option("--include", "includes", multiple=True, metavar="KEY=VALUE[,…]",
               help="Add configurations, such as model=alexnet,batch=64.")  # fmt: skip
 @click.option("--exclude", "excludes", multiple=True, metavar="KEY=VALUE[,…]",
@@ -63,7 +64,7 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
 @click.option("--measure", metavar="NAME[,NAME]", help="counts, memory, time. Default: counts.")
 @click.option("--needs", multiple=True, metavar="KEY=PATTERN",
               help="Run only on machines whose gpu, cpu or host name matches: gpu=H100, cpu=AMD*. With --cluster, "
-                   "configurations wait for one; without, they fail on another.")  # fmt: skip
+                   "configurations wait for such a machine; without it, they fail on any other.")  # fmt: skip
 @click.option("--budget", type=Number(1, 3600), metavar="SECONDS",
               help="Sampling time of a timed configuration, over all its processes. Default: 20.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",
@@ -75,19 +76,20 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
 @click.option("--memory-limit", "memory_gb", type=Number(0.1, 1e6), metavar="GB",
               help="Memory limit of each process, except on a GPU. Default: the machine's memory.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
-              help="Processes that count. Default: one per processor.")  # fmt: skip
+              help="Number of counting processes. Default: one per processor.")  # fmt: skip
 @click.option("--keep-going", is_flag=True, help="Run the other models if one does not load.")
 @click.option("--resume", is_flag=True, help="Go on with the last run of this grid.")
 @click.option("--dry-run", is_flag=True, help="List the configurations with their MACs, memory and bounds on time.")
 @click.option("--store", metavar="URL",
-              help="SQLite file or postgresql://USER@HOST/DATABASE. Default: .analyze/history.sqlite.")  # fmt: skip
+              help="SQLite file or postgresql://USER@HOST/DATABASE. Default: the variable ANALYZE_STORE, else "
+                   ".analyze/history.sqlite.")  # fmt: skip
 @click.option("--cluster", metavar="ADDRESS", help="Run on a Dask cluster: tcp://scheduler:8786, or local:4.")
 @output_options
 def sweep(models: tuple[str, ...], **options: Any) -> int:
     """Count or time every combination of models and settings, and store each result in the history.
 
-    Counts use all processors. Times are taken one at a time on a machine. A configuration that fails is a result with
-    its reason.
+    Counts use all processors. Each machine runs one timing at a time. A configuration that fails is stored too, with
+    the reason.
     """
     from analyzer.cli.jobs.sweep import run
 

@@ -51,17 +51,18 @@ OPTIONS = (
     click.option("--depth", type=click.IntRange(1, 20), metavar="N",
                  help="Levels of the module tree. Default: 1; a module with nearly all MACs is divided further."),
     click.option("--by", type=click.Choice(["module", "operator", "type"]), default="module",
-                 help="Rows of the table of one model: modules (default), kinds of operators, or types such as "
-                      "Conv2d 3→64 7x7/2."),
+                 help="Rows of the table of one model: modules (default), operators, or operators with their "
+                      "widths and window, such as conv2d 3→64 7x7/2."),
     click.option("--sort", metavar="COLUMN", callback=lambda context, parameter, name: name and name.lower(),
                  shell_complete=complete_columns,
                  help="Sort the rows by a column, such as macs; the largest first."),
     click.option("--top", type=click.IntRange(1), metavar="N",
                  help="Show the N largest rows and the sum of the others."),
     click.option("--no-fold", "fold", flag_value=False, default=True,
-                 help="List equal modules one by one, instead of 12 blocks as 0–11."),
+                 help="Give each of several equal modules a row, instead of one row for all, such as h.0–11."),
     click.option("--metric", type=click.Choice(METRIC_NAMES), metavar="NAME",
-                 help=f"With several models, compare the modules by: {', '.join(METRIC_NAMES)}. Default: macs."),
+                 help=f"With several models: the metric in which modules are compared: {', '.join(METRIC_NAMES)}. "
+                      "Default: macs."),
 )
 # fmt: on
 

@@ -68,22 +68,23 @@ def check_limit(context: click.Context, parameter: click.Parameter, text: str | 
 @click.option("--load", "loads", callback=split_loads, metavar="N/s[,N/s]",
               help="Also measure latency under load: random arrivals, such as 50/s.")  # fmt: skip
 @click.option("--limit", callback=check_limit, metavar="P=TIME",
-              help="Find the highest load within a limit, such as p99=50ms.")  # fmt: skip
+              help="Find the highest rate of arrivals whose latency stays within this limit, such as "
+                   "p99=50ms.")  # fmt: skip
 @click.option("--energy", is_flag=True, help="Also measure the energy of a pass, by RAPL or NVML.")
 @click.option("--new-inputs", is_flag=True, help="Draw new inputs, such as token ids, for each pass.")
 @click.option("--flush", "flushed", is_flag=True, help="Flush the caches before each sample.")
 @click.option("--keep/--no-keep", default=True, help="Save the run under .analyze/records. Default: --keep.")
 @click.option("--against", metavar="DEVICE", shell_complete=complete_device,
-              help="Show bounds on a device, such as maxwell; `list` lists the devices.")  # fmt: skip
-@click.option("--show-void", is_flag=True, help="Show the tables of a void run too.")
+              help="Show lower bounds on time on a device, such as h100; see analyze list devices.")  # fmt: skip
+@click.option("--show-void", is_flag=True, help="Also show the tables of a void run, which other programs disturbed.")
 @click.option("--depth", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N",
               help="Levels of the module tree in the table.")  # fmt: skip
 @output_options
 def time(selection: Selection, **options: Any) -> int:
     """Time a model, its modules and operators, with confidence intervals; report if other programs disturbed it.
 
-    The times of operators and overhead add up to the time of the pass. With --train, a pass is a training step with
-    SGD.
+    The times of operators and overhead add up to the instrumented pass; a table compares this sum with the
+    uninstrumented pass. With --train, a pass is a training step with SGD.
     """
     from analyzer.cli.jobs.time import run_time
 

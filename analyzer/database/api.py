@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyzer.database.store import open_store
+from analyzer.database.store import Store, open_store
 from analyzer.records.record import Record
 
 if TYPE_CHECKING:
@@ -21,15 +22,25 @@ class History:
     def frame(self, where: str | None = None) -> pandas.DataFrame:
         """One row per result that the filter selects, newest first; columns are those of `analyze history list`.
 
-        Integers that are unknown are `<NA>`. Raises AnalyzerError for a filter with an error or an unusable store.
+        Integers that are unknown are `<NA>`. Damaged results are left out with a warning. Raises AnalyzerError
+        for a filter with an error or an unusable store.
         """
         with open_store(self._store, create=False) as store:
-            return store.frame(where)
+            frame = store.frame(where)
+            _warn(store)
+            return frame
 
     def records(self, where: str | None = None) -> tuple[Record, ...]:
         """The records of the results that the filter selects, newest first, with counts, memory and all samples."""
         with open_store(self._store, create=False) as store:
-            return tuple(result.record for result in store.results(where) if result.record)
+            records = tuple(result.record for result in store.results(where) if result.record)
+            _warn(store)
+            return records
+
+
+def _warn(store: Store) -> None:
+    for note in store.notes:
+        warnings.warn(note, stacklevel=3)
 
 
 def history(store: str | Path | None = None) -> History:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,7 @@ import sqlalchemy as sql
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.files import project_root
+from analyzer.core.units import counted
 from analyzer.database.columns import BY_NAME, DOCUMENTS, NAMES
 from analyzer.database.condition import condition
 from analyzer.database.connection import (
@@ -40,6 +42,7 @@ VARIABLE = "ANALYZE_STORE"
 DOCUMENT_TEXTS = [sql.cast(documents.c[name], sql.Text()) for name in DOCUMENTS]  # Else a driver parses them.
 LAST_CHARACTER = "\U0010ffff"
 FETCHED = 1000  # Rows held at a time.
+MAX_NAMED = 10  # Damaged results.
 
 Value = TypeVar("Value")
 
@@ -47,13 +50,30 @@ Value = TypeVar("Value")
 class Store:
     """An open database; see `open_store`. Every method raises AnalyzerError or CannotMeasure if the database fails.
 
-    `notes` has a line for each run file that could not be imported.
+    A search leaves damaged results out; `notes` names them.
     """
 
     def __init__(self, engine: sql.Engine, target: Target, run_files: Path | None = None) -> None:
         self.name = target.name
-        self.notes: tuple[str, ...] = ()
+        self._file_notes: tuple[str, ...] = ()
+        self._damaged: dict[str, None] = {}  # An ordered set: a search may be repeated.
         self._engine, self._target, self._run_files = engine, target, run_files
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A line for each run file that could not be imported, and for each damaged result that a search left out."""
+        named = [f"left out: {problem}" for problem in islice(self._damaged, MAX_NAMED)]
+        if (more := len(self._damaged) - len(named)) > 0:
+            named.append(f"left out: {counted(more, 'further damaged result')}")
+        return (*self._file_notes, *named)
+
+    def read_or_note(self, read: Callable[[Any], Value], row: Any) -> Value | None:
+        """What `read` makes of a row; None if it raises AnalyzerError for a damaged one, which `notes` then names."""
+        try:
+            return read(row)
+        except AnalyzerError as error:
+            self._damaged[str(error)] = None
+            return None
 
     def insert(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Inserts rows of `encode` whose keys the store does not have, and returns their number.
@@ -125,8 +145,10 @@ class Store:
         return self._stream(statement, (*columns, *(DOCUMENTS if whole else ())))
 
     def results(self, where: str | None = None) -> Iterator[Result]:
-        """The results that a filter selects, whole, newest first. Raises AnalyzerError for a damaged one."""
-        return map(decode, self.select(where, whole=True))
+        """The results that a filter selects, whole, newest first."""
+        for row in self.select(where, whole=True):
+            if result := self.read_or_note(decode, row):
+                yield result
 
     def frame(self, where: str | None = None) -> pandas.DataFrame:
         """The columns of the results that a filter selects as a frame, newest first."""
@@ -164,9 +186,11 @@ class Store:
         if self._run_files is not None:
             root, self._run_files = self._run_files, None
             try:
-                self.notes = import_run_files(root, self._read, lambda work: self._retry(lambda: self._write(work)))
+                self._file_notes = import_run_files(
+                    root, self._read, lambda work: self._retry(lambda: self._write(work))
+                )
             except AnalyzerError as error:  # Such as a database that is read-only: what it has can be searched.
-                self.notes = (f"run files are not imported: {error}",)
+                self._file_notes = (f"run files are not imported: {error}",)
 
     def _read(self, work: Callable[[sql.Connection], Value]) -> Value:
         with self._engine.connect() as connection:
@@ -180,8 +204,9 @@ class Store:
         with explained(self._target), self._engine.connect() as connection:
             connection.execution_options(stream_results=True, yield_per=FETCHED)
             with connection.execute(statement) as rows:
-                for row in rows:
-                    yield row_of(names, row)
+                for values in rows:
+                    if row := self.read_or_note(partial(row_of, names), values):
+                        yield row
 
     def _retry(self, work: Callable[[], Value]) -> Value:
         return retry(work, self._target)

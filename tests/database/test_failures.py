@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sqlite3
 import sys
@@ -10,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+import analyzer
 from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.database import connection, failures
 from analyzer.database.connection import parse_target
@@ -96,10 +98,41 @@ def test_a_damaged_file(file, tmp_path):
 def test_a_value_of_another_type(file, column, value):
     with closing(sqlite3.connect(file)) as database, database:
         database.execute(f"UPDATE macscope_results SET {column} = ?", (value,))
+    problem = f"the result 'a' is damaged: the column {column} is "
+    for search in (
+        lambda store: list(store.select()),
+        lambda store: list(store.results()),
+        lambda store: store.frame(),
+    ):
+        with open_store(str(file)) as store:
+            assert not len(search(store))
+            (note,) = store.notes
+            assert note.startswith(f"left out: {problem}")
     with open_store(str(file)) as store:
-        for read in (lambda: list(store.select()), lambda: store.get("a"), store.frame, lambda: list(store.results())):
-            assert f"the result 'a' is damaged: the column {column} is " in str(failure(read))
+        assert problem in str(failure(lambda: store.get("a")))
         assert store.delete('key == "a"') == 1
+
+
+def test_damaged_results_are_left_out_and_named(tmp_path, analyze):
+    """One damaged result stops no search: of twelve, two are intact."""
+    path = tmp_path / "some.sqlite"
+    with open_store(str(path)) as store:
+        store.insert(encode(result(f"key{number:02}")) for number in range(12))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE macscope_results SET attempts = 'x' WHERE key BETWEEN 'key02' AND 'key10'")
+        database.execute("UPDATE macscope_documents SET \"case\" = '{' WHERE key = 'key11'")
+    with open_store(str(path)) as store:
+        assert {kept.key for kept in store.results()} == {"key00", "key01"}
+        assert len(store.notes) == 10
+    listed = analyze("history", "list", "--store", str(path), "--format", "json")
+    assert (listed.status, len(json.loads(listed.out)["results"])) == (0, 3)  # The columns of key11 are intact.
+    assert listed.err.count("left out: the result 'key") == 9
+    exported = analyze("history", "export", "--store", str(path))
+    assert (exported.status, exported.out.count("\n")) == (0, 3)
+    assert exported.err.count("left out: the result 'key") == 9
+    with pytest.warns(UserWarning, match="left out: the result 'key") as warned:
+        assert len(analyzer.history(path).records()) == 2
+    assert len(warned) == 10
 
 
 @pytest.mark.parametrize("revision", ["", "-1", "../x", "0000\n"])

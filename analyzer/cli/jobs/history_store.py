@@ -50,10 +50,10 @@ def list_results(
 
 
 def _report(store: Store, total: int, where: str | None) -> None:
-    """Says which run files could not be read, and why there is no result."""
+    """Says which run files and results could not be read, and why there is no result."""
     for note in store.notes:
         print_message(note)
-    if not total:
+    if not total and not store.notes:
         print_message(NO_RESULTS if where is None or not store.count() else "the filter selects no result")
 
 
@@ -87,13 +87,13 @@ def export_results(*, where: str | None, limit: int | None, store: str | None, f
     if form == "parquet" and to_stdout and sys.stdout.isatty():
         raise AnalyzerError("Parquet is binary; give -o FILE or send it through a pipe")
     with open_store(store, create=False) as opened:
-        _report(opened, opened.count(where), where)
         rows = opened.select(where, limit=limit, whole=form != "csv")
         with _binary_stdout() if to_stdout else replacing(str(output)) as file:
             if form == "parquet":
                 write_parquet(rows, file)
             else:
                 file.writelines(csv_lines(rows) if form == "csv" else json_lines(rows))
+        _report(opened, opened.count(where), where)  # Afterwards, since rows are read while they are written.
     if not to_stdout:
         print_message(f"wrote {output}")
     return 0

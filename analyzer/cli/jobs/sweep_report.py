@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,8 @@ def read_analysis(source: Source) -> Analysis:
         accuracy = parse_accuracy(text, source.accuracy)
     condition = _condition(source)
     with spinner("reading results", when=True), open_store(source.store, create=False) as opened:
-        points = map(row_point, opened.select(condition, whole=True, descending=False))
+        rows = opened.select(condition, whole=True, descending=False)
+        points = filter(None, map(partial(opened.read_or_note, row_point), rows))
         analysis = analyze_points(points, accuracy=accuracy, first_cost=source.cost, axes=source.axes)
         notes = opened.notes
         if not analysis.points:

@@ -1,4 +1,5 @@
-"""The tables and JSON of `analyze advise`: settings by the lower end of the interval of their gain, and what bounds the model now."""
+"""The tables and JSON of `analyze advise`: settings by the lower end of the interval of their speed-up, and what bounds
+the model now."""
 
 from __future__ import annotations
 

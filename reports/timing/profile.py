@@ -30,8 +30,8 @@ def kernels(record: Record, depth: int) -> list[Table]:
         for (kernel, path), times in longest
     ]
     note = (
-        "By torch.profiler, including its own cost: time per pass, without kernels called inside. Call sites: modules that "
-        f"ran the kernel. {len(rows)} of {len(times_s)} shown."
+        "By torch.profiler, including its own cost: time per pass, without kernels called inside. Call sites: modules "
+        f"that ran the kernel. {len(rows)} of {len(times_s)} shown."
     )
     headings = columns("kernel", "module", "call sites", "time", "share", left=("module", "share"))
     title = f"{record.label}: kernels, {measurement.operator_quality[0]}"

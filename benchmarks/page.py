@@ -40,14 +40,14 @@ VISIBLE_CHARTS = "[...document.querySelectorAll('.plot')].filter(plot => plot.of
 MAX_MB = {"none": 0.4, "embed": 3.0}
 MAX_RATIOS = {"first text": 0.2, "first chart": 1.2, "all charts": 1.6, "first text of the large model": 1.0}
 MAX_STEP_MS = 100
-STEPS = """async ({region, selector, index, event, times}) => {
+STEPS = """async ({region, selector, index, event, repeats}) => {
   const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   const around = document.querySelector(region);
   around.scrollIntoView();
   await frame();
   await frame();
   const times = [];
-  for (let time = 0; time < times; time++) {
+  for (let step = 0; step < repeats; step++) {
     const element = [...around.querySelectorAll(selector)][index];
     const start = performance.now();
     if (event === "input") element.value = Number(element.value) + 1;
@@ -119,7 +119,7 @@ class Tab:
 
     def steps_ms(self, region: str, selector: str, index: int, event: str = "click") -> list[tuple[float, float]]:
         """Wall time of each of eight steps until the next frame, and their mean processor time."""
-        given = {"region": region, "selector": selector, "index": index, "event": event, "times": 8}
+        given = {"region": region, "selector": selector, "index": index, "event": event, "repeats": 8}
         start_ms = self.processor_ms()
         walls_ms = self.tab.evaluate(STEPS, given)
         processor_ms = (self.processor_ms() - start_ms) / len(walls_ms)

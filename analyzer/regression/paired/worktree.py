@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import subprocess
 import sys
@@ -29,10 +30,11 @@ def worktree(root: Path, ref: str) -> Iterator[tuple[Path, str]]:
     """
     commit = resolve_commit(root, ref)
     prefix = _git(root, "rev-parse", "--show-prefix")
-    temporary = Path(tempfile.mkdtemp(prefix="analyze-base-"))
+    temporary = Path(tempfile.gettempdir()) / f"analyze-base-{secrets.token_hex(8)}"
     tree = temporary / "tree"
-    guard = _start_guard(root, temporary)
+    guard = _start_guard(root, temporary)  # Before the folder is made: a signal may come between the two.
     try:
+        temporary.mkdir(mode=0o700)
         _git(root, "worktree", "add", "--detach", "--force", str(tree), commit)
         folder = tree / prefix
         if not folder.is_dir():

@@ -126,3 +126,14 @@ def test_a_folder_that_git_does_not_read_is_explained(tmp_path, monkeypatch, ana
         assert done.status == 3
         assert [word for word in words if word not in done.err] == []
         assert done.err.count("\n") == 1
+
+
+def test_a_signal_while_the_guard_starts_leaves_no_folder(commit, tmp_path, temporary, monkeypatch):
+    def interrupted(root, folder):
+        raise KeyboardInterrupt
+
+    commit()
+    monkeypatch.setattr("analyzer.regression.paired.worktree._start_guard", interrupted)
+    with pytest.raises(KeyboardInterrupt), worktree(tmp_path, "HEAD"):
+        pytest.fail("the guard has not started")
+    assert list(temporary.iterdir()) == []

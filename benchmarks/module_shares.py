@@ -110,9 +110,9 @@ def main() -> None:
             times[without] = forked(lambda: operator_times(without, options.seconds, number))  # noqa: B023
         whole = sum(times[-1].values())
         for module in range(MODULES):
-            own_s = times[-1].get(str(module), 0.0)
-            share[module].append(own_s / whole)
-            others[module].append((whole - own_s - sum(times[module].values())) / whole)
+            module_s = times[-1].get(str(module), 0.0)
+            share[module].append(module_s / whole)
+            others[module].append((whole - module_s - sum(times[module].values())) / whole)
             saved[module].append(1 - passes[module] / passes[-1])
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
     agree = [0, 0]

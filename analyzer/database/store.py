@@ -237,6 +237,8 @@ def open_store(url: str | None = None, root: Path | None = None, *, create: bool
             target = memory_target(target.name)
         else:
             make_folder(target)
+    elif target.file and not (create or is_default) and not target.file.stat().st_size:
+        raise AnalyzerError(f"{target.name} is empty; name a database with --store")  # SQLite would fill it.
     engine = make_engine(target)
     try:
         retry(partial(_prepare, engine, target), target)

@@ -54,9 +54,9 @@ def compared_modules(
     if depth is None:
         depth = max(default_depth(record, fold=fold) for record in records)
         roles = _divided(roles, modules, base, repeats, list(map(has_nearly_all, records)))
-    own = {row.role for record in records for row in record.rows}
+    leaf_roles = {row.role for record in records for row in record.rows}
     shown = []
-    for role, name, times, _ in tree(roles, base, depth, repeats, own):
+    for role, name, times, _ in tree(roles, base, depth, repeats, leaf_roles):
         values = tuple(_value(totals, metric, times) for totals in modules[role])
         if any(values) or role == base:
             kind = next((types[role] for types in classes if role in types), "modules") if times > 1 else ""

@@ -34,7 +34,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals, descriptor
 
 # Runs analyze with the arguments after the first, and raises SIGINT when the module named by the first is imported.
 # raise_signal, unlike os.kill, delivers it to the importing thread, so that the moment is always the same.
-INTERRUPTED = """
+INTERRUPT = """
 import signal, sys
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
@@ -42,6 +42,8 @@ class Interrupt:
             sys.meta_path.remove(self)
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
+"""
+INTERRUPTED = f"""{INTERRUPT}
 from analyzer.cli import main
 sys.exit(main(sys.argv[2:]))
 """
@@ -241,14 +243,8 @@ def test_an_interrupt_outside_the_command(command, moment, status):
 
 
 # As `python -m analyzer`, with Ctrl-C when a module is imported.
-AS_MODULE = """
-import runpy, signal, sys
-class Interrupt:
-    def find_spec(self, name, path=None, target=None):
-        if name == sys.argv[1]:
-            sys.meta_path.remove(self)
-            signal.raise_signal(signal.SIGINT)
-sys.meta_path.insert(0, Interrupt())
+AS_MODULE = f"""{INTERRUPT}
+import runpy
 runpy.run_module("analyzer", run_name="__main__", alter_sys=True)
 """
 

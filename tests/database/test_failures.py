@@ -91,6 +91,14 @@ def test_a_damaged_file(file, tmp_path):
     assert "damaged" in str(failure(lambda: use(file)))
 
 
+def test_reading_an_empty_file_does_not_fill_it(tmp_path):
+    path = tmp_path / "empty.sqlite"
+    path.touch()
+    with pytest.raises(AnalyzerError, match="is empty"):
+        analyzer.history(path).frame()
+    assert not path.stat().st_size
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [("attempts", "2.13.0"), ("time_s", "{}"), ("params", b"1"), ("model", b"nin"), ("created", b"")],

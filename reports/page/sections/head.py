@@ -31,8 +31,8 @@ def section(networks: Sequence[NetworkView]) -> Section:
     title = "The head"
     if has_inception_modules(networks):
         pooled, connected, training = count(POOLED), count(CONNECTED), count(POOLED, train=True)
-        beside = (pictures.heads(pooled, connected), heads(pooled, connected), auxiliary(pooled, training))
-        blocks.append(SideBySide((Stack(beside), pictures.path(pooled, training))))
+        drawings = (pictures.heads(pooled, connected), heads(pooled, connected), auxiliary(pooled, training))
+        blocks.append(SideBySide((Stack(drawings), pictures.path(pooled, training))))
         title = "The head and the auxiliary classifiers"
         lead += (
             " GoogLeNet averages each channel before its only linear layer, where other networks flatten into a large "

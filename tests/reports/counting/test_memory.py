@@ -99,11 +99,11 @@ def test_optimizers_stand_below_each_other_for_the_page():
 
 def test_of_many_networks_the_parts_of_the_peak_are_columns():
     names = ("nin", "alexnet", "vgg16", "googlenet")
-    beside = peak_parts({name: record(name) for name in names})
+    side_by_side = peak_parts({name: record(name) for name in names})
     below = peak_parts({name: record(name) for name in (*names, "googlenet-naive")})
     titles = [column.title for column in below.columns]
-    assert titles == ["network", *(cell_text(name) for name, *_ in beside.rows)]
-    assert [below.rows[0][place] for place in range(1, len(titles))] == [row[1] for row in beside.rows]
+    assert titles == ["network", *(cell_text(name) for name, *_ in side_by_side.rows)]
+    assert [below.rows[0][place] for place in range(1, len(titles))] == [row[1] for row in side_by_side.rows]
 
 
 def test_of_many_networks_optimizers_stand_beside_each_other():

@@ -128,7 +128,7 @@ def shapes_of(tensors: Iterable[Tensor]) -> Shapes:
 
 
 def replace_by_shapes(value: Any) -> Any:
-    """The same structure with a shape in place of every tensor: an eighth of the time of pytree's `tree_map_only`."""
+    """The same structure with a shape in place of every tensor: faster than pytree's `tree_map_only`."""
     kind = type(value)
     if kind in _PLAIN:
         return tuple(value.shape)

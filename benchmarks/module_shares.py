@@ -73,7 +73,7 @@ def operator_times(without: int, seconds: float, seed: int) -> dict[str, Any]:
     from analyzer.core.serialize import to_json
     from analyzer.timing.driver.results import build_measurement
     from analyzer.timing.request import Request
-    from analyzer.timing.worker.main import handle
+    from analyzer.timing.worker.timing_task import handle
     from analyzer.worker.reply import Reply
 
     request = Request(
@@ -98,7 +98,7 @@ def main() -> None:
     options = parse_options(__doc__, rounds=10, seconds=0.5)
     import torch  # noqa: F401 – before the forks
 
-    import analyzer.timing.worker.main  # noqa: F401
+    import analyzer.timing.worker.timing_task  # noqa: F401
 
     share, others, saved = (defaultdict[int, list[float]](list) for _ in range(3))
     order = random.Random(0)

@@ -28,6 +28,7 @@ import pandas
 from analyzer.core.frozen import Frozen
 from analyzer.regression.paired import pairs
 from analyzer.regression.paired.child import isolation
+from analyzer.regression.paired.pair_server_client import Side, SideFailed, SideProcess, WorkerLost, start_sides
 from analyzer.regression.paired.sequential_test import (
     CONFIRMATION_ALPHA,
     MIN_PAIRS,
@@ -38,7 +39,6 @@ from analyzer.regression.paired.sequential_test import (
     minimum_detectable_change,
     trimmed_mean,
 )
-from analyzer.regression.paired.side_process import Side, SideFailed, SideProcess, WorkerLost, start_sides
 from benchmarks.common import USUAL_TESTS, append_line, interleave, load_lines, parse_options, rate
 from benchmarks.other_processes import other_processes
 

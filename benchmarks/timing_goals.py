@@ -139,7 +139,7 @@ def timed(reference: str, kind: str, seconds: float, seed: int) -> dict[str, Any
     interquartile means."""
     from analyzer.core.serialize import to_json
     from analyzer.timing.request import Request
-    from analyzer.timing.worker.main import handle
+    from analyzer.timing.worker.timing_task import handle
 
     mode = "training" if kind in TRAINED else "inference"
     inputs = () if reference.endswith(".pt2") else tuple(INPUTS[kind])
@@ -166,7 +166,7 @@ def main() -> None:
         sys.exit(f"unknown kind {unknown[0]}; there are: {', '.join(INPUTS)}")
     import torch  # noqa: F401 – before the forks
 
-    import analyzer.timing.worker.main  # noqa: F401
+    import analyzer.timing.worker.timing_task  # noqa: F401
 
     file = str(Path(__file__).with_name("timed_models.py"))
     references = {kind: f"{file}:{kind}" for kind in kinds}

@@ -73,7 +73,7 @@ class Selection(Frozen):
         )
         counters: list[Callable[..., Record]] = [partial(count, variant) for variant in variants]
         if self.references:
-            from analyzer.counting.references import count_in_worker
+            from analyzer.counting.count_in_worker import count_in_worker
 
             in_worker = partial(
                 count_in_worker, inputs=self.inputs, typed_batch=self.batch, train=self.training, limit_s=self.timeout_s

@@ -15,7 +15,7 @@ from analyzer.records.record_json import record_from_json
 from analyzer.records.training import TrainingSetup
 from analyzer.worker import client
 
-TASK = "analyzer.counting.language_model_worker"
+TASK = "analyzer.language_models.language_model_task"
 TYPES = {"float32": 4, "bfloat16": 2, "float16": 2}
 CACHE_BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "fp8": 8, "int8": 8, "int4": 4}
 GROUPED = ("int8", "int4")  # Types whose numbers share scales and zero points in groups; fp8 has a scale per layer.

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from analyzer.worker.task import is_worker
+from analyzer.worker.run_task import is_worker
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("analyzer", "reports")

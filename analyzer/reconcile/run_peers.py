@@ -14,7 +14,7 @@ from analyzer.worker import client
 
 TIME_LIMIT_S = 300.0
 NO_LIMIT_S = 1e6
-TASK = "analyzer.reconcile.peer_process"
+TASK = "analyzer.reconcile.peer_task"
 
 
 def run_peers(

@@ -19,7 +19,7 @@ from analyzer.scaling.fit import Values
 from analyzer.worker import client
 from analyzer.worker.reply import Reply
 
-TASK = "analyzer.counting.sizes_worker"
+TASK = "analyzer.scaling.sizes_task"
 
 
 class Source(Sized, Protocol):

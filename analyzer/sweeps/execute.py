@@ -123,7 +123,7 @@ def _counted(case: Case, limit_s: float, *, memory: bool | None = None) -> Recor
         size = image_shape([parse_input(text) for text in case.inputs], configuration.batch)
         chosen = variant(case.model, case.overrides)
         return count_variant(chosen, input=size, batch=configuration.batch, train=train, memory=memory)
-    from analyzer.counting.references import count_in_worker
+    from analyzer.counting.count_in_worker import count_in_worker
 
     return count_in_worker(
         case.model, inputs=case.inputs, batch=configuration.batch, train=train, memory=memory, limit_s=limit_s

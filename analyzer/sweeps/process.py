@@ -18,7 +18,7 @@ from analyzer.core.errors import one_line
 from analyzer.core.serialize import to_json
 from analyzer.core.signals import ignore_sigint
 from analyzer.records.result import Case
-from analyzer.worker import spawned
+from analyzer.worker import fresh_interpreter
 
 EXIT_S = 10.0  # For a process that ends those that it started.
 MAIN = "from analyzer.sweeps.worker import main\nmain(int(sys.argv[1]), int(sys.argv[2]))"
@@ -32,7 +32,7 @@ class Process:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 – closed by `close`
         with theirs:
             self.popen = subprocess.Popen(
-                [*spawned.interpreter(MAIN), str(theirs.fileno()), str(os.getpid())],
+                [*fresh_interpreter.interpreter(MAIN), str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self.errors,

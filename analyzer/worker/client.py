@@ -18,7 +18,7 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.core.signals import ignore_sigint
-from analyzer.worker import reply, spawned
+from analyzer.worker import fresh_interpreter, reply
 from analyzer.worker.reply import Reply
 
 LIMIT_S = 600.0
@@ -27,7 +27,7 @@ EXIT_S = 5.0  # For whatever the model does at exit.
 LENGTH_BYTES = 8
 MAX_REPLY_BYTES = 1 << 26  # Of one line; a record of 10,000 operators has a tenth of it.
 CAN_FORK = hasattr(os, "fork") and hasattr(socket, "send_fds")
-PRELOAD = ("torch", "analyzer.counting.worker")
+PRELOAD = ("torch", "analyzer.counting.reference_task")
 MAIN = f"from analyzer.worker.fork_server import main\nmain(int(sys.argv[1]), {list(PRELOAD)})"
 
 
@@ -39,7 +39,7 @@ class _Server:
         self.socket, theirs = socket.socketpair()
         with theirs, _standard_error() as errors:
             self.process = subprocess.Popen(
-                [*spawned.interpreter(MAIN), str(theirs.fileno())],
+                [*fresh_interpreter.interpreter(MAIN), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -220,7 +220,7 @@ def ask(task: str, request: Mapping[str, Any], limit_s: float, *, model: str, pr
     """
     global _worker
     if not CAN_FORK:
-        answer = spawned.run(task, request, limit_s, path=sys.path, captured=printed is not None)
+        answer = fresh_interpreter.run(task, request, limit_s, path=sys.path, captured=printed is not None)
         if answer.end == "interrupted":
             raise KeyboardInterrupt
         return answer

@@ -26,7 +26,7 @@ from typing import Any
 from analyzer.worker.channel import Channel
 from analyzer.worker.keeper import END_S, end_children, keep
 from analyzer.worker.linux import PR_SET_CHILD_SUBREAPER, set_process_option
-from analyzer.worker.task import serve
+from analyzer.worker.run_task import serve
 
 LENGTH_BYTES = 8
 

@@ -113,8 +113,8 @@ def test_decoders(name):
 @pytest.mark.slow
 def test_the_cache_of_latent_attention():
     """24 numbers and a turning key of 4 per token and layer, whatever the number of heads."""
-    from analyzer.counting.kv_cache import cache_after, stored_bytes
-    from analyzer.counting.language_model_worker import _architecture
+    from analyzer.language_models.kv_cache import cache_after, stored_bytes
+    from analyzer.language_models.language_model_task import _architecture
 
     model = transformers_model({**SMALL, **FAMILIES["latent attention"][0]})
     assert stored_bytes(cache_after(model, 2, 5)) - stored_bytes(cache_after(model, 2, 4)) == 2 * L * (24 + 4) * 4
@@ -128,9 +128,9 @@ def test_windows():
     """Mistral with a window of 4 tokens: dense kernels multiply all pairs; a query needs its last 4 keys alone."""
     import torch
 
-    from analyzer.counting.language_model_worker import _architecture
     from analyzer.language_models.architecture import Architecture
     from analyzer.language_models.attention import forward_macs
+    from analyzer.language_models.language_model_task import _architecture
 
     model = transformers_model(
         {**SMALL, "model_type": "mistral", "intermediate_size": 256, "num_key_value_heads": 2, "sliding_window": 4}

@@ -81,8 +81,8 @@ def folder(where: Path, settings: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_and_cache_are_the_published_ones(name, tmp_path):
-    from analyzer.counting.kv_cache import cache_after, stored_bytes
-    from analyzer.counting.language_model_worker import _architecture, _causal_model
+    from analyzer.language_models.kv_cache import cache_after, stored_bytes
+    from analyzer.language_models.language_model_task import _architecture, _causal_model
 
     settings, parameters, per_token = PUBLISHED[name]
     model = _causal_model(folder(tmp_path, settings))

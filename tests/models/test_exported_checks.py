@@ -198,7 +198,7 @@ def test_timing_runs_the_program_as_users_do(program):
 
     from analyzer.records.timings import Configuration
     from analyzer.timing.request import Request
-    from analyzer.timing.worker.load import load_model
+    from analyzer.timing.worker.load_model import load_model
 
     prepared = load_model(Request(Configuration(), reference=str(program)))
     assert prepared.run_eager is not prepared.run

@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 from analyzer.counting.execution.run import count_model
 from analyzer.reconcile.explain import Explanation, explain
 from analyzer.reconcile.module_tracking import named_arguments, named_modules_with_repeats, positional_arguments
-from analyzer.reconcile.peer_process import ModelCall, run_peer
+from analyzer.reconcile.peer_task import ModelCall, run_peer
 from analyzer.reconcile.peers import PEERS
 
 # The peers call what newer torch and Python deprecate.

@@ -91,7 +91,7 @@ def _inputs_advice(name: str) -> str:
 
 
 def _count_reference(name: str, limit_s: float | None, inputs: Sequence[str], batch: int) -> Candidate:
-    from analyzer.counting.references import Pass, count_passes
+    from analyzer.counting.count_in_worker import Pass, count_passes
 
     try:
         passes: list[Pass] = [(False, True), (True, False)]

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
 from analyzer.regression.outcome import Outcome
+from analyzer.regression.paired.pair_server_client import ModelMissing, SideFailed, SideProcess, WorkerLost
 from analyzer.regression.paired.pairs import Pair, measure_pair
 from analyzer.regression.paired.sequential_test import (
     CONFIRMATION_ALPHA,
@@ -24,7 +25,6 @@ from analyzer.regression.paired.sequential_test import (
     needed_pairs,
     trimmed_mean,
 )
-from analyzer.regression.paired.side_process import ModelMissing, SideFailed, SideProcess, WorkerLost
 
 MAX_LOST_WORKERS = 3
 MAX_AUTO_S = 1800.0  # Per model, whatever the estimate of an automatic budget.

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.inputs import Input
+from analyzer.regression.paired.pair_server_client import SideProcess
 from analyzer.regression.paired.pairs import BASE, HEAD, LIMIT_FACTOR, LIMIT_S, end_workers, request, start_workers
 from analyzer.regression.paired.sequential_test import holm_levels
-from analyzer.regression.paired.side_process import SideProcess
 
 PAIRS, ROUNDS = 8, 5
 PASSES_S = 0.05  # Of the passes of one side in a round.

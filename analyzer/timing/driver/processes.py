@@ -15,7 +15,7 @@ from typing import TypeAlias
 from analyzer.core.serialize import to_json
 from analyzer.core.units import seconds
 from analyzer.timing.request import Request
-from analyzer.worker import spawned
+from analyzer.worker import fresh_interpreter
 from analyzer.worker.reply import Reply
 
 GRACE_S = 180.0  # Beyond the budget: importing torch, building, compiling, one long pass.
@@ -23,7 +23,7 @@ PROBES, MAX_LOAD_S = 6, 30.0  # Loads that are tried for --limit, and the time o
 MAX_BUDGETS = 3.0  # Ten process starts take about one budget and are not counted in it.
 FAILED = ("failed", "refused")  # The worker itself gave the reason.
 FINAL = (*FAILED, "hung")  # Another process would end in the same way.
-TASK = "analyzer.timing.worker.main"
+TASK = "analyzer.timing.worker.timing_task"
 
 RunWorker: TypeAlias = Callable[[Request], Reply]
 
@@ -33,7 +33,7 @@ def run_worker(request: Request, limit_s: float = inf, path: Sequence[str] = ())
 
     `path` is the process's import path, by default that of a new interpreter.
     """
-    return spawned.run(TASK, to_json(request), min(request.budget_s + GRACE_S, limit_s), path=path)
+    return fresh_interpreter.run(TASK, to_json(request), min(request.budget_s + GRACE_S, limit_s), path=path)
 
 
 def estimate_so_far(replies: Sequence[Reply]) -> str:

@@ -25,7 +25,7 @@ from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
 from analyzer.timing.passes.prepare import NOTHING_TO_TRAIN
 from analyzer.timing.passes.timeline import Key, Timeline, backward_timeline, forward_timeline
-from analyzer.worker.task import exit_if_forked
+from analyzer.worker.run_task import exit_if_forked
 
 MAX_INSTRUMENTED = 16  # Short passes that are instrumented one after the other, for one sample.
 LEARNING_RATE = 1e-6  # A step costs the same at any rate; with this one no loss diverges.

@@ -18,8 +18,8 @@ from analyzer.counting.execution.settings import restore_settings
 from analyzer.timing.clock.clocks import clock_of
 from analyzer.timing.passes.prepare import prepare_model
 from analyzer.timing.request import Request
-from analyzer.timing.worker.load import arguments, count_reference
-from analyzer.timing.worker.main import measure_prepared
+from analyzer.timing.worker.load_model import arguments, count_reference
+from analyzer.timing.worker.timing_task import measure_prepared
 from analyzer.worker.reply import Reply
 
 NOTE = (

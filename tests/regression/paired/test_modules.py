@@ -10,8 +10,8 @@ from torch import nn
 
 from analyzer.regression.paired.child.timed_call import time_modules
 from analyzer.regression.paired.modules import PAIRS, ROUNDS, ModuleTime, changed_modules, measure_modules
+from analyzer.regression.paired.pair_server_client import WorkerLost
 from analyzer.regression.paired.result import TimeResult
-from analyzer.regression.paired.side_process import WorkerLost
 from reports.regression import markdown
 from tests.regression.paired.test_pairs import FakeSide, decide, sample_around
 from tests.timing.simulated import ManualClock

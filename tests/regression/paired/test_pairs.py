@@ -20,10 +20,10 @@ from analyzer.regression.paired.measure import (
     collect_pairs,
     suspected_regressions,
 )
+from analyzer.regression.paired.pair_server_client import Side, SideFailed, WorkerLost
 from analyzer.regression.paired.pairs import Pair, Round, measure_pair
 from analyzer.regression.paired.result import TimeCheck, TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
-from analyzer.regression.paired.side_process import Side, SideFailed, WorkerLost
 from reports.regression import markdown
 from reports.regression.summary import headline
 from tests.regression.snapshots import layer, model

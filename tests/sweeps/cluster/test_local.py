@@ -60,7 +60,7 @@ def test_models_in_files_are_counted_and_timed_on_the_workers(folder: Path) -> N
 
 def test_an_interrupt_of_the_terminal_ends_all_processes_in_one_line(folder: Path) -> None:
     command = start(folder, "nin", "--measure", "time", "--budget", "60", "--threads", "1")
-    wait_for(lambda: any("analyzer.worker.task" in line for line in children(command.pid).values()))
+    wait_for(lambda: any("analyzer.worker.run_task" in line for line in children(command.pid).values()))
     processes = list(children(command.pid))
     time.sleep(0.5)
     os.killpg(command.pid, signal.SIGINT)

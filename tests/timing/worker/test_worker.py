@@ -16,7 +16,7 @@ from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.passes.prepare import prepare_model
 from analyzer.timing.passes.timed_pass import OperatorsChanged
 from analyzer.timing.request import Request
-from analyzer.timing.worker.main import _sample
+from analyzer.timing.worker.timing_task import _sample
 from analyzer.worker.reply import Reply
 from tests.timing.simulated import Device, FakeWatch, ManualClock
 

@@ -39,10 +39,10 @@ from analyzer.regression.paired.measure import (
     suspected_regressions,
 )
 from analyzer.regression.paired.modules import ModuleTime, changed_modules, measure_modules
+from analyzer.regression.paired.pair_server_client import Side, SideFailed, WorkerLost, start_sides
 from analyzer.regression.paired.pairs import Pair, measure_pair
 from analyzer.regression.paired.result import TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
-from analyzer.regression.paired.side_process import Side, SideFailed, WorkerLost, start_sides
 
 COUNT_LIMIT_S = 120.0
 PILOT_S = 60.0  # The default time per model, after which an automatic budget estimates what is needed.

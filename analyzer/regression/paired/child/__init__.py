@@ -1,1 +1,1 @@
-"""The script that base and head run in their own Pythons. Only fork_server.py imports these files."""
+"""The script that base and head run in their own Pythons. Only pair_server.py imports these files."""

@@ -1,4 +1,4 @@
-"""Makes the two workers of a pair equal in everything but their code. Part of the script in fork_server.py.
+"""Makes the two workers of a pair equal in everything but their code. Part of the script in pair_server.py.
 
 On an otherwise idle machine, each of these differences between processes exceeded the changes that a check looks for.
 """

@@ -1,4 +1,4 @@
-"""The model of base or head, prepared to be called, and the times of its calls. Part of the script fork_server.py."""
+"""The model of base or head, prepared to be called, and the times of its calls. Part of the script pair_server.py."""
 
 from __future__ import annotations
 

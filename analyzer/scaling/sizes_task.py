@@ -10,13 +10,13 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.inputs import parse_input
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.batch_in_input import load
-from analyzer.counting.kv_cache import CACHES, cache_after, stored_bytes
-from analyzer.counting.sizes import input_sizes, resized
+from analyzer.language_models.kv_cache import CACHES, cache_after, stored_bytes
 from analyzer.models.failures import naming_the_model
 from analyzer.models.references import Reference
 from analyzer.records.record_json import record_to_json
 from analyzer.records.values import values_of
-from analyzer.worker.task import Send
+from analyzer.scaling.input_sizes import input_sizes, resized
+from analyzer.worker.run_task import Send
 
 
 class _Loaded(NamedTuple):

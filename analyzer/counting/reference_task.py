@@ -1,4 +1,4 @@
-"""The task of a worker that counts a model by reference; see `analyzer.counting.references`."""
+"""The task of a worker that counts a model by reference; see `analyzer.counting.count_in_worker`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analyzer.models.failures import naming_the_model
 from analyzer.models.references import Reference
 from analyzer.records.record_json import record_to_json
 from analyzer.records.training import TrainingSetup
-from analyzer.worker.task import Send
+from analyzer.worker.run_task import Send
 
 
 def _load(reference: str, inputs: Sequence[Input], batch: int | None, typed_batch: int | None) -> Reference:

@@ -17,7 +17,7 @@ from analyzer.core.inputs import image_shape, parse_input
 from analyzer.core.serialize import to_json
 from analyzer.reconcile.adapters import ADAPTERS
 from analyzer.reconcile.peers import PEERS, PeerResult
-from analyzer.worker.task import Send
+from analyzer.worker.run_task import Send
 
 
 class ModelCall(NamedTuple):

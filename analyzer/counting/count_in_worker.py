@@ -13,7 +13,7 @@ from analyzer.records.record_json import record_from_json
 from analyzer.records.training import TrainingSetup
 from analyzer.worker import client
 
-TASK = "analyzer.counting.worker"
+TASK = "analyzer.counting.reference_task"
 Pass: TypeAlias = tuple[bool, bool | TrainingSetup]  # (train, memory), as in `analyzer.count`.
 
 

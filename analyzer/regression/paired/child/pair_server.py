@@ -1,6 +1,6 @@
 """A fork server for the workers of base and head: a script that the Python of base or head runs.
 
-    python fork_server.py SIDES    # JSON list: for each side its folders, working folder, environment, descriptors
+    python pair_server.py SIDES    # JSON list: for each side its folders, working folder, environment, descriptors
 
 It imports torch once, on one thread, and forks a server per side. A server puts its side's folders first on `sys.path`
 and forks a fresh worker for each pair. Sides that use the same Python come from one process: where libraries are loaded

@@ -18,7 +18,7 @@ from typing import Any
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 
-SCRIPT = Path(__file__).with_name("child") / "fork_server.py"
+SCRIPT = Path(__file__).with_name("child") / "pair_server.py"
 START_LIMIT_S = 180.0  # For importing torch on a busy machine.
 # Thread pools do not survive a fork, and the CPU time measured must be one thread's, whatever libraries a model loads.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")

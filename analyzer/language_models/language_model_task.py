@@ -16,13 +16,13 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.serialize import from_json
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.randomness import seeded
-from analyzer.counting.kv_cache import CACHES, cache_after, stored_bytes, which_grow
+from analyzer.language_models.kv_cache import CACHES, cache_after, stored_bytes, which_grow
 from analyzer.models.failures import naming_the_model
 from analyzer.models.installed import imported
 from analyzer.models.references import resolve
 from analyzer.records.record_json import record_to_json
 from analyzer.records.training import TrainingSetup
-from analyzer.worker.task import Send
+from analyzer.worker.run_task import Send
 
 # Names of the same setting over families.
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")

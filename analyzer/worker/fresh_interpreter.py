@@ -52,7 +52,7 @@ def run(
     timed_out, interrupted = threading.Event(), False
     with tempfile.TemporaryFile() if captured else nullcontext() as errors:
         worker = subprocess.Popen(
-            interpreter(f"from analyzer.worker.task import main\nmain({task!r}, {list(path)!r})"),
+            interpreter(f"from analyzer.worker.run_task import main\nmain({task!r}, {list(path)!r})"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -29,7 +29,7 @@ from analyzer.cli.completion import complete_module
 from analyzer.cli.messages import discard_output, is_broken_pipe, print_error, print_message, report_defect
 from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection
-from analyzer.core.errors import AnalyzerError, CannotMeasure, missing_package, one_line, quoted
+from analyzer.core.errors import AnalyzerError, CannotMeasure, missing_package, one_line, quoted, similar_names
 
 # Errors of a write to standard output. Others, such as EAGAIN from starting a process, do not concern the result.
 WRITE_ERRORS = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
@@ -65,9 +65,9 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
 )
 @selection_options(without={"models", "batch"})
 @click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
-              help="Batch size; several give a table each.")  # fmt: skip
+              help="Batch size. Several batch sizes give a table each.")  # fmt: skip
 @click.option("--module", metavar="PATH", shell_complete=complete_module,
-              help="Show one module only: its path, such as inception_4a.branch1, or its role in a "
+              help="Show one module only: its path, such as inception_4a.branch_5x5, or its role in a "
                    "built-in network.")  # fmt: skip
 @table_options
 @click.option("--counter", type=click.Choice(["closed-form", "dispatch"]),
@@ -154,14 +154,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         print_error(error)
         return error.exit_status
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "analyze"
-        reason = " ".join(error.format_message().split()).rstrip(".")
-        option = error.option_name if isinstance(error, click.NoSuchOption) else ""
-        other = OTHER_NAMES_OF_CHECK.get(option) if command.endswith(" check") else None
-        other = other or OTHER_NAMES.get(option)
-        if isinstance(error, click.NoSuchOption):
-            reason = f"no option {option}; {f'write {other}' if other else _nearest_options(error)}"
-        print_message(f"{reason}; see {command} --help")
+        print_message(_usage_message(error))
         return 2
     except click.ClickException as error:
         print_message(error.format_message())
@@ -171,14 +164,25 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 130
 
 
-def _nearest_options(error: click.NoSuchOption) -> str:
-    """The options of the command with the most similar names, the nearest first; or which options there are."""
-    from difflib import get_close_matches
+def _usage_message(error: click.UsageError) -> str:
+    command = error.ctx.command_path if error.ctx else "analyze"
+    reason = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        reason = f"no option {error.option_name}; {_option_advice(error, command)}"
+    return f"{reason}; see {command} --help"
 
+
+def _option_advice(error: click.NoSuchOption, command: str) -> str:
+    """What to write in place of an unknown option: the one with the same effect, or those with similar names."""
+    name = error.option_name
+    other = OTHER_NAMES_OF_CHECK.get(name) if command.endswith(" check") else None
+    if other := other or OTHER_NAMES.get(name):
+        return f"write {other}"
     parameters = error.ctx.command.get_params(error.ctx) if error.ctx else []
-    names = [name[2:] for parameter in parameters for name in parameter.opts if name.startswith("--")]
-    near = get_close_matches(error.option_name.lstrip("-"), names, n=3)
-    return f"nearest: {', '.join(f'--{name}' for name in near)}" if near else "no option has a similar name"
+    options = [option for option in parameters if isinstance(option, click.Option) and not option.hidden]
+    names = [text[2:] for option in options for text in option.opts if text.startswith("--")]
+    similar = similar_names(name.lstrip("-"), names)
+    return f"nearest: {', '.join(f'--{text}' for text in similar)}" if similar else "no option has a similar name"
 
 
 def _refuse_unknown_completion() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, quoted
+from analyzer.core.errors import AnalyzerError, UnknownModel, quoted, similar_names
 from analyzer.core.inputs import is_reference
 from analyzer.networks import VARIANTS, builtin_name
 
@@ -49,20 +49,12 @@ def is_model(argument: str) -> bool:
     return "@" in argument or is_reference(argument) or not (file.suffix or len(file.parts) > 1 or file.exists())
 
 
-def _near_command(name: str) -> str:
-    """The command that was meant by a name with a wrong letter; "" if none is as similar."""
-    from difflib import get_close_matches
-
-    from analyzer.cli.commands import COMMANDS
-
-    return next(iter(get_close_matches(name, [str(command.name) for command in COMMANDS], n=1, cutoff=0.8)), "")
-
-
 def _is_network(name: str) -> bool:
     """Whether a bare name is a network of another package. Raises AnalyzerError if no model can have it."""
     from importlib.metadata import entry_points
     from importlib.util import find_spec
 
+    from analyzer.cli.commands import COMMANDS
     from analyzer.networks import GROUP
 
     base = name.partition("@")[0]
@@ -70,16 +62,19 @@ def _is_network(name: str) -> bool:
     models = {point.name for point in entry_points(group="analyzer.models")}
     if base in networks or "@" in name:
         return True
-    if base not in models and name.lower().endswith(WEIGHTS):
+    if base in models:
+        return False
+    if name.lower().endswith(WEIGHTS):
         raise UnknownModel(
             f"{quoted(name)} is not read: such files may be pickled code, or have weights only; give the FILE.py that "
             "builds the model (or calls torch.jit.load), or a FILE.pt2 of torch.export.save"
         )
-    if base not in models and (command := _near_command(base)):
-        raise UnknownModel(f"no model or command {quoted(name)}; nearest command: {command}; see analyze --help")
-    if base not in models and not any(map(find_spec, LIBRARIES)):
-        known = nearest(base, [*VARIANTS, *networks, *models])
-        near = f"{known}; " if known.startswith("nearest") else ""
+    commands = similar_names(base, [str(command.name) for command in COMMANDS], limit=1, similarity=0.8)
+    if commands:
+        raise UnknownModel(f"no model or command {quoted(name)}; nearest command: {commands[0]}; see analyze --help")
+    if not any(map(find_spec, LIBRARIES)):
+        similar = similar_names(base, [*VARIANTS, *networks, *models])
+        near = f"nearest: {', '.join(similar)}; " if similar else ""
         raise UnknownModel(
             f"unknown model {quoted(name)}; {near}see analyze list; a file is FILE.py; models of torchvision and timm "
             "need these libraries (extra zoo), those of transformers also the prefix hf:, as in hf:gpt2"

@@ -94,14 +94,19 @@ def require_positive_int(name: str, value: object) -> None:
         raise AnalyzerError(f"{name} is {one_line(repr(value))[:80]}; wanted a whole number of at least 1")
 
 
-def nearest(name: str, known: Iterable[str], *, limit: int = 3, max_shown: int = 12) -> str:
-    """`nearest: a, b` for an unknown name; if no name is close, the known names, at most `max_shown` of them."""
-    import difflib
+def similar_names(name: str, known: Iterable[str], *, limit: int = 3, similarity: float = 0.6) -> list[str]:
+    """The known names that an unknown name may mean, the most similar first; `similarity` 1 is equal."""
+    from difflib import get_close_matches
 
+    return get_close_matches(name, list(known), n=limit, cutoff=similarity)
+
+
+def nearest(name: str, known: Iterable[str], *, max_shown: int = 12) -> str:
+    """`nearest: a, b` for an unknown name; if no name is similar, the known names, at most `max_shown` of them."""
     known = list(known)
     if not known:
         return "none exists"
-    matches = difflib.get_close_matches(name, known, n=limit, cutoff=0.5)
+    matches = similar_names(name, known, similarity=0.5)
     if matches:
         return f"nearest: {one_line(', '.join(matches))}"
     return f"known: {one_line(', '.join(known if len(known) <= max_shown else [*known[:8], '…']))}"

@@ -57,5 +57,6 @@ COLUMNS = (
 )  # fmt: skip
 BY_NAME = {column.name: column for column in COLUMNS}
 NAMES = tuple(BY_NAME)
+TIMESTAMPS = ("created", "started", "ended")
 # The JSON beside the columns: the whole record (None for a failed result), and the configuration of the sweep.
 DOCUMENTS = ("record", "case")

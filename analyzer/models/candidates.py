@@ -6,7 +6,6 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted, similar_names
 from analyzer.models.installed import imported, library_names
 
 FORMS = "wanted FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
@@ -38,7 +37,7 @@ def _near_files(path: Path) -> str:
         files = {file.stem: file.name for file in path.parent.iterdir() if file.suffix == path.suffix}
     except OSError:
         return ""
-    near = [str(path.with_name(files[stem])) for stem in get_close_matches(path.stem, files, n=3)]
+    near = [str(path.with_name(files[stem])) for stem in similar_names(path.stem, files)]
     return f"nearest: {one_line(', '.join(near))}" if near else ""
 
 

@@ -126,7 +126,7 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     return None
                 cpu_args, cpu_kwargs = pytree.tree_map(on_cpu, (args, dict(kwargs)))
                 result = func(*cpu_args, **cpu_kwargs)
-                return result.zero_() if "empty" in name else result  # Uninitialised memory would differ between runs.
+                return result.zero_() if "empty" in name else result  # Uninitialized memory would differ between runs.
         except Exception:
             return None
 

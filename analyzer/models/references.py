@@ -37,7 +37,7 @@ from analyzer.models.candidates import FORMS, library_of, no_file, only_model, s
 from analyzer.models.exported import load_program
 from analyzer.models.failures import user_frames
 from analyzer.models.libraries import BY_NAME
-from analyzer.models.skip_init import initialised, skip_init
+from analyzer.models.skip_init import initialized, skip_init
 from analyzer.models.user_packages import let_user_packages_be_imported
 from analyzer.models.zeros import input_zeros
 
@@ -184,7 +184,7 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 def _build(reference: str, factory: Callable[[], Any], *, meta: bool = True) -> nn.Module:
     """Calls a factory, on meta if possible. Raises AnalyzerError if the result is not a module with a forward."""
-    model = _call(reference, lambda: skip_init(factory) if meta else initialised(factory))
+    model = _call(reference, lambda: skip_init(factory) if meta else initialized(factory))
     if not isinstance(model, nn.Module):
         raise AnalyzerError(f"{one_line(reference)} returns a {type(model).__name__}; wanted a torch.nn.Module")
     # Not `type(model).forward`: that of a TorchScript class is a descriptor that fails on the class.

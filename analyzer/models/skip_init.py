@@ -1,7 +1,7 @@
-"""Builds a model on meta and without initialising its weights, so that large models take neither memory nor time.
+"""Builds a model on meta and without initializing its weights, so that large models take neither memory nor time.
 
 A value that the model's code reads while it is built never comes from uninitialized memory: it is known because it does
-not depend on weights, or the model is built on the CPU by its own initialisation.
+not depend on weights, or the model is built on the CPU by its own initialization.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from analyzer.models.known_values import KnownValues, Literals
 
 Model = TypeVar("Model")
 
-INITIALISERS = frozenset(
+INITIALIZERS = frozenset(
     f"aten::{name}_"
     for name in ("uniform normal random exponential geometric log_normal cauchy bernoulli erfinv fill zero").split()
 )
@@ -29,8 +29,8 @@ SEED = 0
 
 
 def skip_init(factory: Callable[[], Model]) -> Model:
-    """Calls the factory with initialisation skipped: on meta; with known values of small constants, where its code
-    reads a value; or as `initialised` does, where it reads a value that depends on weights."""
+    """Calls the factory with initialization skipped: on meta; with known values of small constants, where its code
+    reads a value; or as `initialized` does, where it reads a value that depends on weights."""
     with _restore_generators():
         try:
             return _on_meta(factory)
@@ -38,11 +38,11 @@ def skip_init(factory: Callable[[], Model]) -> Model:
             try:
                 return _on_meta(factory, KnownValues(MAX_KNOWN))
             except Exception:
-                return initialised(factory)
+                return initialized(factory)
 
 
-def initialised(factory: Callable[[], Model]) -> Model:
-    """Calls the factory with its own initialisation, from fixed seeds of torch, Python and NumPy."""
+def initialized(factory: Callable[[], Model]) -> Model:
+    """Calls the factory with its own initialization, from fixed seeds of torch, Python and NumPy."""
     with _restore_generators():
         torch.manual_seed(SEED)
         random.seed(SEED)
@@ -79,7 +79,7 @@ def _restore_generators() -> Iterator[None]:
 
 
 class _SkipInit(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Skips initialisers and in-place arithmetic on meta.
+    """Skips initializers and in-place arithmetic on meta.
 
     `refusal` is the first error of an operator, such as of one that reads a value. Code that handles it would build
     another model.
@@ -96,7 +96,7 @@ class _SkipInit(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if args and isinstance(args[0], torch.Tensor) and args[0].is_meta:
             target, schema = args[0], func._schema
-            if schema.name in INITIALISERS:
+            if schema.name in INITIALIZERS:
                 return target
             if schema.name.endswith("_") and schema.is_mutable and _keeps_shape(target, args[1:]):
                 return target

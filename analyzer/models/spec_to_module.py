@@ -54,7 +54,7 @@ class Outputs(NamedTuple):
 def build(
     name: str, *, train: bool = False, overrides: Overrides | None = None, input: Shape | None = None
 ) -> nn.Module:
-    """The built-in network on the CPU in float32, initialised after He et al. 2015 with zero biases.
+    """The built-in network on the CPU in float32, initialized after He et al. 2015 with zero biases.
 
     With `train` it has the auxiliary heads, is in train mode and returns `Outputs`; without, it is in eval mode and
     returns logits. `input` is (channels, height, width) and sets the width of fully connected layers.

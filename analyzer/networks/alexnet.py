@@ -1,4 +1,4 @@
-"""AlexNet twice: Caffe's network with two groups, and torchvision's single tower."""
+"""AlexNet twice: Caffe's network with two groups, and torchvision's network without groups."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ ALEXNET = Network(
 )
 ALEXNET_TORCHVISION = Network(
     "alexnet-torchvision",
-    "AlexNet in a single tower, no LRN",
+    "AlexNet without groups and LRN",
     "pytorch/vision torchvision/models/alexnet.py at 00658a2; Krizhevsky 2014",
     {
         "features": _numbered(FEATURES),

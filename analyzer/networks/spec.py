@@ -161,7 +161,7 @@ class BatchNorm(_Leaf):
 
 
 class LRN(_Leaf):
-    """Local response normalisation over `size` neighbouring channels; Caffe's defaults."""
+    """Local response normalization over `size` neighboring channels; Caffe's defaults."""
 
     size: int = 5
     alpha: float = 1e-4

@@ -1,6 +1,6 @@
 """Finds permanent changes in a series: four runs or more on each side, 4 % or more, and above the series' noise.
 
-ruptures proposes change points; each must then pass a test on the runs between the neighbouring change points. Of the
+ruptures proposes change points; each must then pass a test on the runs between the neighboring change points. Of the
 proposals that fail, the weakest is removed, and the others are tested again. Counts have no noise, so that every
 difference is a change.
 """
@@ -186,7 +186,7 @@ def propose_change_points(levels: Array, excluded: Collection[int] = ()) -> list
 
 
 def median_filter(levels: Array) -> Array:
-    """The median of each run and its two neighbours: keeps steps and removes single outliers."""
+    """The median of each run and its two neighbors: keeps steps and removes single outliers."""
     padded = np.pad(levels, 1, mode="edge")
     return np.asarray(np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0))
 
@@ -207,9 +207,9 @@ def absolute_deviation(levels: Array) -> float:
 
 
 def _significant(levels: Array, cuts: Sequence[int]) -> list[int]:
-    """The proposals that pass the test between neighbouring proposals that pass it too.
+    """The proposals that pass the test between neighboring proposals that pass it too.
 
-    Of the proposals that fail, the one that explains the least is removed, and its neighbours are tested again. Its
+    Of the proposals that fail, the one that explains the least is removed, and its neighbors are tested again. Its
     p-value would not do: a true change fails, too, between superfluous proposals that leave it four runs.
     """
     kept = list(cuts)

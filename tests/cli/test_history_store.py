@@ -85,11 +85,19 @@ def test_a_limit_says_what_it_leaves_out(analyze, runs):
 
 
 def test_a_column_sorts(analyze, runs):
-    def batches(*options):
-        return [int(row["batch"]) for row in rows(analyze("history", "list", "--format", "csv", *options))]
+    def values(column, *options):
+        return [row[column] for row in rows(analyze("history", "list", "--format", "csv", *options))]
 
-    assert batches("--sort", "batch", "--limit", "4") == [1, 1, 8, 16]
-    assert batches("--sort", "-time_s", "--where", "batch > 1") == [16, 8, 32], "an unknown time is last"
+    def batches(*options):
+        return list(map(int, values("batch", *options)))
+
+    assert batches("--sort", "batch", "--limit", "2") == [32, 16], "the largest first, as analyze --sort"
+    assert batches("--sort", "batch", "--reverse", "--limit", "4") == [1, 1, 8, 16]
+    assert batches("--sort", "time_s", "--where", "batch > 1") == [16, 8, 32], "an unknown time is last"
+    models = values("model", "--sort", "model")
+    assert models == sorted(models)
+    assert values("model", "--sort", "model", "--reverse") == models[::-1]
+    assert values("created") == values("created", "--sort", "created") == sorted(values("created"), reverse=True)
     shown = analyze("history", "list", "--sort", "tme_s")
     assert (shown.status, "no column 'tme_s'; nearest: time_s" in shown.err) == (2, True)
 

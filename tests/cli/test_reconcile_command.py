@@ -250,6 +250,8 @@ def calls(net, monkeypatch):
     [
         (("--peer", "THOP", "--peer", "flopcountermode", "--peer", "thop"), (["thop", "FlopCounterMode"], 300.0)),
         ((), (list(PEERS), 300.0)),
+        (("--peer-timeout", "20"), (list(PEERS), 20.0)),
+        (("--peer-timeout", "0"), (list(PEERS), None)),
         (("--no-timeout",), (list(PEERS), None)),
         (("--timeout-free",), (list(PEERS), None)),
     ],

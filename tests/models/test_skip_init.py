@@ -1,4 +1,4 @@
-"""Building without initialisation: no value of a weight is read that its own code did not give."""
+"""Building without initialization: no value of a weight is read that its own code did not give."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from analyzer.models.skip_init import initialised, skip_init
+from analyzer.models.skip_init import initialized, skip_init
 
 
 class Rates(nn.Module):
@@ -39,7 +39,7 @@ class Asks(nn.Module):
         return self.gate.weight.sum().item()
 
 
-def test_a_value_of_a_weight_is_that_of_its_initialiser():
+def test_a_value_of_a_weight_is_that_of_its_initializer():
     model = skip_init(Asks)
     assert model.sum == 128 * 128
     assert model.gate.weight.sum() == 128 * 128
@@ -57,7 +57,7 @@ def test_a_handled_refusal_builds_the_same_model():
     assert skip_init(Handles).sum == 128 * 128
 
 
-def test_tensors_on_the_processor_are_initialised():
+def test_tensors_on_the_processor_are_initialized():
     class Table(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -69,8 +69,8 @@ def test_tensors_on_the_processor_are_initialised():
 def test_random_weights_are_seeded_and_the_callers_generators_restored():
     torch.manual_seed(7)
     random.seed(7)
-    first, expected = initialised(lambda: nn.Linear(4, 4)), (torch.initial_seed(), random.getstate())
-    second = initialised(lambda: nn.Linear(4, 4))
+    first, expected = initialized(lambda: nn.Linear(4, 4)), (torch.initial_seed(), random.getstate())
+    second = initialized(lambda: nn.Linear(4, 4))
     assert torch.equal(first.weight, second.weight)
     assert (torch.initial_seed(), random.getstate()) == expected
 
@@ -83,4 +83,4 @@ def test_a_drawn_value_is_not_known():
             super().__init__()
             self.drawn = torch.rand(3).sum().item()
 
-    assert skip_init(Draws).drawn == skip_init(Draws).drawn == initialised(Draws).drawn
+    assert skip_init(Draws).drawn == skip_init(Draws).drawn == initialized(Draws).drawn

@@ -15,7 +15,7 @@ from analyzer.models.spec_to_module import Outputs, auxiliary_loss, build, drop_
 from analyzer.networks import VARIANTS
 
 State = Mapping[str, Tensor]
-FAST = ("googlenet", "googlenet-torchvision", "nin")  # The others take seconds to initialise.
+FAST = ("googlenet", "googlenet-torchvision", "nin")  # The others take seconds to initialize.
 
 
 def random_state(model: nn.Module, seed: int = 0) -> dict[str, Tensor]:

@@ -104,7 +104,7 @@ def parse_budget(
 @click.option("--self-test", is_flag=True,
               help="Time the working tree against itself, to show the smallest detectable change.")  # fmt: skip
 @click.option("--device", callback=parse_device, metavar="DEVICE",
-              help="Device to time on: cpu, cuda, cuda:1. Default: cpu. CUDA is untested end to end.")  # fmt: skip
+              help="Device to time on: cpu, cuda, cuda:1. Default: cpu. CUDA: whole checks are untested.")  # fmt: skip
 @click.option("--time-budget", "budget_s", callback=parse_budget, metavar="SECONDS|auto",
               help="Time per model, doubled if a regression must be confirmed. auto: 60 seconds, then until there is "
                    "a decision, at most 30 minutes. Default: 60.")  # fmt: skip

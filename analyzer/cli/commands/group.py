@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from analyzer.cli.commands.help import HELP_ALL, shows_all, summaries, write_options
+from analyzer.cli.commands.help import HELP_ALL, HelpContext, shows_all, summaries, write_options
 from analyzer.cli.completion import complete_model
 
 EXAMPLES = """\b
@@ -21,7 +21,7 @@ Examples:
 
 A MODEL is a built-in network (analyze list), FILE.py with one model, FILE.py:NAME, FILE.py:NAME(ARGUMENTS),
 PACKAGE.MODULE:NAME, FILE.pt2, torchvision:NAME, timm:NAME, hf:NAME, or the bare name of a model of torchvision or timm.
-A name that is also a command's means the command; select such a model with --model.
+If a command has the same name as a model, the name means the command; select the model with --model.
 
 MACs are multiply-adds; one MAC is two FLOPs. Results go to standard output, messages to standard error.
 
@@ -40,6 +40,8 @@ MAX_SHORT_EXAMPLES = 4
 
 class ModelGroup(click.Group):
     """A group whose arguments are models, unless the first is the name of a command."""
+
+    context_class = HelpContext
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         rest = self.make_parser(context).parse_args(list(arguments))[1] if not context.resilient_parsing else []

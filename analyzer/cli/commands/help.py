@@ -10,7 +10,7 @@ import click
 # Topics in the order shown, with the names of their options. Options without a topic come first.
 TOPICS = {
     "Model": ("--model", "--variant", "--set", "--input", "--batch", "--mode", "--train", "--timeout"),
-    "Table": ("--module", "--depth", "--by", "--sort", "--top", "--no-fold", "--metric"),
+    "Table": ("--module", "--depth", "--by", "--sort", "--reverse", "--top", "--no-fold", "--metric"),
     "Memory": ("--memory", "--against", "--optimizer", "--precision", "--accumulate", "--shard", "--stage"),
     "Checks of the count": ("--counter", "--verify", "--strict"),
     "Run": ("--resume", "--dry-run", "--keep-going", "--retries", "--memory-limit", "--jobs", "--store", "--cluster"),
@@ -26,12 +26,13 @@ RARE = {
     "explain": SELECTION,
     "history": "--reference --rebuild",
     "llm": SELECTION,
-    "reconcile": f"{SELECTION} --no-timeout",
+    "reconcile": f"{SELECTION} --peer-timeout",
     "report": f"{SELECTION} --charts --figures",
     "scale": SELECTION,
     "sweep": "--include --needs --budget --processes --memory-limit --jobs",
     "time": f"{SELECTION} --compile --replay --flush --keep --against",
 }
+NON_BREAKING_HYPHEN = "\u2011"
 
 
 def _show_all(context: click.Context, parameter: click.Parameter, requested: bool) -> None:
@@ -46,8 +47,34 @@ HELP_ALL = click.Option(
 )
 
 
+class HelpFormatter(click.HelpFormatter):
+    """Ends lines at spaces only. click also ends them at hyphens, and so within `--self-test`."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, _keep_hyphens(args), prefix)
+
+    def write_text(self, text: str) -> None:
+        super().write_text(_keep_hyphens(text))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl([(term, _keep_hyphens(text)) for term, text in rows], col_max, col_spacing)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(NON_BREAKING_HYPHEN, "-")
+
+
+def _keep_hyphens(text: str) -> str:
+    return text.replace("-", NON_BREAKING_HYPHEN)
+
+
+class HelpContext(click.Context):
+    formatter_class = HelpFormatter
+
+
 class Command(click.Command):
     """A command whose help has options by topic."""
+
+    context_class = HelpContext
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
         parameters = super().get_params(context)

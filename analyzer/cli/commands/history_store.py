@@ -34,13 +34,14 @@ def where_option(help: str, *, required: bool = False) -> Decorator:
 Examples:
   analyze history list
   analyze history list --where 'model ~ "inception*" and batch == 8'
-  analyze history list --where 'quality == "trusted"' --sort time_s --limit 10
+  analyze history list --where 'batch == 8' --sort time_s --reverse --limit 10
   analyze history list --where 'time_s > 5ms' --limit 1000 --format csv
   analyze history list --runs --store postgresql://reader@db.example.org/lab
 {FILTERS}""")  # fmt: skip
 @where_option("List only the results that this filter selects.")
-@click.option("--sort", metavar="COLUMN", shell_complete=complete_filter, default="-created", show_default=True,
-              help="Sort by a column, the smallest first; with - before its name the largest first.")  # fmt: skip
+@click.option("--sort", metavar="COLUMN", shell_complete=complete_filter, default="created", show_default=True,
+              help="Sort by a column: the largest numbers or the latest times first, texts from A to Z.")  # fmt: skip
+@click.option("--reverse", is_flag=True, help="Reverse the order of --sort: the smallest or the oldest first.")
 @click.option("--limit", type=click.IntRange(1, MAX_COUNT), default=LIMIT, show_default=True, metavar="N",
               help="List at most N results or runs.")  # fmt: skip
 @click.option("--runs", is_flag=True, help="List sweeps and timed runs, with their numbers of results.")

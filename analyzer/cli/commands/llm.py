@@ -21,8 +21,8 @@ Examples:
   analyze llm hf:FOLDER --optimizer adamw --precision bf16-mixed --shard 8
   analyze llm hf:FOLDER --device h100 -o model.html
 
-FOLDER has a config.json of transformers (extra zoo); hf: in front of it may be left out. A file of your own works as
-net.py:Net, if it makes a model of transformers. The model is built on meta tensors: nothing is downloaded or
+FOLDER has a config.json of transformers (extra zoo); hf: in front of it may be left out. A model of transformers in
+your own file works too: net.py:Net. The model is built on meta tensors: nothing is downloaded or
 computed, and the weights take no memory.
 """
 TOKENS = click.IntRange(1, 10_000_000)
@@ -60,8 +60,8 @@ TOKENS = click.IntRange(1, 10_000_000)
 @click.option("--shard", type=click.IntRange(2, 1_000_000), metavar="N",
               help="With --optimizer: number of devices over which ZeRO or FSDP shards.")  # fmt: skip
 @click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
-              help="With --shard: 1 splits the optimizer's state, 2 gradients too, 3 (default) weights "
-                   "too.")  # fmt: skip
+              help="With --shard: 1 shards the optimizer's state, 2 also gradients, 3 (default) also "
+                   "weights.")  # fmt: skip
 @click.option("--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
               help="Time limit of the count. Default: 600.")  # fmt: skip
 @output_or_page_options
@@ -72,7 +72,7 @@ def llm(
     lower bounds on time."""
     if (precision or shard) and not optimizer:
         raise AnalyzerError(
-            f"{'--precision' if precision else '--shard'} is of training memory; give --optimizer NAME too"
+            f"{'--precision' if precision else '--shard'} changes the memory of training; give --optimizer NAME too"
         )
     if stage and not shard:
         raise AnalyzerError("--stage has no effect without --shard N")

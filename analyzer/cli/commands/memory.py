@@ -34,7 +34,7 @@ OPTIONS = (
                  help="With --memory --train: number of devices over which ZeRO or FSDP shards; memory is that of one "
                       "device."),
     click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
-                 help="With --shard: 1 splits the optimizer's state, 2 gradients too, 3 (default) weights too."),
+                 help="With --shard: 1 shards the optimizer's state, 2 also gradients, 3 (default) also weights."),
 )
 # fmt: on
 

@@ -89,18 +89,18 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
     "input": click.option(
         "--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]",
         help="Input shape without the batch, such as 3x320x320 or ids=128:int64. Repeat it for several inputs. "
-             " Default: the model's default input, if it has one."),
+             "Default: the model's default input, if it has one."),
     "batch": click.option(
         "--batch", type=click.IntRange(1, MAX_COUNT), default=1, show_default=True, metavar="N", help="Batch size."),
     "mode": click.option(
         "--mode", type=click.Choice(["inference", "training"]),
-        help="Default: inference."),
+        help="Count the model for inference or for training. Default: inference."),
     "timeout": click.option(
         "--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
         help="Time limit for counting each model that is not built in. Default: 600."),
     "train": click.option(
         "--train", is_flag=True,
-        help="Training: adds the backward pass, and auxiliary classifiers if there are any. Same as --mode training."),
+        help="Same as --mode training: adds the backward pass, and auxiliary classifiers if there are any."),
 }
 # fmt: on
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_options, selection_options
+from analyzer.cli.commands.options import Number, output_options, selection_options
 from analyzer.cli.selection import Selection
 
 EXAMPLES = """\b
@@ -25,14 +25,12 @@ and deepspeed. Each runs in its own process.
 @selection_options(without={"set", "mode"})
 @click.option("--peer", "peer_names", multiple=True, metavar="NAME",
               help="Run only this tool; repeat it for several. Default: all.")  # fmt: skip
-@click.option(
-    "--no-timeout",
-    is_flag=True,
-    help="No time limit for the other tools (default: 5 minutes each). Does not affect --timeout.",
-)
-@click.option("--timeout-free", is_flag=True, hidden=True, help="The former name of --no-timeout.")
+@click.option("--peer-timeout", "peer_timeout_s", type=Number(0, 1e6), metavar="SECONDS",
+              help="Time limit of each other tool; 0 is no limit. Default: 300.")  # fmt: skip
+@click.option("--no-timeout", "--timeout-free", "no_timeout", is_flag=True, hidden=True,
+              help="The former names of --peer-timeout 0.")  # fmt: skip
 @output_options
-def reconcile(selection: Selection, no_timeout: bool, timeout_free: bool, **options: Any) -> int:
+def reconcile(selection: Selection, peer_timeout_s: float | None, no_timeout: bool, **options: Any) -> int:
     """Count a model with fvcore, ptflops and other tools, and explain every difference from macscope's count.
 
     Takes one model. The exit status is 0 even if counts differ, and 3 if no other tool could count.
@@ -40,4 +38,5 @@ def reconcile(selection: Selection, no_timeout: bool, timeout_free: bool, **opti
     from analyzer.cli.jobs.reconcile import run_reconcile
     from analyzer.reconcile.run_peers import TIME_LIMIT_S
 
-    return run_reconcile(selection, **options, limit_s=None if no_timeout or timeout_free else TIME_LIMIT_S)
+    limit_s = 0 if no_timeout else TIME_LIMIT_S if peer_timeout_s is None else peer_timeout_s
+    return run_reconcile(selection, **options, limit_s=limit_s or None)

@@ -64,7 +64,8 @@ def split_axes(context: click.Context, parameter: click.Parameter, text: str | N
               help="html; md, a short summary for a pull request; with --from also table, json, csv and latex. "
                    "Default: html.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", callback=require_writable_output,
-              help="Default: analysis.html, for other formats standard output; - is standard output.")  # fmt: skip
+              help="Output file; - is standard output. Default: analysis.html for HTML, standard output for "
+                   "other formats.")  # fmt: skip
 def report(
     selection: Selection, files: tuple[str, ...], source: str | None, form: str | None, output: str | None,
     **options: Any,

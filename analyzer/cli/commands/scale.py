@@ -23,9 +23,10 @@ Examples:
   analyze scale googlenet -o googlenet.tex
 
 A size is batch, height, width, frames or sequence, another size of an input (arg0.1, mask.2), or a number of a
-built-in network (conv1.out). An unknown name lists the names that the model has. height=width is one variable for both.
+built-in network (conv1.out). The error for an unknown name lists the names of the model. height=width is one variable
+for both.
 
-A formula reproduces every count that it was fitted to or tested on exactly. Sizes that no verified formula covers
+A formula reproduces exactly every count that it was fitted to or tested on. Sizes that no verified formula covers
 are counted. With strides a formula covers sizes of one residue class, such as multiples of 32.
 """
 

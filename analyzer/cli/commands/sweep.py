@@ -37,7 +37,7 @@ sweep.toml:
   batch = 64
 
 Options override the file's keys. Results are stored as they arrive, by default in .analyze/history.sqlite;
---resume goes on with the last run of the same grid. analyze report --from history and analyze history list show them.
+--resume continues the last run of the same grid. analyze report --from history and analyze history list show them.
 
 Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot be stored; 130 after Ctrl-C.
 """
@@ -78,7 +78,7 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
               help="Number of counting processes. Default: one per processor.")  # fmt: skip
 @click.option("--keep-going", is_flag=True, help="Run the other models if one does not load.")
-@click.option("--resume", is_flag=True, help="Go on with the last run of this grid.")
+@click.option("--resume", is_flag=True, help="Continue the last run of this grid.")
 @click.option("--dry-run", is_flag=True, help="List the configurations with their MACs, memory and bounds on time.")
 @click.option("--store", metavar="URL",
               help="SQLite file or postgresql://USER@HOST/DATABASE. Default: the variable ANALYZE_STORE, else "

@@ -66,7 +66,8 @@ def check_limit(context: click.Context, parameter: click.Parameter, text: str | 
               help="Write a Chrome trace of one pass; needs a single model and configuration.")  # fmt: skip
 @click.option("--replay", is_flag=True, help="Also time each module alone, with warm and with flushed caches.")
 @click.option("--load", "loads", callback=split_loads, metavar="N/s[,N/s]",
-              help="Also measure latency under load: random arrivals, such as 50/s.")  # fmt: skip
+              help="Also measure latency under load: requests at random times, at this mean rate, such as "
+                   "50/s.")  # fmt: skip
 @click.option("--limit", callback=check_limit, metavar="P=TIME",
               help="Find the highest rate of arrivals whose latency stays within this limit, such as "
                    "p99=50ms.")  # fmt: skip

@@ -48,7 +48,7 @@ def run_count(
     some of several models cannot be counted."""
     selection.require_models("count")
     if verify and selection.references:
-        raise AnalyzerError("--verify needs a closed form, which a --model does not have; give --variant")
+        raise AnalyzerError("--verify needs a closed form, which only built-in networks have; give --variant")
     if verify and memory and form != "json":
         raise AnalyzerError("--memory has no effect with --verify, which shows the counters; give one of them")
     if against and form in ("json", "csv"):

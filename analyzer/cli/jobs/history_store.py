@@ -14,22 +14,32 @@ from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import replacing
 from analyzer.core.units import counted
 from analyzer.database import store as stores
+from analyzer.database.columns import BY_NAME, TIMESTAMPS
 from analyzer.database.rows import decode
 from analyzer.database.store import Store, open_store
 from analyzer.database.transfer import WANTED, json_lines, read_rows, write_parquet
 
 NO_RESULTS = "no results yet; run analyze time or analyze sweep, or import results with analyze history import"
-NEWEST_FIRST = "-created"
+NEWEST = "created"
 SHOWN = 50  # Of the results that a deletion would remove.
 
 
 def list_results(
-    *, where: str | None, sort: str, limit: int, runs: bool, store: str | None, form: str, output: str | None
+    *,
+    where: str | None,
+    sort: str,
+    reverse: bool,
+    limit: int,
+    runs: bool,
+    store: str | None,
+    form: str,
+    output: str | None,
 ) -> int:
     from reports import results
 
-    if runs and (where is not None or sort != NEWEST_FIRST):
-        raise AnalyzerError("--runs lists whole runs, newest first; leave out --where and --sort")
+    if runs and (where is not None or sort != NEWEST or reverse):
+        raise AnalyzerError("--runs lists whole runs, newest first; leave out --where, --sort and --reverse")
+    alphabetical = sort in BY_NAME and BY_NAME[sort].kind == "text" and sort not in TIMESTAMPS
     with open_store(store, create=False) as opened:
         if runs:
             every_run = opened.runs()[:limit]
@@ -39,7 +49,7 @@ def list_results(
                 json=lambda: results.dump(every_run, len(every_run)),
             )  # fmt: skip
             return 0
-        rows = list(opened.select(where, order=sort.removeprefix("-"), descending=sort.startswith("-"), limit=limit))
+        rows = list(opened.select(where, order=sort, descending=alphabetical == reverse, limit=limit))
         total = opened.count(where) if len(rows) == limit else len(rows)
         _report(opened, total, where)
     emit(

@@ -45,7 +45,8 @@ def run_machine(
         print_message(f"kept in {save_peaks({**envelope, 'status': 'ok', 'peaks': list(merged.values())})}")
     if void:
         reason = void[0]["reason"]
-        print_message(f"{len(void)} of {len(measured)} peaks are void and not kept: {reason}; stop it and run again")
+        advice = "stop other processes and run again"
+        print_message(f"{len(void)} of {len(measured)} peaks are void and not kept: {reason}; {advice}")
     return 0 if status == "ok" else 3
 
 

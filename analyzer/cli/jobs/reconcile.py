@@ -19,7 +19,7 @@ def run_reconcile(
 ) -> int:
     """Returns 0, or 3 if no peer could count; a difference between a peer and us is not a failure."""
     if len(selection.references) + len(selection.variants) != 1:
-        raise AnalyzerError("reconcile takes one model; such as net.py or googlenet")
+        raise AnalyzerError("reconcile takes one model, such as net.py or googlenet")
     peers = list(dict.fromkeys(map(_find_peer, peer_names))) or list(PEERS.values())
     request = {
         "reference": next(iter(selection.references), None),

@@ -37,13 +37,13 @@ def show_scaling(
         raise AnalyzerError("analyze scale takes one model; run it once for each")
     if (memory or against) and module:
         option = "--memory" if memory else "--against"
-        raise AnalyzerError(f"{option} is of the whole model; leave out --module")
+        raise AnalyzerError(f"{option} applies to the whole model; leave out --module")
     if "cache_bytes" in metrics and module:
-        raise AnalyzerError("cache_bytes is of the whole model; leave out --module")
+        raise AnalyzerError("cache_bytes applies to the whole model; leave out --module")
     fitted = capacity(against) if against is not None else None
     if form == "html" and not at:
-        raise AnalyzerError("a page has charts over sizes; give them, such as --at batch=1..64:x2")
-    with spinner("Counting at several sizes …", when=bool(selection.references)):
+        raise AnalyzerError("an HTML page has charts over sizes; give the sizes, such as --at batch=1..64:x2")
+    with spinner("counting at several sizes", when=bool(selection.references)):
         costs = scaling(_source(selection), over, at=at, module=module, memory=memory or fitted is not None,
                         cache="cache_bytes" in metrics)  # fmt: skip
         shown = _metrics(costs, metrics)

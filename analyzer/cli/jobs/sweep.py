@@ -138,7 +138,7 @@ def _sweep(chosen: Sequence[Case], settings: Settings, store: str | None, form: 
     _show(rows, outcome, opened.name if store else None, form, output)
     if not outcome.complete:
         left = len(outcome.keys) - len(rows)
-        print_message(f"interrupted: {len(rows):,} results are stored, {left:,} are left; --resume goes on")
+        print_message(f"interrupted: {len(rows):,} results are stored, {left:,} are left; --resume continues the sweep")
         return 130
     return 3 if failed else 0
 
@@ -188,7 +188,7 @@ def _totals(chosen: Sequence[Case], estimated: Sequence[Estimate], grid: Grid) -
         notes.append(f"Sampling takes at most {_duration(sampling_s)}, and {processes:,} processes start.")
         bounds = [estimate.at_least_s for estimate in estimated]
         if not all(bounds):
-            notes.append("No bound in training, nor without peaks of `analyze machine` for the threads and dtype.")
+            notes.append("Bounds are for inference, and need peaks of `analyze machine` for the threads and dtype.")
     memory, largest = machine_memory(), max((estimate.peak_memory or 0 for estimate in estimated), default=0)
     if memory and largest > memory:
         count = sum((estimate.peak_memory or 0) > memory for estimate in estimated)

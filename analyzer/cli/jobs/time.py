@@ -187,7 +187,7 @@ def _values(records: Sequence[Record], complete: bool, against: str | None, form
 
 def _advice(measurement: Measurement) -> str:
     fewer = "--threads 1 or " if measurement.configuration.threads > 1 else ""
-    return f"stop other processes, or try {fewer}a longer --budget; --show-void shows the times all the same"
+    return f"stop other processes, or try {fewer}a longer --budget; --show-void shows the times anyway"
 
 
 def _without_void(records: Sequence[Record]) -> list[Record]:

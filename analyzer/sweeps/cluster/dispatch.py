@@ -249,5 +249,6 @@ class Dispatch:
 
     def _lost_scheduler(self) -> CannotMeasure:
         return CannotMeasure(
-            f"the scheduler at {one_line(self.address)} was lost; results until now are stored, and --resume goes on"
+            f"the scheduler at {one_line(self.address)} was lost; results until now are stored, and "
+            "--resume continues the sweep"
         )

@@ -40,8 +40,8 @@ def tables(default: Record, trials: Sequence[Trial], command: str) -> list[Table
     now = f"{seconds(timing.median_s)} a pass, {measurement.quality}" if timing else measurement.status
     title = f"{one_line(default.label)}, {measurement.configuration.label}: {now}"
     notes = [
-        "Speed: samples per second relative to now, with a 95 % interval (Fieller). A setting is advised only if the "
-        "interval excludes 1.",
+        "Speed: samples per second relative to the model as it is, with a 95 % interval (Fieller). A setting is "
+        "advised only if the interval lies above 1.",
         *(f"Now: {text}." for text in map(one_line, limits(measurement))),
     ]
     if any(trial.verdict == "void" for trial in trials):

@@ -49,7 +49,7 @@ def require(record: Record, metric: str) -> None:
     if metric in IN_TRAINING and record.totals.backward_macs is None:
         raise AnalyzerError(f"{metric} is counted in training only; add --train")
     if metric == "peak_memory" and record.module is not None:
-        raise AnalyzerError("peak_memory is of the whole model; leave out the module")
+        raise AnalyzerError("peak_memory applies to the whole model; leave out the module")
     if metric == "peak_memory" and record.memory is None:
         raise CannotMeasure(f"{one_line(record.label)}: its memory could not be counted; see analyze --memory")
 

@@ -129,13 +129,13 @@ def _change_notes(history: History) -> tuple[str, ...]:
         ),
         *(["Not searched for changes: pip install '.[check]' from a checkout."] if unsearched else []),
         *(
-            [f"{ALL}: what the times of a run share, relative to its usual value; the machine's or the code's."]
+            [f"{ALL}: the change that all times of a run share; its cause may be the machine or the code."]
             if any(trend.series.model == ALL for trend in history.trends)
             else []
         ),
-        f"A change: {MIN_RUNS} runs or more on each side, {percent(math.expm1(MIN_LOG_CHANGE))} or more, and above the "
-        "noise of its series. detectable: the smallest change that ten more runs would show with probability 0.95. "
-        "relative to: the values by which times are divided, to remove the influence of the machine.",
+        f"A change has {MIN_RUNS} runs or more on each side, is {percent(math.expm1(MIN_LOG_CHANGE))} or larger, and "
+        "exceeds the noise of its series. detectable: the smallest change that ten more runs would show with "
+        "probability 0.95. relative to: the values by which times are divided, to remove the influence of the machine.",
     )
 
 

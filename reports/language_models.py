@@ -91,8 +91,8 @@ def _flops(model: LanguageModel) -> Table:
     ]
     last = "The prefill computes the output layer for the last token only. " if model.last_logits else ""
     notes: tuple[str, ...] = (
-        "FLOPs are 2 x MACs. Attention: full is what dense kernels run, causal what the mask needs, needed also "
-        "leaves out keys outside of windows. The last column is full with all elementwise operations.",
+        "FLOPs are 2 x MACs. Attention: full is every query with every key, as dense kernels run; causal is what the "
+        "mask keeps; needed also leaves out keys outside of windows. all operations: full with elementwise ones.",
         f"{last}Training is forward and backward.",
     )
     if model.computes_all_experts:
@@ -103,8 +103,8 @@ def _flops(model: LanguageModel) -> Table:
     if model.architecture.scan:
         elementwise = all_operations["prefill"] - per_token["prefill"]["full"]
         notes += (
-            "State-space layers and linear attention compute their scan elementwise: MACs do not hold it. All "
-            f"elementwise operations are {scaled(elementwise)} FLOPs per token of the prefill.",
+            "State-space layers and linear attention compute their scan elementwise, so MACs do not include it. "
+            f"All elementwise operations are {scaled(elementwise)} FLOPs per token of the prefill.",
         )
     return Table("FLOPs per token", columns("", *CONVENTIONS, "all operations"), tuple(rows), notes=notes)
 
@@ -185,7 +185,7 @@ def _bounds(model: LanguageModel, setting: Setting) -> Table:
         ("largest batch", f"{largest:,}" if device.capacity else MISSING, capacity),
         *_shard(model, parallel),
     ]  # fmt: skip
-    notes = ["Lower bounds by published peaks (roofline), without communication and other overhead; no forecast."]
+    notes = ["Lower bounds by published peaks (roofline), without communication and other overhead; not forecasts."]
     heads = model.architecture.heads
     if heads % parallel.tensor:
         notes.append(f"{heads} heads do not divide evenly over {parallel.tensor} devices: no split reaches the bounds.")

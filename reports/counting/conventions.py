@@ -18,7 +18,7 @@ NUMBERS = (
     ("time", "Medians of passes without instrumentation in fresh processes. Operator times are means over the middle "
      "half of the instrumented passes, so that they add up. The quality (trusted, noisy or void) states whether a time "
      "can be trusted."),
-    ("ratio", "The change relative to the first network, as a percentage of it or, from a factor of 2, as a factor. "
+    ("ratio", "The change relative to the first network: below a factor of 2 as a percentage, else as a factor. "
      "Less is green and more is red, in every metric."),
 )  # fmt: skip
 TIMES = (
@@ -28,17 +28,18 @@ TIMES = (
      "MACs."),
     ("sum, overhead", "Operators and overhead relative to the uninstrumented pass, both interquartile means. If the "
      "sum is more than 3 % off, the machine's speed changed or instrumentation changed the operators that run. "
-     "Overhead: time between operators, as a share of the sum. Passes, processes: without disturbed ones."),
-    ("GPU time, GPU utilization", "A pass that is queued completely before the GPU starts, so without launch overhead; "
-     "relative to wall time. Operator times are GPU time, minus the measured cost of the timing events."),
+     "Overhead: time between operators, as a share of the sum. Passes, processes: how many were not disturbed."),
+    ("GPU time, GPU utilization", "GPU time: that of a pass which is queued completely before the GPU starts, so "
+     "without launch overhead. Utilization: GPU time relative to wall time. Operator times are GPU time, minus the "
+     "measured cost of the timing events."),
 )  # fmt: skip
 TABLES = (
-    ("module", "`0–11` are equal modules in one row, with the sum of their figures; --no-fold lists them. A module's "
-     "own operators, outside its submodules, are (own forward); those of the model itself (top level)."),
+    ("module", "`0–11` are equal modules in one row, with the sum of their figures; --no-fold lists them. (own "
+     "forward): the operators of a module outside its submodules; (top level): those of the model itself."),
     ("type", "The class of a module, with channels or features before and after, window/stride and groups: "
      "Conv2d 3→64 7x7/2. `12 × Block` are 12 equal modules. Without a class: the operators that have MACs."),
     ("output", "The shape of the module's last output, without the batch. Figures are for the whole batch."),
-    ("share", "Of all MACs; after a backward pass, of those of the step."),
+    ("share", "Share of all MACs; in training, of the MACs of the step."),
     ("forward, backward, step", "MACs of the forward pass, of the gradients of inputs and weights, and their sum. "
      "FLOPs of a step: those of the forward pass plus 2 x the backward MACs; the optimizer is not counted."),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tables on a terminal, with colours and bars where the terminal has them."""
+"""Tables on a terminal, with colors and bars where the terminal has them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ MAX_HEADER_WIDTH = 12
 PIECE = re.compile(r"(?:[^-@:(.,= ]|\.(?=py\b|pt2\b)){0,23}[-@:(.,= ]?")
 MIN_NAME_WIDTH = 12
 ENOUGH_OF_A_TEXT = 20  # A wider column of texts gives room to an optional column.
-TRAILING_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Also between the colour codes at a line's end.
+TRAILING_SPACES = re.compile(r"(?: |\x1b\[[\d;]*m)+$")  # Also between the color codes at a line's end.
 WARNINGS = frozenset({"only in 1st", "only in 2nd", "DIFFER", "not reproduced", "regressed", "over budget"})
 
 
 def console(file: IO[str] | None = None, width: int | None = None) -> Console:
     """A console for `file` (standard output if None); 80 columns if neither `width`, COLUMNS nor a terminal gives more.
 
-    A file has no colours, even if FORCE_COLOR is set.
+    A file has no colors, even if FORCE_COLOR is set.
     """
     target = file or sys.stdout
     columns = os.environ.get("COLUMNS", "")

@@ -53,7 +53,7 @@ def _write_images(page: Page, folder: Path) -> str:
 
 
 def print_figure(chart: Chart) -> dict[str, Any]:
-    """The figure on white, with the colours that the page's script would add."""
+    """The figure on white, with the colors that the page's script would add."""
     white = {"paper_bgcolor": "#ffffff", "plot_bgcolor": "#ffffff"}
     layout = {**BASE, **chart.figure["layout"], **white, "title": {"text": ""}}
     layout["showlegend"] = bool(legend(chart.figure))  # The page writes its own legend, below the chart.

@@ -1,4 +1,4 @@
-"""Tables as a fragment of HTML for a notebook: sortable, with bars, in the colours of the notebook's theme."""
+"""Tables as a fragment of HTML for a notebook: sortable, with bars, in the colors of the notebook's theme."""
 
 from __future__ import annotations
 

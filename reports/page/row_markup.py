@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from reports.page.spacing import keep_units
+from reports.page.spacing import keep_together
 from reports.table import Cell, Row, Table, as_cell
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _markup(table: Table, start: int, end: int) -> Markup:
     last = len(table.rows) - 1 if table.total else None
     rows = table.rows[start:end]
     text = "\n".join(_row(row, total=start + place == last) for place, row in enumerate(rows))
-    return Markup(keep_units(text) if table.prose else text)  # Only the cells of prose wrap, and small print.
+    return Markup(keep_together(text) if table.prose else text)  # Only the cells of prose wrap, and small print.
 
 
 def _row(row: Row, *, total: bool) -> str:
@@ -76,7 +76,7 @@ def _parts(cell: Cell) -> Iterator[str]:
     yield _escape(cell.text)
     if cell.note:
         kind = f' class="{_escape(cell.tone)}"' if cell.tone else ""
-        yield f"<small{kind}>{_escape(keep_units(cell.note))}</small>"
+        yield f"<small{kind}>{_escape(keep_together(cell.note))}</small>"
 
 
 def _escape(text: str) -> str:

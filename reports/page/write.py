@@ -22,7 +22,7 @@ from reports.page.figures import palette
 from reports.page.figures.base import BASE
 from reports.page.glossary import GLOSSARY
 from reports.page.row_markup import first_rows, markup_rows, other_rows, table_class
-from reports.page.spacing import finalize, keep_units
+from reports.page.spacing import finalize, keep_together
 
 Charts: TypeAlias = Literal["none", "embed", "link"]
 HERE = Path(__file__).parent
@@ -65,14 +65,14 @@ def figures_json(charts: tuple[Chart, ...]) -> str:
     figures: dict[str, Any] = {
         chart.id: {**chart.figure, "views": list(map(_view, chart.views)), "marks": chart.marks} for chart in charts
     }
-    figures |= {"base": BASE, "colours": palette.LIGHT}
+    figures |= {"base": BASE, "colors": palette.LIGHT}
     return _escape_script(_compact_json(figures))
 
 
 def _view(view: tuple[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
     """A view whose sentence breaks where that of the chart does."""
     name, changes = view
-    return name, {**changes, "summary": keep_units(changes["summary"])} if "summary" in changes else changes
+    return name, {**changes, "summary": keep_together(changes["summary"])} if "summary" in changes else changes
 
 
 def _compact_json(data: Any) -> str:
@@ -106,7 +106,7 @@ def packed_json(data: Any) -> str:
 
 @cache
 def packed_library(name: str) -> str:
-    """A script of `vendor` after its licence, without the reference to a source map."""
+    """A script of `vendor` after its license, without the reference to a source map."""
     script, _, _ = (HERE / "vendor" / f"{name}.min.js").read_text(encoding="utf-8").partition("//# sourceMappingURL")
     terms = (HERE / "vendor" / f"{name}.LICENSE.txt").read_text(encoding="utf-8")
     return deflated(f"/*\n{terms}*/\n{script}".encode())

@@ -32,7 +32,7 @@ def time_table(result: TimeResult) -> Table:
         f"unchanged: the 99 % upper bound is below +{percent(rules.limit)}."
         + (f" Lower bounds are corrected for {rules.models} models (Holm)." if rules.models > 1 else ""),
         *(
-            ["inconclusive: neither is shown. --time-budget auto measures until it is, and --strict fails."]
+            ["inconclusive: neither holds. --time-budget auto measures until one does; --strict fails."]
             if result.inconclusive
             else []
         ),

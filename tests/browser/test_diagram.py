@@ -136,15 +136,15 @@ def test_a_module_picked_elsewhere_is_selected_and_survives_a_reload(diagram):
 
 
 CONTRAST = """() => {
-  const light = (colour) => {
-    const scale = colour.startsWith("rgb") ? 255 : 1;
-    const parts = colour.match(/[\\d.]+/g).map((part) => part / scale).slice(0, 3);
+  const light = (color) => {
+    const scale = color.startsWith("rgb") ? 255 : 1;
+    const parts = color.match(/[\\d.]+/g).map((part) => part / scale).slice(0, 3);
     const [r, g, b] = parts.map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   return Math.min(...[...document.querySelectorAll(".box:not(.outside):not(.gone)")].map((box) => {
-    const colours = ["rect", "text"].map((name) => getComputedStyle(box.querySelector(name)).fill);
-    const [a, b] = colours.map(light).sort();
+    const colors = ["rect", "text"].map((name) => getComputedStyle(box.querySelector(name)).fill);
+    const [a, b] = colors.map(light).sort();
     return (b + 0.05) / (a + 0.05);
   }));
 }"""

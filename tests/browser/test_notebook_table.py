@@ -13,8 +13,8 @@ def table(show, tmp_path):
 
     def open_table(html: str, dark: bool = False):
         path = tmp_path / "output.html"
-        colours = "background:#111;color:#ddd" if dark else ""
-        path.write_text(f"<!doctype html><meta charset=utf-8><body style='{colours}'>{html}", encoding="utf-8")
+        colors = "background:#111;color:#ddd" if dark else ""
+        path.write_text(f"<!doctype html><meta charset=utf-8><body style='{colors}'>{html}", encoding="utf-8")
         return show(path, dark=dark)
 
     return open_table
@@ -74,9 +74,9 @@ def test_each_of_several_tables_sorts_alone(table):
     assert page.locator("table").nth(1).locator("tbody th").first.inner_text() == "conv2"
 
 
-def test_text_has_the_colour_of_the_notebook(table):
-    for dark, colour in ((False, "rgb(0, 0, 0)"), (True, "rgb(221, 221, 221)")):
+def test_text_has_the_color_of_the_notebook(table):
+    for dark, color in ((False, "rgb(0, 0, 0)"), (True, "rgb(221, 221, 221)")):
         page = table(analyzer.count("nin")._repr_html_(), dark)
         cell = page.locator("tbody td").first
-        assert cell.evaluate("cell => getComputedStyle(cell).color") == colour
+        assert cell.evaluate("cell => getComputedStyle(cell).color") == color
         assert cell.evaluate("cell => getComputedStyle(cell.parentNode).backgroundColor") == "rgba(0, 0, 0, 0)"

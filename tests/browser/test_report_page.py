@@ -158,8 +158,8 @@ CONTRAST = r"""() => {
       const style = getComputedStyle(at);
       const mark = at.matches(".slice, .point") && at.querySelector("path, rect");
       if (mark) return channels(getComputedStyle(mark).fill);
-      const colour = channels(style.backgroundColor);
-      if (colour.length === 3 || colour[3] > 0.99) return colour;
+      const color = channels(style.backgroundColor);
+      if (color.length === 3 || color[3] > 0.99) return color;
     }
     return [255, 255, 255];
   };

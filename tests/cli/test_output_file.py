@@ -187,7 +187,7 @@ def test_the_error_names_the_file_and_the_fix(folder):
         write_text("missing/file", "text")
 
 
-def test_a_file_has_no_colours(analyze, folder, monkeypatch):
+def test_a_file_has_no_colors(analyze, folder, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert analyze(*JOB[:2], "-o", "out").status == 0
     assert "\x1b" not in (folder / "out").read_text()

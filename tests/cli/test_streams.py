@@ -324,7 +324,7 @@ STYLE = re.compile(r"\x1b\[[\d;]*m")
 
 
 @posix
-def test_a_terminal_gets_colour_and_its_width(terminal, process):
+def test_a_terminal_gets_color_and_its_width(terminal, process):
     for columns in (80, 100, 120):
         received = terminal("--variant", "googlenet", columns=columns)
         assert COLOUR.search(received)
@@ -333,7 +333,7 @@ def test_a_terminal_gets_colour_and_its_width(terminal, process):
 
 @posix
 @pytest.mark.parametrize("changes", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_no_colour_with_no_color_or_a_dumb_terminal(terminal, changes):
+def test_no_color_with_no_color_or_a_dumb_terminal(terminal, changes):
     received = terminal("--variant", "googlenet", **changes)
     assert not COLOUR.search(received)
     assert "1,582,671,872 MACs" in received

@@ -1,6 +1,6 @@
 """Bars and tiles as plotly figures: the JSON that plotly's script reads. The Python package is not imported.
 
-Its classes validate every key, and building one chart with them takes longer than a count. Colours are those of the
+Its classes validate every key, and building one chart with them takes longer than a count. Colors are those of the
 light theme; the page's script replaces them and adds what depends on the theme (text, grid).
 """
 
@@ -22,12 +22,12 @@ from reports.page.figures.palette import (
     SLATE,
     STROKES,
     TEAL,
-    colour,
+    color,
     text_on,
 )
 from reports.page.figures.ticks import linear_axis
 
-__all__ = ["BLUE", "GREEN", "ORANGE", "PURPLE", "SLATE", "TEAL", "colour"]
+__all__ = ["BLUE", "GREEN", "ORANGE", "PURPLE", "SLATE", "TEAL", "color"]
 
 Figure: TypeAlias = dict[str, Any]
 Points: TypeAlias = Sequence[float | None]
@@ -87,10 +87,10 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 class Key(Frozen):
-    """An entry of a legend: a name, a colour, and a mark: a character, or the dashes of a line as in SVG."""
+    """An entry of a legend: a name, a color, and a mark: a character, or the dashes of a line as in SVG."""
 
     name: str
-    colour: str
+    color: str
     mark: str = "■"
     dashes: str = ""
 
@@ -99,10 +99,10 @@ def legend(figure: Mapping[str, Any]) -> tuple[Key, ...]:
     """The traces, if there are several; muted ones share a key. The page writes them below the chart, to wrap."""
     named = [trace for trace in figure["data"] if trace.get("name") and trace.get("showlegend", True)]
     keys = [_key(trace) for trace in named]
-    muted = [key for key in keys if key.colour == MUTED]
+    muted = [key for key in keys if key.color == MUTED]
     if len(muted) > 1:
         names = ", ".join(key.name for key in muted)
-        keys = [key for key in keys if key.colour != MUTED] + [muted[0].replace(name=names)]
+        keys = [key for key in keys if key.color != MUTED] + [muted[0].replace(name=names)]
     return tuple(keys) if len(named) > 1 else ()
 
 
@@ -116,7 +116,7 @@ TILE = "%{{id}}<br>%{{value:,}} {unit}<br>%{{percentRoot:.1%}} of the whole<extr
 
 
 def icicle(
-    ids: Sequence[str], labels: Sequence[str], parents: Sequence[str], values: Sequence[float], colours: Sequence[str],
+    ids: Sequence[str], labels: Sequence[str], parents: Sequence[str], values: Sequence[float], colors: Sequence[str],
     *, height: int,
 ) -> Figure:  # fmt: skip
     """Modules as tiles, the network at the left and its parts to the right; a tile's height is its share."""
@@ -130,7 +130,7 @@ def icicle(
         "sort": False,
         "maxdepth": 3,
         "tiling": {"orientation": "h", "pad": 1},
-        "marker": {"colors": colours, "line": {"width": 0}},
+        "marker": {"colors": colors, "line": {"width": 0}},
         "texttemplate": "%{label}  %{percentRoot:.1%}",
         "leaf": {"opacity": 1},
         "textfont": {"color": "#ffffff", "size": FONT_SIZE},
@@ -143,12 +143,12 @@ def icicle(
 
 def stacked(
     names: Sequence[str], parts: Mapping[str, Sequence[float]], texts: Mapping[str, Sequence[str]], *, unit: str,
-    colours: Sequence[str] = (), shares: bool = False,
+    colors: Sequence[str] = (), shares: bool = False,
 ) -> Figure:  # fmt: skip
     """One bar per network, divided into its parts, whose names stand in the bars where they fit."""
     outline = {"width": 1, "color": "rgba(255,255,255,.6)"}
     data = []
-    for (part, values), tint in zip(parts.items(), colours or map(colour, range(len(parts))), strict=False):
+    for (part, values), tint in zip(parts.items(), colors or map(color, range(len(parts))), strict=False):
         label = {"textposition": "inside", "insidetextanchor": "middle", "texttemplate": escape_label(part),
                  "textangle": 0, "insidetextfont": {"color": text_on(tint)}}  # fmt: skip
         data.append(_bars(names, values, texts[part], {"color": tint, "line": outline}, part) | label)
@@ -186,7 +186,7 @@ def apart_axis(values: Collection[float]) -> dict[str, Any]:
 def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[str]]], *, unit: str) -> Figure:
     """One bar per name and group; the bars of a name stand side by side."""
     data = [
-        _bars(names, values, texts, {"color": colour(index)}, group)
+        _bars(names, values, texts, {"color": color(index)}, group)
         for index, (group, (values, texts)) in enumerate(groups.items())
     ]
     height = 80 + 18 * (len(groups) + 1) * len(names)
@@ -195,11 +195,11 @@ def grouped(names: Sequence[str], groups: Mapping[str, tuple[Points, Sequence[st
 
 
 def bars(
-    names: Sequence[str], values: Points, texts: Sequence[str], *, unit: str, colours: Sequence[str] | str,
+    names: Sequence[str], values: Points, texts: Sequence[str], *, unit: str, colors: Sequence[str] | str,
     spread: tuple[Points, Points] | None = None, suffix: str = "",
 ) -> Figure:  # fmt: skip
     """One bar per name; `spread` is the length of its error bar above and below the value."""
-    trace = _bars(names, values, texts, {"color": colours})
+    trace = _bars(names, values, texts, {"color": colors})
     if spread:
         trace["error_x"] = {"type": "data", "symmetric": False, "array": spread[0], "arrayminus": spread[1],
                             "color": SLATE, "thickness": 1.5, "width": 4}  # fmt: skip

@@ -1,6 +1,6 @@
-"""Colours of series on the page, in the light and in the dark theme, and the marks that tell series apart without them.
+"""Colors of series on the page, in the light and in the dark theme, and the marks that tell series apart without them.
 
-Any two colours of a theme differ by at least 11 (CIEDE2000; Sharma et al. 2005) in normal vision and with protanopia,
+Any two colors of a theme differ by at least 11 (CIEDE2000; Sharma et al. 2005) in normal vision and with protanopia,
 deuteranopia or tritanopia (Machado et al. 2009, severity 1), and each has a contrast of at least 3 with its background.
 A test computes both.
 """
@@ -20,8 +20,8 @@ STROKES = {"solid": "none", "dash": "6 4", "dot": "2 3", "dashdot": "6 3 2 3", "
            "longdashdot": "10 3 2 3"}  # fmt: skip
 
 
-def colour(index: int) -> str:
-    """The colour of a series. After the eighth all are muted: a repeated colour would name the wrong series."""
+def color(index: int) -> str:
+    """The color of a series. After the eighth all are muted: a repeated color would name the wrong series."""
     return LIGHT[min(index, len(SERIES))]
 
 
@@ -34,12 +34,12 @@ def symbol(index: int) -> str:
 
 
 def position(tint: str) -> int:
-    """The number of a colour, by which the style sheet names it in both themes: `--s0` to `--s8`."""
+    """The number of a color, by which the style sheet names it in both themes: `--s0` to `--s8`."""
     return LIGHT.index(tint)
 
 
 def text_on(tint: str) -> str:
-    """White or near-black, whichever has more contrast on a colour of the light theme."""
+    """White or near-black, whichever has more contrast on a color of the light theme."""
     red, green, blue = (int(tint[start : start + 2], 16) / 255 for start in (1, 3, 5))
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -47,8 +47,8 @@ def text_on(tint: str) -> str:
 
 
 def variables() -> str:
-    """The colours as variables of the style sheet: light, dark by the system or the reader's choice, and in print."""
-    light, dark = (" ".join(f"--s{index}: {tint};" for index, tint in enumerate(colours)) for colours in (LIGHT, DARK))
+    """The colors as variables of the style sheet: light, dark by the system or the reader's choice, and in print."""
+    light, dark = (" ".join(f"--s{index}: {tint};" for index, tint in enumerate(colors)) for colors in (LIGHT, DARK))
     chosen = ':root[data-theme="dark"]'
     return (
         f":root {{ {light} }}\n"

@@ -7,7 +7,7 @@ from math import log10
 from typing import Any, TypeAlias
 
 from reports.page.figures.base import Figure, Points, axis, escape_label, figure, name_axis, shorten
-from reports.page.figures.palette import BLUE, MUTED, ORANGE, SLATE, colour, dash, symbol
+from reports.page.figures.palette import BLUE, MUTED, ORANGE, SLATE, color, dash, symbol
 from reports.page.figures.ticks import linear_axis, log_axis
 
 Groups: TypeAlias = Mapping[str, tuple[Points, Points, Sequence[str]]]  # Name to x, y and text.
@@ -50,7 +50,7 @@ def curves(
         axes = {"xaxis": "x", "yaxis": f"y{suffix}"}
         hover = f"%{{x}} channels: %{{text}} {title}"
         data += [
-            _trace("lines+markers", x, values, colour(index), hover=hover, text=texts, marker=marker, **axes),
+            _trace("lines+markers", x, values, color(index), hover=hover, text=texts, marker=marker, **axes),
             _trace("lines", [0, max(x)], [limit, limit], SLATE, line={"dash": "dash"}, **axes),
         ]
         domain = [height * index + (0.1 if index else 0), height * (index + 1) - 0.02]
@@ -62,7 +62,7 @@ def steps(lines: Groups, peaks: Mapping[str, int], *, unit: str) -> Figure:
     """One step line per network over a pass; its highest point is marked."""
     data = []
     for index, (label, (x, y, texts)) in enumerate(lines.items()):
-        name, tint, peak = escape_label(label), colour(index), peaks[label]
+        name, tint, peak = escape_label(label), color(index), peaks[label]
         hover = f"{name}<br>%{{text}}: %{{y:.4s}}B in memory"
         data += [
             _trace("lines", x, y, tint, hover=hover, name=name, text=texts, line={"shape": "hvh", "dash": dash(index)}),
@@ -78,7 +78,7 @@ def points(
     groups: Groups, *, x: str, y: str, hover: str, unit_x: str = "", unit_y: str = "",
     lines: Sequence[dict[str, Any]] = (),
 ) -> Figure:  # fmt: skip
-    """Named points on two logarithmic axes, one colour and symbol per group; `lines` are ceilings.
+    """Named points on two logarithmic axes, one color and symbol per group; `lines` are ceilings.
 
     `unit_x` and `unit_y` are written at the ticks.
     """
@@ -90,7 +90,7 @@ def points(
 
 def _traces(mode: str, groups: Groups, hover: str, marker: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        _trace(mode, x, y, colour(index), hover=hover, name=escape_label(name), text=texts,
+        _trace(mode, x, y, color(index), hover=hover, name=escape_label(name), text=texts,
                marker={**marker, "symbol": symbol(index)}, line={"dash": dash(index)})
         for index, (name, (x, y, texts)) in enumerate(groups.items())
     ]  # fmt: skip
@@ -100,7 +100,7 @@ Bubble: TypeAlias = tuple[float, float, str, float]  # x, y, name, and the area 
 
 
 def bubbles(own: Sequence[Bubble], others: Sequence[tuple[float, float, str]], *, x: str, y: str) -> Figure:
-    """Networks as labelled points on two logarithmic axes, `others` small and muted."""
+    """Networks as labeled points on two logarithmic axes, `others` small and muted."""
     spots = [(x, y, name) for x, y, name, _ in own] + [*others]
     x_axis, y_axis = (
         axis(title, **log_axis(values))
@@ -115,7 +115,7 @@ def bubbles(own: Sequence[Bubble], others: Sequence[tuple[float, float, str]], *
         data.append(_bubble(xs, ys, names, places[len(own) :], MUTED, hover, {"size": 6}))
     for index, ((at_x, at_y, name, _), size, place) in enumerate(zip(own, sizes, places, strict=False)):
         marker = {"size": size, "symbol": symbol(index), "line": {"width": 1, "color": "#ffffff"}}
-        data.append(_bubble([at_x], [at_y], [name], [place], colour(index), hover, marker))
+        data.append(_bubble([at_x], [at_y], [name], [place], color(index), hover, marker))
     return figure(data, 360, xaxis=x_axis, yaxis=y_axis)
 
 

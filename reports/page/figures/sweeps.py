@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from reports.page.figures import scatter
 from reports.page.figures.base import Figure, axis, escape_label, figure, name_axis, shorten
-from reports.page.figures.palette import BLUE, GREEN, MUTED, ORANGE, SLATE, colour, symbol
+from reports.page.figures.palette import BLUE, GREEN, MUTED, ORANGE, SLATE, color, symbol
 from reports.page.figures.ticks import log_axis
 
 # x, y, their intervals' ends (None if unbounded) and the text of each point.
@@ -17,7 +17,7 @@ Spot: TypeAlias = tuple[float, float, Interval, str, str]  # x, y, interval of x
 Value: TypeAlias = tuple[float, float, Interval, str]  # x, y, interval of y, text.
 SCALE = [[0.0, "#f1f6fd"], [1.0, "#80b0ed"]]  # One hue; dark text has a contrast of at least 7 with all of it.
 TEXT = "#1a1f26"
-LOG_FROM = 20  # Numbers that differ by a larger factor are coloured by their logarithm.
+LOG_FROM = 20  # Numbers that differ by a larger factor are colored by their logarithm.
 MAX_LABELS = 14
 MAX_TEXTS = 400  # Cells of a heat map that have their value as text.
 GRID = 90  # Of points in one cell of so many in each direction, one is drawn.
@@ -105,7 +105,7 @@ def scaling(lines: Mapping[str, Sequence[Value]], *, x: str, y: str, percent: bo
     drawn = scatter.lines(groups, x=x, y=y)
     for index, (trace, values) in enumerate(zip(drawn["data"], lines.values(), strict=True)):
         trace |= {"text": [escape_label(text) for text in trace["text"]]}
-        trace["error_y"] = _error(trace["y"], [interval for _, _, interval, _ in values], colour(index))
+        trace["error_y"] = _error(trace["y"], [interval for _, _, interval, _ in values], color(index))
     # Wide intervals are cut at the border: the lines stay readable.
     highest = max(y for values in lines.values() for _, y, *_ in values)
     ends = [high for values in lines.values() for *_, (_, high), _ in values if isfinite(high)]
@@ -159,7 +159,7 @@ def heat_map(
     columns, rows = list(map(escape_label, x_values)), list(map(escape_label, y_values))
     small = len(columns) * len(rows) <= MAX_TEXTS
     trace = {
-        "type": "heatmap", "z": _colour_values(values), "x": columns, "y": rows, "text": texts,
+        "type": "heatmap", "z": _color_values(values), "x": columns, "y": rows, "text": texts,
         "colorscale": SCALE, "showscale": False,
         "xgap": 1, "ygap": 1, "hoverongaps": False, "hovertemplate": "%{y} · %{x}<br>%{text}<extra></extra>",
         **({"texttemplate": "%{text}", "textfont": {"size": 11, "color": TEXT}} if small else {}),
@@ -181,7 +181,7 @@ def heat_map(
     return figure([trace], max(height, 150), xaxis=x_axis, yaxis=y_axis, annotations=notes)
 
 
-def _colour_values(values: Sequence[Sequence[float | None]]) -> Sequence[Sequence[float | None]]:
+def _color_values(values: Sequence[Sequence[float | None]]) -> Sequence[Sequence[float | None]]:
     known = [value for line in values for value in line if value is not None]
     if not known or min(known) <= 0 or max(known) < LOG_FROM * min(known):
         return values

@@ -9,14 +9,14 @@ const config = {
 const id = (plot) => plot.id.slice("plot-".length);
 const isDrawn = (plot) => plot.dataset.drawn === "1";
 
-function colours(print) {
+function colors(print) {
   const style = getComputedStyle(root);
   const of = (name, paper) => (print ? paper : style.getPropertyValue(name).trim());
   return { ink: of("--ink", "#1a1f26"), line: of("--line", "#dde1e6"), muted: of("--muted", "#545d69"), bg: of("--bg", "#ffffff") };
 }
 
 function themed(layout, print = false) {
-  const { ink, line, muted, bg } = colours(print);
+  const { ink, line, muted, bg } = colors(print);
   const result = structuredClone({ ...figures.base, ...layout });
   Object.assign(result, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true });
   result.font = { ...result.font, color: ink, ...(print ? { size: 9 } : {}) };
@@ -27,24 +27,24 @@ function themed(layout, print = false) {
   return result;
 }
 
-// The figures have the colours of the light theme, on which text is black or white.
-const luminance = (colour) => {
+// The figures have the colors of the light theme, on which text is black or white.
+const luminance = (color) => {
   const part = (start) => {
-    const level = parseInt(colour.slice(start, start + 2), 16) / 255;
+    const level = parseInt(color.slice(start, start + 2), 16) / 255;
     return level <= 0.04045 ? level / 12.92 : ((level + 0.055) / 1.055) ** 2.4;
   };
   return 0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5);
 };
-const textOn = (colour) => (luminance(colour) < 0.18 ? "#ffffff" : "#000000");
-function seriesColours(print) {
+const textOn = (color) => (luminance(color) < 0.18 ? "#ffffff" : "#000000");
+function seriesColors(print) {
   const style = getComputedStyle(root);
-  return (figures.colours ?? []).map((light, index) => (print ? light : style.getPropertyValue(`--s${index}`).trim() || light));
+  return (figures.colors ?? []).map((light, index) => (print ? light : style.getPropertyValue(`--s${index}`).trim() || light));
 }
 function tinted(data, print) {
-  const now = seriesColours(print);
-  const text = JSON.stringify(data).replace(/"#[0-9a-f]{6}"/g, (colour) => {
-    const index = figures.colours.indexOf(colour.slice(1, -1));
-    return index < 0 ? colour : `"${now[index]}"`;
+  const now = seriesColors(print);
+  const text = JSON.stringify(data).replace(/"#[0-9a-f]{6}"/g, (color) => {
+    const index = figures.colors.indexOf(color.slice(1, -1));
+    return index < 0 ? color : `"${now[index]}"`;
   });
   const result = JSON.parse(text);
   for (const trace of result) if (trace.insidetextfont) trace.insidetextfont.color = textOn(trace.marker.color);
@@ -88,7 +88,7 @@ function draw(plot, print = false) {
   const data = tinted(untinted, print);
   if (!print && plot.clientWidth < NARROW) narrowed(data, layout);
   for (const trace of data) {
-    if (trace.error_x) trace.error_x.color = colours(print).ink;
+    if (trace.error_x) trace.error_x.color = colors(print).ink;
     if (trace.textfont && print) trace.textfont.size = 7;
   }
   const size = print ? { width: PAPER, height: Math.max(layout.height * SHRUNK, 170), autosize: false } : {};
@@ -162,7 +162,7 @@ addEventListener("resize", () => {
   if (matchMedia("print").matches) return;
   resized = setTimeout(() => plots.filter((plot) => isIcicle(plot) && isDrawn(plot) && seen(plot)).forEach((plot) => drawIcicle(plot)), 100);
 });
-function recolour() {
+function recolor() {
   plots.filter(isDrawn).forEach((plot) => draw(plot));
 }
 function redrawn() {

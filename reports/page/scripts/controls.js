@@ -1,5 +1,5 @@
 // Controls that panels and charts share.
-const labelledControl = (title, control) => make("label", { className: "pick" }, `${title} `, control);
+const labeledControl = (title, control) => make("label", { className: "pick" }, `${title} `, control);
 const selectOf = (names, change) => {
   const control = make("select", {}, ...names.map((name, index) => make("option", { textContent: name, value: index })));
   control.addEventListener("change", () => change(control.value));

@@ -3,7 +3,7 @@
 function derivations(panel, { first, tables }) {
   const tip = make("div", { id: "derivation-tip", hidden: true });
   tip.setAttribute("role", "tooltip");
-  const hint = "Point at a number, or move to it with Tab and the arrow keys, to see how it comes about.";
+  const hint = "Point at a number, or move to it with Tab and the arrow keys, to see its derivation.";
   panel.append(make("p", { className: "note", textContent: hint }), tip);
   const texts = new Map();
   let described = null;

@@ -217,8 +217,8 @@ function drawDiagram(panel, { networks, metrics, pairs }) {
     redraw();
   }
   const tools = make("div", { className: "tools graph-tools" },
-    ...(networks.length > 1 ? [labelledControl("Network", network)] : []),
-    labelledControl("Compare with", against), labelledControl("Metric", metric), query,
+    ...(networks.length > 1 ? [labeledControl("Network", network)] : []),
+    labeledControl("Compare with", against), labeledControl("Metric", metric), query,
     make("span", { className: "presets" }, plainButton("−", "Zoom out", () => scale(shown.zoom / 1.25)), plainButton("+", "Zoom in", () => scale(shown.zoom * 1.25)), plainButton("Fit", "Fit the width", fit)),
     make("span", { className: "presets" }, plainButton("Unfold all", "", unfoldAll), plainButton("Fold all", "", () => {
       shown.unfolded = new Set();

@@ -1,9 +1,9 @@
-// Drawings and charts of the page as files: SVG, and PNG at twice the size. A drawing's colours come from style sheets,
+// Drawings and charts of the page as files: SVG, and PNG at twice the size. A drawing's colors come from style sheets,
 // so they are written into a copy.
 const DRAWING_STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-family", "font-size", "font-weight", "text-anchor", "opacity"];
 
 // color(srgb 0.5 0.6 0.7), which browsers compute from color-mix, as rgb(128, 153, 179), which all programs read.
-function plainColour(text) {
+function plainColor(text) {
   const match = /^color\(srgb ([\d.e-]+) ([\d.e-]+) ([\d.e-]+)(?: \/ ([\d.e-]+))?\)$/.exec(text);
   if (!match) return text;
   const levels = match.slice(1, 4).map((level) => Math.round(255 * Number(level)));
@@ -15,7 +15,7 @@ function standaloneSvg(drawing) {
   const originals = [drawing, ...drawing.querySelectorAll("*")];
   [copy, ...copy.querySelectorAll("*")].forEach((element, index) => {
     const style = getComputedStyle(originals[index]);
-    element.setAttribute("style", DRAWING_STYLES.map((name) => `${name}:${plainColour(style.getPropertyValue(name))}`).join(";"));
+    element.setAttribute("style", DRAWING_STYLES.map((name) => `${name}:${plainColor(style.getPropertyValue(name))}`).join(";"));
   });
   const { width, height } = drawing.viewBox.baseVal;
   copy.setAttribute("xmlns", SVG);

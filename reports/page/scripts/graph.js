@@ -1,4 +1,4 @@
-// A record as a graph: operators joined with those that only clip or normalise their output, modules that fold, and the
+// A record as a graph: operators joined with those that only clip or normalize their output, modules that fold, and the
 // edges between what is visible. No drawing.
 const JOINED = new Set(["ReLU", "BN", "GELU", "SiLU", "dropout", "relu6", "hardswish", "hardtanh", "leaky_relu", "elu", "sigmoid", "tanh"]);
 const VIEWS = new Set(["flatten", "dropout", "contiguous", "reshape", "view", "permute", "transpose", "clone", "identity"]);
@@ -90,7 +90,7 @@ function buildGraph(rows) {
   return { nodes, members, grouped };
 }
 
-// Adds groups to `chain`, and their descriptions to `grouped`: of equal neighbours all but the first, such as the blocks of a transformer, and of more than 60
+// Adds groups to `chain`, and their descriptions to `grouped`: of equal neighbors all but the first, such as the blocks of a transformer, and of more than 60
 // siblings 40 each.
 function groupSiblings(nodes, depth, grouped) {
   const children = new Map();

@@ -40,9 +40,9 @@ function amount(value, unit) {
   return `${(value / size).toPrecision(4)} ${prefix}`;
 }
 const portion = (share) => (share === 1 ? "100 %" : `${(100 * share).toFixed(1)} %`);
-const blend = (colour, ground, weight) => {
+const blend = (color, ground, weight) => {
   const part = (text, start) => parseInt(text.slice(start, start + 2), 16);
-  const mixed = [1, 3, 5].map((start) => Math.round(part(colour, start) * weight + part(ground, start) * (1 - weight)));
+  const mixed = [1, 3, 5].map((start) => Math.round(part(color, start) * weight + part(ground, start) * (1 - weight)));
   return `#${mixed.map((level) => level.toString(16).padStart(2, "0")).join("")}`;
 };
 

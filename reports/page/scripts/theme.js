@@ -7,11 +7,11 @@ const named = () => {
 toggle.addEventListener("click", () => {
   root.dataset.theme = dark() ? "light" : "dark";
   named();
-  recolour();
+  recolor();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   named();
-  recolour();
+  recolor();
 });
 named();
 document.querySelector("header").append(toggle);

@@ -81,7 +81,7 @@ def modules(network: NetworkView, record: Record) -> Chart:
         f"{overhead} Whiskers: quartiles over the passes.",
         figures.bars(
             names, [times_s[name] for name in names], [seconds(times_s[name]) for name in names], unit="time",
-            suffix="s", colours=[figures.SLATE if name == OVERHEAD else figures.BLUE for name in names],
+            suffix="s", colors=[figures.SLATE if name == OVERHEAD else figures.BLUE for name in names],
             spread=(above, below),
         ),
         Table("By module", titles, rows, tools=ALL_TOOLS),
@@ -90,7 +90,7 @@ def modules(network: NetworkView, record: Record) -> Chart:
 
 
 def operators(network: NetworkView, record: Record) -> Chart:
-    """Time against MACs: one point per resolved operator, one colour per kind."""
+    """Time against MACs: one point per resolved operator, one color per kind."""
     measurement = measurement_of(record)
     counted = record.rows_by_key()
     groups: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
@@ -146,7 +146,7 @@ def kernels(network: NetworkView, record: Record) -> list[Block]:
             figures.bars(
                 shown,
                 [times_s[name] for name in shown], [seconds(times_s[name]) for name in shown],
-                unit="time", suffix="s", colours=figures.PURPLE,
+                unit="time", suffix="s", colors=figures.PURPLE,
             ),
             Table("By kernel", columns("kernel", "time", "share", left=("share",)), rows, tools=ALL_TOOLS),
             len(shown),

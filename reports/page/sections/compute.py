@@ -12,7 +12,7 @@ from reports import cells
 from reports.counting.network import network as network_table
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import base as figures
-from reports.page.figures.palette import SERIES, SLATE, colour
+from reports.page.figures.palette import SERIES, SLATE, color
 from reports.page.module_tree import NEGLIGIBLE, Node, kind, level, tree, walk
 from reports.page.network_views import NetworkView, compute_metric, metric_noun, metric_title
 from reports.table import Table, columns
@@ -29,7 +29,7 @@ LEAD = (
 
 def section(networks: Sequence[NetworkView]) -> Section:
     shown = [network for network in networks if not network.empty]
-    hues = kind_colours(shown)
+    hues = kind_colors(shown)
     metric = compute_metric(shown)
     charts = [tiles(network, hues, metric) for network in shown]
     blocks: list[Block] = [*charts]
@@ -41,8 +41,8 @@ def section(networks: Sequence[NetworkView]) -> Section:
     return Section("compute", "Where the compute goes", "Compute", LEAD if shown else "", tuple(blocks))
 
 
-def kind_colours(networks: Sequence[NetworkView]) -> dict[str, str]:
-    """A colour per kind of operator, in the order of MACs and parameters; those after the seventh are other."""
+def kind_colors(networks: Sequence[NetworkView]) -> dict[str, str]:
+    """A color per kind of operator, in the order of MACs and parameters; those after the seventh are other."""
     weights: Counter[str] = Counter()
     for network in networks:
         macs, params = max(network.totals.macs, 1), max(network.totals.params, 1)
@@ -50,12 +50,12 @@ def kind_colours(networks: Sequence[NetworkView]) -> dict[str, str]:
             weights[kind(row)] += row.macs / macs + row.params / params  # type: ignore[assignment]
     del weights[OTHER]
     names = [name for name, weight in weights.most_common(len(SERIES) - 1) if weight]
-    return {name: colour(index) for index, name in enumerate(names)} | {OTHER: SLATE}
+    return {name: color(index) for index, name in enumerate(names)} | {OTHER: SLATE}
 
 
 def tiles(network: NetworkView, hues: Mapping[str, str] | None = None, compute: str = "") -> Chart:
     """The icicle of one network: the whole, its modules, their parts. Hue: the kind of operator with most MACs."""
-    hues = kind_colours([network]) if hues is None else hues
+    hues = kind_colors([network]) if hues is None else hues
     compute = compute or compute_metric([network])
     times_s = network.module_times_s
     metrics = [compute, "params", "activations", *(["time"] if times_s else [])]
@@ -73,7 +73,7 @@ def tiles(network: NetworkView, hues: Mapping[str, str] | None = None, compute: 
             labels=[node.label for node, _ in nodes],
             parents=[parent for _, parent in nodes],
             values=_values(nodes, first),
-            colours=[SLATE, *tints[1:]],
+            colors=[SLATE, *tints[1:]],
             height=560 if len(nodes) > 30 else 340,
         ),
         table=network_table(network.record, 2, times_s or None).replace(
@@ -156,7 +156,7 @@ def kinds(networks: Sequence[NetworkView], hues: Mapping[str, str], compute: str
         summary=view.summary,
         figure=figures.stacked(
             [network.name for network in networks], view.shares, view.texts, unit=f"share of {metric_noun(first)}",
-            colours=[hues[name] for name in names], shares=True,
+            colors=[hues[name] for name in names], shares=True,
         ),
         table=Table("Networks by kind of operator", titles, rows, tools=("sort", "csv")),
         marks=sum(1 for shares in view.shares.values() for share in shares if share),

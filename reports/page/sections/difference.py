@@ -69,7 +69,7 @@ def bars(first: NetworkView, other: NetworkView, modules: Modules) -> Chart:
             list(shown.values()),
             [f"{signed(gap, metric)} {unit}" for gap in shown.values()],
             unit=unit,
-            colours=[figures.ORANGE if gap > 0 else figures.GREEN for gap in shown.values()],
+            colors=[figures.ORANGE if gap > 0 else figures.GREEN for gap in shown.values()],
         ),
         table=table(first, other, modules),
         marks=len(shown),

@@ -75,7 +75,7 @@ def weights(networks: Sequence[NetworkView]) -> Chart:
             tools=("csv",),
         ),
         marks=sum(1 for params in by_network.values() for layer in layers if params[layer]),
-        legend=tuple(figures.Key(layer, figures.colour(index)) for index, layer in enumerate(layers)),
+        legend=tuple(figures.Key(layer, figures.color(index)) for index, layer in enumerate(layers)),
     )
 
 

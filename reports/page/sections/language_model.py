@@ -49,7 +49,7 @@ def sections(models: Sequence[LanguageModel]) -> tuple[Section, ...]:
 def section(model: LanguageModel, setting: Setting, suffix: str = "") -> Section:
     """`suffix` of ids, which differ between sections of one page."""
     lead = (
-        "Prefill of a prompt of so many tokens, and the next decoding step with them in the cache. Every point is a "
+        "Prefill of a prompt of this length, and the next decoding step with its tokens in the cache. Every point is a "
         "count of the model at this length; the lines only connect the points."
     )
     charts = (
@@ -107,9 +107,9 @@ def _times(curve: Sequence[LanguageModel], setting: Setting) -> list[Chart]:
     summary = (
         f"At {curve[-1].prompt:,} tokens the prefill takes at least {seconds(prefill[-1].seconds)} (bound by "
         f"{prefill[-1].limit}), a decoding step at least {seconds(decode[-1].seconds)} (bound by {decode[-1].limit}). "
-        "Lower bounds by published peaks, no forecast."
+        "These are lower bounds by published peaks, not forecasts."
     )
-    name = f"Least times on {setting.parallel.devices} x {setting.device.name}"
+    name = f"Lower bounds on time, {setting.parallel.devices} x {setting.device.name}"
     return [_chart("llm-times", name, summary, curve, series, "seconds", "s")]
 
 

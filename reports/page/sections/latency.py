@@ -36,7 +36,7 @@ class Run(Frozen):
 
     @property
     def head(self) -> tuple[Cell, str]:
-        """The first cells of its row; a void run is greyed."""
+        """The first cells of its row; a void run is grayed."""
         return Cell(self.name, tone="void" if self.measurement.quality == "void" else ""), self.configuration
 
 

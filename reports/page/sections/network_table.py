@@ -39,7 +39,7 @@ def network_table(networks: Sequence[NetworkView]) -> Table:
     if any(network.measurement for network in networks):
         notes.append(
             "Times of a pass, with the 95 % confidence interval of a change. A change is undecided if the interval "
-            "includes none; void times are not compared."
+            "includes zero; void times are not compared."
         )
     return Table("Networks", columns("network", *shown, left=shown), tuple(rows), notes=tuple(notes), id="networks",
                  tools=("sort", "csv"))  # fmt: skip

@@ -120,7 +120,7 @@ def parts(networks: Sequence[NetworkView]) -> Chart:
         figure=_bars([network.name for network in networks], values.get(first, {}), texts.get(first, {}), first),
         table=Table("Networks by part", columns(*titles, left=("part", share_title)), rows, tools=("csv",)),
         marks=sum(1 for row in values.get(first, {}).values() for value in row if value),
-        legend=() if single else tuple(figures.Key(part, figures.colour(index)) for index, part in enumerate(names)),
+        legend=() if single else tuple(figures.Key(part, figures.color(index)) for index, part in enumerate(names)),
         views=tuple(
             (
                 TITLES[metric],

@@ -119,4 +119,4 @@ def _bars(runs: Sequence[Run]) -> figures.Figure:
     names = [f"{run.name}, {run.configuration.label}" for run in runs]
     speeds = [run.samples_per_s for run in runs]
     texts = [f"{run.text} samples/s, {run.quality}" for run in runs]
-    return figures.bars(names, speeds, texts, unit="samples per second", colours=figures.BLUE)
+    return figures.bars(names, speeds, texts, unit="samples per second", colors=figures.BLUE)

@@ -14,8 +14,8 @@ from reports.table import Cell, Row, Table, columns
 MAX_BARS = 24
 MAX_PRINTED = 60
 LEAD = (
-    "For each model, batch and machine the configuration that is fastest for certain, against the default. Void times "
-    "are left out; a gain whose interval includes 1 is undecided and no conclusion."
+    "For each model, batch and machine: the configuration with the largest significant gain over the default. Void "
+    "times are left out. A gain whose interval includes 1 is undecided."
 )
 
 
@@ -45,7 +45,7 @@ def _chart(shown: list[Best], known: list[Best], names: Names) -> Chart:
         table.append((name, Cell(times(best.speed), best.speed), factor_interval(best.low, best.high)))
         rows.append((name, best.speed, (best.low, best.high), outcome, text))
     certain = sum(best.certain for best in known)
-    summary = f"In {certain} of {counted(len(known), 'case')} a configuration is certainly faster than the default."
+    summary = f"In {certain} of {counted(len(known), 'case')} a configuration is significantly faster than the default."
     hidden = f" The chart shows the {MAX_BARS} largest." if len(known) > MAX_BARS else ""
     return Chart(
         id="sweep-best",

@@ -11,8 +11,8 @@ from reports.sweeps.tables import front_table, front_title
 from reports.sweeps.words import Names, time_interval
 
 LEAD = (
-    "A model is on the front if no other model is better in one and as good in the other. Others are dominated, by "
-    "time only if the intervals leave no doubt."
+    "A model is on the front if no other model is better in one quantity and as good in the other. By time, a model is "
+    "dominated only if the intervals of the two times do not overlap."
 )
 
 

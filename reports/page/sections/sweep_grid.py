@@ -13,7 +13,7 @@ from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
 from reports.sweeps.heat import HEAT_TITLES, fixed_text, heat_table, heat_text, heat_title
 
-LEAD = "Two dimensions of the grid, the two with most values first or those of --axes; the others can be chosen."
+LEAD = "Two dimensions of the grid: those of --axes, or those with the most values. Others can be selected."
 MAX_DIMENSIONS = 5  # Of which any two can be chosen.
 MAX_CELLS = 20_000  # Of all maps that can be chosen; those of --axes are always there.
 

@@ -25,13 +25,13 @@ def summary(analysis: Analysis, names: Names) -> Section:
 
 def failures(analysis: Analysis, names: Names) -> Section:
     table = failures_table(analysis, names).replace(id="sweep-failures-table", tools=("csv",))
-    lead = "Configurations without a result, by reason; reasons that differ in numbers alone are one."
+    lead = "Configurations without a result, by reason; reasons that differ only in numbers are grouped."
     return Section("sweep-failures", "Failures", "Failures", lead, (table,) if analysis.failures else ())
 
 
 def results(analysis: Analysis, names: Names, id: str = "sweep-results") -> Section:
     table = results_table(analysis, names).replace(id="sweep-results-table", tools=ALL_TOOLS)
-    lead = "The newest result of each configuration on each machine. Void times are greyed and in no conclusion."
+    lead = "The newest result of each configuration on each machine. Void times are gray, and left out of conclusions."
     return Section(id, "All results", "Results", lead, (table,))
 
 

@@ -1,4 +1,4 @@
-"""Tables on a terminal: no number is cut, no line is too long, in colour, in monochrome and in ASCII."""
+"""Tables on a terminal: no number is cut, no line is too long, in color, in monochrome and in ASCII."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def test_no_line_exceeds_the_width(analyze, monkeypatch, view, width):
     assert max(map(len, analyze(*VIEWS[view]).out.splitlines())) <= width
 
 
-def test_no_line_ends_in_a_space_with_or_without_colour(analyze, monkeypatch):
+def test_no_line_ends_in_a_space_with_or_without_color(analyze, monkeypatch):
     for view in (*VIEWS.values(), ("claims",), ("claims", "--table1")):
         plain = analyze(*view).out
         assert [line for line in plain.splitlines() if line != line.rstrip()] == []
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("TERM", "xterm")
-        coloured = analyze(*view).out
-        assert COLOURS.sub("", coloured) == plain
-        assert not re.search(r" (?:\x1b\[[\d;]*m)*\n", coloured)
+        colored = analyze(*view).out
+        assert COLOURS.sub("", colored) == plain
+        assert not re.search(r" (?:\x1b\[[\d;]*m)*\n", colored)
         monkeypatch.delenv("FORCE_COLOR")
         monkeypatch.delenv("TERM")
 
@@ -114,20 +114,20 @@ def test_other_encodings_get_ascii(environment, encoding):
     assert "\\u" not in text
 
 
-def test_golden_colour_and_monochrome(analyze, golden, monkeypatch):
+def test_golden_color_and_monochrome(analyze, golden, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    coloured = analyze(*VIEWS["reduction"]).out
-    golden("reduction-colour.txt", coloured)
+    colored = analyze(*VIEWS["reduction"]).out
+    golden("reduction-color.txt", colored)
     monkeypatch.setenv("NO_COLOR", "1")
     plain = analyze(*VIEWS["reduction"]).out
     golden("reduction-no-color.txt", plain)
     foreground = r"\x1b\[(?:\d+;)*(?:3|4|9|10)\d(?:;\d+)*m"
-    assert re.search(foreground, coloured)
+    assert re.search(foreground, colored)
     assert not re.search(foreground, plain)
     for name in ("FORCE_COLOR", "NO_COLOR", "TERM"):
         monkeypatch.delenv(name)
-    assert COLOURS.sub("", coloured) == COLOURS.sub("", plain) == analyze(*VIEWS["reduction"]).out
+    assert COLOURS.sub("", colored) == COLOURS.sub("", plain) == analyze(*VIEWS["reduction"]).out
 
 
 # No number is cut.

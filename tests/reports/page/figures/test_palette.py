@@ -1,4 +1,4 @@
-"""Series can be told apart: CIEDE2000 under three colour vision deficiencies, contrast, dashes, symbols and ticks."""
+"""Series can be told apart: CIEDE2000 under three color vision deficiencies, contrast, dashes, symbols and ticks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from reports.page.figures import scatter
 from reports.page.figures.base import legend
-from reports.page.figures.palette import DARK, DASHES, LIGHT, MUTED, SERIES, SYMBOLS, colour, text_on, variables
+from reports.page.figures.palette import DARK, DASHES, LIGHT, MUTED, SERIES, SYMBOLS, color, text_on, variables
 from reports.page.figures.ticks import linear_axis, log_axis
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, for linear RGB.
@@ -83,22 +83,22 @@ def test_the_formula_has_the_values_of_its_paper(first, second, difference):
 
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("theme", GROUNDS)
-def test_any_two_colours_differ_in_every_vision(theme, vision):
-    colours = {text: lab(times(VISION[vision], linear(text))) for text in GROUNDS[theme][1]}
-    assert min(ciede2000(a, b) for a, b in combinations(colours.values(), 2)) >= 11
+def test_any_two_colors_differ_in_every_vision(theme, vision):
+    colors = {text: lab(times(VISION[vision], linear(text))) for text in GROUNDS[theme][1]}
+    assert min(ciede2000(a, b) for a, b in combinations(colors.values(), 2)) >= 11
 
 
 @pytest.mark.parametrize("theme", GROUNDS)
-def test_colours_have_contrast_with_the_page_and_with_text_on_them(theme):
-    ground, colours = GROUNDS[theme]
-    assert min(contrast(tint, ground) for tint in colours) >= 3
-    assert min(contrast(tint, text_on(tint)) for tint in colours) >= 4.5
-    assert all(f"--s{index}: {tint};" in variables() for index, tint in enumerate(colours))
+def test_colors_have_contrast_with_the_page_and_with_text_on_them(theme):
+    ground, colors = GROUNDS[theme]
+    assert min(contrast(tint, ground) for tint in colors) >= 3
+    assert min(contrast(tint, text_on(tint)) for tint in colors) >= 4.5
+    assert all(f"--s{index}: {tint};" in variables() for index, tint in enumerate(colors))
 
 
 def test_a_ninth_series_is_muted_and_no_two_of_eight_look_the_same():
-    assert [colour(index) for index in range(8)] == list(SERIES)
-    assert colour(8) == colour(20) == MUTED
+    assert [color(index) for index in range(8)] == list(SERIES)
+    assert color(8) == color(20) == MUTED
     assert len({*SYMBOLS}) == len(SYMBOLS) == 8
     assert len({*zip(SERIES, DASHES, strict=True)}) == 8
     lines = {f"n{index}": ([1.0, 2.0], [1.0, index + 1.0], ["a", "b"]) for index in range(11)}

@@ -1,7 +1,9 @@
 """The cost of instruments, and how many passes make one sample: measured in each process, before sampling.
 
 A mark, the wrapper of a leaf and the torch function mode take about a microsecond per operator, which would count as
-the operator's time or as overhead. Each part is measured with operators that do nothing, and subtracted.
+the operator's time or as overhead. Each part is measured with operators that do nothing. In a model's own pass, whose
+operators take the nearest caches, instruments take a tenth to half longer: all costs are scaled to what they add to
+that pass. Then they are subtracted.
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ REPEATS, CALLS = 7, 200  # Of the repeats the shortest counts: other load only a
 MIN_SAMPLE_S = 250e-6
 MAX_REPEATS = 256
 # Between samples the contention check evicts data from the nearest caches, and other code trains the branch predictor.
-# After one untimed pass alone, passes of a millisecond took 2 to 4 % longer than in a loop. Passes of 5 ms and more
-# notice neither.
+# After one untimed pass alone, passes of a millisecond took 2 to 4 % longer than in a loop. After 8 ms of passes without
+# a clock between them, passes of 0.3 ms still took 1 to 2 % longer: reading the clock was cold. Passes of 5 ms and more
+# notice none of this.
 WARM_UP_S, MAX_WARMED_S = 8e-3, 5e-3
+# Pairs of passes with and without instruments to scale their cost, unless it is below this share of the pass.
+FITTED_PAIRS, MIN_FITTED_SHARE, MAX_FACTOR = 10, 0.005, 2.0
 
 
 class OperatorCost(Frozen):
@@ -34,6 +39,9 @@ class OperatorCost(Frozen):
 
     inner: float = 0.0
     outer: float = 0.0
+
+    def times(self, factor: float) -> OperatorCost:
+        return OperatorCost(factor * self.inner, factor * self.outer)
 
 
 class InstrumentCost(Frozen):
@@ -53,17 +61,28 @@ class InstrumentCost(Frozen):
             return self.function
         return self.leaf if is_operator(ran) else self.module
 
+    def times(self, factor: float) -> InstrumentCost:
+        leaf, function, module = (cost.times(factor) for cost in (self.leaf, self.function, self.module))
+        return InstrumentCost(leaf, function, module, factor * self.node, factor * self.mark, factor * self.call)
+
+
+def cost_factor(added_s: float, estimated_s: float) -> float:
+    """What scales the estimated cost of a pass's instruments to what they add to it, at most by `MAX_FACTOR`: a larger
+    difference has another cause."""
+    return min(max(added_s / estimated_s, 1 / MAX_FACTOR), MAX_FACTOR)
+
 
 def passes_per_sample(pass_s: float) -> int:
     """How many passes a sample needs, so that what surrounds it is below 1 %."""
     return min(max(math.ceil(MIN_SAMPLE_S / pass_s), 1), MAX_REPEATS) if pass_s > 0 else MAX_REPEATS
 
 
-def passes_to_warm_up(pass_s: float) -> int:
-    """How many untimed passes precede a sample, so that it is as warm as in a loop."""
+def warm_up_samples(pass_s: float) -> int:
+    """How many samples are taken and dropped before each that counts, so that it is as warm as in a loop."""
     if pass_s >= MAX_WARMED_S:
         return 0
-    return min(math.ceil(WARM_UP_S / pass_s), MAX_REPEATS) if pass_s > 0 else MAX_REPEATS
+    sample_s = pass_s * passes_per_sample(pass_s)
+    return math.ceil(WARM_UP_S / max(sample_s, MIN_SAMPLE_S))
 
 
 def measure_instrument_cost(

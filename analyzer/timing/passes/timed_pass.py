@@ -16,10 +16,13 @@ from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.clock.sampling import StopSampling
 from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
 from analyzer.timing.passes.calibration import (
+    FITTED_PAIRS,
+    MIN_FITTED_SHARE,
     InstrumentCost,
+    cost_factor,
     measure_instrument_cost,
     passes_per_sample,
-    passes_to_warm_up,
+    warm_up_samples,
 )
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
@@ -40,7 +43,7 @@ class Pass:
     """A forward pass, made by `run`. The caller sets inference mode.
 
     `run_model` runs the instrumented `model`; by default that is what `run` does. A sample of the uninstrumented pass
-    is the mean of `repeats` passes, after `warm_ups` untimed ones.
+    is the mean of `repeats` passes; `warm_ups` samples before it are dropped.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class Pass:
         # One pass or training step, as users run it. No function around it: that is 1 % of a pass of 10 µs.
         self.run_whole = run
         self.run_model = run_model or run
+        self.run_plain = self.run_model  # What `instrumented` runs, without instruments.
         self.repeats, self.warm_ups, self.cost = 1, 0, InstrumentCost()
+        self.subtracted_s = 0.0  # The cost of instruments in the last instrumented pass.
         self.made = 0  # Passes so far.
         self.refill: Callable[[int], None] = lambda passes: None  # Draws the inputs of the next passes.
         self.keys: list[Key] = [("forward", span.path, span.op, span.call) for span in spans]
@@ -68,27 +73,49 @@ class Pass:
 
     def uninstrumented(self, *, blocked: bool = False) -> float:
         """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
-        self.refill(self.repeats + self.warm_ups)
-        self._warm_up()
+        return self._sample(self.run_whole, blocked=blocked)
+
+    @property
+    def passes(self) -> int:
+        """The passes of one sample and of the dropped samples before it."""
+        return self.repeats * (1 + self.warm_ups)
+
+    def _sample(self, run: Callable[[], Any], *, blocked: bool = False) -> float:
+        self.refill(self.passes)
+        self._warm_up(run)
         self.clock.block_queue() if blocked else self.clock.synchronize()
-        seconds = self.clock.elapsed(self.run_whole, self.repeats) / self.repeats
+        seconds = self.clock.elapsed(run, self.repeats) / self.repeats
         self.made += self.repeats
         exit_if_forked(self.process)
         return seconds
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, run: Callable[[], Any]) -> None:
         for _ in range(self.warm_ups):
-            self.run_whole()
-        self.made += self.warm_ups
+            self.clock.elapsed(run, self.repeats)
+        self.made += self.repeats * self.warm_ups
 
     def calibrate(self, pass_s: float, *, repeated: bool = True) -> None:
         """Measures what instruments cost, and joins short passes to samples. Only for a clock of the host: a device
         subtracts the cost of its marks itself, and its queue hides what surrounds a pass."""
         if isinstance(self.clock, HostClock):
             self.repeats = passes_per_sample(pass_s) if repeated else 1
-            self.warm_ups = passes_to_warm_up(pass_s) if repeated else 0
+            self.warm_ups = warm_up_samples(pass_s) if repeated else 0
             self.cost = self._measure_cost()
             self.timeline = None
+
+    def fit_cost(self) -> None:
+        """Scales the cost of instruments to what they add to this pass. Raises OperatorsChanged."""
+        if not isinstance(self.clock, HostClock):
+            return
+        parts_s, plain_s = list[float](), list[float]()
+        for _ in range(FITTED_PAIRS):
+            parts_s.append(sum(self.instrumented().values()))
+            plain_s.append(self._sample(self.run_plain))
+            if self.subtracted_s < MIN_FITTED_SHARE * plain_s[0]:
+                return
+        added_s = min(parts_s) + self.subtracted_s - min(plain_s)  # Other load only adds time.
+        self.cost = self.cost.times(cost_factor(added_s, self.subtracted_s))
+        self.timeline = None
 
     def _measure_cost(self) -> InstrumentCost:
         return measure_instrument_cost(self.instrument.mark, self._nanoseconds)
@@ -100,7 +127,7 @@ class Pass:
     def instrumented(self) -> dict[Key, float]:
         """Seconds of each operator and of the overhead in one pass. Raises OperatorsChanged."""
         passes = min(self.repeats, MAX_INSTRUMENTED)
-        self._instrumented_forward(passes, self.warm_ups)
+        self._instrumented_forward(passes, self.repeats * self.warm_ups)
         return self._forward_durations(self.clock.seconds(self.instrument.marks), passes)
 
     def _forward_durations(self, reached: Sequence[float], passes: int = 1) -> dict[Key, float]:
@@ -112,6 +139,7 @@ class Pass:
             self.timeline = forward_timeline(self.ran, self.keys, paths_of(self.model), self.cost, passed_on)
         if ran != self.ran * passes:
             raise OperatorsChanged("modules are called in another order from pass to pass")
+        self.subtracted_s = sum(self.timeline.costs)
         return self.timeline.durations(reached, passes)
 
     def _instrumented_forward(self, passes: int, warm_ups: int) -> Any:
@@ -152,7 +180,7 @@ class Training(Pass):
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         if not trainable:
             raise AnalyzerError(NOTHING_TO_TRAIN)
-        self.run_whole = self._train
+        self.run_whole = self.run_plain = self._train
         self.optimizer = SGD(trainable, lr=LEARNING_RATE, momentum=0.9)
         self.backward_keys: list[Key] = [("backward", span.path, span.op, span.call) for span in spans]
         paths = paths_of(model)
@@ -181,8 +209,8 @@ class Training(Pass):
 
     def instrumented(self) -> dict[Key, float]:
         mark = self.clock.mark
-        self.refill(self.warm_ups)
-        self._warm_up()  # Whole steps: forward passes alone would leave the backward pass cold.
+        self.refill(self.repeats * self.warm_ups)
+        self._warm_up(self.run_whole)  # Whole steps: forward passes alone would leave the backward pass cold.
         loss = self._instrumented_forward(passes=1, warm_ups=min(self.warm_ups, 1))
         marks, numbers = zip(*self.instrument.marks, strict=True)
         times = self._forward_durations(self.clock.seconds(marks))
@@ -198,6 +226,6 @@ class Training(Pass):
             self.clock.block_queue()
             # At once, as in a step without instruments: what follows evicts data from the caches.
             times["optimizer", "", "step", 1] = self.clock.elapsed(self._step)
-        keys = [self.backward_keys[owner] for owner in backward.owners]
-        times |= backward_timeline(keys, self.cost).durations(reached)
-        return times
+        timeline = backward_timeline([self.backward_keys[owner] for owner in backward.owners], self.cost)
+        self.subtracted_s += sum(timeline.costs)
+        return times | timeline.durations(reached)

@@ -65,6 +65,7 @@ class Measurements:
             if device and self.queued_in_time is not False:
                 measurements["device"] = self.device
             if instrumented:
+                self.timed_pass.fit_cost()
                 self.keys += self.timed_pass.instrumented()
                 measurements["instrumented"] = self.instrumented
             self.send_keys(self.keys, "")
@@ -73,8 +74,7 @@ class Measurements:
         return measurements
 
     def uninstrumented(self) -> float:
-        passes = self.timed_pass.repeats + self.timed_pass.warm_ups
-        seconds = self.page_faults.count(self.timed_pass.uninstrumented, passes)
+        seconds = self.page_faults.count(self.timed_pass.uninstrumented, self.timed_pass.passes)
         if self.clock.launch_share is not None:
             self.launch_shares.append(self.clock.launch_share)
         self.numbers.append(self.timed_pass.made)

@@ -6,12 +6,14 @@ from torch import nn
 
 from analyzer.timing.clock.clocks import HostClock
 from analyzer.timing.passes.calibration import (
+    MAX_FACTOR,
     MAX_REPEATS,
     InstrumentCost,
     OperatorCost,
+    cost_factor,
     measure_instrument_cost,
     passes_per_sample,
-    passes_to_warm_up,
+    warm_up_samples,
 )
 from analyzer.timing.passes.operator_spans import operator_spans
 from analyzer.timing.passes.timed_pass import Pass
@@ -28,11 +30,26 @@ def test_short_passes_are_joined_to_samples(pass_s, passes):
 
 
 @pytest.mark.parametrize(
-    ("pass_s", "passes"),  # 8 ms of them, none from 5 ms on.
-    [(1.0, 0), (5e-3, 0), (4.9e-3, 2), (1e-3, 8), (70e-6, 115), (14e-6, MAX_REPEATS), (0, MAX_REPEATS)],
+    ("pass_s", "samples"),  # 8 ms of them, none from 5 ms on; 4 passes of 70 µs are a sample, and 18 of 14 µs.
+    [(1.0, 0), (5e-3, 0), (4.9e-3, 2), (1e-3, 8), (70e-6, 29), (14e-6, 32), (0, 32)],
 )
-def test_untimed_passes_precede_the_sample_of_a_short_pass(pass_s, passes):
-    assert passes_to_warm_up(pass_s) == passes
+def test_dropped_samples_precede_the_sample_of_a_short_pass(pass_s, samples):
+    assert warm_up_samples(pass_s) == samples
+
+
+def test_the_clock_is_read_after_each_dropped_sample():
+    """A clock that nothing has read for milliseconds takes microseconds to read."""
+    events = []
+
+    def nanoseconds():
+        events.append("clock")
+        return 1000 * len(events)
+
+    one_pass = Pass(lambda: events.append("pass"), nn.Identity(), [], HostClock(nanoseconds))
+    one_pass.repeats, one_pass.warm_ups = 2, 2
+    one_pass.uninstrumented()
+    assert events == ["clock", "pass", "pass", "clock"] * 3
+    assert one_pass.made == one_pass.passes == 6
 
 
 def test_the_cost_of_instruments_is_subtracted():
@@ -107,6 +124,40 @@ def test_costs_of_a_clock_that_ticks_once_per_mark():
     assert 0.5e-6 < cost.module.inner < 1e-6
     assert cost.node == 0
     assert measure_instrument_cost(mark, int, backward=mark).node > 0
+
+
+@pytest.mark.parametrize(
+    ("added_s", "factor"), [(3e-6, 1.5), (2e-6, 1.0), (1.5e-6, 0.75), (9e-6, MAX_FACTOR), (-1e-6, 1 / MAX_FACTOR)]
+)
+def test_costs_are_scaled_to_what_instruments_add_at_most_twofold(added_s, factor):
+    assert cost_factor(added_s, 2e-6) == pytest.approx(factor)
+
+
+def test_the_parts_add_up_to_the_pass_after_the_costs_are_fitted():
+    """Reading the clock takes 1 µs, and nothing else takes any: a pass takes 1 µs, and 5 µs with four more readings."""
+    now = [0]
+
+    def nanoseconds() -> int:
+        now[0] += 1000
+        return now[0]
+
+    net, x = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.zeros(1, 4)
+    timed = Pass(lambda: net(x), net, operator_spans(net, lambda: net(x))[0], HostClock(nanoseconds))
+    timed.repeats = 1
+    timed.cost = InstrumentCost(leaf=OperatorCost(0.5e-6, 0.75e-6))  # 1.25 µs of two operators; in truth 2 µs.
+    assert sum(timed.instrumented().values()) == pytest.approx(5e-6 - 2.5e-6)
+    timed.fit_cost()
+    assert timed.cost.leaf == OperatorCost(pytest.approx(0.8e-6), pytest.approx(1.2e-6))
+    assert sum(timed.instrumented().values()) == pytest.approx(timed.uninstrumented()) == pytest.approx(1e-6)
+
+
+def test_costs_far_below_the_pass_are_not_fitted():
+    ticks = iter(range(0, 10**12, 10**6))  # Marks are a millisecond apart.
+    net, x = nn.Sequential(nn.Linear(4, 4)), torch.zeros(1, 4)
+    timed = Pass(lambda: net(x), net, operator_spans(net, lambda: net(x))[0], HostClock(lambda: next(ticks)))
+    timed.cost = cost = InstrumentCost(leaf=OperatorCost(1e-6, 1e-6))
+    timed.fit_cost()
+    assert timed.cost == cost
 
 
 def test_a_torchscript_module_is_one_operator():

@@ -171,7 +171,10 @@ OVERHEAD = ("forward", "", "overhead", 1)
 class FakePass:
     """On a device that runs behind: device-bound without instruments, launch-bound with them."""
 
-    repeats, warm_ups, made = 1, 0, 0
+    repeats, passes, made = 1, 1, 0
+
+    def fit_cost(self):
+        """The clock is no host clock: nothing to do."""
 
     def calibrate(self, pass_s, *, repeated=True):
         """The clock is no host clock: nothing to do."""

@@ -34,7 +34,7 @@ def explained(record: Record, published_gmacs: float, published_params: int) -> 
     if record.totals.params != published_params:
         frozen = sum(row.params for row in record.rows if row.op == "batch_norm" and row.path.startswith("backbone."))
         explains = record.totals.params - frozen == published_params
-        cause = f"params: {frozen:,} of the backbone's batch norms are buffers in the published file"
+        cause = f"params: {frozen:,} parameters of the backbone's batch norms are buffers in the published file"
         causes.append(cause if explains else UNEXPLAINED)
     return "; ".join(causes)
 

@@ -58,13 +58,15 @@ def page() -> str:
     sections = [
         _introduction(cpu),
         "## Five networks",
+        "Time of a pass: the median over ten processes; ± is the half width of its 95 % confidence interval. GFLOP/s: "
+        "the FLOPs of a pass ÷ its time. Spread of processes: slowest ÷ fastest median of a process, minus 1. Spread "
+        "of the reference: the same for the reference workload, a fixed computation in the same processes. If both "
+        "spreads are large, the machine's speed varied.",
         _networks(cpu),
-        "Spread: (slowest process median ÷ fastest) − 1. Reference: the same for the reference workload. If both are "
-        "large, the machine's speed varied.",
         "### Page faults",
-        "Runs in which page faults took at least 3 % of the CPU time: memory that a pass frees goes back to the "
-        "system, and the next pass causes page faults again. `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` "
-        "avoids this.",
+        "The table has the runs in which page faults took at least 3 % of the CPU time: memory that a pass frees goes "
+        "back to the system, and the next pass causes page faults again. "
+        "`MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184` avoids this.",
         _page_faults(cpu),
         "## Pooling and LRN: few FLOPs, much of the time",
         _pool_and_lrn(cpu),
@@ -72,7 +74,8 @@ def page() -> str:
         _kinds(cpu),
         "## Speedup by channels_last",
         "The ratio is contiguous ÷ channels_last, the median over rounds. In a round each configuration runs in one "
-        "fresh process, so a slow moment of the machine affects both. The interval is its 95 % confidence interval.",
+        "fresh process, so a slow moment of the machine affects both. The interval is the ratio's 95 % confidence "
+        "interval. Quality: that of contiguous, then that of channels_last.",
         _layouts(records("layouts")),
         "## On a GPU, measured",
         _gpu_introduction(gpu),
@@ -95,12 +98,14 @@ def page() -> str:
 def _introduction(cpu: Sequence[Record]) -> str:
     processor, torch = cpu[0].environment["processor"], cpu[0].environment["torch"]
     return (
-        "# Time that FLOPs do not explain\n\n"
+        "# Findings: time that FLOPs do not explain\n\n"
         "`python -m benchmarks.findings` writes this page from the records in `benchmarks/results/`, which contain "
         "every sample. [timing.md](timing.md) defines the terms.\n\n"
         f"Measured on {str(cpu[0].created)[:10]}: {processor['model']} ({processor['count']} processors, "
         f"{torch['capability']}, a virtual machine), torch {torch['version']}, float32, "
-        f"{measurement_of(cpu[0]).configuration.threads} threads. Results on GPUs follow below.\n\n"
+        f"{measurement_of(cpu[0]).configuration.threads} threads. Results on GPUs follow below. "
+        "`alexnet` is Caffe's AlexNet, with convolutions in two groups; `analyze list` describes the other "
+        "networks.\n\n"
         f"```sh\n{CPU_COMMANDS}\n```"
     )
 
@@ -118,6 +123,12 @@ def _name(record: Record) -> tuple[str, str]:
     other = [getattr(configuration, name) for name in ("dtype", "layout")]
     shown = [value for value in other if value not in (default.dtype, default.layout)]
     return f"`{record.label}`", ", ".join([str(configuration.batch), *shown])
+
+
+def _name_titles(timed: Sequence[Record]) -> str:
+    """The titles of the two columns that `_name` fills."""
+    only_batches = all(_name(record)[1].isdigit() for record in timed)
+    return "<network, batch" if only_batches else "<network, batch (and dtype or layout)"
 
 
 def _half_width(timing: Timing) -> str:
@@ -143,8 +154,10 @@ def _networks(cpu: Sequence[Record]) -> str:
         disturbed = f" ({measurement.reason})" if "disturbed" in measurement.reason else ""
         quality = f"{measurement.quality}{disturbed}"
         rows.append((*_name(record), macs, seconds(timing.median_s), _half_width(timing), *spread, *speed, quality))
-    titles = "<network, batch, MACs per sample, time of a pass, ±, spread, reference, samples/s, GFLOP/s, <quality"
-    return _table(titles, rows)
+    titles = (
+        "MACs per sample, time of a pass, ±, spread of processes, spread of the reference, samples/s, GFLOP/s, <quality"
+    )
+    return _table(f"{_name_titles(cpu)}, {titles}", rows)
 
 
 def _spread(timing: Timing) -> str:
@@ -176,7 +189,7 @@ def pool_and_lrn(record: Record) -> tuple[float, float]:
 
 def _pool_and_lrn(timed: Sequence[Record]) -> str:
     rows = [(*_name(record), *map(percent, pool_and_lrn(record))) for record in timed]
-    return _table("<network, batch, share of FLOPs, share of time", rows)
+    return _table(f"{_name_titles(timed)}, share of FLOPs, share of time", rows)
 
 
 def _kinds(timed: Sequence[Record]) -> str:
@@ -190,7 +203,7 @@ def _kinds(timed: Sequence[Record]) -> str:
         (*_name(record), *("-" if pandas.isna(share) else percent(share) for share in row))
         for record, row in zip(timed, shares[shown].to_numpy(), strict=True)
     ]
-    return _table(f"<network, batch, {', '.join(shown)}", rows)
+    return _table(f"{_name_titles(timed)}, {', '.join(shown)}", rows)
 
 
 def process_medians(timing: Timing) -> list[float]:
@@ -233,9 +246,9 @@ def _gpu_introduction(gpu: Sequence[Record]) -> str:
         f"processors of {environment['processor']['model']}. Measured peaks: {listed}.\n\n"
         f"```sh\n{GPU_COMMANDS}\n```\n\n"
         "GPU time is the time of the same pass if it is queued completely before the GPU starts; utilization is GPU "
-        "time relative to wall time. A low utilization means that the GPU waits for kernel launches. TFLOP/s are "
-        "relative to GPU time. GPU access was limited: measurements that were cut short are marked partial, and with "
-        "two or three processes intervals are wide."
+        "time relative to wall time. A low utilization means that the GPU waits for kernel launches. TFLOP/s are the "
+        "FLOPs of the pass ÷ GPU time. GPU access was limited: measurements that were cut short are marked partial, "
+        "and intervals are wide, because there were only two or three processes."
     )
 
 
@@ -256,8 +269,8 @@ def _gpu_networks(gpu: Sequence[Record]) -> str:
                 f"{device.quality}{status}",
             )
         )
-    titles = "<network, batch, wall time, ±, GPU time, ±, utilization, TFLOP/s, sum of operators ÷ GPU time"
-    return _table(f"{titles}, <quality (wall), <quality (GPU)", rows)
+    titles = f"{_name_titles(gpu)}, wall time, ±, GPU time, ±, utilization, TFLOP/s, sum of operators ÷ GPU time"
+    return _table(f"{titles}, <quality of wall time, <quality of GPU time", rows)
 
 
 def _roofline(timed: Sequence[Record]) -> str:
@@ -276,7 +289,7 @@ def _roofline(timed: Sequence[Record]) -> str:
             for group in (*(groups[kind] for kind in ROOFLINE_KINDS), whole)
         ]
         rows.append((*_name(record), *(percent(point.share_of_bound) if point else "-" for point in points)))
-    return _table(f"<network, batch, {', '.join(ROOFLINE_KINDS)}, whole pass", rows)
+    return _table(f"{_name_titles(timed)}, {', '.join(ROOFLINE_KINDS)}, whole pass", rows)
 
 
 def _titan_x() -> str:

@@ -95,9 +95,9 @@ def section(kind: str, entries: list[Entry]) -> Iterable[str]:
     rest = f"; the causes in the table account for the whole difference of {others} others" if different else ""
     matches = len(entries) - len(different)
     yield f"{matches} of {len(entries)} match after rounding to the published digits{rest}."
-    yield f"Median {median_s:.2f} s per model.\n"
+    yield f"Median time per model: {median_s:.2f} s.\n"
     if different:
-        yield "| model | GMACs | published | params | published | cause |"
+        yield "| model | GMACs | published GMACs | params | published params | cause of the difference |"
         yield "|:--|--:|--:|--:|--:|:--|"
     for entry in different:
         name = entry.name.partition(":")[2]
@@ -137,10 +137,6 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
         *(f"\n- {entry.name}: {entry.record.notes[0]}" for entry in on_real_tensors if entry.record),
         "\n## Unknown operators\n",
         *(f"- {op}: {calls} calls" for op, calls in sorted(unknown.items())),
-        "\nThe number of boxes that `torchvision::nms` compares depends on their values, so its FLOPs do not follow "
-        "from shapes."
-        if "torchvision::nms" in unknown
-        else "",
         "" if unknown else "None.",
     ]
     return "\n".join(lines).rstrip() + "\n"

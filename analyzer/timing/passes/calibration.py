@@ -27,8 +27,8 @@ MIN_SAMPLE_S = 250e-6
 MAX_REPEATS = 256
 # Between samples the contention check evicts data from the nearest caches, and other code trains the branch predictor.
 # After one dropped pass alone, passes of a millisecond took 2 to 4 % longer than in a loop. After 8 ms of passes with
-# no clock between them, passes of 0.3 ms still took 1 to 2 % longer: reading the clock was cold. Passes of 5 ms and more
-# notice none of this.
+# no clock between them, passes of 0.3 ms still took 1 to 2 % longer: reading the clock was cold. Passes of 5 ms and
+# more notice none of this.
 WARM_UP_S, MAX_WARMED_S = 8e-3, 5e-3
 # Pairs of passes with and without instruments to scale their cost, unless it is below this share of the pass.
 FITTED_PAIRS, MIN_FITTED_SHARE, MAX_FACTOR = 10, 0.005, 2.0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from analyzer.core.errors import CannotMeasure as CannotMeasure
     from analyzer.core.errors import InputError as InputError
     from analyzer.counting.api import count as count
-    from analyzer.counting.compare import compare as compare
+    from analyzer.counting.compare_models import compare as compare
     from analyzer.counting.operators.call import Call as Call
     from analyzer.counting.operators.call import Work as Work
     from analyzer.counting.operators.classify import register as register
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from analyzer.records.agreement import Agreement as Agreement
     from analyzer.records.comparison import ComparedMetric as ComparedMetric
     from analyzer.records.comparison import Comparison as Comparison
-    from analyzer.records.files import load as load
-    from analyzer.records.files import load_all as load_all
+    from analyzer.records.load_records import load as load
+    from analyzer.records.load_records import load_all as load_all
     from analyzer.records.memory import Memory as Memory
     from analyzer.records.memory import ModuleMemory as ModuleMemory
     from analyzer.records.parameters import ModuleParameters as ModuleParameters
@@ -61,7 +61,7 @@ _NAMES = {
     "analyzer.core.display": "View",
     "analyzer.core.errors": "AnalyzerError CannotMeasure InputError",
     "analyzer.counting.api": "count",
-    "analyzer.counting.compare": "compare",
+    "analyzer.counting.compare_models": "compare",
     "analyzer.counting.operators.call": "Call Work",
     "analyzer.counting.operators.classify": "register",
     "analyzer.counting.parameters": "params",
@@ -69,7 +69,7 @@ _NAMES = {
     "analyzer.models.spec_to_module": "Outputs auxiliary_loss build drop_auxiliary",
     "analyzer.records.agreement": "Agreement",
     "analyzer.records.comparison": "ComparedMetric Comparison",
-    "analyzer.records.files": "load load_all",
+    "analyzer.records.load_records": "load load_all",
     "analyzer.records.memory": "Memory ModuleMemory",
     "analyzer.records.parameters": "ModuleParameters Parameters",
     "analyzer.records.record": "Record",

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.counting.api import count_variant
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.database.store import Store, open_store
 from analyzer.networks.variants import variant
-from analyzer.records.result import Case, Result
+from analyzer.records.sweep_result import Case, Result
 from analyzer.records.timings import Configuration
 from benchmarks.common import parse_options
 

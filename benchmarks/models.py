@@ -45,7 +45,7 @@ def counters(reference: str) -> dict[str, Callable[[], object]]:
     """Every way to count the model, with the model already built."""
     import torch
 
-    from analyzer.counting.execution.run import count_model
+    from analyzer.counting.execution.count_any_model import count_model
 
     meta, cpu = build(reference, "meta"), build(reference, "cpu")
     meta_inputs, cpu_inputs = torch.empty(SHAPE, device="meta"), torch.zeros(SHAPE)

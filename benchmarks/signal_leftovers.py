@@ -106,7 +106,7 @@ def started_processes(project: Path) -> int:
 def kept_processes(project: Path) -> int:
     """How many processes' samples are in the files of runs and in the history database."""
     from analyzer.database.api import history
-    from analyzer.records.files import load_all
+    from analyzer.records.load_records import load_all
 
     files = (project / ".analyze" / "records").glob("*.json")
     records = [record for file in files for record in load_all(file)]

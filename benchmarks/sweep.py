@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.database.store import Store, open_store
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps import process
 from analyzer.sweeps.api import settings_of
 from analyzer.sweeps.grid import cases

@@ -74,7 +74,7 @@ def survey(path: Path) -> list[Result]:
     import torch
     import transformers
 
-    for module in ("analyzer.counting.execution.run", "analyzer.models.references"):
+    for module in ("analyzer.counting.execution.count_any_model", "analyzer.models.references"):
         import_module(module)  # Once, before the forks.
 
     os.environ["HF_HUB_OFFLINE"] = "1"

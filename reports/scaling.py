@@ -8,8 +8,8 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.units import METRICS, percent
+from analyzer.records.metric_values import macs_of
 from analyzer.records.record_json import envelope
-from analyzer.records.values import macs_of
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
 from analyzer.scaling.fit import Domain, Fit, Values

@@ -33,7 +33,7 @@ def complete_model(context: click.Context, parameter: click.Parameter | None, in
     """Built-in networks, models of an installed library after its name, and files."""
     library, colon, name = incomplete.partition(":")
     if f"{library}{colon}" in LIBRARIES:
-        from analyzer.models.installed import library_names
+        from analyzer.models.optional_libraries import library_names
 
         try:  # Bash completes what follows the colon.
             return _starting(library_names(library), name)

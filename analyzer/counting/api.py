@@ -134,7 +134,7 @@ def _count(
         if given:
             raise AnalyzerError("input makes the arguments of a module; leave out args and kwargs, or input")
         from analyzer.counting.execution.batch_in_input import read_inputs
-        from analyzer.models.zeros import input_zeros
+        from analyzer.models.zero_inputs import input_zeros
 
         parameter = next(model.parameters(), None)
         device = None if parameter is None or parameter.is_meta else parameter.device
@@ -181,7 +181,7 @@ def count_variant(
             raise CannotMeasure(f"{chosen.network.name} does not run here: {one_line(error)[:200]}") from error
         counted = dispatch if counter == "dispatch" else counted
     if memory and not train:
-        from analyzer.counting.closed_form.memory import peak_memory
+        from analyzer.counting.closed_form.peak_memory import peak_memory
 
         measured = peak_memory(chosen.network, steps, counted.totals.params)
     return Record(
@@ -210,9 +210,9 @@ def count_module(
 
     `notes` come before those of the count.
     """
-    from analyzer.counting.execution.arguments import with_items
-    from analyzer.counting.execution.classes import classes
-    from analyzer.counting.execution.run import count_model, input_shapes_and_dtype, measure_memory
+    from analyzer.counting.execution.copy_arguments import with_items
+    from analyzer.counting.execution.count_any_model import count_model, input_shapes_and_dtype, measure_memory
+    from analyzer.counting.execution.module_classes import classes
 
     args, kwargs = with_items((args, kwargs))
     counted = count_model(model, args, kwargs, train=train, real=real)
@@ -242,7 +242,7 @@ def count_reference(
 ) -> Record:
     """The record of a model by reference, such as `net.py:Net` or `torchvision:resnet50`. Runs the code it names."""
     from analyzer.counting.execution.batch_in_input import load
-    from analyzer.counting.execution.settings import restore_settings
+    from analyzer.counting.execution.torch_settings import restore_settings
 
     with restore_settings():
         return reference_counter(load(reference, inputs, batch))(train=train, memory=memory)

@@ -53,7 +53,7 @@ def params(model: str | nn.Module) -> Parameters:
 def _module(name: str) -> nn.Module:
     """The model on meta where it can be built there."""
     if is_reference(name):
-        from analyzer.counting.execution.settings import restore_settings
+        from analyzer.counting.execution.torch_settings import restore_settings
         from analyzer.models.references import resolve
 
         with restore_settings():

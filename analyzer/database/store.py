@@ -16,7 +16,6 @@ from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.core.files import project_root
 from analyzer.core.units import counted
 from analyzer.database.columns import BY_NAME, DOCUMENTS, NAMES
-from analyzer.database.condition import condition
 from analyzer.database.connection import (
     FILE,
     Target,
@@ -26,14 +25,15 @@ from analyzer.database.connection import (
     memory_target,
     parse_target,
 )
-from analyzer.database.failures import explained, retry
+from analyzer.database.database_errors import explained, retry
+from analyzer.database.import_run_files import import_run_files
 from analyzer.database.insert import insert_rows
-from analyzer.database.rows import batches, decode, row_of
-from analyzer.database.run_files import import_run_files
+from analyzer.database.result_rows import batches, decode, row_of
 from analyzer.database.schema import documents, results
-from analyzer.database.versions import migrate, require_newest, stored_version
-from analyzer.records.result import Result
-from analyzer.records.store import FOLDER
+from analyzer.database.schema_versions import migrate, require_newest, stored_version
+from analyzer.database.sql_condition import condition
+from analyzer.records.analyze_folder import FOLDER
+from analyzer.records.sweep_result import Result
 
 if TYPE_CHECKING:
     import pandas

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from analyzer.models.zeros import zeros
+from analyzer.models.zero_inputs import zeros
 
 Argument: TypeAlias = "Callable[[Request], Any]"
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.ranges import numbers
+from analyzer.core.number_ranges import numbers
 
 
 class Axis(Frozen):

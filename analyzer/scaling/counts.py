@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from analyzer.core.errors import AnalyzerError
+from analyzer.records.metric_values import values_of
 from analyzer.records.record import Record, restrict, unknown_module_error
-from analyzer.records.values import values_of
 from analyzer.scaling.fit import Values
 from analyzer.scaling.source import Source
 

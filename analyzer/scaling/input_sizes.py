@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from analyzer.models.zeros import zeros
+from analyzer.models.zero_inputs import zeros
 
 # The names of a tensor's dimensions by their number; the batch and channels have none.
 IMAGES: dict[int, tuple[str, ...]] = {4: ("", "", "height", "width"), 5: ("", "", "frames", "height", "width")}

@@ -9,7 +9,7 @@ from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.core.units import METRICS
 from analyzer.counting.closed_form.max_batch import MAX_BATCH, largest_batches
-from analyzer.records.values import macs_of
+from analyzer.records.metric_values import macs_of
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
 from analyzer.timing.peaks.published import device

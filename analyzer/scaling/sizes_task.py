@@ -11,10 +11,10 @@ from analyzer.core.inputs import parse_input
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.batch_in_input import load
 from analyzer.language_models.kv_cache import CACHES, cache_after, stored_bytes
-from analyzer.models.failures import naming_the_model
+from analyzer.models.model_errors import naming_the_model
 from analyzer.models.references import Reference
+from analyzer.records.metric_values import values_of
 from analyzer.records.record_json import record_to_json
-from analyzer.records.values import values_of
 from analyzer.scaling.input_sizes import input_sizes, resized
 from analyzer.worker.run_task import Send
 

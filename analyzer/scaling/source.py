@@ -11,9 +11,9 @@ from analyzer.core.inputs import Input, image_shape
 from analyzer.counting.api import count_variant
 from analyzer.networks.overrides import apply_overrides, full_key, hyperparameters
 from analyzer.networks.variants import Variant
+from analyzer.records.metric_values import values_of
 from analyzer.records.record import Record
 from analyzer.records.record_json import record_from_json
-from analyzer.records.values import values_of
 from analyzer.scaling.axes import Sized
 from analyzer.scaling.fit import Values
 from analyzer.worker import client

@@ -8,8 +8,8 @@ from typing import Any
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.version import torch_build
-from analyzer.records.result import Case
-from analyzer.records.store import load_peaks
+from analyzer.records.analyze_folder import load_peaks
+from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.execute import Limits
 from analyzer.sweeps.keys import identity

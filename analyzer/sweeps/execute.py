@@ -18,10 +18,10 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.inputs import image_shape, parse_input
 from analyzer.core.lock import timing_lock
 from analyzer.core.units import seconds
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.networks.variants import variant
 from analyzer.records.record import Record
-from analyzer.records.result import Case, Result
+from analyzer.records.sweep_result import Case, Result
 from analyzer.sweeps.keys import is_builtin
 
 Journal: TypeAlias = Callable[[Sequence[Record]], None]

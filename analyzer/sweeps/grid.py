@@ -11,10 +11,10 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.models.installed import matching_models
+from analyzer.models.optional_libraries import matching_models
 from analyzer.networks import builtin_name, find
 from analyzer.networks.overrides import full_key, parse_overrides, unknown_key_error
-from analyzer.records.result import Case, Measure
+from analyzer.records.sweep_result import Case, Measure
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.keys import identity, is_builtin
 

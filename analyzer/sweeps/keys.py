@@ -10,7 +10,7 @@ from importlib import metadata
 
 from analyzer.core.inputs import is_reference
 from analyzer.networks import GROUP, VARIANTS
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 
 METHODS = {"counts": 1, "memory": 1, "time": 1}  # Raise the number of a method whose results change.
 

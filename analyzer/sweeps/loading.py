@@ -9,7 +9,7 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.inputs import image_shape, parse_input
 from analyzer.networks import find
 from analyzer.networks.walk import walk
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.execute import Limits
 from analyzer.sweeps.keys import is_builtin

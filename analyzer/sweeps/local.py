@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from analyzer.core.errors import CannotMeasure, one_line
 from analyzer.core.serialize import to_json
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps.execute import Limits, failed_row
 from analyzer.sweeps.process import Process
 from analyzer.sweeps.worker import receive

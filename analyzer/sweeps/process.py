@@ -17,7 +17,7 @@ from typing import Any
 from analyzer.core.errors import one_line
 from analyzer.core.serialize import to_json
 from analyzer.core.signals import ignore_sigint
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.worker import fresh_interpreter
 
 EXIT_S = 10.0  # For a process that ends those that it started.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps.execute import Limits, failed_row, ignore
 from analyzer.sweeps.keys import case_key, grid_key, result_key
 from analyzer.sweeps.loading import Loaded, load_error, load_errors, loaded

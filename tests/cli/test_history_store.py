@@ -16,9 +16,9 @@ import pytest
 
 from analyzer.cli.commands.history_store import COMMANDS
 from analyzer.database.columns import NAMES
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.database.store import VARIABLE, open_store
-from analyzer.records.store import save
+from analyzer.records.analyze_folder import save
 from tests.database.results import result
 from tests.timed_records import timed
 

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.database.store import open_store
 from analyzer.sweeps.analysis.points import point, row_point
 from analyzer.sweeps.grid import cases

@@ -7,7 +7,7 @@ from typing import Any
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variant
 from analyzer.records.record import Record
-from analyzer.records.result import Case, Result
+from analyzer.records.sweep_result import Case, Result
 from analyzer.records.timings import Configuration
 
 NIN = count_variant(variant("nin"))

@@ -9,7 +9,7 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.database.columns import COLUMNS
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.database.store import migrate_store, open_store
 from tests.database.results import result
 

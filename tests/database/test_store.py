@@ -10,7 +10,7 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.database.columns import DOCUMENTS, NAMES
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.database.store import VARIABLE, open_store
 from tests.database.results import NIN, result
 from tests.timed_records import timed

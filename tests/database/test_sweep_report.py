@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analyzer.cli.jobs.sweep_report import Source, read_analysis
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.database.store import open_store
 from tests.sweeps.results import measured_grid
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import analyzer
-from analyzer.models.zeros import zeros
+from analyzer.models.zero_inputs import zeros
 
 NET = '''
 import torch

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 from analyzer.reconcile.explain import Explanation, explain
 from analyzer.reconcile.module_tracking import named_arguments, named_modules_with_repeats, positional_arguments
 from analyzer.reconcile.peer_task import ModelCall, run_peer

@@ -6,7 +6,7 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
-from analyzer.counting.compare import compare
+from analyzer.counting.compare_models import compare
 from analyzer.records.comparison import TOTAL, ComparedMetric, compare_records
 from analyzer.records.record import restrict
 from analyzer.records.rows import STEP_KEYS, SUMMED_KEYS, prefixes, total, under

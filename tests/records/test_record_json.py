@@ -9,7 +9,7 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.serialize import to_json
 from analyzer.counting.api import count
-from analyzer.counting.compare import compare
+from analyzer.counting.compare_models import compare
 from analyzer.networks import VARIANTS
 from analyzer.records.agreement import Agreement, Difference
 from analyzer.records.comparison import compare_records

@@ -7,8 +7,8 @@ from itertools import product
 from typing import Any
 
 from analyzer.records.record import Record
-from analyzer.records.result import Case, Result
 from analyzer.records.rows import Count, Row
+from analyzer.records.sweep_result import Case, Result
 from analyzer.records.timings import Configuration, Measurement, Timing
 from analyzer.sweeps.analysis.analysis import Analysis, analyze_points
 from analyzer.sweeps.analysis.points import point

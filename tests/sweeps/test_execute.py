@@ -12,8 +12,8 @@ import pytest
 
 import analyzer
 from analyzer.core.errors import CannotMeasure
-from analyzer.database.rows import decode
-from analyzer.records.result import Case
+from analyzer.database.result_rows import decode
+from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps import execute as module
 from analyzer.sweeps.execute import Limits, execute
@@ -114,7 +114,7 @@ TIMER = """
 import sys, time
 import analyzer
 from analyzer.sweeps import execute
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 record = analyzer.count("nin")
 def attempt(case, *others):
     time.sleep(0.002)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.grid import cases
 from analyzer.sweeps.grid_file import parse_grid, read_toml

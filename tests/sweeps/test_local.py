@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure
-from analyzer.database.rows import decode
+from analyzer.database.result_rows import decode
 from analyzer.database.store import open_store
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps import local
 from analyzer.sweeps.api import settings_of
 from analyzer.sweeps.grid import cases

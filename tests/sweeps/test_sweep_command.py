@@ -11,7 +11,7 @@ import pytest
 
 import analyzer
 from analyzer.database.store import open_store
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.execute import failed_row
 from reports.sweeps.run import run_tables

@@ -8,9 +8,9 @@ from multiprocessing import Pipe
 import pytest
 
 from analyzer.core.serialize import to_json
-from analyzer.database.rows import encode
-from analyzer.records.files import load_all
-from analyzer.records.store import FOLDER
+from analyzer.database.result_rows import encode
+from analyzer.records.analyze_folder import FOLDER
+from analyzer.records.load_records import load_all
 from analyzer.sweeps import worker
 from analyzer.sweeps.execute import Limits
 from tests.sweeps.results import result

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.trends.cache import read_points
 from analyzer.trends.pytest_benchmark import load_stored_run, minor_version, parse_run, read_run, store_run
+from analyzer.trends.run_cache import read_points
 from tests.trends.bench_files import bench
 
 

@@ -69,7 +69,7 @@ def list_variants(library: str | None, pattern: str | None, form: str, output: s
 def _list_library(library: str, pattern: str, form: str, output: str | None) -> int:
     """One name a line. Importing the library takes seconds."""
     from analyzer.cli.output import spinner
-    from analyzer.models.installed import library_names
+    from analyzer.models.optional_libraries import library_names
     from reports.table import Cell, Table, columns
 
     with spinner(f"importing {library}", when=True):

@@ -13,10 +13,10 @@ from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.files import project_root
 from analyzer.core.units import counted
 from analyzer.trends import known_changes
-from analyzer.trends.cache import read_points, rebuild_cache
 from analyzer.trends.change_points import History, Trend, find_trend, without_explained
 from analyzer.trends.other_programs import find_files, read_runs
 from analyzer.trends.pytest_benchmark import store_run
+from analyzer.trends.run_cache import read_points, rebuild_cache
 from analyzer.trends.series import Series, build_series
 
 MAX_LINES = 10  # GitHub shows ten errors per step.

@@ -15,9 +15,9 @@ from analyzer.core.files import replacing
 from analyzer.core.units import counted
 from analyzer.database import store as stores
 from analyzer.database.columns import BY_NAME, TIMESTAMPS
-from analyzer.database.rows import decode
+from analyzer.database.export_and_import import WANTED, json_lines, read_rows, write_parquet
+from analyzer.database.result_rows import decode
 from analyzer.database.store import Store, open_store
-from analyzer.database.transfer import WANTED, json_lines, read_rows, write_parquet
 
 NO_RESULTS = "no results yet; run analyze time or analyze sweep, or import results with analyze history import"
 NEWEST = "created"

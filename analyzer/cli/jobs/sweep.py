@@ -13,7 +13,7 @@ from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError, quoted
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.core.units import METRICS
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps.api import settings_of
 from analyzer.sweeps.execute import machine_memory
 from analyzer.sweeps.grid import AXES, Grid, cases

@@ -110,7 +110,7 @@ def _condition(source: Source) -> str | None:
     name = one_line(source.name)
     if not source.name.lower().endswith(".toml"):
         raise AnalyzerError(f"--from {name} is neither history nor a grid's file GRID.toml; give one of them")
-    from analyzer.database.filter import parse
+    from analyzer.database.filter_language import parse
     from analyzer.sweeps.api import read_grid
     from analyzer.sweeps.grid import cases
     from analyzer.sweeps.keys import grid_key

@@ -15,8 +15,8 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.lock import timing_lock
 from analyzer.core.signals import ignore_sigint, termination_as_interrupt
+from analyzer.records.analyze_folder import journal, load_peaks, save
 from analyzer.records.record import Record
-from analyzer.records.store import journal, load_peaks, save
 from analyzer.records.timings import Measurement
 from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.ceilings import find_ceilings

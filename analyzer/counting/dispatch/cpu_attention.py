@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend
 from torch.utils._python_dispatch import _disable_current_modes
 
-from analyzer.models.zeros import zeros
+from analyzer.models.zero_inputs import zeros
 
 aten = torch.ops.aten
 ATTENTION = aten.scaled_dot_product_attention.default

@@ -20,7 +20,7 @@ from analyzer.counting.dispatch.tensors import is_fake
 from analyzer.counting.operators.python_functions import ModeOfFunctions
 
 if TYPE_CHECKING:
-    from analyzer.counting.dispatch.memory import MemoryTracker
+    from analyzer.counting.dispatch.memory_by_liveness import MemoryTracker
 
 aten = torch.ops.aten
 MAX_STEPS = 200  # Of all layers and directions: torch takes some 5 ms for a step and its gradient.

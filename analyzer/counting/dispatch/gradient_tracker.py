@@ -21,7 +21,7 @@ from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.tensors import current_node_number, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import WITHOUT_MACS, Operator, any_registered, functional_name
-from analyzer.counting.operators.einsum_and_matmul import added_outer
+from analyzer.counting.operators.matrix_products import added_outer
 from analyzer.records.rows import Count, prefixes
 
 # Operators with a gradient that is an outer product or a scaled vector, by the arguments that have it. torch multiplies

@@ -17,8 +17,8 @@ from analyzer.counting.dispatch.swallowed_errors import check_index, record
 from analyzer.counting.dispatch.tensors import dispatches_itself
 from analyzer.counting.operators.classify import Operator, lookup
 from analyzer.counting.operators.higher_order import CHOICES
-from analyzer.counting.shape_rules.cpu_kernels import check_types
 from analyzer.counting.shape_rules.infer import infer
+from analyzer.counting.shape_rules.refused_types import check_types
 from analyzer.records.note import Note
 
 

@@ -35,7 +35,7 @@ from analyzer.counting.dispatch.values_leaving_torch import (
 )
 from analyzer.counting.operators.call import Call, Work
 from analyzer.counting.operators.classify import Operator
-from analyzer.counting.operators.elementwise import MODULES
+from analyzer.counting.operators.flops_without_macs import MODULES
 from analyzer.records.rows import Count, Row
 
 _NO_WORK = Work()

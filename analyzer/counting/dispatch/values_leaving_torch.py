@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from analyzer.counting.dispatch.extensions import any_extension
+from analyzer.counting.dispatch.compiled_extensions import any_extension
 from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
 from analyzer.counting.dispatch.tensors import is_fake, storage_id, tensors_of
 from analyzer.counting.operators.classify import Operator

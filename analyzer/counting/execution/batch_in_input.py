@@ -15,12 +15,12 @@ from torch import nn
 from analyzer.core.errors import AnalyzerError, InputError
 from analyzer.core.inputs import Input, without_batch
 from analyzer.core.shapes import shape_text
+from analyzer.counting.execution.count_any_model import count_model
 from analyzer.counting.execution.input_advice import advised
 from analyzer.counting.execution.randomness import seeded
-from analyzer.counting.execution.run import count_model
 from analyzer.models.huggingface import head_note
 from analyzer.models.references import Reference, resolve
-from analyzer.models.zeros import input_zeros
+from analyzer.models.zero_inputs import input_zeros
 
 
 class Reading(NamedTuple):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from analyzer.counting.dispatch.backward import count_backward
 from analyzer.counting.dispatch.counter import count_operators
-from analyzer.counting.dispatch.memory import track_memory
+from analyzer.counting.dispatch.memory_by_liveness import track_memory
 from analyzer.counting.execution.precision import cast
 from analyzer.models.spec_to_module import construct
 from analyzer.networks.spec import Network

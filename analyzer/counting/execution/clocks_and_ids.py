@@ -20,8 +20,8 @@ from typing import Any
 
 from torch import nn
 
-from analyzer.counting.execution.caches import namespaces
 from analyzer.counting.execution.randomness import Randomness
+from analyzer.counting.execution.restore_caches import namespaces
 
 CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 LIBRARIES = frozenset({*sys.stdlib_module_names, "torch", "numpy", "analyzer"}) - {"__main__"}

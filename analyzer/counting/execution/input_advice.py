@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from analyzer.core.errors import AnalyzerError, InputError
 from analyzer.core.inputs import Input
-from analyzer.counting.execution.run import count_model
-from analyzer.models.failures import OTHER_INPUT
+from analyzer.counting.execution.count_any_model import count_model
+from analyzer.models.model_errors import OTHER_INPUT
 from analyzer.models.references import Reference
-from analyzer.models.zeros import input_zeros
+from analyzer.models.zero_inputs import input_zeros
 
 MAX_CHANNELS = 4  # Of an image whose last size may be the channels.
 

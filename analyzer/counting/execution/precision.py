@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting.execution.arguments import copy_arguments
+from analyzer.counting.execution.copy_arguments import copy_arguments
 from analyzer.counting.execution.restore import tensor_stores
 
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
 from analyzer.counting.dispatch.tensors import dispatches_itself, is_fake, plain_tensors
-from analyzer.counting.execution.attributes import Attributes
-from analyzer.counting.execution.caches import variables_in_files
 from analyzer.counting.execution.distributed import reshard
+from analyzer.counting.execution.module_state import Attributes
 from analyzer.counting.execution.randomness import Randomness, is_generator, seeded
-from analyzer.counting.execution.settings import restore_settings
+from analyzer.counting.execution.restore_caches import variables_in_files
+from analyzer.counting.execution.torch_settings import restore_settings
 
 
 @contextmanager
@@ -31,7 +31,8 @@ def restore_state(
     when an operator writes to it. If it is False the pass runs on substitutes for the modules' tensors, so only tensors
     inside containers and objects are copied.
 
-    Variables of closures are not restored, only containers in them; for those of classes and files see `caches`.
+    Variables of closures are not restored, only containers in them; `restore_caches` restores those of classes and
+    files.
     """
     attributes = Attributes([vars(module) for module in modules])
     scripted = [_ScriptModuleState(module) for module in modules if isinstance(module, torch.jit.ScriptModule)]

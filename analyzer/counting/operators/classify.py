@@ -15,15 +15,15 @@ import torch
 from torch._C import DispatchKey
 
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.counting.operators.attention import BLOCKS
+from analyzer.counting.operators.attention_and_recurrent import BLOCKS
 from analyzer.counting.operators.call import Call, Formula, Work
 from analyzer.counting.operators.convolutions_and_linear import CONVOLUTIONS_AND_LINEAR
 from analyzer.counting.operators.distances_and_lookups import DISTANCES_AND_LOOKUPS
-from analyzer.counting.operators.einsum_and_matmul import EINSUM_AND_MATMUL, SPARSE
-from analyzer.counting.operators.elementwise import OPERATIONS, per_output
+from analyzer.counting.operators.flops_without_macs import OPERATIONS, per_output
 from analyzer.counting.operators.free_and_view_operators import COMMUNICATION, FREE, GRADIENTS, VIEWS
 from analyzer.counting.operators.higher_order import name_of
-from analyzer.counting.operators.pointwise import POINTWISE
+from analyzer.counting.operators.matrix_products import EINSUM_AND_MATMUL, SPARSE
+from analyzer.counting.operators.one_flop_per_output import POINTWISE
 from analyzer.counting.operators.quantized import QUANTIZED
 
 # What the counter does with an operator.

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analyzer.counting.operators.einsum_and_matmul import Pair, pairs, parse
+from analyzer.counting.operators.matrix_products import Pair, pairs, parse
 from analyzer.counting.operators.python_functions import ModeOfFunctions
 
 

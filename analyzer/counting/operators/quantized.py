@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from analyzer.core.shapes import Shape
-from analyzer.counting.operators.attention import CELL_OPERATIONS
+from analyzer.counting.operators.attention_and_recurrent import CELL_OPERATIONS
 from analyzer.counting.operators.call import Call, Formula, Work, named, products
 from analyzer.counting.operators.convolutions_and_linear import grouped_matmul, linear
-from analyzer.counting.operators.einsum_and_matmul import matmul
+from analyzer.counting.operators.matrix_products import matmul
 
 
 def packed_linear(call: Call) -> Work:

@@ -145,7 +145,7 @@ _ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The operator's result on meta by a rule, or NotImplemented if no rule applies.
 
-    Raises RuntimeError for what torch's CPU kernels refuse and its meta kernels do not; for types see `cpu_kernels`.
+    Raises RuntimeError for what torch's CPU kernels refuse and its meta kernels do not; for types see `refused_types`.
     """
     rule = _ALL.get(name)
     if rule is None or not args or "out" in kwargs:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
-from analyzer.database.rows import decode
+from analyzer.database.result_rows import decode
 from analyzer.records.comparable import KEY_FIELDS, stable_key
 from analyzer.records.record import Record
-from analyzer.records.result import Result
+from analyzer.records.sweep_result import Result
 from analyzer.records.timings import Configuration, Quality
 
 if TYPE_CHECKING:

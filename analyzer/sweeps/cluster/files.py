@@ -10,8 +10,8 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.frozen import Frozen
-from analyzer.database.rows import decode, encode
-from analyzer.records.result import Case
+from analyzer.database.result_rows import decode, encode
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps.keys import is_builtin
 from analyzer.sweeps.sources import with_imports
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import CannotMeasure, one_line
 from analyzer.core.frozen import Frozen
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps.cluster.placement import Machine, unmet
 from analyzer.sweeps.cluster.software import Description, Software, describe, description, difference
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.timing.machine.processor import processor
 
 NEEDS = ("cpu", "gpu", "host")

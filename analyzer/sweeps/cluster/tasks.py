@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps.keys import is_builtin
 from analyzer.sweeps.local import CHUNK, MAX_KILLED, Job
 

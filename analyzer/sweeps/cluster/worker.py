@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from analyzer.core.errors import one_line
 from analyzer.core.serialize import from_json
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.sweeps.cluster import software
 from analyzer.sweeps.cluster.files import unpack
 from analyzer.sweeps.execute import machine_memory

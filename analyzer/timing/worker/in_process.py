@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, error_text
-from analyzer.counting.execution.settings import restore_settings
+from analyzer.counting.execution.torch_settings import restore_settings
 from analyzer.timing.clock.clocks import clock_of
 from analyzer.timing.passes.prepare import prepare_model
 from analyzer.timing.request import Request

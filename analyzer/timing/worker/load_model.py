@@ -61,7 +61,7 @@ def arguments(
     if not request.inputs:
         return args, kwargs, {"given": True}
     from analyzer.core.inputs import parse_input
-    from analyzer.models.zeros import input_zeros
+    from analyzer.models.zero_inputs import input_zeros
 
     inputs = [parse_input(text) for text in request.inputs]
     return *input_zeros(inputs, request.configuration.batch), {"ranges": _ranges(inputs)}

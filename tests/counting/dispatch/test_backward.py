@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations
 from torch.overrides import handle_torch_function, has_torch_function
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 from tests.torch_releases import RELEASE
 
 ON = pytest.mark.parametrize("on", ["meta", "real"])

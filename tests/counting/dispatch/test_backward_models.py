@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 from tests.counting.dispatch.training_models import Forward
 
 Case = tuple[nn.Module, tuple[Any, ...], int, int]

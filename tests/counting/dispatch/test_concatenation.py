@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from analyzer.counting.dispatch.concatenation import MIN_INPUTS
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 
 LAYERS = MIN_INPUTS + 4
 

@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 from analyzer.counting.api import count_module
-from analyzer.counting.dispatch.memory import track_memory
+from analyzer.counting.dispatch.memory_by_liveness import track_memory
 from analyzer.counting.dispatch.tensors import output_tensors
 from analyzer.models.spec_to_module import construct
 from analyzer.networks import find

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 
 KINDS = [("LSTM", 0), ("LSTM", 3), ("GRU", 0), ("RNN", 0)]
 

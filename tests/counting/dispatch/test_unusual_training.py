@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analyzer.counting.api import count_module
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 from tests.counting.dispatch.test_memory_profiler import returned_peak, training_step
 from tests.counting.dispatch.unusual_training import CASES, LINEAR, TENSOR
 

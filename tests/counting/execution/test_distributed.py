@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 
 pytest.importorskip("torch.testing._internal.distributed.fake_pg")
 pytestmark = [

@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 import analyzer
 from analyzer.core.errors import AnalyzerError
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 from analyzer.records.rows import Count
 from tests.torch_releases import needs_torch
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from analyzer.core.errors import AnalyzerError
+from analyzer.counting.execution.count_any_model import count_model
 from analyzer.counting.execution.restore import restore_state
-from analyzer.counting.execution.run import count_model
 
 WAYS = pytest.mark.parametrize("on", ["auto", "meta", "real"])
 MODES = pytest.mark.parametrize("train", [None, False, True])

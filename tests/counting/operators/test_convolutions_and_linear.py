@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 from analyzer.records.rows import Count
 from tests.counting.operators.calls import Calls, learned
 

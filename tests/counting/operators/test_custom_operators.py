@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 
 NAMESPACE = "macscope_generated"
 ROWS, DEPTH, COLUMNS = 3, 4, 5

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F  # noqa: N812 – torch's own name for it
 
 from analyzer.counting.dispatch.counter import record_rows
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 from analyzer.counting.operators.call import Call
 from analyzer.counting.operators.classify import _formulas, functional_name, lookup
 from analyzer.records.rows import Count

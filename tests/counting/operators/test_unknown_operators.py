@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 
 import analyzer
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution.count_any_model import count_model
 from analyzer.counting.operators import classify
-from analyzer.counting.operators.attention import BLOCKS
+from analyzer.counting.operators.attention_and_recurrent import BLOCKS
 from analyzer.counting.operators.classify import Kind, lookup
 from analyzer.counting.operators.convolutions_and_linear import CONVOLUTIONS_AND_LINEAR
 from analyzer.counting.operators.distances_and_lookups import DISTANCES_AND_LOOKUPS
-from analyzer.counting.operators.einsum_and_matmul import EINSUM_AND_MATMUL, SPARSE
-from analyzer.counting.operators.elementwise import OPERATIONS
+from analyzer.counting.operators.flops_without_macs import OPERATIONS
 from analyzer.counting.operators.free_and_view_operators import FREE, GRADIENTS, NOT_ARITHMETIC, VIEWS
+from analyzer.counting.operators.matrix_products import EINSUM_AND_MATMUL, SPARSE
 from analyzer.counting.operators.quantized import QUANTIZED
 from analyzer.records.record_json import record_from_json, record_to_json
 from tests.torch_releases import RELEASE, needs_torch

@@ -14,7 +14,7 @@ import pytest
 import analyzer
 from analyzer.core.errors import CannotMeasure
 from analyzer.core.lock import exclusive, lock_path
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.cluster import run
 from analyzer.sweeps.local import MAX_KILLED

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.cluster.placement import Machine, check_needs, matches, this_machine, unmet
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.records.result import Case
+from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.cluster.tasks import Task, Tasks
 from analyzer.sweeps.local import CHUNK, MAX_KILLED, Job

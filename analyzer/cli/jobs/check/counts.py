@@ -15,7 +15,7 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.inputs import PACKAGES
 from analyzer.core.lock import exclusive
-from analyzer.models.installed import matching_models
+from analyzer.models.optional_libraries import matching_models
 from analyzer.records.note import is_strict
 from analyzer.regression import config
 from analyzer.regression.counts import baseline, baseline_files

@@ -1,6 +1,6 @@
 """FLOPs of operators that have no MACs.
 
-Operators with one operation per output element are in `pointwise`.
+Operators with one operation per output element are in `one_flop_per_output`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from math import log2, prod
 from typing import Any
 
 from analyzer.core.shapes import Shape
-from analyzer.counting.operators.attention import NORM, SOFTMAX
+from analyzer.counting.operators.attention_and_recurrent import NORM, SOFTMAX
 from analyzer.counting.operators.call import Call, Formula, Work, named
 
 

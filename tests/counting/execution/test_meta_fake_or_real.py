@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from analyzer import count
 from analyzer.core.errors import AnalyzerError
-from analyzer.counting.execution.run import count_model, measure_memory
+from analyzer.counting.execution.count_any_model import count_model, measure_memory
 
 ONE = 2 * 8 * 8  # One call of the layer on two rows.
 

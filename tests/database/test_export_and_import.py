@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.database.rows import encode
+from analyzer.database.export_and_import import json_lines, read_rows, write_parquet
+from analyzer.database.result_rows import encode
 from analyzer.database.store import open_store
-from analyzer.database.transfer import json_lines, read_rows, write_parquet
-from analyzer.records.store import save
+from analyzer.records.analyze_folder import save
 from tests.database.results import NIN, result
 from tests.timed_records import timed
 

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 from analyzer.core.errors import AnalyzerError, one_line, quoted
 from analyzer.core.files import MAX_BYTES, open_seekable
 from analyzer.database.columns import COLUMNS, DOCUMENTS, NAMES
-from analyzer.database.rows import BATCH, batches, decode, encode
-from analyzer.database.run_files import results_of
-from analyzer.records.files import parse
+from analyzer.database.import_run_files import results_of
+from analyzer.database.result_rows import BATCH, batches, decode, encode
+from analyzer.records.load_records import parse
 
 PARQUET_MAGIC = b"PAR1"
 INT64 = 1 << 63

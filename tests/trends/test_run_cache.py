@@ -10,11 +10,11 @@ from contextlib import closing
 import pytest
 
 from analyzer.core.errors import AnalyzerError
+from analyzer.records.analyze_folder import FOLDER, save
 from analyzer.records.record_json import dump
-from analyzer.records.store import FOLDER, save
-from analyzer.trends import cache
-from analyzer.trends.cache import FILE, read_points, rebuild_cache
+from analyzer.trends import run_cache
 from analyzer.trends.pytest_benchmark import parse_run, store_run
+from analyzer.trends.run_cache import FILE, read_points, rebuild_cache
 from tests.timed_records import timed
 from tests.trends.bench_files import bench
 
@@ -50,7 +50,7 @@ def test_a_project_without_runs_gets_no_file(tmp_path):
 def test_an_unchanged_file_is_not_parsed_again(root, monkeypatch):
     before = read_points(root)
     assert len(runs(before)) == 3
-    monkeypatch.setattr(cache, "load", lambda *_, **__: pytest.fail("parsed again"))
+    monkeypatch.setattr(run_cache, "load", lambda *_, **__: pytest.fail("parsed again"))
     assert read_points(root) == before
 
 
@@ -128,7 +128,7 @@ def test_a_cache_of_another_version_is_replaced(root):
 
 def test_a_locked_cache_is_awaited_then_the_files_are_read(root, monkeypatch):
     whole = read_points(root)
-    monkeypatch.setattr(cache, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(run_cache, "TIMEOUT_S", 0.1)
     with closing(sqlite3.connect(root / FILE, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(AnalyzerError, match="locked"):
@@ -145,7 +145,7 @@ def test_a_full_disk_loses_no_run(root, monkeypatch):
         connection.execute("PRAGMA max_page_count = 1")
         return connection
 
-    monkeypatch.setattr(cache, "_connect", connect)
+    monkeypatch.setattr(run_cache, "_connect", connect)
     loaded = read_points(root)
     assert len(runs(loaded)) == 3
     assert "full" in loaded.notes[0]
@@ -154,7 +154,7 @@ def test_a_full_disk_loses_no_run(root, monkeypatch):
 def test_a_read_only_cache_loses_no_run(root, monkeypatch, nin):
     read_points(root)
     save([nin.replace(created="2026-01-03T00:00:00Z")], root)
-    monkeypatch.setattr(cache, "_connect", lambda path: sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+    monkeypatch.setattr(run_cache, "_connect", lambda path: sqlite3.connect(f"file:{path}?mode=ro", uri=True))
     loaded = read_points(root)
     assert len(runs(loaded)) == 4
     assert "readonly" in loaded.notes[0]
@@ -197,7 +197,7 @@ def test_concurrent_writers_lose_no_run(tmp_path):
 
 
 def test_a_run_that_another_process_caches_meanwhile_stays(root, monkeypatch):
-    connect, late = cache._connect, [bench({"b": 0.01}, day=20)]
+    connect, late = run_cache._connect, [bench({"b": 0.01}, day=20)]
 
     def connect_late(path):
         if late:
@@ -205,6 +205,6 @@ def test_a_run_that_another_process_caches_meanwhile_stays(root, monkeypatch):
             read_points(root)
         return connect(path)
 
-    monkeypatch.setattr(cache, "_connect", connect_late)
+    monkeypatch.setattr(run_cache, "_connect", connect_late)
     assert len(runs(read_points(root))) == 4
     assert execute(root, "SELECT COUNT(*) FROM cached_runs") == [(4,)]

@@ -11,8 +11,8 @@ from torch import nn
 from analyzer.core.errors import UnknownModel, nearest, quoted
 from analyzer.core.inputs import LIBRARIES
 from analyzer.models.huggingface import huggingface
-from analyzer.models.installed import imported
-from analyzer.models.zeros import zeros
+from analyzer.models.optional_libraries import imported
+from analyzer.models.zero_inputs import zeros
 
 Inputs: TypeAlias = tuple[list[Any], dict[str, Any]]
 Library: TypeAlias = Callable[[str], tuple[Callable[..., nn.Module], Callable[[nn.Module, int], Inputs]]]

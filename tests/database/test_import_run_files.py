@@ -8,12 +8,12 @@ import pytest
 
 import analyzer
 from analyzer.core.errors import AnalyzerError
-from analyzer.database import run_files
+from analyzer.database import import_run_files
 from analyzer.database.columns import NAMES
 from analyzer.database.connection import FILE
 from analyzer.database.store import open_store
+from analyzer.records.analyze_folder import FOLDER, save
 from analyzer.records.record_json import dump
-from analyzer.records.store import FOLDER, save
 from tests.timed_records import timed
 
 
@@ -36,7 +36,7 @@ def listed(root):
 
 def test_timed_runs_are_imported_once(root, nin, monkeypatch):
     assert listed(root) == ([("2", "nin"), ("1", "nin"), ("0", "nin")], ())
-    monkeypatch.setattr(run_files, "load_all", lambda path: pytest.fail("parsed again"))
+    monkeypatch.setattr(import_run_files, "load_all", lambda path: pytest.fail("parsed again"))
     assert len(listed(root)[0]) == 3
     with open_store(root=root) as store:
         stored = next(store.results())

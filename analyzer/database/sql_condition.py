@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sql
 
 from analyzer.database.columns import Kind
-from analyzer.database.filter import And, Comparison, Expression, Not, Or, Value, parse
+from analyzer.database.filter_language import And, Comparison, Expression, Not, Or, Value, parse
 from analyzer.database.schema import results
 
 COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,

@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from analyzer.counting.dispatch.tensors import tensors_inside
-from analyzer.counting.execution.attributes import (
+from analyzer.counting.execution.module_state import (
     IMMUTABLE,
     OPAQUE,
     closure_values,

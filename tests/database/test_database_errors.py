@@ -13,9 +13,9 @@ import pytest
 
 import analyzer
 from analyzer.core.errors import AnalyzerError, CannotMeasure
-from analyzer.database import connection, failures
+from analyzer.database import connection, database_errors
 from analyzer.database.connection import parse_target
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.database.store import migrate_store, open_store
 from tests.database.results import result
 from tests.database.servers import PASSWORD
@@ -152,7 +152,7 @@ def test_an_unknown_schema(file, revision):
 
 
 def test_a_locked_file_is_awaited(file, monkeypatch):
-    for module in (connection, failures):
+    for module in (connection, database_errors):
         monkeypatch.setattr(module, "LOCK_TIMEOUT_S", 0.1)
     with closing(sqlite3.connect(file, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")

@@ -17,15 +17,15 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
 from analyzer.counting.dispatch.backward import track_gradients
 from analyzer.counting.dispatch.counter import CountedPass, count_pass
-from analyzer.counting.dispatch.memory import track_memory
+from analyzer.counting.dispatch.memory_by_liveness import track_memory
 from analyzer.counting.dispatch.tensors import is_fake, shapes_of, storage_id, tensors_inside
-from analyzer.counting.execution.attributes import Attributes
 from analyzer.counting.execution.devices import DeviceRead
-from analyzer.counting.execution.places import FAKE, KNOWN_VALUES, META_PLACES, REAL, WITHOUT_VALUES, ZEROS
+from analyzer.counting.execution.meta_fake_or_real import FAKE, KNOWN_VALUES, META_PLACES, REAL, WITHOUT_VALUES, ZEROS
+from analyzer.counting.execution.module_state import Attributes
 from analyzer.counting.execution.precision import cast
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
 from analyzer.counting.execution.randomness import Randomness, random_notes
-from analyzer.models.failures import error_summary, run_error
+from analyzer.models.model_errors import error_summary, run_error
 from analyzer.records.memory import Memory
 from analyzer.records.note import Note
 from analyzer.records.rows import Count

@@ -10,12 +10,12 @@ import sqlalchemy as sql
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.database.connection import FILE, make_engine, parse_target
-from analyzer.database.rows import encode
+from analyzer.database.result_rows import encode
 from analyzer.database.schema import VERSION, metadata
+from analyzer.database.schema_versions import FOLDER
 from analyzer.database.store import migrate_store, open_store
-from analyzer.database.versions import FOLDER
-from analyzer.records.store import save
-from analyzer.trends.cache import TABLE, read_points
+from analyzer.records.analyze_folder import save
+from analyzer.trends.run_cache import TABLE, read_points
 from tests.database.results import result
 from tests.timed_records import timed
 

@@ -12,9 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from analyzer import count
 from analyzer.core.errors import AnalyzerError
-from analyzer.counting.execution import run
-from analyzer.counting.execution.places import FAKE
-from analyzer.counting.execution.run import count_model
+from analyzer.counting.execution import count_any_model
+from analyzer.counting.execution.count_any_model import count_model
+from analyzer.counting.execution.meta_fake_or_real import FAKE
 
 MACS = 3 * 4 * 4
 
@@ -249,13 +249,13 @@ def test_an_error_without_a_message_is_named():
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_an_error_of_the_model_is_not_looked_for_on_fake_tensors(device, monkeypatch):
     """Their first operator imports torch._dynamo, which takes a second: too long for a message about a wrong size."""
-    count_at, tried = run._count_at, []
+    count_at, tried = count_any_model._count_at, []
 
     def noted(place, *rest):
         tried.append(place)
         return count_at(place, *rest)
 
-    monkeypatch.setattr(run, "_count_at", noted)
+    monkeypatch.setattr(count_any_model, "_count_at", noted)
     with pytest.raises(AnalyzerError, match="mat1 and mat2"):
         count_model(nn.Linear(4, 4, device=device), (torch.ones(2, 5, device=device),))
     assert FAKE not in tried

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from analyzer.counting.closed_form.formulas import count_steps
-from analyzer.counting.closed_form.memory import peak_memory
-from analyzer.counting.dispatch.memory import track_memory
+from analyzer.counting.closed_form.peak_memory import peak_memory
+from analyzer.counting.dispatch.memory_by_liveness import track_memory
 from analyzer.models.spec_to_module import construct
 from analyzer.networks import VARIANTS, find
 from analyzer.networks.walk import walk

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted, similar_names
-from analyzer.models.installed import imported, library_names
+from analyzer.models.optional_libraries import imported, library_names
 
 FORMS = "wanted FILE.py, FILE.py:NAME, PACKAGE.MODULE:NAME, torchvision:NAME, timm:NAME, hf:NAME or FILE.pt2"
 

@@ -17,7 +17,7 @@ from analyzer.core.shapes import shape_text
 from analyzer.database.columns import COLUMNS, DOCUMENTS, Kind
 from analyzer.records.record import Record
 from analyzer.records.record_json import compact, record_from_json
-from analyzer.records.result import Case, Result
+from analyzer.records.sweep_result import Case, Result
 from analyzer.records.timings import Measurement
 from analyzer.records.validate import use_record
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.database.filter import MAX_COMPARISONS, MAX_DEPTH, parse
-from analyzer.database.rows import encode
+from analyzer.database.filter_language import MAX_COMPARISONS, MAX_DEPTH, parse
+from analyzer.database.result_rows import encode
 from analyzer.database.store import open_store
 from tests.database.results import result
 

@@ -9,10 +9,10 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.api import count
 from analyzer.database.columns import COLUMNS, DOCUMENTS, NAMES
-from analyzer.database.rows import decode, encode
+from analyzer.database.result_rows import decode, encode
 from analyzer.records.note import Note
 from analyzer.records.record_json import record_from_json, record_to_json
-from analyzer.records.result import Case, Result
+from analyzer.records.sweep_result import Case, Result
 from analyzer.records.timings import Configuration, Measurement
 from tests.database.results import NIN, result
 from tests.timed_records import MACHINE, timed

@@ -98,7 +98,7 @@ def parse_budget(
     help="Baseline file. Default: that of pyproject.toml, else analyzer-baseline.json.",
 )
 @click.option("--base", metavar="REF", help="Time the working tree against this commit, in pairs of fresh processes. "
-              "auto, for CI: the merge base with the pull request's target branch, else the commit "
+              "In CI give auto: the merge base with the pull request's target branch, else the commit "
               "before HEAD.")  # fmt: skip
 @click.option("--base-python", metavar="PATH", help="Python interpreter for the base, e.g. with another torch version.")
 @click.option("--self-test", is_flag=True,
@@ -141,8 +141,8 @@ def check(
         raise AnalyzerError(
             "with FILE, check takes only the options --against, --strict, --junit, --sarif, --format and -o"
         )
-    from analyzer.regression.benchmarks.compare import compare_runs
-    from analyzer.regression.benchmarks.load import load_rules, load_run
+    from analyzer.regression.benchmarks.compare_runs import compare_runs
+    from analyzer.regression.benchmarks.read_runs import load_rules, load_run
 
     (run,) = names
     base, head = load_run(against), load_run(run)

@@ -33,7 +33,7 @@ def _as_models(context: click.Context, parameter: click.Parameter, model: str | 
     return (model,) if model else ()
 
 
-@command(epilog=EXAMPLES, short_help="Derive a figure of a module, term by term.")
+@command(epilog=EXAMPLES, short_help="Derive a number of a module, term by term.")
 @click.argument("models", metavar="[MODEL]", required=False, callback=_as_models, shell_complete=complete_model)
 @click.argument("path", metavar="[MODULE]", required=False)
 @selection_options(without={"models"})
@@ -43,10 +43,10 @@ def _as_models(context: click.Context, parameter: click.Parameter, model: str | 
     help="Same as MODULE: the path of a module, or its role in a built-in network. Default: the whole model.",
 )
 @click.option("--metric", type=click.Choice(METRICS), default="macs", show_default=True, metavar="NAME",
-              help=f"The figure to derive: {', '.join(METRICS)}.")  # fmt: skip
+              help=f"The number to derive: {', '.join(METRICS)}.")  # fmt: skip
 @output_options
 def explain(selection: Selection, path: str | None, module: str | None, **options: Any) -> int:
-    """Derive a figure of a module, by default its MACs: each operator's formula, in symbols and in numbers."""
+    """Derive a number of a module, by default its MACs: each operator's formula, in symbols and in numbers."""
     if path and module:
         raise AnalyzerError("the module is given twice; leave out --module")
     from analyzer.cli.jobs.explain import explain_number

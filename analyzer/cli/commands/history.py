@@ -49,7 +49,7 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
 @click.option(
     "--fail-on-new",
     is_flag=True,
-    help="Exit with status 1 if a time or count grew and the change is new: not stored by --acknowledge.",
+    help="Exit with status 1 if a time or count grew and --acknowledge has not stored the change.",
 )
 @click.option("--acknowledge", is_flag=True, help="Show all changes and store them as seen, in the file of --known.")
 @click.option("--known", "known_file", metavar="FILE", callback=require_writable_output,

@@ -31,7 +31,9 @@ TOKENS = click.IntRange(1, 10_000_000)
 @command(epilog=EXAMPLES, short_help="Show prefill, decode, KV cache and FLOPs per token of a language model.")
 @click.argument("reference", metavar="MODEL")
 @click.option("--prompt", type=TOKENS, default=2048, show_default=True, metavar="N", help="Tokens of the prompt.")
-@click.option("--decode", type=TOKENS, default=512, show_default=True, metavar="N", help="Tokens generated after it.")
+@click.option(
+    "--decode", type=TOKENS, default=512, show_default=True, metavar="N", help="Tokens generated after the prompt."
+)
 @click.option("--batch", type=click.IntRange(1, 100_000), default=1, show_default=True, metavar="N",
               help="Batch size, in sequences.")  # fmt: skip
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),

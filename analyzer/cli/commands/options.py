@@ -94,13 +94,13 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         "--batch", type=click.IntRange(1, MAX_COUNT), default=1, show_default=True, metavar="N", help="Batch size."),
     "mode": click.option(
         "--mode", type=click.Choice(["inference", "training"]),
-        help="Count the model for inference or for training. Default: inference."),
+        help="Run the model for inference or for training. Default: inference."),
     "timeout": click.option(
         "--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
         help="Time limit for counting each model that is not built in. Default: 600."),
     "train": click.option(
         "--train", is_flag=True,
-        help="Same as --mode training: adds the backward pass, and auxiliary classifiers if there are any."),
+        help="Training: adds the backward pass, and any auxiliary classifiers. Same as --mode training."),
 }
 # fmt: on
 

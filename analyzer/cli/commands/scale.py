@@ -41,8 +41,8 @@ def split_metrics(context: click.Context, parameter: click.Parameter, texts: tup
               help="Variables of the formula. Default: batch, and the size of images or the sequence "
                    "length.")  # fmt: skip
 @click.option("--at", multiple=True, metavar="[SIZE=]VALUES",
-              help="Also show the costs at these values: 8, 1,8,32, 112..672:56 (steps of 56), 128..4096:x2 "
-                   "(doubled).")  # fmt: skip
+              help="Also show the costs at these values: a list such as 1,8,32, or a range: 112..672:56 (steps of 56), "
+                   "128..4096:x2 (doubling).")  # fmt: skip
 @click.option("--metric", "metrics", multiple=True, metavar="NAME[,NAME]", callback=split_metrics,
               help="Show only these: params, macs, flops, activations, traffic, peak_memory, cache_bytes, "
                    "backward_macs, backward_flops, step_macs, step_flops.")  # fmt: skip

@@ -47,12 +47,16 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
 @click.argument("models", nargs=-1, metavar="[GRID.toml] [MODEL ...]", shell_complete=complete_model)
 @click.option("--input", "inputs", multiple=True, metavar="[NAME=]SIZES[:TYPE]",
               help="Input of every model that has none in the file, such as 3x320x320.")  # fmt: skip
-@click.option("--batch", metavar="N[,N]", help="Batch sizes: 1,8 or a range, 1..32:x2 (doubled), 8..64:8. Default: 1.")
+@click.option(
+    "--batch",
+    metavar="N[,N]",
+    help="Batch sizes: a list such as 1,8, or a range: 8..64:8 (steps of 8), 1..32:x2 (doubling). Default: 1.",
+)
 @click.option("--threads", metavar="N[,N]",
               help="Numbers of PyTorch threads of timed passes. Default: all processors of this process.")  # fmt: skip
 @click.option("--dtype", metavar="TYPE[,TYPE]", help="Dtypes of timed passes. Default: float32.")
 @click.option("--layout", metavar="NAME[,NAME]", help="Memory formats of timed passes. Default: contiguous.")
-@click.option("--mode", metavar="MODE[,MODE]", help="inference, training or both. Default: inference.")
+@click.option("--mode", metavar="MODE[,MODE]", help="inference, training, or inference,training. Default: inference.")
 @click.option("--device", metavar="DEVICE[,DEVICE]", help="Devices of timed passes: cpu, cuda, cuda:1. Default: cpu.")
 @click.option("--set", "settings", multiple=True, metavar="PATH.KEY=VALUES", shell_complete=complete_override,
               help="Vary a number of built-in networks: PATH.KEY=8..64:8. Several options: every "

@@ -59,7 +59,7 @@ OPTIONS = (
     click.option("--top", type=click.IntRange(1), metavar="N",
                  help="Show the N largest rows and the sum of the others."),
     click.option("--no-fold", "fold", flag_value=False, default=True,
-                 help="Give each of several equal modules a row, instead of one row for all, such as h.0–11."),
+                 help="Give each of several equal modules its own row, instead of one row for all (such as h.0–11)."),
     click.option("--metric", type=click.Choice(METRIC_NAMES), metavar="NAME",
                  help=f"With several models: the metric in which modules are compared: {', '.join(METRIC_NAMES)}. "
                       "Default: macs."),

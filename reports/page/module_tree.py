@@ -1,4 +1,4 @@
-"""The modules of a network as a tree for charts: equal neighbours folded, such as 24 x block, and operators by kind."""
+"""The modules of a network as a tree for charts: equal neighbors folded, such as 24 x block, and operators by kind."""
 
 from __future__ import annotations
 
@@ -21,17 +21,21 @@ Values = Mapping[str, float]
 
 
 class Node(Frozen):
-    """A module with the sums of its rows, or `repeat` equal modules with theirs; `path` is that of the first.
+    """A module with the sums of its rows, or `repeat` equal modules with theirs; `path` is the first of `paths`.
 
     `kind` is the kind of operator with the most MACs in it, or without MACs the most parameters, then FLOPs.
     """
 
-    path: str
+    paths: tuple[str, ...]
     label: str
     repeat: int
     kind: str
     values: Values
     children: tuple[Node, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return self.paths[0]
 
     def share(self, metric: str, whole: Node) -> float:
         total = whole.values.get(metric, 0)
@@ -86,12 +90,12 @@ def tree(network: NetworkView, metrics: Sequence[str]) -> Node:
         label = path if path == TOP_LEVEL else path.rpartition(".")[2]
         if label.isdigit():
             label = ".".join(path.split(".")[-2:])  # `mlp.0`: a number alone names nothing.
-        return Node(path, label, 1, kinds.get(path, "other"), values[path], below)
+        return Node((path,), label, 1, kinds.get(path, "other"), values[path], below)
 
     whole = {
         metric: times_s.get("", 0.0) if metric == "time" else network.totals.value(metric) or 0 for metric in metrics
     }
-    return Node("", network.name, 1, "", whole, _folded([node(path) for path in children.get("", ())]))
+    return Node(("",), network.name, 1, "", whole, _folded([node(path) for path in children.get("", ())]))
 
 
 def _kinds(rows: Sequence[Row]) -> dict[str, str]:
@@ -106,7 +110,7 @@ def _kinds(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _folded(siblings: Sequence[Node]) -> tuple[Node, ...]:
-    """Neighbours of the same name but for its number, structure and counts as one node with the sums of all."""
+    """Neighbors of the same name but for its number, structure and counts as one node with the sums of all."""
     runs: list[list[Node]] = []
     for node in siblings:
         if runs and _stem(runs[-1][0].label) == _stem(node.label) and _signature(runs[-1][0]) == _signature(node):
@@ -142,7 +146,8 @@ def _merged(nodes: Sequence[Node], repeat: int) -> Node:
     label = first.label
     if repeat > 1:
         label = f"{number} × {_stem(label) or 'block'}"
-    return first.replace(label=label, repeat=number, values=sums, children=below)
+    paths = tuple(path for node in nodes for path in node.paths)
+    return first.replace(paths=paths, label=label, repeat=number, values=sums, children=below)
 
 
 def walk(node: Node, parent: str = "") -> Iterator[tuple[Node, str]]:

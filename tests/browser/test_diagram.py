@@ -222,5 +222,5 @@ def test_the_diagram_is_saved_as_it_looks(diagram):
 
 def test_without_a_script_the_drawings_stay(show, file):
     plain = show(file("googlenet", charts="none"), script=False)
-    assert plain.locator("#network .picture svg").is_visible()
+    assert all(drawing.is_visible() for drawing in plain.locator("#network .picture svg").all())
     assert plain.locator("#diagram-panel").inner_text() == ""

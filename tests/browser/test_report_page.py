@@ -265,6 +265,19 @@ def test_print_has_all_charts_on_at_most_twelve_pages(show, file, measured, what
     assert opened.evaluate("[...document.querySelectorAll('.plot')].filter(plot => !plot.dataset.drawn).length") == 0
 
 
+def test_on_paper_a_long_drawing_fills_columns(show, file):
+    opened = show(file("googlenet"), width=720)
+    opened.emulate_media(media="print")
+    lefts = """() => [...document.querySelectorAll("#network .picture svg")].map((drawing) => {
+      const { left, width } = drawing.getBoundingClientRect();
+      return [Math.round(left), Math.round(width)];
+    })"""
+    places = opened.evaluate(lefts)
+    assert len({left for left, _ in places}) == 3
+    assert all(200 < width < 288 for _, width in places)  # Legible: text of 11 pixels has more than 7.
+    assert not opened.locator("#diagram-panel").is_visible()
+
+
 # Tools.
 
 

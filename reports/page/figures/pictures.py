@@ -12,7 +12,7 @@ from analyzer.core.shapes import shape_text
 from analyzer.core.units import scaled
 from analyzer.records.record import Record
 from analyzer.records.rows import Row, Totals, is_below
-from reports.page.figures.diagram import SHORT_NAMES, step
+from reports.page.diagram_boxes import SHORT_NAMES, step
 from reports.page.figures.svg import arrow, document, rect, text
 
 WIDTH = 330

@@ -1,4 +1,4 @@
-"""Elements of SVG drawings as text. Names are escaped; colours are the page's style sheet's."""
+"""Elements of SVG drawings as text. Names are escaped; colors are the page's style sheet's."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from html import escape
 
 
-def document(parts: Iterable[str], width: float, height: float, title: str, *, links: bool = False) -> str:
-    """A drawing. With `links` a reader of the screen goes through its parts; without, `title` stands for it."""
-    role = "group" if links else "img"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}" role="{role}" aria-label="{escape(title)}">{"".join(parts)}</svg>'
-    )
+def document(parts: Iterable[str], width: float, height: float, title: str = "") -> str:
+    """A drawing. A screen reader reads its title or, without one, its parts."""
+    described = f' role="img" aria-label="{escape(title)}"' if title else ""
+    size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}{described}>{"".join(parts)}</svg>'
 
 
 def rect(x: float, y: float, width: float, height: float, kind: str = "") -> str:

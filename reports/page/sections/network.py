@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from reports.page.context import Diagrams, Panel, Section
-from reports.page.figures.diagram import HIDDEN_OPS, SHORT_NAMES, boxes, svg
+from reports.page.diagram_boxes import HIDDEN_OPS, Box, boxes, operator_name
+from reports.page.figures.diagram import svg
 from reports.page.graph_json import graphs_json, has_sources
 from reports.page.network_views import NetworkView
 
@@ -17,29 +18,24 @@ LEAD = (
 
 
 def section(networks: Sequence[NetworkView], anchors: Mapping[tuple[int, str], str]) -> Section:
-    drawings = tuple(
-        (network.name, _description(network), _svg(network, anchors))
-        for network in networks
-        if has_sources(network.record)
-    )
+    drawings = tuple(_drawing(network, anchors) for network in networks if has_sources(network.record))
     if not drawings:
         return Section("network", "Diagrams", "Diagrams", LEAD, ())
     panel = Panel("diagram-panel", "Diagram", graphs_json(networks, anchors), "dagre")
     return Section("network", "Diagrams", "Diagrams", LEAD, (panel, Diagrams(drawings)))
 
 
-def _svg(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> str:
+def _drawing(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> tuple[str, str, str]:
     targets = {module.path: anchors[network.index, module.path] for module in network.modules}
-    return svg(network.record, network.name, targets)
+    drawn = boxes(network)
+    return network.name, _description(network, drawn), svg(network.record, drawn, targets)
 
 
-def _description(network: NetworkView) -> str:
+def _description(network: NetworkView, drawn: Sequence[Box]) -> str:
     """The diagram in words, for readers who cannot see it."""
-    ops = Counter(row.op for row in network.record.rows if row.op not in HIDDEN_OPS)
-    top_modules = boxes(network.record)
-    branched = [box.path for box in top_modules if box.branches]
-    named = ", ".join(f"{count} {SHORT_NAMES.get(op, op)}" for op, count in ops.most_common(5))
-    text = f"{len(top_modules)} module{'s' if len(top_modules) > 1 else ''}: {named}."
+    names = Counter(operator_name(row) for row in network.record.rows if row.op not in HIDDEN_OPS)
+    named = ", ".join(f"{count} {name}" for name, count in names.most_common(5))
+    branched = [box.path for box in drawn if box.branches]
     if len(branched) < 2:
-        return f"{text} {branched[0]} has branches." if branched else text
-    return f"{text} {len(branched)} have branches, {branched[0]} to {branched[-1]}."
+        return f"{named}. {branched[0]} has branches." if branched else f"{named}."
+    return f"{named}. {len(branched)} modules have branches, {branched[0]} to {branched[-1]}."

@@ -80,7 +80,7 @@ def large_record(rows: int) -> Record:
         number = len(made) // 3
         path = f"stage{number // 10}.block{number % 10}"
         last = len(made) - 1
-        width = 576 * (64 - number % 7)  # Neighbours differ: equal ones are one tile.
+        width = 576 * (64 - number % 7)  # Neighbors differ: equal ones are one tile.
         made += [
             row(f"{path}.conv", "conv2d", 196 * width, last),
             row(f"{path}.norm", "batch_norm", 0, last + 1),

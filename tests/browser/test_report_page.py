@@ -22,7 +22,7 @@ ALL = [*((width, dark) for width in (1280, 390) for dark in (False, True))]
 
 @pytest.fixture
 def measured(file) -> Path:
-    records = [timed("nin"), timed("nin", batch=4, quality="noisy", reason="a neighbour"), timed("alexnet")]
+    records = [timed("nin"), timed("nin", batch=4, quality="noisy", reason="a neighbor"), timed("alexnet")]
     return file(*records)
 
 

@@ -319,7 +319,7 @@ def terminal(environment, tmp_path):
     return run
 
 
-COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d|10\d)(?:;\d+)*m")
+COLOR = re.compile(r"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d|10\d)(?:;\d+)*m")
 STYLE = re.compile(r"\x1b\[[\d;]*m")
 
 
@@ -327,7 +327,7 @@ STYLE = re.compile(r"\x1b\[[\d;]*m")
 def test_a_terminal_gets_color_and_its_width(terminal, process):
     for columns in (80, 100, 120):
         received = terminal("--variant", "googlenet", columns=columns)
-        assert COLOUR.search(received)
+        assert COLOR.search(received)
         assert STYLE.sub("", received) == process("--variant", "googlenet", COLUMNS=str(columns)).out
 
 
@@ -335,7 +335,7 @@ def test_a_terminal_gets_color_and_its_width(terminal, process):
 @pytest.mark.parametrize("changes", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_no_color_with_no_color_or_a_dumb_terminal(terminal, changes):
     received = terminal("--variant", "googlenet", **changes)
-    assert not COLOUR.search(received)
+    assert not COLOR.search(received)
     assert "1,582,671,872 MACs" in received
 
 

@@ -70,11 +70,11 @@ def test_a_file_with_the_name_of_an_imported_module(folder, name):
     assert sys.modules[name] is before
 
 
-def test_a_file_can_import_its_neighbours_on_import_and_later(folder):
-    written(folder / "model" / "neighbour_first.py", "WIDTH = 3\n")
-    written(folder / "model" / "neighbour_later.py", "WIDTH = 4\n")
-    late = layer(3, "from neighbour_first import WIDTH").replace("nn.Linear(7, 3)", "nn.Linear(7, WIDTH + LATER)")
-    late = late.replace("super().__init__()", "super().__init__()\n        from neighbour_later import WIDTH as LATER")
+def test_a_file_can_import_its_neighbors_on_import_and_later(folder):
+    written(folder / "model" / "neighbor_first.py", "WIDTH = 3\n")
+    written(folder / "model" / "neighbor_later.py", "WIDTH = 4\n")
+    late = layer(3, "from neighbor_first import WIDTH").replace("nn.Linear(7, 3)", "nn.Linear(7, WIDTH + LATER)")
+    late = late.replace("super().__init__()", "super().__init__()\n        from neighbor_later import WIDTH as LATER")
     written(folder / "model" / "net.py", late)
     assert outputs("model/net.py:Net") == 3 + 4
 

@@ -191,7 +191,7 @@ _others = Replacements(_of_others)
 class AsOnDevice(TorchFunctionMode):
     """Meta tensors report `device`, and tensors made on the device that they report are made on meta.
 
-    The device that a tensor reports is recognised by identity: tensors made on the CPU by name keep their values.
+    The device that a tensor reports is recognized by identity: tensors made on the CPU by name keep their values.
     With `default`, tensors made without a device are made on meta too.
     """
 

@@ -55,7 +55,7 @@ def dropout(training: int) -> Formula:
 
 
 def interpolation(taps: int) -> Formula:
-    """A weighted sum of `taps` neighbours: as many products, one addition less."""
+    """A weighted sum of `taps` neighbors: as many products, one addition less."""
     return per_output(2 * taps - 1)
 
 

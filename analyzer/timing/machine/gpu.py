@@ -12,7 +12,7 @@ THROTTLES = {0x4: "power cap", 0x8: "hardware slowdown", 0x20: "heat", 0x40: "ha
 
 
 def nvml() -> Any | None:
-    """The initialised library, or None."""
+    """The initialized library, or None."""
     try:
         import pynvml  # type: ignore[import-untyped, import-not-found, unused-ignore]
 

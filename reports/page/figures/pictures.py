@@ -133,7 +133,7 @@ def layer_numbers(record: Record) -> dict[str, list[int]]:
 
 
 def _box(x: float, y: float, width: float, lines: Sequence[str], kind: str = "") -> str:
-    """A box centred at x with two lines of text, the first as its name."""
+    """A box centered at x with two lines of text, the first as its name."""
     texts = (
         text(x, y + 16 + 14 * index, line, kind="m" if index else "m b", room=max(int(width / 5.8), 8))
         for index, line in enumerate(lines)

@@ -18,7 +18,7 @@ def rect(x: float, y: float, width: float, height: float, kind: str = "") -> str
 
 
 def text(x: float, y: float, content: str, *, kind: str = "", room: int = 40) -> str:
-    """`kind`: b is a name, m is centred at x, e ends at x. Longer than `room` characters it is cut."""
+    """`kind`: b is a name, m is centered at x, e ends at x. Longer than `room` characters it is cut."""
     cut = content if len(content) <= room else f"{content[: room - 1]}…"
     return f'<text{_class(kind)} x="{x:g}" y="{y:g}">{escape(cut)}</text>'
 

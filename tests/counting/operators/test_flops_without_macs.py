@@ -111,7 +111,7 @@ def test_unpooling_only_moves():
 
 
 SIZES: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], int]] = {
-    # A weighted sum of 2, 4, 8 or 16 neighbours: as many products, an addition less.
+    # A weighted sum of 2, 4, 8 or 16 neighbors: as many products, an addition less.
     "nearest 1d": (lambda x: F.interpolate(x, scale_factor=2), (2, 3, 9), 0),
     "nearest 2d": (lambda x: F.interpolate(x, scale_factor=2), (2, 3, 9, 8), 0),
     "nearest 3d": (lambda x: F.interpolate(x, scale_factor=2), (2, 3, 4, 6, 8), 0),

@@ -29,7 +29,7 @@ VIEWS = {
     "changed": ("--variant", "googlenet,googlenet@inception_4a.reduce_5x5=32"),
     "list": ("list",),
 }
-COLOURS = re.compile(r"\x1b\[[\d;]*m")
+COLORS = re.compile(r"\x1b\[[\d;]*m")
 METRICS = ["params", "macs", "flops", "activations", "traffic"]
 
 
@@ -63,7 +63,7 @@ def test_no_line_ends_in_a_space_with_or_without_color(analyze, monkeypatch):
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("TERM", "xterm")
         colored = analyze(*view).out
-        assert COLOURS.sub("", colored) == plain
+        assert COLORS.sub("", colored) == plain
         assert not re.search(r" (?:\x1b\[[\d;]*m)*\n", colored)
         monkeypatch.delenv("FORCE_COLOR")
         monkeypatch.delenv("TERM")
@@ -127,7 +127,7 @@ def test_golden_color_and_monochrome(analyze, golden, monkeypatch):
     assert not re.search(foreground, plain)
     for name in ("FORCE_COLOR", "NO_COLOR", "TERM"):
         monkeypatch.delenv(name)
-    assert COLOURS.sub("", colored) == COLOURS.sub("", plain) == analyze(*VIEWS["reduction"]).out
+    assert COLORS.sub("", colored) == COLORS.sub("", plain) == analyze(*VIEWS["reduction"]).out
 
 
 # No number is cut.
@@ -272,4 +272,4 @@ def test_markup_and_escapes_in_a_table_are_text(monkeypatch):
     text = "\n".join(lines_of([table], 200, monkeypatch))
     assert "\x1b[31m" not in text
     assert "\u202e" not in text
-    assert COLOURS.sub("", text).count(r"[bold]x[/] \x1b[31m\n:smile: \u202e") >= 3
+    assert COLORS.sub("", text).count(r"[bold]x[/] \x1b[31m\n:smile: \u202e") >= 3

@@ -1,4 +1,4 @@
-"""Percentiles, first calls and latency under load on the page; void runs are greyed and in no chart."""
+"""Percentiles, first calls and latency under load on the page; void runs are grayed and in no chart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tree of modules: equal neighbours folded, kinds of operators, and the level at which a metric divides."""
+"""The tree of modules: equal neighbors folded, kinds of operators, and the level at which a metric divides."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_equal_blocks_are_one_node_with_the_sum_of_all(path, expected):
     ],
     ids=["two", "other names", "other parts", "other counts"],
 )
-def test_neighbours_that_differ_or_are_only_two_are_not_folded(rows):
+def test_neighbors_that_differ_or_are_only_two_are_not_folded(rows):
     assert not [label for label in labels(whole(*rows)) if "×" in label]
 
 

@@ -271,13 +271,13 @@ def test_names_leave_out_the_batch_if_runs_have_several():
 
 
 def test_every_chart_of_times_has_a_quality():
-    built = page([timed("nin", quality="noisy", reason="a neighbour")])
+    built = page([timed("nin", quality="noisy", reason="a neighbor")])
     charts = [chart for chart in built.charts if chart.quality]
     assert {chart.id.partition("-")[0] for chart in charts} == {
         "kinds", "modules", "operators", "roofline", "kernels",
     }  # fmt: skip
-    assert {(chart.quality, chart.reason) for chart in charts} == {("noisy", "a neighbour")}
-    assert "a neighbour" in text(block(built, "time", "run-notes"))
+    assert {(chart.quality, chart.reason) for chart in charts} == {("noisy", "a neighbor")}
+    assert "a neighbor" in text(block(built, "time", "run-notes"))
 
 
 def test_gpu_time_has_a_column_and_operators_have_its_quality():

@@ -1,4 +1,4 @@
-"""Scripts of other projects are unchanged, and the page contains their licence."""
+"""Scripts of other projects are unchanged, and the page contains their license."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ from reports.page.write import HERE, html
 VENDOR = HERE / "vendor"
 
 
-def test_every_script_has_the_hash_of_its_readme_and_a_licence():
+def test_every_script_has_the_hash_of_its_readme_and_a_license():
     hashes = dict(re.findall(r"`([\w.]+\.js)`.*`([0-9a-f]{64})`", (VENDOR / "README.md").read_text(encoding="utf-8")))
     assert hashes.keys() == {file.name for file in VENDOR.glob("*.js")}
     for name, digest in hashes.items():
@@ -20,7 +20,7 @@ def test_every_script_has_the_hash_of_its_readme_and_a_licence():
         assert (VENDOR / name.replace(".min.js", ".LICENSE.txt")).is_file()
 
 
-def test_the_page_contains_the_licence_of_the_script_that_it_embeds():
+def test_the_page_contains_the_license_of_the_script_that_it_embeds():
     packed = re.search(r'id="dagre">([^<]+)<', html(page([count("nin")]), "none"))
     assert packed
     script = zlib.decompress(base64.b64decode(packed[1])).decode()

@@ -1,6 +1,6 @@
 """With one process busy on another processor: do one-thread runs of `analyze time` get an answer, and is it right?
 
-    python -m benchmarks.busy_neighbour [--variant alexnet] [--runs 10] [--processes 6] [--budget 3]
+    python -m benchmarks.busy_neighbor [--variant alexnet] [--runs 10] [--processes 6] [--budget 3]
 
 A quiet run follows every second busy one. A run has an answer if it is not void; the answer is right if it is within
 3 % of the median of the quiet runs that are trusted. Ten busy runs take about 4 minutes.

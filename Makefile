@@ -81,7 +81,7 @@ dist: $(BIN)/python
 	$(BIN)/python -m twine check --strict dist/*
 
 bench: .venv/dev.stamp
-	$(BIN)/python -m benchmarks.processes
+	$(BIN)/python -m benchmarks.command_times
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds --benchmark-sort=name $(ARGS)
 
 clean:

@@ -14,7 +14,7 @@ import pytest
 from _pytest.junitxml import xml_key
 
 if TYPE_CHECKING:
-    from analyzer.regression.benchmarks.compare import BenchmarksResult
+    from analyzer.regression.benchmarks.compare_runs import BenchmarksResult
     from analyzer.trends.pytest_benchmark import BenchmarkRun
 
 OPTION = "--analyze-check"
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError(f"{OPTION} needs pytest-benchmark; pip install pytest-benchmark")
-    from analyzer.regression.benchmarks.load import load_rules, load_run
+    from analyzer.regression.benchmarks.read_runs import load_rules, load_run
 
     try:
         load_rules()
@@ -49,7 +49,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if _base not in config.stash or _why_not_measured(config):
         return
     from analyzer.core.errors import one_line, quoted
-    from analyzer.regression.benchmarks.compare import incompatibility
+    from analyzer.regression.benchmarks.compare_runs import incompatibility
     from analyzer.trends.pytest_benchmark import machine_environment
 
     config.stash[_machine] = config._benchmarksession.get_machine_info()  # type: ignore[attr-defined]
@@ -70,8 +70,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if _base not in config.stash:
         return
     from analyzer.core.errors import AnalyzerError
-    from analyzer.regression.benchmarks.compare import compare_runs
-    from analyzer.regression.benchmarks.load import load_rules
+    from analyzer.regression.benchmarks.compare_runs import compare_runs
+    from analyzer.regression.benchmarks.read_runs import load_rules
 
     reason = _why_not_measured(config)
     try:

@@ -22,7 +22,7 @@ from typing import Any
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps import cluster
-from analyzer.sweeps.local import Job, run_local
+from analyzer.sweeps.run_locally import Job, run_local
 from benchmarks.common import parse_options, seconds_of
 
 SECOND = "import time, torch\ndef net():\n    time.sleep({0})\n    return torch.nn.Linear(2, 2)\n"

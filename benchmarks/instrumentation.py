@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas
 
-from analyzer.timing.driver.measure import usable_processors
+from analyzer.timing.driver.time_configurations import usable_processors
 from benchmarks.common import parse_options
 
 MIN_RANKED = 0.003  # Share of a pass below which a module has no rank.

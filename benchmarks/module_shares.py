@@ -71,7 +71,7 @@ def loop(without: int, seconds: float) -> dict[str, Any]:
 def operator_times(without: int, seconds: float, seed: int) -> dict[str, Any]:
     """Seconds of each module of the model without one, of means over the interquartile passes, by one worker."""
     from analyzer.core.serialize import to_json
-    from analyzer.timing.driver.results import build_measurement
+    from analyzer.timing.driver.build_measurement import build_measurement
     from analyzer.timing.request import Request
     from analyzer.timing.worker.timing_task import handle
     from analyzer.worker.reply import Reply

@@ -18,23 +18,23 @@ from typing import Any
 
 from analyzer.database.store import Store, open_store
 from analyzer.records.sweep_result import Case
-from analyzer.sweeps import process
+from analyzer.sweeps import sweep_worker_client
 from analyzer.sweeps.api import settings_of
 from analyzer.sweeps.grid import cases
 from analyzer.sweeps.grid_file import parse_grid
-from analyzer.sweeps.run import rows_of, run_sweep
+from analyzer.sweeps.run_sweep import rows_of, run_sweep
 from benchmarks.common import parse_options, seconds_of
 
 WIDTHS = 100  # Of the second of two layers.
 SLEEP = """
 import time
 import analyzer
-from analyzer.sweeps import execute
+from analyzer.sweeps import count_or_time
 record = analyzer.count("nin")
 def sleep(case, *others):
     time.sleep(1)
     return record
-execute._timed = sleep
+count_or_time._timed = sleep
 """
 
 
@@ -66,7 +66,7 @@ def counted(configurations: int, store: Store, cluster: str | None) -> None:
 
 
 def overhead(configurations: int, store: Store, cluster: str | None) -> None:
-    process.MAIN = SLEEP + process.MAIN
+    sweep_worker_client.MAIN = SLEEP + sweep_worker_client.MAIN
     grid = {"models": ["nin"], "batch": f"1..{configurations}", "measure": "time", "threads": 1}
     taken_s, rows = run(cases(parse_grid(grid)), store, cluster)
     measured_s = sum(seconds_of(row["ended"]) - seconds_of(row["started"]) for row in rows)

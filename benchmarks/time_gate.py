@@ -5,9 +5,10 @@
         about 0.5 s, and head is slowed by 20 % in place of 2 % and 5 %
     python -m benchmarks.time_gate report [--trials 400]    draws checks from it, prints rates with 95 % intervals
 
-Three cases of a network of about 5 ms on one thread (benchmarks/slowed.py): the same code twice, and head slowed by
-operators that take 2 % and 5 % of its CPU time. The cases are interleaved, so that the same other processes disturb all
-of them. Servers are restarted every eight rounds. Every call is stored, so that other tests can use the same samples.
+Three cases of a network of about 5 ms on one thread (benchmarks/slowed_network.py): the same code twice, and head
+slowed by operators that take 2 % and 5 % of its CPU time. The cases are interleaved, so that the same other processes
+disturb all of them. Servers are restarted every eight rounds. Every call is stored, so that other tests can use the
+same samples.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 import pandas
 
 from analyzer.core.frozen import Frozen
-from analyzer.regression.paired import pairs
+from analyzer.regression.paired import one_pair
 from analyzer.regression.paired.child import isolation
 from analyzer.regression.paired.pair_server_client import Side, SideFailed, SideProcess, WorkerLost, start_sides
 from analyzer.regression.paired.sequential_test import (
@@ -59,7 +60,7 @@ def calibrate(slowdowns: Sequence[float]) -> dict[float, int]:
     """
     import torch
 
-    from benchmarks.slowed import Net, inputs
+    from benchmarks.slowed_network import Net, inputs
 
     isolation.retain_freed_memory()  # As the workers do: a pass takes longer without.
     torch.set_num_threads(1)
@@ -116,8 +117,11 @@ def _collect_rounds(
             if time.monotonic() > end:
                 return
             start = time.monotonic()
-            models = ["benchmarks/slowed.py:plain", f"benchmarks/slowed.py:{'slowed' if slowdown else 'plain'}"]
-            pair = pairs.measure_pair((base, heads[slowdown]), models, rng, imports=imports)
+            models = [
+                "benchmarks/slowed_network.py:plain",
+                f"benchmarks/slowed_network.py:{'slowed' if slowdown else 'plain'}",
+            ]
+            pair = one_pair.measure_pair((base, heads[slowdown]), models, rng, imports=imports)
             line = {
                 "arm": slowdown,
                 "extra": extras[slowdown],
@@ -132,7 +136,7 @@ def _collect_rounds(
 class PoolPair(Frozen):
     """One pair of the pool. `seconds` is how long it took, `log_ratio` its estimate, computed once."""
 
-    pair: pairs.Pair
+    pair: one_pair.Pair
     seconds: float
     log_ratio: float
 
@@ -142,7 +146,7 @@ def load_pool(pool: Path) -> dict[float, list[PoolPair]]:
     loaded: dict[float, list[PoolPair]] = {}
     for line in load_lines(pool):
         rounds = zip(line["cpu_ns"], line["wall_ns"], strict=True)
-        pair = pairs.Pair(tuple(pairs.Round(tuple(cpu), tuple(wall)) for cpu, wall in rounds), line["parents"])
+        pair = one_pair.Pair(tuple(one_pair.Round(tuple(cpu), tuple(wall)) for cpu, wall in rounds), line["parents"])
         loaded.setdefault(line["arm"], []).append(PoolPair(pair, line["seconds"], pair.log_ratio))
     return dict(sorted(loaded.items()))
 

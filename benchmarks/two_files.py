@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from analyzer.regression.benchmarks.compare import compare_runs
+from analyzer.regression.benchmarks.compare_runs import compare_runs
 from analyzer.regression.paired.sequential_test import Rules
 from analyzer.trends.pytest_benchmark import BenchmarkRun, read_run
 from benchmarks.common import USUAL_TESTS, parse_options

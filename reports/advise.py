@@ -9,7 +9,7 @@ from analyzer.core.errors import one_line
 from analyzer.core.units import seconds, times
 from analyzer.records.record import Record
 from analyzer.records.record_json import envelope
-from analyzer.timing.driver.settings import Trial, limits
+from analyzer.timing.driver.faster_settings import Trial, limits
 from reports.table import MISSING, Cell, Table, columns
 
 ORDER = ("faster", "unclear", "slower", "void", "failed")

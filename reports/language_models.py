@@ -9,9 +9,9 @@ from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 from analyzer.core.serialize import to_json
 from analyzer.core.units import percent, scaled, seconds
-from analyzer.language_models.frameworks import formulas
-from analyzer.language_models.model import LanguageModel
-from analyzer.language_models.serving import (
+from analyzer.language_models.framework_formulas import formulas
+from analyzer.language_models.prefill_and_decode import LanguageModel
+from analyzer.language_models.time_bounds import (
     ONE_DEVICE,
     Device,
     Parallel,

@@ -13,7 +13,7 @@ from analyzer.records.record_json import envelope
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
 from analyzer.scaling.fit import Domain, Fit, Values
-from analyzer.scaling.limits import Capacity, dominates_from, largest_operators, largest_within
+from analyzer.scaling.largest_sizes import Capacity, dominates_from, largest_operators, largest_within
 from reports.cells import count
 from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Row, Table, columns

@@ -13,7 +13,7 @@ from analyzer.core.files import project_root, read_text
 from analyzer.core.frozen import Frozen
 from analyzer.core.inputs import parse_input
 from analyzer.regression.counts.snapshot import MODEL_METRICS
-from analyzer.regression.limits import (
+from analyzer.regression.tolerances import (
     TABLE,
     TIME,
     Detail,

@@ -11,13 +11,13 @@ from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line
 from analyzer.core.inputs import is_reference, parse_inputs
 from analyzer.core.units import METRICS
 from analyzer.networks.variants import variant
-from analyzer.scaling.accepted import is_fixed, sizes_in_words, smallest_size
+from analyzer.scaling.accepted_sizes import is_fixed, sizes_in_words, smallest_size
 from analyzer.scaling.axes import Axis, parse_axes, parse_values
-from analyzer.scaling.counts import Counts
+from analyzer.scaling.countable_model import ReferenceSource, Source, VariantSource
+from analyzer.scaling.counts_at_sizes import Counts
 from analyzer.scaling.fit import Values
+from analyzer.scaling.piecewise_fit import fits_of
 from analyzer.scaling.polynomial import Polynomial
-from analyzer.scaling.ranges import fits_of
-from analyzer.scaling.source import ReferenceSource, Source, VariantSource
 
 if TYPE_CHECKING:
     import pandas

@@ -12,7 +12,7 @@ from math import prod
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape
 from analyzer.records.rows import Row, total
-from analyzer.scaling.recurrent import recurrent_weights, steps_of
+from analyzer.scaling.recurrent_weights import recurrent_weights, steps_of
 from analyzer.scaling.terms import Factor, Term, product
 
 ELEMENT_BYTES = (4, 2, 8, 1)

@@ -1,4 +1,4 @@
-"""The task of a worker that counts a model by reference at many sizes; see `analyzer.scaling.source`."""
+"""The task of a worker that counts a model by reference at many sizes; see `analyzer.scaling.countable_model`."""
 
 from __future__ import annotations
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError, one_line, require_positive_int
-from analyzer.sweeps.execute import Limits, machine_memory
+from analyzer.sweeps.count_or_time import Limits, machine_memory
 from analyzer.sweeps.grid import Grid, cases
 from analyzer.sweeps.grid_file import parse_grid, read_toml
 
 if TYPE_CHECKING:
     import pandas
 
-    from analyzer.sweeps.run import Settings
+    from analyzer.sweeps.run_sweep import Settings
 
 
 def sweep(
@@ -46,7 +46,7 @@ def sweep(
     """
     from analyzer.database.frame import to_frame
     from analyzer.database.store import open_store
-    from analyzer.sweeps.run import rows_of, run_sweep
+    from analyzer.sweeps.run_sweep import rows_of, run_sweep
 
     settings = settings_of(
         resume=resume, keep_going=keep_going, retries=retries, timeout_s=timeout_s, jobs=jobs, cluster=cluster
@@ -80,8 +80,8 @@ def settings_of(
     memory_bytes: int | None = None,
 ) -> Settings:
     """The settings with the defaults of this machine. Raises AnalyzerError for a bad value."""
-    from analyzer.sweeps.run import Settings
-    from analyzer.timing.driver.measure import usable_processors
+    from analyzer.sweeps.run_sweep import Settings
+    from analyzer.timing.driver.time_configurations import usable_processors
 
     if jobs is not None:
         require_positive_int("jobs", jobs)

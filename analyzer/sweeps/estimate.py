@@ -11,9 +11,9 @@ from analyzer.core.version import torch_build
 from analyzer.records.analyze_folder import load_peaks
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
-from analyzer.sweeps.execute import Limits
+from analyzer.sweeps.count_or_time import Limits
 from analyzer.sweeps.keys import identity
-from analyzer.sweeps.local import run_local
+from analyzer.sweeps.run_locally import run_local
 
 
 class Estimate(Frozen):
@@ -72,7 +72,7 @@ def _estimate(
     peaks: Sequence[Mapping[str, Any]],
     environment: Mapping[str, Any],
 ) -> Estimate:
-    from analyzer.timing.driver.measure import ITEM_BYTES
+    from analyzer.timing.driver.time_configurations import ITEM_BYTES
     from analyzer.timing.machine.roofline import bound, measured_ceilings
 
     configuration = case.configuration

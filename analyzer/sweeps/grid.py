@@ -113,7 +113,7 @@ def _cases(grid: Grid, expand: Callable[[str], Sequence[str]]) -> Iterator[Case]
 def _configurations(grid: Grid) -> list[Configuration]:
     defaults: dict[str, Any] = {axis: (getattr(Configuration, axis),) for axis in AXES}
     if grid.timed:
-        from analyzer.timing.driver.measure import usable_processors
+        from analyzer.timing.driver.time_configurations import usable_processors
 
         defaults["threads"] = (usable_processors(),)
     values = [grid.axes.get(axis) or defaults[axis] for axis in AXES]

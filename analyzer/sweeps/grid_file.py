@@ -173,7 +173,7 @@ class _Reader:
     def axis(self, axis: str, value: object) -> tuple[Any, ...]:
         if axis in NUMBERS:
             return self.numbers(axis, value)
-        from analyzer.timing.driver.measure import DEVICES, ITEM_BYTES, LAYOUTS
+        from analyzer.timing.driver.time_configurations import DEVICES, ITEM_BYTES, LAYOUTS
 
         known = {"dtype": tuple(ITEM_BYTES), "layout": LAYOUTS, "mode": MODES}.get(axis, ())
         texts = value.split(",") if isinstance(value, str) else value

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.core.units import METRICS, counted
-from analyzer.regression.counts.result import CountsResult
+from analyzer.regression.counts.counts_result import CountsResult
 from analyzer.regression.counts.snapshot import snapshot
-from analyzer.regression.limits import ANY, TIME
 from analyzer.regression.outcome import ModelCheck
+from analyzer.regression.tolerances import ANY, TIME
 from reports import cells
 from reports.regression.summary import headline, label
 from reports.table import Cell, Row, Table, columns

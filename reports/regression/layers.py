@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.core.units import METRICS, signed
 from analyzer.records.rows import TRAINING_KEYS
-from analyzer.regression.counts.compare import LAYERS
+from analyzer.regression.counts.compare_with_baseline import LAYERS
 from analyzer.regression.outcome import TOTAL, Change, Key, ModelCheck
 from reports import cells
 from reports.cells import ratio_text

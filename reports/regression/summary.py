@@ -6,7 +6,7 @@ from collections import Counter
 
 from analyzer.core.units import seconds
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck
-from analyzer.regression.paired.result import TimeCheck
+from analyzer.regression.paired.time_result import TimeCheck
 from reports.cells import interval_text, ratio_text
 from reports.table import MISSING
 

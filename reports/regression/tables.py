@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from analyzer.records.record_json import envelope
-from analyzer.regression.benchmarks.compare import BenchmarksResult
-from analyzer.regression.counts.result import CountsResult
+from analyzer.regression.benchmarks.compare_runs import BenchmarksResult
+from analyzer.regression.counts.counts_result import CountsResult
 from analyzer.regression.outcome import CheckResult
-from analyzer.regression.paired.result import TimeCheck, TimeResult
+from analyzer.regression.paired.time_result import TimeCheck, TimeResult
 from reports.regression import counts, layers, times
 from reports.regression.summary import conclusion
 from reports.table import Table, columns

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from analyzer.core.units import percent, seconds
-from analyzer.regression.benchmarks.compare import MIN_BENCHMARKS, BenchmarkCheck, BenchmarksResult
+from analyzer.regression.benchmarks.compare_runs import MIN_BENCHMARKS, BenchmarkCheck, BenchmarksResult
 from analyzer.regression.outcome import Change, CheckResult
-from analyzer.regression.paired.result import TimeCheck, TimeResult
+from analyzer.regression.paired.time_result import TimeCheck, TimeResult
 from reports import cells
 from reports.cells import interval_text, ratio_text
 from reports.counting.groups import TOP_LEVEL

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from analyzer.core.errors import one_line
-from analyzer.regression.benchmarks.compare import BenchmarksResult
+from analyzer.regression.benchmarks.compare_runs import BenchmarksResult
 from analyzer.regression.outcome import CheckResult
 from reports.regression.summary import describe
 from reports.regression.times import shared_change

@@ -14,7 +14,7 @@ from analyzer.core.units import intensity, percent, plain, rate, scaled, seconds
 from analyzer.records.record import Record
 from analyzer.records.rows import Row, prefixes
 from analyzer.records.timings import MIN_RESOLVED_S, TRUSTED_HALF_WIDTH, Measurement, Timing
-from analyzer.timing.machine.bounds import Works, bounds, works_of
+from analyzer.timing.machine.operator_bounds import Works, bounds, works_of
 from analyzer.timing.machine.roofline import Ceilings, roofline_point
 from reports.counting.groups import OWN_FORWARD, TOP_LEVEL
 from reports.counting.tree import tree_name

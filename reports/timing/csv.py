@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analyzer.records.record import Record
 from analyzer.records.rows import Row
 from analyzer.records.timings import Configuration, Timing, quartiles
-from analyzer.timing.machine.bounds import Bounds, bounds, works_of
+from analyzer.timing.machine.operator_bounds import Bounds, bounds, works_of
 from analyzer.timing.machine.roofline import Ceilings
 from reports.formats.text import csv_text
 from reports.timing.breakdown import CeilingsOf, total_flops

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analyzer.core.units import times
 from analyzer.records.record import Record
-from analyzer.timing.driver.speed import Speed, relative_speed
+from analyzer.timing.driver.speed_ratio import Speed, relative_speed
 from reports.table import MISSING, Cell, Row, Table, columns
 
 TONES = {"faster": "good", "slower": "bad", "void": "warn", "failed": "warn"}

@@ -129,7 +129,7 @@ def test_windows():
     import torch
 
     from analyzer.language_models.architecture import Architecture
-    from analyzer.language_models.attention import forward_macs
+    from analyzer.language_models.attention_conventions import forward_macs
     from analyzer.language_models.language_model_task import _architecture
 
     model = transformers_model(

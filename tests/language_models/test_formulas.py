@@ -8,9 +8,9 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.language_models.architecture import Latent
-from analyzer.language_models.frameworks import FORMULAS
-from analyzer.language_models.model import LanguageModel
-from analyzer.language_models.serving import (
+from analyzer.language_models.framework_formulas import FORMULAS
+from analyzer.language_models.prefill_and_decode import LanguageModel
+from analyzer.language_models.time_bounds import (
     Device,
     Parallel,
     decode_bound,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.language_models.frameworks import FORMULAS, formulas
-from analyzer.language_models.model import count_language_model, count_lengths
+from analyzer.language_models.framework_formulas import FORMULAS, formulas
+from analyzer.language_models.prefill_and_decode import count_language_model, count_lengths
 from analyzer.records.training import TrainingSetup
 from analyzer.scaling.api import scale
 from analyzer.worker import client

@@ -11,7 +11,7 @@ import analyzer
 from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.networks import VARIANTS
 from analyzer.scaling.api import scale
-from analyzer.scaling.limits import capacity, dominates_from, largest_operators
+from analyzer.scaling.largest_sizes import capacity, dominates_from, largest_operators
 
 WINDOW = """
 from torch import bmm, nn

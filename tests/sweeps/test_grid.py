@@ -9,10 +9,10 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
+from analyzer.sweeps.code_hashes import source_of
 from analyzer.sweeps.grid import cases
 from analyzer.sweeps.grid_file import parse_grid, read_toml
 from analyzer.sweeps.keys import case_key, grid_key, result_key
-from analyzer.sweeps.sources import source_of
 
 NET = "import torch\nNet = lambda: torch.nn.Linear(4, {})\n"
 

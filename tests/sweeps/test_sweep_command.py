@@ -13,7 +13,7 @@ import analyzer
 from analyzer.database.store import open_store
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
-from analyzer.sweeps.execute import failed_row
+from analyzer.sweeps.count_or_time import failed_row
 from reports.sweeps.run import run_tables
 from reports.table import cell_text
 
@@ -161,7 +161,7 @@ def test_a_full_disk_keeps_the_results_before(analyze, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(Store, "insert", insert_once)
-        patched.setattr("analyzer.sweeps.run.FLUSH_ROWS", 10)
+        patched.setattr("analyzer.sweeps.run_sweep.FLUSH_ROWS", 10)
         outcome = analyze("sweep", "nin", "--batch", "1..100")
     assert outcome.status == 3
     assert outcome.err == "analyze: cannot use the database: the disk is full\n"

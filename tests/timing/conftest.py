@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analyzer.cli.jobs import time as job
-from analyzer.timing.driver.measure import TimedRun
+from analyzer.timing.driver.time_configurations import TimedRun
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from analyzer.cli.jobs import advise
 from analyzer.cli.jobs import time as job
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.record_json import load
-from analyzer.timing.driver.measure import TimedRun
+from analyzer.timing.driver.time_configurations import TimedRun
 from tests.timing.pretended import timed
 
 FULL = AnalyzerError("cannot write 'run.json': No space left on device")

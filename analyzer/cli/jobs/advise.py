@@ -11,8 +11,8 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, CannotMeasure
 from analyzer.core.lock import timing_lock
 from analyzer.core.signals import termination_as_interrupt
-from analyzer.timing.driver.measure import build_requests, time_requests, usable_processors
-from analyzer.timing.driver.settings import Setting, Trial, combined, settings_to_try, trial
+from analyzer.timing.driver.faster_settings import Setting, Trial, combined, settings_to_try, trial
+from analyzer.timing.driver.time_configurations import build_requests, time_requests, usable_processors
 from analyzer.timing.request import Request
 
 PROCESSES = 3  # Per setting: an interval needs three, and each takes seconds to start.

@@ -134,7 +134,7 @@ def _capacities(texts: Sequence[str]) -> dict[str, int]:
     """Bytes by name of the memories of `--against`. Raises AnalyzerError."""
     if not texts:
         return {}
-    from analyzer.scaling.limits import capacity
+    from analyzer.scaling.largest_sizes import capacity
 
     return {memory.name: memory.size for memory in map(capacity, texts)}
 

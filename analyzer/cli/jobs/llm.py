@@ -32,8 +32,8 @@ def show_language_model(
     output: str | None,
 ) -> int:
     """Raises AnalyzerError for bad input, CannotMeasure for a model that cannot be counted."""
-    from analyzer.language_models.model import CACHE_GROUP, GROUPED, TYPES, count_language_model
-    from analyzer.language_models.serving import Parallel, device_for
+    from analyzer.language_models.prefill_and_decode import CACHE_GROUP, GROUPED, TYPES, count_language_model
+    from analyzer.language_models.time_bounds import Parallel, device_for
     from analyzer.timing.peaks.published import device as find_device
     from reports import language_models as report
 

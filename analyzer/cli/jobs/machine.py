@@ -22,7 +22,7 @@ def run_machine(
     Without `device`, measures the CPU and one GPU of each model. Raises AnalyzerError for a device that this machine
     lacks.
     """
-    from analyzer.timing.driver.measure import usable_processors
+    from analyzer.timing.driver.time_configurations import usable_processors
     from analyzer.timing.machine.contention import Contention
     from analyzer.timing.machine.fingerprint import fingerprint
     from analyzer.timing.machine.gpu import gpus

@@ -86,7 +86,7 @@ def _over_lengths(selection: Selection) -> tuple[Section, ...]:
     references = [reference for reference in selection.references if reference.startswith("hf:")]
     if not references:
         return ()
-    from analyzer.language_models.model import count_lengths
+    from analyzer.language_models.prefill_and_decode import count_lengths
     from reports.page.sections import language_model
 
     models = []

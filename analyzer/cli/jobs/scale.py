@@ -13,8 +13,8 @@ from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.scaling.api import Scaling, scaling
 from analyzer.scaling.axes import parse_values
-from analyzer.scaling.limits import capacity
-from analyzer.scaling.source import ReferenceSource, Source, VariantSource
+from analyzer.scaling.countable_model import ReferenceSource, Source, VariantSource
+from analyzer.scaling.largest_sizes import capacity
 
 MAX_VALUES = 10_000
 

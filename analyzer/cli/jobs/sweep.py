@@ -15,13 +15,13 @@ from analyzer.core.signals import termination_as_interrupt
 from analyzer.core.units import METRICS
 from analyzer.records.sweep_result import Case
 from analyzer.sweeps.api import settings_of
-from analyzer.sweeps.execute import machine_memory
+from analyzer.sweeps.count_or_time import machine_memory
 from analyzer.sweeps.grid import AXES, Grid, cases
 from analyzer.sweeps.grid_file import Locate, nowhere, parse_grid, read_toml
 
 if TYPE_CHECKING:
     from analyzer.sweeps.estimate import Estimate
-    from analyzer.sweeps.run import Outcome, Settings
+    from analyzer.sweeps.run_sweep import Outcome, Settings
 
 REMARK = "Times are medians of a pass."
 
@@ -124,7 +124,7 @@ def _entry(text: str, option: str) -> dict[str, Any]:
 def _sweep(chosen: Sequence[Case], settings: Settings, store: str | None, form: str, output: str | None) -> int:
     from analyzer.cli.progress import progress_bar
     from analyzer.database.store import open_store
-    from analyzer.sweeps.run import rows_of, run_sweep
+    from analyzer.sweeps.run_sweep import rows_of, run_sweep
 
     with open_store(store) as opened:
         with termination_as_interrupt(), progress_bar("sweep") as progress:

@@ -19,8 +19,8 @@ from analyzer.records.analyze_folder import journal, load_peaks, save
 from analyzer.records.record import Record
 from analyzer.records.timings import Measurement
 from analyzer.timing.driver.advice import advice
-from analyzer.timing.driver.ceilings import find_ceilings
-from analyzer.timing.driver.measure import TimedRun, build_requests, time_requests, usable_processors
+from analyzer.timing.driver.choose_ceilings import find_ceilings
+from analyzer.timing.driver.time_configurations import TimedRun, build_requests, time_requests, usable_processors
 from analyzer.timing.load_options import LatencyLimit
 from analyzer.timing.peaks import published
 from analyzer.timing.request import Request
@@ -173,7 +173,7 @@ def _values(records: Sequence[Record], complete: bool, against: str | None, form
 
         return timings_csv(records, ceilings_of)
     from analyzer.records.record_json import dump
-    from analyzer.timing.machine.bounds import bounds_json
+    from analyzer.timing.machine.operator_bounds import bounds_json
     from reports.timing.latency import figures
 
     def more(record: Record) -> dict[str, Any]:

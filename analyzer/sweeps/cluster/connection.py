@@ -51,7 +51,7 @@ def connect(address: str, notify: Callable[[str], None], *, limit_s: float = CON
                 dashboard_address="127.0.0.1:0",  # Dask answers there even without the dashboard.
                 scheduler_kwargs={"dashboard": False},
                 silence_logs=logging.CRITICAL,
-                preload=["analyzer.sweeps.cluster.local_worker"],
+                preload=["analyzer.sweeps.cluster.dask_worker_start"],
             )
             stack.callback(cluster.close, timeout=CLOSE_S)
             scheduler = cluster.scheduler_address

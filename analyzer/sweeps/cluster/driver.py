@@ -8,14 +8,14 @@ from typing import Any
 from analyzer.core.serialize import to_json
 from analyzer.core.signals import ignore_sigint
 from analyzer.sweeps.cluster.connection import connect
-from analyzer.sweeps.cluster.dispatch import Dispatch
-from analyzer.sweeps.cluster.files import model_file, shipment
+from analyzer.sweeps.cluster.dask_worker import OWN_MEMORY
 from analyzer.sweeps.cluster.fleet import Fleet
+from analyzer.sweeps.cluster.model_files import model_file, shipment
 from analyzer.sweeps.cluster.placement import check_needs
+from analyzer.sweeps.cluster.send_jobs import Dispatch
 from analyzer.sweeps.cluster.software import software
-from analyzer.sweeps.cluster.worker import OWN_MEMORY
-from analyzer.sweeps.execute import Limits, ignore, machine_memory
-from analyzer.sweeps.local import Job
+from analyzer.sweeps.count_or_time import Limits, ignore, machine_memory
+from analyzer.sweeps.run_locally import Job
 
 ANSWER_S = 15.0  # For workers that are there at the start.
 

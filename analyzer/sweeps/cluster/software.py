@@ -14,7 +14,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.serialize import from_json, to_json
 from analyzer.core.version import commit, torch_build
 from analyzer.sweeps.cluster.placement import Machine, this_machine
-from analyzer.sweeps.sources import MISSING, source_of
+from analyzer.sweeps.code_hashes import MISSING, source_of
 
 SUFFIXES = (".py", ".json")
 NOT_MEASURING = ("cli", "plugin")  # Folders whose code counts and times nothing.

@@ -14,7 +14,8 @@ from analyzer.core.lock import timing_lock
 from analyzer.core.shapes import Shape
 from analyzer.networks.variants import variant
 from analyzer.records.record import Record
-from analyzer.timing.driver.measure import (
+from analyzer.timing.driver.processes import RunWorker
+from analyzer.timing.driver.time_configurations import (
     MAX_MIN_SAMPLES,
     PROCESSES,
     TimedRun,
@@ -23,7 +24,6 @@ from analyzer.timing.driver.measure import (
     now,
     time_requests,
 )
-from analyzer.timing.driver.processes import RunWorker
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
 
@@ -109,7 +109,7 @@ def measure(
 def _time_module(
     model: nn.Module, args: Any, kwargs: Mapping[str, Any], request: Request, processes: int | None
 ) -> TimedRun:
-    from analyzer.timing.driver.module import time_module
+    from analyzer.timing.driver.time_module import time_module
 
     args = args if isinstance(args, list | tuple) else (args,)
     if request.inputs and (args or kwargs):

@@ -9,8 +9,8 @@ from typing import Any
 from analyzer.core.errors import one_line
 from analyzer.core.units import scaled
 from analyzer.records.timings import Kind, Timing
-from analyzer.timing.driver.patterns import PassLog
 from analyzer.timing.driver.quality import WatchedSamples
+from analyzer.timing.driver.sample_patterns import PassLog
 from analyzer.worker.reply import Reply
 
 EMBEDDINGS = ("embedding", "embedding_bag")

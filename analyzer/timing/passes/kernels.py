@@ -23,7 +23,7 @@ from analyzer.core.files import write_text
 from analyzer.records.timings import Configuration, Phase
 from analyzer.timing.passes.instrument import Instrument
 from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
-from analyzer.timing.passes.prepare import PreparedModel
+from analyzer.timing.passes.prepare_model import PreparedModel
 from analyzer.timing.passes.timed_pass import ProfileRow
 
 PASSES = 5

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map_only
 
 from analyzer.counting.dispatch.module_names import is_leaf, op_name, paths_of
 from analyzer.timing.clock.clocks import Clock
-from analyzer.timing.passes.prepare import PreparedModel
+from analyzer.timing.passes.prepare_model import PreparedModel
 from analyzer.timing.passes.timed_pass import ProfileRow
 
 WARM_SAMPLES, COLD_SAMPLES = 7, 3  # After a first sample that is dropped.

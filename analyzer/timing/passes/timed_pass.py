@@ -26,7 +26,7 @@ from analyzer.timing.passes.calibration import (
 )
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
-from analyzer.timing.passes.prepare import NOTHING_TO_TRAIN
+from analyzer.timing.passes.prepare_model import NOTHING_TO_TRAIN
 from analyzer.timing.passes.timeline import Key, Timeline, backward_timeline, forward_timeline
 from analyzer.worker.run_task import exit_if_forked
 

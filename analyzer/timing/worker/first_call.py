@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from analyzer.records.timings import Configuration
-from analyzer.timing.passes.prepare import PreparedModel
+from analyzer.timing.passes.prepare_model import PreparedModel
 
 
 def time_first_call(prepared: PreparedModel, configuration: Configuration) -> float | None:

@@ -16,7 +16,7 @@ from torch import nn
 from analyzer.core.errors import AnalyzerError, error_text
 from analyzer.counting.execution.torch_settings import restore_settings
 from analyzer.timing.clock.clocks import clock_of
-from analyzer.timing.passes.prepare import prepare_model
+from analyzer.timing.passes.prepare_model import prepare_model
 from analyzer.timing.request import Request
 from analyzer.timing.worker.load_model import arguments, count_reference
 from analyzer.timing.worker.timing_task import measure_prepared

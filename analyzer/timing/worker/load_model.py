@@ -15,7 +15,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from analyzer.core.inputs import Input
 from analyzer.counting.dispatch.module_names import op_name, paths_of
 from analyzer.records.timings import Configuration
-from analyzer.timing.passes.prepare import PreparedModel, prepare_model
+from analyzer.timing.passes.prepare_model import PreparedModel, prepare_model
 from analyzer.timing.request import Request
 
 

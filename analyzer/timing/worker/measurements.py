@@ -11,8 +11,8 @@ from typing import Any
 
 from analyzer.timing.clock.clocks import Clock
 from analyzer.timing.clock.sampling import Watch
-from analyzer.timing.machine.memory import ProcessMemory
 from analyzer.timing.machine.page_faults import PageFaults
+from analyzer.timing.machine.process_memory import ProcessMemory
 from analyzer.timing.passes.timed_pass import OperatorsChanged, Pass
 from analyzer.timing.passes.timeline import Key
 

@@ -25,11 +25,11 @@ from analyzer.timing.machine.contention import Contention
 from analyzer.timing.machine.energy import pass_energy
 from analyzer.timing.machine.fingerprint import fingerprint
 from analyzer.timing.machine.gpu import GpuContention, nvml
-from analyzer.timing.machine.memory import ProcessMemory
 from analyzer.timing.machine.other_processes import busiest, cpu_times
+from analyzer.timing.machine.process_memory import ProcessMemory
 from analyzer.timing.passes.fused import fused_modules
 from analyzer.timing.passes.operator_spans import OperatorSpan, operator_spans, runs_operators
-from analyzer.timing.passes.prepare import PreparedModel
+from analyzer.timing.passes.prepare_model import PreparedModel
 from analyzer.timing.passes.timed_pass import Pass, Training
 from analyzer.timing.passes.timeline import Key
 from analyzer.timing.request import Request

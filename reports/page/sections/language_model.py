@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from analyzer.core.errors import one_line
 from analyzer.core.units import relative_change_phrase, scaled, seconds
-from analyzer.language_models.model import LanguageModel
-from analyzer.language_models.serving import decode_bound, prefill_bound
+from analyzer.language_models.prefill_and_decode import LanguageModel
+from analyzer.language_models.time_bounds import decode_bound, prefill_bound
 from reports.language_models import Setting, tables
 from reports.page.context import Chart, Page, Section
 from reports.page.figures import scatter

@@ -9,7 +9,7 @@ from analyzer.core.units import METRICS, percent, relative_change
 from analyzer.scaling.api import Scaling
 from analyzer.scaling.axes import Axis
 from analyzer.scaling.fit import Values
-from analyzer.scaling.limits import Capacity
+from analyzer.scaling.largest_sizes import Capacity
 from reports.cells import count
 from reports.page.context import Chart, Page, Section
 from reports.page.figures import scatter

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from analyzer.regression.benchmarks.compare import compare_runs
+from analyzer.regression.benchmarks.compare_runs import compare_runs
 from analyzer.regression.paired.sequential_test import Rules
 from analyzer.trends.pytest_benchmark import parse_run
 from reports.regression import markdown

@@ -14,8 +14,8 @@ import pytest
 from analyzer.core.errors import AnalyzerError
 from analyzer.networks import VARIANTS
 from analyzer.regression.counts import baseline
-from analyzer.regression.counts.candidates import count_candidate
-from analyzer.regression.counts.result import snapshots
+from analyzer.regression.counts.counts_result import snapshots
+from analyzer.regression.counts.models_to_check import count_candidate
 from tests.regression.snapshots import layer, model
 
 NAME = "analyzer-baseline.json"

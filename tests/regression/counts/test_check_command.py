@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from analyzer.regression.counts import baseline
-from analyzer.regression.counts.candidates import _inputs_advice, count_candidate, runs_code
-from analyzer.regression.counts.result import snapshots
+from analyzer.regression.counts.counts_result import snapshots
+from analyzer.regression.counts.models_to_check import _inputs_advice, count_candidate, runs_code
 
 NAME = "analyzer-baseline.json"
 ROOT = Path(__file__).parents[3]

@@ -9,9 +9,9 @@ import pytest
 
 from analyzer.networks import VARIANTS
 from analyzer.regression.counts import baseline
-from analyzer.regression.counts.candidates import count_candidate
-from analyzer.regression.counts.compare import LAYERS, compare
-from analyzer.regression.counts.result import snapshots
+from analyzer.regression.counts.compare_with_baseline import LAYERS, compare
+from analyzer.regression.counts.counts_result import snapshots
+from analyzer.regression.counts.models_to_check import count_candidate
 from analyzer.regression.counts.snapshot import reduced
 from tests.regression.snapshots import layer, model
 

@@ -15,8 +15,8 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from analyzer.core import lock
+from analyzer.regression.paired.one_pair import measure_pair
 from analyzer.regression.paired.pair_server_client import SCRIPT, Side, SideFailed, WorkerLost, start_sides
-from analyzer.regression.paired.pairs import measure_pair
 from tests.regression.paired.conftest import NET, git
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from analyzer.regression.paired.pairs import Pair, Round
+from analyzer.regression.paired.one_pair import Pair, Round
 from benchmarks.time_gate import PoolPair, draw_pairs, simulate_check, usual_tests
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analyzer.counting.api import count_variant
-from analyzer.language_models.model import LanguageModel
-from analyzer.language_models.serving import Device, Parallel, decode_bound
+from analyzer.language_models.prefill_and_decode import LanguageModel
+from analyzer.language_models.time_bounds import Device, Parallel, decode_bound
 from analyzer.networks.variants import variant
 from analyzer.records.rows import Count
 from reports.language_models import Setting

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from analyzer.core.units import seconds
-from analyzer.language_models.serving import Device, Parallel, decode_bound
+from analyzer.language_models.time_bounds import Device, Parallel, decode_bound
 from reports.language_models import Setting
 from reports.page.build import page
 from reports.page.context import Chart, flat

@@ -17,7 +17,7 @@ from analyzer.core.lock import exclusive, lock_path
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.cluster import run
-from analyzer.sweeps.local import MAX_KILLED
+from analyzer.sweeps.run_locally import MAX_KILLED
 from tests.sweeps.cluster.fleets import Fleet, kill, wait_for
 
 pytest.importorskip("distributed")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.sweeps.cluster import files
-from analyzer.sweeps.cluster.files import model_file, shipment, unpack
+from analyzer.sweeps.cluster import model_files
 from analyzer.sweeps.cluster.fleet import _understood
+from analyzer.sweeps.cluster.model_files import model_file, shipment, unpack
 from analyzer.sweeps.cluster.software import Software, describe, description, difference, software
 
 OURS = Software("1.0", "1a2b3c4", "aaaa", "2.13.0", {"timm:resnet18": "timm==1.0"})
@@ -88,7 +88,7 @@ def test_programs_and_large_files_are_refused(tmp_path: Path, monkeypatch: pytes
         shipment("model.pt2")
     with pytest.raises(AnalyzerError, match="cannot read"):
         shipment(f"{tmp_path}/net.py:Net")
-    monkeypatch.setattr(files, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(model_files, "MAX_BYTES", 1 << 20)
     (tmp_path / "net.py").write_text("#" * (1 << 20) + "\n")
     with pytest.raises(AnalyzerError, match="more than 1 MiB"):
         shipment(f"{tmp_path}/net.py:Net")

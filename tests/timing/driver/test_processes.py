@@ -17,8 +17,8 @@ from analyzer.records.record_json import load
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver import processes
 from analyzer.timing.driver.api import measure
-from analyzer.timing.driver.measure import build_requests, time_requests
 from analyzer.timing.driver.processes import estimate_so_far, run_worker
+from analyzer.timing.driver.time_configurations import build_requests, time_requests
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
 

@@ -8,8 +8,8 @@ import random
 import pytest
 
 from analyzer.records.timings import Configuration
+from analyzer.timing.driver.build_measurement import build_measurement
 from analyzer.timing.driver.processes import run_workers
-from analyzer.timing.driver.results import build_measurement
 from analyzer.timing.request import Request
 from analyzer.worker.reply import Reply
 

@@ -15,7 +15,7 @@ from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.passes.fused import fused_modules
 from analyzer.timing.passes.instrument import Instrument
 from analyzer.timing.passes.operator_spans import operator_spans, runs_operators
-from analyzer.timing.passes.prepare import sum_of_outputs
+from analyzer.timing.passes.prepare_model import sum_of_outputs
 from analyzer.timing.passes.timed_pass import OperatorsChanged, Pass, Training
 
 

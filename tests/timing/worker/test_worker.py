@@ -11,9 +11,9 @@ from torch import nn
 
 from analyzer.records.timings import Configuration
 from analyzer.timing.clock.clocks import EventClock
+from analyzer.timing.driver.build_measurement import build_measurement
 from analyzer.timing.driver.processes import run_worker
-from analyzer.timing.driver.results import build_measurement
-from analyzer.timing.passes.prepare import prepare_model
+from analyzer.timing.passes.prepare_model import prepare_model
 from analyzer.timing.passes.timed_pass import OperatorsChanged
 from analyzer.timing.request import Request
 from analyzer.timing.worker.timing_task import _sample

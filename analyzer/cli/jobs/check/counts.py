@@ -19,10 +19,10 @@ from analyzer.models.optional_libraries import matching_models
 from analyzer.records.note import is_strict
 from analyzer.regression import config
 from analyzer.regression.counts import baseline, baseline_files
-from analyzer.regression.counts.candidates import Candidate, count_candidate, runs_code
-from analyzer.regression.counts.result import CountsResult, compare_all, updated_baseline
-from analyzer.regression.limits import ANY, TABLE, Detail, Tolerances, parse_share
+from analyzer.regression.counts.counts_result import CountsResult, compare_all, updated_baseline
+from analyzer.regression.counts.models_to_check import Candidate, count_candidate, runs_code
 from analyzer.regression.outcome import exit_status
+from analyzer.regression.tolerances import ANY, TABLE, Detail, Tolerances, parse_share
 
 
 def check_counts(

@@ -23,13 +23,13 @@ from analyzer.core.inputs import parse_input
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.core.units import counted
 from analyzer.regression import config
-from analyzer.regression.counts.candidates import count_candidate
-from analyzer.regression.counts.compare import compare
-from analyzer.regression.counts.result import snapshots
-from analyzer.regression.limits import TIME
+from analyzer.regression.counts.compare_with_baseline import compare
+from analyzer.regression.counts.counts_result import snapshots
+from analyzer.regression.counts.models_to_check import count_candidate
 from analyzer.regression.outcome import ModelCheck
 from analyzer.regression.paired import base_commit, worktree
-from analyzer.regression.paired.measure import (
+from analyzer.regression.paired.changed_modules import ModuleTime, changed_modules, measure_modules
+from analyzer.regression.paired.collect_pairs import (
     PairSample,
     ProcessPair,
     collect_confirmation,
@@ -38,11 +38,11 @@ from analyzer.regression.paired.measure import (
     is_confirmed,
     suspected_regressions,
 )
-from analyzer.regression.paired.modules import ModuleTime, changed_modules, measure_modules
+from analyzer.regression.paired.one_pair import Pair, measure_pair
 from analyzer.regression.paired.pair_server_client import Side, SideFailed, WorkerLost, start_sides
-from analyzer.regression.paired.pairs import Pair, measure_pair
-from analyzer.regression.paired.result import TimeResult, check_times
 from analyzer.regression.paired.sequential_test import Rules
+from analyzer.regression.paired.time_result import TimeResult, check_times
+from analyzer.regression.tolerances import TIME
 
 COUNT_LIMIT_S = 120.0
 PILOT_S = 60.0  # The default time per model, after which an automatic budget estimates what is needed.

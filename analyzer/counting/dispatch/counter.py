@@ -111,7 +111,8 @@ def record_rows(
 
 @contextmanager
 def _gradients_refused() -> Iterator[None]:
-    """`torch.autograd.functional.jacobian` and kin return zeros in inference mode, where they shall raise."""
+    """`torch.autograd.functional.jacobian` and kin return zeros in inference mode, and dual numbers no tangents, where
+    they shall raise."""
     _functional.add(None)
     try:
         yield
@@ -124,6 +125,16 @@ def _refusing(function: Any) -> Any:
         if torch.is_inference_mode_enabled():
             raise RuntimeError("gradients do not exist in inference mode")
         return function(*args, **kwargs)
+
+    return checked
+
+
+def _make_dual(make_dual: Any) -> Any:
+    """`torch.func.jvp` has tangents in inference mode too."""
+
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        caller = str(sys._getframe(1).f_globals.get("__name__", ""))
+        return (make_dual if caller.startswith("torch._functorch") else _refusing(make_dual))(*args, **kwargs)
 
     return checked
 
@@ -194,8 +205,20 @@ def _inference_mode(enabled: Callable[[], bool]) -> Callable[[], bool]:
     return is_inference_mode_enabled
 
 
+def _is_inference(is_inference: Any) -> Any:
+    """The model finds no inference tensors, as in training."""
+
+    def is_inference_tensor(tensor: torch.Tensor) -> bool:
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        return is_inference(tensor) and caller.partition(".")[0] in ("torch", "analyzer")
+
+    return is_inference_tensor
+
+
 def _all_replacements() -> Iterator[Replacement]:
     yield torch, "is_inference_mode_enabled", _inference_mode
+    yield torch, "is_inference", _is_inference
+    yield torch.Tensor, "is_inference", _is_inference
     yield torch.autograd.Function, "apply", _apply
     name = "_checkpoint_without_reentrant_generator"
     after_2_13 = f"{name}_impl"
@@ -206,5 +229,9 @@ def _all_replacements() -> Iterator[Replacement]:
 
 _replacements = Replacements(_all_replacements)
 _functional = Replacements(
-    lambda: [(torch.autograd.functional, "_grad_preprocess", _refusing), (eager_transforms, "_vjp_with_argnums", _vjp)]
+    lambda: [
+        (torch.autograd.functional, "_grad_preprocess", _refusing),
+        (torch.autograd.forward_ad, "make_dual", _make_dual),
+        (eager_transforms, "_vjp_with_argnums", _vjp),
+    ]
 )

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from analyzer.counting.dispatch.compiled_extensions import any_extension
 from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
+from analyzer.counting.dispatch.swallowed_errors import record
 from analyzer.counting.dispatch.tensors import is_fake, storage_id, tensors_of
 from analyzer.counting.operators.classify import Operator
 
@@ -163,6 +164,8 @@ def _leaving(name: str) -> Callable[[Any], Any]:
             if not str(sys._getframe(1).f_globals.get("__name__", "")).startswith("torch."):
                 for tracker in _replacements.here():
                     tracker.values.leave(tensor, name, tracker.path)
+                    if name == "data_ptr" and (tensor.is_meta or is_fake(tensor)):
+                        _refuse_address()
             return method(tensor, *args, **kwargs)
 
         leave.__name__ = name  # Function modes see it: a pass has the same functions with and without the counter.
@@ -179,12 +182,21 @@ def _leaving_storage(name: str) -> Callable[[Any], Any]:
             if not str(sys._getframe(1).f_globals.get("__name__", "")).startswith(("torch.", "analyzer.")):
                 for tracker in _replacements.here():
                     tracker.values.left.setdefault(tracker.path, {})[name] = True
+                    if name == "data_ptr" and args[0].device.type == "meta":
+                        _refuse_address()
             return method(*args)
 
         leave.__name__ = name
         return leave
 
     return make
+
+
+def _refuse_address() -> None:
+    """Raises RuntimeError. torch returns 0: all addresses would be equal, and code that reads there would crash."""
+    error = RuntimeError("a tensor on meta has no address")
+    record(error, refused=True)
+    raise error
 
 
 def _coming_back(function: Any) -> Any:

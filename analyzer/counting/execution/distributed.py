@@ -49,16 +49,17 @@ def _wrapped(owner: Any, name: str, context: Callable[[], AbstractContextManager
 
 
 def is_fully_sharded(modules: Iterable[nn.Module]) -> bool:
-    """Whether `fully_shard` (FSDP2) was applied to any of the modules."""
-    return bool(_fully_sharded(modules))
+    """Whether `fully_shard` (FSDP2) or `FullyShardedDataParallel` (FSDP1) was applied to any of the modules."""
+    modules = list(modules)
+    return bool(_of_class(modules, "FSDPModule") or _of_class(modules, "FullyShardedDataParallel"))
 
 
 def reshard(modules: Iterable[nn.Module]) -> None:
     """Gives modules under `fully_shard` their sharded parameters again, which a root keeps whole after forward."""
-    for module in _fully_sharded(modules):
+    for module in _of_class(modules, "FSDPModule"):
         module.reshard()
 
 
-def _fully_sharded(modules: Iterable[nn.Module]) -> list[Any]:
-    kind = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
+def _of_class(modules: Iterable[nn.Module], name: str) -> list[Any]:
+    kind = getattr(sys.modules.get("torch.distributed.fsdp"), name, None)
     return [module for module in modules if isinstance(module, kind)] if kind is not None else []

@@ -23,6 +23,7 @@ from analyzer.counting.execution.meta_fake_or_real import PLACES, REAL, WITHOUT_
 from analyzer.counting.execution.randomness import Randomness
 from analyzer.counting.execution.restore import restore_state, tensor_stores
 from analyzer.counting.execution.restore_caches import restore_caches
+from analyzer.counting.execution.subclass_constructors import subclasses_constructed
 from analyzer.counting.operators.higher_order import as_written
 
 
@@ -50,6 +51,7 @@ def prepared_model(
             stack.enter_context(varied_by_seed(modules, randomness))
         stack.enter_context(_decomposed_kernels())
         stack.enter_context(as_written())
+        stack.enter_context(subclasses_constructed())
         stack.enter_context(distributed_as_usual())
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # torch's warnings during a pass are about speed, which a count does not use.
@@ -167,7 +169,7 @@ def _move_model(model: nn.Module, move: Move, place: str) -> None:
 
     modules = list(model.modules())
     if is_fully_sharded(modules):
-        raise RuntimeError("fully_shard gathers parameters that have values")
+        raise RuntimeError("FSDP gathers parameters that have values")
     for module in modules:
         for store in tensor_stores(module):
             for name, value in store.items():

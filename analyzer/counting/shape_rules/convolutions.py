@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from analyzer.counting.shape_rules.layouts import fits, fresh
+from analyzer.counting.shape_rules.channels_last import convolution_format
+from analyzer.counting.shape_rules.layouts import META, fits, fresh
 
 Sizes: TypeAlias = int | Sequence[int]
 
@@ -47,7 +48,12 @@ def conv(
 ) -> Any:
     sizes = [value if isinstance(value, int | str) else tuple(value) for value in (stride, padding, dilation)]
     shape = _output_shape(source.shape, weight.shape, None if bias is None else bias.shape, *sizes, groups)
-    return NotImplemented if shape is None else fresh(source, shape)
+    if shape is None:
+        return NotImplemented
+    memory_format = convolution_format(source, weight)
+    if memory_format is not None:
+        return torch.empty(shape, dtype=source.dtype, device=META, memory_format=memory_format)
+    return fresh(source, shape) if source.is_contiguous() and weight.is_contiguous() else NotImplemented
 
 
 @lru_cache(maxsize=4096)
@@ -89,7 +95,8 @@ def conv_transpose(
     groups: int = 1,
     dilation: Sizes = 1,
 ) -> Any:
-    """Declines. RuntimeError for groups and an output padding that torch's meta kernels accept."""
+    """Answers for channels-last operands. RuntimeError for groups and an output padding that torch's meta kernels
+    accept."""
     axes = weight.dim() - 2
     steps, dilations, extra = (
         _per_axis(value, axes, least) for value, least in ((stride, 1), (dilation, 1), (output_padding, 0))
@@ -98,7 +105,12 @@ def conv_transpose(
         raise RuntimeError(f"groups={groups} does not divide {weight.shape[0]} input channels")
     if any(more >= max(step, reach) for more, step, reach in zip(extra, steps, dilations, strict=True)):
         raise RuntimeError(f"output padding {tuple(extra)} must be smaller than the stride or the dilation")
-    return NotImplemented
+    memory_format = convolution_format(source, weight)
+    if memory_format is None:
+        return NotImplemented
+    operator = getattr(torch, f"conv_transpose{axes}d")
+    result = operator(source, weight, bias, stride, padding, output_padding, groups, dilation)
+    return result.contiguous(memory_format=memory_format)
 
 
 def convolution_backward(

@@ -16,7 +16,15 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import Parameter
 
-from analyzer.counting.shape_rules import attention, concatenation, convolutions, matmul, pointwise, refused_arguments
+from analyzer.counting.shape_rules import (
+    attention,
+    channels_last,
+    concatenation,
+    convolutions,
+    matmul,
+    pointwise,
+    refused_arguments,
+)
 from analyzer.counting.shape_rules.layouts import is_meta
 
 Rule: TypeAlias = Callable[..., Any]
@@ -35,9 +43,7 @@ BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
 
 # Rules that answer only for contiguous operands, and rules that know every layout.
 CONTIGUOUS: dict[str, Rule] = {
-    "convolution": convolutions.convolution,
     "convolution_backward": convolutions.convolution_backward,
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), convolutions.conv),
     "max_pool2d": convolutions.max_pool,
     "max_pool2d_with_indices": convolutions.max_pool_with_indices,
     "avg_pool2d": convolutions.avg_pool(2),
@@ -53,7 +59,6 @@ CONTIGUOUS: dict[str, Rule] = {
     **dict.fromkeys(("mean", "sum"), pointwise.mean),
     "native_batch_norm": pointwise.native_batch_norm,
     **dict.fromkeys(("batch_norm", "instance_norm"), pointwise.batch_norm),
-    "group_norm": pointwise.group_norm,
     **dict.fromkeys(("empty_like", "zeros_like", "ones_like"), pointwise.empty_like),
     "_native_multi_head_attention": attention.multi_head,
     "_transformer_encoder_layer_fwd": attention.encoder_layer,
@@ -62,6 +67,9 @@ CONTIGUOUS: dict[str, Rule] = {
     **dict.fromkeys(("rnn_tanh", "rnn_relu"), attention.recurrent(1)),
 }
 STRIDED: dict[str, Rule] = {
+    "convolution": convolutions.convolution,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), convolutions.conv),
+    "group_norm": channels_last.keeps_format("group_norm", pointwise.group_norm),
     "linear": matmul.linear,
     "matmul": matmul.matmul,
     "mm": matmul.mm,
@@ -89,6 +97,7 @@ WITHOUT_META: dict[str, Rule] = {
     "higher_order::flex_attention": attention.flex_attention,
     "aten::_grouped_mm": matmul.grouped_matmul,
 }
+_KEEPS_FORMAT: dict[str, Rule] = {f"aten::{name}": channels_last.keeps_format(name) for name in channels_last.NAMES}
 _TRANSPOSED = [f"aten::conv_transpose{axes}d" for axes in (1, 2, 3)]
 _UPSAMPLES = [
     f"aten::{name}"
@@ -110,6 +119,7 @@ _REFUSALS: dict[str, Rule] = {
 _ALL: dict[str, Rule] = {
     **RULES,
     **WITHOUT_META,
+    **_KEEPS_FORMAT,
     **dict.fromkeys(_TRANSPOSED, convolutions.conv_transpose),
     **dict.fromkeys(_UPSAMPLES, convolutions.upsample),
     **_REFUSALS,
@@ -139,7 +149,11 @@ _RAISING: frozenset[Any] = frozenset(
 )
 # Errors of a signature or rank that a rule does not support: torch computes the result or raises.
 _UNSURE = (AttributeError, IndexError, TypeError, ValueError, ZeroDivisionError)
-_ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META))
+_ANY_LAYOUT = frozenset((*(f"aten::{name}" for name in STRIDED), *WITHOUT_META, *_KEEPS_FORMAT, *_TRANSPOSED))
+# Channels last, torch's own meta kernels return another layout.
+_CHANNELS_LAST = frozenset(
+    (*(f"aten::{name}" for name in ("convolution", "conv2d", "conv3d", "group_norm")), *_KEEPS_FORMAT, *_TRANSPOSED)
+)
 
 
 def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -155,7 +169,7 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     plain = _plain(args, tensors, any_layout=any_layout) and (
         not kwargs or _plain(kwargs.values(), tensors, any_layout=any_layout)
     )
-    if not plain or _without_rules:
+    if not plain or (_without_rules and not (name in _CHANNELS_LAST and any(map(channels_last.format_of, tensors)))):
         if rule in _RAISING and type(args[0]) in (Tensor, Parameter, FakeTensor):
             with suppress(*_UNSURE):
                 rule(*args, **kwargs)  # Raises for what torch's meta kernels accept, such as a dilation of 0.

@@ -67,6 +67,31 @@ def test_values_that_leave_and_come_back_are_a_strict_note(case):
     assert any(strict and ("converts tensors" in note or "memory" in note) for strict, note in found)
 
 
+def aliased(x: Tensor) -> Tensor:
+    """A product unless both tensors are the same memory; on meta all addresses are 0."""
+    y = x.clone()
+    return x if x.data_ptr() == y.data_ptr() else x @ y.mT
+
+
+def aliased_storage(x: Tensor) -> Tensor:
+    y = x.clone()
+    return x if x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr() else x @ y.mT
+
+
+def caught(x: Tensor) -> Tensor:
+    try:
+        return aliased(x)
+    except RuntimeError:
+        return x
+
+
+@pytest.mark.parametrize("function", [aliased, aliased_storage, caught])
+def test_addresses_are_those_of_real_tensors(function):
+    record = count(Calls(function), (torch.zeros(2, 8),))
+    assert record.totals.macs == 2 * 8 * 8 + 2 * 2 * 8
+    assert record.notes[0].startswith("counted on real tensors")
+
+
 def printed(x: Tensor) -> Tensor:
     str(x)
     f"{x.sum().item():.3f}"

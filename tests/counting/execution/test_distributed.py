@@ -81,3 +81,17 @@ def test_fully_sharded_layers_run_whole(devices):
 def test_tensor_parallel_and_fully_sharded(devices):
     mesh = devices("cpu", (1, 4), mesh_dim_names=("data", "tensor"))
     check(sharded(tensor_parallel(mesh["tensor"]), mesh["data"]), WHOLE // 4)
+
+
+@pytest.mark.filterwarnings("ignore:FSDP")
+def test_fsdp_of_one_device_has_gradients():
+    """FSDP1 keeps its parameters as views of one flat parameter. The first of two layers has its weight's only."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        model = FullyShardedDataParallel(FeedForward(), device_id=torch.device("cpu"))
+        totals = count_model(model, (torch.zeros(8, 64),), train=True).count.totals
+    finally:
+        torch.distributed.destroy_process_group()
+    assert (totals.macs, totals.backward_macs) == (2 * WHOLE, 3 * WHOLE)

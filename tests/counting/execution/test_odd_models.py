@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import analyzer
@@ -716,3 +717,29 @@ def test_a_jacobian_in_the_forward_pass_is_counted():
 
     # The layer, and the gradient of its input for each of the 4 outputs.
     assert analyzer.count(Jacobian(), torch.ones(1, 8)).totals.macs == (1 + 4) * 8 * 4
+
+
+class Tangent(OneLayer):
+    """The tangent of a layer by forward-mode differentiation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(x, torch.ones_like(x))
+            return forward_ad.unpack_dual(self.layer(dual)).tangent
+
+
+def test_forward_mode_differentiation_is_counted():
+    """torch computes the layer, and its derivative by the input and by the weight, whose tangent is zero."""
+    result = count_model(Tangent(), (rows(),), train=False)
+    assert result.count.totals.macs == 3 * MACS
+    assert ["under autograd" in note for note in result.notes] == [True]
+
+
+class AsksForInference(OneLayer):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        return y if y.is_inference() or torch.is_inference(y) else self.layer(y)
+
+
+def test_training_has_no_inference_tensors():
+    assert count_model(AsksForInference(), (rows(),), train=True).count.totals.macs == 2 * MACS

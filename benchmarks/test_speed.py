@@ -28,7 +28,7 @@ from analyzer.timing.machine.contention import Contention
 from analyzer.timing.machine.fingerprint import fingerprint
 from benchmarks.peers import PEERS, installed
 from reports.counting.comparison import tables
-from reports.counting.network import network
+from reports.counting.count_tables import network
 from reports.formats.text import markdown
 from reports.page.build import page
 from reports.page.write import html

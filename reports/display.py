@@ -11,8 +11,8 @@ from analyzer.core.errors import AnalyzerError, quoted, require_positive_int
 from analyzer.records.comparison import Comparison
 from analyzer.records.parameters import Parameters
 from analyzer.records.record import By, Record
+from reports.counting.count_tables import agreement, network
 from reports.counting.groups import default_depth
-from reports.counting.network import agreement, network
 from reports.table import Table
 
 FIGURES = {"compute": "macs", "params": "params", "activations": "activations", "time": "time"}
@@ -59,7 +59,7 @@ def _record_tables(
     """Times if the record has any, unless other rows are chosen; else counts, and the agreement and memory if known."""
     levels = default_depth(record, fold=fold) if depth is None else depth
     if record.measurement and by == "module" and sort is None and top is None:
-        from reports.timing.passes import tables
+        from reports.timing.pass_tables import tables
 
         return tables([record], levels)
     counts = network(record, depth, by=by, sort=sort, top=top, fold=fold, types=by == "module")

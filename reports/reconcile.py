@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from analyzer.core.units import percent, scaled
 from analyzer.reconcile.families import family
 from analyzer.records.record_json import envelope
+from reports.counting.count_tables import conditions, exact_totals
 from reports.counting.groups import TOP_LEVEL
-from reports.counting.network import conditions, exact_totals
 from reports.table import MISSING, Cell, Row, Table, columns
 
 if TYPE_CHECKING:

@@ -15,17 +15,17 @@ from typing import Any
 import click
 
 from analyzer.cli.commands import COMMANDS
-from analyzer.cli.commands.group import EXAMPLES, ModelGroup
-from analyzer.cli.commands.memory import memory_options
-from analyzer.cli.commands.options import (
+from analyzer.cli.commands.command_group import EXAMPLES, ModelGroup
+from analyzer.cli.commands.memory_options import memory_options
+from analyzer.cli.commands.shared_options import (
     CommaSeparated,
     given_parameters,
     has_subcommand,
     output_options,
     selection_options,
 )
-from analyzer.cli.commands.table import table_options
-from analyzer.cli.completion import complete_module
+from analyzer.cli.commands.table_options import table_options
+from analyzer.cli.completion_values import complete_module
 from analyzer.cli.messages import discard_output, is_broken_pipe, print_error, print_message, report_defect
 from analyzer.cli.output import ClosedOutput, complete
 from analyzer.cli.selection import Selection

@@ -15,7 +15,7 @@ from analyzer.records.record import Record
 from analyzer.records.rows import Row, Totals, prefixes
 from reports.counting.groups import default_depth, has_nearly_all
 from reports.counting.tree import Repeats, find_repeats, tree
-from reports.counting.types import repeated
+from reports.counting.type_names import repeated
 from reports.table import Cell
 
 MAX_UNMATCHED, MIN_RUN = 20, 3  # Rows of modules of one record only, before runs of them are folded; their length.

@@ -12,7 +12,7 @@ from analyzer.records.comparison import TOTAL, Comparison
 from analyzer.records.rows import Totals
 from reports import cells
 from reports.counting.compared_modules import compared_modules
-from reports.counting.network import condition_parts, exact_totals, passes_of_step
+from reports.counting.count_tables import condition_parts, exact_totals, passes_of_step
 from reports.table import MISSING, Cell, Column, Row, Table, columns
 
 MAX_EXACT = 2  # Models with exact totals below the table.

@@ -16,7 +16,7 @@ from analyzer.core.shapes import shape_text
 from analyzer.records.record import By, Record
 from analyzer.records.rows import STEP_KEYS, TOTAL_KEYS, Module, Row, Totals, prefixes, total
 from reports.counting.tree import Repeats, find_repeats, tree, tree_name
-from reports.counting.types import module_type, operator_type, repeated
+from reports.counting.type_names import module_type, operator_type, repeated
 from reports.table import MISSING, Cell
 
 TOP_LEVEL = "(top level)"

@@ -12,8 +12,8 @@ from analyzer.records.comparable import batch as batch_of
 from analyzer.records.memory import Memory
 from analyzer.records.record import Record
 from reports import cells
+from reports.counting.count_tables import conditions
 from reports.counting.groups import TOP_LEVEL, base_path
-from reports.counting.network import conditions
 from reports.counting.tree import tree_name
 from reports.formats.text import csv_text
 from reports.table import MISSING, Cell, Column, Row, Table, as_cell, cell_text, columns

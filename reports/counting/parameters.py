@@ -8,7 +8,7 @@ from analyzer.records.rows import prefixes
 from reports import cells
 from reports.counting.groups import MAX_ROWS, NEARLY_ALL, TOP_LEVEL
 from reports.counting.tree import Repeats, find_repeats, tree, tree_name
-from reports.counting.types import LISTS, repeated
+from reports.counting.type_names import LISTS, repeated
 from reports.table import Cell, Row, Table, columns
 
 OWN = "(own parameters)"

@@ -12,13 +12,13 @@ from reports.page.sections import (
     about,
     claims,
     compute,
+    diagrams,
     difference,
+    full_table,
     head,
     history,
     memory,
-    network,
-    rows,
-    story,
+    reduction,
     summary,
     time,
     what_if,
@@ -46,7 +46,7 @@ def sections(
     first = (
         summary.section(networks, refused),
         compute.section(networks),
-        story.section(networks),
+        reduction.section(networks),
         head.section(networks),
         what_if.section(networks),
         difference.section(networks),
@@ -57,8 +57,8 @@ def sections(
         *results,
     )
     last = about.section(networks, command)
-    anchors = rows.anchors(networks, _ids((*first, last)))
-    every = (*first, network.section(networks, anchors), rows.section(networks, anchors), last)
+    anchors = full_table.anchors(networks, _ids((*first, last)))
+    every = (*first, diagrams.section(networks, anchors), full_table.section(networks, anchors), last)
     return finished(every)
 
 

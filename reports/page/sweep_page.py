@@ -8,7 +8,7 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from reports.page.build import finished
 from reports.page.context import Page, Section
 from reports.page.sections import sweep_best, sweep_front, sweep_grid, sweep_machines, sweep_results, sweep_scaling
-from reports.sweeps.words import Names, names_of
+from reports.sweeps.names_and_phrases import Names, names_of
 
 
 def sweep_page(analysis: Analysis, source: str, command: str = "analyze report --from history") -> Page:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from analyzer.sweeps.analysis.analysis import Analysis
 from reports.formats.text import escape_markdown, markdown
+from reports.sweeps.names_and_phrases import conclusion, names_of
 from reports.sweeps.tables import tables
-from reports.sweeps.words import conclusion, names_of
 
 MAX_CONCLUSIONS = 20
 

@@ -6,7 +6,7 @@ from analyzer.core.units import seconds
 from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.points import Point
 from reports import cells
-from reports.sweeps.words import MAX_ROWS, STEP_NOTE, Names, cut, time_interval
+from reports.sweeps.names_and_phrases import MAX_ROWS, STEP_NOTE, Names, cut, time_interval
 from reports.table import MISSING, Cell, Row, Table, columns
 
 

@@ -13,9 +13,8 @@ from analyzer.sweeps.analysis.pareto import Candidate, Front
 from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve, Step
 from reports import cells
 from reports.cells import interval_text, ratio_text
-from reports.sweeps.heat import fewer_values, heat_table
-from reports.sweeps.results import failures_table, results_table
-from reports.sweeps.words import (
+from reports.sweeps.heat_maps import fewer_values, heat_table
+from reports.sweeps.names_and_phrases import (
     COST_TITLES,
     MAX_ROWS,
     STEP_NOTE,
@@ -29,6 +28,7 @@ from reports.sweeps.words import (
     overview,
     time_interval,
 )
+from reports.sweeps.results import failures_table, results_table
 from reports.table import MISSING, Cell, Row, Table, columns
 
 MAX_LINES = 40  # Of a table as text.

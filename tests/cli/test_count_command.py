@@ -18,9 +18,9 @@ from click.shell_completion import BashComplete
 
 from analyzer.cli.app import cli
 from analyzer.cli.commands import COMMANDS
-from analyzer.cli.commands.group import EXAMPLES
-from analyzer.cli.commands.help import RARE
-from analyzer.cli.commands.table import METRIC_NAMES, TRAINING_METRICS
+from analyzer.cli.commands.command_group import EXAMPLES
+from analyzer.cli.commands.help_by_topic import RARE
+from analyzer.cli.commands.table_options import METRIC_NAMES, TRAINING_METRICS
 from analyzer.core.units import METRICS
 from analyzer.counting import api
 from analyzer.counting.api import count

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from analyzer.cli.app import cli
-from analyzer.cli.commands.help import RARE, HelpFormatter
+from analyzer.cli.commands.help_by_topic import RARE, HelpFormatter
 
 
 def commands(command: click.Command = cli, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

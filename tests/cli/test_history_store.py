@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.cli.commands.history_store import COMMANDS
+from analyzer.cli.commands.history_database import COMMANDS
 from analyzer.database.columns import NAMES
 from analyzer.database.result_rows import encode
 from analyzer.database.store import VARIABLE, open_store

@@ -16,7 +16,7 @@ from analyzer.regression.counts.compare_with_baseline import compare
 from analyzer.regression.counts.counts_result import CountsResult
 from analyzer.regression.counts.models_to_check import Candidate
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck, exit_status
-from reports.regression import findings, junit, markdown
+from reports.regression import junit, markdown, sarif_gitlab_badges
 from reports.regression.workflow_commands import annotation_commands, command, neutralize
 from tests.regression.snapshots import layer, model
 
@@ -273,15 +273,15 @@ def test_a_budget_without_a_value_is_undecided_also_under_update():
 @pytest.mark.parametrize("name", [*HOSTILE, "net.py:Net", "tests/test_a.py::test_b"])
 def test_sarif_and_gitlab_have_a_finding_per_metric(name):
     result = grown_result(name, name)
-    run = json.loads(findings.sarif(result))["runs"][0]
+    run = json.loads(sarif_gitlab_badges.sarif(result))["runs"][0]
     assert "macs" in {entry["ruleId"] for entry in run["results"]} <= {"macs", "unknown_ops"}
     assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {entry["ruleId"] for entry in run["results"]}
-    entries = json.loads(findings.gitlab(result))
+    entries = json.loads(sarif_gitlab_badges.gitlab(result))
     assert len({entry["fingerprint"] for entry in entries}) == len(entries) == len(run["results"])
     file = name.partition(":")[0] if name.endswith(("Net", "test_b")) else "pyproject.toml"
     assert {entry["location"]["path"] for entry in entries} == {file}
     assert {entry["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for entry in run["results"]} == {file}
-    assert unprintable(findings.sarif(result)) == unprintable(findings.gitlab(result)) == []
+    assert unprintable(sarif_gitlab_badges.sarif(result)) == unprintable(sarif_gitlab_badges.gitlab(result)) == []
 
 
 def test_sarif_is_written_in_addition_and_has_a_category(project, analyze, tmp_path):
@@ -293,14 +293,14 @@ def test_sarif_is_written_in_addition_and_has_a_category(project, analyze, tmp_p
 
 
 def test_a_fingerprint_does_not_depend_on_the_values():
-    first, second = (list(findings.findings(grown_result("net", path))) for path in ("a", "b"))
+    first, second = (list(sarif_gitlab_badges.findings(grown_result("net", path))) for path in ("a", "b"))
     assert [finding.fingerprint for finding in first] == [finding.fingerprint for finding in second]
 
 
 def test_a_model_that_cannot_be_counted_is_a_finding():
     error = CannotMeasure("no torch")
     check = compare("net.py:Net", "inference", None, None, reason="it cannot be counted: no torch", error=error)
-    (finding,) = findings.findings(CountsResult((check,), False, "", (), "b.json"))
+    (finding,) = sarif_gitlab_badges.findings(CountsResult((check,), False, "", (), "b.json"))
     assert (finding.level, finding.rule, finding.file) == ("error", "error", "net.py")
 
 
@@ -314,5 +314,5 @@ def test_a_model_that_cannot_be_counted_is_a_finding():
     ],
 )  # fmt: skip
 def test_a_badge_is_an_endpoint_of_shields(result, message, color):
-    content = json.loads(findings.badge(result))
+    content = json.loads(sarif_gitlab_badges.badge(result))
     assert (content["schemaVersion"], content["message"], content["color"]) == (1, message, color)

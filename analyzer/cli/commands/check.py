@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_option, require_writable_output, select_models, selection_options
-from analyzer.cli.models import is_model
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import (
+    output_option,
+    require_writable_output,
+    select_models,
+    selection_options,
+)
+from analyzer.cli.model_arguments import is_model
 from analyzer.cli.output import FORMATS
 from analyzer.core.errors import AnalyzerError, one_line
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_options
-from analyzer.cli.completion import complete_claim, complete_module
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import output_options
+from analyzer.cli.completion_values import complete_claim, complete_module
 from analyzer.cli.output import emit, render
 from analyzer.core.errors import AnalyzerError
 

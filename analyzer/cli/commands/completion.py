@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from analyzer.cli.commands.help import command
+from analyzer.cli.commands.help_by_topic import command
 
 EXAMPLES = """\b
 Examples:

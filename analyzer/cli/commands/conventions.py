@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_options
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import output_options
 from analyzer.cli.output import emit
 
 EXAMPLES = """\b

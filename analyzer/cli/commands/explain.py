@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_options, selection_options
-from analyzer.cli.completion import complete_model
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import output_options, selection_options
+from analyzer.cli.completion_values import complete_model
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 

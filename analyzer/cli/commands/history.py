@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import CommandGroup
-from analyzer.cli.commands.history_store import COMMANDS
-from analyzer.cli.commands.options import has_subcommand, output_options, require_writable_output
+from analyzer.cli.commands.help_by_topic import CommandGroup
+from analyzer.cli.commands.history_database import COMMANDS
+from analyzer.cli.commands.shared_options import has_subcommand, output_options, require_writable_output
 
 EXAMPLES = """\b
 Examples:

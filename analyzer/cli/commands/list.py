@@ -6,8 +6,8 @@ import json
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_options
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import output_options
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError, nearest, quoted
@@ -47,7 +47,7 @@ def list_variants(library: str | None, pattern: str | None, form: str, output: s
     from analyzer.networks import all_networks
     from analyzer.networks.variants import Variant
     from analyzer.records import record_json
-    from reports.counting.network import listing
+    from reports.counting.count_tables import listing
     from reports.formats.text import listing_csv
 
     records, titles = {}, {}

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import Number, output_or_page_options
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import Number, output_or_page_options
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.optimizer_memory import OPTIMIZERS
 from analyzer.records.training import PRECISIONS, STAGES, TrainingSetup

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import CommaSeparated, output_options
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import CommaSeparated, output_options
 
 EXAMPLES = """\b
 Examples:

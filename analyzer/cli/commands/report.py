@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.history_store import store_option, where_option
-from analyzer.cli.commands.options import (
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.history_database import store_option, where_option
+from analyzer.cli.commands.shared_options import (
     FORM_BY_SUFFIX,
     require_writable_output,
     select_models,
     selection_options,
 )
-from analyzer.cli.models import is_model
+from analyzer.cli.model_arguments import is_model
 from analyzer.cli.output import FORMATS
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, quoted

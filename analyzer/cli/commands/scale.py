@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import output_or_page_options, selection_options
-from analyzer.cli.completion import complete_device
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import output_or_page_options, selection_options
+from analyzer.cli.completion_values import complete_device
 from analyzer.cli.selection import Selection
 
 EXAMPLES = """\b

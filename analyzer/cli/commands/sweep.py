@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import Number, output_options
-from analyzer.cli.completion import complete_model, complete_override
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import Number, output_options
+from analyzer.cli.completion_values import complete_model, complete_override
 
 EXAMPLES = """\b
 Examples:

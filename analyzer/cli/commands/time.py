@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import (
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import (
     CommaSeparated,
     Number,
     output_options,
     require_writable_output,
     selection_options,
 )
-from analyzer.cli.completion import complete_device
+from analyzer.cli.completion_values import complete_device
 from analyzer.cli.selection import Selection
 
 EXAMPLES = """\b

@@ -15,7 +15,7 @@ from analyzer.records.record import Record, restrict, unknown_module_error
 from analyzer.records.rows import under
 
 if TYPE_CHECKING:
-    from analyzer.cli.commands.table import TableOptions
+    from analyzer.cli.commands.table_options import TableOptions
     from analyzer.records.comparison import Comparison
     from analyzer.records.training import TrainingSetup
     from reports.table import Table
@@ -69,7 +69,7 @@ def run_count(
     needs_input = [error for error in counted[0].errors if isinstance(error, NeedsInput)]
     restricted = module or memory or strict or selection.training or table.by != "module" or table.sort or table.top
     if needs_input and len(needs_input) == models and not restricted:
-        from analyzer.cli.jobs.parameters import show_parameters
+        from analyzer.cli.jobs.parameters_without_input import show_parameters
 
         return show_parameters(needs_input, table.depth, table.fold, form, output)
     for error in errors if records else errors[:-1]:
@@ -162,14 +162,15 @@ def _csv(records: Sequence[Record], *, verify: bool, memory: bool) -> str:
 
 def _tables(counted: Counted, table: TableOptions, *, verify: bool) -> list[Table]:
     """The cross-checks with `verify`, else the comparison of several records, else the only record."""
-    from reports.counting import network
+    from reports.counting import count_tables
 
     if verify:
-        return [network.agreement(record) for record in counted.records]
+        return [count_tables.agreement(record) for record in counted.records]
     if counted.comparison is None:
         options = {name: getattr(table, name) for name in ("by", "sort", "top", "fold")}
         return [
-            network.network(record, table.depth, types=table.by == "module", **options) for record in counted.records
+            count_tables.network(record, table.depth, types=table.by == "module", **options)
+            for record in counted.records
         ]
     from reports.counting.comparison import tables
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analyzer.cli.messages import print_message
-from analyzer.cli.models import sort_models, split_names
+from analyzer.cli.model_arguments import sort_models, split_names
 from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError, quoted
 from analyzer.core.signals import termination_as_interrupt
@@ -146,7 +146,7 @@ def _sweep(chosen: Sequence[Case], settings: Settings, store: str | None, form: 
 def _show(
     rows: Sequence[Mapping[str, Any]], outcome: Outcome, store: str | None, form: str, output: str | None
 ) -> None:
-    from reports.sweeps.run import run_csv, run_json, run_tables
+    from reports.sweeps.run_tables import run_csv, run_json, run_tables
 
     run, total = outcome.run, f"{len(outcome.keys):,} configurations"
     title = f"Sweep of {total}" if outcome.complete else f"Sweep, interrupted: {len(rows):,} of {total}"
@@ -164,7 +164,7 @@ def _list(chosen: Sequence[Case], grid: Grid, settings: Settings, form: str, out
     """Counts without storing anything, and shows the configurations."""
     from analyzer.cli.progress import progress_bar
     from analyzer.sweeps.estimate import estimates
-    from reports.sweeps.run import dry_run_csv, dry_run_json, dry_run_tables
+    from reports.sweeps.run_tables import dry_run_csv, dry_run_json, dry_run_tables
 
     start = time.monotonic()
     with termination_as_interrupt(), progress_bar("counting") as progress:

@@ -60,7 +60,7 @@ def run_sweep_report(source: Source, *, charts: Charts, figures: str | None, for
 
             write(html(page, charts), output or OUTPUT)
             return 0
-    from reports.sweeps.data import dump, sheet
+    from reports.sweeps.analysis_json_and_csv import dump, sheet
     from reports.sweeps.markdown import summary
     from reports.sweeps.tables import tables
 

@@ -152,7 +152,7 @@ def _emit(
 ) -> None:
     if form in ("json", "csv"):
         return write(_values(records, complete, against, form), output)
-    from reports.timing.passes import tables
+    from reports.timing.pass_tables import tables
 
     records = records if show_void else _without_void(records)
     if not records:

@@ -7,10 +7,10 @@ from typing import Any
 
 from analyzer.core.errors import one_line
 from reports.counting.conventions import NUMBERS
-from reports.counting.network import conditions, counter_name
+from reports.counting.count_tables import conditions, counter_name
 from reports.page.context import Block, Code, Paragraphs, Section
 from reports.page.network_views import NetworkView
-from reports.page.sections.story import has_inception_modules
+from reports.page.sections.reduction import has_inception_modules
 from reports.table import MISSING, Row, Table, columns
 
 

@@ -9,7 +9,7 @@ from analyzer.claims import Claim, ledger, table1
 from reports import claims as tables
 from reports.page.context import Block, ClaimCard, Claims, Section
 from reports.page.network_views import NetworkView
-from reports.page.sections.story import has_inception_modules
+from reports.page.sections.reduction import has_inception_modules
 
 TONES = {"confirmed": "good", "confirmed under a condition": "warn", "not reproduced": "bad"}
 

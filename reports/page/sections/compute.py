@@ -9,7 +9,7 @@ from analyzer.core.frozen import Frozen
 from analyzer.core.units import METRICS, percent, seconds
 from analyzer.records.rows import total
 from reports import cells
-from reports.counting.network import network as network_table
+from reports.counting.count_tables import network as network_table
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import base as figures
 from reports.page.figures.palette import SERIES, SLATE, color

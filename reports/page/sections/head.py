@@ -14,7 +14,7 @@ from reports.page.figures import base as figures
 from reports.page.module_tree import kind
 from reports.page.network_views import NetworkView
 from reports.page.sections import pictures
-from reports.page.sections.story import has_inception_modules
+from reports.page.sections.reduction import has_inception_modules
 from reports.table import Row, Table, columns
 
 POOLED, CONNECTED = "googlenet", "googlenet-fc-head"

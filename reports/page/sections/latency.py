@@ -15,7 +15,7 @@ from reports.page.network_views import NetworkView
 from reports.table import MISSING, Cell, Row, Table, columns
 from reports.timing.latency import JOINED, LEFT_OUT, PERCENTILES, TOO_FEW_SAMPLES
 from reports.timing.latency import figures as latency_figures
-from reports.timing.load import NOTE, OVERLOADED, Load, loads_of, requests_per_s
+from reports.timing.latency_under_load import NOTE, OVERLOADED, Load, loads_of, requests_per_s
 
 MAX_LINES = 8
 WORTH_A_TABLE = {

@@ -8,7 +8,7 @@ from analyzer.core.units import METRICS, relative_change_phrase, scaled, seconds
 from analyzer.records.comparable import differences
 from analyzer.records.timings import Timing
 from reports import cells
-from reports.counting.network import passes_of_step
+from reports.counting.count_tables import passes_of_step
 from reports.page.context import Block, Paragraphs, Section, SideBySide
 from reports.page.module_tree import division, tree
 from reports.page.network_views import NetworkView, compute_metric, metric_noun

@@ -7,8 +7,8 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.best import Best
 from reports.page.context import ALL_TOOLS, Block, Chart, Section
 from reports.page.figures import sweeps as figures
+from reports.sweeps.names_and_phrases import TUNED, Names, changes, factor_interval
 from reports.sweeps.tables import best_table
-from reports.sweeps.words import TUNED, Names, changes, factor_interval
 from reports.table import Cell, Row, Table, columns
 
 MAX_BARS = 24

@@ -7,8 +7,8 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.pareto import Candidate, Front
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
+from reports.sweeps.names_and_phrases import Names, time_interval
 from reports.sweeps.tables import front_table, front_title
-from reports.sweeps.words import Names, time_interval
 
 LEAD = (
     "A model is on the front if no other model is better in one quantity and as good in the other. By time, a model is "

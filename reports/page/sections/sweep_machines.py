@@ -7,8 +7,8 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.machines import MachinePair
 from reports.page.context import ALL_TOOLS, Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
+from reports.sweeps.names_and_phrases import Names
 from reports.sweeps.tables import comparison_cell, machines_table
-from reports.sweeps.words import Names
 from reports.table import cell_text
 
 MAX_POINTS = 30

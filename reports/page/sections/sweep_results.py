@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from analyzer.sweeps.analysis.analysis import Analysis
 from reports.page.context import ALL_TOOLS, Block, Code, Paragraphs, Section
+from reports.sweeps.names_and_phrases import Names, conclusion, overview
 from reports.sweeps.results import failures_table, results_table
-from reports.sweeps.words import Names, conclusion, overview
 from reports.table import Row, Table, columns
 
 MAX_CONCLUSIONS = 3

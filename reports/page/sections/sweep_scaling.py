@@ -10,8 +10,8 @@ from analyzer.sweeps.analysis.analysis import Analysis
 from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve, Step
 from reports.page.context import ALL_TOOLS, Block, Chart, Section, SideBySide
 from reports.page.figures import sweeps as figures
+from reports.sweeps.names_and_phrases import MAX_ROWS, Names
 from reports.sweeps.tables import curve_name, efficiency_text, scaling_table
-from reports.sweeps.words import MAX_ROWS, Names
 from reports.table import MISSING, Cell, Table, columns
 
 MAX_LINES = 8

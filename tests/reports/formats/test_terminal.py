@@ -14,7 +14,7 @@ from analyzer.networks import VARIANTS
 from analyzer.records.agreement import Agreement, RowAgreement
 from analyzer.records.comparison import compare_records
 from reports.cells import share
-from reports.counting import comparison, network
+from reports.counting import comparison, count_tables
 from reports.formats.terminal import console, show, split
 from reports.table import Cell, Column, Table, as_cell, cell_text, columns
 
@@ -185,12 +185,12 @@ def test_blocks_of_columns_are_repeated_if_they_do_not_fit(monkeypatch):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_networks_are_whole(name, depth, monkeypatch):
     for train in (False, True):
-        assert_whole(network.network(count(name, train=train), depth), monkeypatch)
+        assert_whole(count_tables.network(count(name, train=train), depth), monkeypatch)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_large_batch_of_large_images_is_whole(name, monkeypatch):
-    assert_whole(network.network(count(name, input=(3, 3000, 4000), batch=256), 4), monkeypatch)
+    assert_whole(count_tables.network(count(name, input=(3, 3000, 4000), batch=256), 4), monkeypatch)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -239,7 +239,7 @@ def test_the_rows_of_a_cross_check_are_not_cut(monkeypatch):
         RowAgreement(row.path, row.op, dict.fromkeys(counters, row.macs), dict.fromkeys(counters, 0), True)
         for row in record.rows
     )
-    table = network.agreement(record.replace(agreement=Agreement(counters, (), {}, rows)))
+    table = count_tables.agreement(record.replace(agreement=Agreement(counters, (), {}, rows)))
     lines = [line for line in lines_of([table], 80, monkeypatch) if line.endswith("agree")]
     assert [line.split()[0] for line in lines] == [row.path or "(top" for row in record.rows]
 

@@ -11,11 +11,11 @@ import pytest
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variant
 from analyzer.sweeps.analysis.accuracy import Accuracy
-from reports.sweeps.data import SHEET, dump, sheet
+from reports.sweeps.analysis_json_and_csv import SHEET, dump, sheet
 from reports.sweeps.markdown import summary
+from reports.sweeps.names_and_phrases import conclusion, names_of, overview
 from reports.sweeps.results import results_table
 from reports.sweeps.tables import tables
-from reports.sweeps.words import conclusion, names_of, overview
 from reports.table import cell_text
 from tests.sweeps.results import LARGE, analyze_results, measured_grid, result
 

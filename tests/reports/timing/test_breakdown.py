@@ -11,7 +11,7 @@ from analyzer.records.rows import Count
 from analyzer.records.timings import Configuration, Measurement, Timing
 from analyzer.timing.machine.roofline import Ceilings, Level
 from reports.timing.breakdown import groups_by_kind, kinds, modules
-from reports.timing.passes import tables
+from reports.timing.pass_tables import tables
 from reports.timing.profile import kernels, replays
 from tests.reports.timing.operators import names, overhead, record, row, texts, timing
 

@@ -13,7 +13,7 @@ from analyzer.cli.jobs.time import _values
 from analyzer.records.timings import Timing
 from reports.timing.csv import timings_csv
 from reports.timing.latency import figures, latency_table
-from reports.timing.passes import pass_table
+from reports.timing.pass_tables import pass_table
 from tests.timing.pretended import timed
 
 

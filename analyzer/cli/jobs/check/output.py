@@ -10,7 +10,7 @@ from analyzer.cli.messages import discard_output, print_message
 from analyzer.core.files import write_text
 from analyzer.core.frozen import Frozen
 from analyzer.regression.outcome import CheckResult, exit_status
-from reports.regression import findings, junit, markdown
+from reports.regression import junit, markdown, sarif_gitlab_badges
 from reports.regression.job_summary import publish
 from reports.regression.tables import all_tables, changes_sheet, to_json
 from reports.regression.workflow_commands import annotation_commands, in_actions
@@ -37,15 +37,15 @@ def emit(result: CheckResult, options: OutputOptions, *, on_terminal: CheckResul
     if options.junit_file is not None:
         write_text(options.junit_file, junit.dump(result), advice="name another file with --junit")
     if options.sarif_file is not None:
-        write_text(options.sarif_file, findings.sarif(result), advice="name another file with --sarif")
+        write_text(options.sarif_file, sarif_gitlab_badges.sarif(result), advice="name another file with --sarif")
     if in_actions(os.environ) and options.form != "github" and (problem := publish(result, os.environ)):
         print_message(problem)
     try:
         output.emit(
             options.form, options.output, lambda: all_tables(shown), untrusted=options.form != "github",
             json=lambda: to_json(result), junit=lambda: junit.dump(result), md=lambda: markdown.dump(result),
-            csv=lambda: output.render([changes_sheet(result)], "csv"), sarif=lambda: findings.sarif(result),
-            gitlab=lambda: findings.gitlab(result), badge=lambda: findings.badge(result),
+            csv=lambda: output.render([changes_sheet(result)], "csv"), sarif=lambda: sarif_gitlab_badges.sarif(result),
+            gitlab=lambda: sarif_gitlab_badges.gitlab(result), badge=lambda: sarif_gitlab_badges.badge(result),
             github=lambda: "".join(f"{line}\n" for line in annotation_commands(result)),
         )  # fmt: skip
         sys.stdout.flush()

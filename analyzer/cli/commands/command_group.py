@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from analyzer.cli.commands.help import HELP_ALL, HelpContext, shows_all, summaries, write_options
-from analyzer.cli.completion import complete_model
+from analyzer.cli.commands.help_by_topic import HELP_ALL, HelpContext, shows_all, summaries, write_options
+from analyzer.cli.completion_values import complete_model
 
 EXAMPLES = """\b
 Examples:

@@ -7,7 +7,7 @@ from torch import nn
 
 import analyzer
 from analyzer.records.rows import Row
-from reports.counting.types import module_type, operator_type, repeated
+from reports.counting.type_names import module_type, operator_type, repeated
 
 
 def row(path: str, macs: int, weights: int = 0, op: str = "linear") -> Row:

@@ -11,8 +11,8 @@ from analyzer.core.units import METRICS
 from analyzer.records.rows import Module, Row, Totals, prefixes, total
 from analyzer.scaling.derivation import derive, number
 from reports import cells
+from reports.counting.count_tables import passes_of_step
 from reports.counting.groups import TOP_LEVEL
-from reports.counting.network import passes_of_step
 from reports.explain import derivation_text
 from reports.page.context import ALL_TOOLS, Block, Choice, Panel, Section
 from reports.page.network_views import NetworkView

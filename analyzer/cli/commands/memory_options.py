@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.options import MAX_COUNT, add_options
-from analyzer.cli.completion import complete_device
+from analyzer.cli.commands.shared_options import MAX_COUNT, add_options
+from analyzer.cli.completion_values import complete_device
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.optimizer_memory import OPTIMIZERS

@@ -7,7 +7,7 @@ from analyzer.records.agreement import Agreement, Difference, RowAgreement
 from analyzer.records.comparison import compare_records
 from analyzer.records.record import Record, restrict
 from analyzer.records.rows import Count, Row
-from reports.counting import comparison, network
+from reports.counting import comparison, count_tables
 from reports.table import Cell, Table, as_cell, cell_text
 
 
@@ -24,7 +24,7 @@ def texts(table: Table) -> dict[str, list[str]]:
 
 
 def test_a_network_has_a_row_per_module_and_a_total():
-    table = network.network(record("m", row("a.x", 30, 5), row("a.y", 10), row("b", 60, 7)))
+    table = count_tables.network(record("m", row("a.x", 30, 5), row("a.y", 10), row("b", 60, 7)))
     assert table.total
     assert texts(table) == {
         "a": ["3", "5", "40", "40.0 %", "80", "6", "2"],  # 80 FLOPs over 2 x 20 bytes.
@@ -36,7 +36,7 @@ def test_a_network_has_a_row_per_module_and_a_total():
 
 
 def test_times_add_two_columns():
-    table = network.network(record("m", row("a", 1), row("", 1)), 1, {"": 0.004, "a": 0.001})
+    table = count_tables.network(record("m", row("a", 1), row("", 1)), 1, {"": 0.004, "a": 0.001})
     assert [column.title for column in table.columns[-2:]] == ["time", "share of time"]
     assert texts(table)["a"][-2:] == ["1.000 ms", "25.0 %"]
     assert texts(table)["(top level)"][-2:] == ["-", "-"]
@@ -44,18 +44,18 @@ def test_times_add_two_columns():
 
 
 def test_shares_of_a_network_without_macs_are_zero():
-    assert texts(network.network(record("m", row("a", 0))))["total"][3] == "0.0 %"
+    assert texts(count_tables.network(record("m", row("a", 0))))["total"][3] == "0.0 %"
 
 
 def test_a_restriction_names_its_share_of_the_network():
-    table = network.network(restrict(record("m", row("a", 25), row("b", 75)), "a"))
+    table = count_tables.network(restrict(record("m", row("a", 25), row("b", 75)), "a"))
     assert table.title.startswith("a of m: ")
     assert "25.0 %" in table.notes[0]
 
 
 def test_unknown_operators_are_named_in_a_note():
     known = record("m", row("a", 1))
-    table = network.network(known.replace(count=known.count.replace(unknown_ops={"aten::z": 1, "aten::b": 2})))
+    table = count_tables.network(known.replace(count=known.count.replace(unknown_ops={"aten::z": 1, "aten::b": 2})))
     assert any("aten::b 2, aten::z 1" in note for note in table.notes)
 
 
@@ -67,7 +67,7 @@ def test_an_agreement_shows_every_counter_and_every_difference():
     )
     differences = (Difference("", "macs", {"closed_form": 0, "dispatch": 1}),)
     agreement = Agreement(counters, differences, {"fvcore": "has no bytes"}, rows)
-    table = network.agreement(record("m", row("a", 1)).replace(agreement=agreement))
+    table = count_tables.agreement(record("m", row("a", 1)).replace(agreement=agreement))
     assert [column.title for column in table.columns] == [
         "row", "MACs closed form", "MACs dispatch", "MACs fvcore", "all",
     ]  # fmt: skip
@@ -164,7 +164,7 @@ def test_conditions_are_in_the_title_if_all_share_them_and_else_in_a_column():
 
 def test_training_shows_forward_backward_and_step():
     layers = (row("a", 100, 10).replace(backward_macs=100), row("b", 200).replace(backward_macs=400))
-    table = network.network(record("net", *layers).replace(mode="training"))
+    table = count_tables.network(record("net", *layers).replace(mode="training"))
     titles = ["module", "output", "params", "forward", "backward", "step", "share", "FLOPs"]
     assert [column.title for column in table.columns] == titles
     assert texts(table) == {
@@ -181,7 +181,7 @@ def test_recomputed_macs_have_a_column_if_there_are_any():
         row("a", 100, 10).replace(backward_macs=100, recomputed_macs=0),
         row("b", 200).replace(backward_macs=400, recomputed_macs=200),
     )
-    table = network.network(record("m", *layers).replace(mode="training"))
+    table = count_tables.network(record("m", *layers).replace(mode="training"))
     titles = ["module", "output", "params", "forward", "backward", "recomputed", "step", "share", "FLOPs"]
     assert [column.title for column in table.columns] == titles
     # The step: 100 + 100, and 200 + 400 + 200.

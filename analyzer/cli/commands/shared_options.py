@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import click
 
-from analyzer.cli.completion import complete_model, complete_override, complete_variant
-from analyzer.cli.models import sort_models, split_names
+from analyzer.cli.completion_values import complete_model, complete_override, complete_variant
+from analyzer.cli.model_arguments import sort_models, split_names
 from analyzer.cli.output import FORMATS
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError, one_line, quoted

@@ -7,7 +7,7 @@ import pytest
 import analyzer
 from analyzer.records.timings import Timing
 from analyzer.timing.load_options import LatencyLimit
-from reports.timing.load import load_tables
+from reports.timing.latency_under_load import load_tables
 from tests.timing.pretended import timed
 
 LIMIT = LatencyLimit("p90", 0.05)

@@ -28,7 +28,7 @@ from reports.timing.breakdown import (
     total_flops,
 )
 from reports.timing.latency import latency_table
-from reports.timing.load import load_tables
+from reports.timing.latency_under_load import load_tables
 from reports.timing.profile import kernels, replays
 from reports.timing.speeds import speed_table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.records.timings import Configuration, Measurement, Timing
 from reports.table import cell_text
-from reports.timing.passes import kind_shares, modules_by_configuration, pass_table, sum_table, tables
+from reports.timing.pass_tables import kind_shares, modules_by_configuration, pass_table, sum_table, tables
 from tests.reports.timing.operators import names, overhead, record, row, texts, timing
 
 

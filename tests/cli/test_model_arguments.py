@@ -8,7 +8,7 @@ import click
 import pytest
 
 from analyzer.cli.commands.check import parse_tolerance
-from analyzer.cli.models import is_model, sort_models, split_names
+from analyzer.cli.model_arguments import is_model, sort_models, split_names
 
 NET = """
 from torch import nn

@@ -14,7 +14,7 @@ from analyzer.records.timings import Configuration
 from analyzer.sweeps.estimate import Estimate
 from reports.cells import count, duration, quality
 from reports.formats.text import csv_text
-from reports.results import label
+from reports.stored_results import label
 from reports.table import MISSING, Cell, Row, Table, columns
 
 MAX_LINES = 40

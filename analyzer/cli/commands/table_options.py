@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.commands.options import add_options
-from analyzer.cli.completion import complete_columns
+from analyzer.cli.commands.shared_options import add_options
+from analyzer.cli.completion_values import complete_columns
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 

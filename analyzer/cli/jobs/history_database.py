@@ -35,7 +35,7 @@ def list_results(
     form: str,
     output: str | None,
 ) -> int:
-    from reports import results
+    from reports import stored_results
 
     if runs and (where is not None or sort != NEWEST or reverse):
         raise AnalyzerError("--runs lists whole runs, newest first; leave out --where, --sort and --reverse")
@@ -45,16 +45,16 @@ def list_results(
             every_run = opened.runs()[:limit]
             _report(opened, len(every_run), None)
             emit(
-                form, output, lambda: [results.runs(every_run)], untrusted=True,
-                json=lambda: results.dump(every_run, len(every_run)),
+                form, output, lambda: [stored_results.runs(every_run)], untrusted=True,
+                json=lambda: stored_results.dump(every_run, len(every_run)),
             )  # fmt: skip
             return 0
         rows = list(opened.select(where, order=sort, descending=alphabetical == reverse, limit=limit))
         total = opened.count(where) if len(rows) == limit else len(rows)
         _report(opened, total, where)
     emit(
-        form, output, lambda: [results.listing(rows, total)] if rows else [], untrusted=True,
-        json=lambda: results.dump(rows, total), csv=lambda: b"".join(results.csv_lines(rows)).decode(),
+        form, output, lambda: [stored_results.listing(rows, total)] if rows else [], untrusted=True,
+        json=lambda: stored_results.dump(rows, total), csv=lambda: b"".join(stored_results.csv_lines(rows)).decode(),
     )  # fmt: skip
     return 0
 
@@ -68,7 +68,7 @@ def _report(store: Store, total: int, where: str | None) -> None:
 
 
 def show_result(*, key: str, store: str | None, form: str, output: str | None) -> int:
-    from reports import results
+    from reports import stored_results
     from reports.display import tables
 
     with open_store(store, create=False) as opened:
@@ -76,7 +76,7 @@ def show_result(*, key: str, store: str | None, form: str, output: str | None) -
     result = decode(row)
     emit(
         form, output, untrusted=True, json=lambda: b"".join(json_lines([row])).decode(),
-        tables=lambda: [results.details(row), *(tables(result.record) if result.record else [])],
+        tables=lambda: [stored_results.details(row), *(tables(result.record) if result.record else [])],
     )  # fmt: skip
     return 0
 
@@ -91,7 +91,7 @@ def _only_key(store: Store, prefix: str) -> str:
 
 
 def export_results(*, where: str | None, limit: int | None, store: str | None, form: str, output: str | None) -> int:
-    from reports.results import csv_lines
+    from reports.stored_results import csv_lines
 
     to_stdout = output in (None, "-")
     if form == "parquet" and to_stdout and sys.stdout.isatty():
@@ -147,7 +147,7 @@ class _Counted:
 
 
 def prune_results(*, where: str, dry_run: bool, store: str | None) -> int:
-    from reports.results import listing
+    from reports.stored_results import listing
 
     with open_store(store, create=False) as opened:
         if dry_run:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analyzer.core.units import METRICS, plain
 from analyzer.sweeps.analysis.heat_map import HeatCell, HeatMap, HeatMetric
-from reports.sweeps.words import STEP_NOTE
+from reports.sweeps.names_and_phrases import STEP_NOTE
 from reports.table import MISSING, Cell, Row, Table, columns
 
 HEAT_TITLES = {"samples_per_s": "samples/s", "macs": "MACs", "params": "params", "peak": "peak memory"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from analyzer.cli.commands.help import command
-from analyzer.cli.commands.options import MAX_COUNT, Decorator, output_option, output_options
-from analyzer.cli.completion import complete_filter, complete_result
+from analyzer.cli.commands.help_by_topic import command
+from analyzer.cli.commands.shared_options import MAX_COUNT, Decorator, output_option, output_options
+from analyzer.cli.completion_values import complete_filter, complete_result
 
 LIMIT = 50
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -49,7 +49,7 @@ Examples:
 @output_options
 def list_results(**options: Any) -> int:
     """List stored results: model, configuration, counts and time, one line per configuration."""
-    from analyzer.cli.jobs.history_store import list_results
+    from analyzer.cli.jobs.history_database import list_results
 
     return list_results(**options)
 
@@ -64,7 +64,7 @@ Examples:
 @output_options
 def show(**options: Any) -> int:
     """Show the result KEY, or the only one whose key begins with KEY: its columns and its record with all modules."""
-    from analyzer.cli.jobs.history_store import show_result
+    from analyzer.cli.jobs.history_database import show_result
 
     return show_result(**options)
 
@@ -85,7 +85,7 @@ JSON lines and Parquet have the whole records, and analyze history import reads 
 @output_option
 def export(form: str | None, output: str | None, **options: Any) -> int:
     """Write stored results, one line per configuration, newest first."""
-    from analyzer.cli.jobs.history_store import export_results
+    from analyzer.cli.jobs.history_database import export_results
 
     form = form or SUFFIXES.get(Path(output or "").suffix.lower(), "jsonl")
     return export_results(form=form, output=output, **options)
@@ -104,7 +104,7 @@ def import_results(**options: Any) -> int:
 
     Results that the database has are left as they are, so that importing a file again adds nothing.
     """
-    from analyzer.cli.jobs.history_store import import_results
+    from analyzer.cli.jobs.history_database import import_results
 
     return import_results(**options)
 
@@ -121,7 +121,7 @@ Run files under .analyze/records are kept.
 @store_option
 def prune(**options: Any) -> int:
     """Delete the results that a filter selects from the database."""
-    from analyzer.cli.jobs.history_store import prune_results
+    from analyzer.cli.jobs.history_database import prune_results
 
     return prune_results(**options)
 
@@ -134,7 +134,7 @@ Examples:
 @store_option
 def migrate(**options: Any) -> int:
     """Create the tables of the history database, or change those of an older macscope, and keep all results."""
-    from analyzer.cli.jobs.history_store import migrate_store
+    from analyzer.cli.jobs.history_database import migrate_store
 
     return migrate_store(**options)
 

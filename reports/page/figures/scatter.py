@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log10
+from math import log10, sqrt
 from typing import Any, TypeAlias
 
-from reports.page.figures.base import Figure, Points, axis, escape_label, figure, name_axis, shorten
+from reports.page.figures.base import BASE, Figure, Points, axis, escape_label, figure, name_axis, shorten
 from reports.page.figures.palette import BLUE, MUTED, ORANGE, SLATE, color, dash, symbol
 from reports.page.figures.ticks import linear_axis, log_axis
 
@@ -71,7 +71,8 @@ def steps(lines: Groups, peaks: Mapping[str, int], *, unit: str) -> Figure:
         ]  # fmt: skip
     x_axis = axis("progress of the pass", tickformat=".0%", range=[0, 1], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
     y_axis = axis(unit, **linear_axis((value for _, y, _ in lines.values() for value in y), "B"), rangemode="tozero")
-    return figure(data, 340, xaxis=x_axis, yaxis=y_axis)
+    margin = {**BASE["margin"], "r": 28}  # For half of the last tick's text, which plotly leaves out beyond the chart.
+    return figure(data, 340, xaxis=x_axis, yaxis=y_axis, margin=margin)
 
 
 def points(
@@ -85,7 +86,7 @@ def points(
     data = _traces("markers", groups, f"%{{text}}<br>{hover}", {"size": 9, "opacity": 0.85})
     xs, ys = ([value for trace in (*lines, *data) for value in trace[key]] for key in ("x", "y"))
     x_axis, y_axis = axis(x, **log_axis(xs, unit_x)), axis(y, **log_axis(ys, unit_y))
-    return figure([*lines, *data], 400, annotations=list(map(_label, lines)), xaxis=x_axis, yaxis=y_axis)
+    return figure([*lines, *data], 400, annotations=_labels(lines), xaxis=x_axis, yaxis=y_axis)
 
 
 def _traces(mode: str, groups: Groups, hover: str, marker: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -185,15 +186,26 @@ def ceiling(name: str, x: Points, y: Points) -> dict[str, Any]:
     return _trace("lines", x, y, SLATE, name=escape_label(name), showlegend=False) | {"hoverinfo": "name"}
 
 
-def _label(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A ceiling's name at its line: below the start of a slope, above the end of a flat roof."""
-    (x, *_, end_x), (y, *_, end_y) = line["x"], line["y"]
-    flat = y == end_y
-    at = (end_x, end_y) if flat else (1.2 * x, 1.2 * y)  # On the axis itself the label would not be drawn.
-    return {
-        "text": line["name"], "x": log10(at[0]), "y": log10(at[1]), "showarrow": False, "font": {"size": 11},
-        "xanchor": "right" if flat else "left", "yanchor": "bottom" if flat else "top",
-    }  # fmt: skip
+def _labels(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The ceilings' names: above the end of a flat roof and the middle of the highest slope, where no points are.
+
+    Those of other slopes are below their start.
+    """
+    highest = max((line["y"][0] for line in lines if line["y"][0] != line["y"][-1]), default=0)
+    labels = []
+    for line in lines:
+        (x, *_, end_x), (y, *_, end_y) = line["x"], line["y"]
+        above = y in (end_y, highest)
+        at = (1.2 * x, 1.2 * y)  # On the axis itself the label would not be drawn.
+        if above:
+            at = (end_x, end_y) if y == end_y else (sqrt(x * end_x), sqrt(y * end_y))
+        labels.append(
+            {
+                "text": line["name"], "x": log10(at[0]), "y": log10(at[1]), "showarrow": False, "font": {"size": 11},
+                "xanchor": "right" if above else "left", "yanchor": "bottom" if above else "top",
+            }
+        )  # fmt: skip
+    return labels
 
 
 def lines(groups: Groups, *, x: str, y: str) -> Figure:

@@ -53,19 +53,19 @@ def log_axis(values: Iterable[float | None], unit: str = "") -> dict[str, Any]:
 
 def _ticks(start: float, end: float) -> list[float]:
     low, high = 10**start, 10**end
-    if high < NEARLY_LINEAR * low:  # Even steps: 200, 250, 300.
-        even = linear_axis([low, high], start=low)["tickvals"]
-        if len(even) >= MIN_TICKS:
-            return list(even)
     ticks: list[float] = []
+    if high < NEARLY_LINEAR * low:  # Even steps: 200, 250, 300.
+        power = 10.0 ** floor(log10(high - low))
+        for step in (5 * power, 2.5 * power, 2 * power, power, power / 2, power / 4):
+            ticks = [float(f"{number * step:.6g}") for number in range(ceil(low / step), floor(high / step) + 1)]
+            if len(ticks) >= MIN_TICKS:
+                return ticks
     for steps in STEPS:
         powers = range(floor(start), ceil(end) + 1)
         ticks = [float(f"{step * 10.0**power:.6g}") for power in powers for step in steps]
         ticks = [tick for tick in ticks if start <= log10(tick) <= end]
         if len(ticks) >= MIN_TICKS:
             break
-    if len(ticks) < MIN_TICKS:  # Less than a factor of 1.5: three evenly spaced values.
-        ticks = [float(f"{10 ** (start + (end - start) * share):.3g}") for share in (0.1, 0.5, 0.9)]
     stride = ceil(len(ticks) / MAX_TICKS)
     return ticks[::stride]
 

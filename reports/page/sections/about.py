@@ -13,6 +13,8 @@ from reports.page.network_views import NetworkView
 from reports.page.sections.reduction import has_inception_modules
 from reports.table import MISSING, Row, Table, columns
 
+MAX_NAMED = 4  # Configurations of a machine; more are counted.
+
 
 def section(networks: Sequence[NetworkView], command: str) -> Section:
     timed = any(network.timed for network in networks)
@@ -60,18 +62,19 @@ def counted(networks: Sequence[NetworkView]) -> Table:
 
 
 def environments(networks: Sequence[NetworkView]) -> Table:
-    rows = [
-        (
-            network.name,
-            record.measurement.configuration.label,
-            *described(record.environment).values(),
-            record.created or MISSING,
-        )
-        for network in networks
-        for record in network.timed
-        if record.measurement
-    ]
-    titles = ("network", "configuration", *described({}), "measured (UTC)")
+    """One row per machine, with what ran there and when."""
+    machines: dict[tuple[str, ...], list[tuple[str, str, str]]] = {}
+    for network in networks:
+        for record in network.timed:
+            if record.measurement:
+                run = network.name, record.measurement.configuration.label, record.created or MISSING
+                machines.setdefault(tuple(described(record.environment).values()), []).append(run)
+    rows = []
+    for machine, runs in machines.items():
+        names, configurations, times = (list(dict.fromkeys(values)) for values in zip(*runs, strict=True))
+        shown = "; ".join(configurations) if len(configurations) <= MAX_NAMED else f"{len(configurations)} of them"
+        rows.append((", ".join(names), shown, *machine, " to ".join(dict.fromkeys((min(times), max(times))))))
+    titles = ("networks", "configurations", *described({}), "measured (UTC)")
     return _prose("machines", "Where times were measured", titles, rows)
 
 

@@ -53,11 +53,7 @@ def bubbles(networks: Sequence[NetworkView]) -> Chart | None:
         (network.name, cells.count("params", network.totals.params), cells.count(metric, macs), network.input_text)
         for network, (macs, *_) in zip(shown, own, strict=True)
     ] + rows
-    smallest, least = (min(own, key=lambda point: point[axis]) for axis in (1, 0))
-    summary = "Down is smaller, left is less compute; a larger point has more activations."
-    if len(own) > 1:
-        ends = f"is the smallest, {least[2]} computes" if smallest is not least else "is the smallest and computes"
-        summary = f"{smallest[2]} {ends} the least. {summary}"
+    summary = f"{_smallest(own)}Down is smaller, left is less compute; a larger point has more activations."
     return Chart(
         id="bubbles",
         title="Size and compute" + (", among well-known networks" if known else ""),
@@ -67,6 +63,18 @@ def bubbles(networks: Sequence[NetworkView]) -> Chart | None:
                     tuple(rows), tools=("sort", "csv")),
         marks=len(own) + len(others),
     )  # fmt: skip
+
+
+def _smallest(own: Sequence[scatter.Bubble]) -> str:
+    """Which of several networks is the smallest, and which computes the least; nothing of quantities that all share."""
+    texts = []
+    for axis, phrase in ((1, "is the smallest"), (0, "computes the least")):
+        least, *others = sorted(own, key=lambda point: point[axis])
+        if others and least[axis] < others[0][axis]:
+            texts.append((least[2], phrase))
+    if len({name for name, _ in texts}) == 1 < len(texts):
+        return f"{texts[0][0]} is the smallest and computes the least. "
+    return f"{', '.join(map(' '.join, texts))}. " if texts else ""
 
 
 def _is_close(number: float, other: float) -> bool:
@@ -167,6 +175,8 @@ def _extremes(networks: Sequence[NetworkView], metric: str) -> str:
     noun, text = metric_noun(metric), METRICS[metric].text
     if len(sizes) == 1:
         return f"{most}: {text(sizes[most])} {noun}, by part."
+    if sizes[most] == sizes[least]:
+        return f"All have {text(sizes[most])} {noun}."
     return f"{most} has the most {noun}, {text(sizes[most])}; {least} has the fewest, {text(sizes[least])}."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from analyzer.core.frozen import Frozen
@@ -60,13 +61,14 @@ def charts(networks: Sequence[NetworkView]) -> list[Chart]:
     )
     drawn = [run for run in runs if run.quality != "void"]
     quality = min((run.quality for run in runs), key=WORST_FIRST.index)
+    batches = len({run.configuration.batch for run in drawn}) > 1
     return [
         Chart(
             id="speed",
-            title="Throughput and latency by configuration",
+            title=f"Throughput {'and latency ' if batches else ''}by configuration",
             summary=_fastest(drawn)
             + (" Void runs are in the table alone." if drawn and len(drawn) < len(runs) else ""),
-            figure=_lines(drawn) if len({run.configuration.batch for run in runs}) > 1 else _bars(drawn),
+            figure=_lines(drawn) if batches else _bars(drawn),
             table=Table("Throughput of each run", titles, rows, tools=("sort", "csv")),
             marks=len(drawn),
             quality=quality,
@@ -115,8 +117,15 @@ def _percentile(timing: Timing) -> str:
     return "" if p99_s is None else f" (p99 {seconds(p99_s)})"
 
 
+def _distinct_parts(names: Sequence[str]) -> list[str]:
+    """`net (bfloat16), batch 1, bfloat16` → `bfloat16`: without the parts that all share, and each part once."""
+    parts = [list(dict.fromkeys(re.split(r", | \(|\)(?:, |$)", name))) for name in names]
+    distinct = [", ".join(part for part in own if not all(part in other for other in parts)) for own in parts]
+    return distinct if len({*distinct, ""}) > len(names) else list(names)
+
+
 def _bars(runs: Sequence[Run]) -> figures.Figure:
-    names = [f"{run.name}, {run.configuration.label}" for run in runs]
+    names = _distinct_parts([f"{run.name}, {run.configuration.label}" for run in runs])
     speeds = [run.samples_per_s for run in runs]
     texts = [f"{run.text} samples/s, {run.quality}" for run in runs]
     return figures.bars(names, speeds, texts, unit="samples per second", colors=figures.BLUE)

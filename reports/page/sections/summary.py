@@ -123,6 +123,9 @@ def _ranked(networks: Sequence[NetworkView]) -> list[str]:
     for name, noun in (("params", "parameters"), (metric, metric_noun(metric))):
         ranked = sorted(networks, key=lambda network: network.totals.value(name) or 0)
         least, most = ranked[0], ranked[-1]
+        if least.totals.value(name) == most.totals.value(name):
+            texts.append(f"all have {scaled(least.totals.value(name) or 0)} {noun}")
+            continue
         few, many = (scaled(network.totals.value(name) or 0) for network in (least, most))
         text = f"{least.name} has the fewest {noun}, {few}, and {most.name} the most, {many}"
         if networks[0] not in (least, most):

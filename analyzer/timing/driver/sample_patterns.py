@@ -142,7 +142,7 @@ def _modes(logs: Sequence[PassLog]) -> str:
 def longer_mode(samples: Samples) -> Array | None:
     """Which samples belong to the longer of two modes; None if they have one mode.
 
-    The division that minimises the variance within both (Otsu 1979) of the logarithms, accepted if both parts are
+    The division that minimizes the variance within both (Otsu 1979) of the logarithms, accepted if both parts are
     separate by Ashman's D.
     """
     order = samples.argsort(kind="stable")

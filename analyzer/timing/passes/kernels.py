@@ -56,7 +56,7 @@ def profile_kernels(
                 output.backward()
             prepared.model.zero_grad(set_to_none=True)
         if index == 0:
-            continue  # The profiler initialises itself in its first pass.
+            continue  # The profiler initializes itself in its first pass.
         events = list(profiler.events() or ())
         numbers = _sequence_numbers(events)
         times = kernel_times(events, matched, numbers, "forward", device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -55,6 +56,15 @@ def error_summary(error: BaseException) -> str:
     if not isinstance(error, AnalyzerError) or not lines:
         lines.insert(0, type(error).__name__)
     return ": ".join(lines)[:200]
+
+
+def is_certain(failures: Sequence[BaseException]) -> bool:
+    """Whether a model raised the same each time on meta, and for no reason that real tensors do not have."""
+    texts = set(map(error_summary, failures))
+    return len(failures) > 1 and len(texts) == 1 and not _OF_META.search("".join(texts))
+
+
+_OF_META = re.compile("meta|fake|device|cpu|cuda|data.dependent|values|item|storage|NotImplemented", re.IGNORECASE)
 
 
 def run_error(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], error: BaseException) -> InputError:

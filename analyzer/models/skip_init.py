@@ -16,6 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from analyzer.models.known_values import KnownValues, Literals
+from analyzer.models.model_errors import is_certain
 
 Model = TypeVar("Model")
 
@@ -30,15 +31,20 @@ SEED = 0
 
 def skip_init(factory: Callable[[], Model]) -> Model:
     """Calls the factory with initialization skipped: on meta; with known values of small constants, where its code
-    reads a value; or as `initialized` does, where it reads a value that depends on weights."""
+    reads a value; or as `initialized` does, where it reads a value that depends on weights.
+
+    Raises the factory's error at once if it does not depend on values: initialized weights may take all memory.
+    """
+    failures: list[Exception] = []
     with _restore_generators():
-        try:
-            return _on_meta(factory)
-        except Exception:
+        for values in (None, KnownValues(MAX_KNOWN)):
             try:
-                return _on_meta(factory, KnownValues(MAX_KNOWN))
-            except Exception:
-                return initialized(factory)
+                return _on_meta(factory, values)
+            except Exception as error:
+                failures.append(error)
+        if is_certain(failures):
+            raise failures[0]
+        return initialized(factory)
 
 
 def initialized(factory: Callable[[], Model]) -> Model:
@@ -59,7 +65,11 @@ def _on_meta(factory: Callable[[], Model], values: KnownValues | None = None) ->
         if values is not None:
             stack.enter_context(values)
             stack.enter_context(Literals(values))
-        model = factory()
+        try:
+            model = factory()
+        except Exception:
+            if mode.refusal is None:
+                raise
     if mode.refusal is not None:
         raise mode.refusal
     return model

@@ -84,3 +84,36 @@ def test_a_drawn_value_is_not_known():
             self.drawn = torch.rand(3).sum().item()
 
     assert skip_init(Draws).drawn == skip_init(Draws).drawn == initialized(Draws).drawn
+
+
+class Unfinished(nn.Module):
+    """A configuration lacks a width: the model cannot be built anywhere."""
+
+    built = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Unfinished.built += 1
+        self.words = nn.Embedding(1 << 20, 1 << 20)  # 4 TB.
+        self.scale = None**-0.5  # type: ignore[operator]
+
+
+def test_an_error_that_no_value_can_change_is_raised_before_weights_are_initialized():
+    with pytest.raises(TypeError, match="NoneType"):
+        skip_init(Unfinished)
+    assert Unfinished.built == 2, "on meta, and on meta with known values"
+
+
+class HandlesThenFails(Asks):
+    """The error that is raised in the end does not name the value that was refused."""
+
+    def read(self) -> float:
+        try:
+            total = super().read()
+        except Exception:
+            total = None
+        return total + 0.0
+
+
+def test_an_error_after_a_handled_refusal_is_not_certain():
+    assert skip_init(HandlesThenFails).sum == 128 * 128

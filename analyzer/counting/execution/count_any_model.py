@@ -25,7 +25,7 @@ from analyzer.counting.execution.module_state import Attributes
 from analyzer.counting.execution.precision import cast
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
 from analyzer.counting.execution.randomness import Randomness, random_notes
-from analyzer.models.model_errors import error_summary, run_error
+from analyzer.models.model_errors import error_summary, is_certain, run_error
 from analyzer.records.memory import Memory
 from analyzer.records.note import Note
 from analyzer.records.rows import Count
@@ -81,7 +81,8 @@ def count_model(
                 failures = failures or [error]
             except (Exception, SystemExit) as error:
                 failures = [*(failure for failure in failures if not isinstance(failure, DeviceRead)), error]
-                if place == KNOWN_VALUES and len(places) > 1 and _is_certain(failures):
+                if place == KNOWN_VALUES and len(places) > 1 and is_certain(failures):
+                    # The first operator of fake tensors imports torch._dynamo, which takes a second.
                     given = [*tensors, *tensors_inside((list(args), kwargs))]
                     places = places[_size(given) <= MAX_ZEROS :]  # Fake tensors come first.
             else:
@@ -160,18 +161,6 @@ def _places(
 
 def _size(tensors: Sequence[Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors)
-
-
-def _is_certain(failures: Sequence[BaseException]) -> bool:
-    """Whether the model raised the same at every place on meta, and for no reason that is missing on fake tensors.
-
-    Their first operator imports torch._dynamo, which takes a second: too long for a message about a wrong size.
-    """
-    texts = set(map(error_summary, failures))
-    return len(failures) > 1 and len(texts) == 1 and not _OF_THE_PLACE.search("".join(texts))
-
-
-_OF_THE_PLACE = re.compile("meta|fake|device|data.dependent|values|item|storage|NotImplemented", re.IGNORECASE)
 
 
 def _count_at(

@@ -149,12 +149,13 @@ class Literals(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if (
-            func is Tensor.__getitem__
+            func in (Tensor.__getitem__, Tensor.__setitem__)
             and isinstance(args[1], tuple)
-            and any(isinstance(part, list) for part in args[1])
+            and any(isinstance(part, list | tuple) for part in args[1])
         ):
             # The list becomes a tensor below the dispatcher.
-            return func(args[0], tuple(self._learned(part) if isinstance(part, list) else part for part in args[1]))
+            index = tuple(self._learned(part) if isinstance(part, list | tuple) else part for part in args[1])
+            return func(args[0], index, *args[2:])
         if func not in (torch.tensor, torch.as_tensor) or isinstance(args[0] if args else None, Tensor):
             return func(*args, **kwargs)
         args, kwargs = pytree.tree_map_only(Tensor, self._number, (args, kwargs))
@@ -164,7 +165,11 @@ class Literals(TorchFunctionMode):
                 self.values.learn(result, func(*args, **{**kwargs, "device": "cpu"}))
         return result
 
-    def _learned(self, numbers: list[Any]) -> Tensor:
+    def _learned(self, numbers: Any) -> Any:
+        """The index as a tensor with known values; unchanged where it contains a tensor without them."""
+        numbers = pytree.tree_map_only(Tensor, self._number, numbers)
+        if any(isinstance(number, Tensor) for number in pytree.tree_leaves(numbers)):
+            return numbers
         with _no_modes():
             value = torch.tensor(numbers, device="cpu")
             tensor = value.to("meta")

@@ -43,6 +43,17 @@ def test_constructors_literals_and_index_lists_have_values(on_meta):
     assert torch.arange(3).cpu().tolist() == [0, 1, 2]
 
 
+def test_index_tuples_of_tensors_have_values(on_meta):
+    """`rows, cols = zip(*indices)` makes tuples of single numbers, which torch turns into tensors by itself."""
+    rows, columns = zip(*torch.tensor([[0, 1], [1, 3]]), strict=True)
+    kept = torch.ones(2, 4, dtype=torch.bool)
+    kept[rows, columns] = False
+    assert kept.tolist() == [[True, False, True, True], [True, True, True, False]]
+    assert torch.arange(8).view(2, 4)[rows, columns].tolist() == [1, 7]
+    chosen = on_meta["hidden"][0].argmax()
+    assert kept[(chosen, chosen), (0, 0)].shape == (2,)
+
+
 def test_a_result_of_weights_has_no_value(on_meta):
     with pytest.raises(RuntimeError, match="meta"):
         on_meta["hidden"].sum().item()

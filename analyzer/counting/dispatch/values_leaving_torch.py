@@ -160,12 +160,12 @@ def end_watch(tracker: Any) -> None:
 def _leaving(name: str) -> Callable[[Any], Any]:
     def make(method: Any) -> Any:
         def leave(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-            # torch's own code prints tensors and checks addresses.
-            if not str(sys._getframe(1).f_globals.get("__name__", "")).startswith("torch."):
+            # torch's own code prints tensors and checks addresses; this package reads known values.
+            if not str(sys._getframe(1).f_globals.get("__name__", "")).startswith(("torch.", "analyzer.")):
                 for tracker in _replacements.here():
                     tracker.values.leave(tensor, name, tracker.path)
-                    if name == "data_ptr" and (tensor.is_meta or is_fake(tensor)):
-                        _refuse_address()
+                    if name == "data_ptr":
+                        _check_address(tensor)
             return method(tensor, *args, **kwargs)
 
         leave.__name__ = name  # Function modes see it: a pass has the same functions with and without the counter.
@@ -182,8 +182,8 @@ def _leaving_storage(name: str) -> Callable[[Any], Any]:
             if not str(sys._getframe(1).f_globals.get("__name__", "")).startswith(("torch.", "analyzer.")):
                 for tracker in _replacements.here():
                     tracker.values.left.setdefault(tracker.path, {})[name] = True
-                    if name == "data_ptr" and args[0].device.type == "meta":
-                        _refuse_address()
+                    if name == "data_ptr":
+                        _check_address(args[0])
             return method(*args)
 
         leave.__name__ = name
@@ -192,8 +192,12 @@ def _leaving_storage(name: str) -> Callable[[Any], Any]:
     return make
 
 
-def _refuse_address() -> None:
-    """Raises RuntimeError. torch returns 0: all addresses would be equal, and code that reads there would crash."""
+def _check_address(owner: Any) -> None:
+    """Raises RuntimeError for a tensor or storage on meta. torch returns 0: all addresses would be equal, and code that
+    reads there would crash."""
+    with torch._C.DisableTorchFunction():  # A mode may report another device.
+        if owner.device.type != "meta" and not is_fake(owner):
+            return
     error = RuntimeError("a tensor on meta has no address")
     record(error, refused=True)
     raise error

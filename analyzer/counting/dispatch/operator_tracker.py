@@ -61,6 +61,12 @@ def add_note(notes: list[Note], path: str, text: str, *, strict: bool = True) ->
         notes.append(note)
 
 
+def run_on_torch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Raises for what torch's CPU kernels refuse and its meta kernels do not."""
+    check_types(func, args, kwargs)
+    return func(*args, **kwargs)
+
+
 class OperatorTracker(ModuleTracker):
     """`with tracker:` runs every operator through `run_operator`, which subclasses override.
 
@@ -105,10 +111,7 @@ class OperatorTracker(ModuleTracker):
         if known.kind == "view":
             return func(*args, **kwargs)
         result = infer(known.name, args, kwargs)
-        if result is not NotImplemented:
-            return result
-        check_types(func, args, kwargs)
-        return func(*args, **kwargs)
+        return run_on_torch(func, args, kwargs) if result is NotImplemented else result
 
     def decompose(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a composite operator as its parts, each through `run_operator`."""

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from analyzer.counting.dispatch import hidden_operators
 from analyzer.counting.dispatch.module_names import is_leaf, op_name
-from analyzer.counting.dispatch.operator_tracker import OperatorTracker, add_note
+from analyzer.counting.dispatch.operator_tracker import OperatorTracker, add_note, run_on_torch
 from analyzer.counting.dispatch.packed_weights import NOT_PACKED, Packed, packed_weights
 from analyzer.counting.dispatch.producers import NO_WINDOW, WINDOWED, Window, window
+from analyzer.counting.dispatch.repeated_calls import find, key_of, remember
 from analyzer.counting.dispatch.row_builder import RowBuilder
 from analyzer.counting.dispatch.row_calls import Frame, RowCalls
 from analyzer.counting.dispatch.tensors import any_sparse, replace_by_shapes, shapes_of, tensors_of
@@ -36,6 +37,7 @@ from analyzer.counting.dispatch.values_leaving_torch import (
 from analyzer.counting.operators.call import Call, Work
 from analyzer.counting.operators.classify import Operator
 from analyzer.counting.operators.flops_without_macs import MODULES
+from analyzer.counting.shape_rules.infer import infer, rules_enabled
 from analyzer.records.rows import Count, Row
 
 _NO_WORK = Work()
@@ -137,7 +139,17 @@ class RowRecorder(OperatorTracker):
             self.values.check_memory(func, known, args, kwargs, self.path)
         if self.origins.active:
             self.origins.check(tensors_of((args, kwargs)), self.path)
-        result = super().run_operator(func, known, args, kwargs)
+        repeatable = known.kind == "formula" and not (known.as_if_dense or self.origins.active) and rules_enabled()
+        key = key_of(known, args, kwargs) if repeatable else None
+        past = find(key)
+        if past is not None:
+            result = past.result(args)
+            self._add(known, past.work, args, kwargs, result, [result], past.window)
+            return result
+        result = infer(known.name, args, kwargs)
+        by_rule = result is not NotImplemented
+        if not by_rule:
+            result = run_on_torch(func, args, kwargs)
         if self.origins.active:
             # Under `torch.func.grad` and in `inference_mode(False)` results are not inference tensors.
             self.origins.learn(tensor for tensor in tensors_of(result) if not tensor.is_inference())
@@ -146,7 +158,11 @@ class RowRecorder(OperatorTracker):
         if args and result is args[0] and not known.mutable and known.kind != "unknown":
             return result  # Dropout at inference returns its input: nothing ran.
         outputs = tensors_of(result)
-        self._add(func, known, self._work(known, args, kwargs, outputs), args, kwargs, result, outputs)
+        work = self._work(known, args, kwargs, outputs)
+        size = window(func, known.name, args, kwargs) if known.name in WINDOWED else NO_WINDOW
+        if by_rule and key is not None:
+            remember(key, known, args, result, work, size)
+        self._add(known, work, args, kwargs, result, outputs, size)
         return result
 
     def _note_free(self, name: str, args: tuple[Any, ...], result: Any) -> None:
@@ -193,18 +209,17 @@ class RowRecorder(OperatorTracker):
 
     def _add(
         self,
-        func: Any,
         known: Operator,
         work: Work,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         result: Any,
         outputs: list[Tensor],
+        size: Window,
     ) -> None:
         """Adds an operator's work to the call that folds it, or else appends a row."""
         name = known.name
         parts = parts_of(name, args, result)
-        size = window(func, name, args, kwargs) if name in WINDOWED else NO_WINDOW
         frame = self.calls.frames[-1]
         if frame.folds:
             frame.add(work, parts, size)

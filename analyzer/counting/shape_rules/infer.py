@@ -191,6 +191,10 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 _without_rules: list[None] = []
 
 
+def rules_enabled() -> bool:
+    return not _without_rules
+
+
 @contextmanager
 def without_rules() -> Iterator[None]:
     """Disables shape rules within the block: torch computes every operator."""

@@ -57,6 +57,18 @@ def test_tiles_are_moved_through_opened_and_closed_by_keyboard(opened):
     assert opened.events == []
 
 
+def test_a_browser_without_base64_for_arrays_draws_charts_too(browser, file):
+    """Browsers before 2025 have no `Uint8Array.fromBase64`."""
+    context = browser.new_context()
+    context.add_init_script("delete Uint8Array.fromBase64")
+    page = context.new_page()
+    page.goto(file(*PAIR).as_uri())
+    page.evaluate("document.querySelector('.plot').scrollIntoView()")
+    wait(page, "document.querySelector('.plot').dataset.drawn === '1'")
+    assert page.evaluate("'fromBase64' in Uint8Array") is False
+    context.close()
+
+
 def test_tiles_fill_the_width_from_the_first_level(shared):
     width = shared.evaluate("document.querySelector('#plot-tiles-0').clientWidth")
     edges = shared.locator("#plot-tiles-0 rect").evaluate_all(

@@ -1,8 +1,13 @@
 // Data and libraries that the page contains deflated, in base64.
-async function inflated(id, type) {
-  const letters = atob(document.getElementById(id).textContent);
+function decoded(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text); // Browsers from 2025 on; a tenth of the time.
+  const letters = atob(text);
   const bytes = new Uint8Array(letters.length);
   for (let index = 0; index < letters.length; index++) bytes[index] = letters.charCodeAt(index); // Twice as fast as from().
+  return bytes;
+}
+async function inflated(id, type) {
+  const bytes = decoded(document.getElementById(id).textContent);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream, { headers: { "Content-Type": type } }).blob();
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FIRST_ROWS = 1000
+MAX_NAME = 60  # Characters in a line; a longer name wraps, so that it leaves room for the other columns.
 
 
 def markup_rows(table: Table) -> int:
@@ -53,7 +54,8 @@ def _row(row: Row, *, total: bool) -> str:
         f" data-depth={first.depth}" if first.depth else "",
         f' class="{_escape(kind)}"' if kind else "",
     )
-    return f"<tr{''.join(attributes)}><th scope=row{_content(first)}{''.join(map(_cell, others))}"
+    name = " class=wrap" if len(first.text) > MAX_NAME else ""
+    return f"<tr{''.join(attributes)}><th scope=row{name}{_content(first)}{''.join(map(_cell, others))}"
 
 
 def _cell(cell: Cell) -> str:

@@ -167,6 +167,7 @@ def apart(parts: Mapping[str, float], texts: Mapping[str, str], *, unit: str) ->
         _bars([part], [value], [texts[part]], {"color": BLUE})
         | {
             "textposition": "auto",
+            "hovertemplate": "%{y}: %{text} %{xaxis.title.text}<extra></extra>",
             "insidetextfont": {"color": text_on(BLUE)},
             "showlegend": False,
             "cliponaxis": False,

@@ -213,7 +213,11 @@ def lines(groups: Groups, *, x: str, y: str) -> Figure:
     ticks = sorted({value for xs, _, _ in groups.values() for value in xs if value})
     x_axis = axis(x, type="log", tickvals=ticks, ticktext=list(map(str, ticks)))
     data = _traces("lines+markers", groups, "%{text}", {"size": 9})
-    return figure(data, 340, xaxis=x_axis, yaxis=axis(y, rangemode="tozero", nticks=6))
+    return figure(data, 340, xaxis=x_axis, yaxis=_from_zero(y, groups))
+
+
+def _from_zero(title: str, groups: Groups) -> dict[str, Any]:
+    return axis(title, rangemode="tozero", **linear_axis(value for _, ys, _ in groups.values() for value in ys))
 
 
 def two_panels(upper: Groups, lower: Groups, *, x: str, y_upper: str, y_lower: str) -> Figure:
@@ -224,7 +228,7 @@ def two_panels(upper: Groups, lower: Groups, *, x: str, y_upper: str, y_lower: s
     layout = drawn["layout"]
     layout["height"] = 480
     layout["yaxis"] = {**layout["yaxis"], "domain": [0.56, 1.0]}
-    layout["yaxis2"] = axis(y_lower, rangemode="tozero", nticks=6, domain=[0.0, 0.44])
+    layout["yaxis2"] = _from_zero(y_lower, lower) | {"domain": [0.0, 0.44]}
     layout["xaxis"] = {**layout["xaxis"], "anchor": "y2"}
     return drawn
 

@@ -147,9 +147,8 @@ def parts(networks: Sequence[NetworkView]) -> Chart:
 
 def _text(network: NetworkView, metric: str, value: int, *, single: bool) -> str:
     text = METRICS[metric].text(value)
-    if single:  # Beside its bar.
-        share = percent(value / (network.totals.value(metric) or 1))
-        return f"{text} {METRICS[metric.removeprefix('step_')].title} ({share})"
+    if single:  # Beside its bar, above the axis with the unit; on a phone there is no room for more.
+        return f"{text} ({percent(value / (network.totals.value(metric) or 1))})"
     return f"{text} {metric_noun(metric)}"
 
 

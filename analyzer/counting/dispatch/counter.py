@@ -81,7 +81,7 @@ def count_pass(
             recorder.origins.learn(tensors_of((args, kwargs)))
         output = run_model(model, args, kwargs)
         if any_function(output):
-            recorder.note("", " returns a function, whose work is not counted")
+            recorder.note("", " returns a function or module, whose work is not counted")
         recorder.finish(output)
     count = recorder.count()
     notes = (*recorder.notes, *unused_notes(count))

@@ -61,12 +61,12 @@ def _run(output: Any, seen: set[int]) -> Any:
 
 
 def any_function(output: Any) -> bool:
-    """Whether a function is returned, alone or in a list, tuple or dict: its work comes after the pass."""
+    """Whether a function or module is returned, alone or in a list, tuple or dict: its work comes after the pass."""
     if isinstance(output, list | tuple):
         return any(map(any_function, output))
     if isinstance(output, dict):
         return any(map(any_function, output.values()))
-    return isinstance(output, FunctionType | MethodType | partial)
+    return isinstance(output, FunctionType | MethodType | partial | nn.Module)
 
 
 async def _collect(iterator: AsyncIterator[Any]) -> list[Any]:

@@ -25,6 +25,7 @@ from analyzer.counting.execution.restore import restore_state, tensor_stores
 from analyzer.counting.execution.restore_caches import restore_caches
 from analyzer.counting.execution.subclass_constructors import subclasses_constructed
 from analyzer.counting.operators.higher_order import as_written
+from analyzer.counting.operators.jagged_attention import attention_by_sequence
 
 
 @contextmanager
@@ -51,6 +52,7 @@ def prepared_model(
             stack.enter_context(varied_by_seed(modules, randomness))
         stack.enter_context(_decomposed_kernels())
         stack.enter_context(as_written())
+        stack.enter_context(attention_by_sequence())
         stack.enter_context(subclasses_constructed())
         stack.enter_context(distributed_as_usual())
         stack.enter_context(warnings.catch_warnings())

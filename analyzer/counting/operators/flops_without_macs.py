@@ -122,6 +122,12 @@ OPERATIONS: dict[str, Formula] = {
     ),
     **named(per_input(1), "sum prod amin amax", "prims"),
     **named(per_input(2), "var", "prims"),
+    # A scale from the smallest and the largest element, as by `aminmax`.
+    **named(
+        per_input(1),
+        "choose_qparams choose_qparams_symmetric choose_qparams_per_token choose_qparams_per_token_asymmetric",
+        "quantized_decomposed",
+    ),
     **named(per_input(3), "dist"),
     **named(batch_norm(5), "batch_norm native_batch_norm _native_batch_norm_legit _batch_norm_impl_index"),
     **named(batch_norm(5), "cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit_functional"),

@@ -72,6 +72,13 @@ _CONVERTS = _names(
     "_to_sparse_semi_structured _sparse_semi_structured_apply _sparse_semi_structured_tile "
     "_cudnn_rnn_flatten_weight mkldnn_reorder_conv2d_weight mkldnn_reorder_conv3d_weight"
 )
+# torch's quantization of exported programs (PT2E); `choose_qparams` reads the extremes, see `flops_without_macs`.
+_EXPORTED_QUANTIZATION = _names(
+    "convert_element_type dequantize_per_channel dequantize_per_channel_group dequantize_per_tensor "
+    "dequantize_per_token fake_quant_per_channel quantize_per_channel quantize_per_channel_group quantize_per_tensor "
+    "quantize_per_token",
+    "quantized_decomposed",
+)
 _QUERIES = _names(
     "_assert_async _assert_scalar _assert_tensor_metadata _cslt_sparse_mm_search _dimI _dimV "
     "_functional_assert_async _functional_assert_scalar _functional_sym_constrain_range "
@@ -103,6 +110,7 @@ FREE = (
     | _MAKES
     | _CHOOSES
     | _CONVERTS
+    | _EXPORTED_QUANTIZATION
     | _QUERIES
     | NOT_ARITHMETIC
     | frozenset(f"{name}_{end}" for name in _PACKING for end in ("prepack", "unpack"))

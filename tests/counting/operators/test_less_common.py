@@ -61,6 +61,20 @@ PRODUCTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], int, int]] = {
 }  # fmt: skip
 
 
+def test_the_quantization_of_exported_programs_has_no_work():
+    """torch exports quantized models with these operators around each product; a scale costs as much as `aminmax`."""
+    pytest.importorskip("torch.ao.quantization.fx._decomposed")
+    quantized = torch.ops.quantized_decomposed
+
+    def run(x: Tensor, weight: Tensor) -> Tensor:
+        scale, zero = quantized.choose_qparams(x, -128, 127, 1e-5, torch.int8)
+        codes = quantized.quantize_per_tensor(x, scale, zero, -128, 127, torch.int8)
+        return F.linear(quantized.dequantize_per_tensor(codes, scale, zero, -128, 127, torch.int8), weight)
+
+    totals = counted(run, data(3, 7), data(5, 7)).totals
+    assert (totals.macs, totals.flops) == (3 * 5 * 7, 2 * 3 * 5 * 7 + 3 * 7)
+
+
 @pytest.mark.parametrize("name", PRODUCTS)
 @pytest.mark.parametrize("on", ["meta", "real"])
 def test_formulas(name, on):

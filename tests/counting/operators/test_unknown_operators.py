@@ -225,7 +225,15 @@ ALL = {
     **OPERATIONS,
 }
 # Registered by other libraries, or by modules of torch that are not imported yet.
-ELSEWHERE = {"torchvision", "torchao", "bitsandbytes", "higher_order", "torch_attn", "transformers"}
+ELSEWHERE = {
+    "torchvision",
+    "torchao",
+    "bitsandbytes",
+    "higher_order",
+    "torch_attn",
+    "transformers",
+    "quantized_decomposed",
+}
 
 
 @needs_torch(2, 13, "operators of later releases are named too")

@@ -162,12 +162,16 @@ def test_tables_are_copied_as_markdown_and_csv(shared):
     assert "googlenet,1582671872,6998552" in shared.evaluate("navigator.clipboard.readText()")
 
 
-def test_charts_are_saved_as_svg_and_png(opened):
-    draw(opened)
+@pytest.mark.parametrize("drawn", [True, False])
+def test_charts_are_saved_as_svg_and_png(show, file, drawn):
+    """One that is not drawn yet is drawn first."""
+    opened = show(file(*PAIR), height=100)
+    if drawn:
+        draw(opened)
     for chart in ("tiles-0", "parts"):
         for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
             with opened.expect_download() as waiting:
-                opened.locator(f"#chart-{chart}").get_by_role("button", name=kind).click()
+                opened.locator(f"#chart-{chart}").get_by_role("button", name=kind).dispatch_event("click")
             assert waiting.value.suggested_filename == f"{chart}.{kind.lower()}"
             assert Path(waiting.value.path()).read_bytes().startswith(start)
     assert opened.events == []

@@ -28,7 +28,7 @@ function standaloneSvg(drawing) {
 function save(blob, name) {
   const link = make("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000); // A busy browser starts the download after seconds.
 }
 
 function saveSvg(drawing, name) {
@@ -59,6 +59,8 @@ function exportButtons(title, name, drawing, chart = null) {
 }
 
 async function saveChart(plot, name, format) {
+  await load();
+  if (!isDrawn(plot)) draw(plot);
   const size = { width: plot.clientWidth, height: plot.clientHeight };
   const href = await Plotly.toImage(plot, { ...size, format, scale: format === "png" ? 2 : 1 });
   make("a", { href, download: `${name}.${format}` }).click();
@@ -66,7 +68,11 @@ async function saveChart(plot, name, format) {
 
 for (const plot of plots) {
   const figure = plot.closest("figure");
-  const drawing = () => (isIcicle(plot) ? plot.querySelector("svg") : null);
+  const drawing = () => {
+    if (!isIcicle(plot)) return null;
+    if (!isDrawn(plot)) drawIcicle(plot);
+    return plot.querySelector("svg");
+  };
   const bar = make("div", { className: "tools export" }, ...exportButtons(figure.querySelector("h3").textContent, () => id(plot), drawing, plot));
   const open = figure.querySelector(":scope > .sheet"); // A table that is not folded.
   if (open) open.before(bar);

@@ -68,10 +68,10 @@ def bubbles(networks: Sequence[NetworkView]) -> Chart | None:
 def _smallest(own: Sequence[scatter.Bubble]) -> str:
     """Which of several networks is the smallest, and which computes the least; nothing of quantities that all share."""
     texts = []
-    for axis, phrase in ((1, "is the smallest"), (0, "computes the least")):
-        least, *others = sorted(own, key=lambda point: point[axis])
-        if others and least[axis] < others[0][axis]:
-            texts.append((least[2], phrase))
+    sizes, costs = [point[1] for point in own], [point[0] for point in own]
+    for values, phrase in ((sizes, "is the smallest"), (costs, "computes the least")):
+        if len(own) > 1 and values.count(min(values)) == 1:
+            texts.append((own[values.index(min(values))][2], phrase))
     if len({name for name, _ in texts}) == 1 < len(texts):
         return f"{texts[0][0]} is the smallest and computes the least. "
     return f"{', '.join(map(' '.join, texts))}. " if texts else ""

@@ -135,7 +135,7 @@ class RowRecorder(OperatorTracker):
             return self._run_composite(func, known.name, args, kwargs)
         if kwargs and kwargs.get("generator") is not None:
             self.drew_from_generator = True
-        if self.values.empty:
+        if self.values.empty or self.values.shared:
             self.values.check_memory(func, known, args, kwargs, self.path)
         if self.origins.active:
             self.origins.check(tensors_of((args, kwargs)), self.path)

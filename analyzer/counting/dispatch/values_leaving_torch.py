@@ -61,14 +61,34 @@ class LeavingValues:
         self.came_back: dict[str, bool] = {}  # path → whether any value was not an integer
         # Storages from torch.empty that no operator has written. A new storage may get the id of an old one.
         self.empty: dict[int, weakref.ref[Any]] = {}
+        # Storages of tensors that became arrays, which share their memory: the module, the tensor and its values then.
+        self.shared: dict[int, tuple[str, Tensor, Tensor]] = {}
+        self.arrays_of_tensors: dict[int, Tensor] = {}  # All of them, so that no new storage gets the id of an old one.
         self.scalars = 0
 
     def leave(self, tensor: Tensor, method: str, path: str) -> None:
         methods = self.left.setdefault(path, {})
         methods[method] = methods.get(method, False) or _has_fractions(tensor)
+        if method in ARRAYS and _has_fractions(tensor) and tensor.layout == torch.strided:
+            with torch._C.DisableTorchFunction(), _disable_current_modes():
+                nbytes = tensor.nbytes + sum(value.nbytes for value in self.arrays_of_tensors.values())
+                if tensor.device.type == "cpu" and not is_fake(tensor) and nbytes <= MAX_ARRAY:
+                    values = tensor.detach()
+                    self.shared.setdefault(storage_id(tensor), (path, values, values.clone()))
+                    self.arrays_of_tensors[storage_id(tensor)] = values
+
+    def check_shared(self, storage: int) -> None:
+        """Notes code outside torch that has written to the memory of an array; called before an operator writes."""
+        if storage in self.shared:
+            path, values, before = self.shared.pop(storage)
+            with torch._C.DisableTorchFunction(), _disable_current_modes():
+                if not torch.equal(values.nan_to_num(), before.nan_to_num()):
+                    self.note(path, " writes to an array that shares a tensor's memory; work on arrays is not counted")
 
     def come_back(self, tensor: Tensor, path: str) -> None:
         """A tensor was made of data. A number is taken for a constant; the memory of an array cannot be resized."""
+        if storage_id(tensor) in self.arrays_of_tensors:
+            return  # See `check_shared`.
         if self.arrays and tensor.dim() and _has_fractions(tensor) and not self._is_held(tensor):
             self.from_arrays.add(path)
         if self.left and (tensor.dim() or not tensor.untyped_storage().resizable()):
@@ -84,7 +104,7 @@ class LeavingValues:
             self.empty[storage_id(tensor)] = weakref.ref(tensor.untyped_storage())
 
     def check_memory(self, func: Any, known: Operator, args: Any, kwargs: Any, path: str) -> None:
-        """Called before an operator while memory that no operator wrote exists."""
+        """Called before an operator while memory exists that no operator wrote, or that other code can write to."""
         written = set()
         if known.mutable:
             for place, argument in enumerate(func._schema.arguments):
@@ -93,6 +113,7 @@ class LeavingValues:
                     written |= set(map(storage_id, tensors_of(value)))
         for storage in written:
             self.empty.pop(storage, None)
+            self.check_shared(storage)
         if known.kind in ("formula", "unknown") or known.name in MOVES:
             self.read_memory(tensors_of((args, kwargs))[known.name in SHAPE_ONLY :], path)
 
@@ -115,6 +136,8 @@ class LeavingValues:
 
     def finish(self) -> None:
         """Adds the notes, once the pass has ended."""
+        for storage in list(self.shared):
+            self.check_shared(storage)
         if any(not numpy.array_equal(array, before, equal_nan=True) for array, before in self.arrays):
             self.note("", " writes to a NumPy array that it holds; work on arrays is not counted")
         for path in sorted(self.from_arrays - set(self.came_back)):

@@ -42,7 +42,21 @@ def multiplied_in_place(x: Tensor) -> Tensor:
     return out * 2
 
 
+def written_by_numpy(x: Tensor) -> Tensor:
+    array = x.numpy()
+    array[:] = array @ np.ones((8, 8), np.float32)
+    return x * 2
+
+
+def written_by_numpy_then_by_torch(x: Tensor) -> Tensor:
+    array = np.asarray(x)
+    array += array @ np.ones((8, 8), np.float32)
+    return x.mul_(2)
+
+
 COME_BACK = {
+    "shared memory": written_by_numpy,
+    "shared memory, then an operator": written_by_numpy_then_by_torch,
     "from_numpy": lambda x: torch.from_numpy(x.numpy() @ x.numpy().T),
     "as_tensor": lambda x: torch.as_tensor(np.tanh(np.asarray(x))),
     "tensor": lambda x: torch.tensor(x.numpy() * 2),
@@ -63,7 +77,7 @@ COME_BACK = {
 @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 @pytest.mark.parametrize("case", COME_BACK)
 def test_values_that_leave_and_come_back_are_a_strict_note(case):
-    found = notes(COME_BACK[case])
+    found = notes(COME_BACK[case], torch.ones(2, 8))
     assert any(strict and ("converts tensors" in note or "memory" in note) for strict, note in found)
 
 
@@ -98,6 +112,11 @@ def printed(x: Tensor) -> Tensor:
     return x
 
 
+def logged_then_written(x: Tensor) -> Tensor:
+    x.numpy().mean()
+    return x.mul_(2).add_(1)
+
+
 def logged(x: Tensor) -> Tensor:
     x.numpy().mean()
     return x * torch.tensor(2.0)  # A constant.
@@ -105,6 +124,7 @@ def logged(x: Tensor) -> Tensor:
 
 LEAVE_ONLY = {
     "logged": logged,
+    "logged, then in place": logged_then_written,
     "sizes": lambda x: x.split(torch.tensor([1, 1]).tolist()),
     "positions": lambda x: x[torch.tensor(torch.arange(2).tolist())],
 }

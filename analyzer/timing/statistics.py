@@ -78,7 +78,9 @@ def median_ratio_interval(first: Median, second: Median, confidence: float = CON
     scale = first_s**2 - first_width**2
     if not scale > 0 or second_width == inf:
         return 0.0, inf
-    root = sqrt((first_s * second_s) ** 2 - scale * (second_s**2 - second_width**2))
+    root = sqrt(
+        max((first_s * second_s) ** 2 - scale * (second_s**2 - second_width**2), 0.0)
+    )  # Below 0 only by rounding.
     return max((first_s * second_s - root) / scale, 0.0), (first_s * second_s + root) / scale
 
 

@@ -139,3 +139,10 @@ def test_the_ends_of_a_ratios_interval_are_where_the_difference_is_as_large_as_i
         assert abs(15.0 - ratio * 10.0) == pytest.approx(half_width)
     # A median that its interval's half width equals: 0 is the end of the interval, and no ratio is excluded.
     assert median_ratio_interval(Median(critical_value((3, 3)), 1.0, (3, 3)), second) == (0.0, inf)
+
+
+def test_the_ratio_of_medians_without_spread_is_exact():
+    """Rounding must not make the discriminant negative."""
+    for first_s, second_s in ((0.010, 0.015), (0.015, 0.010), (3e-5, 7e-3)):
+        low, high = ratio_interval(timing([first_s] * 4), timing([second_s] * 4))
+        assert (low, high) == pytest.approx((second_s / first_s,) * 2)

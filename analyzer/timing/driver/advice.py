@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analyzer.core.units import times
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration, Measurement, Timing
-from analyzer.timing.statistics import confidence_interval
+from analyzer.timing.statistics import confidence_interval, ratio_interval
 
 SLOWER = 1.05  # Smallest ratio worth a note; the confidence intervals must not overlap either.
 KNOBS = {"layout": "layout", "dtype": "dtype", "threads": "thread count"}
@@ -43,7 +43,8 @@ def advice(record: Record, records: Sequence[Record]) -> list[str]:
             current, better = getattr(measurement.configuration, knob), getattr(other.configuration, knob)
             noisy = ("", ", but one of the two is noisy", ", but both are noisy")
             caveat = noisy[[measurement.quality, other.quality].count("noisy")]
-            notes.append(f"{title} {better} was {times(ratio)} faster than {current}{caveat}")
+            interval = " to ".join(map(times, ratio_interval(fastest, timing)))
+            notes.append(f"{title} {better} was {times(ratio)} [{interval}] faster than {current}{caveat}")
     return notes
 
 

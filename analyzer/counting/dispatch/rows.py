@@ -139,20 +139,19 @@ class RowRecorder(OperatorTracker):
             self.values.check_memory(func, known, args, kwargs, self.path)
         if self.origins.active:
             self.origins.check(tensors_of((args, kwargs)), self.path)
-        repeatable = known.kind == "formula" and not (known.as_if_dense or self.origins.active) and rules_enabled()
+        repeatable = known.kind == "formula" and not known.as_if_dense and rules_enabled()
         key = key_of(known, args, kwargs) if repeatable else None
         past = find(key)
-        if past is not None:
-            result = past.result(args)
-            self._add(known, past.work, args, kwargs, result, [result], past.window)
-            return result
-        result = infer(known.name, args, kwargs)
+        result = infer(known.name, args, kwargs) if past is None else past.result(args)
         by_rule = result is not NotImplemented
         if not by_rule:
             result = run_on_torch(func, args, kwargs)
         if self.origins.active:
             # Under `torch.func.grad` and in `inference_mode(False)` results are not inference tensors.
             self.origins.learn(tensor for tensor in tensors_of(result) if not tensor.is_inference())
+        if past is not None:
+            self._add(known, past.work, args, kwargs, result, [result], past.window)
+            return result
         if known.kind == "free":
             self._note_free(known.name, args, result)
         if args and result is args[0] and not known.mutable and known.kind != "unknown":

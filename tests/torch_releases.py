@@ -13,4 +13,5 @@ def needs_torch(major: int, minor: int, reason: str) -> pytest.MarkDecorator:
 
 IMPORTS_SYMPY = needs_torch(2, 11, "torch itself imports sympy and torch._dynamo")
 NO_WEIGHT_NORM_ON_META = needs_torch(2, 10, "no meta kernel for the gradient of weight norm")
+UNFLATTENS_SEQUENTIAL = needs_torch(2, 8, "torch.export.unflatten refuses an exported Sequential")
 GROUPED_MM = pytest.mark.skipif(not hasattr(torch.nn.functional, "grouped_mm"), reason="torch has no grouped_mm")

@@ -27,6 +27,7 @@ SHAPE_OF_FIRST = frozenset(
 SHAPE_OF_SECOND = frozenset("expand_as view_as reshape_as type_as".split())
 
 aten = torch.ops.aten
+_GROUPED_MM: Any = aten._grouped_mm.default if hasattr(aten, "_grouped_mm") else None  # Since torch 2.8.
 
 
 class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -91,7 +92,7 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             result = func(*args, **kwargs)
         except Exception:
-            if func is aten._grouped_mm.default and args[0].dtype == torch.float32:
+            if func is _GROUPED_MM and args[0].dtype == torch.float32:
                 # The kernels on the CPU and the GPU take float32, the meta kernel does not.
                 halves = pytree.tree_map_only(Tensor, _as_bfloat16, (args, kwargs))
                 return func(*halves[0], **halves[1]).to(torch.float32)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from click.testing import CliRunner
 from torch import nn
 
 import analyzer
-from analyzer.cli.app import cli
 from analyzer.core.errors import AnalyzerError
 from analyzer.networks import VARIANTS
 
@@ -94,7 +92,7 @@ def test_models_without_parameters_to_count_are_refused(model, message):
         analyzer.params(model)
 
 
-def test_the_table_is_that_of_the_command_line_without_an_input(tmp_path):
+def test_the_table_is_that_of_the_command_line_without_an_input(tmp_path, analyze):
     """Nearly everything is in `body`: both show its layers; and both show equal layers in one row."""
     path = tmp_path / "net.py"
     path.write_text(
@@ -102,10 +100,10 @@ def test_the_table_is_that_of_the_command_line_without_an_input(tmp_path):
         "        self.body = nn.Sequential(*[nn.Linear(64, 64) for _ in range(4)], nn.BatchNorm1d(64))\n\n"
         "    def forward(self, x):\n        return self.body(x)\n"
     )
-    result = CliRunner().invoke(cli, [f"{path}:Net"])
+    result = analyze(f"{path}:Net")
     counted = analyzer.params(f"{path}:Net")
     shown = [line.rstrip() for line in str(counted).splitlines()[1:]]
-    assert shown == [line.rstrip() for line in result.stdout.rstrip("\n").splitlines()[1:]]
+    assert shown == [line.rstrip() for line in result.out.rstrip("\n").splitlines()[1:]]
     names = [row[0].text for row in counted.table(fold=False).tables[0].rows]
     assert names == ["body", "0", "1", "2", "3", "4", "total"]
     assert len(counted.table().tables[0].rows) < len(names)

@@ -13,6 +13,13 @@ from torch.utils import _device, _python_dispatch
 
 Setting: TypeAlias = tuple[Callable[[], Any], Callable[[Any], Any]]  # What reads it, and what sets it.
 
+
+def _set_default_device(device: torch.device | None) -> None:
+    torch.set_default_device(device)
+    if device is None:  # Up to torch 2.9, torch.get_default_device raises unless the attribute is missing.
+        vars(torch._GLOBAL_DEVICE_CONTEXT).pop("device_context", None)
+
+
 AUTOCAST: tuple[Setting, ...] = (
     *(
         (partial(read, device), partial(write, device))
@@ -37,7 +44,7 @@ KERNELS: tuple[Setting, ...] = (
 )
 SETTINGS: tuple[Setting, ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
-    (lambda: _device.CURRENT_DEVICE, torch.set_default_device),
+    (lambda: _device.CURRENT_DEVICE, _set_default_device),
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
     (torch.get_num_threads, torch.set_num_threads),

@@ -11,6 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from analyzer.counting.shape_rules.layouts import broadcast, fits, fresh, laid_out_like
 
+# Since torch 2.9 the fused kernel of a CPU takes fewer heads of keys than of queries, and flex attention returns two
+# statistics. The attribute is as old.
+_FUSES_GROUPS = hasattr(TorchDispatchMode, "supports_higher_order_operators")
+
 
 def attention(
     query: Tensor,
@@ -34,6 +38,8 @@ def attention(
     if not query.is_floating_point() or not all(tensor.numel() for tensor in operands) or not 0 <= dropout_p <= 1:
         return NotImplemented
     if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+        return NotImplemented
+    if enable_gqa and not _FUSES_GROUPS:
         return NotImplemented
     batches = _batches(query, key, value, grouped=enable_gqa)
     if batches is None:
@@ -67,7 +73,7 @@ def flex_attention(query: Tensor, key: Tensor, value: Tensor, *settings: Any) ->
     """The output, and two statistics for each row of scores in single precision, one before torch 2.9."""
     rows = query.shape[:-1]
     output = laid_out_like(query) if query.shape[-1] == value.shape[-1] else query.new_empty((*rows, value.shape[-1]))
-    statistics = 2 if hasattr(TorchDispatchMode, "supports_higher_order_operators") else 1  # Both came in 2.9.
+    statistics = 2 if _FUSES_GROUPS else 1
     return output, *(query.new_empty(rows, dtype=torch.float32) for _ in range(statistics))
 
 

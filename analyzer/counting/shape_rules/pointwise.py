@@ -83,7 +83,8 @@ def layer_norm(
 def rms_norm(
     source: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Any:
-    return layer_norm(source, normalized_shape, weight)
+    """Before torch 2.9 the output has the strides of the source, later it is row-major."""
+    return layer_norm(source, normalized_shape, weight) if source.is_contiguous() else NotImplemented
 
 
 def softmax(source: Tensor, dim: int, dtype: torch.dtype | None = None) -> Any:

@@ -80,12 +80,10 @@ def test_a_custom_operator_is_counted_or_named(returns, mutates, kernels):
 
 def test_pointwise_custom_operators_are_named_too():
     """A tag that its author gave proves nothing."""
-
-    @torch.library.custom_op(f"{NAMESPACE}::tagged", mutates_args=(), tags=(torch.Tag.pointwise,))
-    def tagged(x: Tensor) -> Tensor:
-        return x @ x
-
-    tagged.register_fake(torch.empty_like)
+    library.define("tagged(Tensor x) -> Tensor", tags=(torch.Tag.pointwise,))
+    library.impl("tagged", lambda x: x @ x, "CPU")
+    library.impl("tagged", torch.empty_like, "Meta")
+    tagged = getattr(torch.ops, NAMESPACE).tagged
     for place in ("meta", "real"):
         count = count_model(Calls(lambda x, w, out: tagged(x)), (torch.zeros(4, 4), torch.zeros(4, 4)), on=place).count
         assert count.unknown_ops == {f"{NAMESPACE}::tagged": 1}

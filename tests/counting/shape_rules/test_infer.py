@@ -106,7 +106,23 @@ EXPANDED = frozenset(
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
+def checks_dimensions_of_gradients() -> bool:
+    try:
+        ATEN._adaptive_avg_pool2d_backward.default(torch.ones(1, 1, 1), torch.ones(1, 1, 4, 4))
+    except RuntimeError:
+        return True
+    return False
+
+
+UNCHECKED = pytest.mark.skipif(
+    not checks_dimensions_of_gradients(), reason="this torch writes beyond the result instead of refusing the call"
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=UNCHECKED) if name == "_adaptive_avg_pool2d_backward" else name for name in NAMES],
+)
 def test_a_rule_declines_what_torch_refuses(name):
     """Otherwise a model that cannot run would be counted, and its error would not be torch's."""
     refused = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 
@@ -39,17 +38,21 @@ def envelope():
     return data
 
 
-def damaged(envelope, path, value):
-    data = copy.deepcopy(envelope)
-    *parents, last = path
-    target = data
-    for key in parents:
-        target = target[key]
-    if value is KeyError:
-        del target[last]
+def replaced(data, path, value):
+    """The data with one other value, or without it. Copies only what contains it."""
+    key, *rest = path
+    copy = data.copy()
+    if rest:
+        copy[key] = replaced(data[key], rest, value)
+    elif value is KeyError:
+        del copy[key]
     else:
-        target[last] = value
-    return json.dumps(data)
+        copy[key] = value
+    return copy
+
+
+def damaged(envelope, path, value):
+    return json.dumps(replaced(envelope, path, value))
 
 
 @pytest.mark.slow
@@ -79,12 +82,12 @@ def test_the_report_and_the_history_go_on(envelope, analyze, tmp_path, monkeypat
     (records / "good.json").write_text(dump([good]))
     choose = random.Random(7)
     paths = list(places(envelope))
-    for _ in range(120):
-        path, value = choose.choice(paths), choose.choice((*VALUES, KeyError))
-        (records / "bad.json").write_text(damaged(envelope, path, value))
-        for command in (
-            ("report", ".analyze/records/good.json", ".analyze/records/bad.json", "--charts", "none", "-o", "out.html"),
-            ("history",),
-        ):
+    files = [f"bad{number}.json" for number in range(4)]  # Read together: fewer pages, and as many damages.
+    for _ in range(30):
+        changes = [(choose.choice(paths), choose.choice((*VALUES, KeyError))) for _ in files]
+        for file, change in zip(files, changes, strict=True):
+            (records / file).write_text(damaged(envelope, *change))
+        named = [f".analyze/records/{file}" for file in ("good.json", *files)]
+        for command in (("report", *named, "--charts", "none", "-o", "out.html"), ("history",)):
             done = analyze(*command)
-            assert done.status == 0, (path, value, done.err)
+            assert done.status == 0, (changes, done.err)

@@ -12,10 +12,12 @@ from reports.counting.groups import TOP_LEVEL
 from reports.page.module_tree import Node, kind, tree
 from reports.page.network_views import NetworkView
 
-MAX_STEPS = 12  # Operators in a box; a module that runs more is unfolded.
+MAX_STEPS = 12  # Operators in a box; a module that runs more may be unfolded.
+MAX_PRODUCTS = 24  # Operators with MACs in a box that shows these alone.
+MIN_OPERATORS = 3  # Of a module that is worth a box; unfolding a module into smaller ones would hide what they form.
 METRICS = ("macs", "params", "traffic")  # A module without any of them is not drawn.
-HIDDEN_OPS = {"relu", "dropout", "flatten", "cat", "contiguous", "clone", "reshape", "view", "permute", "transpose",
-              "identity", "unused"}  # fmt: skip
+HIDDEN_OPS = {"relu", "relu6", "dropout", "flatten", "cat", "contiguous", "clone", "reshape", "view", "permute",
+              "transpose", "identity", "unused"}  # fmt: skip
 SHORT_NAMES = {"max_pool2d": "max pool", "avg_pool2d": "avg pool", "adaptive_avg_pool2d": "global pool",
                "local_response_norm": "LRN", "batch_norm": "norm", "layer_norm": "layer norm",
                "scaled_dot_product_attention": "attention"}  # fmt: skip
@@ -58,13 +60,24 @@ def _unfolded(parent: Node, modules: Mapping[str, Module], below: RowsBelow) -> 
     """The modules below `parent` that are boxes. One with products in its own forward, or with branches, is a box."""
     for node in parent.children:
         rows = below.get(node.path, ())
-        if node.path == TOP_LEVEL or all(row.op in HIDDEN_OPS for row in rows):
+        if node.path == TOP_LEVEL or all(map(is_hidden, rows)):
             continue
-        divides = node.repeat == 1 and node.children and not any(row.path == node.path and row.macs for row in rows)
-        if divides and len(_operators(node.path, rows)) > MAX_STEPS and not _branches(node.path, modules, rows):
+        if _divides(node, below) and not _branches(node.path, modules, rows):
             yield from _unfolded(node, modules, below)
         else:
             yield node
+
+
+def _divides(node: Node, below: RowsBelow) -> bool:
+    """Whether a module has too many operators for a box, and modules inside that are worth boxes."""
+    operators = _operators(node.path, below.get(node.path, ()))
+    if node.repeat > 1 or len(operators) <= MAX_STEPS or any(row.path == node.path and row.macs for row in operators):
+        return False
+    inside = any(
+        child.repeat > 1 or len(_operators(child.path, below.get(child.path, ()))) >= MIN_OPERATORS
+        for child in node.children
+    )
+    return inside or sum(bool(row.macs) for row in operators) > MAX_PRODUCTS
 
 
 def _box(node: Node, whole: Node, modules: Mapping[str, Module], below: RowsBelow) -> Box:
@@ -79,17 +92,17 @@ def _box(node: Node, whole: Node, modules: Mapping[str, Module], below: RowsBelo
     )
     if branches := _branches(node.path, modules, rows):
         return box.replace(branches=branches)
-    operators = _operators(node.path, rows) or [row for row in rows if row.op not in HIDDEN_OPS]
+    operators = _operators(node.path, rows) or [row for row in rows if not is_hidden(row)]
     if len(operators) <= 2:
         return box.replace(description=", ".join(map(step, operators)))
     if len(operators) > MAX_STEPS:
         operators = [row for row in operators if row.macs]
-    if len(operators) <= MAX_STEPS:
+    if len(operators) <= MAX_PRODUCTS:
         return box.replace(steps=tuple((row.path[len(node.path) + 1 :], step(row)) for row in operators))
     parts = [
         (part.label, f"{percent(part.share('macs', node))} of it") for part in node.children if part.values["macs"]
     ]
-    return box.replace(steps=tuple(parts[:MAX_STEPS]))
+    return box.replace(steps=tuple(parts[:MAX_PRODUCTS]))
 
 
 def _branches(path: str, modules: Mapping[str, Module], rows: Sequence[Row]) -> tuple[Branch, ...]:
@@ -109,7 +122,11 @@ def _steps(path: str, rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _operators(path: str, rows: Sequence[Row]) -> list[Row]:
     """The operators of a module that are drawn."""
-    return [row for row in rows if is_below(row.path, path) and row.op not in {*HIDDEN_OPS, "batch_norm"}]
+    return [row for row in rows if is_below(row.path, path) and not is_hidden(row) and row.op != "batch_norm"]
+
+
+def is_hidden(row: Row) -> bool:
+    return row.op.removesuffix("_") in HIDDEN_OPS
 
 
 def step(row: Row) -> str:

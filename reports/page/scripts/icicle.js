@@ -53,7 +53,7 @@ function drawIcicle(plot, print = false) {
   const values = trace.values;
   const focus = nodes.get(zoomed[id(plot)]) ?? startOf(top, values);
   const width = print ? PAPER : plot.clientWidth || 600;
-  const height = print ? Math.max(layout.height * SHRUNK, 220) : layout.height - 34;
+  const height = print ? Math.max(layout.height * 0.42, 220) : layout.height - 34;
   const ground = print ? "#ffffff" : getComputedStyle(root).getPropertyValue("--bg").trim();
   const levels = (node) => 1 + Math.max(0, ...node.children.filter((child) => values[child.index]).map(levels));
   const columns = Math.max(Math.min(levels(focus) - 1, width < 500 ? 3 : COLUMNS), 1);

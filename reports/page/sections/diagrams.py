@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from reports.page.context import Diagrams, Panel, Section
-from reports.page.diagram_boxes import HIDDEN_OPS, Box, boxes, operator_name
+from reports.page.diagram_boxes import Box, boxes, is_hidden, operator_name
 from reports.page.figures.diagram import svg
 from reports.page.graph_json import graphs_json, has_sources
 from reports.page.network_views import NetworkView
@@ -33,7 +33,7 @@ def _drawing(network: NetworkView, anchors: Mapping[tuple[int, str], str]) -> tu
 
 def _description(network: NetworkView, drawn: Sequence[Box]) -> str:
     """The diagram in words, for readers who cannot see it."""
-    names = Counter(operator_name(row) for row in network.record.rows if row.op not in HIDDEN_OPS)
+    names = Counter(operator_name(row) for row in network.record.rows if not is_hidden(row))
     named = ", ".join(f"{count} {name}" for name, count in names.most_common(5))
     branched = [box.path for box in drawn if box.branches]
     if len(branched) < 2:

@@ -67,6 +67,20 @@ def test_a_deep_network_is_unfolded_to_its_blocks_and_equal_blocks_are_one_box()
     assert drawing.count("<path") == 2
 
 
+def test_a_module_of_small_modules_stays_one_box():
+    """As the modules of inception_v3, whose branches end in several convolutions; activations are not listed."""
+    shape = ((1, 8, 4, 4),)
+    rows = [
+        Row(f"mixed.branch_{number}.{part}", "", op, 1, shape, shape, macs, macs, 0, macs, 2 * macs, 8, 1, 1,
+            kernel=(3, 3) if macs else None, sources=(-1,))
+        for number in range(14)
+        for part, op, macs in (("conv", "conv2d", 8), ("bn", "batch_norm", 0), ("act", "relu_", 0))
+    ]  # fmt: skip
+    (box,) = drawn(Record("mixed", shape, "inference", Count("dispatch", tuple(rows))))
+    assert box.path == "mixed"
+    assert box.steps == tuple((f"branch_{number}.conv", "3x3 → 8") for number in range(14))
+
+
 def test_a_long_drawing_is_pieces_that_fill_the_columns_of_a_page():
     record = count("googlenet")
     pieces = re.findall(r'<svg [^>]*viewBox="0 0 288 (\d+)"', svg(record, drawn(record), {}))

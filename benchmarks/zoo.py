@@ -125,11 +125,11 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
         "",
         f"`make zoo` wrote this page with torch {version('torch')}, torchvision {version('torchvision')} and timm "
         f"{version('timm')}. GMACs are 10^9 multiply-adds of a forward pass of one image. Published figures "
-        "come from torchvision's weight metadata (`_ops` and `num_params`).",
+        "come from torchvision's weight metadata (`_ops`, which torchvision calls GFLOPS, and `num_params`).",
         *(line for kind, entries in sections.items() for line in section(kind, entries)),
         "\n## timm\n",
         f"{len(counted)} of {len(architectures)} architectures counted, {on_meta} on meta tensors. "
-        f"Time per model with its construction: median {statistics.median(seconds):.2f} s, mean "
+        f"Time per model, including building it: median {statistics.median(seconds):.2f} s, mean "
         f"{statistics.mean(seconds):.2f} s; CPU time: median {statistics.median(cpu_seconds):.2f} s, mean "
         f"{statistics.mean(cpu_seconds):.2f} s. Load average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} "
         f"processors; peak memory of the whole run {peak_gib:.1f} GiB.",

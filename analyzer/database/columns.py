@@ -6,11 +6,11 @@ from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
 
-Kind: TypeAlias = Literal["text", "integer", "number", "flag"]
+Kind: TypeAlias = Literal["text", "integer", "number", "boolean"]
 
 
 class Column(Frozen):
-    """`text` and `flag` columns have a value in every row. An `integer` or a `number` may be unknown."""
+    """`text` and `boolean` columns have a value in every row. An `integer` or a `number` may be unknown."""
 
     name: str
     kind: Kind
@@ -23,15 +23,15 @@ COLUMNS = (
     Column("status", "text", "`ok` or `failed`"),
     Column("reason", "text", "why it failed"),
     Column("model", "text", "as on the command line, without its changes"),
-    Column("overrides", "text", "changed numbers of a built-in network: `inception_4a.reduce_5x5=32`"),
+    Column("overrides", "text", "changed layer sizes of a built-in network: `inception_4a.reduce_5x5=32`"),
     Column("device", "text", "torch's name of the device"),
-    Column("dtype", "text", "torch's name of the type"),
+    Column("dtype", "text", "torch's name of the dtype"),
     Column("batch", "integer", "batch size"),
     Column("threads", "integer", "threads of a timed pass"),
     Column("layout", "text", "`contiguous` or `channels_last`"),
     Column("mode", "text", "`inference` or `training`"),
-    Column("compiled", "flag", "whether by `torch.compile`"),
-    Column("flushed", "flag", "whether caches were flushed before each pass"),
+    Column("compiled", "boolean", "whether the model was compiled by `torch.compile`"),
+    Column("flushed", "boolean", "whether caches were flushed before each pass"),
     Column("input", "text", "shapes without the batch: `3x224x224`"),
     Column("measure", "text", "what was measured: `counts`, `counts,memory,time`"),
     Column("params", "integer", "parameters"),
@@ -46,7 +46,7 @@ COLUMNS = (
     Column("quality", "text", "`trusted`, `noisy` or `void`; empty without a time"),
     Column("attempts", "integer", "how often it was tried"),
     Column("host", "text", "name of the machine"),
-    Column("machine", "text", "hash of the processor or GPU with its instructions or driver"),
+    Column("machine", "text", "hash of the processor with its instruction set, or of the GPU with its driver"),
     Column("processor", "text", "model of the processor"),
     Column("gpu", "text", "name of the GPU; empty without one"),
     Column("torch", "text", "version of torch"),

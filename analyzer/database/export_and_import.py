@@ -33,7 +33,7 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 def write_parquet(rows: Iterable[Mapping[str, Any]], file: BinaryIO) -> None:
     """Columns and, as JSON text, the documents. An integer beyond 64 bits is null; the record has it."""
     parquet, arrow = _parquet()
-    types = {"text": arrow.string(), "integer": arrow.int64(), "number": arrow.float64(), "flag": arrow.bool_()}
+    types = {"text": arrow.string(), "integer": arrow.int64(), "number": arrow.float64(), "boolean": arrow.bool_()}
     fields = [(column.name, types[column.kind]) for column in COLUMNS] + [(name, arrow.string()) for name in DOCUMENTS]
     schema = arrow.schema(fields)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:

@@ -162,7 +162,7 @@ class _Parser:
         column = self._column()
         sign = self._next
         if sign.kind == "not" or sign.text not in get_args(Operator):
-            if column.kind == "flag":
+            if column.kind == "boolean":
                 return Comparison(column, "==", (True,))
             hint = "; equality is `==`" if sign.text == "=" else ""
             self._refuse(f"after {column.name}, wanted one of {' '.join(get_args(Operator))}{hint}")
@@ -173,7 +173,7 @@ class _Parser:
         if operator in ("~", "!~") and column.kind != "text":
             raise self._error(sign.position, f"`{operator}` compares a text with a pattern; {column.name} is no text")
         value = self._value(column)
-        if operator not in ("==", "!=") and (value is None or column.kind == "flag"):
+        if operator not in ("==", "!=") and (value is None or column.kind == "boolean"):
             word = str(value).lower()
             raise self._error(sign.position, f"`{operator}` has no meaning for {word}; write == or !=")
         return Comparison(column, operator, (value,))
@@ -206,10 +206,10 @@ class _Parser:
     def _value(self, column: Column) -> Value:
         """A value of the column's kind."""
         token = self._next
-        kinds = {"text": ("text",), "flag": ("word",)}.get(column.kind, ("number", "word"))
-        fits = token.kind in kinds and not (column.kind != "flag" and isinstance(token.value, bool))
-        if not fits or (column.kind == "flag" and token.value is None):
-            wanted = {"text": "a text in quotes", "flag": "true or false"}.get(column.kind, "a number or none")
+        kinds = {"text": ("text",), "boolean": ("word",)}.get(column.kind, ("number", "word"))
+        fits = token.kind in kinds and not (column.kind != "boolean" and isinstance(token.value, bool))
+        if not fits or (column.kind == "boolean" and token.value is None):
+            wanted = {"text": "a text in quotes", "boolean": "true or false"}.get(column.kind, "a number or none")
             self._refuse(f"{column.name} is compared with {wanted}")
         self.index += 1
         return token.value

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas
 
 INT64 = 1 << 63
-DTYPES = {"text": "object", "integer": "Int64", "number": "float64", "flag": "bool"}
+DTYPES = {"text": "object", "integer": "Int64", "number": "float64", "boolean": "bool"}
 
 
 def to_frame(rows: Iterable[Mapping[str, Any]], names: Iterable[str] = NAMES) -> pandas.DataFrame:

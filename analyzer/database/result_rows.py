@@ -74,7 +74,7 @@ KINDS: dict[Kind, tuple[type, ...]] = {
     "text": (str,),
     "integer": (int, float, NoneType),
     "number": (int, float, NoneType),
-    "flag": (bool,),
+    "boolean": (bool,),
 }
 CLASSES = {column.name: KINDS[column.kind] for column in COLUMNS} | dict.fromkeys(DOCUMENTS, (str, NoneType))
 # The columns that are computed from a record.

@@ -40,7 +40,7 @@ def _whole(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-TYPES: dict[Kind, Any] = {"text": TEXT, "integer": Integer(), "number": sql.Double(), "flag": sql.Boolean()}
+TYPES: dict[Kind, Any] = {"text": TEXT, "integer": Integer(), "number": sql.Double(), "boolean": sql.Boolean()}
 
 results = sql.Table(
     "macscope_results",

@@ -52,7 +52,7 @@ def _comparison(comparison: Comparison, dialect: str) -> sql.ColumnElement[bool]
 
 def _if_known(column: sql.ColumnElement[Any], kind: Kind, compared: Any) -> sql.ColumnElement[bool]:
     """False where the column is NULL, of which `not` would make NULL again."""
-    return compared if kind in ("text", "flag") else sql.and_(column.is_not(None), compared)
+    return compared if kind in ("text", "boolean") else sql.and_(column.is_not(None), compared)
 
 
 def _parameter(value: Value, kind: Kind, dialect: str) -> Any:

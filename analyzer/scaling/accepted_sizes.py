@@ -8,7 +8,7 @@ from analyzer.scaling.axes import Axis
 
 
 def is_fixed(accepts: Callable[[int], bool], axis: Axis) -> bool:
-    """Whether the model takes none of several other sizes: near, multiples, half, and by likely periods."""
+    """Whether the model accepts none of several other sizes: near, multiples, half, and by likely periods."""
     base = axis.base
     distances = (1, 2, 4, 8, 16, 32, 64, base)
     tried = (base + distance for distance in distances)
@@ -16,7 +16,7 @@ def is_fixed(accepts: Callable[[int], bool], axis: Axis) -> bool:
 
 
 def smallest_size(accepts: Callable[[int], bool], axis: Axis, step: int) -> int:
-    """The smallest size that the model takes, `step` is the distance of a formula's sizes.
+    """The smallest size that the model accepts, `step` is the distance of a formula's sizes.
 
     It is found by bisection among sizes at this distance: all from it to the present one are taken to be accepted.
     """
@@ -30,8 +30,8 @@ def smallest_size(accepts: Callable[[int], bool], axis: Axis, step: int) -> int:
 
 
 def sizes_in_words(accepts: Callable[[int], bool], axis: Axis, step: int) -> str:
-    """`the smallest height that the model takes is 31`, or where it takes some only, their first."""
+    """`the smallest height that the model accepts is 31`, or where it takes some only, their first."""
     name, smallest = " = ".join(axis.sizes), smallest_size(accepts, axis, step)
     if step == 1 or accepts(axis.base + 1):
-        return f"the smallest {name} that the model takes is {smallest:,}"
-    return f"the model takes {name} {smallest:,}, {smallest + step:,}, {smallest + 2 * step:,}, …"
+        return f"the smallest {name} that the model accepts is {smallest:,}"
+    return f"the model accepts {name} {smallest:,}, {smallest + step:,}, {smallest + 2 * step:,}, …"

@@ -29,7 +29,7 @@ class Scaling:
     """Formulas of one model, or of one of its modules, over one or more sizes.
 
     `base` is the record at the present sizes. `fits` has one fit, or with a single size one for each range on which
-    another formula holds. `fixed` are the axes of which the model takes one size alone.
+    another formula holds. `fixed` are the axes of which the model accepts one size alone.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Scaling:
         limits: Mapping[str, int] | None = None,
         required: bool = True,
     ) -> None:
-        """`required`: raises AnalyzerError if the model takes one size of an axis alone; else that axis is `fixed`."""
+        """`required`: raises AnalyzerError if the model accepts only one size of an axis; else it is `fixed`."""
         self.axes, self.module = tuple(axes), module
         self._counts = Counts(source, module=module, memory=memory, cache=cache)
         self._counts.keep_base(self._sizes({}))
@@ -150,13 +150,13 @@ class Scaling:
         return self._counts.find(self._sizes(point))
 
     def smallest(self, axis: Axis) -> int:
-        """The smallest size that the model takes, with the others at their present values."""
+        """The smallest size that the model accepts, with the others at their present values."""
         return smallest_size(partial(self._accepts, axis), axis, self._step(axis))
 
     def taken(self, axis: Axis) -> str:
-        """The sizes that the model takes along an axis, in words."""
+        """The sizes that the model accepts along an axis, in words."""
         if axis in self.fixed:
-            return f"the model takes {' = '.join(axis.sizes)} {axis.base:,} alone, of 12 sizes tried"
+            return f"the model accepts only {' = '.join(axis.sizes)} {axis.base:,}, of 12 sizes tried"
         return sizes_in_words(partial(self._accepts, axis), axis, self._step(axis))
 
     def _step(self, axis: Axis) -> int:

@@ -12,7 +12,9 @@ from reports.counting.type_names import LISTS, repeated
 from reports.table import Cell, Row, Table, columns
 
 OWN = "(own parameters)"
-NOTE = "Shared tensors are counted once, in the first module that has them. B are bytes at the tensors' own types."
+NOTE = (
+    "Shared tensors are counted once, in the first module that has them. Bytes are computed from each tensor's dtype."
+)
 DROPPED = ("buffer bytes", "buffers")  # On a narrow terminal.
 
 

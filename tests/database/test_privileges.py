@@ -57,5 +57,5 @@ def test_each_role_may_do_its_part_and_no_more(server, database):
 
 
 def test_the_page_has_every_column():
-    shown = re.findall(r"^\| `(\w+)` \| (text|integer|number|flag) \| (.*) \|$", PAGE, re.MULTILINE)
+    shown = re.findall(r"^\| `(\w+)` \| (text|integer|number|boolean) \| (.*) \|$", PAGE, re.MULTILINE)
     assert shown == [(column.name, column.kind, column.meaning) for column in COLUMNS]

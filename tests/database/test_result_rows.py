@@ -57,7 +57,7 @@ def test_decode_returns_what_encode_took(stored: Result):
         expected = expected.replace(run=row["run"])
     assert decode(row) == expected
     for column in COLUMNS:
-        kinds = {"text": str, "integer": int, "number": float, "flag": bool}
+        kinds = {"text": str, "integer": int, "number": float, "boolean": bool}
         assert type(row[column.name]) in (kinds[column.kind], type(None))
         assert row[column.name] is not None or column.kind in ("integer", "number")
 

@@ -154,7 +154,7 @@ def test_the_sizes_that_a_model_takes(tmp_path: Path):
     assert [axis.name for axis in costs.axes] == ["batch"]
     assert costs.polynomial("macs").text() == "64·batch"
     costs = scale(f"{file}:Multiples", over="height=width", input="3x32x32")
-    assert costs.taken(costs.axes[0]) == "the model takes height = width 8, 16, 24, …"
+    assert costs.taken(costs.axes[0]) == "the model accepts height = width 8, 16, 24, …"
 
 
 def test_where_attention_overtakes_the_rest(tmp_path: Path):

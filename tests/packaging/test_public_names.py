@@ -75,7 +75,8 @@ except (analyzer.CannotMeasure, analyzer.InputError, analyzer.AnalyzerError) as 
 """
 
 
-MYPY = (sys.executable, "-m", "mypy", "--strict", "--config-file=", "script.py")
+# Without a cache: writing that of torch takes longer than a check saves in a folder of its own.
+MYPY = (sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir=/dev/null", "script.py")
 PYRIGHT = ("pyright", "--pythonpath", sys.executable, "script.py")
 
 

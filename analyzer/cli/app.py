@@ -73,8 +73,11 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
 @click.option("--counter", type=click.Choice(["closed-form", "dispatch"]),
               help="How to count built-in networks: by formulas (closed-form, the default) or by running them "
                    "(dispatch).")  # fmt: skip
-@click.option("--verify", is_flag=True,
-              help="Cross-check three counters of built-in networks; exit with status 1 if they differ.")  # fmt: skip
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="For built-in networks: compare three independent counters; exit status 1 if they disagree.",
+)
 @memory_options
 @click.option(
     "--strict",

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from analyzer.cli.app import cli
-from analyzer.cli.commands.help_by_topic import RARE, HelpFormatter
+from analyzer.cli.commands.help_by_topic import RARE, Command, HelpContext, HelpFormatter
 
 
 def commands(command: click.Command = cli, names: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -30,6 +30,9 @@ def test_no_line_of_a_help_ends_within_a_word(analyze, names):
         assert [line for line in lines if re.search(r"\S-$", line)] == []
         assert max(map(len, lines)) <= 80
         assert "\u2011" not in shown.out, "the hyphens can be copied"
+        assert not re.search("<=x|x>", shown.out), "ranges are in words"
+        usage = lines[0].split()
+        assert usage[-1] in ("[OPTIONS]", "..."), "options come last, as in the examples"
 
 
 @pytest.mark.parametrize(
@@ -46,3 +49,18 @@ def test_an_option_is_not_divided(write):
         write(formatter, "a time check runs with --self-test or --base-python")
         words = formatter.getvalue().split()
         assert {"--self-test", "--base-python"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("range_", "words"),
+    [
+        (click.IntRange(1, 2000), "[1 to 2,000]"),
+        (click.FloatRange(0.1, 1e6), "[0.1 to 1,000,000]"),
+        (click.IntRange(2), "[at least 2]"),
+        (click.FloatRange(0, min_open=True), "[above 0]"),
+    ],
+)
+def test_ranges_are_in_words(range_, words):
+    option = click.Option(["--number"], type=range_, help="A number.")
+    command = Command("test", params=[option])
+    assert f"A number.  {words}" in command.get_help(HelpContext(command, terminal_width=80))

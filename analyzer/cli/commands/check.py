@@ -35,8 +35,7 @@ Examples:
   analyze check googlenet --self-test
   analyze check bench.json --against base.json
 
-Counts are checked by default; times with --base or --self-test. FILE is a run of pytest-benchmark with
-raw data.
+Counts are checked by default; times with --base or --self-test. FILE is written by pytest --benchmark-json.
 
 [tool.analyzer.check] in pyproject.toml sets models, baseline, tolerances and budgets. Models of the command line
 replace its models.
@@ -60,11 +59,11 @@ def parse_tolerance(context: click.Context, parameter: click.Parameter, text: st
     try:
         value = float(number)
     except ValueError:
-        raise click.BadParameter(f"{one_line(text)!r} is not a share; wanted 5% or 0.05") from None
+        raise click.BadParameter(f"{one_line(text)!r} is not a fraction; wanted 5% or 0.05") from None
     if text.strip().endswith("%"):
         return value / 100
     if not value <= 1:
-        raise click.BadParameter(f"{one_line(text)} would be {value * 100:g} %; write {number}% or a share up to 1")
+        raise click.BadParameter(f"{one_line(text)} would be {value * 100:g} %; write {number}% or a fraction up to 1")
     return value
 
 
@@ -93,7 +92,7 @@ def parse_budget(
 @click.option(
     "--tolerance",
     callback=parse_tolerance,
-    metavar="SHARE",
+    metavar="FRACTION",
     help="Allowed growth of counts, such as 0.05 or 5%. Default: 0.",
 )
 @click.option(
@@ -109,12 +108,14 @@ def parse_budget(
 @click.option("--self-test", is_flag=True,
               help="Time the working tree against itself, to show the smallest detectable change.")  # fmt: skip
 @click.option("--device", callback=parse_device, metavar="DEVICE",
-              help="Device to time on: cpu, cuda, cuda:1. Default: cpu. CUDA: whole checks are untested.")  # fmt: skip
+              help="Device to time on: cpu, cuda, cuda:1. Default: cpu. On CUDA a complete check has never been "
+                   "tested.")  # fmt: skip
 @click.option("--time-budget", "budget_s", callback=parse_budget, metavar="SECONDS|auto",
               help="Time per model, doubled if a regression must be confirmed. auto: 60 seconds, then until there is "
                    "a decision, at most 30 minutes. Default: 60.")  # fmt: skip
 @click.option("--strict", is_flag=True,
-              help="Fail on work that is not counted, models without a baseline and inconclusive times.")  # fmt: skip
+              help="Fail on operators without a formula, counts that may be wrong, models without a baseline, and "
+                   "inconclusive times.")  # fmt: skip
 @click.option("--junit", "junit_file", metavar="FILE", callback=require_writable_output,
               help="Also write JUnit XML to FILE: one test case per model and metric.")  # fmt: skip
 @click.option("--sarif", "sarif_file", metavar="FILE", callback=require_writable_output,
@@ -131,7 +132,8 @@ def check(
 ) -> int:  # fmt: skip
     """Check that no model became larger (more parameters, MACs, peak memory) or slower.
 
-    Counts are compared with a baseline exactly; times, with --base, by a statistical test.
+    Counts are compared with a baseline exactly: every metric, in total and for each layer. Times are compared with
+    --base, by a statistical test.
 
     With FILE and --against, check that no benchmark became slower.
     """

@@ -32,7 +32,9 @@ Examples:
 )
 @output_options
 def check_claims(claim_id: str | None, show_table1: bool, module: str | None, form: str, output: str | None) -> int:
-    """Check the claims of the GoogLeNet paper and of a study note against macscope's counts.
+    """Check the claims of the GoogLeNet paper, and of a study note on it, against macscope's counts.
+
+    The study note is a blog post in Korean, of 2019-09-12.
 
     CLAIM-ID shows one claim with its formula and numbers.
     """

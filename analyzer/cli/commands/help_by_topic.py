@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,11 +14,13 @@ TOPICS = {
     "Table": ("--module", "--depth", "--by", "--sort", "--reverse", "--top", "--no-fold", "--metric"),
     "Memory": ("--memory", "--against", "--optimizer", "--precision", "--accumulate", "--shard", "--stage"),
     "Checks of the count": ("--counter", "--verify", "--strict"),
-    "Run": ("--resume", "--dry-run", "--keep-going", "--retries", "--memory-limit", "--jobs", "--store", "--cluster"),
+    "Run": ("--resume", "--dry-run", "--keep-going", "--retries", "--memory-limit", "--jobs", "--cluster"),
+    "Database": ("--store",),
     "Output": ("--format", "--output", "--junit", "--sarif", "--figures", "--charts", "--keep"),
 }
-# Options that mean something else in a command: in `check`, --against names a run of pytest-benchmark.
-OTHER_TOPICS = {"check": {"--against": "Options", "--strict": "Options"}}
+# Options that mean something else in a command: in `check`, --against names a run of pytest-benchmark; in `time`, a
+# device.
+OTHER_TOPICS = {"check": {"--against": "Options", "--strict": "Options"}, "time": {"--against": "Options"}}
 # Shown with --help-all only: other ways to say the same, and what few need; by command, `cli` being `analyze` itself.
 SELECTION = "--model --variant --set --mode --timeout"
 RARE = {
@@ -80,12 +83,21 @@ class Command(click.Command):
         parameters = super().get_params(context)
         return [*parameters, HELP_ALL] if self.name in RARE else parameters
 
+    def collect_usage_pieces(self, context: click.Context) -> list[str]:
+        """Options follow the arguments, as in the examples."""
+        options, *arguments = super().collect_usage_pieces(context)
+        return [*arguments, options]
+
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         write_options(self.get_params(context), context, formatter)
 
 
 class CommandGroup(Command, click.Group):
     """A command with subcommands, whose help lists them after its options."""
+
+    def format_usage(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(context.command_path, "[OPTIONS]")
+        formatter.write_usage(context.command_path, "COMMAND ...", prefix="       ")
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(context, formatter)
@@ -112,11 +124,21 @@ def write_options(
         if not record or not record[1] or name in rare:
             continue
         topic = "Help" if name in ("--help", "--help-all", "--version") else topic_of.get(name, "Options")
-        rows[topic].append(record)
+        rows[topic].append((record[0], _range_in_words(record[1])))
     for topic, records in rows.items():
         if records:
             with formatter.section(topic):
                 formatter.write_dl(records)
+
+
+def _range_in_words(text: str) -> str:
+    """`[default: 1; 1<=x<=2000]` of click → `[default: 1; 1 to 2,000]`."""
+    text = re.sub(r"([\d.]+)<=x<=([\d.]+)\]$", lambda ends: f"{_limit(ends[1])} to {_limit(ends[2])}]", text)
+    return re.sub(r"x>(=?)([\d.]+)\]$", lambda end: f"{'at least' if end[1] else 'above'} {_limit(end[2])}]", text)
+
+
+def _limit(text: str) -> str:
+    return f"{float(text):,.9g}"
 
 
 def summaries(commands: Iterable[click.Command]) -> list[tuple[str, str]]:

@@ -20,10 +20,10 @@ Examples:
   analyze history list --where 'model ~ "inception*" and batch == 8'
   analyze history export --store postgresql://reader@db/lab -o lab.parquet
 
-Files to import with --import: of pytest-benchmark, of asv (its folder results), and data.js of github-action-benchmark.
+--import reads files of pytest-benchmark, asv (its folder results) and github-action-benchmark (data.js).
 
-Exit status: 0; 1 with --fail-on-new if a time or count grew and --acknowledge has not stored the change; 2 for bad
-input; 3 if a database cannot be reached, is locked, or its disk is full.
+Exit status: 0 success; 1 with --fail-on-new if a time or count grew and --acknowledge has not stored the change; 2 bad
+input; 3 a database cannot be reached, is locked, or its disk is full.
 """
 # As in analyzer.trends.point, without importing it for --help; a test compares the two.
 METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "bytes_written", "traffic", "backward_macs",
@@ -34,7 +34,6 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
     cls=CommandGroup,
     commands={str(command.name): command for command in COMMANDS},
     invoke_without_command=True,
-    subcommand_metavar="[COMMAND ...]",
     epilog=EXAMPLES,
     short_help="Show how times and counts changed; search stored results.",
 )
@@ -42,10 +41,11 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
 @click.option("--metric", type=click.Choice(METRICS), default="time", show_default=True, metavar="METRIC",
               help=f"What to show: {', '.join(METRICS[:-1])} or {METRICS[-1]}.")  # fmt: skip
 @click.option("--import", "imports", multiple=True, metavar="PATH",
-              help="Import results of pytest-benchmark, asv or github-action-benchmark first: a file or a folder with "
-                   "subfolders; repeatable. For results of macscope see analyze history import.")  # fmt: skip
+              help="Before showing the history, import results of pytest-benchmark, asv or github-action-benchmark "
+                   "from a file, or from a folder with its subfolders; repeatable. For results of macscope: analyze "
+                   "history import.")  # fmt: skip
 @click.option("--reference", metavar="NAME", help="Divide times by this model's or benchmark's time in the same run.")
-@click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/cache.sqlite from the files of the runs.")
+@click.option("--rebuild", is_flag=True, help="Recreate the cache .analyze/cache.sqlite from the run files.")
 @click.option(
     "--fail-on-new",
     is_flag=True,
@@ -59,7 +59,8 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
 def history(context: click.Context, /, **options: Any) -> int:
     """Show how times and counts changed over time: between which commits, by how much, with a 95 % interval.
 
-    The commands below search and exchange the results in the history database.
+    It reads run files: analyze time writes one per run, and --import converts the runs of other programs. The commands
+    below search and exchange the results in the history database, which has those of analyze time and of sweeps.
     """
     if has_subcommand(context):
         return 0

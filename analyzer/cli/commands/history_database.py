@@ -14,15 +14,23 @@ from analyzer.cli.completion_values import complete_filter, complete_result
 LIMIT = 50
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 FILTERS = """
-A filter compares columns with values by == != < <= > >=, texts with patterns by ~ and !~ (* is any text, ? any
-character), and columns with lists by in [...]; and, or, not and parentheses combine comparisons. Numbers may have a
-unit: 1.5G, 16Mi, 5ms. time_s == none selects results without a time. docs/history.md lists the columns.
+\b
+Filters:
+  batch == 8                      Also != < <= > >=.
+  time_s > 5ms                    Numbers may have a unit: 5ms, 1.5G, 16Mi.
+  model ~ "inception*"            A pattern: * is any text, ? any character.
+  model !~ "vgg*"                 Texts that do not match it.
+  dtype in ["float16", "bfloat16"]
+  time_s == none                  Results without a time.
+  batch == 8 and not (threads == 1 or device == "cuda")
+
+docs/history.md lists the columns.
 """
 
 store_option = click.option(
     "--store", metavar="URL",
     help="Database: postgresql://USER@HOST/NAME or a SQLite file. Default: the variable ANALYZE_STORE, else "
-         ".analyze/history.sqlite, which has the results of analyze time and analyze sweep.",
+         ".analyze/history.sqlite. Only the default database receives runs of analyze time automatically.",
 )  # fmt: skip
 
 
@@ -102,7 +110,7 @@ Examples:
 def import_results(**options: Any) -> int:
     """Add the results of each FILE: JSON lines or Parquet of analyze history export, or JSON of analyze time.
 
-    Results that the database has are left as they are, so that importing a file again adds nothing.
+    Results already in the database are kept unchanged.
     """
     from analyzer.cli.jobs.history_database import import_results
 
@@ -133,7 +141,7 @@ Examples:
 """)  # fmt: skip
 @store_option
 def migrate(**options: Any) -> int:
-    """Create the tables of the history database, or change those of an older macscope, and keep all results."""
+    """Create the tables of the history database, or upgrade tables created by an older version; no results are lost."""
     from analyzer.cli.jobs.history_database import migrate_store
 
     return migrate_store(**options)

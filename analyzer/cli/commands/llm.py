@@ -39,12 +39,13 @@ TOKENS = click.IntRange(1, 10_000_000)
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]),
               help="Type of weights, cache and activations. Default: that of the configuration.")  # fmt: skip
 @click.option("--device", metavar="NAME",
-              help="Also show lower bounds on time by the published peaks of this device; see analyze list "
-                   "devices.")  # fmt: skip
+              help="Also show lower bounds on time, computed from the published peaks of this device, such as h100 "
+                   "(H100 SXM5 80GB); see analyze list devices.")  # fmt: skip
 @click.option("--tp", "devices", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
               help="Tensor parallelism: every matrix divided over N devices.")  # fmt: skip
 @click.option("--ep", "groups", type=click.IntRange(1, 4096), default=1, show_default=True, metavar="N",
-              help="Expert parallelism: experts and sequences divided over N groups of --tp devices.")  # fmt: skip
+              help="Expert parallelism: experts, and the sequences of the batch, divided over N groups of --tp "
+                   "devices.")  # fmt: skip
 @click.option("--cache-dtype", type=click.Choice(["float32", "bfloat16", "float16", "fp8", "int8", "int4"]),
               metavar="TYPE", help="Type of keys and values in the cache: float32, bfloat16, float16, fp8, int8 or "
               "int4. Default: the model's.")  # fmt: skip
@@ -52,18 +53,19 @@ TOKENS = click.IntRange(1, 10_000_000)
               help="With --cache-dtype int8 or int4: how many numbers share a 16-bit scale and a 16-bit zero "
               "point. Default: 64.")  # fmt: skip
 @click.option("--tokens-per-s", type=Number(min=0, min_open=True), metavar="N",
-              help="Measured training throughput of all devices together: show its MFU under each convention. Needs "
-              "--device.")  # fmt: skip
+              help="Measured training throughput of all devices together: show its MFU by each convention of attention "
+              "(full, causal, needed) and by the formulas of frameworks. Needs --device.")  # fmt: skip
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)),
-              help="Also show the memory of training with this optimizer, one sequence on each device.")  # fmt: skip
+              help="Also show the memory of training with this optimizer. Each device has one sequence of --prompt "
+                   "tokens.")  # fmt: skip
 @click.option("--precision", type=click.Choice(list(PRECISIONS)),
-              help="With --optimizer: the type of weights, gradients and activations; -mixed adds float32 master "
-                   "weights. Default: the model's.")  # fmt: skip
+              help="With --optimizer: the type of weights, gradients and activations; -mixed (not torch.autocast) adds "
+                   "float32 master weights. Default: the model's.")  # fmt: skip
 @click.option("--shard", type=click.IntRange(2, 1_000_000), metavar="N",
               help="With --optimizer: number of devices over which ZeRO or FSDP shards.")  # fmt: skip
 @click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
-              help="With --shard: 1 shards the optimizer's state, 2 also gradients, 3 (default) also "
-                   "weights.")  # fmt: skip
+              help="ZeRO stage: 1 shards the optimizer's state, 2 also gradients, 3 (default) also weights. Needs "
+                   "--shard.")  # fmt: skip
 @click.option("--timeout", "timeout_s", type=Number(0.1, 1e6), metavar="SECONDS",
               help="Time limit of the count. Default: 600.")  # fmt: skip
 @output_or_page_options

@@ -20,9 +20,9 @@ Examples:
 @command(epilog=EXAMPLES, short_help="Describe this machine and measure its roofline.")
 @click.option("--peaks/--no-peaks", default=True, help="Measure peak FLOP/s and bandwidth. Default: --peaks.")
 @click.option("--threads", type=CommaSeparated(), metavar="N[,N]",
-              help="Thread counts to measure. Default: 1 and all processors of this process.")  # fmt: skip
+              help="Thread counts to measure. Default: 1, and the number of CPUs that PyTorch may use.")  # fmt: skip
 @click.option("--device", metavar="DEVICE",
-              help="Measure only cpu, cuda or cuda:1. Default: the CPU and one GPU of each model.")  # fmt: skip
+              help="Measure only cpu, cuda or cuda:1. Default: the CPU and one GPU of each kind.")  # fmt: skip
 @click.option(
     "--keep/--no-keep", default=True, help="Save the peaks for analyze time, under .analyze. Default: --keep."
 )

@@ -21,20 +21,22 @@ OPTIONS = (
                  help="Show peak memory, and the largest batch that fits into common GPUs."),
     click.option("--against", metavar="MEMORY", shell_complete=complete_device,
                  help="With --memory: show the largest batch that fits this memory instead: 24GB, 16GiB, or a device "
-                      "such as h100; repeatable.", multiple=True),
+                      "such as h100 (H100 SXM5 80GB); repeatable.", multiple=True),
     click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)),
                  help="With --memory --train: show only this optimizer's memory; adam8bit is Adam with 8-bit state, as "
                       "in bitsandbytes. Default: all, side by side."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)),
-                 help="With --memory --train: the type of weights, gradients and activations; -mixed adds float32 "
-                      "master weights and keeps the optimizer's state in float32. Default: the model's own types."),
+                 help="With --memory --train: the type of weights, gradients and activations; -mixed (not "
+                      "torch.autocast) adds float32 master weights and keeps the optimizer's state in float32. "
+                      "Default: the model's own types."),
     click.option("--accumulate", type=click.IntRange(2, MAX_COUNT), metavar="N",
-                 help="With --memory --train: passes whose gradients are added up before a step."),
+                 help="With --memory --train. Gradient accumulation: micro-batches per optimizer step."),
     click.option("--shard", type=click.IntRange(2, MAX_COUNT), metavar="N",
                  help="With --memory --train: number of devices over which ZeRO or FSDP shards; memory is that of one "
                       "device."),
     click.option("--stage", type=click.Choice([str(stage) for stage in STAGES]),
-                 help="With --shard: 1 shards the optimizer's state, 2 also gradients, 3 (default) also weights."),
+                 help="ZeRO stage: 1 shards the optimizer's state, 2 also gradients, 3 (default) also weights. Needs "
+                      "--shard."),
 )
 # fmt: on
 

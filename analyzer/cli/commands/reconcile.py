@@ -16,17 +16,17 @@ Examples:
   analyze reconcile googlenet
   analyze reconcile googlenet --peer fvcore --peer thop
 
-Other tools: fvcore, FlopCounterMode and profiler (both of torch), and, if installed, ptflops, thop, torchinfo, calflops
-and deepspeed. Each runs in its own process.
+Other counting tools (peers): fvcore, FlopCounterMode and profiler (both of torch), and, if installed, ptflops, thop,
+torchinfo, calflops and deepspeed. Each runs in its own process.
 """
 
 
 @command(epilog=EXAMPLES, short_help="Compare macscope's count with other tools and explain every difference.")
-@selection_options(without={"set", "mode"})
+@selection_options(without={"set", "mode"}, several=False)
 @click.option("--peer", "peer_names", multiple=True, metavar="NAME",
-              help="Run only this tool; repeat it for several. Default: all.")  # fmt: skip
+              help="Run only this peer, that is, counting tool; repeat it for several. Default: all.")  # fmt: skip
 @click.option("--peer-timeout", "peer_timeout_s", type=Number(0, 1e6), metavar="SECONDS",
-              help="Time limit of each other tool; 0 is no limit. Default: 300.")  # fmt: skip
+              help="Time limit of each peer; 0 is no limit. Default: 300.")  # fmt: skip
 @click.option("--no-timeout", "--timeout-free", "no_timeout", is_flag=True, hidden=True,
               help="The former names of --peer-timeout 0.")  # fmt: skip
 @output_options

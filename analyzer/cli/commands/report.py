@@ -33,7 +33,8 @@ Examples:
   analyze report --from history --axes batch,threads --format table
   analyze report googlenet alexnet --from history
 
-FILE.csv of --accuracy has the header model,NAME and a line per model: googlenet,69.8
+FILE.csv of --accuracy has the header model,NAME, where NAME is the name of the accuracy, such as top1, and a line per
+model: googlenet,69.8
 """
 SOURCE_OPTIONS = ("where", "store", "accuracy", "cost", "axes")  # Have an effect with --from alone.
 
@@ -58,7 +59,8 @@ def split_axes(context: click.Context, parameter: click.Parameter, text: str | N
 @click.option("--axes", metavar="NAME[,NAME]", callback=split_axes,
               help="Dimensions of the heat maps. Default: the two that have the most distinct values.")  # fmt: skip
 @click.option("--charts", type=click.Choice(["embed", "link", "none"]), default="embed", show_default=True,
-              help="Embed plotly's script, load it from its host (link), or leave charts out (none).")  # fmt: skip
+              help="Embed plotly's script in the page (embed), load it from a CDN (link; needs a network), or leave "
+                   "charts out (none).")  # fmt: skip
 @click.option("--figures", metavar="DIR", help="Also write each chart to DIR: HTML, and with kaleido PNG and SVG.")
 @click.option("--format", "form", type=click.Choice(["html", *FORMATS]), metavar="NAME",
               help="html; md, a short summary for a pull request; with --from also table, json, csv and latex. "

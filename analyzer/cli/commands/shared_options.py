@@ -102,13 +102,19 @@ SELECTION_OPTIONS: dict[str, Decorator] = {
         "--train", is_flag=True,
         help="Training: adds the backward pass, and any auxiliary classifiers. Same as --mode training."),
 }
+# Instead of the option above, for commands that time; below `selection_options(without={"train"})`.
+train_step_option = click.option(
+    "--train", is_flag=True,
+    help="Time training steps: forward, backward and an SGD step, with any auxiliary classifiers. Same as --mode "
+         "training.")
 # fmt: on
 
 
-def selection_options(*, without: Collection[str] = ()) -> Decorator:
+def selection_options(*, without: Collection[str] = (), several: bool = True) -> Decorator:
     """Adds the arguments and options that select models, and passes them to the command as one `selection`.
 
-    `without` names those that the command lacks, such as `{"set", "mode", "models"}`; `mode` includes `--train`.
+    `without` names those that the command lacks, such as `{"set", "mode", "models"}`; `mode` includes `--train`. The
+    usage of a command for one model shows that with `several=False`; the command refuses several with advice.
     """
     left_out = {*without, "train"} if "mode" in without else {*without}
 
@@ -128,9 +134,8 @@ def selection_options(*, without: Collection[str] = ()) -> Decorator:
 
         decorated: Callable[..., Any] = with_selection
         if "models" not in left_out:
-            decorated = click.argument("models", nargs=-1, metavar="[MODEL ...]", shell_complete=complete_model)(
-                decorated
-            )
+            metavar = "[MODEL ...]" if several else "[MODEL]"
+            decorated = click.argument("models", nargs=-1, metavar=metavar, shell_complete=complete_model)(decorated)
         return add_options(decorated, (option for name, option in SELECTION_OPTIONS.items() if name not in left_out))
 
     return decorate

@@ -39,7 +39,7 @@ sweep.toml:
 Options override the file's keys. Results are stored as they arrive, by default in .analyze/history.sqlite;
 --resume continues the last run of the same grid. analyze report --from history and analyze history list show them.
 
-Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot be stored; 130 after Ctrl-C.
+Exit status: 0 success; 2 bad input; 3 a configuration failed or results cannot be stored; 130 Ctrl-C.
 """
 
 
@@ -53,14 +53,14 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
     help="Batch sizes: a list such as 1,8, or a range: 8..64:8 (steps of 8), 1..32:x2 (doubling). Default: 1.",
 )
 @click.option("--threads", metavar="N[,N]",
-              help="Numbers of PyTorch threads of timed passes. Default: all processors of this process.")  # fmt: skip
+              help="Thread counts for PyTorch in timed passes. Default: all CPUs that it may use.")  # fmt: skip
 @click.option("--dtype", metavar="TYPE[,TYPE]", help="Dtypes of timed passes. Default: float32.")
 @click.option("--layout", metavar="NAME[,NAME]", help="Memory formats of timed passes. Default: contiguous.")
 @click.option("--mode", metavar="MODE[,MODE]", help="inference, training, or inference,training. Default: inference.")
 @click.option("--device", metavar="DEVICE[,DEVICE]", help="Devices of timed passes: cpu, cuda, cuda:1. Default: cpu.")
 @click.option("--set", "settings", multiple=True, metavar="PATH.KEY=VALUES", shell_complete=complete_override,
-              help="Vary a number of built-in networks: PATH.KEY=8..64:8. Several options: every "
-                   "combination.")  # fmt: skip
+              help="Vary a number of built-in networks: PATH.KEY=8..64:8. Repeat --set to combine several; every "
+                   "combination is run.")  # fmt: skip
 @click.option("--include", "includes", multiple=True, metavar="KEY=VALUE[,…]",
               help="Add configurations, such as model=alexnet,batch=64.")  # fmt: skip
 @click.option("--exclude", "excludes", multiple=True, metavar="KEY=VALUE[,…]",
@@ -68,17 +68,19 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
 @click.option("--measure", metavar="NAME[,NAME]", help="counts, memory, time. Default: counts.")
 @click.option("--needs", multiple=True, metavar="KEY=PATTERN",
               help="Run only on machines whose gpu, cpu or host name matches: gpu=H100, cpu=AMD*. With --cluster, "
-                   "configurations wait for such a machine; without it, they fail on any other.")  # fmt: skip
+                   "configurations wait for such a machine. Without --cluster, configurations fail if this machine "
+                   "does not match.")  # fmt: skip
 @click.option("--budget", type=Number(1, 3600), metavar="SECONDS",
               help="Sampling time of a timed configuration, over all its processes. Default: 20.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1, 50), metavar="N",
-              help="Processes of a timed configuration. Default: 3.")  # fmt: skip
+              help="Processes of a timed configuration. Default: 3 (analyze time: 10).")  # fmt: skip
 @click.option("--retries", type=click.IntRange(0, 100), default=1, show_default=True, metavar="N",
               help="Further attempts at a configuration that fails.")  # fmt: skip
 @click.option("--timeout", "timeout_s", type=Number(0.1, 1e6), default=600.0, show_default=True, metavar="SECONDS",
-              help="Time limit of an attempt.")  # fmt: skip
+              help="Time limit of each attempt at a configuration; see --retries.")  # fmt: skip
 @click.option("--memory-limit", "memory_gb", type=Number(0.1, 1e6), metavar="GB",
-              help="Memory limit of each process, except on a GPU. Default: the machine's memory.")  # fmt: skip
+              help="Limit on the host memory of each process; no limit for processes that use a GPU. Default: the "
+                   "machine's memory.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N",
               help="Number of counting processes. Default: one per processor.")  # fmt: skip
 @click.option("--keep-going", is_flag=True, help="Run the other models if one does not load.")
@@ -87,7 +89,9 @@ Exit status: 0; 2 for bad input; 3 if a configuration failed or results cannot b
 @click.option("--store", metavar="URL",
               help="SQLite file or postgresql://USER@HOST/DATABASE. Default: the variable ANALYZE_STORE, else "
                    ".analyze/history.sqlite.")  # fmt: skip
-@click.option("--cluster", metavar="ADDRESS", help="Run on a Dask cluster: tcp://scheduler:8786, or local:4.")
+@click.option("--cluster", metavar="ADDRESS",
+              help="Run on a Dask cluster: tcp://scheduler:8786. local:4 starts 4 workers on this "
+                   "machine.")  # fmt: skip
 @output_options
 def sweep(models: tuple[str, ...], **options: Any) -> int:
     """Count or time every combination of models and settings, and store each result in the history.

@@ -51,18 +51,19 @@ OPTIONS = (
     click.option("--depth", type=click.IntRange(1, 20), metavar="N",
                  help="Levels of the module tree. Default: 1; a module with nearly all MACs is divided further."),
     click.option("--by", type=click.Choice(["module", "operator", "type"]), default="module",
-                 help="Rows of the table of one model: modules (default), operators, or operators with their "
-                      "widths and window, such as conv2d 3→64 7x7/2."),
+                 help="Rows of the table of one model: modules (default), operators, or types: an operator with its "
+                      "widths and window (not the class of a module), such as conv2d 3→64 7x7/2."),
     click.option("--sort", metavar="COLUMN", callback=lambda context, parameter, name: name and name.lower(),
                  shell_complete=complete_columns,
                  help="Sort the rows by a column, such as macs; the largest first."),
     click.option("--top", type=click.IntRange(1), metavar="N",
-                 help="Show the N largest rows and the sum of the others."),
+                 help="Show the N rows with the most MACs, or the largest by --sort, and one row with the sum of the "
+                      "others. Modules are then a flat list."),
     click.option("--no-fold", "fold", flag_value=False, default=True,
                  help="Give each of several equal modules its own row, instead of one row for all (such as h.0–11)."),
     click.option("--metric", type=click.Choice(METRIC_NAMES), metavar="NAME",
-                 help=f"With several models: the metric in which modules are compared: {', '.join(METRIC_NAMES)}. "
-                      "Default: macs."),
+                 help="With several models, compare modules by this metric. Default: macs. Metrics: "
+                      f"{', '.join(METRIC_NAMES)}."),
 )
 # fmt: on
 

@@ -8,8 +8,9 @@ weights has no known value: reading it raises, as on meta.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -38,9 +39,13 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         return False  # torch's default guards the method with torch._dynamo, whose import takes a second.
 
-    def __init__(self, max_elements: int = MAX_ELEMENTS) -> None:
+    def __init__(
+        self, max_elements: int = MAX_ELEMENTS, infer: Callable[..., Any] = lambda name, args, kwargs: NotImplemented
+    ) -> None:
+        """`infer(name, args, kwargs)` may return the result of an operator faster than torch's meta kernel does."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.max_elements = max_elements
+        self.infer = infer
         self.values: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
         self.views: dict[int, set[int]] = {}  # Storage of a value → the keys of all its tensors.
 
@@ -90,7 +95,7 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if known is None and func is aten.index.Tensor:
             args = (args[0], self._without_masks(args[1]))
         try:
-            result = func(*args, **kwargs)
+            result = self._on_meta(func, args, kwargs, known)
         except Exception:
             if func is _GROUPED_MM and args[0].dtype == torch.float32:
                 # The kernels on the CPU and the GPU take float32, the meta kernel does not.
@@ -103,6 +108,15 @@ class KnownValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(tensor, Tensor) and isinstance(value, Tensor):
                 self.learn(tensor, value)
         return result
+
+    def _on_meta(self, func: Any, args: Any, kwargs: Any, known: Any) -> Any:
+        """The operator's result on meta. torch's meta kernels are written in Python and take longer than a CPU."""
+        if known is None:
+            result = self.infer(func._schema.name, args, kwargs)
+            return func(*args, **kwargs) if result is NotImplemented else result
+        if isinstance(known, Tensor) and known.layout == torch.strided and _makes_a_tensor(func):
+            return torch.empty_strided(known.shape, known.stride(), dtype=known.dtype, device="meta")
+        return func(*args, **kwargs)
 
     def _compute(self, func: Any, tensors: list[Tensor], args: Any, kwargs: Mapping[str, Any]) -> Any:
         """The result on the CPU, or None if a value is not known, is drawn at random or would be large."""
@@ -182,6 +196,13 @@ class Literals(TorchFunctionMode):
         with _no_modes():
             value = self.values.value(tensor)
             return tensor if value is None else value.tolist()
+
+
+@cache
+def _makes_a_tensor(func: Any) -> bool:
+    """Whether the result is a new tensor, and no view or argument."""
+    aliases = (*func._schema.arguments, *func._schema.returns)
+    return all(value.alias_info is None for value in aliases) and len(func._schema.returns) == 1
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ HOW = {
 }
 ASKS = Note("counted with gradients enabled, because the model then runs other operators; operators are decomposed")
 MAX_ZEROS = 1 << 30  # Bytes; a model on meta that is larger is not run on zeros.
+# Where passes on meta took longer in total, the pass has many operators, which take longest on fake tensors.
+MAX_BEFORE_FAKE_S = 1.0
 
 
 class ModelCount(Frozen):
@@ -66,6 +69,7 @@ def count_model(
     model = getattr(model, "_orig_mod", model)  # A compiled model is counted without compilation.
     kwargs = dict(kwargs or {})
     failures: list[BaseException] = []
+    started_s = process_time()
     with unset_fake_temporarily():
         tensors = tensors_in(model)
         places = _places(tensors, args, kwargs, on, can_build=real is not None)
@@ -81,10 +85,12 @@ def count_model(
                 failures = failures or [error]
             except (Exception, SystemExit) as error:
                 failures = [*(failure for failure in failures if not isinstance(failure, DeviceRead)), error]
-                if place == KNOWN_VALUES and len(places) > 1 and is_certain(failures):
-                    # The first operator of fake tensors imports torch._dynamo, which takes a second.
+                if place == KNOWN_VALUES and len(places) > 1:
                     given = [*tensors, *tensors_inside((list(args), kwargs))]
-                    places = places[_size(given) <= MAX_ZEROS :]  # Fake tensors come first.
+                    # The first operator of fake tensors imports torch._dynamo, which takes a second.
+                    slow = process_time() - started_s > MAX_BEFORE_FAKE_S and REAL in places
+                    if slow or is_certain(failures):
+                        places = places[_size(given) <= MAX_ZEROS :]  # Fake tensors come first.
             else:
                 if failures and place in HOW:
                     note = Note(f"{HOW[place]}: on meta it raised {error_summary(failures[0])}", strict=place == ZEROS)

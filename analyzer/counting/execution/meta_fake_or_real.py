@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -77,10 +78,10 @@ def _meta_by_default(tensors: Sequence[Tensor]) -> Iterator[Move]:
 @contextmanager
 def _known_values(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """For a model that reads values that do not depend on its weights, such as a mask."""
-    from analyzer.counting.shape_rules.infer import without_rules
+    from analyzer.counting.shape_rules.infer import infer, without_rules
     from analyzer.models.known_values import KnownValues, Literals
 
-    values = KnownValues()
+    values = KnownValues(infer=partial(infer, always=True))
 
     def move(tensor: Tensor) -> Tensor:
         # A meta tensor would report the device, and the copy of a parameter would have known values.

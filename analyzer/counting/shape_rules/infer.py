@@ -156,8 +156,10 @@ _CHANNELS_LAST = frozenset(
 )
 
 
-def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, always: bool = False) -> Any:
     """The operator's result on meta by a rule, or NotImplemented if no rule applies.
+
+    `always` applies rules where `without_rules` disables them.
 
     Raises RuntimeError for what torch's CPU kernels refuse and its meta kernels do not; for types see `refused_types`.
     """
@@ -169,7 +171,9 @@ def infer(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     plain = _plain(args, tensors, any_layout=any_layout) and (
         not kwargs or _plain(kwargs.values(), tensors, any_layout=any_layout)
     )
-    if not plain or (_without_rules and not (name in _CHANNELS_LAST and any(map(channels_last.format_of, tensors)))):
+    if not plain or (
+        _without_rules and not always and not (name in _CHANNELS_LAST and any(map(channels_last.format_of, tensors)))
+    ):
         if rule in _RAISING and type(args[0]) in (Tensor, Parameter, FakeTensor):
             with suppress(*_UNSURE):
                 rule(*args, **kwargs)  # Raises for what torch's meta kernels accept, such as a dilation of 0.

@@ -14,7 +14,7 @@ from analyzer import count
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.execution import count_any_model
 from analyzer.counting.execution.count_any_model import count_model
-from analyzer.counting.execution.meta_fake_or_real import FAKE
+from analyzer.counting.execution.meta_fake_or_real import FAKE, REAL
 
 MACS = 3 * 4 * 4
 
@@ -115,6 +115,44 @@ def test_a_model_that_mixes_in_tensors_on_the_processor_is_counted_on_fake_tenso
     result = count_model(kind(), (torch.ones(3, 4),), train=train)
     assert (result.count.totals.macs, result.count.totals.backward_macs) == (MACS, MACS if train else None)
     assert result.notes[0].startswith("counted on fake tensors")
+
+
+@pytest.mark.parametrize(("limit_s", "passes"), [(1e9, 1), (-1.0, 0)])
+def test_fake_tensors_are_left_out_where_passes_on_meta_took_long(limit_s, passes, monkeypatch):
+    """They take longest per operator: six times the processor time of a pass on meta."""
+    monkeypatch.setattr(count_any_model, "MAX_BEFORE_FAKE_S", limit_s)
+    seen: list[str] = []
+    original = count_any_model._count_at
+    monkeypatch.setattr(
+        count_any_model, "_count_at", lambda place, *rest: (seen.append(place), original(place, *rest))[1]
+    )
+    result = count_model(Gated(), (torch.ones(3, 4),))
+    assert seen.count(FAKE) == passes
+    assert (seen[-1], result.count.totals.macs) == (REAL, MACS)
+
+
+class AttendsAndReads(nn.Module):
+    """Attention as libraries call it; a CPU's kernel leaves nothing to copy for `contiguous`."""
+
+    def __init__(self, *, reads: bool) -> None:
+        super().__init__()
+        self.reads, self.out = reads, nn.Linear(8, 8)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        if self.reads:
+            x = x[:, : int(lengths.max())]
+        heads = x.unflatten(-1, (2, 4)).transpose(1, 2)
+        attended = nn.functional.scaled_dot_product_attention(heads, heads, heads)
+        return self.out(attended.transpose(1, 2).contiguous().flatten(2))
+
+
+def test_known_values_change_no_row():
+    arguments = torch.ones(2, 5, 8), torch.tensor([3, 5])
+    plain, reading = (count_model(AttendsAndReads(reads=reads).eval(), arguments) for reads in (False, True))
+    assert [note.startswith("counted on meta with the values") for note in reading.notes] == [True]
+    assert [(row.op, row.macs, row.bytes_read) for row in reading.count.rows if row.macs or row.op == "contiguous"] == [
+        (row.op, row.macs, row.bytes_read) for row in plain.count.rows
+    ]
 
 
 def test_a_path_by_device_is_that_of_the_given_tensors():

@@ -73,11 +73,10 @@ def _divides(node: Node, below: RowsBelow) -> bool:
     operators = _operators(node.path, below.get(node.path, ()))
     if node.repeat > 1 or len(operators) <= MAX_STEPS or any(row.path == node.path and row.macs for row in operators):
         return False
-    inside = any(
-        child.repeat > 1 or len(_operators(child.path, below.get(child.path, ()))) >= MIN_OPERATORS
-        for child in node.children
+    inside = (_operators(child.path, below.get(child.path, ())) for child in node.children)
+    return (
+        any(len(parts) >= MIN_OPERATORS for parts in inside) or sum(bool(row.macs) for row in operators) > MAX_PRODUCTS
     )
-    return inside or sum(bool(row.macs) for row in operators) > MAX_PRODUCTS
 
 
 def _box(node: Node, whole: Node, modules: Mapping[str, Module], below: RowsBelow) -> Box:

@@ -148,7 +148,7 @@ class Attention(nn.Module):
 def test_the_sizes_that_a_model_takes(tmp_path: Path):
     file = tmp_path / "taken.py"
     file.write_text(TAKEN, encoding="utf-8")
-    with pytest.raises(AnalyzerError, match=r"takes height = width 4 alone"):
+    with pytest.raises(AnalyzerError, match=r"accepts only height = width 4"):
         scale(f"{file}:Fixed", over="height=width", input="1x4x4")
     costs = scale(f"{file}:Fixed", input="1x4x4")
     assert [axis.name for axis in costs.axes] == ["batch"]

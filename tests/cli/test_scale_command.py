@@ -52,7 +52,7 @@ def test_a_size_that_the_model_refuses_is_named_and_the_others_are_shown(analyze
     assert "error" in data["values"][0]
     refused = analyze("scale", "googlenet", "--over", "height=width", "--at", "8,9")
     assert (refused.status, refused.out) == (2, "")
-    assert "takes is 31" in refused.err
+    assert "accepts is 31" in refused.err
     assert refused.err.count("\n") == 1
 
 

@@ -3,8 +3,9 @@
     python -m benchmarks.module_shares [--rounds 10] [--seconds 0.5]
 
 Each round times the model, and the model without each module, in a plain loop and by the worker of `analyze time`,
-every one in a forked process that keeps freed memory, in random order: without it, whether passes have page faults
-would depend on which module is deleted. Ten rounds take about 7 minutes.
+every one in a new process that keeps freed memory, in random order: without it, whether passes have page faults would
+depend on which module is deleted. Forked processes would all have one memory layout, whose effect of some percent no
+number of rounds averages out. Ten rounds take about 12 minutes.
 
 A share and a saving agree if the 95 % interval of their difference over the rounds includes 0. The other modules may
 take less or more time without the deleted one, which leaves other data in the caches. The column `others` has this
@@ -18,6 +19,7 @@ import random
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,9 +29,11 @@ import numpy as np
 from analyzer.records.timings import Configuration
 from analyzer.timing.statistics import bootstrap_median
 from benchmarks.common import parse_options
-from benchmarks.timing_goals import forked
+from benchmarks.timing_goals import fresh
 
-CHANNELS, SIZE = 32, 40
+# Buffers of this size do not start at equal offsets of a page: there, reads wait for writes to another page, in some
+# modules more than in others, and deleting a module exchanges the buffers of all that follow.
+CHANNELS, SIZE = 32, 41
 MODULES = 10
 MIN_AGREEMENT = 0.01  # Of the pass: shares that differ by less agree, whatever their interval.
 
@@ -96,18 +100,14 @@ def operator_times(without: int, seconds: float, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     options = parse_options(__doc__, rounds=10, seconds=0.5)
-    import torch  # noqa: F401 – before the forks
-
-    import analyzer.timing.worker.timing_task  # noqa: F401
-
     share, others, saved = (defaultdict[int, list[float]](list) for _ in range(3))
     order = random.Random(0)
     for number in range(options.rounds):
         passes: dict[int, float] = {}
         times: dict[int, dict[str, float]] = {}
         for without in order.sample(range(-1, MODULES), MODULES + 1):
-            passes[without] = forked(lambda: loop(without, options.seconds))["pass_s"]  # noqa: B023
-            times[without] = forked(lambda: operator_times(without, options.seconds, number))  # noqa: B023
+            passes[without] = fresh(partial(loop, without, options.seconds))["pass_s"]
+            times[without] = fresh(partial(operator_times, without, options.seconds, number))
         whole = sum(times[-1].values())
         for module in range(MODULES):
             module_s = times[-1].get(str(module), 0.0)

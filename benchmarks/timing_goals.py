@@ -67,16 +67,18 @@ CHILD = """
 import json, sys
 from importlib import import_module
 from analyzer.regression.paired.child.isolation import retain_freed_memory
-kept, name, arguments = json.loads(sys.argv[1])
+kept, module, name, arguments = json.loads(sys.argv[1])
 if kept:
     retain_freed_memory()
-print(json.dumps(getattr(import_module("benchmarks.timing_goals"), name)(*arguments)))
+print(json.dumps(getattr(import_module(f"benchmarks.{module}"), name)(*arguments)))
 """
 
 
 def fresh(call: partial[dict[str, Any]], *, kept: bool = True) -> dict[str, Any]:
-    """As `forked`, in a new interpreter; the call is one of this file."""
-    command = [sys.executable, "-c", CHILD, json.dumps([kept, call.func.__name__, call.args])]
+    """As `forked`, in a new interpreter; the call is that of a benchmark's function."""
+    function: Any = call.func
+    benchmark = Path(function.__code__.co_filename).stem  # Its module's name may be "__main__".
+    command = [sys.executable, "-c", CHILD, json.dumps([kept, benchmark, function.__name__, call.args])]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result

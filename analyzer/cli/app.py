@@ -165,6 +165,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         print_message("interrupted")
         return 130
+    except SystemExit as end:
+        if "_ANALYZE_COMPLETE" in os.environ and isinstance(end.code, int):  # click's way to end after completing.
+            return end.code
+        raise
 
 
 def _usage_message(error: click.UsageError) -> str:

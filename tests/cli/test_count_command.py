@@ -16,7 +16,7 @@ import click
 import pytest
 from click.shell_completion import BashComplete
 
-from analyzer.cli.app import cli
+from analyzer.cli.app import cli, main
 from analyzer.cli.commands import COMMANDS
 from analyzer.cli.commands.command_group import EXAMPLES
 from analyzer.cli.commands.help_by_topic import RARE
@@ -443,6 +443,16 @@ def test_version_shows_the_commit_and_torch(analyze):
 def test_python_m_analyzer_is_the_same_program(analyze, process):
     assert process("--variant", "nin") == analyze("--variant", "nin")
     assert process("--variant", "nope") == analyze("--variant", "nope")
+
+
+def test_completing_a_word_is_no_defect(monkeypatch, capsys):
+    """click ends the process once it has completed."""
+    for name, value in {"_ANALYZE_COMPLETE": "bash_complete", "COMP_WORDS": "analyze recon", "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert main([]) == 0
+    written = capsys.readouterr()
+    assert "plain,reconcile" in written.out
+    assert written.err == ""
 
 
 @pytest.mark.parametrize(

@@ -280,6 +280,7 @@ def test_completion_of_columns_and_keys(runs, environment, project):
         done = subprocess.run(
             [sys.executable, "-m", "analyzer"], env={**environment, **line}, capture_output=True, text=True, check=False
         )
+        assert (done.returncode, done.stderr) == (0, "")
         return [word.partition(",")[2] for word in done.stdout.splitlines()]
 
     assert complete("analyze history li") == ["list"]

@@ -127,7 +127,7 @@ def test_an_archive_with_native_code_is_refused(program, tmp_path, name):
         analyzer.count(str(rewritten(program, tmp_path / "native.pt2", **{name: b""})))
 
 
-@needs_torch(2, 8, "a program has no guards")
+@needs_torch(2, 9, "a program has no guards")
 def test_guards_are_not_executed(program, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     guard = "__import__('os').system('touch RAN') or True"

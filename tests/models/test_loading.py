@@ -220,8 +220,8 @@ def pickled_constant(program: Path, target: Path, name: str) -> Path:
         pickle.dump(Attack(), buffer)
     else:
         torch.save(Attack(), buffer)
-    if "serialized_constants.pt" in zipfile.ZipFile(program).namelist():  # Up to torch 2.7.
-        return changed(program, target, "serialized_constants", buffer.getvalue())
+    if not any("model_constants_config" in part for part in zipfile.ZipFile(program).namelist()):  # Up to torch 2.8.
+        return changed(program, target, r"serialized_constants|data/constants/model\.pt", buffer.getvalue())
     path = changed(program, target, "model_constants_config", json.dumps({"config": {"x": kind}}).encode())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(f"{program.stem}/data/constants/{name}", buffer.getvalue())

@@ -21,6 +21,11 @@ from analyzer.counting.shape_rules.infer import infer
 from analyzer.counting.shape_rules.refused_types import check_types
 from analyzer.records.note import Note
 
+_RUNS_HIGHER_ORDER_OPERATORS = hasattr(TorchDispatchMode, "supports_higher_order_operators")
+if not _RUNS_HIGHER_ORDER_OPERATORS:  # Before torch 2.9.
+    # Some operators on meta import it, which fails while a mode runs. Workers inherit the import from their server.
+    import torch._dynamo
+
 
 class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     supports_higher_order_operators = True
@@ -33,19 +38,14 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # torch's default guards the method with torch._dynamo, whose import takes a second.
 
     def __enter__(self) -> Self:
-        if not hasattr(TorchDispatchMode, "supports_higher_order_operators"):
+        if not _RUNS_HIGHER_ORDER_OPERATORS:
             _register_for_higher_order_operators(type(self))
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
 
 def _register_for_higher_order_operators(mode: type[DispatchMode]) -> None:
-    """Before torch 2.9 an operator such as `cond` runs only under modes in its own table.
-
-    Those releases also cannot import torch._dynamo while a mode runs, and some operators on meta import it.
-    """
-    import torch._dynamo
-
+    """Before torch 2.9 an operator such as `cond` runs only under modes in its own table."""
     for operator in torch._ops._higher_order_ops.values():
         operator.python_key_table.setdefault(mode, partial(_call_mode, operator))
 

@@ -237,7 +237,9 @@ sys.exit(status)
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("moment", "status"), [("while it imports", 130), ("after its end", 0)])
 def test_an_interrupt_outside_the_command(command, moment, status):
-    file = Path(analyzer.__file__).parent / "plugin" / "macscope.py"
+    package = Path(analyzer.__file__).parent
+    folder = package / "plugin" if (package / "plugin").exists() else package.parent  # The latter in a wheel.
+    file = folder / "macscope.py"
     done = command(str(file), moment, "list", program=("-c", STARTED), stdout=subprocess.DEVNULL)
     assert (done.returncode, done.stderr) == (status, "")
 

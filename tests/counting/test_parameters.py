@@ -70,7 +70,7 @@ def test_a_reference_needs_no_input(tmp_path):
     assert analyzer.params(f"{tmp_path / 'net.py'}:Net").params == 4 * 3 + 3
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_a_scripted_module_has_the_names_of_its_classes():
     scripted = torch.jit.trace(nn.Sequential(nn.Linear(4, 3)), torch.zeros(1, 4))
     assert [(row.path, row.type, row.params) for row in analyzer.params(scripted).modules] == [

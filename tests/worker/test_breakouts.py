@@ -163,6 +163,8 @@ Handlers = hostile(lambda: [signal.signal(n, signal.SIG_IGN) for n in (signal.SI
 Forks = hostile(child)
 Daemon = hostile(lambda: child(new_session=True))
 ForksAndReturns = hostile(os.fork)
+Noting = hostile(note_process)
+ForksAndNotes = hostile(lambda: (note_process(), os.fork()))
 Poison = hostile(poison)
 KillsServer = hostile(lambda: signal_server(signal.SIGKILL))
 StopsServer = hostile(lambda: signal_server(signal.SIGSTOP))
@@ -264,6 +266,18 @@ def test_a_model_that_misbehaves_is_counted_and_changes_nothing(models, analyze,
     assert done.out == ""
     assert counted == {f"evil.py:{name}": 0 if name == "Poison" else GOOD_MACS, "evil.py:Good": GOOD_MACS}
     assert all_ended()
+
+
+@pytest.mark.parametrize("options", [(), ("--train",), ("--memory",)])
+def test_a_forked_copy_that_returns_makes_no_further_pass(models, analyze, options):
+    """Each of the passes of a count would double the number of processes."""
+    passes = []
+    for name in ("Noting", "ForksAndNotes"):
+        Path("pids").write_text("")
+        assert analyze("--model", f"evil.py:{name}", *options).status == 0
+        assert all_ended()
+        passes.append(len(Path("pids").read_text().split()))
+    assert passes[1] == passes[0] > 0
 
 
 def test_an_exception_without_a_text_is_named(models, analyze):

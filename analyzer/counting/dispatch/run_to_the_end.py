@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from analyzer.core.errors import AnalyzerError
+from analyzer.worker.run_task import exit_if_forked, is_worker
 
 MAX_ITEMS = 10_000
 
@@ -23,8 +25,15 @@ def run_model(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any] |
     Also in the attributes of objects, where iterators are run.
 
     Raises AnalyzerError for an iterator of more than 10,000 items, and for a coroutine where an event loop runs.
+    In a worker, a copy of the process that the model forked ends here: it would make the other passes too, and fork
+    again in each.
     """
-    return _run(model(*args, **(kwargs or {})), set())
+    process = os.getpid()
+    try:
+        return _run(model(*args, **(kwargs or {})), set())
+    finally:
+        if is_worker():
+            exit_if_forked(process)
 
 
 def _run(output: Any, seen: set[int]) -> Any:

@@ -84,7 +84,9 @@ class _Copies:
             if isinstance(value, Tensor):
                 raise
             return self._by_parts(value)
-        if not {id(tensor) for tensor in tensors_inside(value)}.isdisjoint(map(id, tensors_inside(copied))):
+        # Both lists are kept: the values of a nested tensor are made by the call, and a dead tensor's id is used again.
+        given, new = tensors_inside(value), tensors_inside(copied)
+        if not set(map(id, given)).isdisjoint(map(id, new)):
             return self._by_parts(value)  # An object in it gives itself as its copy.
         self.memo = attempt
         return copied

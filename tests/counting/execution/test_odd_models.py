@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 import analyzer
 from analyzer.core.errors import AnalyzerError
+from analyzer.counting.execution.copy_arguments import clone, copy_arguments
 from analyzer.counting.execution.count_any_model import count_model
 from analyzer.records.rows import Count
 from tests.torch_releases import needs_torch
@@ -145,6 +146,17 @@ def test_jagged_nested_tensors_are_counted_by_their_values():
     ragged = torch.nested.nested_tensor([torch.zeros(3, 4), torch.zeros(2, 4)], layout=torch.jagged)
     count = check(Wraps(lambda y: y), (ragged,), 5 * 4 * 4, 5 * 4 * 4)
     assert count.rows[0].inputs == ((5, 4),)
+
+
+@needs_torch(2, 10, "nested tensors cannot be copied")
+def test_nested_tensors_in_arguments_are_copied_every_time():
+    """Their values are tensors made for the question: an id of a dead tensor once passed for a shared tensor."""
+    for _ in range(200):  # One copy in four failed.
+        ragged = torch.nested.nested_tensor([torch.zeros(3, 4), torch.zeros(2, 4)], layout=torch.jagged)
+        (copied, inside), _ = copy_arguments([ragged, [ragged]], {}, clone)
+        assert copied is inside[0]
+        assert copied is not ragged
+        assert torch.equal(copied.values(), ragged.values())
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype stage")

@@ -188,7 +188,8 @@ def backward_of(name: str, forward: Strategy) -> Strategy:
         gradient = draw.tensor(shape, args[0].dtype)
         if name == "convolution_backward":
             source, weight, bias, *spread = args
-            mask = [draw.flag(), draw.flag(), bias is not None]
+            # oneDNN computes the gradient of the weight wherever that of the bias is asked for, so they go together.
+            mask = [draw.flag(), draw.flag() or bias is not None, bias is not None]
             sizes = None if bias is None else list(bias.shape)
             return DrawnCall(
                 ATEN.convolution_backward.default,

@@ -3,6 +3,7 @@ whatever torch refuses. A rule that declines is right, for torch's own meta kern
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any
 
@@ -84,6 +85,17 @@ def test_a_rule_agrees_with_torch(name):
 
     check()
     assert any(answered)
+
+
+@pytest.mark.parametrize("mask", list(itertools.product([False, True], repeat=3)))
+def test_the_gradients_of_a_convolution_are_those_asked_for(mask):
+    gradient, source, weight = (
+        torch.empty(shape, device="meta") for shape in ((2, 4, 5, 5), (2, 3, 7, 7), (4, 3, 3, 3))
+    )
+    args = (gradient, source, weight, [4], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, list(mask))
+    answer = infer("aten::convolution_backward", args, {})
+    assert described(answer) == described(ATEN.convolution_backward.default(*args))
+    assert tuple(gradient is not None for gradient in answer) == mask
 
 
 # Operators for which the strategies draw nothing that torch refuses.

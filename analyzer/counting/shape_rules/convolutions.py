@@ -131,8 +131,29 @@ def convolution_backward(
     result = conv(whole, weight, None, stride, padding, dilation, groups)
     if result is NotImplemented or result.shape != part.shape:
         return NotImplemented
+    if transposed and not _is_transposed_shape(part, weight, whole, stride, padding, dilation, output_padding):
+        return NotImplemented
     shapes = (source.shape, weight.shape, bias_sizes or weight.shape[:1])
     return tuple(fresh(gradient, shape) if asked else None for shape, asked in zip(shapes, mask, strict=True))
+
+
+def _is_transposed_shape(
+    source: Tensor,
+    weight: Tensor,
+    result: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    output_padding: Sequence[int],
+) -> bool:
+    """Whether a transposed convolution has a result of this size; with a stride, several sizes convolve to `source`."""
+    axes = weight.dim() - 2
+    steps, pads, dilations, extra = (_per_axis(value, axes, 0) for value in (stride, padding, dilation, output_padding))
+    spans = zip(source.shape[2:], weight.shape[2:], steps, pads, dilations, extra, strict=True)
+    expected = [
+        (size - 1) * step - 2 * pad + reach * (width - 1) + more + 1 for size, width, step, pad, reach, more in spans
+    ]
+    return list(result.shape[2:]) == expected
 
 
 def pool(

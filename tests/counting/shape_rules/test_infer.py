@@ -98,6 +98,22 @@ def test_the_gradients_of_a_convolution_are_those_asked_for(mask):
     assert tuple(gradient is not None for gradient in answer) == mask
 
 
+def test_the_gradient_of_a_transposed_convolution_has_the_size_of_its_result():
+    """1x1 by a 1x1 filter with stride (1, 2): one column; two columns also convolve to 1x1, and torch refuses them."""
+    gradient, source, weight = (
+        torch.empty(shape, device="meta") for shape in ((1, 1, 1, 2), (1, 2, 1, 1), (2, 1, 1, 1))
+    )
+    spread = (None, [1, 2], [0, 0], [1, 1], True)
+    mask = [True, True, False]
+    name = "aten::convolution_backward"
+    assert infer(name, (gradient, source, weight, *spread, [0, 0], 1, mask), {}) is NotImplemented
+    assert described(infer(name, (gradient[..., :1].contiguous(), source, weight, *spread, [0, 0], 1, mask), {})) == [
+        ((1, 2, 1, 1), torch.float32, [1]),
+        ((2, 1, 1, 1), torch.float32, [1]),
+        None,
+    ]
+
+
 # Operators for which the strategies draw nothing that torch refuses.
 NEVER_REFUSED = frozenset(
     {

@@ -34,7 +34,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
 def constant_pad(source: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:
     """`pad` runs from the last axis to the first, a pair per axis."""
     shape = list(source.shape)
-    if len(pad) > 2 * len(shape):
+    if len(pad) > 2 * len(shape) or not any(pad):  # Without padding the result is a copy in the same layout.
         return NotImplemented
     for axis, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True), start=1):
         shape[-axis] += before + after

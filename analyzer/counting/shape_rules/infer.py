@@ -209,6 +209,11 @@ def without_rules() -> Iterator[None]:
         _without_rules.pop()
 
 
+def _is_row_major(tensor: Tensor) -> bool:
+    """Whether kernels take a tensor for contiguous. Some strides fit both formats and are channels-last to them."""
+    return tensor.is_contiguous() and (tensor.dim() < 4 or channels_last.format_of(tensor) is None)
+
+
 def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool) -> bool:
     """Whether every tensor is an ordinary meta tensor, contiguous if the rule needs that; adds them to `tensors`.
 
@@ -217,7 +222,7 @@ def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool)
     for argument in arguments:
         kind = type(argument)
         if kind is Tensor or kind is Parameter:
-            if not is_meta(argument) or not (any_layout or argument.is_contiguous() or argument.dim() <= 2):
+            if not is_meta(argument) or not (any_layout or argument.dim() <= 2 or _is_row_major(argument)):
                 return False
             tensors.append(argument)
         elif kind not in _NUMBERS:

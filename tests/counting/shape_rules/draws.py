@@ -97,7 +97,9 @@ def convolution(axes: int, name: str) -> Strategy:
         source = lay([*batch, draw.valid(groups * deep, invalid=[groups * deep + 1]), *image], dtype=dtype)
         weight = lay([draw.valid(groups * wide, invalid=[groups * wide + 1]), deep, *kernel], dtype=dtype)
         bias = draw.valid(None, torch.ones(weight.shape[0], dtype=dtype), invalid=[torch.ones(9, dtype=dtype)])
-        fixed_layout = dtype in (torch.float32, torch.float64)  # In half precision oneDNN has layouts of its sizes.
+        # In half precision oneDNN has layouts of its sizes. Of strides that fit two layouts, the CPU's kernels of one
+        # axis choose another than torch's meta kernels.
+        fixed_layout = axes > 1 and dtype in (torch.float32, torch.float64)
         if name == "convolution":
             turned = draw.flag() and groups == 1 and deep == wide and not any(padding)
             spread = (stride, padding, dilation, turned, [0] * axes, groups)
@@ -187,7 +189,9 @@ def backward_of(name: str, forward: Strategy) -> Strategy:
             # Pools do not check the batch and the channels of a gradient, but write beyond the result.
             result = torch.ones(*(args[0].shape[:-2] if "pool" in name else (2, 3)), 4, 4)
         output, *indices = result if isinstance(result, tuple) else (result,)
-        shape = draw.valid(list(output.shape), invalid=[[*output.shape[:-1], output.shape[-1] + 1]])
+        # The kernel of a max pool does not compare its gradient with the indices, but reads beyond them.
+        wrong = [[*output.shape[:-1], output.shape[-1] + 1]] if not indices else []
+        shape = draw.valid(list(output.shape), invalid=wrong)
         gradient = draw.tensor(shape, args[0].dtype)
         if name == "convolution_backward":
             source, weight, bias, *spread = args
@@ -202,6 +206,8 @@ def backward_of(name: str, forward: Strategy) -> Strategy:
         if name == "_adaptive_avg_pool2d_backward":
             return DrawnCall(ATEN._adaptive_avg_pool2d_backward.default, (gradient, args[0]))
         source, *settings = args
+        # With a dilation in ceil mode torch's indices may lie beyond the source, where the gradient's kernel writes.
+        indices = [index.clamp(max=source.shape[-2:].numel() - 1) for index in indices]
         if name.startswith("avg"):
             settings += [True, None][len(settings) - 4 :]  # The schema has no defaults here.
         return DrawnCall(getattr(ATEN, name).default, (gradient, source, *settings, *indices))

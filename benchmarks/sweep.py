@@ -29,12 +29,12 @@ WIDTHS = 100  # Of the second of two layers.
 SLEEP = """
 import time
 import analyzer
-from analyzer.sweeps import count_or_time
+from analyzer.sweeps import run_configuration
 record = analyzer.count("nin")
 def sleep(case, *others):
     time.sleep(1)
     return record
-count_or_time._timed = sleep
+run_configuration._timed = sleep
 """
 
 

@@ -14,7 +14,7 @@ from analyzer.records.record_json import envelope
 from analyzer.trends.change_points import MIN_RUNS, ChangePoint, History, Trend
 from analyzer.trends.point import TIME, Point, differing_keys, load_environment
 from analyzer.trends.series import ALL, Series, environment_differences
-from analyzer.trends.step_test import MIN_LOG_CHANGE
+from analyzer.trends.step_significance import MIN_LOG_CHANGE
 from reports.cells import interval_text, ratio_text
 from reports.table import MISSING, Cell, Row, Table, columns
 

@@ -113,7 +113,7 @@ def nearest(name: str, known: Iterable[str], *, max_shown: int = 12) -> str:
 
 
 # What macscope installs; without it, commands that need none of these packages still work.
-PACKAGES = ("torch", "fvcore", "pandas", "plotly", "numpy", "sqlalchemy", "alembic")
+PACKAGES = ("torch", "fvcore", "pandas", "plotly", "numpy", "scipy", "sqlalchemy", "alembic")
 
 
 def missing_package(error: BaseException) -> str:

@@ -56,6 +56,11 @@ def stored_bytes(cache: Any, grows: Sequence[bool] = (), bits: int | None = None
     )
 
 
+def bytes_per_token(after_one: int, after_two: int, batch: int) -> int:
+    """What each further token of a sequence adds, from the bytes of the caches of a batch after one and two tokens."""
+    return (after_two - after_one) // batch
+
+
 def _groups(tensor: Tensor, size: int) -> int:
     return prod(tensor.shape[:-1]) * -(-tensor.shape[-1] // size)
 

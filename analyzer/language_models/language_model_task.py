@@ -16,7 +16,7 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.serialize import from_json
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.randomness import seeded
-from analyzer.language_models.kv_cache import CACHES, cache_after, stored_bytes, which_grow
+from analyzer.language_models.kv_cache import CACHES, bytes_per_token, cache_after, stored_bytes, which_grow
 from analyzer.models.model_errors import naming_the_model
 from analyzer.models.optional_libraries import imported
 from analyzer.models.references import resolve
@@ -63,8 +63,10 @@ def handle(request: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
     grows = which_grow(caches["one"], caches["two"])
     if bits and not any(grows):
         raise AnalyzerError(f"{one_line(reference)}: its cache does not grow with the text; leave out --cache-dtype")
-    for length, cache in caches.items():
-        send({"event": "cache", "name": length, "bytes": stored_bytes(cache, grows, bits, group)})
+    sizes = {length: stored_bytes(cache, grows, bits, group) for length, cache in caches.items()}
+    sizes["token"] = bytes_per_token(sizes.pop("one"), sizes.pop("two"), batch)
+    for length, size in sizes.items():
+        send({"event": "cache", "name": length, "bytes": size})
     steps = {"decode": caches["context"], **{f"decode {length}": caches[str(length)] for length in curve}}
     for step, cache in steps.items():
         decode = count_module(model, (), {"input_ids": ids[:, :1], name: cache, "use_cache": True}, train=False)

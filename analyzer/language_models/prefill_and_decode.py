@@ -131,7 +131,7 @@ def count_language_model(
         (last,) = (line["last"] for line in reply.lines if line.get("name") == "prefill")
         model = LanguageModel(
             reference, batch, prompt, decode, architecture, records["prefill"], records["decode"], records["training"],
-            caches["context"], (caches["two"] - caches["one"]) // batch, bool(last),
+            caches["context"], caches["token"], bool(last),
             cache_dtype or architecture.dtype, cache_group if cache_dtype in GROUPED else 0,
         )  # fmt: skip
         return model.replace(curve=tuple(

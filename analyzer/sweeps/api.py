@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError, one_line, require_positive_int
-from analyzer.sweeps.count_or_time import Limits, machine_memory
 from analyzer.sweeps.grid import Grid, cases
 from analyzer.sweeps.grid_file import parse_grid, read_toml
+from analyzer.sweeps.run_configuration import Limits, machine_memory
 
 if TYPE_CHECKING:
     import pandas

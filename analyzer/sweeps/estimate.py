@@ -11,8 +11,8 @@ from analyzer.core.version import torch_build
 from analyzer.records.analyze_folder import load_peaks
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
-from analyzer.sweeps.count_or_time import Limits
 from analyzer.sweeps.keys import identity
+from analyzer.sweeps.run_configuration import Limits
 from analyzer.sweeps.run_locally import run_local
 
 

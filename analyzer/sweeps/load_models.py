@@ -11,8 +11,8 @@ from analyzer.networks import find
 from analyzer.networks.walk import walk
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
-from analyzer.sweeps.count_or_time import Limits
 from analyzer.sweeps.keys import is_builtin
+from analyzer.sweeps.run_configuration import Limits
 from analyzer.sweeps.run_locally import GIVEN_UP, Job, run_local
 
 Loaded: TypeAlias = tuple[str, tuple[str, ...]]  # What is loaded once: a model and its inputs.

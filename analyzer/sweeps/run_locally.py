@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from analyzer.core.errors import CannotMeasure, one_line
 from analyzer.core.serialize import to_json
 from analyzer.records.sweep_result import Case
-from analyzer.sweeps.count_or_time import Limits, failed_row
+from analyzer.sweeps.run_configuration import Limits, failed_row
 from analyzer.sweeps.sweep_worker import receive
 from analyzer.sweeps.sweep_worker_client import Process
 

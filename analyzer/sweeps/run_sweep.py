@@ -11,9 +11,9 @@ from analyzer.core.errors import one_line
 from analyzer.core.frozen import Frozen
 from analyzer.records.sweep_result import Case
 from analyzer.sweeps.code_hashes import source_of
-from analyzer.sweeps.count_or_time import Limits, failed_row, ignore
 from analyzer.sweeps.keys import case_key, grid_key, result_key
 from analyzer.sweeps.load_models import Loaded, load_error, load_errors, loaded
+from analyzer.sweeps.run_configuration import Limits, failed_row, ignore
 from analyzer.sweeps.run_locally import Job, run_local
 
 if TYPE_CHECKING:

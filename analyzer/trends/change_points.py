@@ -17,7 +17,14 @@ import numpy as np
 from analyzer.core.errors import CannotMeasure
 from analyzer.core.frozen import Frozen
 from analyzer.trends.series import Series
-from analyzer.trends.step_test import P_VALUE, Array, detectable_step, difference_noise, step_error, step_p_value
+from analyzer.trends.step_significance import (
+    P_VALUE,
+    Array,
+    detectable_step,
+    difference_noise,
+    step_error,
+    step_p_value,
+)
 
 MIN_RUNS = 4
 RESAMPLES = 2000

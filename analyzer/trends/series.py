@@ -17,7 +17,7 @@ import numpy as np
 
 from analyzer.core.frozen import Frozen
 from analyzer.trends.point import REFERENCE, TIME, Point, differing_keys
-from analyzer.trends.step_test import difference_noise
+from analyzer.trends.step_significance import difference_noise
 
 Normalization: TypeAlias = Literal["reference", "shared", "none"]
 MIN_OTHER_TIMES = 3  # With two other times in a run it is unknown which of them changed.

@@ -13,7 +13,7 @@ from analyzer.sweeps.analysis.pareto import Candidate, Front
 from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve, Step
 from reports import cells
 from reports.cells import interval_text, ratio_text
-from reports.sweeps.heat_maps import fewer_values, heat_table
+from reports.sweeps.heat_map_tables import fewer_values, heat_table
 from reports.sweeps.names_and_phrases import (
     COST_TITLES,
     MAX_ROWS,

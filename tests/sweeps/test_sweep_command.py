@@ -13,7 +13,7 @@ import analyzer
 from analyzer.database.store import open_store
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
-from analyzer.sweeps.count_or_time import failed_row
+from analyzer.sweeps.run_configuration import failed_row
 from reports.sweeps.run_tables import run_tables
 from reports.table import cell_text
 

@@ -12,7 +12,7 @@ from analyzer.database.result_rows import encode
 from analyzer.records.analyze_folder import FOLDER
 from analyzer.records.load_records import load_all
 from analyzer.sweeps import sweep_worker
-from analyzer.sweeps.count_or_time import Limits
+from analyzer.sweeps.run_configuration import Limits
 from tests.sweeps.results import result
 
 

@@ -15,9 +15,9 @@ from analyzer.core.signals import termination_as_interrupt
 from analyzer.core.units import METRICS
 from analyzer.records.sweep_result import Case
 from analyzer.sweeps.api import settings_of
-from analyzer.sweeps.count_or_time import machine_memory
 from analyzer.sweeps.grid import AXES, Grid, cases
 from analyzer.sweeps.grid_file import Locate, nowhere, parse_grid, read_toml
+from analyzer.sweeps.run_configuration import machine_memory
 
 if TYPE_CHECKING:
     from analyzer.sweeps.estimate import Estimate

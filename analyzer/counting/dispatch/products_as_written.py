@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from analyzer.counting.dispatch import recurrent
+from analyzer.counting.dispatch.backward_macs import GradientTracker
 from analyzer.counting.dispatch.concatenation import CONCATENATIONS, concatenate, has_many_inputs
-from analyzer.counting.dispatch.gradient_tracker import GradientTracker
 from analyzer.counting.operators.einsum_as_matmul import EinsumAsMatmul
 
 CONVOLUTIONS = frozenset(

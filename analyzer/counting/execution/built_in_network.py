@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from analyzer.counting.dispatch.backward import count_backward
+from analyzer.counting.dispatch.backward_pass import count_backward
 from analyzer.counting.dispatch.counter import count_operators
 from analyzer.counting.dispatch.memory_by_liveness import track_memory
 from analyzer.counting.execution.precision import cast

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from analyzer.core.errors import AnalyzerError, full_text
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shapes
-from analyzer.counting.dispatch.backward import track_gradients
+from analyzer.counting.dispatch.backward_pass import track_gradients
 from analyzer.counting.dispatch.counter import CountedPass, count_pass
 from analyzer.counting.dispatch.memory_by_liveness import track_memory
 from analyzer.counting.dispatch.tensors import is_fake, shapes_of, storage_id, tensors_inside

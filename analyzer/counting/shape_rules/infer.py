@@ -211,7 +211,9 @@ def without_rules() -> Iterator[None]:
 
 def _is_row_major(tensor: Tensor) -> bool:
     """Whether kernels take a tensor for contiguous. Some strides fit both formats and are channels-last to them."""
-    return tensor.is_contiguous() and (tensor.dim() < 4 or channels_last.format_of(tensor) is None)
+    return tensor.is_contiguous() and (
+        tensor.dim() < 4 or tensor.stride(1) != 1 or channels_last.format_of(tensor) is None
+    )
 
 
 def _plain(arguments: Iterable[Any], tensors: list[Tensor], *, any_layout: bool) -> bool:

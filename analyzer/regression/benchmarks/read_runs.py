@@ -14,7 +14,7 @@ from analyzer.trends.pytest_benchmark import WANTED, BenchmarkRun, read_run
 def load_rules() -> Rules:
     """The project's tolerance and limit. Raises CannotMeasure without scipy, which computes the bounds."""
     if find_spec("scipy") is None:
-        raise CannotMeasure("comparing benchmarks needs scipy; pip install '.[check]' from a checkout")
+        raise CannotMeasure("comparing benchmarks needs scipy, which is not installed; pip install scipy")
     settings = config.read()
     return Rules(settings.time_tolerance, settings.time_limit)
 

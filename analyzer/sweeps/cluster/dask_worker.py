@@ -19,7 +19,7 @@ from analyzer.core.serialize import from_json
 from analyzer.records.sweep_result import Case
 from analyzer.sweeps.cluster import software
 from analyzer.sweeps.cluster.model_files import unpack
-from analyzer.sweeps.count_or_time import machine_memory
+from analyzer.sweeps.run_configuration import machine_memory
 from analyzer.sweeps.sweep_worker import receive
 from analyzer.sweeps.sweep_worker_client import Process
 

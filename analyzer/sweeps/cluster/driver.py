@@ -14,7 +14,7 @@ from analyzer.sweeps.cluster.model_files import model_file, shipment
 from analyzer.sweeps.cluster.placement import check_needs
 from analyzer.sweeps.cluster.send_jobs import Dispatch
 from analyzer.sweeps.cluster.software import software
-from analyzer.sweeps.count_or_time import Limits, ignore, machine_memory
+from analyzer.sweeps.run_configuration import Limits, ignore, machine_memory
 from analyzer.sweeps.run_locally import Job
 
 ANSWER_S = 15.0  # For workers that are there at the start.

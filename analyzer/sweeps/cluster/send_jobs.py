@@ -21,7 +21,7 @@ from analyzer.sweeps.cluster.dask_worker import Request, run_cases, stop
 from analyzer.sweeps.cluster.fleet import Fleet
 from analyzer.sweeps.cluster.job_queue import Group, Task, Tasks
 from analyzer.sweeps.cluster.model_files import Shipment, as_asked
-from analyzer.sweeps.count_or_time import failed_row
+from analyzer.sweeps.run_configuration import failed_row
 from analyzer.sweeps.run_locally import MAX_KILLED, TICK_S, Job
 
 if TYPE_CHECKING:

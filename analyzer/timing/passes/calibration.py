@@ -2,22 +2,26 @@
 
 A mark, the wrapper of a leaf and the torch function mode take about a microsecond per operator, which would count as
 the operator's time or as overhead. Each part is measured with operators that do nothing. In a model's own pass, whose
-operators take the nearest caches, instruments take a tenth to half longer: all costs are scaled to what they add to
-that pass. Then they are subtracted.
+operators take the nearest caches, and while the machine is slow, instruments take a tenth to half longer: all costs are
+scaled to what they add to that pass, as far as the pairs of passes with and without them that were timed so far show
+it. `timeline` then subtracts them.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from bisect import insort
 from collections.abc import Callable
 from itertools import cycle
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from analyzer.core.frozen import Frozen
+from analyzer.records.timings import interquartile
 from analyzer.timing.passes.backward import BackwardInstrument
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 
@@ -40,9 +44,6 @@ class OperatorCost(Frozen):
     inner: float = 0.0
     outer: float = 0.0
 
-    def times(self, factor: float) -> OperatorCost:
-        return OperatorCost(factor * self.inner, factor * self.outer)
-
 
 class InstrumentCost(Frozen):
     """Of leaf modules, of torch functions, of other modules, and of autograd's nodes; `mark` of a single mark,
@@ -61,15 +62,30 @@ class InstrumentCost(Frozen):
             return self.function
         return self.leaf if is_operator(ran) else self.module
 
-    def times(self, factor: float) -> InstrumentCost:
-        leaf, function, module = (cost.times(factor) for cost in (self.leaf, self.function, self.module))
-        return InstrumentCost(leaf, function, module, factor * self.node, factor * self.mark, factor * self.call)
 
+class CostFit:
+    """`factor` scales the estimated cost of a pass's instruments to what they add to it, at most by `MAX_FACTOR`: a
+    larger difference has another cause."""
 
-def cost_factor(added_s: float, estimated_s: float) -> float:
-    """What scales the estimated cost of a pass's instruments to what they add to it, at most by `MAX_FACTOR`: a larger
-    difference has another cause."""
-    return min(max(added_s / estimated_s, 1 / MAX_FACTOR), MAX_FACTOR)
+    def __init__(self) -> None:
+        self.factor = 1.0
+        self.instrumented_s: list[float] = []
+        self.plain_s: list[float] = []
+
+    def add_pair(self, instrumented_s: float, plain_s: float, estimated_s: float) -> bool:
+        """Of two passes one after the other; `instrumented_s` is the sum of the parts and of the costs subtracted from
+        them. False, and nothing is fitted, if the cost is a small share of the pass.
+
+        The difference of interquartile means, because results are interquartile means too, and because minima would
+        leave out that instruments take longer as well while the machine is slow.
+        """
+        if estimated_s < MIN_FITTED_SHARE * plain_s:
+            return False
+        insort(self.instrumented_s, instrumented_s)
+        insort(self.plain_s, plain_s)
+        added_s = fmean(interquartile(self.instrumented_s)) - fmean(interquartile(self.plain_s))
+        self.factor = min(max(added_s / estimated_s, 1 / MAX_FACTOR), MAX_FACTOR)
+        return True
 
 
 def passes_per_sample(pass_s: float) -> int:

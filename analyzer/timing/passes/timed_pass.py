@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -17,9 +17,8 @@ from analyzer.timing.clock.sampling import StopSampling
 from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
 from analyzer.timing.passes.calibration import (
     FITTED_PAIRS,
-    MIN_FITTED_SHARE,
+    CostFit,
     InstrumentCost,
-    cost_factor,
     measure_instrument_cost,
     passes_per_sample,
     warm_up_samples,
@@ -61,7 +60,9 @@ class Pass:
         self.run_model = run_model or run
         self.run_plain = self.run_model  # What `instrumented` runs, without instruments.
         self.repeats, self.warm_ups, self.cost = 1, 0, InstrumentCost()
-        self.subtracted_s = 0.0  # The cost of instruments in the last instrumented pass.
+        self.fit = CostFit()
+        self.estimated_s = 0.0  # The cost of instruments in the last instrumented pass, before it is fitted.
+        self.plain_s: float | None = None  # Of the last pass without instruments, until it is in a pair.
         self.made = 0  # Passes so far.
         self.refill: Callable[[int], None] = lambda passes: None  # Draws the inputs of the next passes.
         self.keys: list[Key] = [("forward", span.path, span.op, span.call) for span in spans]
@@ -73,7 +74,10 @@ class Pass:
 
     def uninstrumented(self, *, blocked: bool = False) -> float:
         """Seconds of one pass; `blocked`: GPU time, by a queue that is blocked until the pass is queued."""
-        return self._sample(self.run_whole, blocked=blocked)
+        seconds = self._sample(self.run_whole, blocked=blocked)
+        if self.run_whole is self.run_plain:
+            self.plain_s = seconds
+        return seconds
 
     @property
     def passes(self) -> int:
@@ -105,17 +109,11 @@ class Pass:
 
     def fit_cost(self) -> None:
         """Scales the cost of instruments to what they add to this pass. Raises OperatorsChanged."""
-        if not isinstance(self.clock, HostClock):
-            return
-        parts_s, plain_s = list[float](), list[float]()
         for _ in range(FITTED_PAIRS):
-            parts_s.append(sum(self.instrumented().values()))
-            plain_s.append(self._sample(self.run_plain))
-            if self.subtracted_s < MIN_FITTED_SHARE * plain_s[0]:
+            self.plain_s = self._sample(self.run_plain)
+            self.instrumented()
+            if not self.fit.plain_s:
                 return
-        added_s = min(parts_s) + self.subtracted_s - min(plain_s)  # Other load only adds time.
-        self.cost = self.cost.times(cost_factor(added_s, self.subtracted_s))
-        self.timeline = None
 
     def _measure_cost(self) -> InstrumentCost:
         return measure_instrument_cost(self.instrument.mark, self._nanoseconds)
@@ -128,7 +126,15 @@ class Pass:
         """Seconds of each operator and of the overhead in one pass. Raises OperatorsChanged."""
         passes = min(self.repeats, MAX_INSTRUMENTED)
         self._instrumented_forward(passes, self.repeats * self.warm_ups)
-        return self._forward_durations(self.clock.seconds(self.instrument.marks), passes)
+        times = self._forward_durations(self.clock.seconds(self.instrument.marks), passes)
+        self._add_pair(times)
+        return times
+
+    def _add_pair(self, times: Mapping[Key, float]) -> None:
+        if self.plain_s is not None and isinstance(self.clock, HostClock):
+            with_cost_s = sum(times.values()) + self.fit.factor * self.estimated_s
+            self.fit.add_pair(with_cost_s, self.plain_s, self.estimated_s)
+        self.plain_s = None
 
     def _forward_durations(self, reached: Sequence[float], passes: int = 1) -> dict[Key, float]:
         """The mean over the passes, which follow each other at once: the last mark of each is the first of the next."""
@@ -139,8 +145,8 @@ class Pass:
             self.timeline = forward_timeline(self.ran, self.keys, paths_of(self.model), self.cost, passed_on)
         if ran != self.ran * passes:
             raise OperatorsChanged("modules are called in another order from pass to pass")
-        self.subtracted_s = sum(self.timeline.costs)
-        return self.timeline.durations(reached, passes)
+        self.estimated_s = sum(self.timeline.costs)
+        return self.timeline.durations(reached, passes, self.fit.factor)
 
     def _instrumented_forward(self, passes: int, warm_ups: int) -> Any:
         """Leaves the marks in `instrument.marks`. Returns what the last pass returns."""
@@ -227,5 +233,7 @@ class Training(Pass):
             # At once, as in a step without instruments: what follows evicts data from the caches.
             times["optimizer", "", "step", 1] = self.clock.elapsed(self._step)
         timeline = backward_timeline([self.backward_keys[owner] for owner in backward.owners], self.cost)
-        self.subtracted_s += sum(timeline.costs)
-        return times | timeline.durations(reached)
+        self.estimated_s += sum(timeline.costs)
+        times |= timeline.durations(reached, factor=self.fit.factor)
+        self._add_pair(times)
+        return times

@@ -7,6 +7,7 @@ numpy, and freeing memory in its own forward.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import TypeAlias
 
 from analyzer.core.frozen import Frozen
@@ -26,14 +27,20 @@ class Timeline(Frozen):
     costs: tuple[float, ...]
     operators: tuple[int, ...]
 
-    def durations(self, reached: Sequence[float], passes: int = 1) -> dict[Key, float]:
-        """Seconds of each key in one pass, from the seconds at each mark of `passes`, without the cost of
-        instruments."""
+    def durations(self, reached: Sequence[float], passes: int = 1, factor: float = 1.0) -> dict[Key, float]:
+        """Seconds of each key in one pass, from the seconds at each mark of `passes`, without `factor` times the cost
+        of instruments.
+
+        Where a cost exceeds the time of its key, mostly the overhead's, the others bear the difference: `factor` is
+        known better than which part of the cost lies between which marks.
+        """
         seconds = [0.0] * len(self.keys)
         for owner, start, end in zip(self.owners * passes, reached[:-1], reached[1:], strict=True):
-            seconds[owner] += end - start
-        parts = zip(self.keys, seconds, self.costs, strict=True)
-        return {key: max(duration / passes - cost, 0.0) for key, duration, cost in parts}
+            seconds[owner] += (end - start) / passes
+        parts = [(key, taken, factor * cost) for key, taken, cost in zip(self.keys, seconds, self.costs, strict=True)]
+        excess = sum(cost - taken for _, taken, cost in parts if cost > taken)
+        scale = 1 + excess / (sum(cost for _, taken, cost in parts if cost < taken) or inf)
+        return {key: max(taken - scale * cost, 0.0) for key, taken, cost in parts}
 
 
 def overhead_key(phase: Phase, path: str) -> Key:

@@ -11,7 +11,7 @@ from analyzer.sweeps.analysis.dimensions import dimensions
 from analyzer.sweeps.analysis.heat_map import HeatCell, HeatMap, heat_maps
 from reports.page.context import Block, Chart, Choice, Section
 from reports.page.figures import sweeps as figures
-from reports.sweeps.heat_maps import HEAT_TITLES, fixed_text, heat_table, heat_text, heat_title
+from reports.sweeps.heat_map_tables import HEAT_TITLES, fixed_text, heat_table, heat_text, heat_title
 
 LEAD = "Two dimensions of the grid: those of --axes, or those with the most values. Others can be selected."
 MAX_DIMENSIONS = 5  # Of which any two can be chosen.

@@ -1,4 +1,5 @@
-"""The section What if: built-in networks with other numbers, counted in the browser by `scripts/what_if.js`.
+"""The section What if: built-in networks with other numbers, counted in the browser by `scripts/what_if.js` and
+`scripts/closed_form.js`.
 
 Without a script the section has the counts at other resolutions.
 """

@@ -8,9 +8,9 @@ from analyzer.timing.clock.clocks import HostClock
 from analyzer.timing.passes.calibration import (
     MAX_FACTOR,
     MAX_REPEATS,
+    CostFit,
     InstrumentCost,
     OperatorCost,
-    cost_factor,
     measure_instrument_cost,
     passes_per_sample,
     warm_up_samples,
@@ -72,6 +72,15 @@ def test_the_cost_of_instruments_is_subtracted():
     assert short[keys[0]] == 0.0
 
 
+def test_costs_beyond_the_overhead_are_borne_by_operators():
+    """An operator of 9 µs, and 1 µs of overhead that should cost 2 µs: 2 + 2 µs are taken off the pass of 10 µs."""
+    key = ("forward", "a", "conv2d", 1)
+    cost = InstrumentCost(leaf=OperatorCost(inner=2e-6, outer=2e-6))
+    times = forward_timeline([1], [key], {}, cost).durations([0.0, 0.5e-6, 9.5e-6, 10e-6])
+    assert times["forward", "", "overhead", 1] == 0.0
+    assert times[key] == pytest.approx(6e-6)
+
+
 def test_overhead_belongs_to_the_innermost_open_module():
     block, inner = 1000, 2000
     ran = [~block, 5, ~inner, "add", None, None]
@@ -130,7 +139,17 @@ def test_costs_of_a_clock_that_ticks_once_per_mark():
     ("added_s", "factor"), [(3e-6, 1.5), (2e-6, 1.0), (1.5e-6, 0.75), (9e-6, MAX_FACTOR), (-1e-6, 1 / MAX_FACTOR)]
 )
 def test_costs_are_scaled_to_what_instruments_add_at_most_twofold(added_s, factor):
-    assert cost_factor(added_s, 2e-6) == pytest.approx(factor)
+    fit = CostFit()
+    assert fit.add_pair(10e-6 + added_s, 10e-6, estimated_s=2e-6)
+    assert fit.factor == pytest.approx(factor)
+
+
+def test_one_disturbed_pair_does_not_change_the_factor():
+    """The middle half of eight pairs leaves out the one that took a millisecond."""
+    fit = CostFit()
+    for instrumented_s in (13e-6, 13e-6, 13e-6, 1e-3, 13e-6, 13e-6, 13e-6, 13e-6):
+        fit.add_pair(instrumented_s, 10e-6, estimated_s=2e-6)
+    assert fit.factor == pytest.approx(1.5)
 
 
 def test_the_parts_add_up_to_the_pass_after_the_costs_are_fitted():
@@ -147,7 +166,7 @@ def test_the_parts_add_up_to_the_pass_after_the_costs_are_fitted():
     timed.cost = InstrumentCost(leaf=OperatorCost(0.5e-6, 0.75e-6))  # 1.25 µs of two operators; in truth 2 µs.
     assert sum(timed.instrumented().values()) == pytest.approx(5e-6 - 2.5e-6)
     timed.fit_cost()
-    assert timed.cost.leaf == OperatorCost(pytest.approx(0.8e-6), pytest.approx(1.2e-6))
+    assert timed.fit.factor == pytest.approx(1.6)
     assert sum(timed.instrumented().values()) == pytest.approx(timed.uninstrumented()) == pytest.approx(1e-6)
 
 
@@ -155,9 +174,9 @@ def test_costs_far_below_the_pass_are_not_fitted():
     ticks = iter(range(0, 10**12, 10**6))  # Marks are a millisecond apart.
     net, x = nn.Sequential(nn.Linear(4, 4)), torch.zeros(1, 4)
     timed = Pass(lambda: net(x), net, operator_spans(net, lambda: net(x))[0], HostClock(lambda: next(ticks)))
-    timed.cost = cost = InstrumentCost(leaf=OperatorCost(1e-6, 1e-6))
+    timed.cost = InstrumentCost(leaf=OperatorCost(1e-6, 1e-6))
     timed.fit_cost()
-    assert timed.cost == cost
+    assert timed.fit.factor == 1.0
 
 
 def test_a_torchscript_module_is_one_operator():

@@ -109,7 +109,7 @@ def _require_fork_and_scipy() -> None:
     if not hasattr(os, "fork"):
         raise CannotMeasure("a time check forks processes, which this system cannot; use Linux or macOS")
     if find_spec("scipy") is None:
-        raise CannotMeasure("a time check needs scipy; pip install '.[check]' from a checkout")
+        raise CannotMeasure("a time check needs scipy, which is not installed; pip install scipy")
 
 
 def _offset(root: Path) -> Path:

@@ -15,8 +15,8 @@ from analyzer.core.errors import CannotMeasure
 from analyzer.database.result_rows import decode
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
-from analyzer.sweeps import count_or_time as module
-from analyzer.sweeps.count_or_time import Limits, execute
+from analyzer.sweeps import run_configuration as module
+from analyzer.sweeps.run_configuration import Limits, execute
 from analyzer.worker import client
 
 NET = Path(__file__).with_name("net.py")
@@ -113,15 +113,15 @@ def test_times_in_fresh_processes_within_limits(net, failure, limits, reason):
 TIMER = """
 import sys, time
 import analyzer
-from analyzer.sweeps import count_or_time
+from analyzer.sweeps import run_configuration
 from analyzer.records.sweep_result import Case
 record = analyzer.count("nin")
 def attempt(case, *others):
     time.sleep(0.002)
     return record
-count_or_time._timed = attempt
+run_configuration._timed = attempt
 for number in range(50):
-    row = count_or_time.execute(Case("nin", measure=("time",)), key=str(number))
+    row = run_configuration.execute(Case("nin", measure=("time",)), key=str(number))
     print(row["started"], row["ended"])
 """
 

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import t, trim_mean, ttest_ind
 
-from analyzer.trends.step_test import MIN_DEVIATION, detectable_step, difference_noise, mixture_p_value, step_p_value
+from analyzer.trends.step_significance import (
+    MIN_DEVIATION,
+    detectable_step,
+    difference_noise,
+    mixture_p_value,
+    step_p_value,
+)
 
 ALTERNATING = np.tile([0.0, 0.01], 10)  # Negatively correlated runs count as independent ones.
 

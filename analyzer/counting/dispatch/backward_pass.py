@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from analyzer.counting.dispatch import checkpoints
-from analyzer.counting.dispatch.gradient_tracker import GradientTracker
+from analyzer.counting.dispatch.backward_macs import GradientTracker
 from analyzer.counting.dispatch.products_as_written import ProductsAsWritten, plain_recurrent_layers
 from analyzer.counting.dispatch.run_to_the_end import run_model
 from analyzer.counting.dispatch.tensors import output_tensors, run_backward

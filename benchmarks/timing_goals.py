@@ -84,7 +84,7 @@ def fresh(call: partial[dict[str, Any]], *, kept: bool = True) -> dict[str, Any]
     return result
 
 
-def plain_loop(kind: str, seconds: float) -> dict[str, Any]:
+def plain_loop(reference: str, kind: str, seconds: float) -> dict[str, Any]:
     """Median seconds of a pass, of blocks of at least 250 µs as `python -m timeit` times them, and its page faults."""
     from resource import RUSAGE_SELF, getrusage
 
@@ -93,7 +93,8 @@ def plain_loop(kind: str, seconds: float) -> dict[str, Any]:
     from benchmarks import timed_models
 
     torch.set_num_threads(1)
-    model = getattr(timed_models, kind)()
+    # The module of a program that is loaded, as users run it: one that exports it has garbage to collect.
+    model: Any = torch.export.load(reference).module() if kind == "exported" else getattr(timed_models, kind)()
     inputs = [_input(text) for text in INPUTS[kind]]
     if kind in TRAINED:
         optimizer = torch.optim.SGD(model.train().parameters(), lr=1e-6, momentum=0.9)
@@ -184,7 +185,7 @@ def main() -> None:
     for number in range(options.rounds):
         for kind in order.sample(kinds, len(kinds)):
             first_plain = order.random() < 0.5
-            loop = partial(start, partial(plain_loop, kind, options.seconds), kept=kept)
+            loop = partial(start, partial(plain_loop, references[kind], kind, options.seconds), kept=kept)
             plain = loop() if first_plain else None
             ours = start(partial(timed, references[kind], kind, options.seconds, number), kept=kept)
             plain = plain or loop()

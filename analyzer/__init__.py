@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from analyzer.models.spec_to_module import auxiliary_loss as auxiliary_loss
     from analyzer.models.spec_to_module import build as build
     from analyzer.models.spec_to_module import drop_auxiliary as drop_auxiliary
-    from analyzer.records.agreement import Agreement as Agreement
     from analyzer.records.comparison import ComparedMetric as ComparedMetric
     from analyzer.records.comparison import Comparison as Comparison
+    from analyzer.records.crosscheck_result import Agreement as Agreement
     from analyzer.records.load_records import load as load
     from analyzer.records.load_records import load_all as load_all
     from analyzer.records.memory import Memory as Memory
@@ -67,7 +67,7 @@ _NAMES = {
     "analyzer.counting.parameters": "params",
     "analyzer.database.api": "History history",
     "analyzer.models.spec_to_module": "Outputs auxiliary_loss build drop_auxiliary",
-    "analyzer.records.agreement": "Agreement",
+    "analyzer.records.crosscheck_result": "Agreement",
     "analyzer.records.comparison": "ComparedMetric Comparison",
     "analyzer.records.load_records": "load load_all",
     "analyzer.records.memory": "Memory ModuleMemory",

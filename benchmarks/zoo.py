@@ -24,7 +24,7 @@ from analyzer.counting.api import count_reference
 from analyzer.records.record import Record
 from benchmarks import transformers
 from benchmarks.common import parse_options
-from benchmarks.detectors import UNEXPLAINED, explained
+from benchmarks.object_detectors import UNEXPLAINED, explained
 
 PAGE = Path(__file__).parent.parent / "docs" / "zoo.md"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from analyzer.core.inputs import model_label
+from analyzer.core.parse_inputs import model_label
 from analyzer.database.columns import COLUMNS, NAMES
 from analyzer.records.record_json import SCHEMA_VERSION, pretty
 from analyzer.records.timings import Configuration

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, UnknownModel, quoted, similar_names
-from analyzer.core.inputs import is_reference
+from analyzer.core.parse_inputs import is_reference
 from analyzer.networks import VARIANTS, builtin_name
 
 LIBRARIES = ("torchvision", "timm")  # In the order in which a bare name is looked up.

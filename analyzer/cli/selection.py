@@ -10,7 +10,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
 
 if TYPE_CHECKING:
-    from analyzer.core.inputs import Input
+    from analyzer.core.parse_inputs import Input
     from analyzer.core.shapes import Shape
     from analyzer.counting.api import Counter
     from analyzer.networks.variants import Variant
@@ -50,7 +50,7 @@ class Selection(Frozen):
 
     def parse_inputs(self) -> list[Input]:
         """The inputs as shapes without the batch. Raises AnalyzerError for a malformed input."""
-        from analyzer.core.inputs import parse_input
+        from analyzer.core.parse_inputs import parse_input
 
         return [parse_input(text) for text in self.inputs]
 
@@ -61,7 +61,7 @@ class Selection(Frozen):
         Models of options follow those that are arguments, built-in networks first.
         `counter` and `verify` apply to variants only; references are always counted by running them, in a worker.
         """
-        from analyzer.core.inputs import image_shape
+        from analyzer.core.parse_inputs import image_shape
         from analyzer.counting.api import count_variant
 
         if self.timeout_s is not None and not self.references:

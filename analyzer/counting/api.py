@@ -15,7 +15,7 @@ from analyzer.core.errors import (
     quoted,
     require_positive_int,
 )
-from analyzer.core.inputs import Input, image_shape, is_reference, parse_inputs
+from analyzer.core.parse_inputs import Input, image_shape, is_reference, parse_inputs
 from analyzer.counting.closed_form.formulas import count_steps
 from analyzer.networks.variants import Variant, variant
 from analyzer.networks.walk import Mode, walk

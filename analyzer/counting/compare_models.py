@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import is_reference
+from analyzer.core.parse_inputs import is_reference
 from analyzer.core.shapes import Shape, shape_text
 from analyzer.counting.api import count
 from analyzer.records.comparable import unique_names

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.core.inputs import is_reference
+from analyzer.core.parse_inputs import is_reference
 from analyzer.networks.variants import variant
 from analyzer.records.parameters import ModuleParameters, Parameters
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, InputError
-from analyzer.core.inputs import Input, parse_input
+from analyzer.core.parse_inputs import Input, parse_input
 from analyzer.core.serialize import from_json, to_json
 from analyzer.counting.api import reference_counter
 from analyzer.counting.execution.batch_in_input import load  # The server imports it before it forks.

@@ -22,7 +22,7 @@ COLUMNS = (
     Column("run", "text", "name of the sweep or of the timed run"),
     Column("status", "text", "`ok` or `failed`"),
     Column("reason", "text", "why it failed"),
-    Column("model", "text", "as on the command line, without its changes"),
+    Column("model", "text", "as on the command line, without its overrides"),
     Column("overrides", "text", "changed layer sizes of a built-in network: `inception_4a.reduce_5x5=32`"),
     Column("device", "text", "torch's name of the device"),
     Column("dtype", "text", "torch's name of the dtype"),

@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, one_line, quoted
-from analyzer.core.inputs import overrides_text
+from analyzer.core.parse_inputs import overrides_text
 from analyzer.core.serialize import from_json, to_json
 from analyzer.core.shapes import shape_text
 from analyzer.database.columns import COLUMNS, DOCUMENTS, Kind

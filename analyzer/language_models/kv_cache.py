@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.models.known_values import known_values
+from analyzer.models.values_on_meta import known_values
 
 # Names of the same argument over releases and families.
 CACHES = ("past_key_values", "cache", "cache_params", "state")

@@ -19,8 +19,8 @@ from torch import nn
 from analyzer.core.errors import AnalyzerError, nearest, quoted
 from analyzer.models.huggingface_defaults import Request, image_size
 from analyzer.models.huggingface_inputs import default_inputs
-from analyzer.models.known_values import KnownValues, Literals, known_values
 from analyzer.models.optional_libraries import imported
+from analyzer.models.values_on_meta import KnownValues, Literals, known_values
 
 LM = "+lm"
 PLACEHOLDERS = ("image_token_id", "image_token_index", "video_token_id", "video_token_index", "audio_token_id")

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from analyzer.core.errors import UnknownModel, nearest, quoted
-from analyzer.core.inputs import LIBRARIES
+from analyzer.core.parse_inputs import LIBRARIES
 from analyzer.models.huggingface import huggingface
 from analyzer.models.optional_libraries import imported
 from analyzer.models.zero_inputs import zeros

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from analyzer.core.errors import AnalyzerError, UnknownModel, nearest, one_line, quoted
-from analyzer.core.inputs import LIBRARIES
+from analyzer.core.parse_inputs import LIBRARIES
 from analyzer.networks import VARIANTS
 
 

@@ -5,6 +5,7 @@ Loading a reference runs its code. Nothing is downloaded or unpickled.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -32,11 +33,11 @@ from analyzer.core.errors import (
     one_line,
     quoted,
 )
-from analyzer.core.inputs import LIBRARIES, Input
+from analyzer.core.parse_inputs import LIBRARIES, Input
 from analyzer.models.exported import load_program
 from analyzer.models.library_models import BY_NAME
 from analyzer.models.model_errors import user_frames
-from analyzer.models.reference_syntax import FORMS, library_of, no_file, only_model, split_call, with_arguments
+from analyzer.models.reference_defaults import FORMS, library_of, no_file, only_model, with_arguments
 from analyzer.models.skip_init import initialized, skip_init
 from analyzer.models.user_packages import let_user_packages_be_imported
 from analyzer.models.zero_inputs import input_zeros
@@ -110,6 +111,25 @@ def resolve(reference: str, inputs: Sequence[Input] = (), batch: int = 1) -> Ref
         return _args_and_kwargs(reference, returned)
 
     return Reference(label, model, *own_inputs(batch), real, own_inputs)
+
+
+def split_call(reference: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """`net.py:Net(3, width=64)` → `net.py:Net`, its arguments by position and by name; they are literals."""
+    name, bracket, text = reference.partition("(")
+    if not bracket:
+        return reference, (), {}
+    try:
+        call = ast.parse(f"f({text}", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
+        keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
+        if len(keywords) < len(call.keywords):  # `**`
+            raise ValueError
+        return name, tuple(map(ast.literal_eval, call.args)), keywords
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise AnalyzerError(
+            f"malformed arguments in {quoted(reference)}; wanted literals, such as {one_line(name)}(3, width=64)"
+        ) from None
 
 
 def _lookup(reference: str, location: str, name: str) -> tuple[Any, Callable[[], Any] | None]:

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from analyzer.models.known_values import KnownValues, Literals
 from analyzer.models.model_errors import is_certain
+from analyzer.models.values_on_meta import KnownValues, Literals
 
 Model = TypeVar("Model")
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import Input
+from analyzer.core.parse_inputs import Input
 from analyzer.core.shapes import shape_text
 
 SMALL = 2**16  # Bytes; a smaller tensor costs less than a mapping.

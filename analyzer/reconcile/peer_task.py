@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from analyzer.core.errors import error_text
-from analyzer.core.inputs import image_shape, parse_input
+from analyzer.core.parse_inputs import image_shape, parse_input
 from analyzer.core.serialize import to_json
 from analyzer.reconcile.adapters import ADAPTERS
 from analyzer.reconcile.peers import PEERS, PeerResult

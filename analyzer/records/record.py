@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import model_label, overrides_text
+from analyzer.core.parse_inputs import model_label, overrides_text
 from analyzer.core.shapes import Shapes, shape_text
 from analyzer.core.units import seconds
-from analyzer.records.agreement import Agreement
+from analyzer.records.crosscheck_result import Agreement
 from analyzer.records.memory import Memory
 from analyzer.records.note import is_strict
 from analyzer.records.rows import ROW_KEYS, Count, Module, Row, Totals, is_below, modules

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import model_label, overrides_text
+from analyzer.core.parse_inputs import model_label, overrides_text
 from analyzer.records.record import Record
 from analyzer.records.timings import Configuration
 

@@ -11,7 +11,7 @@ from typing import Any
 from analyzer.core.errors import AnalyzerError, is_positive_int, nearest, one_line, quoted
 from analyzer.core.files import project_root, read_text
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import parse_input
+from analyzer.core.parse_inputs import parse_input
 from analyzer.regression.counts.snapshot import MODEL_METRICS
 from analyzer.regression.tolerances import (
     TABLE,

@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line, quoted
-from analyzer.core.inputs import is_reference, parse_inputs
+from analyzer.core.parse_inputs import is_reference, parse_inputs
 from analyzer.core.units import METRICS
 from analyzer.networks.variants import variant
 from analyzer.scaling.accepted_sizes import is_fixed, sizes_in_words, smallest_size

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, one_line
-from analyzer.core.inputs import Input, image_shape
+from analyzer.core.parse_inputs import Input, image_shape
 from analyzer.counting.api import count_variant
 from analyzer.networks.overrides import apply_overrides, full_key, hyperparameters
 from analyzer.networks.variants import Variant

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.core.inputs import parse_input
+from analyzer.core.parse_inputs import parse_input
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.batch_in_input import load
 from analyzer.language_models.kv_cache import CACHES, cache_after, stored_bytes

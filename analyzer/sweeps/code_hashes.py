@@ -10,7 +10,7 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from analyzer.core.inputs import PACKAGES
+from analyzer.core.parse_inputs import PACKAGES
 from analyzer.networks import find
 from analyzer.sweeps.keys import is_builtin, text_hash
 

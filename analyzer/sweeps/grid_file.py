@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, is_positive_int, nearest, one_line, quoted
 from analyzer.core.files import read_text
-from analyzer.core.inputs import parse_input
 from analyzer.core.number_ranges import numbers
+from analyzer.core.parse_inputs import parse_input
 from analyzer.records.sweep_result import MEASURES, Measure
 from analyzer.sweeps.grid import AXES, TIMED_AXES, Entry, Grid, Model
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 
-from analyzer.core.inputs import is_reference
+from analyzer.core.parse_inputs import is_reference
 from analyzer.networks import GROUP, VARIANTS
 from analyzer.records.sweep_result import Case
 

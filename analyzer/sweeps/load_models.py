@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.core.inputs import image_shape, parse_input
+from analyzer.core.parse_inputs import image_shape, parse_input
 from analyzer.networks import find
 from analyzer.networks.walk import walk
 from analyzer.records.sweep_result import Case

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 from analyzer.core.errors import AnalyzerError, error_text, one_line
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import image_shape, parse_input
 from analyzer.core.lock import timing_lock
+from analyzer.core.parse_inputs import image_shape, parse_input
 from analyzer.core.units import seconds
 from analyzer.database.result_rows import encode
 from analyzer.networks.variants import variant

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from reports.page.spacing import keep_together
+from reports.page.no_break_spaces import keep_together
 from reports.table import Cell, Row, Table, as_cell
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from reports.page.context import Chart, Page
 from reports.page.figures import palette
 from reports.page.figures.base import BASE
 from reports.page.glossary import GLOSSARY
+from reports.page.no_break_spaces import finalize, keep_together
 from reports.page.row_markup import first_rows, markup_rows, other_rows, table_class
-from reports.page.spacing import finalize, keep_together
 
 Charts: TypeAlias = Literal["none", "embed", "link"]
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from analyzer.core.inputs import overrides_text
+from analyzer.core.parse_inputs import overrides_text
 from analyzer.core.units import METRICS, plain, seconds
 from analyzer.database.columns import NAMES
 from analyzer.records.record_json import envelope

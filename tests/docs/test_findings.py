@@ -9,7 +9,7 @@ import pytest
 
 from analyzer.core.units import percent, seconds
 from analyzer.records.timings import Timing
-from benchmarks.findings import PAGE, RESULTS, pool_and_lrn, process_medians, records
+from benchmarks.write_findings import PAGE, RESULTS, pool_and_lrn, process_medians, records
 from reports.timing.breakdown import measurement_of
 
 pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="an sdist has no benchmark results")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from analyzer.core.inputs import parse_input
+from analyzer.core.parse_inputs import parse_input
 from analyzer.counting.api import count_reference
 from analyzer.models.huggingface import fit_sections, video_session
 from analyzer.models.huggingface_arguments_by_model import ARGUMENTS, MODALITIES, MODELS, REQUIRED

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import parse_input
+from analyzer.core.parse_inputs import parse_input
 from analyzer.counting.api import count_reference
 
 # These libraries warn of deprecations in each other.

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, UnknownModel
-from analyzer.core.inputs import parse_input
+from analyzer.core.parse_inputs import parse_input
 from analyzer.models.references import resolve
 from tests.torch_releases import UNFLATTENS_SEQUENTIAL
 

@@ -11,8 +11,8 @@ from analyzer.core.serialize import to_json
 from analyzer.counting.api import count
 from analyzer.counting.compare_models import compare
 from analyzer.networks import VARIANTS
-from analyzer.records.agreement import Agreement, Difference
 from analyzer.records.comparison import compare_records
+from analyzer.records.crosscheck_result import Agreement, Difference
 from analyzer.records.note import Note
 from analyzer.records.record import Record, restrict
 from analyzer.records.record_json import SCHEMA_VERSION, dump, listing, load, record_from_json, record_to_json

@@ -11,7 +11,7 @@ from analyzer.cli.commands.shared_options import output_options
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError, nearest, quoted
-from analyzer.core.inputs import LIBRARIES
+from analyzer.core.parse_inputs import LIBRARIES
 
 EXAMPLES = """\b
 Examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from analyzer.records.agreement import Agreement, Difference, RowAgreement
+from analyzer.records.crosscheck_result import Agreement, Difference, RowAgreement
 from analyzer.records.rows import ROW_KEYS, Count, Row
 
 if TYPE_CHECKING:

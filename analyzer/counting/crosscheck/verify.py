@@ -5,7 +5,7 @@ from __future__ import annotations
 from analyzer.counting.crosscheck.compare_counters import compare_counts
 from analyzer.counting.crosscheck.fvcore import count_with_fvcore
 from analyzer.counting.execution.built_in_network import BuiltNetwork
-from analyzer.records.agreement import Agreement
+from analyzer.records.crosscheck_result import Agreement
 from analyzer.records.rows import Count
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from analyzer.counting.dispatch.producers import Window
+from analyzer.counting.dispatch.row_producers import Window
 from analyzer.counting.operators.call import Work
 from analyzer.counting.operators.classify import Operator
 from analyzer.counting.shape_rules.layouts import META, is_meta

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from analyzer.counting.dispatch.module_tracker import Calls
-from analyzer.counting.dispatch.producers import NO_WINDOW, Window
+from analyzer.counting.dispatch.row_producers import NO_WINDOW, Window
 from analyzer.counting.dispatch.tensors import bytes_of
 from analyzer.counting.dispatch.traffic import Part
 from analyzer.counting.operators.call import Work

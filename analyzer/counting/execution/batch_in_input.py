@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, InputError
-from analyzer.core.inputs import Input, without_batch
+from analyzer.core.parse_inputs import Input, without_batch
 from analyzer.core.shapes import shape_text
 from analyzer.counting.execution.count_any_model import count_model
 from analyzer.counting.execution.input_advice import advised

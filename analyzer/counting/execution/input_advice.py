@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.core.errors import AnalyzerError, InputError
-from analyzer.core.inputs import Input
+from analyzer.core.parse_inputs import Input
 from analyzer.counting.execution.count_any_model import count_model
 from analyzer.models.model_errors import OTHER_INPUT
 from analyzer.models.references import Reference

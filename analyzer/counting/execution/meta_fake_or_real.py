@@ -79,7 +79,7 @@ def _meta_by_default(tensors: Sequence[Tensor]) -> Iterator[Move]:
 def _known_values(tensors: Sequence[Tensor]) -> Iterator[Move]:
     """For a model that reads values that do not depend on its weights, such as a mask."""
     from analyzer.counting.shape_rules.infer import infer, without_rules
-    from analyzer.models.known_values import KnownValues, Literals
+    from analyzer.models.values_on_meta import KnownValues, Literals
 
     values = KnownValues(infer=partial(infer, always=True))
 

@@ -18,7 +18,7 @@ class BenchmarkTime(Frozen):
 
     The time is the median of the minima of ten consecutive samples each. Another process that takes the processor
     lengthens half of the samples, and so their median, but seldom ten in a row. The minimum of all samples would be an
-    outlier, and blind to what slows only some calls. benchmarks/two_files.py compares these.
+    outlier, and blind to what slows only some calls. benchmarks/file_gate.py compares these.
 
     The error is the standard deviation between the tenths of the run. It is not divided by the square root of their
     number, since a disturbance often lasts for several tenths.

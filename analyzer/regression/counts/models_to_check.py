@@ -9,7 +9,7 @@ from pathlib import Path
 
 from analyzer.core.errors import AnalyzerError, InputError, nearest, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import LIBRARIES, image_shape, is_reference, parse_input
+from analyzer.core.parse_inputs import LIBRARIES, image_shape, is_reference, parse_input
 from analyzer.counting.api import count_variant
 from analyzer.networks import GROUP, VARIANTS
 from analyzer.networks.variants import variants

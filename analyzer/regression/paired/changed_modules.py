@@ -10,7 +10,7 @@ from statistics import fmean, median, stdev
 from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import Input
+from analyzer.core.parse_inputs import Input
 from analyzer.regression.paired.one_pair import BASE, HEAD, LIMIT_FACTOR, LIMIT_S, end_workers, request, start_workers
 from analyzer.regression.paired.pair_server_client import SideProcess
 from analyzer.regression.paired.sequential_test import holm_levels

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import Input
+from analyzer.core.parse_inputs import Input
 from analyzer.regression.paired.pair_server_client import ModelMissing, SideFailed, SideProcess, WorkerLost
 
 # Several times as long as starting two workers, and short enough for ten pairs of a large model in a minute; measured

@@ -9,8 +9,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
-from analyzer.core.inputs import is_reference, parse_inputs
 from analyzer.core.lock import timing_lock
+from analyzer.core.parse_inputs import is_reference, parse_inputs
 from analyzer.core.shapes import Shape
 from analyzer.networks.variants import variant
 from analyzer.records.record import Record

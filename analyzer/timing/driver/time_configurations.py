@@ -13,7 +13,7 @@ from typing import Any
 
 from analyzer.core.errors import AnalyzerError, quoted
 from analyzer.core.frozen import Frozen
-from analyzer.core.inputs import image_shape, parse_input
+from analyzer.core.parse_inputs import image_shape, parse_input
 from analyzer.core.version import commit
 from analyzer.networks.variants import Variant, variant
 from analyzer.records.record import Record

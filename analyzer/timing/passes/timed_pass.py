@@ -15,17 +15,11 @@ from analyzer.records.timings import Phase
 from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.clock.sampling import StopSampling
 from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
-from analyzer.timing.passes.calibration import (
-    FITTED_PAIRS,
-    CostFit,
-    InstrumentCost,
-    measure_instrument_cost,
-    passes_per_sample,
-    warm_up_samples,
-)
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
+from analyzer.timing.passes.instrument_cost import FITTED_PAIRS, CostFit, InstrumentCost, measure_instrument_cost
 from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
 from analyzer.timing.passes.prepare_model import NOTHING_TO_TRAIN
+from analyzer.timing.passes.sample_length import passes_per_sample, warm_up_samples
 from analyzer.timing.passes.timeline import Key, Timeline, backward_timeline, forward_timeline
 from analyzer.worker.run_task import exit_if_forked
 

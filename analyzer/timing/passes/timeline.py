@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from analyzer.core.frozen import Frozen
 from analyzer.records.timings import Phase
-from analyzer.timing.passes.calibration import InstrumentCost
 from analyzer.timing.passes.instrument import LEFT, Ran, is_operator
+from analyzer.timing.passes.instrument_cost import InstrumentCost
 
 Key: TypeAlias = tuple[Phase, str, str, int]  # Phase, path, op and call: the identity of an operator in a record.
 

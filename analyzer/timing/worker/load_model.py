@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from analyzer.core.inputs import Input
+from analyzer.core.parse_inputs import Input
 from analyzer.counting.dispatch.module_names import op_name, paths_of
 from analyzer.records.timings import Configuration
 from analyzer.timing.passes.prepare_model import PreparedModel, prepare_model
@@ -27,7 +27,7 @@ def load_model(request: Request) -> PreparedModel:
 
 def _model(request: Request) -> tuple[nn.Module, Sequence[Any], Mapping[str, Any], dict[str, Any]]:
     """The model, its args and kwargs, and options of `prepare_model`."""
-    from analyzer.core.inputs import image_shape, parse_input
+    from analyzer.core.parse_inputs import image_shape, parse_input
 
     inputs, configuration = [parse_input(text) for text in request.inputs], request.configuration
     if request.variant is not None:
@@ -60,7 +60,7 @@ def arguments(
     `request.inputs` are drawn."""
     if not request.inputs:
         return args, kwargs, {"given": True}
-    from analyzer.core.inputs import parse_input
+    from analyzer.core.parse_inputs import parse_input
     from analyzer.models.zero_inputs import input_zeros
 
     inputs = [parse_input(text) for text in request.inputs]

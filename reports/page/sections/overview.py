@@ -19,7 +19,7 @@ from reports.page.figures.ticks import linear_axis
 from reports.page.module_tree import NEARLY_ALL, level, tree
 from reports.page.network_views import NetworkView, compute_metric, metric_noun, metric_title
 from reports.page.sections.compute import TITLES
-from reports.page.well_known import WELL_KNOWN
+from reports.page.well_known_networks import WELL_KNOWN
 from reports.table import Row, Table, columns
 
 MAX_PARTS, MAX_PARTS_ALONE = 7, 12  # Of several networks, and of one.

@@ -27,7 +27,7 @@ from analyzer.networks.spec import (
     Sequential,
 )
 from analyzer.networks.walk import walk
-from analyzer.records.agreement import Agreement, Difference
+from analyzer.records.crosscheck_result import Agreement, Difference
 from analyzer.records.rows import Count
 
 MODES = pytest.mark.parametrize("train", [False, True], ids=["inference", "training"])

@@ -7,7 +7,7 @@ from torch import nn
 
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import image_shape, parse_input, without_batch
+from analyzer.core.parse_inputs import image_shape, parse_input, without_batch
 from analyzer.counting.api import count
 
 NETS = """

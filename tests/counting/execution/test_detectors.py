@@ -6,7 +6,7 @@ import pytest
 
 from analyzer.records.record import Record
 from analyzer.records.rows import Count, Row
-from benchmarks.detectors import UNEXPLAINED, explained
+from benchmarks.object_detectors import UNEXPLAINED, explained
 
 GIGA = 10**9
 FIXED, PROPOSAL, DETECTION = 100 * GIGA, 14_000_000, 3_500_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.core.inputs import parse_input
+from analyzer.core.parse_inputs import parse_input
 from analyzer.regression.paired.child import timed_call
 from tests.timing.simulated import Device, ManualClock
 

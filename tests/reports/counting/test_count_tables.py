@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analyzer import compare, count
-from analyzer.records.agreement import Agreement, Difference, RowAgreement
 from analyzer.records.comparison import compare_records
+from analyzer.records.crosscheck_result import Agreement, Difference, RowAgreement
 from analyzer.records.record import Record, restrict
 from analyzer.records.rows import Count, Row
 from reports.counting import comparison, count_tables

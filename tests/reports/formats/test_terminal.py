@@ -11,8 +11,8 @@ import pytest
 
 from analyzer import compare, count
 from analyzer.networks import VARIANTS
-from analyzer.records.agreement import Agreement, RowAgreement
 from analyzer.records.comparison import compare_records
+from analyzer.records.crosscheck_result import Agreement, RowAgreement
 from reports.cells import share
 from reports.counting import comparison, count_tables
 from reports.formats.terminal import console, show, split

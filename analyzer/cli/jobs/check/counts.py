@@ -13,8 +13,8 @@ from analyzer.cli.messages import print_error, print_message
 from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import PACKAGES
 from analyzer.core.lock import exclusive
+from analyzer.core.parse_inputs import PACKAGES
 from analyzer.models.optional_libraries import matching_models
 from analyzer.records.note import is_strict
 from analyzer.regression import config

@@ -19,7 +19,7 @@ from analyzer.cli.output import spinner
 from analyzer.cli.selection import Selection
 from analyzer.core import lock
 from analyzer.core.errors import CannotMeasure, one_line, quoted
-from analyzer.core.inputs import parse_input
+from analyzer.core.parse_inputs import parse_input
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.core.units import counted
 from analyzer.regression import config

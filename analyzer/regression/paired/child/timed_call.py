@@ -79,7 +79,7 @@ def device_clock(device: str) -> Any:
 def model_factory(name: str, inputs: Sequence[Mapping[str, Any]] = (), batch: int = 1) -> Factory:
     """Returns a function that builds the named model; everything that it needs is imported here.
 
-    `inputs` are the fields of `analyzer.core.inputs.Input`; without any the model runs on its own.
+    `inputs` are the fields of `analyzer.core.parse_inputs.Input`; without any the model runs on its own.
     """
     is_reference = ":" in name or "(" in name or name.endswith((".py", ".pt2"))
     return _reference(name, inputs, batch) if is_reference else _variant(name, inputs, batch)

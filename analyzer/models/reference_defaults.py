@@ -1,9 +1,8 @@
-"""What a reference leaves out: the only model of a file, the library of a bare name; constructor arguments; near files
-of one that is missing."""
+"""What a reference leaves out: the only model of a file, the library of a bare name; and near names of a file that is
+missing."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -39,25 +38,6 @@ def _near_files(path: Path) -> str:
         return ""
     near = [str(path.with_name(files[stem])) for stem in similar_names(path.stem, files)]
     return f"nearest: {one_line(', '.join(near))}" if near else ""
-
-
-def split_call(reference: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-    """`net.py:Net(3, width=64)` → `net.py:Net`, its arguments by position and by name; they are literals."""
-    name, bracket, text = reference.partition("(")
-    if not bracket:
-        return reference, (), {}
-    try:
-        call = ast.parse(f"f({text}", mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError
-        keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
-        if len(keywords) < len(call.keywords):  # `**`
-            raise ValueError
-        return name, tuple(map(ast.literal_eval, call.args)), keywords
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise AnalyzerError(
-            f"malformed arguments in {quoted(reference)}; wanted literals, such as {one_line(name)}(3, width=64)"
-        ) from None
 
 
 def with_arguments(

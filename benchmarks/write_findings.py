@@ -1,6 +1,6 @@
 """Writes docs/findings.md from the stored records: time that FLOPs do not explain.
 
-python -m benchmarks.findings            reads benchmarks/results/*.json; no number on the page is typed by hand
+python -m benchmarks.write_findings            reads benchmarks/results/*.json; no number on the page is typed by hand
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def _introduction(cpu: Sequence[Record]) -> str:
     processor, torch = cpu[0].environment["processor"], cpu[0].environment["torch"]
     return (
         "# Findings: time that FLOPs do not explain\n\n"
-        "`python -m benchmarks.findings` writes this page from the records in `benchmarks/results/`, which contain "
-        "every sample. [timing.md](timing.md) defines the terms.\n\n"
+        "`python -m benchmarks.write_findings` writes this page from the records in `benchmarks/results/`, which "
+        "contain every sample. [timing.md](timing.md) defines the terms.\n\n"
         f"Measured on {str(cpu[0].created)[:10]}: {processor['model']} ({processor['count']} processors, "
         f"{torch['capability']}, a virtual machine), torch {torch['version']}, float32, "
         f"{measurement_of(cpu[0]).configuration.threads} threads. Results on GPUs follow below. "

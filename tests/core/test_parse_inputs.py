@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.core.inputs import DTYPES, Input, image_shape, parse_input
+from analyzer.core.parse_inputs import DTYPES, Input, image_shape, parse_input
 
 PARSED = {
     "3x224x224": Input(None, (3, 224, 224)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from analyzer.models.known_values import KnownValues, known_values
+from analyzer.models.values_on_meta import KnownValues, known_values
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from analyzer.counting.api import count_variant
 from analyzer.networks.variants import variant
 from reports.page.build import page
-from reports.page.spacing import keep_together
+from reports.page.no_break_spaces import keep_together
 from reports.page.write import html
 
 BREAKS = re.compile(r"[\d.,]+ (?:[%×]|[kMGT]B?|B|[mµ]?s|FLOP/B)(?![\w-])")

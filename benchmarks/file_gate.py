@@ -1,4 +1,4 @@
-"""How often `analyze check FILE --against FILE` is wrong: `python -m benchmarks.two_files collect`, then `report`.
+"""How often `analyze check FILE --against FILE` is wrong: `python -m benchmarks.file_gate collect`, then `report`.
 
 Draws pairs of real, equal runs of a small pytest-benchmark suite, each from a fresh process, as they are and with one
 benchmark's samples multiplied. Usual tests are applied to the same pairs. `collect` adds --runs 80 to the folder;
@@ -105,7 +105,7 @@ def rate(hits: Sequence[bool], pairs: Sequence[tuple[int, int]], runs: int) -> s
 def report(folder: Path) -> None:
     runs = [read_run(path) for path in sorted(folder.glob("*.json"))]
     if len(runs) < MIN_RUNS:
-        sys.exit(f"{len(runs)} runs in {folder}; wanted {MIN_RUNS} or more: python -m benchmarks.two_files collect")
+        sys.exit(f"{len(runs)} runs in {folder}; wanted {MIN_RUNS} or more: python -m benchmarks.file_gate collect")
     rng = np.random.default_rng(0)
     all_pairs = [(a, b) for a in range(len(runs)) for b in range(len(runs)) if a != b]
     pairs = [all_pairs[index] for index in rng.permutation(len(all_pairs))[:PAIRS]]

@@ -1,4 +1,4 @@
-"""The cost of instruments, and how many passes make one sample: measured in each process, before sampling.
+"""The cost of instruments: measured in each process before sampling, and fitted to the model's own pass.
 
 A mark, the wrapper of a leaf and the torch function mode take about a microsecond per operator, which would count as
 the operator's time or as overhead. Each part is measured with operators that do nothing. In a model's own pass, whose
@@ -9,7 +9,6 @@ it. `timeline` then subtracts them.
 
 from __future__ import annotations
 
-import math
 import time
 from bisect import insort
 from collections.abc import Callable
@@ -26,14 +25,6 @@ from analyzer.timing.passes.backward import BackwardInstrument
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 
 REPEATS, CALLS = 7, 200  # Of the repeats the shortest counts: other load only adds time.
-# What surrounds a sample, such as the two marks and a call, takes about a microsecond: below 1 % of this time.
-MIN_SAMPLE_S = 250e-6
-MAX_REPEATS = 256
-# Between samples the contention check evicts data from the nearest caches, and other code trains the branch predictor.
-# After one dropped pass alone, passes of a millisecond took 2 to 4 % longer than in a loop. After 8 ms of passes with
-# no clock between them, passes of 0.3 ms still took 1 to 2 % longer: reading the clock was cold. Passes of 5 ms and
-# more notice none of this.
-WARM_UP_S, MAX_WARMED_S = 8e-3, 5e-3
 # Pairs of passes with and without instruments to scale their cost, unless it is below this share of the pass.
 FITTED_PAIRS, MIN_FITTED_SHARE, MAX_FACTOR = 10, 0.005, 2.0
 
@@ -86,19 +77,6 @@ class CostFit:
         added_s = fmean(interquartile(self.instrumented_s)) - fmean(interquartile(self.plain_s))
         self.factor = min(max(added_s / estimated_s, 1 / MAX_FACTOR), MAX_FACTOR)
         return True
-
-
-def passes_per_sample(pass_s: float) -> int:
-    """How many passes a sample needs, so that what surrounds it is below 1 %."""
-    return min(max(math.ceil(MIN_SAMPLE_S / pass_s), 1), MAX_REPEATS) if pass_s > 0 else MAX_REPEATS
-
-
-def warm_up_samples(pass_s: float) -> int:
-    """How many samples are taken and dropped before each that counts, so that it is as warm as in a loop."""
-    if pass_s >= MAX_WARMED_S:
-        return 0
-    sample_s = pass_s * passes_per_sample(pass_s)
-    return math.ceil(WARM_UP_S / max(sample_s, MIN_SAMPLE_S))
 
 
 def measure_instrument_cost(

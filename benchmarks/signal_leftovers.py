@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ ABOUT_TO_END_S = 3.0
 END_S = 60.0  # For the command, and after it for its processes.
 OUR_FRAME = re.compile(r'File ".*/analyzer/\w+/')  # A traceback without is from Python's own start.
 CACHES = ("torchinductor_", ".torchinductor_")  # torch's own, for later processes.
+# torch up to 2.8 makes a folder `tmpabcd1234` when it is imported, and deletes it only if the process ends by itself.
+OF_TORCH = (*CACHES, "tmp") if version("torch").startswith(("2.7.", "2.8.")) else CACHES
 
 
 class Ended(NamedTuple):
@@ -46,7 +49,7 @@ def leftovers(project: Path) -> Iterator[str]:
         time.sleep(0.05)
     yield from (f"process {command[:200]}" for command in left)
     temporary = project.parent / "TMPDIR"
-    yield from (f"temporary {path.name}" for path in temporary.iterdir() if not path.name.startswith(CACHES))
+    yield from (f"temporary {path.name}" for path in temporary.iterdir() if not path.name.startswith(OF_TORCH))
     if git(project, "worktree", "list").count("\n") != 1:
         yield "a worktree"
     for file in project.parent.rglob("*"):

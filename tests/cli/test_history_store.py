@@ -166,7 +166,7 @@ def test_an_export_is_filtered_and_goes_to_standard_output(analyze, runs):
 
 @pytest.mark.slow
 def test_parquet_goes_through_a_pipe(runs, environment):
-    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet = pytest.importorskip("pyarrow.parquet", exc_type=ImportError)
     program = [sys.executable, "-m", "analyzer", "history", "export", "--format", "parquet"]
     done = subprocess.run(program, capture_output=True, env=environment, check=True)
     assert parquet.read_table(io.BytesIO(done.stdout)).num_rows == 5

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import analyzer
+from tests.torch_releases import UNFLATTENS_SEQUENTIAL
 
 pytestmark = pytest.mark.slow  # Each test starts processes that import torch.
 
@@ -90,6 +91,7 @@ def test_a_file_that_is_no_archive(tmp_path):
         analyzer.count(str(tmp_path / "net.pt2"))
 
 
+@UNFLATTENS_SEQUENTIAL
 def test_the_types_of_modules_are_those_that_were_exported(tmp_path):
     net = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), torch.nn.Flatten())
     torch.export.save(torch.export.export(net, (torch.zeros(1, 3, 8, 8),)), tmp_path / "net.pt2")

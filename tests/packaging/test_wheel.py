@@ -88,7 +88,7 @@ def test_metadata(wheel):
     assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
     assert "Apache License" in texts["LICENSE"]
     needed = {line.split(";")[0].split(">")[0] for line in metadata.get_all("Requires-Dist") if "extra" not in line}
-    assert needed == set("torch fvcore pandas plotly click rich jinja2 numpy sqlalchemy alembic".split())
+    assert needed == set("torch fvcore pandas plotly click rich jinja2 numpy scipy sqlalchemy alembic".split())
 
 
 def test_typed_metadata_implies_py_typed(wheel):

@@ -198,6 +198,8 @@ def avg_pool(axes: int) -> Any:
         divisor: int | None = None,
     ) -> Any:
         if divisor is not None:
+            if divisor == 0:  # torch 2.7 accepts it on meta.
+                raise RuntimeError("a pool's divisor must not be zero")
             return NotImplemented
         if axes == 3:  # torch's CPU kernel of volumes has no half precision and needs a window inside the image.
             fits_in = all(size >= width for size, width in zip(source.shape[-3:], _per_axis(kernel, 3, 1), strict=True))

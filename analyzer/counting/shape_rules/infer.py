@@ -107,10 +107,12 @@ _UPSAMPLES = [
         "_upsample_bilinear2d_aa _upsample_bicubic2d_aa"
     ).split()
 ]
+SCATTERS = "scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_"
 _REFUSALS: dict[str, Rule] = {
     "aten::uniform_": refused_arguments.uniform,
     "aten::multinomial": refused_arguments.multinomial,
     **dict.fromkeys(("aten::index_add", "aten::index_add_"), refused_arguments.index_add),
+    **dict.fromkeys([f"aten::{name}" for name in SCATTERS.split()], refused_arguments.scatter),
     "aten::bucketize": refused_arguments.bucketize,
     "aten::sort": refused_arguments.sort,
     "aten::slice_scatter": refused_arguments.slice_scatter,

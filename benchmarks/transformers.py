@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import statistics
@@ -117,7 +118,7 @@ def _reason(result: Result) -> str:
     error = result["error"].splitlines()[0].partition("; for another input")[0].partition(", and on real tensors")[0]
     for start in ("AnalyzerError: ", f"hf:{result['name']} "):
         error = error.removeprefix(start)
-    return str(error[:240])
+    return re.sub(r"/\S*/(?=site-packages/)", "", error)[:240]  # Without the folder of the installation.
 
 
 def _place(result: Result) -> str:

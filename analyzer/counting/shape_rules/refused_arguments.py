@@ -33,7 +33,7 @@ def index_add(source: Tensor, dim: int, index: Tensor, added: Tensor, **named: A
     return NotImplemented
 
 
-def scatter(source: Tensor, dim: int, index: Tensor, added: Any, **named: Any) -> Any:
+def scatter(source: Tensor, dim: int, index: Tensor, added: Any, *settings: Any, **named: Any) -> Any:
     """torch 2.7 accepts an index of more or fewer axes than the source on meta."""
     if isinstance(added, Tensor) and index.numel() and max(index.dim(), 1) != max(added.dim(), 1):
         raise RuntimeError(f"scatter needs an index of {added.dim()} axes, as its source, not of {index.dim()}")

@@ -57,6 +57,7 @@ REFUSED = {
     "sort along an axis too far": (lambda x: x.sort(2), FLOATS),
     "slices of an axis too far": (lambda x: torch.slice_scatter(x, x[:1], 2), FLOATS),
     "scatter by an index of one axis": (lambda x: x.scatter_add(0, x[0].long(), x), FLOATS),
+    "scatter with a sum by an index of one axis": (lambda x: x.scatter_reduce(0, x[0].long(), x, "sum"), FLOATS),
     "volumes divided by zero": (lambda x: F.avg_pool3d(x[None, None, None], 1, divisor_override=0), FLOATS),
     "output padding of a stride": (lambda x: F.conv_transpose1d(x[None], x[..., None], output_padding=1), FLOATS),
 }

@@ -2,7 +2,7 @@
 
     python -m benchmarks.time_gate collect [--minutes 15] [--processes 4]    adds pairs to the pool; can be resumed.
         --processes is the number of other processes that compute at the same time; with --repeats 100 a pass takes
-        about 0.5 s, and head is slowed by 20 % in place of 2 % and 5 %
+        about 0.4 s, and head is slowed by 20 % in place of 2 % and 5 %
     python -m benchmarks.time_gate report [--trials 400]    draws checks from it, prints rates with 95 % intervals
 
 Three cases of a network of about 5 ms on one thread (benchmarks/slowed_network.py): the same code twice, and head

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analyzer.core import display as _display
+from analyzer.core import printable_results as _printable_results
 
 if TYPE_CHECKING:
-    from analyzer.core.display import View as View
     from analyzer.core.errors import AnalyzerError as AnalyzerError
     from analyzer.core.errors import CannotMeasure as CannotMeasure
     from analyzer.core.errors import InputError as InputError
+    from analyzer.core.printable_results import View as View
     from analyzer.counting.api import count as count
     from analyzer.counting.compare_models import compare as compare
     from analyzer.counting.operators.call import Call as Call
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _NAMES = {
-    "analyzer.core.display": "View",
+    "analyzer.core.printable_results": "View",
     "analyzer.core.errors": "AnalyzerError CannotMeasure InputError",
     "analyzer.counting.api": "count",
     "analyzer.counting.compare_models": "compare",
@@ -84,7 +84,7 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names.s
 __all__ = list(_MODULES)
 
 
-def _renderer() -> _display.Renderer:
+def _renderer() -> _printable_results.Renderer:
     try:
         from reports import display
     except ImportError as error:  # The user's own `reports` comes first on the path.
@@ -94,7 +94,7 @@ def _renderer() -> _display.Renderer:
     return display
 
 
-_display.connect(_renderer)
+_printable_results.connect(_renderer)
 
 if not TYPE_CHECKING:  # A type checker would accept any name.
 

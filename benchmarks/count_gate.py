@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from analyzer.counting.api import count
 from analyzer.networks import VARIANTS
-from analyzer.regression.counts import baseline
+from analyzer.regression.counts import baseline_json
 from analyzer.regression.counts.compare_with_baseline import compare
 from analyzer.regression.counts.snapshot import LAYER_METRICS, MODES, Snapshot, snapshot
 from benchmarks.common import parse_options
@@ -36,7 +36,7 @@ def main() -> None:
     for name in VARIANTS:
         for mode in MODES:
             current = snapshot(count(name, train=mode == "training", memory=mode == "inference"))
-            stored = baseline.load(baseline.dump({name: {mode: current}}))[name][mode]
+            stored = baseline_json.load(baseline_json.dump({name: {mode: current}}))[name][mode]
             models += 1
             alarms += any(change.outcome != "unchanged" for change in compare(name, mode, stored, current).changes)
             for index, layer in enumerate(current.layers):

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.common import interleave, parse_options, process, ratio_text
-from benchmarks.peers import PEERS, installed
+from benchmarks.other_counters import PEERS, installed
 
 DEFAULT = ("googlenet", "torchvision:googlenet", "torchvision:resnet50", "torchvision:vit_b_16")
 SHAPE = (1, 3, 224, 224)
@@ -69,7 +69,7 @@ def processes(reference: str) -> dict[str, Callable[[], object]]:
     library, _, name = reference.rpartition(":")
     options = ["--model", reference] if library else ["--variant", name, "--counter", "dispatch"]
     build_code = f"import torch; from benchmarks.counting_speed import build; model = build({reference!r}, 'cpu')"
-    count_code = "from benchmarks.peers import PEERS; PEERS[{!r}](model, torch.zeros({}))"
+    count_code = "from benchmarks.other_counters import PEERS; PEERS[{!r}](model, torch.zeros({}))"
     peers = {peer: f"{build_code}; {count_code.format(peer, SHAPE)}" for peer in PEERS if installed(peer)}
     return {
         PROCESS_BASE: process(sys.executable, "-c", build_code),

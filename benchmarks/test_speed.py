@@ -26,7 +26,7 @@ from analyzer.records.record_json import dump, load
 from analyzer.timing.clock.clocks import available_devices, clock_of
 from analyzer.timing.machine.contention import Contention
 from analyzer.timing.machine.fingerprint import fingerprint
-from benchmarks.peers import PEERS, installed
+from benchmarks.other_counters import PEERS, installed
 from reports.counting.comparison import tables
 from reports.counting.count_tables import network
 from reports.formats.text import markdown

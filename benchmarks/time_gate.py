@@ -40,8 +40,8 @@ from analyzer.regression.paired.sequential_test import (
     minimum_detectable_change,
     trimmed_mean,
 )
+from benchmarks.background_load import other_processes
 from benchmarks.common import USUAL_TESTS, append_line, interleave, load_lines, parse_options, rate
-from benchmarks.other_processes import other_processes
 
 ROOT = Path(__file__).parents[1]
 POOL = ROOT / "benchmarks" / "results" / "gate-pool.jsonl"

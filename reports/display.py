@@ -105,7 +105,7 @@ def figure(result: Any, name: str) -> Any:
 
     from reports.page.figures.base import BASE
     from reports.page.network_views import network_views
-    from reports.page.sections.compute import TITLES, tiles
+    from reports.page.sections.compute_by_module import TITLES, tiles
     from reports.page.sections.overview import parts
 
     views = network_views([result] if isinstance(result, Record) else result.records)

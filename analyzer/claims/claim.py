@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
 
-from analyzer.core.display import Displayed
 from analyzer.core.frozen import Frozen
+from analyzer.core.printable_results import Displayed
 from analyzer.records.record import Record, restrict
 from analyzer.records.record_json import envelope
 from analyzer.records.rows import Totals

@@ -12,7 +12,7 @@ from analyzer.counting.api import reference_counter
 from analyzer.counting.execution.batch_in_input import load  # The server imports it before it forks.
 from analyzer.counting.execution.input_advice import advised
 from analyzer.counting.parameters import params
-from analyzer.models.model_errors import naming_the_model
+from analyzer.models.failing_forward_errors import naming_the_model
 from analyzer.models.references import Reference
 from analyzer.records.record_json import record_to_json
 from analyzer.records.training import TrainingSetup

@@ -14,10 +14,10 @@ from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.database.insert import insert_rows
 from analyzer.database.result_rows import encode
 from analyzer.database.schema import results, run_files
-from analyzer.records.analyze_folder import FOLDER
 from analyzer.records.load_records import load_all
 from analyzer.records.record import Record
 from analyzer.records.record_json import compact
+from analyzer.records.run_files import FOLDER
 from analyzer.records.sweep_result import Case, Measure, Result
 from analyzer.records.timings import Configuration
 

@@ -32,7 +32,7 @@ from analyzer.database.result_rows import batches, decode, row_of
 from analyzer.database.schema import documents, results
 from analyzer.database.schema_versions import migrate, require_newest, stored_version
 from analyzer.database.sql_condition import condition
-from analyzer.records.analyze_folder import FOLDER
+from analyzer.records.run_files import FOLDER
 from analyzer.records.sweep_result import Result
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from analyzer.core.serialize import from_json
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.randomness import seeded
 from analyzer.language_models.kv_cache import CACHES, bytes_per_token, cache_after, stored_bytes, which_grow
-from analyzer.models.model_errors import naming_the_model
+from analyzer.models.failing_forward_errors import naming_the_model
 from analyzer.models.optional_libraries import imported
 from analyzer.models.references import resolve
 from analyzer.records.record_json import record_to_json

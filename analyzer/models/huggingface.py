@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from analyzer.core.errors import AnalyzerError, nearest, quoted
-from analyzer.models.huggingface_defaults import Request, image_size
+from analyzer.models.huggingface_input_shapes import Request, image_size
 from analyzer.models.huggingface_inputs import default_inputs
 from analyzer.models.optional_libraries import imported
 from analyzer.models.values_on_meta import KnownValues, Literals, known_values

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from analyzer.models.huggingface_defaults import (
+from analyzer.models.huggingface_input_shapes import (
     MEL_FRAMES,
     Argument,
     Request,

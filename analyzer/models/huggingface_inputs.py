@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from analyzer.models.huggingface_arguments_by_model import ARGUMENTS, MODALITIES, MODELS, REQUIRED
-from analyzer.models.huggingface_defaults import AUDIO, VISION, Request, merge_size, rows_and_columns
+from analyzer.models.huggingface_input_shapes import AUDIO, VISION, Request, merge_size, rows_and_columns
 
 
 def default_inputs(request: Request) -> dict[str, Any]:

@@ -35,9 +35,9 @@ from analyzer.core.errors import (
 )
 from analyzer.core.parse_inputs import LIBRARIES, Input
 from analyzer.models.exported import load_program
+from analyzer.models.failing_forward_errors import user_frames
+from analyzer.models.incomplete_references import FORMS, library_of, no_file, only_model, with_arguments
 from analyzer.models.library_models import BY_NAME
-from analyzer.models.model_errors import user_frames
-from analyzer.models.reference_defaults import FORMS, library_of, no_file, only_model, with_arguments
 from analyzer.models.skip_init import initialized, skip_init
 from analyzer.models.user_packages import let_user_packages_be_imported
 from analyzer.models.zero_inputs import input_zeros

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from analyzer.models.model_errors import is_certain
+from analyzer.models.failing_forward_errors import is_certain
 from analyzer.models.values_on_meta import KnownValues, Literals
 
 Model = TypeVar("Model")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.frozen import Frozen
+from analyzer.core.printable_results import Displayed, View, renderer
 from analyzer.records.record import Record
 from analyzer.records.rows import STEP_KEYS, TOTAL_KEYS, Row, Totals, prefixes, total
 

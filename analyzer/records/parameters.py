@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from analyzer.core.display import Displayed, View
 from analyzer.core.errors import AnalyzerError, InputError
 from analyzer.core.frozen import Frozen
+from analyzer.core.printable_results import Displayed, View
 
 if TYPE_CHECKING:
     import pandas

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from analyzer.core.display import Displayed, View, renderer
 from analyzer.core.errors import AnalyzerError, nearest, one_line, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.core.parse_inputs import model_label, overrides_text
+from analyzer.core.printable_results import Displayed, View, renderer
 from analyzer.core.shapes import Shapes, shape_text
 from analyzer.core.units import seconds
 from analyzer.records.crosscheck_result import Agreement

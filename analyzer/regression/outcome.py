@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from analyzer.core.display import Displayed
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.frozen import Frozen
+from analyzer.core.printable_results import Displayed
 
 Outcome: TypeAlias = Literal["regressed", "improved", "unchanged", "inconclusive", "incomparable"]
 # A group has the first of its outcomes in this order. Counts are never inconclusive; times can be.

@@ -11,11 +11,11 @@ from analyzer.core.parse_inputs import parse_input
 from analyzer.counting.api import count_module
 from analyzer.counting.execution.batch_in_input import load
 from analyzer.language_models.kv_cache import CACHES, cache_after, stored_bytes
-from analyzer.models.model_errors import naming_the_model
+from analyzer.models.failing_forward_errors import naming_the_model
 from analyzer.models.references import Reference
 from analyzer.records.metric_values import values_of
 from analyzer.records.record_json import record_to_json
-from analyzer.scaling.input_sizes import input_sizes, resized
+from analyzer.scaling.named_input_sizes import input_sizes, resized
 from analyzer.worker.run_task import Send
 
 

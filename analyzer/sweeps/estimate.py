@@ -8,7 +8,7 @@ from typing import Any
 
 from analyzer.core.frozen import Frozen
 from analyzer.core.version import torch_build
-from analyzer.records.analyze_folder import load_peaks
+from analyzer.records.run_files import load_peaks
 from analyzer.records.sweep_result import Case
 from analyzer.records.timings import Configuration
 from analyzer.sweeps.keys import identity

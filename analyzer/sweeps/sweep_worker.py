@@ -12,7 +12,7 @@ from typing import Any
 
 from analyzer.core.serialize import from_json
 from analyzer.core.signals import termination_as_interrupt
-from analyzer.records.analyze_folder import journal
+from analyzer.records.run_files import journal
 from analyzer.records.sweep_result import Case
 from analyzer.sweeps.run_configuration import Limits, execute, no_journal
 from analyzer.worker.linux import PR_SET_PDEATHSIG, set_process_option

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.files import DATA, make_data_folder, read_text
 from analyzer.core.frozen import Frozen
-from analyzer.records import analyze_folder
+from analyzer.records import run_files
 from analyzer.records.record_json import load
 from analyzer.records.validate import use_record
 from analyzer.trends import pytest_benchmark
@@ -144,7 +144,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _run_files(root: Path) -> list[Path]:
-    folders = analyze_folder.FOLDER, pytest_benchmark.FOLDER
+    folders = run_files.FOLDER, pytest_benchmark.FOLDER
     return [path for folder in folders for path in sorted((root / folder).glob("*.json"))]
 
 

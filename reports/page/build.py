@@ -11,11 +11,11 @@ from reports.page.network_views import NetworkView, network_views
 from reports.page.sections import (
     about,
     claims,
-    compute,
+    classifier_head,
+    compute_by_module,
     diagrams,
     difference,
     full_table,
-    head,
     history,
     memory,
     reduction,
@@ -45,9 +45,9 @@ def sections(
 ) -> tuple[Section, ...]:
     first = (
         summary.section(networks, refused),
-        compute.section(networks),
+        compute_by_module.section(networks),
         reduction.section(networks),
-        head.section(networks),
+        classifier_head.section(networks),
         what_if.section(networks),
         difference.section(networks),
         time.section(networks),

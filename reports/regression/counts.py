@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.core.units import METRICS, counted
-from analyzer.regression.counts.counts_result import CountsResult
+from analyzer.regression.counts.check_all_models import CountsResult
 from analyzer.regression.counts.snapshot import snapshot
 from analyzer.regression.outcome import ModelCheck
 from analyzer.regression.tolerances import ANY, TIME

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.records.record_json import envelope
 from analyzer.regression.benchmarks.compare_runs import BenchmarksResult
-from analyzer.regression.counts.counts_result import CountsResult
+from analyzer.regression.counts.check_all_models import CountsResult
 from analyzer.regression.outcome import CheckResult
 from analyzer.regression.paired.time_result import TimeCheck, TimeResult
 from reports.regression import counts, layers, times

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.records.analyze_folder import save
+from analyzer.records.run_files import save
 from analyzer.trends.series import ALL
 from tests.timed_records import timed
 from tests.trends.bench_files import MACHINE, bench, written

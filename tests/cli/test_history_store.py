@@ -18,7 +18,7 @@ from analyzer.cli.commands.history_database import COMMANDS
 from analyzer.database.columns import NAMES
 from analyzer.database.result_rows import encode
 from analyzer.database.store import VARIABLE, open_store
-from analyzer.records.analyze_folder import save
+from analyzer.records.run_files import save
 from tests.database.results import result
 from tests.timed_records import timed
 

@@ -11,7 +11,7 @@ from analyzer.core.errors import AnalyzerError
 from analyzer.database.export_and_import import json_lines, read_rows, write_parquet
 from analyzer.database.result_rows import encode
 from analyzer.database.store import open_store
-from analyzer.records.analyze_folder import save
+from analyzer.records.run_files import save
 from tests.database.results import NIN, result
 from tests.timed_records import timed
 

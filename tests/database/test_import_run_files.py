@@ -12,8 +12,8 @@ from analyzer.database import import_run_files
 from analyzer.database.columns import NAMES
 from analyzer.database.connection import FILE
 from analyzer.database.store import open_store
-from analyzer.records.analyze_folder import FOLDER, save
 from analyzer.records.record_json import dump
+from analyzer.records.run_files import FOLDER, save
 from tests.timed_records import timed
 
 

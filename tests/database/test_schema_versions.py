@@ -14,7 +14,7 @@ from analyzer.database.result_rows import encode
 from analyzer.database.schema import VERSION, metadata
 from analyzer.database.schema_versions import FOLDER
 from analyzer.database.store import migrate_store, open_store
-from analyzer.records.analyze_folder import save
+from analyzer.records.run_files import save
 from analyzer.trends.run_cache import TABLE, read_points
 from tests.database.results import result
 from tests.timed_records import timed

@@ -14,7 +14,7 @@ from analyzer.core.parse_inputs import parse_input
 from analyzer.counting.api import count_reference
 from analyzer.models.huggingface import fit_sections, video_session
 from analyzer.models.huggingface_arguments_by_model import ARGUMENTS, MODALITIES, MODELS, REQUIRED
-from analyzer.models.huggingface_defaults import TOKENS, Request
+from analyzer.models.huggingface_input_shapes import TOKENS, Request
 from analyzer.models.huggingface_inputs import default_inputs
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.core.errors import AnalyzerError, CannotMeasure
+from analyzer.regression.counts.check_all_models import CountsResult
 from analyzer.regression.counts.compare_with_baseline import compare
-from analyzer.regression.counts.counts_result import CountsResult
 from analyzer.regression.counts.models_to_check import Candidate
 from analyzer.regression.outcome import Change, CheckResult, ModelCheck, exit_status
 from reports.regression import junit, markdown, sarif_gitlab_badges

@@ -14,7 +14,7 @@ import analyzer
 from analyzer.claims import ledger
 from analyzer.records.record import Record
 from analyzer.records.rows import Count
-from analyzer.regression.counts.counts_result import CountsResult
+from analyzer.regression.counts.check_all_models import CountsResult
 from analyzer.regression.outcome import ModelCheck
 from tests.timed_records import timed
 

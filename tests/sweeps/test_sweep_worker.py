@@ -9,8 +9,8 @@ import pytest
 
 from analyzer.core.serialize import to_json
 from analyzer.database.result_rows import encode
-from analyzer.records.analyze_folder import FOLDER
 from analyzer.records.load_records import load_all
+from analyzer.records.run_files import FOLDER
 from analyzer.sweeps import sweep_worker
 from analyzer.sweeps.run_configuration import Limits
 from tests.sweeps.results import result

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from analyzer.core import lock
-from analyzer.records.analyze_folder import PEAKS
 from analyzer.records.comparable import incompatibility
 from analyzer.records.record_json import dump, load
+from analyzer.records.run_files import PEAKS
 from analyzer.records.timings import Configuration, Measurement, Timing
 from tests.timed_records import MACHINE
 from tests.timing.pretended import timed

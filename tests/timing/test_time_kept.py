@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from analyzer.cli import app
-from analyzer.cli.jobs import advise
 from analyzer.cli.jobs import time as job
 from analyzer.core.errors import AnalyzerError
 from analyzer.records.record_json import load
+from analyzer.timing.driver import time_settings
 from analyzer.timing.driver.time_configurations import TimedRun
 from tests.timing.pretended import timed
 
@@ -93,7 +93,7 @@ def test_advice_interrupted_before_the_first_measurement(analyze, googlenet, mon
     record = timed(googlenet, status="partial")
     untimed = record.replace(measurement=record.measurement.replace(timings=()))
     monkeypatch.setattr(
-        advise, "time_requests", lambda requests, **options: TimedRun((untimed,) * len(requests), False)
+        time_settings, "time_requests", lambda requests, **options: TimedRun((untimed,) * len(requests), False)
     )
     outcome = analyze("advise", "googlenet")
     assert (outcome.status, outcome.out) == (130, "")

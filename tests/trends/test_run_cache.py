@@ -10,8 +10,8 @@ from contextlib import closing
 import pytest
 
 from analyzer.core.errors import AnalyzerError
-from analyzer.records.analyze_folder import FOLDER, save
 from analyzer.records.record_json import dump
+from analyzer.records.run_files import FOLDER, save
 from analyzer.trends import run_cache
 from analyzer.trends.pytest_benchmark import parse_run, store_run
 from analyzer.trends.run_cache import FILE, read_points, rebuild_cache

@@ -9,7 +9,7 @@ from typing import Any
 from analyzer.cli.messages import print_message
 from analyzer.cli.output import emit
 from analyzer.core.errors import AnalyzerError, one_line
-from analyzer.records.analyze_folder import PEAKS_VERSION, load_peaks, save_peaks
+from analyzer.records.run_files import PEAKS_VERSION, load_peaks, save_peaks
 from analyzer.timing.machine.roofline import device_of
 
 

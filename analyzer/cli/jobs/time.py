@@ -15,11 +15,11 @@ from analyzer.cli.selection import Selection
 from analyzer.core.errors import AnalyzerError
 from analyzer.core.lock import timing_lock
 from analyzer.core.signals import ignore_sigint, termination_as_interrupt
-from analyzer.records.analyze_folder import journal, load_peaks, save
 from analyzer.records.record import Record
+from analyzer.records.run_files import journal, load_peaks, save
 from analyzer.records.timings import Measurement
-from analyzer.timing.driver.advice import advice
 from analyzer.timing.driver.choose_ceilings import find_ceilings
+from analyzer.timing.driver.configuration_notes import advice
 from analyzer.timing.driver.time_configurations import TimedRun, build_requests, time_requests, usable_processors
 from analyzer.timing.load_options import LatencyLimit
 from analyzer.timing.peaks import published

@@ -15,7 +15,7 @@ import torch
 import torch.utils.checkpoint
 from torch import nn
 
-from analyzer.counting.dispatch.gradients_of_rows import Product, with_gradients
+from analyzer.counting.dispatch.match_gradients_to_rows import Product, with_gradients
 from analyzer.counting.dispatch.module_names import is_leaf, op_name
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker
 from analyzer.counting.dispatch.tensors import current_node_number, replace_by_shapes, shapes_of, tensors_of

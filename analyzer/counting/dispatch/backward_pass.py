@@ -15,7 +15,7 @@ from torch import nn
 
 from analyzer.counting.dispatch import checkpoints
 from analyzer.counting.dispatch.backward_macs import GradientTracker
-from analyzer.counting.dispatch.products_as_written import ProductsAsWritten, plain_recurrent_layers
+from analyzer.counting.dispatch.reroute_under_autograd import ProductsAsWritten, plain_recurrent_layers
 from analyzer.counting.dispatch.run_to_the_end import run_model
 from analyzer.counting.dispatch.tensors import output_tensors, run_backward
 from analyzer.records.rows import Count

@@ -21,8 +21,8 @@ from torch._functorch import eager_transforms
 from torch.utils._python_dispatch import _disable_current_modes
 
 from analyzer.core.frozen import Frozen
+from analyzer.counting.dispatch.assign_operators_to_rows import RowRecorder
 from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
-from analyzer.counting.dispatch.rows import RowRecorder
 from analyzer.counting.dispatch.run_to_the_end import any_function, run_model
 from analyzer.counting.dispatch.tensors import tensors_of
 from analyzer.counting.dispatch.unused_parameters import unused_notes

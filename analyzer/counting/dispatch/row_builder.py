@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import Tensor, nn
 
 from analyzer.counting.dispatch.module_names import is_bias
+from analyzer.counting.dispatch.open_calls import RowCalls
 from analyzer.counting.dispatch.packed_weights import NOT_PACKED, Packed, logical_elements
-from analyzer.counting.dispatch.row_calls import RowCalls
 from analyzer.counting.dispatch.row_producers import NO_WINDOW, Producers, Window
 from analyzer.counting.dispatch.tensors import shapes_of, storage_id
 from analyzer.counting.dispatch.traffic import NO_PARTS, Part, bytes_read, bytes_written

@@ -17,8 +17,8 @@ from torch.utils import _pytree as pytree
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.dispatch.run_to_the_end import MAX_ITEMS
 from analyzer.counting.dispatch.tensors import tensors_inside
-from analyzer.counting.execution.meta_fake_or_real import Move
 from analyzer.counting.execution.module_state import built_in_class, slot_values
+from analyzer.counting.execution.move_to_meta_or_fake import Move
 
 
 def copy_arguments(args: Sequence[Any], kwargs: Mapping[str, Any], change: Move) -> tuple[list[Any], dict[str, Any]]:

@@ -21,12 +21,19 @@ from analyzer.counting.dispatch.counter import CountedPass, count_pass
 from analyzer.counting.dispatch.memory_by_liveness import track_memory
 from analyzer.counting.dispatch.tensors import is_fake, shapes_of, storage_id, tensors_inside
 from analyzer.counting.execution.devices import DeviceRead
-from analyzer.counting.execution.meta_fake_or_real import FAKE, KNOWN_VALUES, META_PLACES, REAL, WITHOUT_VALUES, ZEROS
 from analyzer.counting.execution.module_state import Attributes
+from analyzer.counting.execution.move_to_meta_or_fake import (
+    FAKE,
+    KNOWN_VALUES,
+    META_PLACES,
+    REAL,
+    WITHOUT_VALUES,
+    ZEROS,
+)
 from analyzer.counting.execution.precision import cast
 from analyzer.counting.execution.prepare import any_on_meta, materialize_lazy, prepared_model, tensors_in
 from analyzer.counting.execution.randomness import Randomness, random_notes
-from analyzer.models.model_errors import error_summary, is_certain, run_error
+from analyzer.models.failing_forward_errors import error_summary, is_certain, run_error
 from analyzer.records.memory import Memory
 from analyzer.records.note import Note
 from analyzer.records.rows import Count

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analyzer.core.errors import AnalyzerError, InputError
 from analyzer.core.parse_inputs import Input
 from analyzer.counting.execution.count_any_model import count_model
-from analyzer.models.model_errors import OTHER_INPUT
+from analyzer.models.failing_forward_errors import OTHER_INPUT
 from analyzer.models.references import Reference
 from analyzer.models.zero_inputs import input_zeros
 

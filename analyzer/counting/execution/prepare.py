@@ -19,7 +19,7 @@ from analyzer.counting.dispatch.tensors import tensors_inside
 from analyzer.counting.execution.clocks_and_ids import varied_by_seed
 from analyzer.counting.execution.copy_arguments import clone, copy_arguments
 from analyzer.counting.execution.distributed import distributed_as_usual, is_fully_sharded
-from analyzer.counting.execution.meta_fake_or_real import PLACES, REAL, WITHOUT_VALUES, ZEROS, Move, stays, to_meta
+from analyzer.counting.execution.move_to_meta_or_fake import PLACES, REAL, WITHOUT_VALUES, ZEROS, Move, stays, to_meta
 from analyzer.counting.execution.randomness import Randomness
 from analyzer.counting.execution.restore import restore_state, tensor_stores
 from analyzer.counting.execution.restore_caches import restore_caches

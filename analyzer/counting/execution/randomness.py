@@ -18,7 +18,7 @@ import numpy.random
 import torch
 
 from analyzer.counting.dispatch.patched_functions import Replacement, Replacements
-from analyzer.models.model_errors import error_summary
+from analyzer.models.failing_forward_errors import error_summary
 from analyzer.records.note import Note
 from analyzer.records.rows import SUMMED_KEYS, Count
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.core.files import read_text
-from analyzer.regression.counts import baseline
-from analyzer.regression.counts.baseline import OTHER_FILE, Baseline
+from analyzer.regression.counts import baseline_json
+from analyzer.regression.counts.baseline_json import OTHER_FILE, Baseline
 
 # A conflict of git, with the common ancestor if merge.conflictStyle is diff3 or zdiff3.
 CONFLICT = re.compile(
@@ -26,23 +26,23 @@ def is_folder(shown: str) -> bool:
 def read(path: Path, shown: str) -> Baseline | None:
     """The baseline, or None if there is none. Raises AnalyzerError, naming the file, if it is invalid."""
     if not is_folder(shown):
-        return baseline.read(path, shown)
+        return baseline_json.read(path, shown)
     models: dict[str, object] = {}
     for file in _files(path):
-        models.update(baseline.read(file, shown + file.name) or {})
+        models.update(baseline_json.read(file, shown + file.name) or {})
     return models or None  # type: ignore[return-value]
 
 
 def write(path: Path, shown: str, models: Baseline) -> bool:
     """Writes what changed; returns whether anything did. In a folder, files of models without counts are removed."""
     if not is_folder(shown):
-        return baseline.write(path, models)
+        return baseline_json.write(path, models)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AnalyzerError(f"cannot write {one_line(shown)}: {error.strerror or error}; {OTHER_FILE}") from None
     kept = {path / file_name(model): {model: modes} for model, modes in models.items()}
-    changed = [baseline.write(file, content) for file, content in kept.items()]
+    changed = [baseline_json.write(file, content) for file, content in kept.items()]
     removed = [file for file in _files(path) if file not in kept]
     for file in removed:
         file.unlink()
@@ -64,7 +64,7 @@ def read_ours(path: Path, shown: str) -> Baseline | None:
             raise AnalyzerError(f"cannot read the baseline {one_line(name)}: {error}; {OTHER_FILE}") from None
         conflicts += len(CONFLICT.findall(text))
         for side in ("theirs", "ours"):
-            models.update(baseline.load(CONFLICT.sub(rf"\g<{side}>", text), name))
+            models.update(baseline_json.load(CONFLICT.sub(rf"\g<{side}>", text), name))
     if not conflicts:
         raise AnalyzerError(f"the baseline {one_line(shown)} has no conflict; --update accepts changes")
     return models  # type: ignore[return-value]

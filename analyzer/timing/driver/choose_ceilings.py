@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from analyzer.records.analyze_folder import load_peaks
 from analyzer.records.record import Record
+from analyzer.records.run_files import load_peaks
 from analyzer.timing.machine.roofline import Ceilings, device_of, measured_ceilings, published_ceilings
 
 

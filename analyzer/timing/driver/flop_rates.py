@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.core.units import rate, scaled
-from analyzer.records.analyze_folder import load_peaks
 from analyzer.records.record import Record
+from analyzer.records.run_files import load_peaks
 from analyzer.records.timings import MIN_RESOLVED_S
 from analyzer.timing.machine.fast_convolution import fewest_flops
 from analyzer.timing.machine.roofline import measured_ceilings

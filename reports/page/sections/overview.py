@@ -18,7 +18,7 @@ from reports.page.figures import scatter
 from reports.page.figures.ticks import linear_axis
 from reports.page.module_tree import NEARLY_ALL, level, tree
 from reports.page.network_views import NetworkView, compute_metric, metric_noun, metric_title
-from reports.page.sections.compute import TITLES
+from reports.page.sections.compute_by_module import TITLES
 from reports.page.well_known_networks import WELL_KNOWN
 from reports.table import Row, Table, columns
 

@@ -12,7 +12,7 @@ from reports.page.context import ALL_TOOLS, Block
 from reports.page.figures import base as figures
 from reports.page.figures import scatter
 from reports.page.network_views import NetworkView
-from reports.page.sections.breakdown import chart
+from reports.page.sections.pass_breakdown import chart
 from reports.table import Cell, Row, Table, columns
 from reports.timing.breakdown import measurement_of
 

@@ -12,7 +12,7 @@ from analyzer.records.timings import Measurement, Timing, quartiles
 from reports import cells
 from reports.page.context import Block, Choice, Paragraphs, Section
 from reports.page.network_views import NetworkView
-from reports.page.sections import breakdown, latency, roofline, speed
+from reports.page.sections import latency, pass_breakdown, roofline, speed
 from reports.table import MISSING, Cell, Row, Table, columns
 from reports.timing.breakdown import total_flops
 
@@ -56,9 +56,10 @@ def _breakdown(network: NetworkView, record: Record, measurement: Measurement) -
         return ()
     blocks: list[Block] = []
     if sum(measurement.operator_times_s.values()) > 0:
-        blocks += [chart(network, record) for chart in (breakdown.kinds, breakdown.modules, breakdown.operators)]
+        charts = pass_breakdown.kinds, pass_breakdown.modules, pass_breakdown.operators
+        blocks += [chart(network, record) for chart in charts]
         blocks += roofline.charts(network, record)
-    return (*blocks, *breakdown.kernels(network, record))
+    return (*blocks, *pass_breakdown.kernels(network, record))
 
 
 def _timed_records(networks: Sequence[NetworkView]) -> Iterator[tuple[Record, Measurement, Timing]]:

@@ -14,7 +14,7 @@ from analyzer import count
 from analyzer.core.errors import AnalyzerError
 from analyzer.counting.execution import count_any_model
 from analyzer.counting.execution.count_any_model import count_model
-from analyzer.counting.execution.meta_fake_or_real import FAKE, REAL
+from analyzer.counting.execution.move_to_meta_or_fake import FAKE, REAL
 
 MACS = 3 * 4 * 4
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.regression.counts import baseline
-from analyzer.regression.counts.counts_result import snapshots
+from analyzer.regression.counts import baseline_json
+from analyzer.regression.counts.check_all_models import snapshots
 from analyzer.regression.counts.models_to_check import _inputs_advice, count_candidate, runs_code
 
 NAME = "analyzer-baseline.json"
@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[3]
 
 def store(name: str, counted_as: str) -> None:
     """Stores another model's counts under a name, as if the model had changed since."""
-    stored = dict(baseline.read(Path(NAME), NAME) or {})
+    stored = dict(baseline_json.read(Path(NAME), NAME) or {})
     candidate = count_candidate(counted_as, Path.cwd())
     assert candidate.error is None
     stored[name] = snapshots(candidate)
-    baseline.write(Path(NAME), stored)
+    baseline_json.write(Path(NAME), stored)
 
 
 def changes(done) -> list[dict]:
@@ -150,7 +150,7 @@ def test_a_removed_model_is_listed_until_an_update_drops_it(project, analyze):
     assert analyze("check", "--strict").status == 3
     assert analyze("check", "--variant", "nin", "--strict").status == 0  # The others are not selected.
     analyze("check", "--update")
-    assert list(baseline.read(Path(NAME), NAME)) == ["nin"]
+    assert list(baseline_json.read(Path(NAME), NAME)) == ["nin"]
 
 
 def test_a_model_that_cannot_be_counted_hides_no_other_and_keeps_its_counts(project, analyze):
@@ -164,7 +164,7 @@ def test_a_model_that_cannot_be_counted_hides_no_other_and_keeps_its_counts(proj
     assert "1 improved" in done.out
     assert json.loads(analyze("check", "--format", "json").out)["status"] == "partial"
     assert analyze("check", "--update").status == 2
-    assert sorted(baseline.read(Path(NAME), NAME)) == ["nin", "ninn"]
+    assert sorted(baseline_json.read(Path(NAME), NAME)) == ["nin", "ninn"]
     store("nin", "nin@cccp1.out=95")
     assert analyze("check").status == 1  # Regressed takes precedence.
 
@@ -189,7 +189,7 @@ def test_a_variant_with_overrides_is_a_separate_model(project, analyze):
     project('models = ["googlenet@inception_4a.reduce_5x5=32"]')
     assert analyze("check", "--update").status == 0
     assert analyze("check", "--strict").status == 0
-    assert list(baseline.read(Path(NAME), NAME)) == ["googlenet@inception_4a.reduce_5x5=32"]
+    assert list(baseline_json.read(Path(NAME), NAME)) == ["googlenet@inception_4a.reduce_5x5=32"]
 
 
 def test_only_references_run_code():
@@ -206,7 +206,7 @@ def test_a_reference_is_relative_to_the_projects_folder(project, net, analyze, m
     (root / "below").mkdir()
     monkeypatch.chdir(root / "below")
     assert analyze("check", "--update").status == 0
-    stored = baseline.read(root / NAME, NAME)["net.py:Net"]
+    stored = baseline_json.read(root / NAME, NAME)["net.py:Net"]
     # 4 to 8 and 8 to 2, with biases; in training each weight's gradient, and the second layer's input's.
     assert stored["inference"].totals["params"] == (4 * 8 + 8) + (8 * 2 + 2)
     assert stored["training"].totals["backward_macs"] == 4 * 8 + 2 * (8 * 2)

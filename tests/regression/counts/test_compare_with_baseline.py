@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from analyzer.counting.api import count
 from analyzer.networks import VARIANTS
 from analyzer.records.rows import TRAINING_KEYS
-from analyzer.regression.counts import baseline
+from analyzer.regression.counts import baseline_json
 from analyzer.regression.counts.compare_with_baseline import classify, compare
 from analyzer.regression.counts.snapshot import LAYER_METRICS, Layer, Snapshot, snapshot
 from analyzer.regression.outcome import Change, worst
@@ -64,7 +64,7 @@ def test_a_count_off_by_one_is_reported_for_its_layer_alone(key, data):
 @pytest.mark.parametrize("key", SNAPSHOTS, ids=" ".join)
 def test_equal_counts_are_unchanged_also_through_a_file(key):
     name, mode = key
-    stored = baseline.load(baseline.dump({name: {mode: SNAPSHOTS[key]}}))[name][mode]
+    stored = baseline_json.load(baseline_json.dump({name: {mode: SNAPSHOTS[key]}}))[name][mode]
     check = compare(name, mode, stored, SNAPSHOTS[key])
     assert {change.outcome for change in check.changes} == {"unchanged"}
     assert not check.differs

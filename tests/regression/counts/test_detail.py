@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from analyzer.networks import VARIANTS
-from analyzer.regression.counts import baseline
+from analyzer.regression.counts import baseline_json
+from analyzer.regression.counts.check_all_models import snapshots
 from analyzer.regression.counts.compare_with_baseline import LAYERS, compare
-from analyzer.regression.counts.counts_result import snapshots
 from analyzer.regression.counts.models_to_check import count_candidate
 from analyzer.regression.counts.snapshot import reduced
 from tests.regression.snapshots import layer, model
@@ -29,7 +29,7 @@ def outcomes(detail, *layers, tolerance=0.0):
 @pytest.mark.parametrize("detail", ["modules", "totals"])
 def test_every_variant_survives_the_round_trip(detail):
     before = {name: snapshots(count_candidate(name, Path.cwd()), detail) for name in VARIANTS}
-    loaded = baseline.load(baseline.dump(before))
+    loaded = baseline_json.load(baseline_json.dump(before))
     for name, modes in before.items():
         for mode, snapshot in modes.items():
             layers = tuple(sorted(snapshot.layers, key=lambda layer: layer.key))

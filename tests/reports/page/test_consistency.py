@@ -15,7 +15,7 @@ from analyzer.records.training import TrainingSetup
 from reports.page.build import page
 from reports.page.context import flat
 from reports.page.network_views import compute_metric, network_views
-from reports.page.sections.compute import TITLES
+from reports.page.sections.compute_by_module import TITLES
 from reports.table import Table, as_cell, cell_text
 from tests.timed_records import timed
 

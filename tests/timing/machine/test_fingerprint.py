@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.records.analyze_folder import PEAKS, load_peaks
 from analyzer.records.comparable import stable_key
+from analyzer.records.run_files import PEAKS, load_peaks
 from analyzer.records.timings import Configuration
 from analyzer.timing.machine.fingerprint import (
     allocator,

@@ -9,7 +9,7 @@ import pytest
 
 from analyzer.cli.jobs.machine import _devices
 from analyzer.core.errors import AnalyzerError, CannotMeasure
-from analyzer.records.analyze_folder import PEAKS
+from analyzer.records.run_files import PEAKS
 from analyzer.timing.peaks.cpu import Peak
 
 BUSY = "another process was running"

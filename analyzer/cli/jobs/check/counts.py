@@ -18,8 +18,8 @@ from analyzer.core.parse_inputs import PACKAGES
 from analyzer.models.optional_libraries import matching_models
 from analyzer.records.note import is_strict
 from analyzer.regression import config
-from analyzer.regression.counts import baseline, baseline_files
-from analyzer.regression.counts.counts_result import CountsResult, compare_all, updated_baseline
+from analyzer.regression.counts import baseline_files, baseline_json
+from analyzer.regression.counts.check_all_models import CountsResult, compare_all, updated_baseline
 from analyzer.regression.counts.models_to_check import Candidate, count_candidate, runs_code
 from analyzer.regression.outcome import exit_status
 from analyzer.regression.tolerances import ANY, TABLE, Detail, Tolerances, parse_share
@@ -86,11 +86,11 @@ def select_names(settings: config.Config, selection: Selection, action: str) -> 
     return unique
 
 
-def _read_baseline(path: Path, shown: str, *, replaceable: bool) -> baseline.Baseline | None:
+def _read_baseline(path: Path, shown: str, *, replaceable: bool) -> baseline_json.Baseline | None:
     """A damaged baseline, or one of an unknown version, does not prevent an update that replaces all of it."""
     try:
         return baseline_files.read(path, shown)
-    except baseline.Unreadable as error:
+    except baseline_json.Unreadable as error:
         if not replaceable:
             raise
         print_message(f"{error.problem}; it is written again")

@@ -23,8 +23,8 @@ from analyzer.core.parse_inputs import parse_input
 from analyzer.core.signals import termination_as_interrupt
 from analyzer.core.units import counted
 from analyzer.regression import config
+from analyzer.regression.counts.check_all_models import snapshots
 from analyzer.regression.counts.compare_with_baseline import compare
-from analyzer.regression.counts.counts_result import snapshots
 from analyzer.regression.counts.models_to_check import count_candidate
 from analyzer.regression.outcome import ModelCheck
 from analyzer.regression.paired import base_commit, worktree

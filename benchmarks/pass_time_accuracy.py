@@ -1,6 +1,6 @@
 """Does `analyze time` give the times of a plain loop, and do its parts add up? Fourteen kinds of model, one thread.
 
-    python -m benchmarks.timing_goals [KIND ...] [--rounds 8] [--seconds 0.4] [--memory system] [--start forked]
+    python -m benchmarks.pass_time_accuracy [KIND ...] [--rounds 8] [--seconds 0.4] [--memory system] [--start forked]
 
 Each round runs every kind of `benchmarks.timed_models` in two fresh processes, in random order: a plain loop that uses
 nothing of macscope, and the worker of `analyze time`. Eight rounds take about 12 minutes. With `--start forked` both

@@ -1,4 +1,6 @@
-"""Error rates of `analyze history` on simulated runs: `python -m benchmarks.history [--trials 1000]`.
+"""Error rates of `analyze history` on simulated runs.
+
+    python -m benchmarks.change_points_on_simulated_runs [--trials 1000]
 
 The runs have the noise of shared machines: a shift that all benchmarks of a run share and that drifts between runs,
 a drift of each benchmark, noise with heavy tails, and disturbed runs. Half of the windows are quiet, half have a step

@@ -1,4 +1,6 @@
-"""Error rates of `analyze history` on real series of CI runners: `python -m benchmarks.hosted_runners FILE.csv`.
+"""Error rates of `analyze history` on real series of CI runners.
+
+    python -m benchmarks.change_points_on_ci_runs FILE.csv
 
 FILE has the columns suite, bench, run_ms, commit, value and unit, such as the published results of
 github-action-benchmark. Windows are 40 runs of a benchmark, each 10 runs after the last. Nothing is chosen by eye:
@@ -27,8 +29,8 @@ from analyzer.core.frozen import Frozen
 from analyzer.trends.change_points import MIN_RUNS, find_change_points
 from analyzer.trends.point import TIME, Point, dump_environment
 from analyzer.trends.series import build_series
+from benchmarks.change_points_on_simulated_runs import MAX_DISTANCE
 from benchmarks.common import parse_options, rate
-from benchmarks.history import MAX_DISTANCE
 
 WINDOW, STRIDE = 40, 10
 STEPS = (0.05, 0.1, 0.2)

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from analyzer.counting.dispatch import hidden_operators
 from analyzer.counting.dispatch.module_names import is_leaf, op_name
+from analyzer.counting.dispatch.open_calls import Frame, RowCalls
 from analyzer.counting.dispatch.operator_tracker import OperatorTracker, add_note, run_on_torch
 from analyzer.counting.dispatch.packed_weights import NOT_PACKED, Packed, packed_weights
 from analyzer.counting.dispatch.repeated_calls import find, key_of, remember
 from analyzer.counting.dispatch.row_builder import RowBuilder
-from analyzer.counting.dispatch.row_calls import Frame, RowCalls
 from analyzer.counting.dispatch.row_producers import NO_WINDOW, WINDOWED, Window, window
 from analyzer.counting.dispatch.tensors import any_sparse, replace_by_shapes, shapes_of, tensors_of
 from analyzer.counting.dispatch.tensors_of_other_threads import Origins

@@ -6,7 +6,7 @@ import pytest
 
 import analyzer
 from analyzer.records.timings import Configuration, Measurement, Timing
-from analyzer.timing.driver.advice import advice
+from analyzer.timing.driver.configuration_notes import advice
 
 
 def record(samples, quality="trusted", processor=None, **configuration):

@@ -1,4 +1,4 @@
-"""The cost of `analyze check` on a zoo: `python -m benchmarks.zoo_check [--models 50] [--rounds 1]`.
+"""The cost of `analyze check` on a zoo: `python -m benchmarks.count_gate_cost [--models 50] [--rounds 1]`.
 
 Needs the extra `zoo`. The models are one of each family of timm, the first in alphabetical order with at most
 MAX_PARAMS parameters. Processor time of the whole check, imports and worker processes included, is divided by that of

@@ -8,7 +8,7 @@ from typing import Any
 from analyzer.records.note import is_strict
 from analyzer.records.record_json import record_to_json
 from analyzer.records.rows import TRAINING_KEYS
-from analyzer.regression.counts.baseline import Baseline
+from analyzer.regression.counts.baseline_json import Baseline
 from analyzer.regression.counts.compare_with_baseline import compare
 from analyzer.regression.counts.models_to_check import Candidate
 from analyzer.regression.counts.snapshot import MODES, Snapshot, reduced, snapshot

@@ -13,8 +13,8 @@ import pytest
 
 from analyzer.core.errors import AnalyzerError
 from analyzer.networks import VARIANTS
-from analyzer.regression.counts import baseline
-from analyzer.regression.counts.counts_result import snapshots
+from analyzer.regression.counts import baseline_json
+from analyzer.regression.counts.check_all_models import snapshots
 from analyzer.regression.counts.models_to_check import count_candidate
 from tests.regression.snapshots import layer, model
 
@@ -25,7 +25,7 @@ BASELINE = {"net": {"inference": model(layer("b", macs=2), layer("a", macs=1)), 
 # --- round trip ------------------------------------------------------------------------------------------------------
 def test_every_variant_survives_the_round_trip():
     before = {name: snapshots(count_candidate(name, Path.cwd())) for name in VARIANTS}
-    loaded = baseline.load(baseline.dump(before))
+    loaded = baseline_json.load(baseline_json.dump(before))
     for name, modes in before.items():
         for mode, snapshot in modes.items():
             layers = tuple(sorted(snapshot.layers, key=lambda layer: layer.key))
@@ -35,17 +35,17 @@ def test_every_variant_survives_the_round_trip():
 def test_the_text_does_not_depend_on_the_order():
     other = {"net": dict(reversed([*BASELINE["net"].items()]))}
     other["net"]["inference"] = model(layer("a", macs=1), layer("b", macs=2))
-    assert baseline.dump(other) == baseline.dump(BASELINE)
-    assert baseline.dump({"b": {}, "a": {}}) == baseline.dump({"a": {}, "b": {}})
+    assert baseline_json.dump(other) == baseline_json.dump(BASELINE)
+    assert baseline_json.dump({"b": {}, "a": {}}) == baseline_json.dump({"a": {}, "b": {}})
 
 
 def test_each_layer_is_a_line():
-    assert '{"path": "a", "op": "conv2d", "call": 1, "macs": 1},' in baseline.dump(BASELINE)
+    assert '{"path": "a", "op": "conv2d", "call": 1, "macs": 1},' in baseline_json.dump(BASELINE)
 
 
 # --- invalid baselines ----------------------------------------------------------------------------------------------
 def damage(change) -> str:
-    data = json.loads(baseline.dump(BASELINE))
+    data = json.loads(baseline_json.dump(BASELINE))
     change(data)
     return json.dumps(data)
 
@@ -75,28 +75,28 @@ DAMAGED = {
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_damaged_baseline_is_refused_by_name(case):
     with pytest.raises(AnalyzerError, match=r"^the baseline x\.json is damaged .*; analyze check --update") as caught:
-        baseline.load(damage(DAMAGED[case]), "x.json")
+        baseline_json.load(damage(DAMAGED[case]), "x.json")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("version", [0, 3, "1", 1.5, True, [1]])
 def test_an_unknown_version_is_refused(version):
     with pytest.raises(AnalyzerError, match="schema version"):
-        baseline.load(damage(lambda d: d.update(schema_version=version)), "x.json")
+        baseline_json.load(damage(lambda d: d.update(schema_version=version)), "x.json")
 
 
 def test_version_1_is_read():
-    assert baseline.load(damage(lambda d: d.update(schema_version=1)), "x.json") == baseline.load(
-        baseline.dump(BASELINE)
+    assert baseline_json.load(damage(lambda d: d.update(schema_version=1)), "x.json") == baseline_json.load(
+        baseline_json.dump(BASELINE)
     )
 
 
-MERGED = baseline.dump(BASELINE).replace('  "net"', '<<<<<<< ours\n  "net"')
+MERGED = baseline_json.dump(BASELINE).replace('  "net"', '<<<<<<< ours\n  "net"')
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(MERGED, "--resolve"), (baseline.dump(BASELINE)[:-40], "is not JSON")],
+    [(MERGED, "--resolve"), (baseline_json.dump(BASELINE)[:-40], "is not JSON")],
     ids=["conflict", "cut off"],
 )
 def test_a_baseline_that_is_no_longer_json_is_replaced_by_an_update_of_all_models(project, analyze, text, words):
@@ -125,7 +125,7 @@ def test_another_file_is_never_overwritten(project, analyze, text):
 
 def test_a_repeated_key_is_refused():
     with pytest.raises(AnalyzerError, match="repeated"):
-        baseline.load('{\n "schema_version": 1, "models": {}, "models": {}}', "x.json")
+        baseline_json.load('{\n "schema_version": 1, "models": {}, "models": {}}', "x.json")
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_concurrent_updates_lose_no_model(project, environment):
     for process in running:
         with process.stderr:
             assert process.wait(120) == 0, process.stderr.read()
-    assert sorted(baseline.read(root / NAME, NAME)) == sorted(VARIANTS)
+    assert sorted(baseline_json.read(root / NAME, NAME)) == sorted(VARIANTS)
     assert sorted(path.name for path in root.iterdir()) == [NAME, "pyproject.toml"]
 
 

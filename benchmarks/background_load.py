@@ -18,7 +18,7 @@ START_S = 3.0  # Each imports torch.
 @contextmanager
 def other_processes(count: int) -> Iterator[None]:
     """Raises RuntimeError if one ends early."""
-    command = [sys.executable, "-m", "benchmarks.other_processes"]
+    command = [sys.executable, "-m", "benchmarks.background_load"]
     processes = [subprocess.Popen([*command, str(seed)], stdin=subprocess.DEVNULL) for seed in range(count)]
     try:
         time.sleep(START_S if count else 0)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 from analyzer.counting.dispatch.operator_tracker import DispatchMode
 from analyzer.counting.dispatch.tensors import is_fake, run_backward
@@ -33,28 +34,39 @@ INTO_NEW = frozenset(
         aten.masked_scatter.default,
     }
 )
+ADDITION = aten.add.Tensor
+# Since torch 2.14 the gradient of a bound is halved where both are equal, and zeros are filled in at the end.
+_SPLITS_TIES = TorchVersion(torch.__version__) >= "2.14"
+_FILLS = ("ClampBackward0", "ClampMinBackward1", "ClampMaxBackward1", "MinimumBackward0", "MaximumBackward0",
+          "FminBackward0", "FmaxBackward0")  # fmt: skip
 INTO_NEW_OF_NODE = {
+    "AminmaxBackward0": frozenset({ADDITION}),
+    "Atan2Backward0": frozenset({aten.masked_fill.Scalar}),
     "BinaryCrossEntropyWithLogitsBackward0": frozenset({aten.sub.Tensor, aten.mul.Tensor}),
     "BinaryCrossEntropyBackward0": frozenset({aten.mul.Tensor}),
-    "ClampBackward0": frozenset({aten.logical_and.default}),
-    "ClampBackward1": frozenset({aten.logical_and.default}),
+    **(
+        dict.fromkeys(_FILLS, frozenset({aten.masked_fill.Scalar}))
+        if _SPLITS_TIES
+        else {"ClampBackward0": frozenset({aten.logical_and.default, aten.logical_or.default})}
+    ),
 }
 OUT_OF_PLACE_NODES = frozenset({"ScatterReduceBackward0", "IndexReduceBackward0"})
-ADDITION = aten.add.Tensor
 _CANDIDATES = INTO_NEW.union(*INTO_NEW_OF_NODE.values())
 
 
 def writes_into_new(func: Any, args: Sequence[Any], node: int, made_in: int) -> bool:
     """Whether torch, without a mode, would write the result of an operator of a backward pass into its first argument.
 
-    `node` runs now; `made_in` is the node that allocated the first argument. A sum within a node is a term of its
-    formula, and out of place.
+    `node` runs now; `made_in` is the node that allocated the first argument. Most sums within a node are terms of
+    its formula, and out of place.
     """
     if torch.is_grad_enabled():
         return False
-    if func is not ADDITION:
-        return made_in == node and _is_in_place(func, torch._C._current_autograd_node())
-    return (made_in != node or _feeds_an_input_twice()) and _is_unique(args) and _is_of_the_engine()
+    if made_in == node and _is_in_place(func, torch._C._current_autograd_node()):
+        return True
+    return (
+        func is ADDITION and (made_in != node or _feeds_an_input_twice()) and _is_unique(args) and _is_of_the_engine()
+    )
 
 
 def may_write(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:

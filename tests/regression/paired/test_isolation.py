@@ -38,28 +38,31 @@ def test_a_seed_determines_the_processor():
 
 FAULTS = """
 import json, resource, threading, torch
-from analyzer.regression.paired.child.isolation import retain_freed_memory
+from analyzer.regression.paired.child.isolation import random_padding, retain_freed_memory
 {first}
 counted = []
-def passes():  # In a thread, as in a worker: each thread has its own heap arena.
+def passes(seed):
+    padding = random_padding(seed)
     def once():
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         several = [torch.zeros(1 << 18) for _ in range(8)]
         del several
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-    counted.extend(once() for _ in range(20))
-thread = threading.Thread(target=passes); thread.start(); thread.join()
-print(json.dumps(counted[10:]))
+    counted.append(max([once() for _ in range(20)][10:]))
+for seed in range(8):  # In threads, as in a worker: each has its own heap arena, here with another layout.
+    thread = threading.Thread(target=passes, args=(seed,)); thread.start(); thread.join()
+print(json.dumps(counted))
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
 @pytest.mark.slow
 def test_freed_memory_stays_in_the_process():
-    # Eight tensors of 1 MiB are 2048 pages of 4 KiB. Freed together they exceed the default trim threshold.
+    # Eight tensors of 1 MiB are 2048 pages of 4 KiB. Freed together they exceed the default trim threshold; whether
+    # the end of the heap is free then depends on its layout.
     default, retained = (run_script(FAULTS.format(first=first)) for first in ("", "retain_freed_memory()"))
-    assert min(default) > 1000  # type: ignore[call-overload]
-    assert sum(faults >= 100 for faults in retained) <= 1  # type: ignore[attr-defined]  # One may still move a tensor.
+    assert max(default) > 1000  # type: ignore[call-overload]
+    assert max(retained) < 100  # type: ignore[call-overload]
 
 
 def test_a_seed_determines_the_padding():

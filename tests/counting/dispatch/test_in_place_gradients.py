@@ -1,0 +1,122 @@
+"""Which operators of gradients torch runs in place without a dispatch mode, found by running torch's `op_db` twice.
+
+The profiler sees a backward pass as it runs without a mode, and a mode sees the same pass as it runs under one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, defaultdict
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd.profiler import profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from analyzer.counting.dispatch.in_place_gradients import INTO_NEW, INTO_NEW_OF_NODE, OUT_OF_PLACE_NODES
+
+SAMPLES = 3  # Of each operator.
+NODE = "autograd::engine::evaluate_function: "
+
+
+class _Seen(TorchDispatchMode):
+    """Counts the operators of each node of a backward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = defaultdict(Counter)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        node = torch._C._current_autograd_node()
+        if node is not None and not torch.is_grad_enabled():
+            self.names[node.name()][_name(func)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _name(func):
+    return func._schema.name.removeprefix("aten::")
+
+
+def _without_mode(loss):
+    names = defaultdict(Counter)
+    with profile() as profiled:
+        loss.backward()
+    for event in profiled.function_events:
+        if event.name.startswith(NODE):
+            operators = (child for called in event.cpu_children for child in called.cpu_children)
+            names[event.name.removeprefix(NODE)].update(
+                child.name.removeprefix("aten::") for child in operators if child.name.startswith("aten::")
+            )
+    return names
+
+
+def _under_mode(loss):
+    with _Seen() as seen:
+        loss.backward()
+    return seen.names
+
+
+def _losses():
+    """Functions that compute the sum of an operator's outputs anew."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch.testing._internal.common_methods_invocations import op_db
+    for operator in op_db:
+        if not operator.supports_autograd or torch.float32 not in operator.supported_dtypes("cpu"):
+            continue
+        try:
+            samples = [
+                sample
+                for _, sample in zip(
+                    range(SAMPLES), operator.sample_inputs("cpu", torch.float32, requires_grad=True), strict=False
+                )
+            ]
+        except Exception:
+            continue
+        for sample in samples:
+
+            def loss(operator=operator, sample=sample):
+                outputs = tree_leaves(operator(sample.input, *sample.args, **sample.kwargs))
+                return sum(
+                    output.sum()
+                    for output in outputs
+                    if isinstance(output, Tensor) and output.requires_grad and output.dtype == torch.float32
+                )
+
+            yield loss
+
+
+def run_in_place() -> tuple[set[tuple[str, str]], set[tuple[str, str]], int]:
+    """Nodes with operators that run in place only without a mode, nodes with the operators that run under one, and how
+    many passes were compared."""
+    found, ran, passes = set(), set(), 0
+    for loss in _losses():
+        try:
+            if not isinstance(first := loss(), Tensor):
+                continue
+            without, under = _without_mode(first), _under_mode(loss())
+        except (RuntimeError, NotImplementedError, TypeError):  # Samples whose gradient torch cannot compute.
+            continue
+        passes += 1
+        ran.update((node, name) for node, names in under.items() for name in names)
+        for node, names in without.items():
+            for name, calls in names.items():
+                base = name.removesuffix("_")
+                if base != name and calls > under[node][name] and under[node][base] > names[base]:
+                    found.add((node, base))
+    return found, ran, passes
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_table_lists_what_torch_runs_in_place():
+    found, ran, passes = run_in_place()
+    assert passes > 1000
+    listed = {
+        (node, func._schema.name.removeprefix("aten::")) for node, ops in INTO_NEW_OF_NODE.items() for func in ops
+    }
+    of_all = {func._schema.name.removeprefix("aten::") for func in INTO_NEW}
+    assert {(node, name) for node, name in found if name not in of_all} == listed & ran  # Releases differ.
+    assert not {node for node, name in found if name in of_all} & OUT_OF_PLACE_NODES

@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.common import append_line, load_lines, parse_options
 
 TIME_LIMIT_S = 60
+MAX_REASON = 240  # Characters.
 MEMORY_LIMIT = 14 << 30  # Bytes of address space.
 
 Result = dict[str, Any]
@@ -42,7 +43,7 @@ def count(name: str) -> Result:
     try:
         record = count_reference(f"hf:{name}")
     except Exception as error:
-        return {"name": name, "error": f"{type(error).__name__}: {error}"[:300]}
+        return {"name": name, "error": f"{type(error).__name__}: {error}"[:2000]}
     unused = sum(row.params for row in record.rows if row.op == "unused")
     totals = record.totals
     return {"name": name, "macs": totals.macs, "params": totals.params, "unused": unused, "notes": list(record.notes)}
@@ -66,8 +67,15 @@ def count_in_a_fork(name: str) -> Result:
     with os.fdopen(reader, "rb") as pipe:
         text = pipe.read()
     _, status = os.waitpid(process, 0)
-    result: Result = json.loads(text) if text else {"name": name, "error": f"ended with status {status}"}
+    result: Result = json.loads(text) if text else {"name": name, "error": _end(status)}
     return result | {"seconds": round(time.perf_counter() - start_s, 2)}
+
+
+def _end(status: int) -> str:
+    ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    if ended_by == signal.SIGALRM:
+        return f"took more than {TIME_LIMIT_S} s"
+    return f"ended by signal {ended_by}" if ended_by else f"ended with exit status {os.waitstatus_to_exitcode(status)}"
 
 
 def survey(path: Path) -> list[Result]:
@@ -109,16 +117,21 @@ def section(results: list[Result]) -> Iterable[str]:
     )
     yield "Built but not counted:\n"
     yield from (f"- {result['name']}: {_reason(result)}" for result in failed if result not in not_built)
-    yield "\nNot built:\n"
+    yield (
+        "\nNot built: transformers itself cannot build the default configuration, or needs a package that was "
+        "missing.\n"
+    )
     yield from (f"- {result['name']}: {_reason(result)}" for result in not_built)
 
 
 def _reason(result: Result) -> str:
     """The first error, without the inputs and the advice."""
-    error = result["error"].splitlines()[0].partition("; for another input")[0].partition(", and on real tensors")[0]
-    for start in ("AnalyzerError: ", f"hf:{result['name']} "):
-        error = error.removeprefix(start)
-    return re.sub(r"/\S*/(?=site-packages/)", "", error)[:240]  # Without the folder of the installation.
+    first, *more = result["error"].splitlines()
+    error = first.partition("; for another input")[0].partition(", and on real tensors")[0] + ("…" if more else "")
+    error = re.sub(r"^(AnalyzerError|InputError|CannotMeasure|UnknownModel): ", "", error)
+    error = error.removeprefix(f"hf:{result['name']} ")
+    error = re.sub(r"/\S*/(?=site-packages/)", "", error)  # Without the folder of the installation.
+    return error if len(error) <= MAX_REASON else error[: MAX_REASON - 1].rstrip() + "…"
 
 
 def _place(result: Result) -> str:

@@ -135,9 +135,9 @@ def page(sections: dict[str, list[Entry]], architectures: list[Entry]) -> str:
         f"processors; peak memory of the whole run {peak_gib:.1f} GiB.",
         *(f"\n- {entry.name}: {entry.error}" for entry in architectures if entry.record is None),
         *(f"\n- {entry.name}: {entry.record.notes[0]}" for entry in on_real_tensors if entry.record),
-        "\n## Unknown operators\n",
+        "" if unknown else "\nEvery operator of these models of torchvision and timm has a formula.",
+        *(["\nOperators without a formula:\n"] if unknown else []),
         *(f"- {op}: {calls} calls" for op, calls in sorted(unknown.items())),
-        "" if unknown else "None.",
     ]
     return "\n".join(lines).rstrip() + "\n"
 

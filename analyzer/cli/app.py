@@ -67,8 +67,8 @@ def _print_version(context: click.Context, parameter: click.Parameter, requested
 @click.option("--batch", "batches", type=CommaSeparated(), default="1", show_default=True, metavar="N[,N]",
               help="Batch size. Several batch sizes give a table each.")  # fmt: skip
 @click.option("--module", metavar="PATH", shell_complete=complete_module,
-              help="Show one module only: its path, such as inception_4a.branch_5x5, or its role in a "
-                   "built-in network.")  # fmt: skip
+              help="Show one module only: its path, such as inception_4a.branch_5x5, or in a "
+                   "built-in network the paper's name of the module.")  # fmt: skip
 @table_options
 @click.option("--counter", type=click.Choice(["closed-form", "dispatch"]),
               help="How to count built-in networks: by formulas (closed-form, the default) or by running them "

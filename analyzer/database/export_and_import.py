@@ -19,7 +19,7 @@ from analyzer.records.load_records import parse
 PARQUET_MAGIC = b"PAR1"
 INT64 = 1 << 63
 KEY = re.compile(r"[\w.-]{1,200}", re.ASCII)
-WANTED = "wanted JSON lines or Parquet of analyze history export, or JSON of analyze time"
+WANTED = "wanted JSON lines or Parquet of analyze history export, or JSON of analyze time or analyze --format json"
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:

@@ -44,7 +44,7 @@ def _details(checks: Sequence[ModelCheck], result: CountsResult) -> str:
     layers = {(change.path, change.op, change.call) for check in checks for change in check.changes if change.call}
     layers |= {key for check in checks for key in (*check.added, *check.removed)}
     moved = {pair for check in checks for pair in check.moved}
-    parts += [counted(len(layers), "layer")] if layers else []
+    parts += [f"{counted(len(layers), 'layer')} differ" if len(layers) > 1 else "1 layer differs"] if layers else []
     parts += [f"{len(moved)} moved"] if moved else []
     return ", ".join(parts)
 

@@ -102,8 +102,8 @@ def parse_budget(
     help="Baseline file. Default: that of pyproject.toml, else analyzer-baseline.json.",
 )
 @click.option("--base", metavar="REF", help="Time the working tree against this commit, in pairs of fresh processes. "
-              "In CI give auto: the merge base with the pull request's target branch, else the commit "
-              "before HEAD.")  # fmt: skip
+              "In CI give auto: the first parent of a merge commit, else the merge base with the target "
+              "branch, else the commit before HEAD.")  # fmt: skip
 @click.option("--base-python", metavar="PATH", help="Python interpreter for the base, e.g. with another torch version.")
 @click.option("--self-test", is_flag=True,
               help="Time the working tree against itself, to show the smallest detectable change.")  # fmt: skip
@@ -125,7 +125,11 @@ def parse_budget(
                    "servers.")  # fmt: skip
 @output_option
 @click.argument("names", nargs=-1, metavar="[MODEL ... or FILE]")
-@click.option("--against", metavar="FILE", help="Compare the run of pytest-benchmark in FILE with this earlier run.")
+@click.option(
+    "--against",
+    metavar="BASE",
+    help="Compare the run of pytest-benchmark in the argument FILE with the earlier run in BASE.",
+)
 def check(
     names: tuple[str, ...], against: str | None, strict: bool, junit_file: str | None,
     sarif_file: str | None, form: str, output: str | None, selection: Selection, **options: Any,

@@ -40,7 +40,8 @@ def _as_models(context: click.Context, parameter: click.Parameter, model: str | 
 @click.option(
     "--module",
     metavar="PATH",
-    help="Same as MODULE: the path of a module, or its role in a built-in network. Default: the whole model.",
+    help="Same as MODULE: the path of a module, or in a built-in network the paper's name of it. Default: the whole "
+    "model.",
 )
 @click.option("--metric", type=click.Choice(METRICS), default="macs", show_default=True, metavar="NAME",
               help=f"The number to derive: {', '.join(METRICS)}.")  # fmt: skip

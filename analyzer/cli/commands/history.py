@@ -22,8 +22,8 @@ Examples:
 
 --import reads files of pytest-benchmark, asv (its folder results) and github-action-benchmark (data.js).
 
-Exit status: 0 success; 1 with --fail-on-new if a time or count grew and --acknowledge has not stored the change; 2 bad
-input; 3 a database cannot be reached, is locked, or its disk is full.
+Exit status: 0 success; 1 with --fail-on-new if a time or count grew, and no earlier run with --acknowledge stored the
+change; 2 bad input; 3 a database cannot be reached, is locked, or its disk is full.
 """
 # As in analyzer.trends.point, without importing it for --help; a test compares the two.
 METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "bytes_written", "traffic", "backward_macs",
@@ -49,7 +49,8 @@ METRICS = ("time", "params", "macs", "flops", "activations", "bytes_read", "byte
 @click.option(
     "--fail-on-new",
     is_flag=True,
-    help="Exit with status 1 if a time or count grew and --acknowledge has not stored the change.",
+    help="Exit with status 1 if a time or count grew, unless an earlier run with --acknowledge stored the change. "
+    "With both options, each change fails once.",
 )
 @click.option("--acknowledge", is_flag=True, help="Show all changes and store them as seen, in the file of --known.")
 @click.option("--known", "known_file", metavar="FILE", callback=require_writable_output,
@@ -60,7 +61,8 @@ def history(context: click.Context, /, **options: Any) -> int:
     """Show how times and counts changed over time: between which commits, by how much, with a 95 % interval.
 
     It reads run files: analyze time writes one per run, and --import converts the runs of other programs. The commands
-    below search and exchange the results in the history database, which has those of analyze time and of sweeps.
+    below list, show, export, import and delete results in the history database. It has the results of analyze
+    time and of sweeps.
     """
     if has_subcommand(context):
         return 0

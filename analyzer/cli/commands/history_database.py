@@ -108,7 +108,8 @@ Examples:
 @click.argument("files", nargs=-1, required=True, metavar="FILE ...", type=click.Path(path_type=Path))
 @store_option
 def import_results(**options: Any) -> int:
-    """Add the results of each FILE: JSON lines or Parquet of analyze history export, or JSON of analyze time.
+    """Add the results of each FILE: JSON lines or Parquet of analyze history export, or JSON of analyze time or
+    analyze --format json.
 
     Results already in the database are kept unchanged.
     """

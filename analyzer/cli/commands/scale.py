@@ -46,7 +46,11 @@ def split_metrics(context: click.Context, parameter: click.Parameter, texts: tup
 @click.option("--metric", "metrics", multiple=True, metavar="NAME[,NAME]", callback=split_metrics,
               help="Show only these: params, macs, flops, activations, traffic, peak_memory, backward_macs, "
                    "backward_flops, step_macs, step_flops, cache_bytes (size of the KV cache).")  # fmt: skip
-@click.option("--module", metavar="PATH", help="Show one module only: its path, or its role in a built-in network.")
+@click.option(
+    "--module",
+    metavar="PATH",
+    help="Show one module only: its path, or in a built-in network the paper's name of the module.",
+)
 @click.option("--memory", is_flag=True, help="Also show peak memory.")
 @click.option("--against", metavar="MEMORY", shell_complete=complete_device,
               help="Show the largest batch and sizes whose peak memory fits: 24GB, 16GiB, or a device such as "

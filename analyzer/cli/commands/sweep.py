@@ -52,8 +52,11 @@ Exit status: 0 success; 2 bad input; 3 a configuration failed or results cannot 
     metavar="N[,N]",
     help="Batch sizes: a list such as 1,8, or a range: 8..64:8 (steps of 8), 1..32:x2 (doubling). Default: 1.",
 )
-@click.option("--threads", metavar="N[,N]",
-              help="Thread counts for PyTorch in timed passes. Default: all CPUs that it may use.")  # fmt: skip
+@click.option(
+    "--threads",
+    metavar="N[,N]",
+    help="Thread counts for PyTorch in timed passes. Default: the number of CPUs that it may use.",
+)
 @click.option("--dtype", metavar="TYPE[,TYPE]", help="Dtypes of timed passes. Default: float32.")
 @click.option("--layout", metavar="NAME[,NAME]", help="Memory formats of timed passes. Default: contiguous.")
 @click.option("--mode", metavar="MODE[,MODE]", help="inference, training, or inference,training. Default: inference.")
@@ -96,8 +99,8 @@ Exit status: 0 success; 2 bad input; 3 a configuration failed or results cannot 
 def sweep(models: tuple[str, ...], **options: Any) -> int:
     """Count or time every combination of models and settings, and store each result in the history.
 
-    Counts use all processors. Each machine runs one timing at a time. A configuration that fails is stored too, with
-    the reason.
+    Counts use all processors. Each machine runs one timing at a time (on GPUs: one on each GPU). A configuration that
+    fails is stored too, with the reason.
     """
     from analyzer.cli.jobs.sweep import run
 

@@ -141,7 +141,7 @@ def _make_dual(make_dual: Any) -> Any:
 
 @cache
 def _is_zero_in_inference_mode(vjp: Any) -> bool:
-    """Whether the gradients of `torch.func.vjp` are zeros in inference mode, as up to torch 2.9."""
+    """Whether the gradients of `torch.func.vjp` are zeros in inference mode, as up to torch 2.11."""
     with _disable_current_modes(), torch.inference_mode():
         _, pull = vjp(torch.sin, torch.zeros(1))
         return not pull(torch.ones(1))[0].item()

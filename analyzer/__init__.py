@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from analyzer.counting.compare_models import compare as compare
     from analyzer.counting.operators.call import Call as Call
     from analyzer.counting.operators.call import Work as Work
-    from analyzer.counting.operators.classify import register as register
+    from analyzer.counting.operators.register import register as register
     from analyzer.counting.parameters import params as params
     from analyzer.database.api import History as History
     from analyzer.database.api import history as history
@@ -63,7 +63,7 @@ _NAMES = {
     "analyzer.counting.api": "count",
     "analyzer.counting.compare_models": "compare",
     "analyzer.counting.operators.call": "Call Work",
-    "analyzer.counting.operators.classify": "register",
+    "analyzer.counting.operators.register": "register",
     "analyzer.counting.parameters": "params",
     "analyzer.database.api": "History history",
     "analyzer.models.spec_to_module": "Outputs auxiliary_loss build drop_auxiliary",

@@ -29,7 +29,7 @@ from analyzer.timing.driver.api import measure
 from analyzer.timing.driver.time_configurations import usable_processors
 from analyzer.timing.statistics import interval_half_width
 from benchmarks.common import parse_options
-from benchmarks.instrumentation import MIN_RANKED, rank_correlations
+from benchmarks.parts_add_up import MIN_RANKED, rank_correlations
 from reports.timing.breakdown import measurement_of
 
 

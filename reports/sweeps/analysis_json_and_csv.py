@@ -8,7 +8,7 @@ from typing import Any
 
 from analyzer.records.record_json import envelope
 from analyzer.sweeps.analysis.analysis import Analysis
-from analyzer.sweeps.analysis.best import Best
+from analyzer.sweeps.analysis.best_configuration import Best
 from analyzer.sweeps.analysis.points import Point
 from reports.formats.text import csv_text
 

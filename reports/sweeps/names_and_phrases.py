@@ -8,7 +8,7 @@ from math import isfinite
 from analyzer.core.frozen import Frozen
 from analyzer.core.units import counted, seconds, times
 from analyzer.sweeps.analysis.analysis import Analysis
-from analyzer.sweeps.analysis.best import Best
+from analyzer.sweeps.analysis.best_configuration import Best
 from analyzer.sweeps.analysis.dimensions import FIELDS, varying_fields
 from analyzer.sweeps.analysis.points import Machine, Point
 from reports.table import MISSING

@@ -7,7 +7,7 @@ from math import isfinite
 
 from analyzer.core.units import percent, plain, relative_change, times
 from analyzer.sweeps.analysis.analysis import Analysis
-from analyzer.sweeps.analysis.best import Best
+from analyzer.sweeps.analysis.best_configuration import Best
 from analyzer.sweeps.analysis.machines import Comparison, MachinePair
 from analyzer.sweeps.analysis.pareto import Candidate, Front
 from analyzer.sweeps.analysis.scaling import AXES, Axis, Curve, Step

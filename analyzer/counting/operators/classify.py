@@ -1,20 +1,18 @@
-"""Classifies operators: with a formula, view, free, composite of other operators, or unknown. `register` adds formulas.
+"""Classifies operators: with a formula, view, free, composite of other operators, or unknown.
 
 Operators of torch are views or free only if `free_and_view_operators` lists them. Other operators are unknown unless
-they are registered here or decompose into others. Return values are not used to decide: kernels of vLLM or
+they have a formula or decompose into others. Return values are not used to decide: kernels of vLLM or
 flash-attention return nothing and write into an argument.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch._C import DispatchKey
 
-from analyzer.core.errors import AnalyzerError, one_line
 from analyzer.counting.operators.attention_and_recurrent import BLOCKS
 from analyzer.counting.operators.call import Call, Formula, Work
 from analyzer.counting.operators.convolutions_and_linear import CONVOLUTIONS_AND_LINEAR
@@ -57,34 +55,15 @@ _pointwise = per_output(1)
 WITHOUT_MACS = frozenset({*OPERATIONS.values(), _pointwise})
 
 
-def register(op: str, formula: Callable[[Call], Work | int]) -> None:
-    """Registers a formula for an operator, such as `"mylib::fused_attention"`; replaces an existing formula.
-
-    `formula` receives a `Call`: shapes instead of tensors. It returns `Work(macs, flops)`, or MACs alone. For an
-    operator that returns no tensor, the outputs are the tensors that it writes to. Raises AnalyzerError if `op` is not
-    an operator name or `formula` cannot be called.
-
-    >>> from math import prod
-    >>> register("mylib::rotate", lambda call: Work(flops=6 * prod(call.outputs[0])))
-    """
-    if not isinstance(op, str) or "::" not in op:
-        shown = one_line(repr(op))[:80]
-        raise AnalyzerError(f"{shown} is not an operator name; wanted NAMESPACE::NAME, such as mylib::fused_attention")
-    if not callable(formula):
-        shown = one_line(repr(formula))[:80]  # type: ignore[unreachable]
-        raise AnalyzerError(f"the formula of {one_line(op)} is {shown}; wanted a function that takes a Call")
-
-    def work(call: Call) -> Work:
-        result = formula(call)
-        return result if isinstance(result, Work) else Work(result, 2 * result)
-
-    _formulas[op] = work
+def set_formula(op: str, formula: Formula) -> None:
+    """Sets a user's formula, in place of an existing one."""
+    _formulas[op] = formula
     _registered.add(op)
     _known.clear()
 
 
 def any_registered() -> bool:
-    """Whether `register` was called."""
+    """Whether a user has set a formula."""
     return bool(_registered)
 
 

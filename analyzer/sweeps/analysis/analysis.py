@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.core.frozen import Frozen
 from analyzer.sweeps.analysis.accuracy import Accuracy, unknown_models
-from analyzer.sweeps.analysis.best import Best, best_configurations
+from analyzer.sweeps.analysis.best_configuration import Best, best_configurations
 from analyzer.sweeps.analysis.failures import Failure, group_failures
 from analyzer.sweeps.analysis.heat_map import HeatMap, heat_maps
 from analyzer.sweeps.analysis.machines import MachinePair, machine_pairs

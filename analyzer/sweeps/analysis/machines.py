@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from analyzer.core.frozen import Frozen
-from analyzer.sweeps.analysis.best import default_point
+from analyzer.sweeps.analysis.best_configuration import default_point
 from analyzer.sweeps.analysis.points import Machine, Point
 
 Outcome: TypeAlias = Literal["faster", "slower", "undecided"]

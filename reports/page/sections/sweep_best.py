@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.core.units import counted, times
 from analyzer.sweeps.analysis.analysis import Analysis
-from analyzer.sweeps.analysis.best import Best
+from analyzer.sweeps.analysis.best_configuration import Best
 from reports.page.context import ALL_TOOLS, Block, Chart, Section
 from reports.page.figures import sweeps as figures
 from reports.sweeps.names_and_phrases import TUNED, Names, changes, factor_interval

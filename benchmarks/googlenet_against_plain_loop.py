@@ -1,6 +1,7 @@
 """The observer effect: are the times of `analyze time` those of a plain loop? Fresh processes of both, interleaved.
 
-    python -m benchmarks.observer_effect [--variant googlenet] [--batch 1] [--threads N] [--rounds 10] [--seconds 5]
+    python -m benchmarks.googlenet_against_plain_loop [--variant googlenet] [--batch 1] [--threads N] [--rounds 10]
+        [--seconds 5]
 
 The plain loop imports nothing of macscope except the network: it warms up, times passes with `time.perf_counter`, and
 takes the median. The ratio includes all effects of the measurement on a process, its caches and above all its

@@ -1,6 +1,6 @@
 """Do operators add up to the pass? macscope, leaf hooks and torch.profiler, interleaved in fresh processes.
 
-    python -m benchmarks.instrumentation [--variant googlenet] [--batch 8] [--processes 5] [--seconds 30] [--threads N]
+    python -m benchmarks.parts_add_up [--variant googlenet] [--batch 8] [--processes 5] [--seconds 30] [--threads N]
 
 Prints for each method: the sum of the operators ÷ an uninstrumented pass, and an instrumented pass ÷ an uninstrumented
 one. For our instruments also the overhead, the rank correlation of modules between processes, and the variation of

@@ -34,10 +34,11 @@ from analyzer.timing.passes.timed_pass import Pass, Training
 from analyzer.timing.passes.timeline import Key
 from analyzer.timing.request import Request
 from analyzer.timing.worker.first_call import compilations, time_compilation, time_first_call
+from analyzer.timing.worker.flush_caches import cache_flush, flushed
 from analyzer.timing.worker.load_model import computes_gradients, count_reference, failing_module, load_model
 from analyzer.timing.worker.load_test import load_rows
 from analyzer.timing.worker.measurements import DeadlineWatch, Measurements
-from analyzer.timing.worker.reference_workload import cache_flush, flushed, sample_reference_workload
+from analyzer.timing.worker.reference_workload import sample_reference_workload
 from analyzer.worker.run_task import Send, failure
 
 REFUSED, FAILED = AnalyzerError.exit_status, CannotMeasure.exit_status

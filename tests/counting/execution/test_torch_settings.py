@@ -54,7 +54,7 @@ CHANGES = {
     "recursion limit": (lambda: sys.setrecursionlimit(4321), sys.getrecursionlimit),
     "filters of warnings": (lambda: warnings.simplefilter("ignore", ResourceWarning), lambda: warnings.filters[:]),
 }  # fmt: skip
-if RELEASE < (2, 9):  # torch itself crashes after a dispatch mode that was entered and not left.
+if RELEASE < (2, 11):  # torch itself crashes after a dispatch mode that was entered and not left.
     del CHANGES["dispatch mode"]
 
 

@@ -1,21 +1,17 @@
-"""The reference workload is watched and leaves the allocator alone; a flush writes more than the caches hold."""
+"""The reference workload is watched and leaves the allocator alone."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
-import torch
 
 from analyzer.records.timings import Configuration
 from analyzer.timing.worker import reference_workload
-from analyzer.timing.worker.reference_workload import cache_flush, flush_bytes, flushed, sample_reference_workload
+from analyzer.timing.worker.reference_workload import sample_reference_workload
 from tests.timing.simulated import FakeWatch
-
-MIB = 2**20
 
 
 def test_the_reference_workload_is_watched():
@@ -59,24 +55,3 @@ def test_the_reference_workload_leaves_the_allocator_as_it_was():
     if "no mallinfo2" in script.stderr:
         pytest.skip("glibc before 2.33 does not count mapped blocks")
     assert (script.returncode, script.stdout) == (0, "1\n"), script.stderr
-
-
-@pytest.mark.parametrize(("sizes", "written"), [((), 128), ((1, 32), 128), ((1, 2, 768), 1536)])
-def test_a_flush_writes_more_than_the_largest_cache_holds(monkeypatch, sizes, written):
-    levels = [{"level": 1, "bytes": size * MIB} for size in sizes]
-    monkeypatch.setattr(reference_workload, "caches", lambda: levels)
-    assert flush_bytes("cpu") == written * MIB
-
-
-@pytest.mark.parametrize(("known", "written"), [({"L2_cache_size": 50 * MIB}, 100), ({}, 128)])
-def test_a_flush_of_a_gpu_writes_twice_its_l2_cache(monkeypatch, known, written):
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(**known))
-    assert flush_bytes("cuda:0") == written * MIB
-
-
-def test_a_flushed_measurement_flushes_first():
-    calls = []
-    measurement = flushed(lambda: calls.append("flush"), lambda: calls.append("pass") or 1.5)
-    assert measurement() == 1.5
-    assert calls == ["flush", "pass"]
-    cache_flush("cpu")()

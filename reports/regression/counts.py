@@ -38,15 +38,15 @@ def _details(checks: Sequence[ModelCheck], result: CountsResult) -> str:
     if first.error:
         return ""
     exceeded = [METRICS[change.metric].title for check in checks for change in check.changes if change.over_budget]
-    parts = [f"over budget: {', '.join(exceeded)}"] if exceeded else []
+    over_budget = [f"{', '.join(exceeded)} over budget"] if exceeded else []
     if first.reason:
-        return ", ".join([*([] if first.missing else ["other input"]), *parts])
+        return ", ".join([*([] if first.missing else ["other input"]), *over_budget])
     layers = {(change.path, change.op, change.call) for check in checks for change in check.changes if change.call}
     layers |= {key for check in checks for key in (*check.added, *check.removed)}
     moved = {pair for check in checks for pair in check.moved}
-    parts += [f"{counted(len(layers), 'layer')} differ" if len(layers) > 1 else "1 layer differs"] if layers else []
+    parts = [counted(len(layers), "layer")] if layers else []
     parts += [f"{len(moved)} moved"] if moved else []
-    return ", ".join(parts)
+    return "; ".join([*([", ".join(parts)] if parts else []), *over_budget])
 
 
 def _reasons(result: CountsResult) -> list[str]:

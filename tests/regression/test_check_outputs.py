@@ -127,7 +127,7 @@ def test_a_comment_has_the_worst_first_and_fits_into_githubs_limit():
     assert 50_000 < len(text.encode()) < 60_000
     assert "--format json has everything" in text
     assert "<summary>model0000" in text
-    assert "<summary>aaa" not in text
+    assert "<summary>aaa" not in text.partition("<summary>model0000")[0]  # Its section is shorter, and may fit last.
 
 
 # --- workflow commands -----------------------------------------------------------------------------------------------

@@ -39,10 +39,12 @@ def _name(func):
     return func._schema.name.removeprefix("aten::")
 
 
-def _without_mode(loss):
+def _without_mode(losses):
+    """All passes under one profiler, since starting one takes longer than a pass."""
     names = defaultdict(Counter)
     with profile() as profiled:
-        loss.backward()
+        for loss in losses:
+            loss.backward()
     for event in profiled.function_events:
         if event.name.startswith(NODE):
             operators = (child for called in event.cpu_children for child in called.cpu_children)
@@ -50,12 +52,6 @@ def _without_mode(loss):
                 child.name.removeprefix("aten::") for child in operators if child.name.startswith("aten::")
             )
     return names
-
-
-def _under_mode(loss):
-    with _Seen() as seen:
-        loss.backward()
-    return seen.names
 
 
 def _losses():
@@ -78,6 +74,9 @@ def _losses():
         for sample in samples:
 
             def loss(operator=operator, sample=sample):
+                for leaf in tree_leaves((sample.input, sample.args, sample.kwargs)):
+                    if isinstance(leaf, Tensor):
+                        leaf.grad = None
                 outputs = tree_leaves(operator(sample.input, *sample.args, **sample.kwargs))
                 return sum(
                     output.sum()
@@ -91,22 +90,27 @@ def _losses():
 def run_in_place() -> tuple[set[tuple[str, str]], set[tuple[str, str]], int]:
     """Nodes with operators that run in place only without a mode, nodes with the operators that run under one, and how
     many passes were compared."""
-    found, ran, passes = set(), set(), 0
-    for loss in _losses():
+    losses, under = [], defaultdict(Counter)
+    for compute in _losses():
+        seen = _Seen()
         try:
-            if not isinstance(first := loss(), Tensor):
+            if not isinstance(loss := compute(), Tensor):
                 continue
-            without, under = _without_mode(first), _under_mode(loss())
+            with seen:
+                loss.backward()
         except (RuntimeError, NotImplementedError, TypeError):  # Samples whose gradient torch cannot compute.
             continue
-        passes += 1
-        ran.update((node, name) for node, names in under.items() for name in names)
-        for node, names in without.items():
-            for name, calls in names.items():
-                base = name.removesuffix("_")
-                if base != name and calls > under[node][name] and under[node][base] > names[base]:
-                    found.add((node, base))
-    return found, ran, passes
+        for node, names in seen.names.items():
+            under[node].update(names)
+        losses.append(compute())
+    without = _without_mode(losses)
+    found = {
+        (node, base)
+        for node, names in without.items()
+        for name, calls in names.items()
+        if (base := name.removesuffix("_")) != name and calls > under[node][name] and under[node][base] > names[base]
+    }
+    return found, {(node, name) for node, names in under.items() for name in names}, len(losses)
 
 
 @pytest.mark.slow

@@ -114,6 +114,7 @@ def run_in_place() -> tuple[set[tuple[str, str]], set[tuple[str, str]], int]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_lists_what_torch_runs_in_place():
     found, ran, passes = run_in_place()

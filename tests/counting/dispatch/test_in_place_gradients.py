@@ -104,24 +104,24 @@ def run_in_place() -> tuple[set[tuple[str, str]], set[tuple[str, str]], int]:
             under[node].update(names)
         losses.append(compute())
     without = _without_mode(losses)
-    found = {
+    in_place = {
         (node, base)
         for node, names in without.items()
         for name, calls in names.items()
         if (base := name.removesuffix("_")) != name and calls > under[node][name] and under[node][base] > names[base]
     }
-    return found, {(node, name) for node, names in under.items() for name in names}, len(losses)
+    return in_place, {(node, name) for node, names in under.items() for name in names}, len(losses)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_lists_what_torch_runs_in_place():
-    found, ran, passes = run_in_place()
+    in_place, ran, passes = run_in_place()
     assert passes > 1000
     listed = {
         (node, func._schema.name.removeprefix("aten::")) for node, ops in INTO_NEW_OF_NODE.items() for func in ops
     }
     of_all = {func._schema.name.removeprefix("aten::") for func in INTO_NEW}
-    assert {(node, name) for node, name in found if name not in of_all} == listed & ran  # Releases differ.
-    assert not {node for node, name in found if name in of_all} & OUT_OF_PLACE_NODES
+    assert {(node, name) for node, name in in_place if name not in of_all} == listed & ran  # Releases differ.
+    assert not {node for node, name in in_place if name in of_all} & OUT_OF_PLACE_NODES

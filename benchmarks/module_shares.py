@@ -29,7 +29,7 @@ import numpy as np
 from analyzer.records.timings import Configuration
 from analyzer.timing.statistics import bootstrap_median
 from benchmarks.common import parse_options
-from benchmarks.pass_time_accuracy import fresh
+from benchmarks.fresh_processes import fresh
 
 # Buffers of this size do not start at equal offsets of a page: there, reads wait for writes to another page, in some
 # modules more than in others, and deleting a module exchanges the buffers of all that follow.

@@ -1,32 +1,31 @@
-"""The cost of instruments: measured in each process before sampling, and fitted to the model's own pass.
+"""The cost of instruments, measured in each process before sampling.
 
 A mark, the wrapper of a leaf and the torch function mode take about a microsecond per operator, which would count as
-the operator's time or as overhead. Each part is measured with operators that do nothing. In a model's own pass, whose
-operators take the nearest caches, and while the machine is slow, instruments take a tenth to half longer: all costs are
-scaled to what they add to that pass, as far as the pairs of passes with and without them that were timed so far show
-it. `timeline` then subtracts them.
+the operator's time or as overhead. Each part is measured with operators that do nothing, with warm and with cold
+caches: after an operator that reads or writes more than the L2 cache holds, the function mode takes ten times as long.
+`cost_fit` finds how cold the caches are in the model's own pass, and `timeline` subtracts the costs.
 """
 
 from __future__ import annotations
 
 import time
-from bisect import insort
 from collections.abc import Callable
 from itertools import cycle
-from statistics import fmean
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from analyzer.core.frozen import Frozen
-from analyzer.records.timings import interquartile
+from analyzer.timing.machine.processor import caches
 from analyzer.timing.passes.backward import BackwardInstrument
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 
 REPEATS, CALLS = 7, 200  # Of the repeats the shortest counts: other load only adds time.
-# Pairs of passes with and without instruments to scale their cost, unless it is below this share of the pass.
-FITTED_PAIRS, MIN_FITTED_SHARE, MAX_FACTOR = 10, 0.005, 2.0
+COLD_CALLS = 15  # Each after a flush of the L2 cache; the median counts.
+MIN_COLD_RATIO = 2.0
+MIN_L2_BYTES, MAX_L2_BYTES = 2**19, 2**22  # Of a core; many cores may share a larger one.
 
 
 class OperatorCost(Frozen):
@@ -35,13 +34,21 @@ class OperatorCost(Frozen):
     inner: float = 0.0
     outer: float = 0.0
 
+    @property
+    def total(self) -> float:
+        return self.inner + self.outer
+
+    def scaled(self, factor: float) -> OperatorCost:
+        return OperatorCost(factor * self.inner, factor * self.outer)
+
 
 class InstrumentCost(Frozen):
-    """Of leaf modules, of torch functions, of other modules, and of autograd's nodes; `mark` of a single mark,
-    and `call` of a call that is no operator."""
+    """Of leaf modules, of torch functions, of overloads such as `aten.relu.default`, which exported programs call, of
+    other modules, and of autograd's nodes; `mark` of a single mark, and `call` of a call that is no operator."""
 
     leaf: OperatorCost = OperatorCost()
     function: OperatorCost = OperatorCost()
+    overload: OperatorCost = OperatorCost()
     module: OperatorCost = OperatorCost()
     node: float = 0.0
     mark: float = 0.0
@@ -50,33 +57,8 @@ class InstrumentCost(Frozen):
     def of(self, ran: Ran) -> OperatorCost:
         """Of an entry of `Instrument.ran` other than LEFT."""
         if isinstance(ran, str):
-            return self.function
+            return self.overload if "." in ran else self.function
         return self.leaf if is_operator(ran) else self.module
-
-
-class CostFit:
-    """`factor` scales the estimated cost of a pass's instruments to what they add to it, at most by `MAX_FACTOR`: a
-    larger difference has another cause."""
-
-    def __init__(self) -> None:
-        self.factor = 1.0
-        self.instrumented_s: list[float] = []
-        self.plain_s: list[float] = []
-
-    def add_pair(self, instrumented_s: float, plain_s: float, estimated_s: float) -> bool:
-        """Of two passes one after the other; `instrumented_s` is the sum of the parts and of the costs subtracted from
-        them. False, and nothing is fitted, if the cost is a small share of the pass.
-
-        The difference of interquartile means, because results are interquartile means too, and because minima would
-        leave out that instruments take longer as well while the machine is slow.
-        """
-        if estimated_s < MIN_FITTED_SHARE * plain_s:
-            return False
-        insort(self.instrumented_s, instrumented_s)
-        insort(self.plain_s, plain_s)
-        added_s = fmean(interquartile(self.instrumented_s)) - fmean(interquartile(self.plain_s))
-        self.factor = min(max(added_s / estimated_s, 1 / MAX_FACTOR), MAX_FACTOR)
-        return True
 
 
 def measure_instrument_cost(
@@ -94,14 +76,62 @@ def measure_instrument_cost(
     def call_function() -> None:  # torch parses two arguments longer than one.
         x + 1 if next(turn) else torch.relu(x)
 
+    def call_overload() -> None:  # In a function mode torch makes Python objects of its arguments.
+        torch.ops.aten.relu.default(x)
+
     return InstrumentCost(
         _cost(mark, nanoseconds, leaf, call_leaf, lambda: forward(x)),
         _cost(mark, nanoseconds, leaf, call_function, call_function),
+        _cost(mark, nanoseconds, leaf, call_overload, call_overload),
         _cost(mark, nanoseconds, nn.ModuleList([parent]), lambda: parent(x), lambda: parent_forward(x)),
         _node_cost(backward) if backward else 0.0,
         min(_seconds_per_call(lambda: marks.append(mark())) for _ in range(REPEATS)),
         _call_cost(x),
     )
+
+
+def measure_cold_cost(warm: InstrumentCost, mark: Callable[[], Any]) -> InstrumentCost:
+    """The cost of the same instruments with cold caches. Costs that are too small or too rare to be measured apart are
+    twice the warm ones, as all costs are at least."""
+    flush = _l2_flush()
+    leaf, x = nn.Identity(), torch.zeros(1)
+    function = _cold_ratio(warm.function, mark, leaf, lambda: torch.relu(x), flush)
+    return InstrumentCost(
+        warm.leaf.scaled(_cold_ratio(warm.leaf, mark, leaf, lambda: leaf(x), flush)),
+        warm.function.scaled(function),
+        warm.overload.scaled(_cold_ratio(warm.overload, mark, leaf, lambda: torch.ops.aten.relu.default(x), flush)),
+        warm.module.scaled(MIN_COLD_RATIO),
+        MIN_COLD_RATIO * warm.node,
+        MIN_COLD_RATIO * warm.mark,
+        function * warm.call,  # The function mode's, too.
+    )
+
+
+def _cold_ratio(
+    warm: OperatorCost, mark: Callable[[], Any], model: nn.Module, call: Callable[[], Any], flush: Callable[[], None]
+) -> float:
+    plain, instrumented = list[float](), list[float]()
+    for _ in range(COLD_CALLS):
+        flush()
+        plain.append(_seconds_of(call))
+        instrument = Instrument(mark)
+        with instrument.installed(model, modules=True), instrument:
+            flush()
+            instrumented.append(_seconds_of(call))
+    added = median(instrumented) - median(plain)
+    return max(added / warm.total, MIN_COLD_RATIO) if warm.total else MIN_COLD_RATIO
+
+
+def _l2_flush() -> Callable[[], None]:
+    """A function that reads and writes twice what the L2 cache holds, without torch, whose code it would leave warm."""
+    sizes = [level["bytes"] for level in caches() if level["level"] == 2]
+    size = min(max([*sizes, MIN_L2_BYTES]), MAX_L2_BYTES)
+    source, target = bytes(size), bytearray(size)
+
+    def flush() -> None:
+        target[:] = source
+
+    return flush
 
 
 def _call_cost(x: Tensor) -> float:
@@ -173,3 +203,9 @@ def _seconds_per_call(call: Callable[[], Any]) -> float:
     for _ in range(CALLS):
         call()
     return (time.perf_counter_ns() - start) / CALLS * 1e-9
+
+
+def _seconds_of(call: Callable[[], Any]) -> float:
+    start = time.perf_counter_ns()
+    call()
+    return (time.perf_counter_ns() - start) * 1e-9

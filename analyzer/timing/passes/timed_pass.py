@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -15,8 +16,9 @@ from analyzer.records.timings import Phase
 from analyzer.timing.clock.clocks import Clock, HostClock
 from analyzer.timing.clock.sampling import StopSampling
 from analyzer.timing.passes.backward import BackwardInstrument, sequence_number
+from analyzer.timing.passes.cost_fit import FITTED_PAIRS, CostFit
 from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
-from analyzer.timing.passes.instrument_cost import FITTED_PAIRS, CostFit, InstrumentCost, measure_instrument_cost
+from analyzer.timing.passes.instrument_cost import InstrumentCost, measure_cold_cost, measure_instrument_cost
 from analyzer.timing.passes.operator_spans import OperatorSpan, leaf_ids
 from analyzer.timing.passes.prepare_model import NOTHING_TO_TRAIN
 from analyzer.timing.passes.sample_length import passes_per_sample, warm_up_samples
@@ -53,9 +55,10 @@ class Pass:
         self.run_whole = run
         self.run_model = run_model or run
         self.run_plain = self.run_model  # What `instrumented` runs, without instruments.
-        self.repeats, self.warm_ups, self.cost = 1, 0, InstrumentCost()
+        self.repeats, self.warm_ups = 1, 0
+        self.cost = self.cold_cost = InstrumentCost()
         self.fit = CostFit()
-        self.estimated_s = 0.0  # The cost of instruments in the last instrumented pass, before it is fitted.
+        self.estimated_s = (0.0, 0.0)  # The cost of instruments in an instrumented pass, with warm and cold caches.
         self.plain_s: float | None = None  # Of the last pass without instruments, until it is in a pair.
         self.made = 0  # Passes so far.
         self.refill: Callable[[int], None] = lambda passes: None  # Draws the inputs of the next passes.
@@ -63,6 +66,7 @@ class Pass:
         self.counted = [span.ran for span in spans]
         self.ran: list[Ran] = []
         self.timeline: Timeline | None = None
+        self.cold_costs: tuple[float, ...] = ()  # Of the timeline's keys.
         self.instrument = Instrument(mark or clock.mark, fused=leaf_ids(spans))
         self.process = os.getpid()
 
@@ -99,6 +103,7 @@ class Pass:
             self.repeats = passes_per_sample(pass_s) if repeated else 1
             self.warm_ups = warm_up_samples(pass_s) if repeated else 0
             self.cost = self._measure_cost()
+            self.cold_cost = measure_cold_cost(self.cost, self.instrument.mark)
             self.timeline = None
 
     def fit_cost(self) -> None:
@@ -126,8 +131,8 @@ class Pass:
 
     def _add_pair(self, times: Mapping[Key, float]) -> None:
         if self.plain_s is not None and isinstance(self.clock, HostClock):
-            with_cost_s = sum(times.values()) + self.fit.factor * self.estimated_s
-            self.fit.add_pair(with_cost_s, self.plain_s, self.estimated_s)
+            subtracted = self.fit.costs(*([seconds] for seconds in self.estimated_s))
+            self.fit.add_pair(sum(times.values()) + sum(subtracted), self.plain_s, *self.estimated_s)
         self.plain_s = None
 
     def _forward_durations(self, reached: Sequence[float], passes: int = 1) -> dict[Key, float]:
@@ -136,11 +141,17 @@ class Pass:
         if self.timeline is None:
             self.ran = ran[: len(ran) // passes]
             passed_on = self.instrument.passed_on
-            self.timeline = forward_timeline(self.ran, self.keys, paths_of(self.model), self.cost, passed_on)
+            self.timeline, self.cold_costs = self._with_cold(
+                lambda cost: forward_timeline(self.ran, self.keys, paths_of(self.model), cost, passed_on)
+            )
         if ran != self.ran * passes:
             raise OperatorsChanged("modules are called in another order from pass to pass")
-        self.estimated_s = sum(self.timeline.costs)
-        return self.timeline.durations(reached, passes, self.fit.factor)
+        self.estimated_s = sum(self.timeline.costs), sum(self.cold_costs)
+        return self.timeline.durations(reached, passes, self.fit.costs(self.timeline.costs, self.cold_costs))
+
+    def _with_cold(self, timeline: Callable[[InstrumentCost], Timeline]) -> tuple[Timeline, tuple[float, ...]]:
+        """The timeline with the costs of instruments with warm caches, and these costs with cold ones."""
+        return timeline(self.cost), timeline(self.cold_cost).costs
 
     def _instrumented_forward(self, passes: int, warm_ups: int) -> Any:
         """Leaves the marks in `instrument.marks`. Returns what the last pass returns."""
@@ -226,8 +237,10 @@ class Training(Pass):
             self.clock.block_queue()
             # At once, as in a step without instruments: what follows evicts data from the caches.
             times["optimizer", "", "step", 1] = self.clock.elapsed(self._step)
-        timeline = backward_timeline([self.backward_keys[owner] for owner in backward.owners], self.cost)
-        self.estimated_s += sum(timeline.costs)
-        times |= timeline.durations(reached, factor=self.fit.factor)
+        owners = [self.backward_keys[owner] for owner in backward.owners]
+        timeline, cold_costs = self._with_cold(partial(backward_timeline, owners))
+        warm_s, cold_s = self.estimated_s
+        self.estimated_s = warm_s + sum(timeline.costs), cold_s + sum(cold_costs)
+        times |= timeline.durations(reached, costs=self.fit.costs(timeline.costs, cold_costs))
         self._add_pair(times)
         return times

@@ -27,17 +27,19 @@ class Timeline(Frozen):
     costs: tuple[float, ...]
     operators: tuple[int, ...]
 
-    def durations(self, reached: Sequence[float], passes: int = 1, factor: float = 1.0) -> dict[Key, float]:
-        """Seconds of each key in one pass, from the seconds at each mark of `passes`, without `factor` times the cost
-        of instruments.
+    def durations(
+        self, reached: Sequence[float], passes: int = 1, costs: Sequence[float] | None = None
+    ) -> dict[Key, float]:
+        """Seconds of each key in one pass, from the seconds at each mark of `passes`, without `costs`, by default its
+        own.
 
-        Where a cost exceeds the time of its key, mostly the overhead's, the others bear the difference: `factor` is
-        known better than which part of the cost lies between which marks.
+        Where a cost exceeds the time of its key, mostly the overhead's, the others bear the difference: the sum of the
+        costs is known better than which part of it lies between which marks.
         """
         seconds = [0.0] * len(self.keys)
         for owner, start, end in zip(self.owners * passes, reached[:-1], reached[1:], strict=True):
             seconds[owner] += (end - start) / passes
-        parts = [(key, taken, factor * cost) for key, taken, cost in zip(self.keys, seconds, self.costs, strict=True)]
+        parts = list(zip(self.keys, seconds, self.costs if costs is None else costs, strict=True))
         excess = sum(cost - taken for _, taken, cost in parts if cost > taken)
         scale = 1 + excess / (sum(cost for _, taken, cost in parts if cost < taken) or inf)
         return {key: max(taken - scale * cost, 0.0) for key, taken, cost in parts}

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from torch import nn
 
 from analyzer.timing.clock.clocks import HostClock
+from analyzer.timing.passes.cost_fit import MAX_COLDNESS, MIN_FACTOR, CostFit
 from analyzer.timing.passes.instrument_cost import (
-    MAX_FACTOR,
-    CostFit,
+    MIN_COLD_RATIO,
     InstrumentCost,
     OperatorCost,
+    measure_cold_cost,
     measure_instrument_cost,
 )
 from analyzer.timing.passes.operator_spans import operator_spans
@@ -102,21 +105,53 @@ def test_costs_of_a_clock_that_ticks_once_per_mark():
     assert measure_instrument_cost(mark, int, backward=mark).node > 0
 
 
+def test_cold_costs_are_at_least_twice_the_warm_ones():
+    warm = measure_instrument_cost(time.perf_counter_ns, int, backward=time.perf_counter_ns)
+    cold = measure_cold_cost(warm, time.perf_counter_ns)
+    for name in ("leaf", "function", "overload", "module"):
+        before, after = getattr(warm, name), getattr(cold, name)
+        assert after.total >= 0.999 * MIN_COLD_RATIO * before.total
+        # Both parts of a cost by the same factor.
+        assert after.inner * before.outer == pytest.approx(after.outer * before.inner)
+    assert (cold.node, cold.mark) == (MIN_COLD_RATIO * warm.node, MIN_COLD_RATIO * warm.mark)
+    assert cold.call * warm.function.total == pytest.approx(warm.call * cold.function.total)
+
+
+def test_overloads_have_a_cost_of_their_own():
+    """An exported program calls `aten.relu.default`, for which torch makes Python objects of the arguments."""
+    cost = InstrumentCost(function=OperatorCost(1e-6, 2e-6), overload=OperatorCost(3e-6, 4e-6))
+    assert cost.of("relu") == cost.function
+    assert cost.of("relu.default") == cost.overload
+
+
 @pytest.mark.parametrize(
-    ("added_s", "factor"), [(3e-6, 1.5), (2e-6, 1.0), (1.5e-6, 0.75), (9e-6, MAX_FACTOR), (-1e-6, 1 / MAX_FACTOR)]
+    ("added_s", "factor", "coldness"),
+    [
+        (2e-6, 1.0, 0.0),  # What it costs with warm caches.
+        (1.5e-6, 0.75, 0.0),
+        (-1e-6, MIN_FACTOR, 0.0),
+        (6e-6, 1.0, 0.5),  # Halfway from 2 to 10 µs.
+        (10e-6, 1.0, 1.0),
+        (50e-6, 1.0, MAX_COLDNESS),
+    ],
 )
-def test_costs_are_scaled_to_what_instruments_add_at_most_twofold(added_s, factor):
+def test_costs_are_fitted_between_warm_and_cold_caches(added_s, factor, coldness):
     fit = CostFit()
-    assert fit.add_pair(10e-6 + added_s, 10e-6, estimated_s=2e-6)
-    assert fit.factor == pytest.approx(factor)
+    assert fit.add_pair(100e-6 + added_s, 100e-6, 2e-6, 10e-6)
+    assert (fit.factor, fit.coldness) == pytest.approx((factor, coldness))
+    # Two parts of 1 µs each with warm caches; with cold ones they differ.
+    parts = fit.costs([1e-6, 1e-6], [8e-6, 2e-6])
+    assert parts == pytest.approx([factor * 1e-6 + coldness * 7e-6, factor * 1e-6 + coldness * 1e-6])
+    if 0 < added_s < 50e-6:
+        assert sum(parts) == pytest.approx(added_s)
 
 
-def test_one_disturbed_pair_does_not_change_the_factor():
+def test_one_disturbed_pair_does_not_change_the_fit():
     """The middle half of eight pairs leaves out the one that took a millisecond."""
     fit = CostFit()
     for instrumented_s in (13e-6, 13e-6, 13e-6, 1e-3, 13e-6, 13e-6, 13e-6, 13e-6):
-        fit.add_pair(instrumented_s, 10e-6, estimated_s=2e-6)
-    assert fit.factor == pytest.approx(1.5)
+        fit.add_pair(instrumented_s, 10e-6, 2e-6, 4e-6)
+    assert fit.coldness == pytest.approx(0.5)
 
 
 def test_the_parts_add_up_to_the_pass_after_the_costs_are_fitted():
@@ -130,10 +165,11 @@ def test_the_parts_add_up_to_the_pass_after_the_costs_are_fitted():
     net, x = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.zeros(1, 4)
     timed = Pass(lambda: net(x), net, operator_spans(net, lambda: net(x))[0], HostClock(nanoseconds))
     timed.repeats = 1
-    timed.cost = InstrumentCost(leaf=OperatorCost(0.5e-6, 0.75e-6))  # 1.25 µs of two operators; in truth 2 µs.
+    timed.cost = InstrumentCost(leaf=OperatorCost(0.5e-6, 0.75e-6))  # 2.5 µs of two operators; in truth 4 µs.
+    timed.cold_cost = InstrumentCost(leaf=OperatorCost(1e-6, 1.5e-6))
     assert sum(timed.instrumented().values()) == pytest.approx(5e-6 - 2.5e-6)
     timed.fit_cost()
-    assert timed.fit.factor == pytest.approx(1.6)
+    assert timed.fit.coldness == pytest.approx(0.6)
     assert sum(timed.instrumented().values()) == pytest.approx(timed.uninstrumented()) == pytest.approx(1e-6)
 
 
@@ -141,9 +177,9 @@ def test_costs_far_below_the_pass_are_not_fitted():
     ticks = iter(range(0, 10**12, 10**6))  # Marks are a millisecond apart.
     net, x = nn.Sequential(nn.Linear(4, 4)), torch.zeros(1, 4)
     timed = Pass(lambda: net(x), net, operator_spans(net, lambda: net(x))[0], HostClock(lambda: next(ticks)))
-    timed.cost = InstrumentCost(leaf=OperatorCost(1e-6, 1e-6))
+    timed.cost = timed.cold_cost = InstrumentCost(leaf=OperatorCost(1e-6, 1e-6))
     timed.fit_cost()
-    assert timed.fit.factor == 1.0
+    assert timed.fit.costs([1e-6], [2e-6]) == (1e-6,)
 
 
 def test_a_torchscript_module_is_one_operator():

@@ -39,10 +39,26 @@ class Timeline(Frozen):
         seconds = [0.0] * len(self.keys)
         for owner, start, end in zip(self.owners * passes, reached[:-1], reached[1:], strict=True):
             seconds[owner] += (end - start) / passes
-        parts = list(zip(self.keys, seconds, self.costs if costs is None else costs, strict=True))
-        excess = sum(cost - taken for _, taken, cost in parts if cost > taken)
-        scale = 1 + excess / (sum(cost for _, taken, cost in parts if cost < taken) or inf)
-        return {key: max(taken - scale * cost, 0.0) for key, taken, cost in parts}
+        left = _without(seconds, self.costs if costs is None else costs)
+        return dict(zip(self.keys, left, strict=True))
+
+
+def _without(seconds: Sequence[float], costs: Sequence[float]) -> list[float]:
+    """The times less the costs: none below 0, and their sum less the sum of the costs. A time without a cost stays."""
+    total, left = sum(costs), list(seconds)
+    bearing = set(range(len(left)))
+    while bearing:
+        scale = total / (sum(costs[key] for key in bearing) or inf)
+        short = {key for key in bearing if scale * costs[key] > seconds[key]}
+        if not short:
+            break
+        total -= sum(seconds[key] for key in short)
+        bearing -= short
+        for key in short:
+            left[key] = 0.0
+    for key in bearing:
+        left[key] -= scale * costs[key]
+    return left
 
 
 def overhead_key(phase: Phase, path: str) -> Key:

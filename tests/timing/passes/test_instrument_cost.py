@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import time
+from itertools import accumulate
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from analyzer.timing.clock.clocks import HostClock
@@ -17,7 +20,7 @@ from analyzer.timing.passes.instrument_cost import (
 )
 from analyzer.timing.passes.operator_spans import operator_spans
 from analyzer.timing.passes.timed_pass import Pass
-from analyzer.timing.passes.timeline import backward_timeline, forward_timeline
+from analyzer.timing.passes.timeline import Timeline, backward_timeline, forward_timeline
 
 COST = InstrumentCost(OperatorCost(2e-6, 1e-6), OperatorCost(3e-6, 0.5e-6))
 
@@ -49,6 +52,16 @@ def test_costs_beyond_the_overhead_are_borne_by_operators():
     times = forward_timeline([1], [key], {}, cost).durations([0.0, 0.5e-6, 9.5e-6, 10e-6])
     assert times["forward", "", "overhead", 1] == 0.0
     assert times[key] == pytest.approx(6e-6)
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0.001, 3)), min_size=1, max_size=8))
+def test_the_sum_of_all_costs_is_subtracted_and_no_time_is_negative(parts):
+    """Also where the keys that bear the difference of others become too short themselves."""
+    seconds, costs = zip(*parts, strict=True)
+    keys = tuple(("forward", str(number), "add", 1) for number in range(len(parts)))
+    times = Timeline(keys, tuple(range(len(parts))), costs, ()).durations([0.0, *accumulate(seconds)])
+    assert min(times.values()) >= 0
+    assert sum(times.values()) == pytest.approx(max(sum(seconds) - sum(costs), 0.0), abs=1e-9)
 
 
 def test_overhead_belongs_to_the_innermost_open_module():

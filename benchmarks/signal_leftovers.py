@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def is_whole(file: Path) -> bool:
     if file.suffix == ".sqlite":
         import sqlite3
 
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection:
             return bool(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",))
     return True
 

@@ -50,8 +50,8 @@ def in_turn(first: Call, second: Call, *, seed: int, kept: bool = True) -> tuple
     ]
     for file in (*to_first, *to_second):
         os.close(file)  # So that a process sees that the other one has ended.
-    one, other = map(_result, processes)
-    return one, other
+    results = [_result(process) for process in processes]
+    return results[0], results[1]
 
 
 class Turns:

@@ -38,7 +38,7 @@ from benchmarks.timed_models import INPUTS, TRAINED, export_program
 
 VOCABULARY, WARM_UP, BLOCK_S = 50257, 5, 250e-6
 BUDGET_S = 2.5  # Of the worker, turns of the plain loop included.
-SAMPLES_PER_TURN = 4  # Of the worker, two of the pass and two of the instrumented one.
+SAMPLES_PER_TURN = 4  # Of the worker: two uninstrumented passes and two instrumented passes.
 WARM_UP_S, TURN_S = 8e-3, 30e-3  # Of a turn of the plain loop.
 
 

@@ -25,7 +25,7 @@ from analyzer.timing.passes.instrument import Instrument, Ran, is_operator
 REPEATS, CALLS = 7, 200  # Of the repeats the shortest counts: other load only adds time.
 COLD_CALLS = 15  # Each after a flush of the L2 cache; the median counts.
 MIN_COLD_RATIO = 2.0
-MIN_L2_BYTES, MAX_L2_BYTES = 2**19, 2**22  # Of a core; many cores may share a larger one.
+MIN_L2_BYTES, MAX_L2_BYTES = 2**19, 2**22  # Of a core; a larger L2 cache may be shared by many.
 
 
 class OperatorCost(Frozen):
@@ -91,8 +91,8 @@ def measure_instrument_cost(
 
 
 def measure_cold_cost(warm: InstrumentCost, mark: Callable[[], Any]) -> InstrumentCost:
-    """The cost of the same instruments with cold caches. Costs that are too small or too rare to be measured apart are
-    twice the warm ones, as all costs are at least."""
+    """The cost of the same instruments with cold caches: at least MIN_COLD_RATIO times the warm cost. That of modules,
+    nodes and marks, which is small, is not measured but taken as this minimum."""
     flush = _l2_flush()
     leaf, x = nn.Identity(), torch.zeros(1)
     function = _cold_ratio(warm.function, mark, leaf, lambda: torch.relu(x), flush)

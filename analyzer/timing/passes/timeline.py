@@ -30,8 +30,8 @@ class Timeline(Frozen):
     def durations(
         self, reached: Sequence[float], passes: int = 1, costs: Sequence[float] | None = None
     ) -> dict[Key, float]:
-        """Seconds of each key in one pass, from the seconds at each mark of `passes`, without `costs`, by default its
-        own.
+        """Seconds of each key in one pass, from the seconds at each mark of `passes`, without `costs`, by default
+        those of the timeline.
 
         Where a cost exceeds the time of its key, mostly the overhead's, the others bear the difference: the sum of the
         costs is known better than which part of it lies between which marks.

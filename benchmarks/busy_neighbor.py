@@ -2,17 +2,20 @@
 
     python -m benchmarks.busy_neighbor [--variant alexnet] [--runs 10] [--processes 6] [--budget 3]
 
-A quiet run follows every second busy one. A run has an answer if it is not void; the answer is right if it is within
-3 % of the median of the quiet runs that are trusted. Ten busy runs take about 4 minutes.
+Busy runs alternate with quiet ones, because the machine's speed drifts. A run has an answer if it is not void. A busy
+run's answer is right if it is within 3 % of the mean of the quiet runs before and after it. The same ratio of quiet
+runs, to the quiet runs before and after them, tells how much of a difference is drift. Ten busy runs take about 5
+minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-from contextlib import nullcontext
-from statistics import median
+from collections.abc import Sequence
 
 from analyzer.core.errors import CannotMeasure
+from analyzer.records.timings import Measurement
 from analyzer.timing.driver.api import measure
 from benchmarks.common import parse_options, rate
 from benchmarks.contention import busy_loop
@@ -24,30 +27,52 @@ WITHIN = 0.03
 def main() -> None:
     options = parse_options(__doc__, variant="alexnet", runs=10, processes=6, budget=3.0)
     last = max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    results: dict[bool, list[tuple[float, str]]] = {False: [], True: []}
+    quiet, busy = [timed("quiet", options)], []
     for number in range(options.runs):
-        for busy in (True, False)[: 1 + number % 2]:
-            with busy_loop(last) if busy else nullcontext():
-                try:
-                    record = measure(options.variant, threads=1, processes=options.processes, budget_s=options.budget)
-                except CannotMeasure as error:
-                    print(f"run {number}: {error}", flush=True)
-                    continue
-            measurement = measurement_of(record)
-            assert measurement.pass_timing
-            results[busy].append((measurement.pass_timing.median_s, measurement.quality))
-            state = "busy " if busy else "quiet"
-            taken = 1e3 * measurement.pass_timing.median_s
-            print(f"run {number}, {state}: {taken:.3f} ms, {measurement.quality} {measurement.reason}", flush=True)
-    quiet = [seconds for seconds, quality in results[False] if quality == "trusted"]
-    print(f"quiet runs trusted: {rate(len(quiet), len(results[False]))}")
-    answers = [seconds for seconds, quality in results[True] if quality != "void"]
+        with busy_loop(last):
+            busy.append(timed(f"busy {number}", options))
+        quiet.append(timed("quiet", options))
+    answers = [run for run in busy if has_answer(run)]
     print(f"busy runs with an answer: {rate(len(answers), options.runs)} (goal: 9 of 10)")
-    print(f"busy runs called trusted: {rate(sum(q == 'trusted' for _, q in results[True]), options.runs)}")
-    if quiet and answers:
-        ratios = sorted(seconds / median(quiet) for seconds in answers)
-        within = sum(abs(ratio - 1) <= WITHIN for ratio in ratios)
-        print(f"within 3 % of the quiet median: {rate(within, len(ratios))}; {ratios[0]:.3f} to {ratios[-1]:.3f}")
+    print(f"busy runs called trusted: {rate(sum(run.quality == 'trusted' for run in answers if run), options.runs)}")
+    neighbors = {"busy": (quiet, busy, quiet[1:]), "quiet": (quiet, quiet[1:], quiet[2:])}
+    for name, (before, runs, after) in neighbors.items():
+        if ratios := sorted(ratios_to_neighbors(before, runs, after)):
+            within = rate(sum(abs(ratio - 1) <= WITHIN for ratio in ratios), len(ratios))
+            print(f"{name} runs within 3 % of the quiet runs around: {within}; {ratios[0]:.3f} to {ratios[-1]:.3f}")
+
+
+def timed(name: str, options: argparse.Namespace) -> Measurement | None:
+    """One run of one thread, printed; None if there were too few samples."""
+    try:
+        record = measure(options.variant, threads=1, processes=options.processes, budget_s=options.budget)
+    except CannotMeasure as error:
+        print(f"{name}: {error}", flush=True)
+        return None
+    measurement = measurement_of(record)
+    print(f"{name}: {1e3 * median_s(measurement):.3f} ms, {measurement.quality} {measurement.reason}", flush=True)
+    return measurement
+
+
+def has_answer(run: Measurement | None) -> bool:
+    return run is not None and run.quality != "void"
+
+
+def median_s(measurement: Measurement) -> float:
+    assert measurement.pass_timing
+    return measurement.pass_timing.median_s
+
+
+def ratios_to_neighbors(
+    before: Sequence[Measurement | None], runs: Sequence[Measurement | None], after: Sequence[Measurement | None]
+) -> list[float]:
+    """Each run's median ÷ the mean of those around it, where all three have an answer."""
+    triples = zip(before, runs, after, strict=False)
+    return [
+        2 * median_s(run) / (median_s(first) + median_s(last))
+        for first, run, last in triples
+        if first and run and last and all(map(has_answer, (first, run, last)))
+    ]
 
 
 if __name__ == "__main__":

@@ -24,9 +24,15 @@ from benchmarks.common import append_line, load_lines, parse_options, rate
 
 MAX_QUIET = 0.02  # Share of one processor's time that all other processes together may use in a quiet window.
 MIN_CLEAN = 1  # So that a slow window with few samples does not count as disturbed.
-LOOP = (
-    "import os, sys\nif hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
-)
+LOOP = """
+import os, sys
+parent = os.getppid()
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {int(sys.argv[1])})
+while os.getppid() == parent:  # Also a benchmark that a signal kills leaves no loop.
+    for _ in range(10**6):
+        pass
+"""
 
 
 @contextmanager

@@ -40,13 +40,15 @@ def delayed_spinner(description: str, console: Console | None = None, *, delay_s
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Report]:
-    """For work with a known number of steps; yields the function to call before each step."""
+    """For work with a known number of steps; yields the function to call for each step and label."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield Log(description).report
         return
     with bar(Console(stderr=True)) as progress:
         task = progress.add_task(description, total=None)
-        yield lambda done, total, label: progress.update(task, completed=done, total=total, description=label)
+        yield lambda done, total, label: progress.update(
+            task, completed=done, total=total, description=label, refresh=True
+        )
 
 
 def bar(console: Console) -> Progress:
@@ -64,7 +66,7 @@ def bar(console: Console) -> Progress:
     # The label is the only column that shrinks, so that a narrow terminal still shows the step count.
     column = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     label = TextColumn("{task.description}", markup=False, table_column=column)
-    # Redrawn every two seconds only: drawing uses CPU time while another process is being timed.
+    # Otherwise redrawn every two seconds only: drawing uses CPU time while another process is being timed.
     return Progress(
         BarColumn(10), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), label,
         console=console, transient=True, refresh_per_second=0.5, expand=True,

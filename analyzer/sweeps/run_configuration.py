@@ -132,7 +132,7 @@ def _counted(case: Case, limit_s: float, *, memory: bool | None = None) -> Recor
 
 def _timed(case: Case, limit_s: float, journal: Journal) -> Record | Failure:
     """The record with times, and if wanted with memory, which is counted apart."""
-    from analyzer.timing.driver.processes import run_worker
+    from analyzer.timing.driver.processes import OnLine, run_worker
     from analyzer.timing.driver.time_configurations import build_requests, time_requests
     from analyzer.timing.request import Request
     from analyzer.worker.reply import Reply
@@ -140,9 +140,9 @@ def _timed(case: Case, limit_s: float, journal: Journal) -> Record | Failure:
     deadline = time.monotonic() + limit_s
     late = f"its time limit of {seconds(limit_s)} ended"
 
-    def run_limited(request: Request) -> Reply:
+    def run_limited(request: Request, on_line: OnLine) -> Reply:
         left_s = deadline - time.monotonic()
-        reply = run_worker(request, left_s) if left_s > 0 else Reply((), "hung")
+        reply = run_worker(request, on_line, limit_s=left_s) if left_s > 0 else Reply((), "hung")
         return reply.replace(reason=late) if reply.end == "hung" and time.monotonic() >= deadline else reply
 
     builtin, configuration = is_builtin(case.model), case.configuration

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,18 @@ def interpreter(main: str) -> list[str]:
 
 
 def run(
-    task: str, request: Mapping[str, Any], limit_s: float, *, path: Sequence[str] = (), captured: bool = True
+    task: str,
+    request: Mapping[str, Any],
+    limit_s: float,
+    *,
+    path: Sequence[str] = (),
+    captured: bool = True,
+    on_line: Callable[[bytes], None] = lambda line: None,
 ) -> Reply:
     """The reply of a fresh worker to one request. What it prints is `captured`, or goes to standard error.
 
-    `path` is its import path, by default that of a new interpreter. If the worker dies, the reply has `end="lost"`; if
-    the program is interrupted meanwhile, "interrupted".
+    `path` is its import path, by default that of a new interpreter. `on_line` receives each line as it comes. If the
+    worker dies, the reply has `end="lost"`; if the program is interrupted meanwhile, "interrupted".
     """
     output: list[bytes] = []  # Parsed only after the worker has ended: parsing would disturb its samples.
     timed_out, interrupted = threading.Event(), False
@@ -74,6 +80,7 @@ def run(
                 worker.stdin.close()
             for line in worker.stdout:
                 output.append(line)
+                on_line(line)
                 if line.startswith(FINAL_EVENTS):
                     break  # A process that the model forked may keep the pipe open.
             with suppress(subprocess.TimeoutExpired):

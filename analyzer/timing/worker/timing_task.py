@@ -43,8 +43,8 @@ from analyzer.worker.run_task import Send, failure
 
 REFUSED, FAILED = AnalyzerError.exit_status, CannotMeasure.exit_status
 MAX_WARM_UP = 0.25  # Share of the rest of the budget.
-SEND_EVERY_S = 1.0
-SETTLE_S = 0.005  # After sending, for the parent to read: it would disturb the next sample.
+FIRST_SEND_S, SEND_EVERY_S = 0.25, 1.0  # The first samples come early, for the parent to show.
+SETTLE_S = 0.02  # After sending, for the parent to read and show: it would disturb the next sample.
 
 
 def handle(message: Mapping[str, Any], send: Send) -> Mapping[str, Any]:
@@ -177,7 +177,7 @@ def _sample(
         flush = cache_flush(request.configuration.device)
         available = {name: flushed(flush, measurement) for name, measurement in available.items()}
     unsent: list[Sample] = []
-    sent_at = time.perf_counter()
+    send_at = time.perf_counter() + FIRST_SEND_S
     samples = sample_interleaved(
         available,
         time.perf_counter,
@@ -190,10 +190,10 @@ def _sample(
     try:
         for sample in samples:
             unsent.append(sample)
-            if time.perf_counter() - sent_at > SEND_EVERY_S:
+            if time.perf_counter() > send_at:
                 send(_samples_line(unsent))
                 time.sleep(SETTLE_S)
-                unsent, sent_at = [], time.perf_counter()
+                unsent, send_at = [], time.perf_counter() + SEND_EVERY_S
         unsent += [*before, *sample_reference_workload(request.configuration, watch)]
     finally:
         send(_samples_line(unsent))  # Also those before a pass that raised.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,10 +18,9 @@ from analyzer.records.record_json import load
 from analyzer.records.timings import Configuration
 from analyzer.timing.driver import processes
 from analyzer.timing.driver.api import measure
-from analyzer.timing.driver.processes import estimate_so_far, run_worker
+from analyzer.timing.driver.processes import estimate_so_far, run_worker, run_workers
 from analyzer.timing.driver.time_configurations import build_requests, time_requests
 from analyzer.timing.request import Request
-from analyzer.worker.reply import Reply
 
 NET = """
 import os, signal, sys, time
@@ -209,10 +209,34 @@ def test_a_killed_run_loses_at_most_its_last_process(net, tmp_path):
 
 
 def test_the_progress_has_the_median_of_the_passes_so_far():
-    def reply(*samples):
-        return Reply(({"event": "ready"}, {"event": "samples", "samples": samples}), "done")
+    def samples(*values):
+        return {"event": "samples", "samples": values}
 
-    assert estimate_so_far([]) == ""
-    assert estimate_so_far([reply(("reference_workload", 1.0, 0))]) == ""
-    passes = [reply(("pass", 0.01, 0), ("instrumented", [1.0], 0)), reply(("pass", 0.03, 0), ("pass", 0.02, 0))]
-    assert estimate_so_far(passes) == "20.00 ms so far: "
+    assert estimate_so_far([{"event": "ready"}]) == ""
+    assert estimate_so_far([samples(("reference_workload", 1.0, 0))]) == ""
+    lines = [samples(("pass", 0.01, 0), ("instrumented", [1.0], 0)), samples(("pass", 0.03, 0), ("pass", 0.02, 0))]
+    assert estimate_so_far(lines) == "20.00 ms so far: "
+
+
+def test_the_first_process_shows_its_time_while_it_runs(net):
+    """It sends the first samples after 0.25 s, and then each second."""
+    shown = []
+    run_workers(
+        [request(net("Net"), budget_s=3.0)], processes=1, min_processes=1, order=random.Random(0),
+        progress=lambda done, total, label: shown.append((done, label)),
+    )  # fmt: skip
+    assert [done for done, _ in shown] == [0] * len(shown)
+    before, first, *_ = [label for _, label in shown]
+    assert "so far" not in before
+    assert first.endswith(f"s so far: {before}")
+    assert len(shown) >= 3
+
+
+def test_an_interrupt_while_samples_are_shown_keeps_the_samples(net):
+    def interrupt(line):
+        if line.startswith(processes.SAMPLES):
+            raise KeyboardInterrupt
+
+    reply = run_worker(request(net("Net"), budget_s=600.0), interrupt)
+    assert reply.end == "interrupted"
+    assert reply.last("samples")["samples"]

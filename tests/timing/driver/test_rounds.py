@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 
 import pytest
@@ -21,13 +22,15 @@ def interrupt():
 
 
 class Worker:
-    """Replies with one `end` after the other, without limit the last of them."""
+    """Replies with one `end` after the other, without limit the last of them; sends `lines` before."""
 
-    def __init__(self, *ends):
-        self.ends, self.requests = list(ends), []
+    def __init__(self, *ends, lines=()):
+        self.ends, self.requests, self.lines = list(ends), [], lines
 
-    def __call__(self, request):
+    def __call__(self, request, on_line):
         self.requests.append(request)
+        for line in self.lines:
+            on_line(line)
         end = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
         return interrupt() if end == "interrupt" else Reply((), end)
 
@@ -48,6 +51,27 @@ def interrupt_at(step):
 def clock(step_s):
     """A clock that advances by `step_s` per reading, so that every process takes `step_s`."""
     return itertools.count(0, step_s).__next__
+
+
+def samples_line(*passes_s):
+    return json.dumps({"event": "samples", "samples": [["pass", pass_s, 0] for pass_s in passes_s]}).encode() + b"\n"
+
+
+def test_only_the_first_process_of_a_request_shows_samples_as_they_come():
+    """The median of 1 and 3 s, then also of 9 s. Other lines, and those cut off by a killed worker, are not read."""
+    lines = [b'{"event": "ready"}\n', samples_line(1, 3), samples_line(9), samples_line(0)[:-9], samples_line(0)[:-1]]
+    shown = []
+    run(Worker("done", lines=lines), processes=2, progress=lambda done, total, label: shown.append((done, label)))
+    estimates = [(done, label.partition(" so far")[0] if "so far" in label else "") for done, label in shown]
+    assert estimates == [(0, ""), (0, "2.000 s"), (0, "3.000 s"), (1, "")]
+
+
+def test_an_interrupt_while_samples_are_shown_keeps_every_reply():
+    def progress(done, total, label):
+        if "so far" in label:
+            interrupt()
+
+    assert run(Worker("done", lines=[samples_line(1)]), progress=progress) == ([["interrupted"]], False)
 
 
 def test_every_round_runs_each_request_once_with_its_own_seed():

@@ -31,6 +31,7 @@ MAX_DEMAND = 200  # Enough for an adaptive cluster to see that much is left.
 DEMAND = {"macscope demand": 1}  # A resource that no worker has.
 STOP_S = 5.0
 RESULT_S = 20.0  # For rows that a worker has.
+UPDATE_S = 5.0  # Dask does not tell us of a worker that joins before our subscription has arrived.
 
 Event: TypeAlias = tuple[str, Any]
 
@@ -54,6 +55,7 @@ class Dispatch:
         self.submitted = 0
         self.demand: list[Future[Any]] = []
         self.events: SimpleQueue[Event] = SimpleQueue()
+        self.updated_at = 0.0
         self.topic = f"macscope {settings['run']} {random.getrandbits(64):x}"
 
     def run(self, jobs: Sequence[Job]) -> None:
@@ -147,11 +149,12 @@ class Dispatch:
                     self._lose(content)
         if self.client.status != "running":
             raise self._lost_scheduler()
-        if changed:
+        if changed or time.monotonic() > self.updated_at + UPDATE_S:
             self._update_fleet()
         self.fleet.collect()
 
     def _update_fleet(self) -> None:
+        self.updated_at = time.monotonic()
         try:
             self.fleet.update(lambda: self.events.put(("answer", {})))
         except (OSError, TimeoutError):

@@ -49,7 +49,7 @@ class Sweep:
         self.labels: list[str] = []
         self.error: BaseException | None = None
         self.fleet, self.jobs = fleet, jobs
-        self.thread = threading.Thread(target=self.run)
+        self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self) -> None:
         try:
@@ -112,6 +112,19 @@ def test_a_case_waits_for_a_worker_that_fits_and_gets_it_when_it_joins(fleet: Fl
         fleet.start_worker(PATH=f"{tools}:/usr/bin:/bin")
     assert sweep.error is None
     assert sweep.keys == ["cpu", "gpu", "nin-1", "nin-2", "nin-3"]
+
+
+def test_a_worker_is_found_though_dask_does_not_say_that_it_joined(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that joins between the question for workers and the subscription to events is in neither."""
+    monkeypatch.setattr("distributed.Client.subscribe_topic", lambda client, topic, handler: None)
+    monkeypatch.setattr("distributed.Client.unsubscribe_topic", lambda client, topic: None)
+    with Sweep(fleet, counted(2)) as sweep:
+        wait_for(lambda: any("no worker has joined yet" in message for message in sweep.messages))
+        fleet.start_worker()
+    assert sweep.error is None
+    assert sweep.keys == ["nin-1", "nin-2"]
 
 
 def test_a_case_whose_workers_die_is_given_up_and_the_others_complete(fleet: Fleet, tmp_path: Path) -> None:

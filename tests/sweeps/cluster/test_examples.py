@@ -124,7 +124,8 @@ def test_kubernetes_commands_run_a_sweep(place: Path, monkeypatch: pytest.Monkey
         fleet.start_worker(*(text.replace("$(DASK_WORKER_NAME)", "worker-1") for text in commands[1][2:]))
         names = {"tcp://macscope-scheduler:8786": fleet.address, "/sweep/sweep.toml": "sweep.toml"}
         monkeypatch.setenv("ANALYZE_STORE", str(place))
-        outcome = subprocess.run([names.get(text, text) for text in commands[2]], capture_output=True, text=True)
+        command = [names.get(text, text) for text in commands[2]]
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert outcome.returncode == 0, outcome.stderr
     assert stored(place) == [("ok", 1), ("ok", 2)]
 

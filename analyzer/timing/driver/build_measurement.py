@@ -24,7 +24,7 @@ from analyzer.timing.driver.quality import (
     WatchedSamples,
     assess_quality,
     contention_quality,
-    repeats_beside_others,
+    quality_beside_others,
     without_other_processors,
     worst,
 )
@@ -57,10 +57,11 @@ def build_measurement(request: Request, replies: Sequence[Reply]) -> Measurement
     passes, workload = ([_samples(reply, name) for reply in sampled] for name in ("pass", "reference_workload"))
     quality, reason = assess_quality(passes, request.min_clean, workload)
     disturbed = contention_quality(passes, request.min_clean)[0] != "trusted"
-    if quality == "void" and (repeats := repeats_beside_others(passes, request.min_clean, workload)):
-        quality, reason = "noisy", repeats
-        sampled = list(map(_without_other_processors, sampled))
-        passes, workload = ([_samples(reply, name) for reply in sampled] for name in ("pass", "reference_workload"))
+    if quality == "void":
+        quality, reason = quality_beside_others(passes, request.min_clean, workload)
+        if quality != "void":
+            sampled = list(map(_without_other_processors, sampled))
+            passes, workload = ([_samples(reply, name) for reply in sampled] for name in ("pass", "reference_workload"))
     reason += busiest_process(sampled) if disturbed else ""
     keep = _kept_disturbances(passes, quality)
     logs = [pass_log(reply, samples, keep) for reply, samples in zip(sampled, passes, strict=True)]

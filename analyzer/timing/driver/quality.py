@@ -42,23 +42,26 @@ def without_other_processors(samples: WatchedSamples) -> WatchedSamples:
     return [(taken, None if disturbance in ON_OTHER_PROCESSORS else disturbance) for taken, disturbance in samples]
 
 
-def repeats_beside_others(
+def quality_beside_others(
     processes: Sequence[WatchedSamples], min_clean: int, reference_workload: Sequence[WatchedSamples] = ()
-) -> str:
-    """Why a run that would be void is only noisy: others ran on other processors, and its times repeat; else "".
+) -> Assessment:
+    """The quality of a void run by what the disturbances did: noisy if others ran on other processors and times repeat.
 
     Other processors share caches, memory bandwidth and clock with ours, so such a run is never trusted.
     """
-    ignoring, workload = (list(map(without_other_processors, samples)) for samples in (processes, reference_workload))
-    undisturbed = (contention_quality(ignoring, min_clean), _speed_quality(workload))
-    if worst(*undisturbed)[0] != "trusted":
-        return ""
+    void = contention_quality(processes, min_clean)
     disturbed = sum(disturbance in ON_OTHER_PROCESSORS for process in processes for _, disturbance in process)
+    ignoring, workload = (list(map(without_other_processors, samples)) for samples in (processes, reference_workload))
+    if not disturbed or contention_quality(ignoring, min_clean)[0] != "trusted":
+        return void
+    speed, why_slow = _speed_quality(workload)
+    if speed != "trusted":
+        return "void", f"{void[1]}; {why_slow}"
     low, high = bootstrap_median(clean := clean_samples(ignoring))
     half_width = (high - low) / 2 / float(np.median(np.concatenate(clean)))
     if not half_width <= REPEATING_HALF_WIDTH:
-        return ""
-    return (
+        return "void", f"{void[1]}; times repeat only within ± {100 * half_width:.1f} %"
+    return "noisy", (
         f"another process was running on another processor in {disturbed} of {sum(map(len, processes))} samples, but "
         f"times repeat within ± {100 * half_width:.1f} %"
     )

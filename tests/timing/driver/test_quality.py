@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from analyzer.timing.driver.quality import assess_quality, contention_quality, repeats_beside_others
+from analyzer.timing.driver.quality import assess_quality, contention_quality, quality_beside_others
 from analyzer.timing.machine.contention import ON_OTHER_PROCESSORS
 
 CAUSE = "another process was running"
@@ -101,12 +101,20 @@ def test_load_on_another_processor_is_judged_by_its_effect():
     """Void by the samples that were disturbed; noisy if all times repeat within 10 %, never trusted."""
     steady = [beside(1.0, 1.001, 0.999, 1.0, 1.0)] * 3
     assert contention_quality(steady, 3)[0] == "void"
-    assert "15 of 15 samples" in repeats_beside_others(steady, 3)
-    assert "0.0 %" in repeats_beside_others([beside(1.0, 1.0, 1.0)] * 3, 3)
+    quality, reason = quality_beside_others(steady, 3)
+    assert (quality, "15 of 15 samples" in reason) == ("noisy", True)
+    assert "0.0 %" in quality_beside_others([beside(1.0, 1.0, 1.0)] * 3, 3)[1]
     # Two processes that differ by 0.01 have a half width of 17.97 · 0.01 / sqrt(8), 6.4 %; by 0.02, 12.7 %.
-    assert "± 6." in repeats_beside_others([beside(1.0, 1.0, 1.0), beside(1.01, 1.01, 1.01)], 3)
-    assert repeats_beside_others([beside(1.0, 1.0, 1.0), beside(1.02, 1.02, 1.02)], 3) == ""
-    # Threads that waited were disturbed wherever others ran.
-    assert repeats_beside_others([[*beside(1.0), *disturbed(4)]] * 3, 3) == ""
+    quality, reason = quality_beside_others([beside(1.0, 1.0, 1.0), beside(1.01, 1.01, 1.01)], 3)
+    assert (quality, "± 6." in reason) == ("noisy", True)
+    quality, reason = quality_beside_others([beside(1.0, 1.0, 1.0), beside(1.02, 1.02, 1.02)], 3)
+    assert quality == "void"
+    assert re.fullmatch(r"6 of 6 samples were disturbed: .*; times repeat only within ± 1[23]\.\d %", reason)
+    # Threads that waited were disturbed wherever others ran, and samples that are missing were not disturbed.
+    for processes in ([[*beside(1.0), *disturbed(4)]] * 3, [clean(1.0)]):
+        assert quality_beside_others(processes, 3) == contention_quality(processes, 3)
     slowed = [clean(*[1.0e-3] * 10, *[1.5e-3] * 11)]
-    assert repeats_beside_others(steady, 3, slowed) == ""
+    quality, reason = quality_beside_others(steady, 3, slowed)
+    assert quality == "void"
+    assert reason.startswith(contention_quality(steady, 3)[1])
+    assert "the machine was slow: reference workload (median) 50.0 %" in reason

@@ -22,7 +22,6 @@ Assessment: TypeAlias = tuple[Quality, str]  # With the reason why it is not tru
 QUALITIES = get_args(Quality)  # From best to worst.
 NOISY_SHARE = 0.3  # Share of disturbed samples.
 VOID_SHARE = 0.9  # Above it, the remaining samples were probably disturbed without being detected.
-REPEATING_HALF_WIDTH = 0.1  # Of a run beside load on other processors: wider intervals may be its effect.
 SLOWED = 0.2  # Median of the reference workload over its 10 % quantile, minus 1. docs/timing.md has the runs behind it.
 MIN_REFERENCE_SAMPLES = 10  # For a 10 % quantile.
 
@@ -45,7 +44,7 @@ def without_other_processors(samples: WatchedSamples) -> WatchedSamples:
 def quality_beside_others(
     processes: Sequence[WatchedSamples], min_clean: int, reference_workload: Sequence[WatchedSamples] = ()
 ) -> Assessment:
-    """The quality of a void run by what the disturbances did: noisy if others ran on other processors and times repeat.
+    """The quality of a void run; not void if the others ran on other processors. What they did is in its times.
 
     Other processors share caches, memory bandwidth and clock with ours, so such a run is never trusted.
     """
@@ -54,17 +53,11 @@ def quality_beside_others(
     ignoring, workload = (list(map(without_other_processors, samples)) for samples in (processes, reference_workload))
     if not disturbed or contention_quality(ignoring, min_clean)[0] != "trusted":
         return void
-    speed, why_slow = _speed_quality(workload)
-    if speed != "trusted":
-        return "void", f"{void[1]}; {why_slow}"
-    low, high = bootstrap_median(clean := clean_samples(ignoring))
-    half_width = (high - low) / 2 / float(np.median(np.concatenate(clean)))
-    if not half_width <= REPEATING_HALF_WIDTH:
-        return "void", f"{void[1]}; times repeat only within ± {100 * half_width:.1f} %"
-    return "noisy", (
-        f"another process was running on another processor in {disturbed} of {sum(map(len, processes))} samples, but "
-        f"times repeat within ± {100 * half_width:.1f} %"
-    )
+    quality, reason = assess_quality(ignoring, min_clean, workload)
+    half_width = 100 * _half_width(clean_samples(ignoring))
+    effect = f"; {reason}" if quality == "noisy" else f", but times repeat within ± {half_width:.1f} %"
+    total = sum(map(len, processes))
+    return "noisy", f"another process was running on another processor in {disturbed} of {total} samples{effect}"
 
 
 def worst(*assessments: Assessment) -> Assessment:
@@ -89,8 +82,7 @@ def _precision_quality(processes: Sequence[WatchedSamples], reference_workload: 
     clean, sampled = clean_samples(processes), sum(map(bool, processes))
     if len(clean) == 1 < sampled:
         return "noisy", f"only 1 of {sampled} processes had undisturbed samples"
-    low, high = bootstrap_median(clean)
-    half_width = (high - low) / 2 / float(np.median(np.concatenate(clean)))
+    half_width = _half_width(clean)
     if half_width <= TRUSTED_HALF_WIDTH:
         return "trusted", ""
     if len(clean) == 1:
@@ -122,6 +114,12 @@ def clean_samples(processes: Sequence[WatchedSamples]) -> list[Samples]:
     """The undisturbed samples of each process that has any."""
     clean = [np.array([seconds for seconds, disturbance in process if not disturbance]) for process in processes]
     return [samples for samples in clean if samples.size]
+
+
+def _half_width(processes: Sequence[Samples]) -> float:
+    """Of the confidence interval of the median, relative to the median."""
+    low, high = bootstrap_median(processes)
+    return (high - low) / 2 / float(np.median(np.concatenate(processes)))
 
 
 def _difference(processes: Sequence[Samples]) -> str:

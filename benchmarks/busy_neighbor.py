@@ -4,8 +4,8 @@
 
 Busy runs alternate with quiet ones, because the machine's speed drifts. A run has an answer if it is not void. A busy
 run's answer is right if it is within 3 % of the mean of the quiet runs before and after it. The same ratio of quiet
-runs, to the quiet runs before and after them, tells how much of a difference is drift. Ten busy runs take about 5
-minutes.
+runs, to the quiet runs before and after them, tells how much of a difference is drift, and the median over all busy
+runs, whether the neighbor has an effect. Ten busy runs take about 5 minutes.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
 
 from analyzer.core.errors import CannotMeasure
 from analyzer.records.timings import Measurement
 from analyzer.timing.driver.api import measure
+from analyzer.timing.statistics import bootstrap_median
 from benchmarks.common import parse_options, rate
 from benchmarks.contention import busy_loop
 from reports.timing.breakdown import measurement_of
@@ -40,6 +44,8 @@ def main() -> None:
         if ratios := sorted(ratios_to_neighbors(before, runs, after)):
             within = rate(sum(abs(ratio - 1) <= WITHIN for ratio in ratios), len(ratios))
             print(f"{name} runs within 3 % of the quiet runs around: {within}; {ratios[0]:.3f} to {ratios[-1]:.3f}")
+            low, high = bootstrap_median([np.array([ratio]) for ratio in ratios])
+            print(f"{name} run ÷ quiet runs around: {median(ratios):.3f} ({low:.3f} to {high:.3f})")
 
 
 def timed(name: str, options: argparse.Namespace) -> Measurement | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 DELAY_S = 2.0  # Shorter work shows no spinner.
+REDRAW_S = 0.1
 LOG_INTERVAL_S = 60.0
 
 Report: TypeAlias = Callable[[int, int, str], None]  # (steps done, steps in total, label of the current step)
@@ -45,10 +46,22 @@ def progress_bar(description: str) -> Iterator[Report]:
         yield Log(description).report
         return
     with bar(Console(stderr=True)) as progress:
-        task = progress.add_task(description, total=None)
-        yield lambda done, total, label: progress.update(
-            task, completed=done, total=total, description=label, refresh=True
-        )
+        yield Steps(progress, description).report
+
+
+class Steps:
+    """The steps of a bar. Each redraws it, unless another just did."""
+
+    def __init__(self, progress: Progress, description: str, now: Callable[[], float] = time.monotonic) -> None:
+        self.progress, self.now = progress, now
+        self.task = progress.add_task(description, total=None)
+        self.drawn_s = now()
+
+    def report(self, done: int, total: int, label: str) -> None:
+        due = self.now() - self.drawn_s >= REDRAW_S
+        self.progress.update(self.task, completed=done, total=total, description=label, refresh=due)
+        if due:
+            self.drawn_s = self.now()
 
 
 def bar(console: Console) -> Progress:

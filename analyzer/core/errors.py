@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 TEXT_START = 10_000  # An exception's text may have the digits of a whole tensor.
 # Messages of C++ libraries, CUDA and Apple when memory runs out. Other errors also contain the word "memory".
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
+OPTIONS = re.compile(r"--(?:input|batch) \S+(?: --(?:input|batch) \S+)*")
 
 
 class AnalyzerError(Exception):
@@ -47,6 +49,19 @@ class InputError(AnalyzerError):
         error = InputError(text, advice, self.example)
         error.details, error.exit_status = self.details, self.exit_status
         return error
+
+
+def as_keywords(advice: str) -> str:
+    """Advice for a caller from Python: `give --input 3x8x8 --batch 2` → `give input='3x8x8', batch=2`."""
+
+    def keywords(match: re.Match[str]) -> str:
+        words = match[0].split()
+        options = list(zip(words[::2], words[1::2], strict=True))
+        inputs = [value for option, value in options if option == "--input"]
+        given = [f"input={inputs if len(inputs) > 1 else inputs[0]!r}"] if inputs else []
+        return ", ".join(given + [f"batch={value}" for option, value in options if option == "--batch"])
+
+    return OPTIONS.sub(keywords, advice)
 
 
 def one_line(text: object) -> str:

@@ -10,6 +10,7 @@ from analyzer.core.errors import (
     AnalyzerError,
     CannotMeasure,
     InputError,
+    as_keywords,
     is_positive_int,
     one_line,
     quoted,
@@ -79,8 +80,8 @@ def count(
         if isinstance(args, list | tuple) and len(args) > 1 and all(map(is_positive_int, args)):  # A shape.
             args_too, example = "", "x".join(map(str, args))
         advice = f"give {args_too}input='{example}' (without the batch dimension)"
-        if "--batch 2" in error.advice:
-            advice = error.advice.replace("--batch 2", "batch=2")
+        if not error.example and as_keywords(error.advice) != error.advice:
+            advice = as_keywords(error.advice)
         # The message has the model's exception, and the other frames of its traceback are torch's and ours.
         advised = error.with_advice(advice).with_traceback(None)
         for frame in error.details:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from analyzer.cli.output import spinner
-from analyzer.cli.progress import Log, bar, delayed_spinner, progress_bar
+from analyzer.cli.progress import Log, Steps, bar, delayed_spinner, progress_bar
 
 
 def terminal() -> Console:
@@ -57,6 +57,18 @@ def test_a_bar_shows_its_step_count_beside_a_long_label():
     assert "3/100" in shown
     assert "googlenet-no-reduct" in shown
     assert "…" in shown
+
+
+def test_a_step_is_drawn_at_once_unless_another_was_just_drawn():
+    """The bar itself is redrawn every two seconds only."""
+    console, drawn = terminal(), []
+    seconds = iter([0.0, 0.05, 0.2, 0.2, 0.25, 9.0, 9.0])
+    with bar(console) as progress:
+        steps = Steps(progress, "timing", now=lambda: next(seconds))
+        for label in ("soon", "later", "again", "late"):
+            steps.report(0, 10, f"{label} shown")
+            drawn.append(f"{label} shown" in console.file.getvalue())
+    assert drawn == [False, True, False, True]
 
 
 @pytest.mark.parametrize("name", ["d[/x]/net.py:Net", "n[bold].py:Net"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.core.errors import error_text, nearest, one_line, quoted
+from analyzer.core.errors import as_keywords, error_text, nearest, one_line, quoted
 
 NAMES = [f"name_{number:02}" for number in range(30)]
 
@@ -52,3 +52,17 @@ def test_without_known_names():
 
 def test_a_text_of_megabytes_is_cut_before_it_is_escaped():
     assert error_text(ValueError("\x00" * 50_000_000)) == (r"\x00" * 50)[:200]
+
+
+@pytest.mark.parametrize(
+    ("advice", "keywords"),
+    [
+        ("give --input 3x8x8 --batch 2", "give input='3x8x8', batch=2"),
+        ("several values per channel, so use --batch 2", "several values per channel, so use batch=2"),
+        ("add --input 128:int64 --input mask=SIZES (without it)", "add input=['128:int64', 'mask=SIZES'] (without it)"),
+        ("for another input use --input", "for another input use --input"),
+        ("", ""),
+    ],
+)
+def test_advice_for_python_names_parameters(advice, keywords):
+    assert as_keywords(advice) == keywords

@@ -9,7 +9,8 @@ import pytest
 
 from analyzer.core.units import percent, seconds
 from analyzer.records.timings import Timing
-from benchmarks.write_findings import PAGE, RESULTS, pool_and_lrn, process_medians, records
+from benchmarks.findings_tables import pool_and_lrn, process_medians
+from benchmarks.write_findings import PAGE, RESULTS, records
 from reports.timing.breakdown import measurement_of
 
 pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="an sdist has no benchmark results")

@@ -5,7 +5,6 @@ The profiler sees a backward pass as it runs without a mode, and a mode sees the
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter, defaultdict
 
 import pytest
@@ -16,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from analyzer.counting.dispatch.in_place_gradients import INTO_NEW, INTO_NEW_OF_NODE, OUT_OF_PLACE_NODES
+from tests.counting.op_database import operators
 
 SAMPLES = 3  # Of each operator.
 NODE = "autograd::engine::evaluate_function: "
@@ -56,10 +56,7 @@ def _without_mode(losses):
 
 def _losses():
     """Functions that compute the sum of an operator's outputs anew."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from torch.testing._internal.common_methods_invocations import op_db
-    for operator in op_db:
+    for operator in operators():
         if not operator.supports_autograd or torch.float32 not in operator.supported_dtypes("cpu"):
             continue
         try:

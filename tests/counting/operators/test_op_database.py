@@ -20,8 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from analyzer.counting.dispatch.counter import record_rows
+from analyzer.counting.dispatch.tensors import tensors_of
 from analyzer.counting.operators.classify import lookup
 from analyzer.counting.shape_rules.infer import infer
+from tests.counting.op_database import operators
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 SAMPLES = 3
@@ -33,21 +35,17 @@ TYPES = (torch.float32, torch.int64, torch.bool, torch.complex64)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "operator" not in metafunc.fixturenames:
         return
-    operators: list[Any] = []
+    chosen: list[Any] = []
     if "not slow" not in metafunc.config.getoption("markexpr"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from torch.testing._internal.common_methods_invocations import op_db
-
         refusals = metafunc.function.__name__.startswith("test_refused")
-        operators = [
+        chosen = [
             operator
-            for operator in op_db
+            for operator in operators()
             if not operator.name.startswith("jiterator")  # On CUDA only.
             and (not refusals or operator.error_inputs_func is not None)
         ]
-    names = [f"{operator.name}-{operator.variant_test_name}".rstrip("-") for operator in operators]
-    metafunc.parametrize("operator", operators, ids=names)
+    names = [f"{operator.name}-{operator.variant_test_name}".rstrip("-") for operator in chosen]
+    metafunc.parametrize("operator", chosen, ids=names)
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +126,8 @@ def test_shape_rules_agree_with_torchs_meta_kernels(operator):
 def counted(operator: Any, sample: Any) -> tuple[int, dict[str, int]]:
     source, args, kwargs = sample
     with record_rows(nn.Identity()) as recorder:
+        if recorder.origins.active:  # Otherwise each view of an argument lists the objects of the process.
+            recorder.origins.learn(tensors_of(sample))
         operator(source, *args, **kwargs)
     count = recorder.count()
     return count.totals.macs, dict(count.unknown_ops)

@@ -31,7 +31,7 @@ GOAL_S = 4.0
 
 
 def first_answer_s() -> float:
-    """Seconds until the command's progress has a time. Ends the program if it never has one."""
+    """Seconds until the command's progress has a time. Ends the program if none appears."""
     terminal, side = pty.openpty()
     start, taken_s, shown = time.perf_counter(), 0.0, b""
     command = subprocess.Popen(COMMAND, stdin=side, stdout=side, stderr=side, start_new_session=True)

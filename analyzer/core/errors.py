@@ -50,18 +50,21 @@ class InputError(AnalyzerError):
         error.details, error.exit_status = self.details, self.exit_status
         return error
 
+    def with_keywords(self, otherwise: str = "") -> InputError:
+        """The same error for a caller from Python: `--input 3x8x8 --batch 2` becomes `input='3x8x8', batch=2`.
 
-def as_keywords(advice: str) -> str:
-    """Advice for a caller from Python: `give --input 3x8x8 --batch 2` → `give input='3x8x8', batch=2`."""
+        `otherwise` is the advice if this one names no option with its value.
+        """
+        advice = OPTIONS.sub(_keywords, self.advice)
+        return self.with_advice(otherwise if advice == self.advice else advice)
 
-    def keywords(match: re.Match[str]) -> str:
-        words = match[0].split()
-        options = list(zip(words[::2], words[1::2], strict=True))
-        inputs = [value for option, value in options if option == "--input"]
-        given = [f"input={inputs if len(inputs) > 1 else inputs[0]!r}"] if inputs else []
-        return ", ".join(given + [f"batch={value}" for option, value in options if option == "--batch"])
 
-    return OPTIONS.sub(keywords, advice)
+def _keywords(options: re.Match[str]) -> str:
+    words = options[0].split()
+    values = list(zip(words[::2], words[1::2], strict=True))
+    inputs = [value for option, value in values if option == "--input"]
+    given = [f"input={inputs if len(inputs) > 1 else inputs[0]!r}"] if inputs else []
+    return ", ".join(given + [f"batch={value}" for option, value in values if option == "--batch"])
 
 
 def one_line(text: object) -> str:

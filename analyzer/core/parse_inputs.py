@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from analyzer.core.errors import AnalyzerError, is_positive_int, one_line, quoted
+from analyzer.core.errors import AnalyzerError, InputError, is_positive_int, one_line, quoted
 from analyzer.core.frozen import Frozen
 from analyzer.core.shapes import Shape
 
@@ -119,8 +119,8 @@ def image_shape(inputs: list[Input], batch: int = 1) -> Shape | None:
     if len(image.shape) == 4:
         (image,) = without_batch(inputs[:1], 1 if image.shape[0] == 1 else batch)
     if len(inputs) > 1 or image.name or image.literal or image.dtype != "float32" or len(image.shape) != 3:
-        example = "such as 3x320x320"
+        example, advice = "such as 3x320x320", ""
         if len(image.shape) == 4 and not image.literal:
-            example = f"here --input {'x'.join(map(str, image.shape[1:]))} --batch {image.shape[0]}"
-        raise AnalyzerError(f"a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, {example}")
+            example = advice = f"here --input {'x'.join(map(str, image.shape[1:]))} --batch {image.shape[0]}"
+        raise InputError(f"a variant takes one input, CHANNELSxHEIGHTxWIDTH without the batch, {example}", advice)
     return image.shape

@@ -10,7 +10,6 @@ from analyzer.core.errors import (
     AnalyzerError,
     CannotMeasure,
     InputError,
-    as_keywords,
     is_positive_int,
     one_line,
     quoted,
@@ -80,13 +79,11 @@ def count(
         if isinstance(args, list | tuple) and len(args) > 1 and all(map(is_positive_int, args)):  # A shape.
             args_too, example = "", "x".join(map(str, args))
         advice = f"give {args_too}input='{example}' (without the batch dimension)"
-        if not error.example and as_keywords(error.advice) != error.advice:
-            advice = as_keywords(error.advice)
         # The message has the model's exception, and the other frames of its traceback are torch's and ours.
-        advised = error.with_advice(advice).with_traceback(None)
+        advised = error.with_advice(advice) if error.example else error.with_keywords(advice)
         for frame in error.details:
             advised.add_note(frame)
-        raise advised from None
+        raise advised.with_traceback(None) from None
 
 
 def _count(

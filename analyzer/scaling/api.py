@@ -7,7 +7,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from analyzer.core.errors import AnalyzerError, CannotMeasure, nearest, one_line, quoted
+from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, nearest, one_line, quoted
 from analyzer.core.parse_inputs import is_reference, parse_inputs
 from analyzer.core.units import METRICS
 from analyzer.networks.variants import variant
@@ -205,15 +205,18 @@ def scale(
     if not isinstance(model, str):
         kind = type(model).__name__  # type: ignore[unreachable]
         raise AnalyzerError(f"cannot scale an object of type {kind}; wanted a name or a reference such as net.py:Net")
+    if is_reference(model) and overrides:
+        raise AnalyzerError("overrides are for built-in networks")
     inputs = parse_inputs(input)
-    source: Source
-    if is_reference(model):
-        if overrides:
-            raise AnalyzerError("overrides are for built-in networks")
-        source = ReferenceSource(model, tuple(text.text for text in inputs), batch, train)
-    else:
-        source = VariantSource(variant(model, overrides), inputs, batch, train)
-    return scaling(source, over, module=module, memory=memory, cache=cache)
+    try:
+        source: Source
+        if is_reference(model):
+            source = ReferenceSource(model, tuple(text.text for text in inputs), batch, train)
+        else:
+            source = VariantSource(variant(model, overrides), inputs, batch, train)
+        return scaling(source, over, module=module, memory=memory, cache=cache)
+    except InputError as error:
+        raise error.with_keywords() from None
 
 
 def scaling(source: Source, over: str | None, *, at: Sequence[str] = (), module: str | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.core.errors import as_keywords, error_text, nearest, one_line, quoted
+from analyzer.core.errors import InputError, error_text, nearest, one_line, quoted
 
 NAMES = [f"name_{number:02}" for number in range(30)]
 
@@ -60,9 +60,10 @@ def test_a_text_of_megabytes_is_cut_before_it_is_escaped():
         ("give --input 3x8x8 --batch 2", "give input='3x8x8', batch=2"),
         ("several values per channel, so use --batch 2", "several values per channel, so use batch=2"),
         ("add --input 128:int64 --input mask=SIZES (without it)", "add input=['128:int64', 'mask=SIZES'] (without it)"),
-        ("for another input use --input", "for another input use --input"),
-        ("", ""),
+        ("for another input use --input", "give input"),
     ],
 )
 def test_advice_for_python_names_parameters(advice, keywords):
-    assert as_keywords(advice) == keywords
+    error = InputError(f"Net does not run; {advice}", advice)
+    assert str(error.with_keywords("give input")) == f"Net does not run; {keywords}"
+    assert str(InputError("Net does not run", "").with_keywords("give input")) == "Net does not run"

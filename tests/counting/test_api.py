@@ -178,6 +178,7 @@ def test_errors_name_arguments_of_python(tmp_path):
         (torch.nn.Conv2d(3, 4, 3), {"args": (1, 3, 8, 8)}, "give input='1x3x8x8'"),
         (torch.nn.Conv2d(3, 4, 3), {"input": "5x8x8"}, "does not run on 1x5x8x8 float32: .*; give args, or input="),
         (torch.nn.Conv2d(3, 4, 3), {"input": "2x3x8x8", "batch": 4}, r"a batch: give input='3x8x8', batch=2$"),
+        ("googlenet", {"input": "4x3x224x224", "batch": 2}, r"without the batch, here input='3x224x224', batch=4$"),
         (f"{tmp_path / 'net.py'}:Net", {}, "needs an input: give input='128:int64'"),
     ):
         with pytest.raises(AnalyzerError, match=words) as error:

@@ -172,3 +172,11 @@ def test_where_attention_overtakes_the_rest(tmp_path: Path):
 )
 def test_capacities(text, size):
     assert capacity(text).size == size
+
+
+def test_errors_name_parameters(tmp_path):
+    (tmp_path / "net.py").write_text("from torch import nn\nNet = nn.Conv2d(3, 4, 3)\n", encoding="utf-8")
+    for arguments, words in (({}, r"add input='3x224x224'"), ({"input": "8x8x3"}, r"give input='3x8x8'$")):
+        with pytest.raises(AnalyzerError, match=words) as error:
+            scale(f"{tmp_path / 'net.py'}:Net", **arguments)
+        assert "--" not in str(error.value)

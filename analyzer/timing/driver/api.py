@@ -8,15 +8,7 @@ from inspect import signature
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from analyzer.core.errors import (
-    AnalyzerError,
-    CannotMeasure,
-    InputError,
-    as_keywords,
-    one_line,
-    quoted,
-    require_positive_int,
-)
+from analyzer.core.errors import AnalyzerError, CannotMeasure, InputError, one_line, quoted, require_positive_int
 from analyzer.core.lock import timing_lock
 from analyzer.core.parse_inputs import is_reference, parse_inputs
 from analyzer.core.shapes import Shape
@@ -105,10 +97,7 @@ def measure(
             else:
                 run = _time_module(model, args, kwargs or {}, request, processes)
     except InputError as error:
-        advice = as_keywords(error.advice)
-        if advice == error.advice:
-            advice = "give input='3x224x224' (without the batch dimension)"
-        raise error.with_advice(advice) from None
+        raise error.with_keywords("give input='3x224x224' (without the batch dimension)") from None
     if not run.complete:
         raise KeyboardInterrupt
     record = run.records[0]

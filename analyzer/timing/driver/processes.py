@@ -26,7 +26,7 @@ PROBES, MAX_LOAD_S = 6, 30.0  # Loads that are tried for --limit, and the time o
 MAX_BUDGETS = 3.0  # Ten process starts take about one budget and are not counted in it.
 FAILED = ("failed", "refused")  # The worker itself gave the reason.
 FINAL = (*FAILED, "hung")  # Another process would end in the same way.
-SAMPLES = b'{"event": "samples"'
+SAMPLES = b'{"event": "samples"'  # How a line of samples begins.
 TASK = "analyzer.timing.worker.timing_task"
 
 OnLine: TypeAlias = Callable[[bytes], None]  # Receives each line of a worker as it comes.

@@ -44,15 +44,14 @@ def without_other_processors(samples: WatchedSamples) -> WatchedSamples:
 def quality_beside_others(
     processes: Sequence[WatchedSamples], min_clean: int, reference_workload: Sequence[WatchedSamples] = ()
 ) -> Assessment:
-    """The quality of a void run; not void if the others ran on other processors. What they did is in its times.
+    """The quality of a run that is void because of load: noisy if the load was on processors that it does not use.
 
-    Other processors share caches, memory bandwidth and clock with ours, so such a run is never trusted.
+    Such a run is never trusted, because processors share caches, memory bandwidth and clock.
     """
-    void = contention_quality(processes, min_clean)
     disturbed = sum(disturbance in ON_OTHER_PROCESSORS for process in processes for _, disturbance in process)
     ignoring, workload = (list(map(without_other_processors, samples)) for samples in (processes, reference_workload))
     if not disturbed or contention_quality(ignoring, min_clean)[0] != "trusted":
-        return void
+        return contention_quality(processes, min_clean)
     quality, reason = assess_quality(ignoring, min_clean, workload)
     half_width = 100 * _half_width(clean_samples(ignoring))
     effect = f"; {reason}" if quality == "noisy" else f", but times repeat within ± {half_width:.1f} %"
